@@ -1,0 +1,55 @@
+# Targets a newcomer guesses; `make` alone lists them.
+
+# Any Python from 3.11 on makes the environment; everything after that runs inside it.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PY := .venv/bin/python
+# More arguments for pytest, for example: make test-unit ARGS='-k routing -x'
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup environment demo test test-unit test-integration lint format typecheck \
+	bench chaos audit-deps clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: environment ## Install everything into .venv and .dev (the other targets do it when needed)
+	@$(PY) -m dev setup
+
+environment:
+	@$(PYTHON) -m dev.environment
+
+demo: environment ## Show the persister at work beside a Kafka and a database (KEEP=1 leaves them running)
+	@KEEP=$(KEEP) $(PY) -m dev.demo
+
+test: test-unit test-integration ## Run all tests
+
+test-unit: environment ## Run the tests that need no service
+	@$(PY) -m pytest tests/unit $(ARGS)
+
+test-integration: environment ## Run the tests that need Kafka and a database, which are started
+	@$(PY) -m dev run -- $(PY) -m pytest tests/integration $(ARGS)
+
+lint: environment ## Check style and formatting
+	@$(PY) -m ruff check
+	@$(PY) -m ruff format --check
+
+format: environment ## Format, and mend what can be mended by itself
+	@$(PY) -m ruff check --fix
+	@$(PY) -m ruff format
+
+typecheck: environment ## Check the types
+	@$(PY) -m mypy
+
+bench: environment ## Measure throughput
+	@$(PY) -m dev.bench
+
+chaos: environment ## Kill workers, Kafka and the database while records flow, and count what arrived
+	@$(PY) -m dev.chaos
+
+audit-deps: environment ## Look for known vulnerabilities in the pinned packages
+	@$(PY) -m pip_audit --requirement constraints.txt --no-deps --disable-pip
+
+clean: ## Delete everything that was installed or made
+	rm -rf .venv .dev .mypy_cache .pytest_cache .ruff_cache .hypothesis .persister-data
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

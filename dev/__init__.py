@@ -1,0 +1,1 @@
+"""Local Kafka and CouchDB for `make demo` and `make test`: installs, starts and stops them."""

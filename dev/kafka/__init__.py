@@ -1,0 +1,32 @@
+"""A real Kafka on this machine, without Docker and without a system Java."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from dev.folders import folder_or_temporary
+from dev.kafka.broker import Kafka
+from dev.kafka.install import install_kafka
+
+__all__ = ["Kafka", "install_kafka", "kafka"]
+
+
+@contextlib.contextmanager
+def kafka(folder: Path | None = None, *, users: Mapping[str, str] | None = None) -> Iterator[Kafka]:
+    """Install Kafka if needed, start a broker, and stop it at the end.
+
+    Args:
+        folder: Where its data stay afterwards; a temporary one without it.
+        users: Passwords by user name; opens a second listener with SASL, at `sasl_url`.
+
+    Raises:
+        SetupError: It cannot be installed or does not start.
+    """
+    install_kafka()
+    with folder_or_temporary(folder, prefix="kafka-") as home:
+        broker = Kafka(home, users=users)
+        try:
+            broker.start()
+            yield broker
+        finally:
+            broker.stop()

@@ -1,0 +1,150 @@
+"""A server process on this machine that can be stopped, killed and started again."""
+
+import atexit
+import contextlib
+import ctypes
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from dev.steps import LONGEST_OUTPUT_SHOWN, SetupError, say
+
+HOST = "127.0.0.1"
+
+# Below the ports that systems hand out by themselves (from 32768 on Linux, 49152 on macOS):
+# a client that keeps trying a stopped server can then not take the server's port by accident.
+PORTS = range(20_000, 32_000)
+
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None)
+
+# The kernel ends a service when the thread that started it ends, not the process; one thread that
+# lives as long as the process starts them all.
+_starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="start-services")
+
+
+def free_port() -> int:
+    """A port on which nothing listens."""
+    while True:
+        port = random.choice(PORTS)  # noqa: S311 - not a secret
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind((HOST, port))
+            return port
+
+
+class Service:
+    """A server process, its port and its folder; the data stays when it is stopped.
+
+    Attributes:
+        name: For messages, and the name of the log file.
+        port: Where it listens; the same after each start.
+        log: What it printed, over all its starts.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str | Path],
+        *,
+        port: int,
+        folder: Path,
+        ready: Callable[[], bool],
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        """Describe the process; `start` starts it.
+
+        Args:
+            name: As the attribute.
+            command: The program and its arguments.
+            port: As the attribute.
+            folder: Its working folder and place of the log; must exist.
+            ready: Whether it serves requests; called again and again while it starts.
+            env: Its whole environment; this process's own without it.
+        """
+        self.name = name
+        self.port = port
+        self.log = folder / f"{name}.log"
+        self._command = [str(argument) for argument in command]
+        self._folder = folder
+        self._ready = ready
+        self._env = env
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """Its process id. Raises RuntimeError while it is not running."""
+        if self._process is None or self._process.poll() is not None:
+            raise RuntimeError(f"{self.name} is not running")
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether its process exists."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self, timeout: float = 60) -> None:
+        """Start it and return once it serves requests.
+
+        Args:
+            timeout: Seconds until it must be ready.
+
+        Raises:
+            SetupError: It ended or was not ready in time; the message carries the end of its log.
+        """
+        if self.running:
+            raise RuntimeError(f"{self.name} is running already")
+        began = time.monotonic()
+        self._process = process = _starter.submit(self._spawn).result()
+        while not self._ready():
+            if process.poll() is not None or time.monotonic() - began > timeout:
+                self.kill()
+                raise SetupError(
+                    f"{self.name} did not start (exit code {process.returncode}); its log ends:\n"
+                    + self.log.read_text(errors="replace")[-LONGEST_OUTPUT_SHOWN:]
+                )
+            time.sleep(0.03)
+        say(f"{self.name} ready in {time.monotonic() - began:.1f} s (port {self.port})")
+
+    def stop(self, timeout: float = 20) -> None:
+        """Ask it to end, and end it by force when it has not within `timeout` seconds."""
+        if self._process is None:
+            return
+        if self.running:
+            self._process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout)
+        self.kill()
+
+    def kill(self) -> None:
+        """End it at once, as a crash would."""
+        if self._process is None:
+            return
+        self._process.kill()
+        self._process.wait()
+        atexit.unregister(self.stop)
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        with self.log.open("ab") as log:
+            process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self._folder,
+                env=self._env,
+                start_new_session=True,  # Ctrl-C is for the command, not for what it talks to
+                preexec_fn=_end_with_parent,  # noqa: PLW1509 - one system call, nothing that locks
+            )
+        atexit.register(self.stop)
+        return process
+
+
+def _end_with_parent() -> None:
+    if sys.platform == "linux":
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

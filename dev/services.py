@@ -1,0 +1,47 @@
+"""A Kafka and a CouchDB: those of the environment, or else ones started here."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from dev.couchdb import couchdb
+from dev.kafka import kafka
+
+KAFKA_URL = "KAFKA_URL"
+COUCHDB_URL = "COUCHDB_URL"
+
+
+@dataclass(frozen=True)
+class Services:
+    """Where they are.
+
+    Attributes:
+        kafka_url: `kafka://host:port`.
+        couchdb_url: `http://user:password@host:port`.
+    """
+
+    kafka_url: str
+    couchdb_url: str
+
+    def environment(self) -> dict[str, str]:
+        """The variables by which a command finds them."""
+        return {KAFKA_URL: self.kafka_url, COUCHDB_URL: self.couchdb_url}
+
+
+@contextlib.contextmanager
+def services(keep: Path | None = None) -> Iterator[Services]:
+    """Use what KAFKA_URL and COUCHDB_URL give; install and start only what they do not.
+
+    Args:
+        keep: A folder where the data of what is started stay; temporary ones without it.
+
+    Raises:
+        SetupError: Something cannot be installed or does not start.
+    """
+    with contextlib.ExitStack() as stack:
+        yield Services(
+            os.environ.get(KAFKA_URL) or stack.enter_context(kafka(keep)).url,
+            os.environ.get(COUCHDB_URL) or stack.enter_context(couchdb(keep)).url,
+        )
