@@ -1,7 +1,7 @@
 # Targets a newcomer guesses; `make` alone lists them.
 
 # Any Python from 3.11 on makes the environment; everything after that runs inside it.
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PYTHON ?= $(shell python3.11 -c '' 2>/dev/null && echo python3.11 || echo python3)
 PY := .venv/bin/python
 # More arguments for pytest, for example: make test-unit ARGS='-k routing -x'
 ARGS ?=
@@ -20,7 +20,7 @@ environment:
 	@$(PYTHON) -m dev.environment
 
 demo: environment ## Show the persister at work beside a Kafka and a database (KEEP=1 leaves them running)
-	@KEEP=$(KEEP) $(PY) -m dev.demo
+	@$(PY) -m dev.demo
 
 test: test-unit test-integration ## Run all tests
 

@@ -42,9 +42,9 @@ def _build() -> None:
     # An environment of the same Python is kept: somebody may be working in it.
     if not _usable():
         venv.create(paths.VENV, with_pip=True, clear=True)
-    install = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    requirements = [argument for file in REQUIREMENTS for argument in ("-r", file)]
-    command([*install, *requirements, "-c", CONSTRAINTS])
+    pip = [str(PYTHON), "-m", "pip", "--disable-pip-version-check"]
+    requirements = [argument for file in REQUIREMENTS for argument in ("-r", str(file))]
+    command([*pip, "install", "--quiet", *requirements, "-c", str(CONSTRAINTS)])
 
 
 def _usable() -> bool:

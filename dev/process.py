@@ -79,9 +79,10 @@ class Service:
     @property
     def pid(self) -> int:
         """Its process id. Raises RuntimeError while it is not running."""
-        if self._process is None or self._process.poll() is not None:
+        process = self._launched()
+        if process.poll() is not None:
             raise RuntimeError(f"{self.name} is not running")
-        return self._process.pid
+        return process.pid
 
     @property
     def running(self) -> bool:
@@ -95,39 +96,91 @@ class Service:
             timeout: Seconds until it must be ready.
 
         Raises:
-            SetupError: It ended or was not ready in time; the message carries the end of its log.
+            SetupError: As `wait_until_ready`.
         """
+        began = time.monotonic()
+        self.launch()
+        self.wait_until_ready(timeout)
+        say(f"{self.name} ready in {time.monotonic() - began:.1f} s (port {self.port})")
+
+    def launch(self) -> None:
+        """Start it and return at once. Raises RuntimeError when it is running already."""
         if self.running:
             raise RuntimeError(f"{self.name} is running already")
-        began = time.monotonic()
-        self._process = process = _starter.submit(self._spawn).result()
+        self._process = _starter.submit(self._spawn).result()
+
+    def wait_until_ready(self, timeout: float = 60) -> None:
+        """Return once it serves requests.
+
+        Args:
+            timeout: Seconds until it must be ready.
+
+        Raises:
+            SetupError: It ended, or was not ready in time and was killed; the message carries the
+                end of its log.
+        """
+        process = self._launched()
+        deadline = time.monotonic() + timeout
         while not self._ready():
-            if process.poll() is not None or time.monotonic() - began > timeout:
+            if process.poll() is not None or time.monotonic() > deadline:
                 self.kill()
                 raise SetupError(
                     f"{self.name} did not start (exit code {process.returncode}); its log ends:\n"
                     + self.log.read_text(errors="replace")[-LONGEST_OUTPUT_SHOWN:]
                 )
             time.sleep(0.03)
-        say(f"{self.name} ready in {time.monotonic() - began:.1f} s (port {self.port})")
+
+    def terminate(self, timeout: float = 20) -> int:
+        """Ask it to end (SIGTERM) and wait until it has.
+
+        Args:
+            timeout: Seconds it may take.
+
+        Returns:
+            As `wait`.
+
+        Raises:
+            TimeoutError: As `wait`.
+        """
+        self._launched().terminate()
+        return self.wait(timeout)
+
+    def wait(self, timeout: float = 20) -> int:
+        """Wait until it has ended by itself.
+
+        Args:
+            timeout: Seconds it may take.
+
+        Returns:
+            Its exit code; the negative number of the signal that ended it.
+
+        Raises:
+            TimeoutError: It is still running.
+        """
+        try:
+            code = self._launched().wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise TimeoutError(f"{self.name} is still running after {timeout:g} s") from None
+        atexit.unregister(self.stop)
+        return code
 
     def stop(self, timeout: float = 20) -> None:
         """Ask it to end, and end it by force when it has not within `timeout` seconds."""
-        if self._process is None:
-            return
         if self.running:
-            self._process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(timeout)
+            with contextlib.suppress(TimeoutError):
+                self.terminate(timeout)
         self.kill()
 
     def kill(self) -> None:
-        """End it at once, as a crash would."""
+        """End it at once, as a crash would; nothing happens when it has ended."""
+        if self._process is not None:
+            self._process.kill()
+            self.wait()
+
+    def _launched(self) -> subprocess.Popen[bytes]:
         if self._process is None:
-            return
-        self._process.kill()
-        self._process.wait()
-        atexit.unregister(self.stop)
+            raise RuntimeError(f"{self.name} was never started")
+        return self._process
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:

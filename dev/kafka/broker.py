@@ -67,7 +67,7 @@ class Kafka(Service):
             ready=lambda: answers_requests(port),
         )
         self.url = f"kafka://{HOST}:{port}"
-        self.sasl_url = users and f"kafka://{HOST}:{configuration.sasl_port}"
+        self.sasl_url = f"kafka://{HOST}:{configuration.sasl_port}" if users else None
 
 
 def answers_requests(port: int) -> bool:

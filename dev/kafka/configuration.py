@@ -25,6 +25,9 @@ share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 
 # Tests wait for rebalances, for dead members to be noticed, and for compaction.
+# A killed broker may come back only when its last session has run out.
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
 log.initial.task.delay.ms=1000

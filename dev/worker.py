@@ -1,0 +1,98 @@
+"""One persister worker as a process of its own: `faust -A app worker`."""
+
+import http.client
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from dev import paths
+from dev.process import HOST, Service, free_port
+from dev.services import Services
+
+PREFIX = "PERSISTER_"
+
+
+class Worker(Service):
+    """A worker; `start`, `kill`, `terminate` and `wait` are those of `Service`.
+
+    Attributes:
+        url: `http://host:port` of its web pages.
+    """
+
+    def __init__(self, folder: Path, services: Services, **settings: object) -> None:
+        """Describe the process; `start` starts it and waits until it is ready to take records.
+
+        Args:
+            folder: For its log and its data; made if it is missing.
+            services: Where Kafka and the database are.
+            settings: Further settings, by their variable's name in lower case without PERSISTER_:
+                `partitions=4`, `log_mode="in-record"`.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        port = free_port()
+        given = {
+            "datadir": folder / "data",
+            "web_port": port,
+            "kafka_url": services.kafka_url,
+            **_database(services.couchdb_url),
+            **settings,
+        }
+        # What a person has set for a worker of their own must not reach this one.
+        inherited = {name: value for name, value in os.environ.items() if PREFIX not in name}
+        super().__init__(
+            "worker",
+            [sys.executable, "-m", "faust", "-A", "app", "worker", "-l", "info"],
+            port=port,
+            folder=folder,
+            ready=self._is_ready,
+            env={
+                **inherited,
+                "PYTHONPATH": str(paths.PROJECT),
+                **{PREFIX + name.upper(): str(value) for name, value in given.items()},
+            },
+        )
+        self.url = f"http://{HOST}:{port}"
+
+    def status(self) -> dict[str, Any]:
+        """What `GET /status` says.
+
+        Raises:
+            OSError: It does not answer.
+            RuntimeError: It answers with an error.
+        """
+        status, body = self._get("/status")
+        if status != http.HTTPStatus.OK:
+            raise RuntimeError(f"GET {self.url}/status: {status}")
+        answer: dict[str, Any] = json.loads(body)
+        return answer
+
+    def _is_ready(self) -> bool:
+        try:
+            return self._get("/health/ready")[0] == http.HTTPStatus.OK
+        except (OSError, http.client.HTTPException):
+            return False
+
+    def _get(self, path: str) -> tuple[int, bytes]:
+        connection = http.client.HTTPConnection(HOST, self.port, timeout=5)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return response.status, response.read()
+        finally:
+            connection.close()
+
+
+def _database(url: str) -> dict[str, object]:
+    """The settings that stand for a database's URL with its user and password."""
+    parts = urlsplit(url)
+    address = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    if parts.username is None:
+        return {"couchdb_url": address}
+    return {
+        "couchdb_url": address,
+        "couchdb_user": parts.username,
+        "couchdb_password": parts.password or "",
+    }
