@@ -1,0 +1,239 @@
+"""Faust's consumer, delivering chunks and committing only what is finished without a gap.
+
+Each method that replaces one of Faust's says what Faust would have done. They lean on Faust's
+internals, so the version is pinned and `tests/unit/delivery/test_faust_internals.py` fails when
+one of the replaced methods changes.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from time import monotonic
+from typing import Any, ClassVar
+
+from aiokafka.errors import IllegalStateError
+from faust.transport.conductor import Conductor as FaustConductor
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, Message
+from faust.types.tuples import ConsumerMessage
+
+from app.delivery.chunk import Chunk
+from app.delivery.ledger import Admitted, Ledger, Rewind
+from app.delivery.topic import ChunkTopic
+
+IDLE = 0.05
+"""Seconds between looks whether a held partition can be fetched again."""
+
+
+REVOKE_DEADLINE = 3.0
+"""Seconds that in-flight work may take when partitions are revoked: the group waits meanwhile."""
+
+
+class ReadOffsets(dict[TP, int | None]):
+    """Answers None for partitions that are delivered as chunks.
+
+    Faust drops a record whose offset is below the last one that it noted as read, and notes it
+    only after the delivery, which may have waited for a rebalance: the records that are fetched
+    again after it are then dropped. For chunks the ledger decides instead.
+    """
+
+    def __init__(self, consumer: "Consumer") -> None:
+        super().__init__()
+        self._consumer = consumer
+
+    def __getitem__(self, tp: TP) -> int | None:
+        return None if self._consumer.delivers_chunks(tp) else self.get(tp)
+
+
+class Consumer(driver.Consumer):
+    """Delivers chunks of the topics that agents read as `ChunkTopic`; others as Faust does."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.ledger = Ledger()
+        self._read_offset = ReadOffsets(self)
+        self._revoking = False
+
+    def delivers_chunks(self, tp: TP) -> bool:
+        """Tell whether the topic is read through a `ChunkTopic`."""
+        channels = self.app.topics._topic_name_index.get(tp.topic, ())  # noqa: SLF001
+        return any(isinstance(channel, ChunkTopic) for channel in channels)
+
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
+        """Fetch lists and turn those of chunked topics into chunks.
+
+        Instead of Faust's, which fetches every active partition whatever still waits in front of
+        the agents: here a partition is fetched only when the stream that reads it has nothing
+        waiting. That bounds memory, and an agent that waits for the database does not keep the
+        others from theirs.
+        """
+        active = active_partitions or set()
+        ready = {tp for tp in active if not self._waiting(tp)}
+        if not ready:
+            await self.sleep(IDLE)
+            return {}
+        wait = timeout if len(ready) == len(active) else IDLE
+        fetched = await super()._getmany(ready, wait)
+        return {TP(*tp): await self._as_chunk(TP(*tp), records) for tp, records in fetched.items()}
+
+    def _waiting(self, tp: TP) -> bool:
+        channels = self.app.topics._tp_index.get(tp, ())  # noqa: SLF001
+        return any(isinstance(chan, ChunkTopic) and not chan.queue.empty() for chan in channels)
+
+    async def _as_chunk(self, tp: TP, records: list[Any]) -> list[Any]:
+        if not self.delivers_chunks(tp):
+            return records
+        verdict = self.ledger.admit(tp, records)
+        if isinstance(verdict, Rewind):
+            await self._rewind(tp, verdict.offset)
+            return []
+        if verdict.hole is not None:
+            await self._accept_hole(tp, verdict)
+        return [Chunk(tp, verdict.records)] if verdict.records else []
+
+    async def _rewind(self, tp: TP, offset: int) -> None:
+        try:
+            await self.seek_wait({tp: offset})
+        except IllegalStateError:
+            # Revoked meanwhile: whoever gets the partition starts at the committed offset.
+            self.ledger.forget([tp])
+
+    async def _accept_hole(self, tp: TP, admitted: Admitted) -> None:
+        first = admitted.records[0].offset
+        expected = admitted.hole or 0
+        earliest = (await self.earliest_offsets(tp)).get(tp, first)
+        self._report_loss(tp, expected, min(earliest, first))
+        self.ledger.skip_to(tp, first)
+
+    def _report_loss(self, tp: TP, expected: int, earliest: int) -> None:
+        """Say that Kafka deleted records before they were read: retention is loss."""
+        lost = earliest - expected
+        if lost > 0:
+            self.log.error(
+                "Lost %d records of %s/%d: Kafka's retention deleted offsets %d to %d before they "
+                "were read. Raise retention.ms of the topic, or start more workers.",
+                *(lost, tp.topic, tp.partition, expected, earliest - 1),
+            )
+            self.app.on_records_lost(tp, lost)  # type: ignore[attr-defined]
+
+    def _to_message(self, tp: TP, record: Any) -> ConsumerMessage:
+        """Wrap a chunk; its offset is that of its last record.
+
+        This is where a chunk is really handed over: Faust may drop what was fetched before, when
+        a rebalance begins, so the position moves on only here.
+        """
+        if not isinstance(record, Chunk):
+            return super()._to_message(tp, record)
+        self.ledger.deliver(record)
+        last = record.records[-1]
+        return ConsumerMessage(
+            tp.topic,
+            tp.partition,
+            last.offset,
+            last.timestamp / 1000.0,
+            last.timestamp_type,
+            None,
+            None,
+            record,
+            None,
+            tp=tp,
+            generation_id=self.app.consumer_generation_id,
+        )
+
+    def ack(self, message: Message) -> bool:
+        """Mark a chunk as finished, instead of noting its offset among those acknowledged."""
+        chunk = message.value
+        if not isinstance(chunk, Chunk):
+            return bool(super().ack(message))
+        message.acked = True
+        chunk.finished = True
+        self._unacked_messages.discard(message)
+        if self._waiting_for_ack is not None and not self._waiting_for_ack.done():
+            self._waiting_for_ack.set_result(None)
+        return True
+
+    def _filter_committable_offsets(self, tps: Iterable[TP]) -> dict[TP, int]:
+        """The end of the finished chunks at the head of each partition.
+
+        Faust's `_new_offset` searches the acknowledged offsets for gaps and passes some of them:
+        a single record at the head, any gap before the group's first commit, and pending records
+        of topics with holes.
+        """
+        return {**super()._filter_committable_offsets(tps), **self.ledger.committable()}
+
+    async def perform_seek(self) -> None:
+        """Start every partition at its committed offset, or explicitly at the log's start.
+
+        Faust's leaves a partition without a committed offset where the fetcher happens to stand,
+        so that a first chunk which it dropped is never fetched again; and it is also called
+        while partitions are being revoked, when positions must stay as they are.
+        """
+        if self._revoking:
+            return
+        await super().perform_seek()
+        chunked = [tp for tp in self.assignment() if self.delivers_chunks(tp)]
+        earliest = await self.earliest_offsets(*chunked) if chunked else {}
+        starts = {}
+        for tp in chunked:
+            committed = self._committed_offset[tp]
+            starts[tp] = max(committed or 0, earliest[tp])
+            if committed is not None:
+                self._report_loss(tp, committed, earliest[tp])
+        moved = {tp: start for tp, start in starts.items() if start != self._committed_offset[tp]}
+        await self.seek_wait(moved)
+        self.ledger.reset(starts)
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Let what is in flight finish for a moment, commit it, then forget the partitions."""
+        self._revoking = True
+        try:
+            await super().on_partitions_revoked(revoked)
+        finally:
+            self._revoking = False
+            self.ledger.forget(revoked)
+
+    async def wait_empty(self) -> None:
+        """Wait for the chunks that agents work on, within a deadline, and commit.
+
+        Faust's waits for ever, so that a worker whose database is down never stops.
+        `_unacked_messages` holds what a stream has taken; what still waits in its queue will be
+        delivered again.
+        """
+        limit = self.app.settings.worker.shutdown_deadline  # type: ignore[attr-defined]
+        deadline = monotonic() + (limit if self.app.should_stop else min(limit, REVOKE_DEADLINE))
+        while self._unacked_messages and monotonic() < deadline:
+            await self._wait_for_ack(timeout=deadline - monotonic())
+        if self._unacked_messages:
+            self.log.warning(
+                "%d chunks are not finished in time; they will be delivered again.",
+                len(self._unacked_messages),
+            )
+        await self.commit_and_end_transactions()
+
+    async def _wait_for_ack(self, timeout: float) -> None:
+        # Faust's ignores its argument and waits a second.
+        self._waiting_for_ack = asyncio.get_running_loop().create_future()
+        try:
+            await asyncio.wait_for(self._waiting_for_ack, timeout=timeout)
+        except TimeoutError:
+            pass
+        finally:
+            self._waiting_for_ack = None
+
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Nothing: Faust's complains of a slow stream when records wait for the database.
+
+        `/status` shows lag and what the database is doing instead.
+        """
+
+
+class Conductor(FaustConductor):
+    """Resubscribes soon after topics were added, not after 45 seconds."""
+
+    _resubscribe_sleep_lock_seconds = 1.0
+
+
+class Transport(driver.Transport):
+    """Faust's aiokafka transport with this consumer."""
+
+    Consumer: ClassVar[Any] = Consumer
+    Conductor: ClassVar[Any] = Conductor

@@ -1,0 +1,50 @@
+"""What makes two documents the same record: their content, whatever the order of keys."""
+
+import hashlib
+import json
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from app.guard.index import DIGEST_SIZE
+
+ADDED_FIELDS = ("_id", "entityType", "updated")
+"""What the persister adds to a record: `updated` differs when the same record comes twice."""
+
+# Floats as Decimal and back keep their digits: 0.1 and 0.10 are different bytes, and telling them
+# apart costs at most a question to the database, whereas rounding could make two records equal.
+_decode = msgspec.json.Decoder(float_hook=Decimal).decode
+_encode = msgspec.json.Encoder(order="sorted", decimal_format="number").encode
+
+
+def identify(document: bytes) -> tuple[str, bytes]:
+    """Return a document's `_id` and the digest of its content.
+
+    Args:
+        document: JSON object with an `_id`, as it is sent to the database.
+
+    Raises:
+        ValueError: not a JSON object with a string `_id`.
+    """
+    fields, content = _decoded(document)
+    document_id = fields.pop("_id", None) if isinstance(fields, dict) else None
+    if not isinstance(document_id, str):
+        raise ValueError("not a JSON object with an _id")
+    if content is None:
+        for name in ADDED_FIELDS:
+            fields.pop(name, None)
+        content = _encode(fields)
+    return document_id, hashlib.blake2b(content, digest_size=DIGEST_SIZE).digest()
+
+
+def _decoded(document: bytes) -> tuple[Any, bytes | None]:
+    """The fields, and the content to digest when it cannot be made canonical.
+
+    Legal JSON that msgspec does not read (lone surrogates) is rare and refused by CouchDB anyway:
+    such a document is the same only as its own bytes.
+    """
+    try:
+        return _decode(document), None
+    except (msgspec.DecodeError, RecursionError):
+        return json.loads(document), document

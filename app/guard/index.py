@@ -1,0 +1,102 @@
+"""A compact set of digests: what the guard remembers of one partition.
+
+The digests themselves stand in the values of the guard's table, which are shared with the index, not
+copied: a header of 16 bytes and then 16 bytes for each. The index adds only slots that point there: an open-addressing hash table of 64-bit slots, 32 bits of the
+digest to tell most strangers apart and the number of the segment in which the whole digest is
+looked up. That is at most 16 bytes for a record, where a Python set of 16-byte strings takes more
+than 90.
+"""
+
+import sys
+from array import array
+from collections.abc import Iterable
+
+DIGEST_SIZE = 16
+"""Bytes: enough that no two records of a database's lifetime share a digest by accident."""
+
+HEADER_SIZE = 16
+"""Bytes before the digests of a segment; a multiple of the digest's keeps them aligned."""
+
+_SPARE = 64
+_SEGMENT_BITS = 0xFFFFFFFF
+
+
+class DigestIndex:
+    """Segments of packed digests, and whether a digest is in one of them."""
+
+    def __init__(self) -> None:
+        self._segments: dict[int, bytes] = {}
+        self._count = 0
+        self._used = 0
+        self._slots = array("Q", bytes(8 * _SPARE))
+
+    def __len__(self) -> int:
+        """Remembered digests."""
+        return self._count
+
+    def __contains__(self, digest: bytes) -> bool:
+        bits = int.from_bytes(digest[:8], "little")
+        slots = self._slots
+        size = len(slots)
+        at = bits % size
+        while slot := slots[at]:
+            if slot >> 32 == bits >> 32:
+                segment = self._segments.get(slot & _SEGMENT_BITS)
+                if segment is not None and _holds(segment, digest):
+                    return True
+            at += 1
+            if at == size:
+                at = 0
+        return False
+
+    def put(self, number: int, segment: bytes, added: bytes) -> None:
+        """Remember a segment, or one that has grown.
+
+        Args:
+            number: of the segment; positive, never used again after it was dropped.
+            segment: its header and all its digests.
+            added: the digests in it that are new.
+        """
+        self._segments[number] = segment
+        self._count += len(added) // DIGEST_SIZE
+        if (self._used * DIGEST_SIZE + len(added)) * 4 > len(self._slots) * 3 * DIGEST_SIZE:
+            self._rebuild()
+        else:
+            self._insert(added, number)
+
+    def drop(self, number: int) -> None:
+        """Forget a segment. Its slots stay until the next rebuild, and no longer match."""
+        self._count -= len(self._segments.pop(number)) // DIGEST_SIZE - 1
+
+    def _insert(self, digests: bytes, number: int) -> None:
+        slots = self._slots
+        size = len(slots)
+        for bits in _leading_bits(digests):
+            at = bits % size
+            while slots[at]:
+                at += 1
+                if at == size:
+                    at = 0
+            slots[at] = (bits >> 32) << 32 | number
+        self._used += len(digests) // DIGEST_SIZE
+
+    def _rebuild(self) -> None:
+        self._slots = array("Q", bytes(8 * (self._count * 2 + _SPARE)))
+        self._used = 0
+        for number, segment in self._segments.items():
+            self._insert(segment[HEADER_SIZE:], number)
+
+
+def _leading_bits(digests: bytes) -> Iterable[int]:
+    """The first 64 bits of each digest, as `__contains__` reads them."""
+    halves = array("Q", digests)
+    if sys.byteorder == "big":
+        halves.byteswap()
+    return halves[::2]
+
+
+def _holds(segment: bytes, digest: bytes) -> bool:
+    at = segment.find(digest, HEADER_SIZE)
+    while at >= 0 and at % DIGEST_SIZE:
+        at = segment.find(digest, at + 1)
+    return at >= 0

@@ -1,0 +1,235 @@
+"""All settings, typed, read once from the environment (`PERSISTER_*`).
+
+Grouped by what they are about; every group reads the same flat namespace, so the variable for
+`settings.database.url` is `PERSISTER_COUCHDB_URL`. `load` turns what pydantic finds wrong into one
+`SettingsError` per start that names the variable, its value (never a secret) and what is allowed.
+"""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from yarl import URL
+
+PREFIX = "PERSISTER_"
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong; the message says which and what to do."""
+
+
+class LogMode(StrEnum):
+    """Where OpenWhisk keeps activation logs, which decides the topics to read."""
+
+    SEPARATE = "separate"
+    """Logs are kept elsewhere: every `<prefix>completed.*` topic is read."""
+
+    IN_RECORD = "in-record"
+    """Logs are inside the record: only `<prefix>activations` is read."""
+
+
+class StoreLevel(StrEnum):
+    """Which activations are stored (OpenWhisk's `ActivationStoreLevel`)."""
+
+    STORE_ALWAYS = "STORE_ALWAYS"
+    STORE_FAILURES = "STORE_FAILURES"
+    STORE_FAILURES_NOT_APPLICATION_ERRORS = "STORE_FAILURES_NOT_APPLICATION_ERRORS"
+
+
+class Group(BaseSettings):
+    """A group of settings; an empty variable counts as not given."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="ignore", populate_by_name=True
+    )
+
+
+def _kafka_url(value: str) -> str:
+    for part in value.split(";"):
+        url = URL(part)
+        if url.scheme not in ("kafka", "aiokafka") or not url.host or url.user or url.password:
+            msg = "expected kafka://host:port, several separated by ';', without credentials"
+            raise ValueError(msg)
+    return value
+
+
+def _http_url(value: str) -> str:
+    url = URL(value)
+    if url.scheme not in ("http", "https") or not url.host:
+        msg = "expected http://host:port or https://host:port"
+        raise ValueError(msg)
+    if url.user or url.password:
+        msg = "credentials go into PERSISTER_COUCHDB_USER and PERSISTER_COUCHDB_PASSWORD[_FILE]"
+        raise ValueError(msg)
+    return value.rstrip("/")
+
+
+def _comma_separated(value: Any) -> Any:
+    if isinstance(value, str):
+        return frozenset(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+def _secret_from(file: Path | None, secret: SecretStr | None) -> SecretStr | None:
+    """The secret itself, or the first line of the file that holds it."""
+    if file is None:
+        return secret
+    try:
+        return SecretStr(file.read_text(encoding="utf-8").splitlines()[0])
+    except (OSError, IndexError) as error:
+        msg = f"cannot read the password file: {error or 'it is empty'}"
+        raise ValueError(msg) from error
+
+
+class KafkaSettings(Group):
+    """Broker, topics and the consumer group."""
+
+    url: Annotated[str, AfterValidator(_kafka_url)] = Field(
+        "kafka://127.0.0.1:9092", alias="PERSISTER_KAFKA_URL"
+    )
+    """Brokers, separated by `;`."""
+
+    app_id: str = Field("activation-persister", pattern=r"^[A-Za-z0-9._-]{1,200}$")
+    """Consumer group, and the prefix of the guard's changelog topic."""
+
+    topic_prefix: str = Field("", pattern=r"^[A-Za-z0-9._-]{0,150}$")
+    """OpenWhisk's `whisk.kafka.topics.prefix`."""
+
+    partitions: int = Field(8, ge=1, le=1000)
+    """Of the internal topic; fixed once it exists."""
+
+    replication: int = Field(1, ge=1, le=10)
+    """Replication factor of the topics that the persister creates."""
+
+    documents_retention: float = Field(7 * 86400.0, ge=3600)
+    """Seconds that the internal topic keeps documents that are not stored yet."""
+
+    dead_letters_retention: float = Field(30 * 86400.0, ge=3600)
+    """Seconds that dead letters are kept."""
+
+    max_record_bytes: int = Field(16 * 1024 * 1024, ge=1024 * 1024, le=512 * 1024 * 1024)
+    """Largest record, on the topics that are read and on the internal ones."""
+
+    session_timeout: float = Field(10.0, ge=2, le=300)
+    """Seconds after which the broker gives a silent worker's partitions to the others."""
+
+    instance_id: str | None = None
+    """Static membership (`group.instance.id`), where the host has a stable name."""
+
+    discovery_interval: float = Field(2.0, gt=0, le=600)
+    """Seconds between looks for new topics."""
+
+
+class RoutingSettings(Group):
+    """What is read and what of it is stored."""
+
+    log_mode: LogMode = LogMode.SEPARATE
+    blocking_store_level: StoreLevel = StoreLevel.STORE_ALWAYS
+    non_blocking_store_level: StoreLevel = StoreLevel.STORE_ALWAYS
+    excluded_namespaces: Annotated[frozenset[str], NoDecode] = frozenset()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split(cls, values: dict[str, Any]) -> dict[str, Any]:
+        key = "excluded_namespaces"
+        return {**values, key: _comma_separated(values[key])} if key in values else values
+
+
+class DatabaseSettings(Group):
+    """The database and the pace of writing to it."""
+
+    url: Annotated[str, AfterValidator(_http_url)] = Field(
+        "http://127.0.0.1:5984", alias="PERSISTER_COUCHDB_URL"
+    )
+    user: str | None = Field(None, alias="PERSISTER_COUCHDB_USER")
+    password: SecretStr | None = Field(None, alias="PERSISTER_COUCHDB_PASSWORD")
+    password_file: Path | None = Field(None, alias="PERSISTER_COUCHDB_PASSWORD_FILE")
+    ca_file: Path | None = Field(None, alias="PERSISTER_COUCHDB_CA_FILE")
+    """Certificate authority for https, when it is not one of the system's."""
+
+    name: str = Field(
+        "whisk_local_activations", alias="PERSISTER_DATABASE", pattern=r"^[a-z][a-z0-9_$()+/-]*$"
+    )
+    create: bool = Field(True, alias="PERSISTER_DATABASE_CREATE")
+    """Create the database and missing design documents."""
+
+    request_timeout: float = Field(60.0, gt=0)
+    """Seconds for one request."""
+
+    request_documents: int = Field(1000, ge=1, le=10_000)
+    """Most documents in one `_bulk_docs` request."""
+
+    request_bytes: int = Field(8 * 1024 * 1024, ge=1024)
+    """Most bytes in one `_bulk_docs` request (one larger document goes alone)."""
+
+    requests_in_flight: int = Field(4, ge=1, le=64)
+    """Most requests at a time, of one worker."""
+
+    documents_per_second: float = Field(0.0, ge=0)
+    """Hard limit of one worker; 0: none."""
+
+    linger: float = Field(0.02, ge=0, le=10)
+    """Seconds that a request waits for more documents before it is sent."""
+
+    @model_validator(mode="after")
+    def _password(self) -> Self:
+        object.__setattr__(self, "password", _secret_from(self.password_file, self.password))
+        if self.user and not self.password:
+            msg = "PERSISTER_COUCHDB_USER needs PERSISTER_COUCHDB_PASSWORD or ..._PASSWORD_FILE"
+            raise ValueError(msg)
+        return self
+
+
+class GuardSettings(Group):
+    """How much the guard remembers, per partition of the internal topic."""
+
+    records: int = Field(200_000, ge=0, alias="PERSISTER_GUARD_RECORDS")
+    age: float = Field(86_400.0, gt=0, alias="PERSISTER_GUARD_AGE")
+    """Seconds."""
+
+
+class WorkerSettings(Group):
+    """The process itself."""
+
+    datadir: Path = Path(".persister-data")
+    web_host: str = "127.0.0.1"
+    web_port: int = Field(6066, ge=0, le=65535)
+    shutdown_deadline: float = Field(10.0, gt=0, le=600)
+    """Seconds for in-flight work when the worker is told to stop."""
+
+    in_flight_documents: int = Field(16_000, ge=1)
+    """Documents taken from the internal topic and not settled yet, at which fetching pauses."""
+
+    in_flight_bytes: int = Field(64 * 1024 * 1024, ge=1024)
+    """Their bytes, at which fetching pauses."""
+
+
+class Settings:
+    """The groups, each read once."""
+
+    def __init__(self) -> None:
+        """Read everything from the environment; raises pydantic's `ValidationError`."""
+        self.kafka = KafkaSettings()
+        self.routing = RoutingSettings()
+        self.database = DatabaseSettings()
+        self.guard = GuardSettings()
+        self.worker = WorkerSettings()
+
+
+def load() -> Settings:
+    """Read the settings; raises `SettingsError` with everything an operator must mend."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise SettingsError("\n".join(_explain(problem) for problem in error.errors())) from None
+
+
+def _explain(problem: Any) -> str:
+    name = str(problem["loc"][0]) if problem["loc"] else ""
+    variable = name if name.startswith(PREFIX) else PREFIX + name.upper()
+    if not name:
+        return str(problem["msg"]).removeprefix("Value error, ")
+    shown = "" if "PASSWORD" in variable else f"={problem['input']!r}"
+    return f"{variable}{shown}: {str(problem['msg']).removeprefix('Value error, ')}"

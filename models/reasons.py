@@ -1,0 +1,45 @@
+"""The fixed lists of what can become of a record that is not simply stored.
+
+They are part of the interface: operators filter dead letters and metrics by these codes, so a code
+is never renamed or used again for something else.
+"""
+
+from enum import StrEnum
+
+
+class SkipReason(StrEnum):
+    """Why a message holds nothing that has to be stored."""
+
+    ACKNOWLEDGEMENT = "acknowledgement"
+    """A `CompletionMessage`: the activation ended; its record travels elsewhere."""
+
+    NO_RECORD = "no-record"
+    """`response` is only the activation id: the record was left out of this message."""
+
+    STORE_LEVEL = "store-level"
+    """The store level for blocking or non-blocking activations leaves it out."""
+
+    EXCLUDED_NAMESPACE = "excluded-namespace"
+    """The namespace is excluded from storing."""
+
+
+class RejectReason(StrEnum):
+    """Why a record is set aside as a dead letter."""
+
+    NOT_JSON = "not-json"
+    """The value is missing, not UTF-8 or not JSON."""
+
+    NOT_A_MESSAGE = "not-a-message"
+    """JSON, but none of OpenWhisk's three message kinds."""
+
+    INVALID_RECORD = "invalid-record"
+    """A message whose activation record OpenWhisk's reader would not accept."""
+
+    TOO_LARGE = "too-large"
+    """The document is larger than Kafka's internal topic or the database takes."""
+
+    REFUSED = "refused"
+    """The database refuses this document for good."""
+
+    DIVERGENT = "divergent"
+    """The database holds another document under this id; the first one stays."""
