@@ -18,6 +18,7 @@ from dev.steps import SetupError, say
 def main() -> int:
     """Run the command line and return the exit code."""
     arguments = _parser().parse_args()
+    signal.signal(signal.SIGTERM, _exit_on_signal)
     try:
         if arguments.action == "setup":
             return setup()
@@ -49,7 +50,6 @@ def run(command: list[str], *, keep: Path | None, kafka_variable: str | None) ->
     Returns:
         The command's exit code, as a shell would give it.
     """
-    signal.signal(signal.SIGTERM, _exit_on_signal)
     with services(keep) as running:
         environment = {**os.environ, **running.environment()}
         if kafka_variable:

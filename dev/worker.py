@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from dev import paths
 from dev.process import HOST, Service, free_port
@@ -37,7 +37,7 @@ class Worker(Service):
             "datadir": folder / "data",
             "web_port": port,
             "kafka_url": services.kafka_url,
-            **_database(services.couchdb_url),
+            **database_settings(services.couchdb_url),
             **settings,
         }
         # What a person has set for a worker of their own must not reach this one.
@@ -85,14 +85,14 @@ class Worker(Service):
             connection.close()
 
 
-def _database(url: str) -> dict[str, object]:
-    """The settings that stand for a database's URL with its user and password."""
+def database_settings(url: str) -> dict[str, str]:
+    """The worker's settings for a database's URL, whose user and password become their own."""
     parts = urlsplit(url)
     address = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
     if parts.username is None:
         return {"couchdb_url": address}
     return {
         "couchdb_url": address,
-        "couchdb_user": parts.username,
-        "couchdb_password": parts.password or "",
+        "couchdb_user": unquote(parts.username),
+        "couchdb_password": unquote(parts.password or ""),
     }
