@@ -48,7 +48,7 @@ chaos: environment ## Kill workers, Kafka and the database while records flow, a
 	@$(PY) -m dev.chaos
 
 audit-deps: environment ## Look for known vulnerabilities in the pinned packages
-	@$(PY) -m pip_audit --requirement constraints.txt --no-deps --disable-pip
+	@$(PY) -m pip_audit --strict --requirement constraints.txt --no-deps --disable-pip
 
 clean: ## Delete everything that was installed or made
 	rm -rf .venv .dev .mypy_cache .pytest_cache .ruff_cache .hypothesis .persister-data
