@@ -44,7 +44,7 @@ class Service:
     Attributes:
         name: For messages, and the name of the log file.
         port: Where it listens; the same after each start.
-        log: What it printed, over all its starts.
+        log_file: What it printed, over all its starts.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Service:
         """
         self.name = name
         self.port = port
-        self.log = folder / f"{name}.log"
+        self.log_file = folder / f"{name}.log"
         self._command = [str(argument) for argument in command]
         self._folder = folder
         self._ready = ready
@@ -88,6 +88,10 @@ class Service:
     def running(self) -> bool:
         """Whether its process exists."""
         return self._process is not None and self._process.poll() is None
+
+    def log(self) -> str:
+        """What it printed so far, over all its starts."""
+        return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
 
     def start(self, timeout: float = 60) -> None:
         """Start it and return once it serves requests.
@@ -126,7 +130,7 @@ class Service:
                 self.kill()
                 raise SetupError(
                     f"{self.name} did not start (exit code {process.returncode}); its log ends:\n"
-                    + self.log.read_text(errors="replace")[-LONGEST_OUTPUT_SHOWN:]
+                    + self.log()[-LONGEST_OUTPUT_SHOWN:]
                 )
             time.sleep(0.03)
 
@@ -183,7 +187,7 @@ class Service:
         return self._process
 
     def _spawn(self) -> subprocess.Popen[bytes]:
-        with self.log.open("ab") as log:
+        with self.log_file.open("ab") as log:
             process = subprocess.Popen(
                 self._command,
                 stdin=subprocess.DEVNULL,

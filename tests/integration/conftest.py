@@ -35,9 +35,7 @@ def pytest_runtest_makereport(
     report = yield
     if report.failed:
         for worker in item.stash.get(_WORKERS, []):
-            if worker.log.exists():
-                tail = worker.log.read_text(errors="replace")[-_LOG_TAIL:]
-                report.sections.append((f"end of {worker.log}", tail))
+            report.sections.append((f"end of {worker.log_file}", worker.log()[-_LOG_TAIL:]))
     return report
 
 
