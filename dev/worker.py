@@ -41,7 +41,7 @@ class Worker(Service):
             **settings,
         }
         # What a person has set for a worker of their own must not reach this one.
-        inherited = {name: value for name, value in os.environ.items() if PREFIX not in name}
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)}
         super().__init__(
             "worker",
             [sys.executable, "-m", "faust", "-A", "app", "worker", "-l", "info"],

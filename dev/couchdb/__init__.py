@@ -1,4 +1,9 @@
-"""A stand-in for CouchDB on this machine; docs of its limits are in `refusals.js`."""
+"""A stand-in for CouchDB on this machine: the same answers, as far as the persister relies on them.
+
+It differs where numbers pass through JavaScript (integers over 2^53 and `1.0` are not kept as
+written), in how a revision is made, and in lacking `_purge`, `_revs_limit`, `_node`, sessions by
+cookie and `If-None-Match`.
+"""
 
 import contextlib
 from collections.abc import Iterator
