@@ -1,0 +1,22 @@
+"""How long to wait before the next attempt."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Exponential back-off with jitter, so that workers do not come back all at once.
+
+    Args:
+        first: Seconds before the second attempt.
+        longest: Seconds that no wait exceeds.
+    """
+
+    first: float
+    longest: float
+
+    def delay(self, attempt: int, random: Callable[[], float]) -> float:
+        """Seconds to wait after an attempt (the first is 1): half of it certain, half random."""
+        full = min(self.longest, self.first * 2.0 ** min(attempt - 1, 30))
+        return full * (0.5 + random() / 2.0)

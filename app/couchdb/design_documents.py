@@ -1,0 +1,34 @@
+"""The design documents through which OpenWhisk and its tools read activations.
+
+They lie in `design/<name>/views/<view>/{map,reduce}.js` and do what OpenWhisk's own installer
+puts into an activations database; written for ES5, the oldest engine that CouchDB 3 ships with.
+"""
+
+from functools import cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Any
+
+
+@cache
+def design_documents() -> dict[str, dict[str, Any]]:
+    """Every design document's fields by its name without `_design/`."""
+    return {
+        folder.name: {"language": "javascript", "views": _views(folder / "views")}
+        for folder in sorted(files("app.couchdb").joinpath("design").iterdir(), key=_name)
+        if folder.is_dir()
+    }
+
+
+def _views(folder: Traversable) -> dict[str, dict[str, str]]:
+    return {
+        view.name: {
+            source.name.removesuffix(".js"): source.read_text(encoding="utf-8").strip()
+            for source in sorted(view.iterdir(), key=_name)
+        }
+        for view in sorted(folder.iterdir(), key=_name)
+    }
+
+
+def _name(entry: Traversable) -> str:
+    return entry.name

@@ -1,0 +1,86 @@
+"""Where every request waits for its turn: for a place, for the rate, and for a requested pause."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from app.couchdb.pace import ConcurrencyLimit, RateLimit
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """A request that may be sent now.
+
+    Args:
+        started: When it was admitted, by the gate's clock.
+        in_flight: Requests under way, itself included.
+    """
+
+    started: float
+    in_flight: int
+
+
+class Gate:
+    """Admits requests as the limits allow.
+
+    Args:
+        limit: How many at a time; may change at any time.
+        rate: How many documents per second.
+        clock: Seconds, monotonic.
+        sleep: Waits for seconds.
+    """
+
+    def __init__(
+        self,
+        limit: ConcurrencyLimit,
+        rate: RateLimit,
+        *,
+        clock: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]],
+    ) -> None:
+        self.in_flight = 0
+        self._limit = limit
+        self._rate = rate
+        self._clock = clock
+        self._sleep = sleep
+        self._closed_until = float("-inf")
+        self._waiting: list[asyncio.Future[None]] = []
+
+    @asynccontextmanager
+    async def admit(self, documents: int) -> AsyncIterator[Admission]:
+        """Wait for the request's turn, then hold its place until the block is left.
+
+        Args:
+            documents: How many the request writes; they count against the rate.
+        """
+        await self._wait_for_place()
+        self.in_flight += 1
+        try:
+            await self._wait_for_opening()
+            if (wait := self._rate.reserve(documents, self._clock())) > 0:
+                await self._sleep(wait)
+            yield Admission(self._clock(), self.in_flight)
+        finally:
+            self.in_flight -= 1
+            self._wake()
+
+    def close_for(self, seconds: float) -> None:
+        """Admit nothing for so many seconds: the database asked for a pause."""
+        self._closed_until = max(self._closed_until, self._clock() + seconds)
+
+    async def _wait_for_opening(self) -> None:
+        while (left := self._closed_until - self._clock()) > 0:
+            await self._sleep(left)
+
+    async def _wait_for_place(self) -> None:
+        while self.in_flight >= self._limit.current:
+            place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(place)
+            await place
+
+    def _wake(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for place in waiting:
+            if not place.done():
+                place.set_result(None)

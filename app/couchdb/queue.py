@@ -1,0 +1,176 @@
+"""Documents that wait for a request: whole calls in, full requests out."""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.couchdb.documents import Document
+from app.couchdb.results import STORED, Result
+
+SMALLEST_REQUEST = 64 * 1024
+"""Bytes below which requests are not made smaller."""
+
+
+class Call:
+    """One call of `BulkWriter.write`: its documents, and a countdown to its last result.
+
+    Args:
+        documents: In the caller's order.
+        arrived: When it was made.
+        done: Is resolved when every document has its result.
+    """
+
+    __slots__ = ("arrived", "bytes", "documents", "done", "results", "unsettled")
+
+    def __init__(
+        self, documents: Sequence[Document], arrived: float, done: asyncio.Future[None]
+    ) -> None:
+        self.documents = documents
+        self.bytes = sum([len(document.body) for document in documents])
+        self.arrived = arrived
+        self.done = done
+        self.unsettled = len(documents)
+        self.results: list[Result] = [STORED] * len(documents)
+
+    def settle(self, start: int, results: Sequence[Result]) -> None:
+        """Take results for the documents from a position on."""
+        self.results[start : start + len(results)] = results
+        self.unsettled -= len(results)
+        if not self.unsettled and not self.done.done():
+            self.done.set_result(None)
+
+    def fail(self, error: BaseException) -> None:
+        """End the call without results, unless it ended already."""
+        if not self.done.done():
+            self.done.set_exception(error)
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Consecutive documents of one call that travel in one request."""
+
+    call: Call
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Documents of one or more calls, taken out of the queue together."""
+
+    slices: list[Slice]
+    documents: list[Document]
+
+    def settle(self, results: Sequence[Result]) -> None:
+        """Hand the results, in the order of the documents, to the calls."""
+        position = 0
+        for part in self.slices:
+            size = part.end - part.start
+            part.call.settle(part.start, results[position : position + size])
+            position += size
+
+    def fail(self, error: BaseException) -> None:
+        """End the calls that these documents belong to."""
+        for part in self.slices:
+            part.call.fail(error)
+
+
+class Queue:
+    """Documents in the order of arrival, cut into requests.
+
+    Args:
+        request_documents: Most documents of a request.
+        request_bytes: Most bytes of a request; a larger document goes alone.
+    """
+
+    def __init__(self, request_documents: int, request_bytes: int) -> None:
+        self.documents = 0
+        """Documents that wait."""
+        self.bytes = 0
+        """Their bytes."""
+        self._request_documents = request_documents
+        self._request_bytes = request_bytes
+        self._calls: deque[Call] = deque()
+        self._position = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether the next request is as large as it may be."""
+        return self.documents >= self._request_documents or self.bytes >= self._request_bytes
+
+    @property
+    def oldest(self) -> float | None:
+        """When the first waiting call arrived; None when nothing waits."""
+        return self._calls[0].arrived if self._calls else None
+
+    def shrink(self, refused: int) -> None:
+        """Cut smaller requests from now on: one of so many bytes was refused as too large."""
+        smaller = max(SMALLEST_REQUEST, refused // 2)
+        self._request_bytes = min(self._request_bytes, smaller)
+
+    def put(self, call: Call) -> None:
+        """Append a call with at least one document."""
+        self._calls.append(call)
+        self.documents += len(call.documents)
+        self.bytes += call.bytes
+
+    def discard(self, call: Call) -> None:
+        """Forget what still waits of a call whose caller has gone."""
+        if call not in self._calls:
+            return
+        begin = self._position if call is self._calls[0] else 0
+        self._forget(call.documents[begin:])
+        if call is self._calls[0]:
+            self._position = 0
+        self._calls.remove(call)
+
+    def take(self) -> Request:
+        """Cut the next request off: at least one document."""
+        slices: list[Slice] = []
+        documents: list[Document] = []
+        room = self._request_bytes
+        while self._calls and len(documents) < self._request_documents:
+            call, start = self._calls[0], self._position
+            end = self._reach(call, start, self._request_documents - len(documents), room)
+            if end == start:
+                if documents:
+                    break
+                end = start + 1
+            taken = call.documents[start:end]
+            room -= self._forget(taken)
+            documents += taken
+            slices.append(Slice(call, start, end))
+            self._advance(call, end)
+        return Request(slices, documents)
+
+    def take_all(self) -> list[Call]:
+        """Empty the queue; returns the calls that still waited in part."""
+        calls = list(self._calls)
+        self._calls.clear()
+        self._position = self.documents = self.bytes = 0
+        return calls
+
+    def _reach(self, call: Call, start: int, most: int, room: int) -> int:
+        """The position up to which a call's documents fit into the room."""
+        end = min(len(call.documents), start + most)
+        if start == 0 and end == len(call.documents) and call.bytes <= room:
+            return end
+        for position in range(start, end):
+            room -= len(call.documents[position].body)
+            if room < 0:
+                return position
+        return end
+
+    def _forget(self, documents: Sequence[Document]) -> int:
+        size = sum([len(document.body) for document in documents])
+        self.documents -= len(documents)
+        self.bytes -= size
+        return size
+
+    def _advance(self, call: Call, end: int) -> None:
+        if end == len(call.documents):
+            self._calls.popleft()
+            self._position = 0
+        else:
+            self._position = end

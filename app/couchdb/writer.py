@@ -1,0 +1,182 @@
+"""The service that writes documents: coalesces what many tasks bring into full requests."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from random import random as uniform
+from typing import Any
+
+from mode import Service
+
+from app.couchdb.availability import Availability
+from app.couchdb.database import Database
+from app.couchdb.documents import Document
+from app.couchdb.errors import WriterStopped
+from app.couchdb.gate import Gate
+from app.couchdb.pace import ConcurrencyLimit, RateLimit
+from app.couchdb.queue import Call, Queue, Request
+from app.couchdb.requests import Requests
+from app.couchdb.results import Result
+from app.couchdb.settling import Settling
+from app.couchdb.stats import WriterStats
+from app.settings import DatabaseSettings
+
+
+class BulkWriter(Service):
+    """Writes documents in bulk and says what became of each.
+
+    A request is sent when it is full, or when its first document has waited `settings.linger`
+    seconds, as soon as the pace allows one more. What may pass is retried for as long as it takes,
+    so a slow `write` is how a caller notices that the database cannot keep up.
+
+    Args:
+        database: Where to; the writer connects and closes it.
+        settings: Size and number of requests, rate, linger.
+        clock: Seconds, monotonic.
+        sleep: Waits for seconds.
+        random: A number from 0 to 1, for the jitter of retries.
+        kwargs: For `mode.Service`.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        settings: DatabaseSettings,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        random: Callable[[], float] = uniform,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.stats = WriterStats()
+        self.availability = Availability(database.address, clock=clock)
+        self.limit = ConcurrencyLimit(settings.requests_in_flight)
+        self.queue = Queue(settings.request_documents, settings.request_bytes)
+        self.gate = Gate(
+            self.limit, RateLimit(settings.documents_per_second), clock=clock, sleep=sleep
+        )
+        self.requests = Requests(
+            database,
+            gate=self.gate,
+            limit=self.limit,
+            availability=self.availability,
+            stats=self.stats,
+            sleep=sleep,
+            clock=clock,
+            random=random,
+        )
+        self.requests.on_rest = self._send_ready
+        self._database = database
+        self._settling = Settling(self.requests, self.stats, self.queue.shrink)
+        self._linger = settings.linger
+        self._clock = clock
+        self._sleep = sleep
+        self._prepared = False
+        self._lingering = False
+        self._unfinished: set[Request] = set()
+
+    @property
+    def in_flight(self) -> int:
+        """HTTP requests under way, or admitted and waiting for the rate."""
+        return self.gate.in_flight
+
+    @property
+    def waiting_documents(self) -> int:
+        """Documents that no request has taken yet."""
+        return self.queue.documents
+
+    async def on_start(self) -> None:
+        """Connect; the database itself is looked for in the background, as long as it takes."""
+        await self._database.connect()
+        self.add_future(self._prepare())
+
+    async def on_stop(self) -> None:
+        """Give up what is not settled.
+
+        Callers that want their documents settled wait for `write` before they stop the writer.
+        """
+        stopped = WriterStopped("the writer was stopped before the documents were settled")
+        for call in self.queue.take_all():
+            call.fail(stopped)
+        for request in self._unfinished:
+            request.fail(stopped)
+
+    async def on_shutdown(self) -> None:
+        """Close the connections, now that the requests in flight are cancelled."""
+        await self._database.close()
+
+    async def write(self, documents: Sequence[Document]) -> list[Result]:
+        """Store documents that the database does not hold yet.
+
+        May be called by many tasks at once. Cancelling it gives up only the waiting: documents that
+        a request has taken may still be written.
+
+        Args:
+            documents: In any order; their ids should not be under way already.
+
+        Returns:
+            One result for each document, in order, once the last one is settled.
+
+        Raises:
+            WriterStopped: The writer was stopped before; what became of the documents is unknown.
+        """
+        if not self.started or self.should_stop:
+            raise WriterStopped("the writer is not running")
+        if not documents:
+            return []
+        call = Call(documents, self._clock(), asyncio.get_running_loop().create_future())
+        self.queue.put(call)
+        self._send_ready()
+        try:
+            await call.done
+        except BaseException:
+            self.queue.discard(call)
+            raise
+        return call.results
+
+    async def _prepare(self) -> None:
+        await self.requests.prepare()
+        self._prepared = True
+        self._send_ready()
+
+    def _send_ready(self) -> None:
+        """Start what is due and may start; see to it that the rest will be looked at."""
+        if self.should_stop:
+            return
+        while self._prepared and self._due() and self._may_start():
+            request = self.queue.take()
+            self._unfinished.add(request)
+            self.add_future(self._settle(request))
+        if self.queue.documents and not self._due() and not self._lingering:
+            self._lingering = True
+            self.add_future(self._wait_for_more())
+
+    def _may_start(self) -> bool:
+        """Whether the pace allows one more; a request that waits to be retried leaves its place."""
+        unfinished = len(self._unfinished)
+        active = unfinished - self.requests.resting
+        return active < self.limit.current and unfinished < self.limit.maximum
+
+    def _due(self) -> bool:
+        oldest = self.queue.oldest
+        if oldest is None:
+            return False
+        return self.queue.full or self._clock() >= oldest + self._linger
+
+    async def _wait_for_more(self) -> None:
+        while (oldest := self.queue.oldest) is not None and not self._due():
+            await self._sleep(oldest + self._linger - self._clock())
+        self._lingering = False
+        self._send_ready()
+
+    async def _settle(self, request: Request) -> None:
+        try:
+            request.settle(await self._settling.settle(request.documents))
+        except BaseException as error:
+            cancelled = isinstance(error, asyncio.CancelledError)
+            request.fail(WriterStopped("the writer was stopped") if cancelled else error)
+            raise
+        finally:
+            self._unfinished.discard(request)
+            self._send_ready()
