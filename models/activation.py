@@ -13,6 +13,9 @@ from models.logs import LogLine
 ENTITY_TYPE = "activation"
 """The `entityType` of an activation's document."""
 
+ADDED_FIELDS = ("_id", "entityType", "updated")
+"""What a document has more than the record; whatever the record itself says there is replaced."""
+
 
 class ActivationResponse(faust.Record, include_metadata=False):
     """How an activation ended (`ActivationResponse`)."""

@@ -1,0 +1,45 @@
+"""What can be decided about a message."""
+
+from msgspec import Raw, Struct
+
+from models.reasons import RejectReason, SkipReason
+
+# Structs of msgspec: a frozen dataclass takes six times as long to make, once per record.
+
+
+class Store(Struct, frozen=True, gc=False):
+    """Store this document (encoded JSON object, ready for the database)."""
+
+    activation_id: str
+    document: bytes
+
+
+class Skip(Struct, frozen=True, gc=False):
+    """There is nothing to store in this message."""
+
+    reason: SkipReason
+
+
+class Reject(Struct, frozen=True, gc=False):
+    """Set the record aside as a dead letter.
+
+    `detail` names the field and what is allowed, never what was found.
+    """
+
+    reason: RejectReason
+    detail: str
+
+
+class Candidate(Struct, frozen=True, gc=False):
+    """An acceptable activation record, before the rules about what is stored."""
+
+    activation_id: str
+    namespace: str
+    status_code: int
+    transid: Raw
+    """As it is written; read only where a store level asks for it."""
+
+    document: bytes
+
+
+Decision = Store | Skip | Reject

@@ -1,0 +1,29 @@
+"""The decision about one record."""
+
+from app.routing import quick, thorough
+from app.routing.outcomes import Candidate, Decision, Reject, Store
+from app.routing.rules import Rules, left_out
+from models.reasons import RejectReason
+from models.roles import TopicRole
+
+_NO_VALUE = Reject(RejectReason.NOT_JSON, "the record has no value")
+
+
+def route(role: TopicRole, value: bytes | None, timestamp: int, rules: Rules) -> Decision:
+    """Decide what becomes of a record of one of OpenWhisk's topics; never raises.
+
+    All kinds of messages are accepted on all topics; what is accepted is what OpenWhisk's own
+    reader accepts (`AcknowledgementMessage.parse`), in both versions of the message.
+
+    Args:
+        role: of the topic; decides which store level applies.
+        value: the Kafka record's value.
+        timestamp: the Kafka record's, in epoch millis; becomes the document's `updated`.
+        rules: store levels and excluded namespaces.
+    """
+    if value is None:
+        return _NO_VALUE
+    found = quick.read(value, timestamp) or thorough.read(value, timestamp)
+    if not isinstance(found, Candidate):
+        return found
+    return left_out(role, found, rules) or Store(found.activation_id, found.document)

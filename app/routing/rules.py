@@ -1,0 +1,65 @@
+"""Which of the acceptable records are stored (OpenWhisk's `ActivationStore.storeAfterCheck`).
+
+OpenWhisk applies these rules before it writes to its store. Acknowledgements pass through none of
+them, so they are applied here.
+"""
+
+from collections.abc import Set as AbstractSet
+from typing import Protocol
+
+from msgspec import Raw
+
+from app.routing.outcomes import Candidate, Skip
+from app.settings import StoreLevel
+from models import exact_json
+from models.reasons import SkipReason
+from models.roles import TopicRole
+from models.transid import TransactionId
+
+
+class Rules(Protocol):
+    """The part of `RoutingSettings` that decides about a record."""
+
+    @property
+    def blocking_store_level(self) -> StoreLevel:
+        """For `completed<controller>` topics."""
+
+    @property
+    def non_blocking_store_level(self) -> StoreLevel:
+        """For all others."""
+
+    @property
+    def excluded_namespaces(self) -> AbstractSet[str]:
+        """Namespaces of which nothing is stored."""
+
+
+_FAILURES_NOT_OF_APPLICATION = (2, 3)
+_EXCLUDED = Skip(SkipReason.EXCLUDED_NAMESPACE)
+_STORE_LEVEL = Skip(SkipReason.STORE_LEVEL)
+
+
+def left_out(role: TopicRole, candidate: Candidate, rules: Rules) -> Skip | None:
+    """Why this record is not stored, or `None` when it is.
+
+    Extra logging overrides the store levels, but not the exclusion of a namespace.
+    """
+    if candidate.namespace in rules.excluded_namespaces:
+        return _EXCLUDED
+    blocking = role is TopicRole.COMPLETED
+    level = rules.blocking_store_level if blocking else rules.non_blocking_store_level
+    if level is StoreLevel.STORE_ALWAYS or _stored_at(level, candidate.status_code):
+        return None
+    return None if _extra_logging(candidate.transid) else _STORE_LEVEL
+
+
+def _extra_logging(transid: Raw) -> bool:
+    written = bytes(transid)
+    if b"true" not in written:
+        return False
+    return TransactionId.from_wire(exact_json.loads(written.decode())).extra_logging
+
+
+def _stored_at(level: StoreLevel, status_code: int) -> bool:
+    if level is StoreLevel.STORE_FAILURES:
+        return status_code != 0
+    return status_code in _FAILURES_NOT_OF_APPLICATION

@@ -1,0 +1,78 @@
+"""Any value at all, read by the rules of OpenWhisk's reader, with the reason of a rejection."""
+
+import json
+
+from msgspec import Raw
+
+from app.routing.outcomes import Candidate, Reject, Skip
+from models import exact_json
+from models.activation import ADDED_FIELDS, ENTITY_TYPE, Activation
+from models.exact_json import Member
+from models.fields import FieldError, RecordError
+from models.messages import CompletionMessage, Message, message_from_wire
+from models.reasons import RejectReason, SkipReason
+
+_TIMES = ("start", "end")
+_SHOWN_NAME = 60
+
+
+def read(value: bytes, timestamp: int) -> Candidate | Skip | Reject:
+    """What a message holds; never raises, whatever the value is.
+
+    Args:
+        value: the Kafka record's value.
+        timestamp: the Kafka record's, in epoch millis.
+    """
+    try:
+        text = value.decode()
+        decoded = exact_json.loads(text)
+    except UnicodeDecodeError as error:
+        return Reject(RejectReason.NOT_JSON, f"the value is not UTF-8 (byte {error.start})")
+    except ValueError as error:
+        return Reject(RejectReason.NOT_JSON, f"the value is not JSON: {error}")
+    try:
+        message = message_from_wire(decoded)
+    except RecordError as error:
+        return Reject(RejectReason.INVALID_RECORD, str(error))
+    except FieldError as error:
+        return Reject(RejectReason.NOT_A_MESSAGE, str(error))
+    return _accepted(text, message, timestamp)
+
+
+def _accepted(text: str, message: Message, timestamp: int) -> Candidate | Skip | Reject:
+    if isinstance(message, CompletionMessage):
+        return Skip(SkipReason.ACKNOWLEDGEMENT)
+    if isinstance(message.response, str):
+        return Skip(SkipReason.NO_RECORD)
+    activation = message.response
+    outer = exact_json.members(text)
+    record = exact_json.members(outer["response"].value_text)
+    for name in record:
+        if name.startswith("_") and name not in ADDED_FIELDS:
+            return Reject(
+                RejectReason.INVALID_RECORD,
+                f"{name[:_SHOWN_NAME]!a}: CouchDB keeps names beginning with _ to itself",
+            )
+    return Candidate(
+        activation.activation_id,
+        activation.namespace,
+        activation.response.status_code,
+        Raw(outer["transid"].value_text.encode()),
+        _document(record, activation, timestamp),
+    )
+
+
+def _document(record: dict[str, Member], activation: Activation, timestamp: int) -> bytes:
+    """The record's fields as they came, ISO times as millis, and the three that are added."""
+    millis = {"start": activation.start, "end": activation.end}
+    parts = [
+        f'"_id":{json.dumps(activation.document_id)}',
+        f'"entityType":"{ENTITY_TYPE}"',
+        f'"updated":{timestamp}',
+    ]
+    for name, member in record.items():
+        if name in _TIMES and isinstance(member.value, str):
+            parts.append(f"{member.key_text}:{millis[name]}")
+        elif name not in ADDED_FIELDS:
+            parts.append(f"{member.key_text}:{member.value_text}")
+    return f"{{{','.join(parts)}}}".encode()

@@ -1,0 +1,111 @@
+"""JSON read as OpenWhisk's parser (spray-json 1.3.5) reads it, without losing anything.
+
+Numbers become `Decimal`, the last of two equal keys wins, lone surrogates are kept, and 1000 levels
+of nesting are read, however deep the caller's own stack is. It is some ten times slower than
+msgspec, which does neither surrogates nor that much nesting: for what msgspec could not read.
+"""
+
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal, InvalidOperation
+from json import JSONDecoder
+from typing import Any, Final, NamedTuple
+
+MAX_DEPTH: Final = 1000
+"""Levels of values (the outermost is the first) that OpenWhisk's parser reads."""
+
+_SHALLOW: Final = 200
+_token = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]|[^\s,:\[\]{}"]+', re.DOTALL)
+_space = re.compile(r"[ \t\n\r]*")
+
+
+class Member(NamedTuple):
+    """One member of a JSON object."""
+
+    key: str
+    value: Any
+    key_text: str
+    """As it is written, quotes included."""
+
+    value_text: str
+
+
+def loads(text: str) -> Any:
+    """Decode a JSON text.
+
+    Raises `ValueError` when it is not JSON or nested too deeply; the message shows no contents.
+    """
+    with _room_for_depth(text):
+        return _decoder.decode(text)
+
+
+def members(text: str) -> dict[str, Member]:
+    """The members of a JSON object by their keys, in order.
+
+    `text` must have been through `loads` without an error.
+    """
+    with _room_for_depth(text):
+        return {member.key: member for member in _members(text)}
+
+
+def _members(text: str) -> Iterator[Member]:
+    at = _after_space(text, _after_space(text, 0) + 1)
+    while text[at] != "}":
+        key, key_end = _decoder.raw_decode(text, at)
+        colon = _after_space(text, key_end)
+        begin = _after_space(text, colon + 1)
+        value, end = _decoder.raw_decode(text, begin)
+        yield Member(key, value, text[at:key_end], text[begin:end])
+        at = _after_space(text, end)
+        if text[at] == ",":
+            at = _after_space(text, at + 1)
+
+
+@contextmanager
+def _room_for_depth(text: str) -> Iterator[None]:
+    """Let Python's decoder recurse as deep as `text` is nested, if that is allowed."""
+    if text.count("[") + text.count("{") <= _SHALLOW:
+        yield
+        return
+    _check_depth(text)
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(limit + MAX_DEPTH + 100)
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(limit)
+
+
+def _check_depth(text: str) -> None:
+    depth = 0
+    for token in _token.finditer(text):
+        if token[0] in "]}":
+            depth -= 1
+            continue
+        if depth >= MAX_DEPTH:
+            raise ValueError(f"nested more than {MAX_DEPTH} levels deep")
+        if token[0] in "[{":
+            depth += 1
+
+
+def _after_space(text: str, at: int) -> int:
+    match = _space.match(text, at)
+    return match.end() if match else at
+
+
+def _number(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except (
+        InvalidOperation
+    ):  # an exponent of twenty digits: no value here or elsewhere depends on it
+        return Decimal("Infinity")
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+_decoder = JSONDecoder(parse_int=_number, parse_float=_number, parse_constant=_no_number)
