@@ -2,14 +2,17 @@
 
 Grouped by what they are about; every group reads the same flat namespace, so the variable for
 `settings.database.url` is `PERSISTER_COUCHDB_URL`. `load` turns what pydantic finds wrong into one
-`SettingsError` per start that names the variable, its value (never a secret) and what is allowed.
+`SettingsError` that names each variable, its value (never a secret) and what is allowed.
 """
 
+import re
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, get_type_hints
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from yarl import URL
 
@@ -206,30 +209,45 @@ class WorkerSettings(Group):
     """Their bytes, at which fetching pauses."""
 
 
+@dataclass(frozen=True)
 class Settings:
     """The groups, each read once."""
 
-    def __init__(self) -> None:
-        """Read everything from the environment; raises pydantic's `ValidationError`."""
-        self.kafka = KafkaSettings()
-        self.routing = RoutingSettings()
-        self.database = DatabaseSettings()
-        self.guard = GuardSettings()
-        self.worker = WorkerSettings()
+    kafka: KafkaSettings
+    routing: RoutingSettings
+    database: DatabaseSettings
+    guard: GuardSettings
+    worker: WorkerSettings
 
 
 def load() -> Settings:
-    """Read the settings; raises `SettingsError` with everything an operator must mend."""
-    try:
-        return Settings()
-    except ValidationError as error:
-        raise SettingsError("\n".join(_explain(problem) for problem in error.errors())) from None
+    """Read all settings.
+
+    Raises:
+        SettingsError: with everything that an operator must mend, one line each.
+    """
+    groups: dict[str, Any] = {}
+    problems: list[str] = []
+    for name, group in get_type_hints(Settings).items():
+        try:
+            groups[name] = group()
+        except ValidationError as error:
+            problems += map(_explain, error.errors())
+    if problems:
+        raise SettingsError("\n".join(problems))
+    return Settings(**groups)
 
 
-def _explain(problem: Any) -> str:
-    name = str(problem["loc"][0]) if problem["loc"] else ""
+def _explain(problem: ErrorDetails) -> str:
+    """One line: the variable, its value unless it may hold a secret, what is allowed."""
+    text = problem["msg"].removeprefix("Value error, ")
+    if not problem["loc"]:
+        return text
+    name = str(problem["loc"][0])
     variable = name if name.startswith(PREFIX) else PREFIX + name.upper()
-    if not name:
-        return str(problem["msg"]).removeprefix("Value error, ")
-    shown = "" if "PASSWORD" in variable else f"={problem['input']!r}"
-    return f"{variable}{shown}: {str(problem['msg']).removeprefix('Value error, ')}"
+    value = "" if "PASSWORD" in variable else f"={_without_credentials(str(problem['input']))!r}"
+    return f"{variable}{value}: {text}"
+
+
+def _without_credentials(value: str) -> str:
+    return re.sub(r"//[^/]*@", "//***@", value)

@@ -8,7 +8,7 @@ one of the replaced methods changes.
 import asyncio
 from collections.abc import Iterable
 from time import monotonic
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from aiokafka.errors import IllegalStateError
 from faust.transport.conductor import Conductor as FaustConductor
@@ -46,6 +46,8 @@ class ReadOffsets(dict[TP, int | None]):
 
 class Consumer(driver.Consumer):
     """Delivers chunks of the topics that agents read as `ChunkTopic`; others as Faust does."""
+
+    app: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -113,7 +115,7 @@ class Consumer(driver.Consumer):
                 "were read. Raise retention.ms of the topic, or start more workers.",
                 *(lost, tp.topic, tp.partition, expected, earliest - 1),
             )
-            self.app.on_records_lost(tp, lost)  # type: ignore[attr-defined]
+            self.app.on_records_lost(tp, lost)
 
     def _to_message(self, tp: TP, record: Any) -> ConsumerMessage:
         """Wrap a chunk; its offset is that of its last record.
@@ -133,7 +135,7 @@ class Consumer(driver.Consumer):
             last.timestamp_type,
             None,
             None,
-            record,
+            cast("Any", record),
             None,
             tp=tp,
             generation_id=self.app.consumer_generation_id,
@@ -198,7 +200,7 @@ class Consumer(driver.Consumer):
         `_unacked_messages` holds what a stream has taken; what still waits in its queue will be
         delivered again.
         """
-        limit = self.app.settings.worker.shutdown_deadline  # type: ignore[attr-defined]
+        limit = self.app.settings.worker.shutdown_deadline
         deadline = monotonic() + (limit if self.app.should_stop else min(limit, REVOKE_DEADLINE))
         while self._unacked_messages and monotonic() < deadline:
             await self._wait_for_ack(timeout=deadline - monotonic())

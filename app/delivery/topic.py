@@ -1,9 +1,12 @@
 """A Faust topic whose events carry chunks."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import faust
 from faust.types import EventT, Message
+
+from models.roles import TopicRole
 
 
 class ChunkTopic(faust.Topic):
@@ -11,13 +14,25 @@ class ChunkTopic(faust.Topic):
 
     Faust decodes before the stream sees a record, acknowledges what it cannot decode and then
     throws into the stream. Parsing is the agents' business here, so nothing can be lost before.
+
+    Args:
+        role: of OpenWhisk's topics that are read through it, which discovery fills in; None for
+            the internal topic.
     """
+
+    def __init__(self, app: Any, *, role: TopicRole | None = None, **kwargs: Any) -> None:
+        super().__init__(app, **kwargs)
+        self.role = role
+
+    def _clone_args(self) -> Mapping[str, Any]:
+        # Each agent reads a clone of its topic.
+        return {**super()._clone_args(), "role": self.role}
 
     def _compile_decode(self) -> None:
         # Replaces Topic._compile_decode, which compiles the schema's decoder for single records.
         app = self.app
 
-        async def decode(message: Message, *, propagate: bool = False) -> EventT:  # noqa: ARG001
-            return app.create_event(None, message.value, None, message)  # type: ignore[no-any-return, attr-defined]
+        async def decode(message: Message, *, propagate: bool = False) -> EventT[Any]:  # noqa: ARG001
+            return app.create_event(None, message.value, None, message)
 
         self.decode = decode  # type: ignore[method-assign]

@@ -55,11 +55,26 @@ class Guard:
     stored: Faust sends a table's change to the partition of the current event.
     """
 
-    def __init__(self, table: Table, settings: GuardSettings, clock: Callable[[], float]) -> None:
-        """Use `table` (`str` keys, `bytes` values); `clock` gives epoch seconds."""
+    def __init__(
+        self,
+        table: Table,
+        settings: GuardSettings,
+        *,
+        clock: Callable[[], float],
+        forget: Callable[[str], None],
+    ) -> None:
+        """Build it empty.
+
+        Args:
+            table: keys are `<partition>/<offset>`, values a header and digests.
+            settings: how much to remember in each partition.
+            clock: epoch seconds.
+            forget: drops a key from this worker's copy of the table, without a change in Kafka.
+        """
         self._table = table
         self._settings = settings
         self._clock = clock
+        self._forget = forget
         self._partitions: dict[int, _Partition] = {}
 
     def assign(self, partitions: Iterable[int]) -> None:
@@ -67,7 +82,9 @@ class Guard:
         self._partitions = {partition: _Partition() for partition in partitions}
         for key, value in sorted(self._table.items(), key=_by_age):
             partition = self._partitions.get(_partition_of(key))
-            if partition is not None:
+            if partition is None:
+                self._forget(key)
+            else:
                 partition.load(key, value)
 
     def revoke(self, partitions: Iterable[int]) -> None:

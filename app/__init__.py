@@ -1,0 +1,25 @@
+"""The persister: a Faust application, run with `faust -A app worker`.
+
+`app.app` is the application. It is built when it is first asked for, so that the pure parts can be
+imported without settings, and a wrong setting is one clear message instead of a traceback.
+"""
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from app.application import Persister
+
+    app: Persister
+
+
+def __getattr__(name: str) -> Any:
+    if name != "app":
+        raise AttributeError(name)
+    from app.settings import SettingsError  # noqa: PLC0415 - not before it is needed
+
+    try:
+        from app.application import app  # noqa: PLC0415
+    except SettingsError as error:
+        sys.exit(f"The settings are wrong:\n{error}")
+    return app

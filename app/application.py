@@ -1,0 +1,175 @@
+"""The application: what it is made of, and in which order its parts start and stop."""
+
+import sys
+import time
+from collections.abc import Iterable
+from itertools import chain
+from typing import Any
+
+import faust
+import mode.loop
+from faust.app.base import BootStrategy as FaustBootStrategy
+from faust.types import TP
+from faust.types.agents import AgentT
+from mode.types import ServiceT
+
+from app.couchdb import BulkWriter, Database
+from app.dead_letters import DeadLetters
+from app.delivery import ChunkTopic, Transport
+from app.discovery import Discovery, OwnTopics
+from app.guard import Guard
+from app.intake import Intake
+from app.outbox import Outbox
+from app.outcomes import Outcomes
+from app.settings import Settings, load
+from app.storage import Storage
+from app.topics import TopicNames
+from app.web import add_pages
+from models.roles import TopicRole
+
+WEEKS = 20 * 86_400.0
+
+QUIET = {name: {"level": "WARNING"} for name in ("faust", "mode", "aiokafka")}
+"""Libraries log each step of a start, a rebalance and a stop, in tables; the persister's own lines
+say what an operator needs to know of them."""
+
+
+class BootStrategy(FaustBootStrategy):
+    """Faust's services and the persister's, in the order of their start; they stop in reverse.
+
+    The web endpoint comes first, so that a worker which waits for Kafka can be asked what it is
+    doing; what stores comes before what consumes, so that it still works while consuming stops.
+    """
+
+    def server(self) -> Iterable[ServiceT]:
+        """Return the services of `faust worker`."""
+        app: Any = self.app
+        return chain(
+            self.sensors(),
+            self.web_server(),
+            [app.own_topics],
+            self.kafka_producer(),
+            [app.outbox, app.writer, app.storage],
+            self.kafka_consumer(),
+            self.agents(),
+            self.kafka_conductor(),
+            self.tables(),
+            [app.discovery],
+        )
+
+
+class Persister(faust.App):
+    """The Faust app with the persister's parts as attributes; agents find them here."""
+
+    BootStrategy = BootStrategy
+
+    def __init__(self, settings: Settings) -> None:
+        """Build everything; nothing connects before the worker starts."""
+        super().__init__(settings.kafka.app_id, **faust_options(settings))
+        self.settings = settings
+        self.names = TopicNames(settings.kafka.topic_prefix)
+        self.outcomes = Outcomes()
+        self.own_topics = OwnTopics(self, beacon=self.beacon)
+        self.discovery = Discovery(self, beacon=self.beacon)
+        self.outbox = Outbox(settings.kafka, beacon=self.beacon)
+        self.dead_letters = DeadLetters(self.outbox, self.names.dead_letters)
+        self.intake = Intake(
+            settings.routing, self.outbox, self.names.documents, self.dead_letters, self.outcomes
+        )
+        self.database = Database(settings.database)
+        self.writer = BulkWriter(self.database, settings.database)
+        self.writer.beacon.reattach(self.beacon)
+        self.guard_table = self.Table(
+            "guard", partitions=settings.kafka.partitions, key_type=str, value_type=bytes
+        )
+        self.guard = Guard(
+            self.guard_table, settings.guard, clock=time.time, forget=self._forget_entry
+        )
+        self.storage = Storage(
+            self.guard,
+            self.writer,
+            self.dead_letters,
+            self.outcomes,
+            settings.worker,
+            beacon=self.beacon,
+        )
+        self.documents_topic = ChunkTopic(
+            self, topics=(self.names.documents,), partitions=settings.kafka.partitions
+        )
+        self.role_topics = {role: ChunkTopic(self, role=role) for role in TopicRole}
+        self.on_partitions_revoked.connect(self._forget)
+        self.on_rebalance_complete.connect(self._remember)
+
+    def _new_transport(self) -> Transport:
+        # Faust looks the transport up by the URL's scheme.
+        return Transport(self.conf.broker_consumer, self)
+
+    def on_records_lost(self, tp: TP, count: int) -> None:
+        """Count records that Kafka deleted before they were read; the consumer logs them."""
+        self.outcomes.lost[tp.topic] += count
+
+    async def _on_agent_error(self, agent: AgentT[Any], exc: BaseException) -> None:
+        """Stop the worker.
+
+        Faust would start the agent again and never give it the failed chunk again; after a crash
+        the chunk is delivered to whoever gets the partition.
+        """
+        await agent.crash(exc)
+        await self.crash(exc)
+
+    def _on_autodiscovery_error(self, name: str) -> None:
+        # Faust logs a warning and starts without the agents of the module.
+        raise ImportError(f"cannot import {name}") from sys.exc_info()[1]
+
+    async def _forget(self, _app: Any, /, *revoked: Any, **_: Any) -> None:
+        (partitions,) = revoked
+        self.guard.revoke(self._numbers(partitions))
+
+    async def _remember(self, _app: Any, /, *_args: Any, **_: Any) -> None:
+        self.guard.assign(self._numbers(self.consumer.assignment()))
+
+    def _forget_entry(self, key: str) -> None:
+        # From the local store only: the entry belongs to whoever has its partition now.
+        self.guard_table.data.data.pop(key, None)
+
+    def _numbers(self, partitions: Iterable[TP]) -> list[int]:
+        return [tp.partition for tp in partitions if tp.topic == self.names.documents]
+
+
+def faust_options(settings: Settings) -> dict[str, Any]:
+    """Faust's own settings, where its defaults lose data or time; each says why."""
+    kafka, worker = settings.kafka, settings.worker
+    return {
+        "broker": kafka.url,
+        "datadir": str(worker.datadir),
+        "autodiscover": ["agents"],
+        "store": "memory://",
+        "logging_config": {"merge": True, "loggers": QUIET},
+        "web_host": worker.web_host,
+        "web_port": worker.web_port,
+        # Faust's pages show table contents and its routing table to anybody who can connect.
+        "web_tables_enabled": False,
+        "web_router_enabled": False,
+        "web_graph_enabled": False,
+        "web_stats_enabled": False,
+        # A SIGKILLed member's partitions stand still for the session timeout: Faust's 60 s is long.
+        "broker_session_timeout": kafka.session_timeout,
+        "broker_heartbeat_interval": kafka.session_timeout / 4,
+        "consumer_group_instance_id": kafka.instance_id,
+        # While the database is down nothing is fetched, and that must not look like a dead member.
+        "broker_max_poll_interval": WEEKS,
+        "broker_commit_interval": 1.0,
+        "consumer_auto_offset_reset": "earliest",
+        # The consumer's own wait_empty is bounded; without this a stop abandons what is in flight.
+        "stream_wait_empty": True,
+        "stream_recovery_delay": 0.0,
+        "topic_replication_factor": kafka.replication,
+        "topic_disable_leader": True,
+        "producer_acks": -1,
+        "producer_max_request_size": 1024 * 1024,
+    }
+
+
+mode.loop.use("uvloop")
+app = Persister(load())
+add_pages(app)

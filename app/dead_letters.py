@@ -1,0 +1,80 @@
+"""Setting records aside: into the dead-letter topic, byte for byte, with where and why."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from mode import get_logger
+
+from app.outbox import Outbox, Outgoing
+from models.dead_letter import DeadLetter
+from models.reasons import RejectReason
+
+logger = get_logger(__name__)
+
+
+class SetAside(NamedTuple):
+    """A consumed record and why it cannot be stored."""
+
+    record: Any
+    """aiokafka `ConsumerRecord`."""
+
+    reason: RejectReason
+    detail: str
+
+
+class DeadLetterTooLargeError(Exception):
+    """The dead-letter topic does not take the record either; going on would lose it."""
+
+
+class DeadLetters:
+    """Writes to the dead-letter topic."""
+
+    def __init__(self, outbox: Outbox, topic: str) -> None:
+        self._outbox = outbox
+        self._topic = topic
+
+    async def write(self, set_aside: Sequence[SetAside]) -> None:
+        """Write the records; returns when all are acknowledged.
+
+        Raises:
+            DeadLetterTooLargeError: the topic's `max.message.bytes` is too small for one of them.
+        """
+        if not set_aside:
+            return
+        too_large = await self._outbox.send(self._topic, map(_outgoing, set_aside))
+        if too_large:
+            sizes = sorted(len(letter.value or b"") for letter in too_large)
+            raise DeadLetterTooLargeError(
+                f"{len(too_large)} records of up to {sizes[-1]} bytes do not fit into "
+                f"{self._topic}: raise its max.message.bytes and PERSISTER_MAX_RECORD_BYTES"
+            )
+        _log(self._topic, set_aside)
+
+
+def _outgoing(set_aside: SetAside) -> Outgoing:
+    record, reason, detail = set_aside
+    letter = DeadLetter(
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        timestamp=record.timestamp,
+        reason=reason,
+        detail=detail,
+        key=record.key,
+        value=record.value,
+        headers=tuple(record.headers),
+    )
+    return Outgoing(record.key, record.value, letter.to_headers())
+
+
+def _log(topic: str, set_aside: Sequence[SetAside]) -> None:
+    """One line for a chunk's dead letters."""
+    first, last = set_aside[0].record, set_aside[-1].record
+    counts = Counter(letter.reason.value for letter in set_aside)
+    reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items()))
+    logger.warning(
+        "Set aside %d records of %s/%d, offsets %d to %d, in %s: %s. First: %s",
+        *(len(set_aside), first.topic, first.partition, first.offset, last.offset, topic, reasons),
+        set_aside[0].detail,
+    )

@@ -1,0 +1,171 @@
+"""Finding topics: the persister's own before the start, OpenWhisk's before and while it runs.
+
+Faust cannot subscribe to a pattern, so a service looks for topics and hands the names to the
+channels that agents read. Kafka then rebalances once, and the new topics are consumed.
+"""
+
+import asyncio
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from mode import Service
+
+from app.delivery import ChunkTopic
+from app.kafka import client_options
+from app.topics import TopicSpec, own_topics
+
+RETRY_SECONDS = 2.0
+
+
+class TopicMismatchError(Exception):
+    """A topic exists, but not as the settings say; the message says what to change."""
+
+
+class OwnTopics(Service):
+    """Waits for Kafka, creates the persister's own topics, and finds OpenWhisk's for the start."""
+
+    def __init__(self, app: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._app = app
+
+    async def on_start(self) -> None:
+        """Return when the topics are there.
+
+        Raises:
+            TopicMismatchError: the internal topic has another number of partitions.
+        """
+        waiting = False
+        while not self._app.should_stop:
+            try:
+                await self._prepare()
+            except (KafkaError, OSError) as error:
+                if not waiting:
+                    self.log.warning(
+                        "Kafka at %s is not there yet (%s: %s); trying again. PERSISTER_KAFKA_URL "
+                        "says where it is.",
+                        *(self._app.settings.kafka.url, type(error).__name__, error),
+                    )
+                waiting = True
+                await asyncio.wait({asyncio.ensure_future(self._app.wait(RETRY_SECONDS))})
+            else:
+                return
+
+    async def _prepare(self) -> None:
+        settings = self._app.settings.kafka
+        admin = AIOKafkaAdminClient(**client_options(settings))
+        await admin.start()
+        try:
+            existing = await admin.list_topics()
+            for spec in own_topics(self._app.names, settings):
+                if spec.name in existing:
+                    await self._check(admin, spec)
+                else:
+                    await self._create(admin, spec, settings.replication)
+            subscribe(self._app, existing)
+        finally:
+            await admin.close()
+        self._report()
+
+    async def _create(self, admin: Any, spec: TopicSpec, replication: int) -> None:
+        topic = NewTopic(spec.name, spec.partitions, replication, topic_configs=spec.config)
+        response = await admin.create_topics([topic])
+        for _, code, reason in response.topic_errors:
+            error = for_code(code)
+            if code and error is not TopicAlreadyExistsError:
+                raise error(f"cannot create {spec.name}: {reason}")
+        self.log.info("Created topic %s with %d partitions.", spec.name, spec.partitions)
+
+    async def _check(self, admin: Any, spec: TopicSpec) -> None:
+        (described,) = await admin.describe_topics([spec.name])
+        partitions = len(described["partitions"])
+        if spec.name == self._app.names.documents and partitions != spec.partitions:
+            raise TopicMismatchError(
+                f"{spec.name} has {partitions} partitions, and the guard's table needs as many: "
+                f"set PERSISTER_PARTITIONS={partitions}"
+            )
+
+    def _report(self) -> None:
+        topics = sorted(subscribed(self._app))
+        if topics:
+            self.log.info("Reading %s.", ", ".join(topics))
+        else:
+            self.log.info(
+                "No topic of OpenWhisk exists yet; looking for new ones every %g s.",
+                self._app.settings.kafka.discovery_interval,
+            )
+
+
+class Discovery(Service):
+    """Looks for new topics while the worker runs."""
+
+    def __init__(self, app: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._app = app
+        self._admin: Any = None
+
+    async def on_stop(self) -> None:
+        """Disconnect."""
+        await self._disconnect()
+
+    @Service.task
+    async def _watch(self) -> None:
+        interval = self._app.settings.kafka.discovery_interval
+        async for _ in self.itertimer(interval, name="discovery"):
+            try:
+                await self._look()
+            except (KafkaError, OSError) as error:
+                self.log.warning("Cannot look for new topics (%s).", type(error).__name__)
+                await self._disconnect()
+
+    async def _look(self) -> None:
+        if self._admin is None:
+            self._admin = AIOKafkaAdminClient(**client_options(self._app.settings.kafka))
+            await self._admin.start()
+        new = subscribe(self._app, await self._admin.list_topics())
+        if new:
+            self.log.info("Found new topics: %s.", ", ".join(sorted(new)))
+        self._resubscribe()
+
+    def _resubscribe(self) -> None:
+        """Have Faust subscribe while any topic is not.
+
+        Asked for again and again, since Faust forgets a change that comes while it rebalances.
+        """
+        conductor = self._app.topics
+        subscription = conductor._subscription_changed  # noqa: SLF001 - what Conductor.add does
+        known = conductor._topic_name_index  # noqa: SLF001
+        if subscription is not None and not subscribed(self._app) <= set(known):
+            subscription.set()
+
+    async def _disconnect(self) -> None:
+        admin, self._admin = self._admin, None
+        if admin is not None:
+            await admin.close()
+
+
+def subscribe(app: Any, existing: list[str]) -> set[str]:
+    """Give every channel that reads a role the topics of that role; returns those that are new.
+
+    Topics that vanish stay subscribed: deleting one is rare, and what is still in flight of it
+    must be committed.
+    """
+    by_role = app.names.by_role(existing, app.settings.routing.log_mode)
+    new: set[str] = set()
+    for channel in _role_channels(app):
+        found = set(by_role[channel.role]) - set(channel.topics)
+        if found:
+            channel.topics = (*channel.topics, *sorted(found))
+            new |= found
+    return new
+
+
+def subscribed(app: Any) -> set[str]:
+    """OpenWhisk's topics that are read."""
+    return {topic for channel in _role_channels(app) for topic in channel.topics}
+
+
+def _role_channels(app: Any) -> list[ChunkTopic]:
+    """The topics that agents are declared on, and the clones that they read while running."""
+    running = [channel for channel in app.topics if isinstance(channel, ChunkTopic)]
+    return [*app.role_topics.values(), *(channel for channel in running if channel.role)]

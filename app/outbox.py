@@ -1,0 +1,127 @@
+"""Sending to the persister's own topics, acknowledged by every replica.
+
+Records go out in batches per partition: aiokafka's `send` costs a future and a task switch for
+each record, and its default partitioner hashes keys in Python.
+"""
+
+import asyncio
+import zlib
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordTooLargeError
+from mode import Service
+
+from app.kafka import producer_options
+from app.settings import KafkaSettings
+
+RETRY_SECONDS = 1.0
+
+
+class Outgoing(NamedTuple):
+    """A record to be sent."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]] = ()
+
+
+def partition_of(key: bytes | None, partitions: int) -> int:
+    """The partition for a key: CRC32, since only the persister writes to its topics."""
+    return zlib.crc32(key or b"") % partitions
+
+
+class Outbox(Service):
+    """An idempotent producer for batches."""
+
+    def __init__(self, settings: KafkaSettings, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._settings = settings
+        self._producer: Any = None
+        self._partitions: dict[str, int] = {}
+
+    async def on_start(self) -> None:
+        """Connect."""
+        self._producer = AIOKafkaProducer(**producer_options(self._settings))
+        await self._producer.start()
+
+    async def on_stop(self) -> None:
+        """Send what is buffered and disconnect."""
+        if self._producer is not None:
+            await self._producer.stop()
+
+    async def send(self, topic: str, records: Iterable[Outgoing]) -> list[Outgoing]:
+        """Send records; returns, once all others are acknowledged, those that are too large.
+
+        What can pass (a broker that is down, a leader that moves) is tried again for as long as it
+        takes: a batch that was written before its acknowledgement was lost may then be there
+        twice, which the guard and the database settle.
+
+        Raises:
+            KafkaError: what does not pass by itself, such as a missing right.
+        """
+        count = await self._partition_count(topic)
+        by_partition: defaultdict[int, list[Outgoing]] = defaultdict(list)
+        for record in records:
+            by_partition[partition_of(record.key, count)].append(record)
+        results = await asyncio.gather(
+            *(self._send_partition(topic, number, part) for number, part in by_partition.items())
+        )
+        return [record for too_large in results for record in too_large]
+
+    async def _partition_count(self, topic: str) -> int:
+        if topic not in self._partitions:
+            self._partitions[topic] = len(await self._producer.partitions_for(topic))
+        return self._partitions[topic]
+
+    async def _send_partition(
+        self, topic: str, partition: int, records: Sequence[Outgoing]
+    ) -> list[Outgoing]:
+        too_large: list[Outgoing] = []
+        for batch, contents in self._batches(records):
+            if not await self._send_batch(topic, partition, batch, contents):
+                too_large += contents
+        return too_large
+
+    def _batches(self, records: Sequence[Outgoing]) -> list[tuple[Any, list[Outgoing]]]:
+        """Pack records into full batches; one that is larger than a batch is alone in its own."""
+        batches: list[tuple[Any, list[Outgoing]]] = []
+        for record in records:
+            if not batches or not _append(batches[-1][0], record):
+                batch = self._producer.create_batch()
+                _append(batch, record)
+                batches.append((batch, []))
+            batches[-1][1].append(record)
+        return batches
+
+    async def _send_batch(
+        self, topic: str, partition: int, batch: Any, contents: list[Outgoing]
+    ) -> bool:
+        """Send one batch until it is acknowledged; False when its single record is too large."""
+        while True:
+            try:
+                await (await self._producer.send_batch(batch, topic, partition=partition))
+            except (MessageSizeTooLargeError, RecordTooLargeError):
+                if len(contents) > 1:
+                    raise
+                return False
+            except KafkaError as error:
+                if not error.retriable:
+                    raise
+                self.log.warning(
+                    "Sending to %s/%d failed (%s); trying again.",
+                    *(topic, partition, type(error).__name__),
+                )
+                await self.sleep(RETRY_SECONDS)
+                ((batch, contents),) = self._batches(contents)
+            else:
+                return True
+
+
+def _append(batch: Any, record: Outgoing) -> bool:
+    appended = batch.append(
+        key=record.key, value=record.value, timestamp=None, headers=list(record.headers)
+    )
+    return appended is not None
