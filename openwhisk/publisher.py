@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -34,6 +34,9 @@ logger = logging.getLogger(__name__)
 
 _RETRY_PAUSE = 0.2
 """Seconds between attempts."""
+
+_PROBE_TIMEOUT = 2.0
+"""Seconds for a broker to answer a question about its health."""
 
 _TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 _FOR_GOOD = (
@@ -102,6 +105,35 @@ class ByteBudget:
                 waiter.set_result(None)
 
 
+class _Record:
+    """A record on its way."""
+
+    __slots__ = ("acknowledged", "error", "failure", "key", "size", "value")
+
+    def __init__(self, value: bytes, key: bytes | None = None) -> None:
+        self.value = value
+        self.key = key
+        self.size = len(value) + len(key or b"")
+        self.acknowledged = False
+        self.error: PublishError | None = None
+        """Why it is given up."""
+        self.failure: KafkaError | None = None
+        """How the last attempt ended."""
+
+    @property
+    def settled(self) -> bool:
+        """Whether no attempt is needed any more."""
+        return self.acknowledged or self.error is not None
+
+    def settle(self, sent: asyncio.Future[Any]) -> None:
+        """Take over how an attempt ended."""
+        failure = None if sent.cancelled() else sent.exception()
+        if isinstance(failure, KafkaError):
+            self.failure = failure
+        elif failure is None and not sent.cancelled():
+            self.acknowledged = True
+
+
 class Publisher:
     """Publishes records with `acks=all` from an idempotent producer.
 
@@ -130,6 +162,7 @@ class Publisher:
         self._linger = linger
         self._new_producer = new_producer or self._producer
         self._connection: asyncio.Task[Any] | None = None
+        self._turn = asyncio.Lock()
         self._closing: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -160,23 +193,23 @@ class Publisher:
             NotAcknowledged: not acknowledged within the deadline, or refused by the broker.
             TooLarge: larger than `PERSISTER_MAX_RECORD_BYTES` or the topic's `max.message.bytes`.
         """
-        size = len(value) + len(key or b"")
-        if size > self._kafka.max_record_bytes:
-            largest = self._kafka.max_record_bytes
-            raise TooLarge(f"{size} bytes; PERSISTER_MAX_RECORD_BYTES is {largest}")
-        try:
-            async with asyncio.timeout(self._deadline):
-                await self._publish(topic, value, key, size)
-        except TimeoutError:
-            reason = f"no acknowledgement for topic {topic} within {self._deadline:g} s"
-            raise self._failed(reason) from None
-        self._acknowledged()
+        record = _Record(value, key)
+        await self._publish(topic, [record])
+        if record.error:
+            raise record.error
 
-    async def reachable(self, timeout: float = 2.0) -> bool:  # noqa: ASYNC109 - one place decides
-        """Whether a broker answers now; `timeout` in seconds."""
+    async def publish_all(self, topic: str, values: Sequence[bytes]) -> list[PublishError | None]:
+        """Publish many records; what `publish` would have raised for each, in order."""
+        records = [_Record(value) for value in values]
+        await self._publish(topic, records)
+        return [record.error for record in records]
+
+    async def reachable(self, topic: str) -> bool:
+        """Whether a broker answers now and knows the topic."""
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(_PROBE_TIMEOUT):
                 producer = await asyncio.shield(self._connect())
+                await producer.partitions_for(topic)
                 answered: bool = await producer.client.force_metadata_update()
         except (TimeoutError, KafkaError):
             return False
@@ -217,30 +250,64 @@ class Publisher:
             return created
         raise error(f"cannot create topic {topic}: {reason[0] if reason else error.description}")
 
-    async def _publish(self, topic: str, value: bytes, key: bytes | None, size: int) -> None:
-        while True:
-            producer = await asyncio.shield(self._connect())
-            await self.budget.acquire(size)
-            try:
-                future = await producer.send(topic, value, key)
-            except BaseException as error:
-                self.budget.release(size)
-                if not isinstance(error, KafkaError):
-                    raise
-                self._judge(error, topic, producer)
-            else:
-                # The producer holds the bytes until then, however long the caller waits.
-                future.add_done_callback(lambda _: self.budget.release(size))
-                try:
-                    await asyncio.shield(future)
-                except KafkaError as error:
-                    self._judge(error, topic, producer)
-                else:
-                    return
-            await asyncio.sleep(_RETRY_PAUSE)
+    async def _publish(self, topic: str, records: Sequence[_Record]) -> None:
+        """Settle every record: acknowledged, or with an error."""
+        for record in records:
+            if record.size > self._kafka.max_record_bytes:
+                record.error = TooLarge(
+                    f"{record.size} bytes; PERSISTER_MAX_RECORD_BYTES is "
+                    f"{self._kafka.max_record_bytes}"
+                )
+        try:
+            async with asyncio.timeout(self._deadline):
+                while unsettled := [record for record in records if not record.settled]:
+                    await self._attempt(topic, unsettled)
+        except TimeoutError:
+            reason = f"no acknowledgement for topic {topic} within {self._deadline:g} s"
+            error = self._failed(reason)
+            for record in records:
+                record.error = record.error or (None if record.acknowledged else error)
 
-    def _judge(self, error: KafkaError, topic: str, producer: Any) -> None:
-        """Return if another attempt makes sense, with a new producer if the old one is spent.
+    async def _attempt(self, topic: str, records: Sequence[_Record]) -> None:
+        producer = await asyncio.shield(self._connect())
+        sent: list[asyncio.Future[Any]] = []
+        failures: list[tuple[_Record, KafkaError]] = []
+        for record in records:
+            try:
+                sent.append(await self._send(producer, topic, record))
+            except KafkaError as error:
+                failures.append((record, error))
+        if sent:
+            await asyncio.wait(sent)
+        failures += [(record, record.failure) for record in records if record.failure is not None]
+        for record, failure in failures:
+            self._judge(record, failure, topic, producer)
+        if any(not record.settled for record in records):
+            await asyncio.sleep(_RETRY_PAUSE)
+        elif any(record.acknowledged for record in records):
+            self._acknowledged()
+
+    async def _send(self, producer: Any, topic: str, record: _Record) -> asyncio.Future[Any]:
+        # One at a time: aiokafka wakes all who wait for a full batch at once, for a few places.
+        async with self._turn:
+            await self.budget.acquire(record.size)
+            try:
+                future: asyncio.Future[Any] = await producer.send(topic, record.value, record.key)
+            except BaseException:
+                self.budget.release(record.size)
+                raise
+        record.failure = None
+
+        def settle(future: asyncio.Future[Any]) -> None:
+            # The producer holds the bytes until now, however long the caller waited.
+            self.budget.release(record.size)
+            record.settle(future)
+
+        future.add_done_callback(settle)
+        return future
+
+    def _judge(self, record: _Record, error: KafkaError, topic: str, producer: Any) -> None:
+        """Settle a record that will never pass; discard the producer if it is spent.
 
         aiokafka retries by itself what an idempotent producer can retry. A batch that failed
         nevertheless leaves a gap in its sequence numbers: the broker refuses all that follow.
@@ -248,9 +315,9 @@ class Publisher:
         if not isinstance(error, _PRODUCER_GOES_ON):
             self._discard(producer)
         if isinstance(error, _TOO_LARGE):
-            raise TooLarge(f"topic {topic} takes no record of this size: {error}") from error
-        if isinstance(error, _FOR_GOOD):
-            raise self._failed(f"topic {topic}: {error!r}") from error
+            record.error = TooLarge(f"topic {topic} takes no record of this size: {error}")
+        elif isinstance(error, _FOR_GOOD):
+            record.error = self._failed(f"topic {topic}: {error!r}")
 
     def _connect(self) -> asyncio.Task[Any]:
         connection = self._connection

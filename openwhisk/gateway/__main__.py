@@ -1,0 +1,113 @@
+"""`python -m openwhisk.gateway`: run the gateway until SIGTERM."""
+
+import asyncio
+import logging
+import signal
+import sys
+
+import uvloop
+from aiohttp import web
+from aiokafka.errors import KafkaError
+
+from app.settings import SettingsError
+from openwhisk.gateway.server import Gateway
+from openwhisk.gateway.settings import Configuration, load
+from openwhisk.gateway.upstream import Upstream
+from openwhisk.publisher import Publisher
+
+logger = logging.getLogger("openwhisk.gateway")
+
+_TOPIC_PAUSE = 2.0
+"""Seconds between attempts to create the topic."""
+
+
+async def serve(configuration: Configuration) -> None:
+    """Listen until SIGTERM or SIGINT, then finish what is in flight.
+
+    Raises:
+        SettingsError: the address can't be listened on.
+    """
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    settings = configuration.gateway
+    publisher = Publisher(
+        configuration.kafka,
+        deadline=settings.publish_deadline,
+        bytes_in_flight=settings.bytes_in_flight,
+    )
+    upstream = Upstream(
+        configuration.upstream,
+        configuration.database,
+        connect_timeout=settings.connect_timeout,
+        ca_file=configuration.ca_file,
+    )
+    runner = Gateway(configuration, publisher, upstream).runner()
+    await publisher.start()
+    topic = asyncio.create_task(_ensure_topic(publisher, configuration))
+    try:
+        await _listen(runner, configuration)
+        await stop.wait()
+        logger.info("stopping: finishing what is in flight")
+    finally:
+        topic.cancel()
+        await runner.cleanup()
+        await publisher.stop(settings.shutdown_deadline)
+        await upstream.close()
+    logger.info("stopped")
+
+
+async def _listen(runner: web.AppRunner, configuration: Configuration) -> None:
+    host, port = configuration.gateway.listen_host, configuration.gateway.listen_port
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+    except OSError as error:
+        raise SettingsError(
+            f"GATEWAY_LISTEN_HOST, GATEWAY_LISTEN_PORT: cannot listen on {host}:{port}: "
+            f"{error.strerror}"
+        ) from error
+    logger.info(
+        "listening on http://%s:%s; activations of database %s go to topic %s, the rest to %s",
+        host,
+        runner.addresses[0][1],
+        configuration.database,
+        configuration.topic,
+        configuration.upstream,
+    )
+
+
+async def _ensure_topic(publisher: Publisher, configuration: Configuration) -> None:
+    partitions = configuration.gateway.topic_partitions
+    told = False
+    while True:
+        try:
+            created = await publisher.ensure_topic(
+                configuration.topic, partitions, configuration.topic_config
+            )
+        except (KafkaError, OSError) as error:
+            if not told:
+                logger.error("topic %s is not ensured yet: %r", configuration.topic, error)  # noqa: TRY400 - one line
+            told = True
+            await asyncio.sleep(_TOPIC_PAUSE)
+        else:
+            if created:
+                logger.info("created topic %s", configuration.topic)
+            return
+
+
+def main() -> int:
+    """Run; the exit code."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    # It logs every attempt; the publisher says once that Kafka is away and once that it is back.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    try:
+        uvloop.run(serve(load()))
+    except SettingsError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - for the operator at the terminal
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,75 @@
+"""Answers in CouchDB's form."""
+
+from urllib.parse import quote
+
+import msgspec
+from aiohttp import web
+
+from openwhisk.gateway.records import Record
+
+_RETRY_AFTER = "5"
+"""Seconds; a client that waits less than a broker needs to restart only adds load."""
+
+_UNCACHED = {"Cache-Control": "must-revalidate"}
+
+
+def written(record: Record) -> bytes:
+    """What CouchDB says about one document that it wrote."""
+    return msgspec.json.encode({"ok": True, "id": record.id, "rev": record.revision})
+
+
+def created(record: Record, database: str, request: web.Request) -> web.Response:
+    """The answer to a `PUT` of a document."""
+    path = f"/{quote(database, safe='')}/{quote(record.id, safe='')}"
+    headers = {
+        "ETag": f'"{record.revision}"',
+        "Location": f"{request.scheme}://{request.host}{path}",
+    }
+    return _json(201, written(record), headers)
+
+
+def bulk(status: int, documents: list[bytes]) -> web.Response:
+    """The answer to a `_bulk_docs` request: one entry per document, in order."""
+    return _json(status, b"[%b]" % b",".join(documents))
+
+
+def as_it_came(status: int, body: bytes) -> web.Response:
+    """CouchDB's own answer to a part of a request."""
+    return _json(status, body)
+
+
+def too_large() -> web.Response:
+    """The answer to a body over the limit, as CouchDB's `max_http_request_size` gives it."""
+    return _error(413, "too_large", "the request entity is too large")
+
+
+def try_again(reason: str) -> web.Response:
+    """Nothing was stored; the same request may pass later."""
+    return _error(503, "service_unavailable", reason, {"Retry-After": _RETRY_AFTER})
+
+
+def no_answer(reason: str) -> web.Response:
+    """CouchDB is not there for what only CouchDB can do."""
+    return _error(502, "bad_gateway", reason, {"Retry-After": _RETRY_AFTER})
+
+
+def too_slow() -> web.Response:
+    """The client did not send its body in time."""
+    response = _error(408, "request_timeout", "the request body did not arrive in time")
+    response.force_close()
+    return response
+
+
+def _error(
+    status: int, error: str, reason: str, headers: dict[str, str] | None = None
+) -> web.Response:
+    return _json(status, msgspec.json.encode({"error": error, "reason": reason}), headers)
+
+
+def _json(status: int, body: bytes, headers: dict[str, str] | None = None) -> web.Response:
+    return web.Response(
+        status=status,
+        body=body,
+        content_type="application/json",
+        headers={**_UNCACHED, **(headers or {})},
+    )

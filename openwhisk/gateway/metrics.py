@@ -1,0 +1,55 @@
+"""What the gateway counts, for `/_gateway/metrics`."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from openwhisk.publisher import ByteBudget
+
+
+class Metrics:
+    """One registry per gateway.
+
+    Args:
+        bodies: bytes of bodies in flight.
+        records: bytes of records in flight.
+    """
+
+    def __init__(self, bodies: ByteBudget, records: ByteBudget) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "gateway_requests",
+            "Requests by kind (document, bulk: writes that may be taken; proxied) and status.",
+            ["kind", "status"],
+            registry=self.registry,
+        )
+        self.records = Counter(
+            "gateway_records", "Records that Kafka acknowledged.", registry=self.registry
+        )
+        self.record_bytes = Counter(
+            "gateway_record_bytes", "Bytes of those records.", registry=self.registry
+        )
+        self.forwarded = Counter(
+            "gateway_forwarded_documents",
+            "Documents of writes that went to CouchDB itself.",
+            ["reason"],
+            registry=self.registry,
+        )
+        self.refused = Counter(
+            "gateway_refused_writes",
+            "Writes answered 503, by cause.",
+            ["cause"],
+            registry=self.registry,
+        )
+        self.publish_seconds = Histogram(
+            "gateway_publish_seconds",
+            "Seconds until Kafka acknowledged all records of a request.",
+            buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+            registry=self.registry,
+        )
+        in_flight = Gauge(
+            "gateway_bytes_in_flight",
+            "Bytes of bodies being handled, and of records not acknowledged yet.",
+            ["of"],
+            registry=self.registry,
+        )
+        in_flight.labels("bodies").set_function(lambda: bodies.in_flight)
+        in_flight.labels("records").set_function(lambda: records.in_flight)

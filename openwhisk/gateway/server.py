@@ -1,0 +1,132 @@
+"""The HTTP server: which way each request goes, health and metrics."""
+
+import asyncio
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from openwhisk.gateway import answers
+from openwhisk.gateway.bodies import BodyTooLarge, NoRoom, TooSlow, received
+from openwhisk.gateway.credentials import Credentials, Verdict
+from openwhisk.gateway.metrics import Metrics
+from openwhisk.gateway.records import Taking
+from openwhisk.gateway.settings import Configuration
+from openwhisk.gateway.targets import Target, target
+from openwhisk.gateway.upstream import LONGEST_LINE, Upstream
+from openwhisk.gateway.writes import Writes
+from openwhisk.publisher import ByteBudget, Publisher
+
+_IDLE_CONNECTION = 300.0
+"""Seconds; as CouchDB, so that no client finds a pooled connection closed earlier than there."""
+
+
+class Gateway:
+    """Everything behind one listening socket.
+
+    Args:
+        configuration: of the gateway.
+        publisher: to Kafka; started and stopped by the caller.
+        upstream: CouchDB; closed by the caller.
+    """
+
+    def __init__(
+        self, configuration: Configuration, publisher: Publisher, upstream: Upstream
+    ) -> None:
+        settings = configuration.gateway
+        self._settings = settings
+        self._database = configuration.database
+        self._topic = configuration.topic
+        self._publisher = publisher
+        self._upstream = upstream
+        self._bodies = ByteBudget(settings.bytes_in_flight)
+        self._metrics = Metrics(self._bodies, publisher.budget)
+        self._credentials = Credentials(
+            upstream.ask, ttl=settings.credentials_ttl, grace=settings.credentials_grace
+        )
+        self._writes = Writes(
+            publisher,
+            configuration.topic,
+            upstream=upstream,
+            database=configuration.database,
+            taking=Taking(configuration.role, settings.max_document_bytes),
+            metrics=self._metrics,
+        )
+
+    def runner(self) -> web.AppRunner:
+        """The server, not yet listening."""
+        app = web.Application()
+        app.router.add_get("/_gateway/health", self.health)
+        app.router.add_get("/_gateway/metrics", self.metrics)
+        app.router.add_route("*", "/{path:.*}", self.handle)
+        return web.AppRunner(
+            app,
+            access_log=None,
+            auto_decompress=False,
+            # A long poll whose client has left must not go on upstream.
+            handler_cancellation=True,
+            keepalive_timeout=_IDLE_CONNECTION,
+            max_line_size=LONGEST_LINE,
+            max_field_size=LONGEST_LINE,
+            shutdown_timeout=self._settings.shutdown_deadline,
+        )
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Take a write of activations, pass everything else through."""
+        wanted = target(request.method, request.raw_path, request.headers, self._database)
+        if wanted is None:
+            kind = "proxied"
+            response = await self._upstream.forward(request)
+        else:
+            kind = "document" if wanted.document_id else "bulk"
+            response = await self._write(request, wanted)
+        self._metrics.requests.labels(kind, response.status).inc()
+        return response
+
+    async def health(self, _: web.Request) -> web.Response:
+        """200 while records can be taken; CouchDB may be away meanwhile."""
+        kafka, couchdb = await asyncio.gather(
+            self._publisher.reachable(self._topic), self._upstream.reachable()
+        )
+        taking = kafka and self._publisher.failing_since is None
+        return web.json_response(
+            {"taking_records": taking, "kafka": kafka, "couchdb": couchdb},
+            status=200 if taking else 503,
+        )
+
+    async def metrics(self, _: web.Request) -> web.Response:
+        """Prometheus' text format."""
+        return web.Response(
+            body=generate_latest(self._metrics.registry),
+            headers={"Content-Type": CONTENT_TYPE_LATEST},
+        )
+
+    async def _write(self, request: web.Request, wanted: Target) -> web.StreamResponse:
+        verdict = await self._credentials.verdict(request.headers)
+        if verdict is Verdict.REFUSED:
+            return await self._upstream.forward(request)  # CouchDB says why
+        if verdict is Verdict.UNREACHABLE:
+            return self._try_again("credentials", "CouchDB can't be asked about the credentials")
+        try:
+            return await self._receive_and_write(request, wanted)
+        except BodyTooLarge:
+            return answers.too_large()
+        except NoRoom:
+            return self._try_again("bytes-in-flight", "too many bytes in flight")
+        except TooSlow:
+            return answers.too_slow()
+
+    async def _receive_and_write(self, request: web.Request, wanted: Target) -> web.StreamResponse:
+        async with received(
+            request,
+            self._bodies,
+            limit=self._settings.max_body_bytes,
+            room_deadline=self._settings.publish_deadline,
+            deadline=self._settings.receive_deadline,
+        ) as body:
+            if wanted.document_id is None:
+                return await self._writes.bulk(request, body)
+            return await self._writes.document(request, body, wanted.document_id)
+
+    def _try_again(self, cause: str, reason: str) -> web.Response:
+        self._metrics.refused.labels(cause).inc()
+        return answers.try_again(f"not stored: {reason}")

@@ -1,0 +1,130 @@
+"""Settings of the gateway: its own from `GATEWAY_*`, the others as the persister reads them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app import settings as persister
+from app.kafka import RECORD_OVERHEAD
+from app.settings import KafkaSettings, LogMode, SettingsError
+from models.roles import TopicRole
+
+PREFIX = "GATEWAY_"
+_MEBIBYTE = 1024 * 1024
+
+
+class GatewaySettings(BaseSettings):
+    """What only the gateway needs; an empty variable counts as not given."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="ignore"
+    )
+
+    listen_host: str = "127.0.0.1"
+    """Address to listen on. Credentials arrive here unencrypted: behind TLS outside loopback."""
+
+    listen_port: int = Field(5985, ge=0, le=65535)
+
+    topic: str | None = Field(None, pattern=r"^[A-Za-z0-9._-]{1,249}$")
+    """Topic of the records, instead of the one that the log mode gives."""
+
+    topic_partitions: int = Field(1, ge=1, le=1000)
+    """Of the topic when the gateway creates it; OpenWhisk's own topics have one."""
+
+    topic_retention: float = Field(3600.0, ge=60)
+    """Seconds that the topic keeps a record when the gateway creates it.
+
+    OpenWhisk's own value. The persister moves records on to its internal topic, which keeps them as
+    long as the database is away, so this has to outlast only a persister that is down itself.
+    """
+
+    publish_deadline: float = Field(30.0, gt=0, le=600)
+    """Seconds until a write that Kafka has not acknowledged is answered 503.
+
+    OpenWhisk gives a record up when its write is refused and its HTTP client waits 60 s: long
+    enough for a broker to restart, well under the 60.
+    """
+
+    receive_deadline: float = Field(60.0, gt=0, le=3600)
+    """Seconds for a client to send the body of a write."""
+
+    bytes_in_flight: int = Field(128 * _MEBIBYTE, ge=_MEBIBYTE)
+    """Bodies of writes that are being received or published; memory is about three times that."""
+
+    max_body_bytes: int = Field(64 * _MEBIBYTE, ge=_MEBIBYTE)
+    """Largest body of a write, decompressed; a larger one is answered 413."""
+
+    max_document_bytes: int = Field(7_500_000, ge=1024)
+    """Larger documents go to CouchDB, whose own limit (`max_document_size`) is 8,000,000."""
+
+    credentials_ttl: float = Field(60.0, ge=0, le=3600)
+    """Seconds that credentials count as valid after CouchDB accepted them."""
+
+    credentials_grace: float = Field(86_400.0, ge=0)
+    """Seconds that they still do while CouchDB can't be asked."""
+
+    connect_timeout: float = Field(5.0, gt=0, le=300)
+    """Seconds to connect to CouchDB, and to wait for its verdict about credentials."""
+
+    shutdown_deadline: float = Field(10.0, gt=0, le=600)
+    """Seconds for requests in flight when the gateway is told to stop."""
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """Everything that the gateway runs with."""
+
+    gateway: GatewaySettings
+    kafka: KafkaSettings
+    log_mode: LogMode
+    upstream: str
+    """URL of CouchDB, without credentials."""
+    ca_file: str | None
+    database: str
+
+    @property
+    def topic(self) -> str:
+        """Where an OpenWhisk with its own Kafka activation store would write."""
+        own = "activations" if self.log_mode is LogMode.IN_RECORD else "completed-others"
+        return self.gateway.topic or f"{self.kafka.topic_prefix}{own}"
+
+    @property
+    def role(self) -> TopicRole:
+        """The role in which the persister reads that topic."""
+        return TopicRole.ACTIVATIONS if self.log_mode is LogMode.IN_RECORD else TopicRole.OTHERS
+
+    @property
+    def topic_config(self) -> dict[str, str]:
+        """Settings of the topic when the gateway creates it."""
+        return {
+            "retention.ms": str(int(self.gateway.topic_retention * 1000)),
+            "max.message.bytes": str(self.kafka.max_record_bytes + RECORD_OVERHEAD),
+        }
+
+
+def load() -> Configuration:
+    """Read the environment.
+
+    Raises:
+        SettingsError: everything that is wrong, one line per variable.
+    """
+    try:
+        gateway = GatewaySettings()
+    except ValidationError as error:
+        raise SettingsError("\n".join(map(_explain, error.errors()))) from None
+    shared = persister.load()
+    return Configuration(
+        gateway=gateway,
+        kafka=shared.kafka,
+        log_mode=shared.routing.log_mode,
+        upstream=shared.database.url,
+        ca_file=str(shared.database.ca_file) if shared.database.ca_file else None,
+        database=shared.database.name,
+    )
+
+
+def _explain(problem: Any) -> str:
+    variable = PREFIX + str(problem["loc"][0]).upper()
+    return f"{variable}={problem['input']!r}: {problem['msg']}"

@@ -1,0 +1,66 @@
+"""Which requests may be writes of activations, judged by method, path and headers alone.
+
+In doubt a request is none and passes through, which is always right.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import unquote_plus
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A write into the activations database.
+
+    Attributes:
+        document_id: of `PUT /<database>/<id>`; None for `POST /<database>/_bulk_docs`.
+    """
+
+    document_id: str | None
+
+
+BULK = Target(None)
+
+_CHANGES_MEANING = frozenset({"if-match", "if-none-match", "x-http-method-override"})
+"""Headers with which a write is more than a write of new documents."""
+
+
+def target(method: str, raw_path: str, headers: Mapping[str, str], database: str) -> Target | None:
+    """The write that a request may be; None if it is to pass through.
+
+    Args:
+        method: of HTTP.
+        raw_path: as it stands in the request line, still encoded.
+        headers: with case-insensitive names.
+        database: the activations database.
+    """
+    # A query (`rev`, `new_edits`, `batch`, `w`) asks for something else than a plain write.
+    segments = raw_path.split("/")
+    if "?" in raw_path or len(segments) != len(("", "database", "id")) or segments[0]:
+        return None
+    if _decoded(segments[1]) != database or not _plain_json(headers):
+        return None
+    if method == "POST" and segments[2] == "_bulk_docs":
+        return BULK
+    if method != "PUT":
+        return None
+    document_id = _decoded(segments[2])
+    # An encoded slash belongs to the id; one as it is would have named an attachment.
+    return Target(document_id) if document_id and "/" in document_id else None
+
+
+def _plain_json(headers: Mapping[str, str]) -> bool:
+    content_type = headers.get("Content-Type", "application/json").partition(";")[0].strip()
+    return (
+        content_type.lower() == "application/json"
+        and headers.get("Content-Encoding", "identity").lower() in ("identity", "gzip")
+        and not any(name in headers for name in _CHANGES_MEANING)
+    )
+
+
+def _decoded(segment: str) -> str | None:
+    """A path segment as CouchDB reads it: `+` is a space, as OpenWhisk's URLEncoder writes it."""
+    try:
+        return unquote_plus(segment, errors="strict")
+    except UnicodeDecodeError:
+        return None

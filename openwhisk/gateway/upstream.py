@@ -1,0 +1,221 @@
+"""The real CouchDB behind the gateway: what passes through, and the few requests of our own."""
+
+import ssl
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import quote
+
+import aiohttp
+import msgspec
+from aiohttp import web
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
+
+from openwhisk.gateway import answers
+from openwhisk.gateway.credentials import Verdict, credentials_of
+from openwhisk.gateway.records import bulk_body
+
+LONGEST_LINE = 65_536
+"""Bytes of a request line or header, each way; views are asked with long `keys`."""
+
+_HOP_BY_HOP = frozenset(
+    {
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+"""Headers that speak about one connection (RFC 9110, 7.6.1)."""
+
+_ANSWERED_HERE = frozenset({"host", "expect"})
+"""The client library names the host; `100 Continue` was said already."""
+
+_BULK_TIMEOUT = 60.0
+"""Seconds for a `_bulk_docs` request of our own."""
+
+_MAY_PASS = (408, 429)
+
+_documents = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+class UpstreamError(Exception):
+    """CouchDB did not answer, or not as CouchDB does."""
+
+
+@dataclass(frozen=True, slots=True)
+class BulkAnswer:
+    """What CouchDB said to a `_bulk_docs` request.
+
+    Attributes:
+        status: of HTTP.
+        body: of the whole answer.
+        documents: one entry per document, in order; None if it refused the request.
+    """
+
+    status: int
+    body: bytes
+    documents: list[bytes] | None
+
+
+class Upstream:
+    """Talks to CouchDB; credentials are always those of the client.
+
+    Args:
+        url: of CouchDB, without credentials.
+        database: of the activations.
+        connect_timeout: seconds to connect, and to answer a question of the gateway's own.
+        ca_file: certificate authority for https, when it is not one of the system's.
+    """
+
+    def __init__(
+        self, url: str, database: str, *, connect_timeout: float, ca_file: str | None = None
+    ) -> None:
+        self._url = url
+        self._database = URL(f"{url}/{quote(database, safe='')}", encoded=True)
+        self._quick = aiohttp.ClientTimeout(total=connect_timeout)
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=0,  # as many connections as clients
+                ssl=ssl.create_default_context(cafile=ca_file) if ca_file else True,
+            ),
+            # A long poll is silent for as long as its client likes.
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout),
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
+            max_line_size=LONGEST_LINE,
+            max_field_size=LONGEST_LINE,
+        )
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._session.close()
+
+    async def forward(self, request: web.Request, body: bytes | None = None) -> web.StreamResponse:
+        """Pass a request through, both bodies as streams.
+
+        Args:
+            request: of the client.
+            body: as it came, if it was received already.
+
+        Raises:
+            ConnectionError: CouchDB or the client left while the answer was on its way.
+        """
+        path = request.raw_path
+        if not path.startswith("/"):
+            path = URL(path, encoded=True).raw_path_qs  # the absolute form, meant for proxies
+        data: bytes | AsyncIterator[bytes] | None = body
+        if body is None and request.body_exists:
+            data = request.content.iter_any()
+        response: web.StreamResponse | None = None
+        try:
+            async with self._session.request(
+                request.method,
+                URL(self._url + path, encoded=True),
+                headers=_to_upstream(request),
+                data=data,
+                allow_redirects=False,
+            ) as answer:
+                response = web.StreamResponse(
+                    status=answer.status,
+                    reason=answer.reason,
+                    headers=_without_hops(answer.headers),
+                )
+                await response.prepare(request)
+                async for piece in answer.content.iter_any():
+                    await response.write(piece)
+                await response.write_eof()
+                return response
+        except (aiohttp.ClientError, OSError) as problem:
+            if response is None:
+                return answers.no_answer(f"CouchDB does not answer: {_told(problem)}")
+            raise ConnectionAbortedError("the answer of CouchDB broke off") from problem
+
+    async def write(self, documents: Sequence[bytes], headers: Mapping[str, str]) -> BulkAnswer:
+        """Write documents with the credentials in `headers`.
+
+        Raises:
+            UpstreamError: no answer, or one that is not CouchDB's.
+        """
+        try:
+            async with self._session.post(
+                self._database / "_bulk_docs",
+                data=bulk_body(documents),
+                headers=_own(headers),
+                timeout=aiohttp.ClientTimeout(total=_BULK_TIMEOUT),
+                allow_redirects=False,
+            ) as answer:
+                body = await answer.read()
+        except (aiohttp.ClientError, OSError) as problem:
+            raise UpstreamError(f"CouchDB does not answer: {_told(problem)}") from problem
+        if answer.status not in (201, 202):
+            return BulkAnswer(answer.status, body, None)
+        try:
+            entries = [bytes(entry) for entry in _documents(body)]
+        except msgspec.DecodeError as problem:
+            raise UpstreamError("the answer to _bulk_docs is not CouchDB's JSON") from problem
+        if len(entries) != len(documents):
+            raise UpstreamError(f"{len(entries)} answers to {len(documents)} documents")
+        return BulkAnswer(answer.status, body, entries)
+
+    async def ask(self, credentials: Mapping[str, str]) -> Verdict:
+        """Whether CouchDB lets these headers into the activations database.
+
+        Reading and writing documents need the same role, member of the database.
+        """
+        try:
+            async with self._session.get(
+                self._database,
+                headers=_own(credentials),
+                timeout=self._quick,
+                allow_redirects=False,
+            ) as answer:
+                status = answer.status
+        except (aiohttp.ClientError, OSError):
+            return Verdict.UNREACHABLE
+        if status >= 500 or status in _MAY_PASS:  # noqa: PLR2004 - server errors
+            return Verdict.UNREACHABLE
+        return Verdict.VALID if status == 200 else Verdict.REFUSED  # noqa: PLR2004 - OK
+
+    async def reachable(self) -> bool:
+        """Whether CouchDB answers at all."""
+        return await self.ask({}) is not Verdict.UNREACHABLE
+
+
+def _to_upstream(request: web.Request) -> CIMultiDict[str]:
+    headers = _without_hops(request.headers)
+    for name in _ANSWERED_HERE:
+        headers.popall(name, None)
+    # CouchDB builds the Location of its answers with it.
+    headers.setdefault("X-Forwarded-Host", request.host)
+    return headers
+
+
+def _without_hops(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
+    dropped = {
+        name.strip().lower()
+        for value in headers.getall("Connection", ())
+        for name in value.split(",")
+    }
+    return CIMultiDict(
+        (name, value)
+        for name, value in headers.items()
+        if (lower := name.lower()) not in _HOP_BY_HOP and lower not in dropped
+    )
+
+
+def _own(headers: Mapping[str, str]) -> dict[str, str]:
+    json = "application/json"
+    return {**credentials_of(headers), "Accept": json, "Content-Type": json}
+
+
+def _told(problem: Exception) -> str:
+    """A short cause; an exception's text may hold the URL."""
+    cause = problem.os_error if isinstance(problem, aiohttp.ClientConnectorError) else problem
+    return getattr(cause, "strerror", None) or type(cause).__name__
