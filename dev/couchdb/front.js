@@ -52,6 +52,8 @@ async function readBody(request) {
 function passOn({ request, response, body, agent, backPort }) {
   const { authorization, 'content-encoding': _, 'transfer-encoding': __, ...kept } = request.headers;
   const headers = { ...kept, 'content-length': body.length, 'accept-encoding': 'identity' };
+  // CouchDB answers JSON to whoever accepts it; PouchDB only to whoever names it.
+  if (/\*\/\*/.test(kept.accept || '*/*')) headers.accept = 'application/json';
   const { method, url: path } = request;
   return new Promise((resolve, reject) => {
     const back = http.request({ port: backPort, host: '127.0.0.1', method, path, headers, agent });
