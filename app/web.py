@@ -30,4 +30,5 @@ def add_pages(app: Any) -> None:
     @app.page("/metrics")
     async def show_metrics(view: Any, _request: Any) -> Any:
         """The same for Prometheus."""
-        return view.bytes(await metrics.render(app), content_type=CONTENT_TYPE_LATEST)
+        body = await metrics.render(app)
+        return view.bytes(body, headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -55,7 +55,7 @@ class Slice:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Request:
     """Documents of one or more calls, taken out of the queue together."""
 

@@ -200,6 +200,8 @@ class Consumer(driver.Consumer):
         `_unacked_messages` holds what a stream has taken; what still waits in its queue will be
         delivered again.
         """
+        if self.app.crashed:
+            return
         limit = self.app.settings.worker.shutdown_deadline
         deadline = monotonic() + (limit if self.app.should_stop else min(limit, REVOKE_DEADLINE))
         while self._unacked_messages and monotonic() < deadline:
