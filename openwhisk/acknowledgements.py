@@ -1,0 +1,93 @@
+"""How an activation is acknowledged to the controller that waits for it (`MessagingActiveAck`)."""
+
+from models.activation import Activation
+from models.messages import (
+    CombinedCompletionAndResultMessage,
+    CompletionMessage,
+    Message,
+    ResultMessage,
+)
+from models.wire import Version
+from openwhisk.publisher import TooLarge
+from openwhisk.store import Publishes, encoded
+from openwhisk.topics import LARGEST_ACKNOWLEDGEMENT, Topics
+
+BATCH_OVERHEAD = 128
+"""Bytes that Kafka adds to a record that is alone in its batch; `max.message.bytes` counts them."""
+
+
+class Acknowledgements:
+    """Sends acknowledgements to `completed<controller>`.
+
+    Args:
+        publisher: acknowledged by all replicas.
+        topics: the deployment's names.
+        version: of the messages.
+        max_message_bytes: of the `completed` topics. What is larger is not even tried; what the
+            broker refuses all the same is shrunk as well.
+    """
+
+    def __init__(
+        self,
+        publisher: Publishes,
+        topics: Topics,
+        *,
+        version: Version = Version.CURRENT,
+        max_message_bytes: int = LARGEST_ACKNOWLEDGEMENT,
+    ) -> None:
+        self._publisher = publisher
+        self._topics = topics
+        self._version = version
+        self._largest = max_message_bytes - BATCH_OVERHEAD
+
+    async def send(self, message: Message, controller: str, *, blocking: bool) -> bool:
+        """Send an acknowledgement; returns when Kafka has acknowledged it.
+
+        Only who invoked a blocking activation waits for its result: without one, and where the
+        record is too large for the topic, just its id is sent.
+
+        Args:
+            message: with the whole record.
+            controller: the name in its topic.
+            blocking: whether the controller waits for the result.
+
+        Returns:
+            Whether the whole record is on Kafka.
+
+        Raises:
+            NotAcknowledged: Kafka did not take it in time.
+        """
+        topic = self._topics.completed(controller)
+        if blocking and await self._sent_whole(topic, message):
+            return not isinstance(message, CompletionMessage)
+        await self._publisher.publish(topic, encoded(shrunk(message), self._version))
+        return False
+
+    async def _sent_whole(self, topic: str, message: Message) -> bool:
+        value = encoded(message, self._version)
+        if len(value) > self._largest:
+            return False
+        try:
+            await self._publisher.publish(topic, value)
+        except TooLarge:
+            return False
+        return True
+
+
+def shrunk(message: Message) -> Message:
+    """The acknowledgement with just the id in place of the record."""
+    match message:
+        case ResultMessage():
+            return ResultMessage(transid=message.transid, response=_id(message.response))
+        case CombinedCompletionAndResultMessage():
+            return CombinedCompletionAndResultMessage(
+                transid=message.transid,
+                response=_id(message.response),
+                instance=message.instance,
+                is_system_error=message.is_system_error,
+            )
+    return message
+
+
+def _id(response: Activation | str) -> str:
+    return response if isinstance(response, str) else response.activation_id
