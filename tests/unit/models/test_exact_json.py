@@ -1,0 +1,62 @@
+import json
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models import exact_json
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def test_numbers_keep_their_digits() -> None:
+    assert str(exact_json.loads("0.1000")) == "0.1000"
+    assert exact_json.loads("1" * 6000) == Decimal("1" * 6000)
+    assert exact_json.loads("1E+99999999999999999999") == Decimal("Infinity")
+
+
+def test_lone_surrogates_are_kept() -> None:
+    assert exact_json.loads(r'"\ud800"') == "\ud800"
+
+
+@pytest.mark.parametrize("text", ["", "NaN", "[1,]", "{", '"\n"', "01", "\ufeff1", "1 2"])
+def test_what_is_not_json(text: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - the text differs with the cause
+        exact_json.loads(text)
+
+
+@pytest.mark.parametrize("text", ["[" * 1001 + "]" * 1001, "[" * 1000 + "1" + "]" * 1000])
+def test_too_deep(text: str) -> None:
+    with pytest.raises(ValueError, match="1000 levels"):
+        exact_json.loads(text)
+
+
+@pytest.mark.parametrize("text", ["[" * 1000 + "]" * 1000, "[" * 999 + "1" + "]" * 999])
+def test_just_not_too_deep(text: str) -> None:
+    assert exact_json.loads(text)
+
+
+def test_brackets_in_strings_are_no_nesting() -> None:
+    text = json.dumps(["[{" * 2000, '\\"[' * 2000])
+
+    assert exact_json.loads(text) == json.loads(text)
+
+
+@given(st.dictionaries(st.text(), values, max_size=4), st.sampled_from([None, 2]))
+def test_members_are_cut_out_as_they_are_written(
+    fields: dict[str, object], indent: int | None
+) -> None:
+    text = json.dumps(fields, indent=indent)
+
+    members = exact_json.members(text)
+
+    assert list(members) == list(fields)
+    for key, member in members.items():
+        assert json.loads(member.key_text) == member.key == key
+        assert json.loads(member.value_text) == fields[key]
+        assert member.value_text in text
