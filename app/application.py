@@ -130,7 +130,8 @@ class Persister(faust.App):
 
     def _forget_entry(self, key: str) -> None:
         # From the local store only: the entry belongs to whoever has its partition now.
-        self.guard_table.data.data.pop(key, None)
+        store: Any = self.guard_table.data
+        store.data.pop(key, None)
 
     def _numbers(self, partitions: Iterable[TP]) -> list[int]:
         return [tp.partition for tp in partitions if tp.topic == self.names.documents]

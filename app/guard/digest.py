@@ -1,16 +1,14 @@
 """What makes two documents the same record: their content, whatever the order of keys."""
 
 import hashlib
-import json
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
 from app.guard.index import DIGEST_SIZE
-
-ADDED_FIELDS = ("_id", "entityType", "updated")
-"""What the persister adds to a record: `updated` differs when the same record comes twice."""
+from models import exact_json
+from models.activation import ADDED_FIELDS
 
 # Floats as Decimal and back keep their digits: 0.1 and 0.10 are different bytes, and telling them
 # apart costs at most a question to the database, whereas rounding could make two records equal.
@@ -30,8 +28,9 @@ def identify(document: bytes) -> tuple[str, bytes]:
     fields, content = _decoded(document)
     document_id = fields.pop("_id", None) if isinstance(fields, dict) else None
     if not isinstance(document_id, str):
-        raise ValueError("not a JSON object with an _id")
+        raise ValueError("not a JSON object with an _id")  # noqa: TRY004 - as json says it
     if content is None:
+        # `updated` differs when the same record comes twice.
         for name in ADDED_FIELDS:
             fields.pop(name, None)
         content = _encode(fields)
@@ -41,10 +40,10 @@ def identify(document: bytes) -> tuple[str, bytes]:
 def _decoded(document: bytes) -> tuple[Any, bytes | None]:
     """The fields, and the content to digest when it cannot be made canonical.
 
-    Legal JSON that msgspec does not read (lone surrogates) is rare and refused by CouchDB anyway:
-    such a document is the same only as its own bytes.
+    Legal JSON that msgspec does not read (lone surrogates, deep nesting) is rare: such a document
+    is the same only as its own bytes.
     """
     try:
         return _decode(document), None
     except (msgspec.DecodeError, RecursionError):
-        return json.loads(document), document
+        return exact_json.loads(document.decode()), document

@@ -1,10 +1,10 @@
 """A compact set of digests: what the guard remembers of one partition.
 
-The digests themselves stand in the values of the guard's table, which are shared with the index, not
-copied: a header of 16 bytes and then 16 bytes for each. The index adds only slots that point there: an open-addressing hash table of 64-bit slots, 32 bits of the
-digest to tell most strangers apart and the number of the segment in which the whole digest is
-looked up. That is at most 16 bytes for a record, where a Python set of 16-byte strings takes more
-than 90.
+The digests themselves stand in the values of the guard's table, which are shared with the index,
+not copied: a header of 16 bytes and then 16 bytes for each. The index adds only slots that point
+there: an open-addressing hash table of 64-bit slots, 32 bits of the digest to tell most strangers
+apart and the number of the segment in which the whole digest is looked up. That is at most 16 bytes
+for a record, where a Python set of 16-byte strings takes more than 90.
 """
 
 import sys

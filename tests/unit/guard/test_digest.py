@@ -57,3 +57,10 @@ def test_escapes_are_spelling_not_content() -> None:
 def test_what_is_no_document_is_refused(value: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         identify(value)
+
+
+@pytest.mark.parametrize("depth", [900, 960, 990, 995])
+def test_deep_nesting_is_no_obstacle(depth: int) -> None:
+    nested = "[" * depth + "]" * depth
+    assert content(nested) != content("[" + nested + "]")
+    assert content(nested) == content(nested)

@@ -39,7 +39,11 @@ def guard_on(
     table: dict[str, bytes], clock: Clock, *partitions: int, records: int = 10_000
 ) -> Guard:
     settings = GuardSettings(PERSISTER_GUARD_RECORDS=records, PERSISTER_GUARD_AGE=3600)
-    guard = Guard(table, settings, clock=clock, forget=lambda key: table.pop(key, None))
+
+    def forget(key: str) -> None:
+        del table[key]
+
+    guard = Guard(table, settings, clock=clock, forget=forget)
     guard.assign(partitions)
     return guard
 
