@@ -1,6 +1,5 @@
 """`activations`: what the Kafka activation stores write when logs are inside the record."""
 
-from collections.abc import AsyncIterable
 from typing import Any
 
 from app.application import app
@@ -10,7 +9,6 @@ from models.roles import TopicRole
 @app.agent(app.role_topics[TopicRole.ACTIVATIONS], name="activations")
 async def activations(stream: Any) -> None:
     """Route to the internal topic, at the store level of non-blocking activations."""
-    events: AsyncIterable[Any] = stream.noack().events()
-    async for event in events:
+    async for event in stream.noack().events():
         await app.intake.take(event.value, TopicRole.ACTIVATIONS)
         event.ack()

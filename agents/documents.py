@@ -1,6 +1,5 @@
 """`persister-documents`, the internal topic: into the database."""
 
-from collections.abc import AsyncIterable
 from typing import Any
 
 from app.application import app
@@ -12,6 +11,5 @@ async def documents(stream: Any) -> None:
 
     Chunks are stored side by side, so that documents of all partitions fill a request together.
     """
-    events: AsyncIterable[Any] = stream.noack().events()
-    async for event in events:
+    async for event in stream.noack().events():
         await app.storage.submit(event)

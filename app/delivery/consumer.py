@@ -60,7 +60,11 @@ class Consumer(driver.Consumer):
         channels = self.app.topics._topic_name_index.get(tp.topic, ())  # noqa: SLF001
         return any(isinstance(channel, ChunkTopic) for channel in channels)
 
-    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
+    async def _getmany(
+        self,
+        active_partitions: set[TP] | None,
+        timeout: float,  # noqa: ASYNC109 - Faust's signature
+    ) -> Any:
         """Fetch lists and turn those of chunked topics into chunks.
 
         Instead of Faust's, which fetches every active partition whatever still waits in front of
@@ -213,7 +217,7 @@ class Consumer(driver.Consumer):
             )
         await self.commit_and_end_transactions()
 
-    async def _wait_for_ack(self, timeout: float) -> None:
+    async def _wait_for_ack(self, timeout: float) -> None:  # noqa: ASYNC109 - Faust's signature
         # Faust's ignores its argument and waits a second.
         self._waiting_for_ack = asyncio.get_running_loop().create_future()
         try:
