@@ -1,0 +1,37 @@
+"""Texts of given sizes, made quickly."""
+
+from random import Random
+
+_WORDS = "alpha bravo charlie delta echo foxtrot golf hotel india juliett kilo lima mike".split()
+_SCRIPTS = ["naïve", "世界", "🚀", "ключ", "日本語", "مرحبا", "ψυχή", "a\u0301", "\u0000", '"quoted"', "\\"]
+_ALPHANUMERIC = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+_POOL = 64 * 1024
+
+
+class Texts:
+    """Cuts texts out of two pools of random words, one plain ASCII and one of many scripts."""
+
+    def __init__(self, random: Random) -> None:
+        self._random = random
+        self._plain = self._pool(_WORDS)
+        self._scripts = self._pool(_WORDS + _SCRIPTS)
+
+    def text(self, size: int, *, unicode: bool = False) -> str:
+        """A text of `size` bytes in UTF-8 (a few less with other scripts)."""
+        pool = self._scripts if unicode else self._plain
+        begin = self._random.randrange(_POOL)
+        while len(pool) < begin + size:
+            pool += pool
+        return pool[begin : begin + size].decode(errors="ignore")
+
+    def alphanumeric(self, length: int) -> str:
+        """Letters and digits."""
+        return "".join(self._random.choices(_ALPHANUMERIC, k=length))
+
+    def activation_id(self) -> str:
+        """32 hex digits."""
+        return f"{self._random.getrandbits(128):032x}"
+
+    def _pool(self, words: list[str]) -> bytes:
+        text = " ".join(self._random.choices(words, k=_POOL // 4)).encode()
+        return text + text if len(text) < 2 * _POOL else text

@@ -1,0 +1,74 @@
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from app.settings import KafkaSettings, LogMode
+from openwhisk.gateway.server import Gateway
+from openwhisk.gateway.settings import Configuration, GatewaySettings
+from openwhisk.gateway.upstream import Upstream
+from openwhisk.publisher import Publisher
+from tests.unit.gateway.doubles import DATABASE, FakeDatabase, FakeProducer, Running
+
+StartGateway = Callable[..., Awaitable[Running]]
+
+
+@pytest.fixture
+async def database() -> AsyncIterator[FakeDatabase]:
+    fake = FakeDatabase()
+    app = web.Application(client_max_size=0)
+    app.router.add_route("*", "/{path:.*}", fake.handle)
+    runner = web.AppRunner(app, auto_decompress=False)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    fake.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    yield fake
+    await runner.cleanup()
+
+
+@pytest.fixture
+def producer() -> FakeProducer:
+    return FakeProducer()
+
+
+@pytest.fixture
+async def start(database: FakeDatabase, producer: FakeProducer) -> AsyncIterator[StartGateway]:
+    """Starts a gateway with the given settings in front of the fake database."""
+    closing: list[Callable[[], Awaitable[None]]] = []
+
+    async def gateway(**settings: Any) -> Running:
+        chosen = GatewaySettings(**settings)
+        configuration = Configuration(
+            gateway=chosen,
+            kafka=KafkaSettings(),
+            log_mode=LogMode.SEPARATE,
+            upstream=database.url,
+            ca_file=None,
+            database=DATABASE,
+        )
+        publisher = Publisher(
+            configuration.kafka,
+            deadline=chosen.publish_deadline,
+            bytes_in_flight=chosen.bytes_in_flight,
+            new_producer=lambda: producer,
+        )
+        await publisher.start()
+        upstream = Upstream(configuration.upstream, DATABASE, connect_timeout=5)
+        runner = Gateway(configuration, publisher, upstream).runner()
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        client = aiohttp.ClientSession(auto_decompress=False)
+        closing.extend([client.close, runner.cleanup, upstream.close, publisher.stop])
+        port = runner.addresses[0][1]
+        return Running(f"http://127.0.0.1:{port}", port, client, publisher)
+
+    yield gateway
+    for close in closing:
+        await close()
+
+
+@pytest.fixture
+async def gateway(start: StartGateway) -> Running:
+    return await start()

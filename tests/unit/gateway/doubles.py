@@ -1,0 +1,171 @@
+"""Stand-ins for Kafka's producer and for CouchDB, and a client of the gateway between them."""
+
+import asyncio
+import json
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+
+from openwhisk.publisher import Publisher
+
+DATABASE = "whisk_activations"
+BASIC = {"Authorization": "Basic d2hpc2s6c2VjcmV0"}
+
+
+def record(**changed: Any) -> dict[str, Any]:
+    """An activation record as OpenWhisk has it."""
+    return {
+        "namespace": "guest",
+        "name": "hello",
+        "subject": "guest-user",
+        "activationId": secrets.token_hex(16),
+        "start": 1767325445123,
+        "end": 1767325445210,
+        "response": {"statusCode": 0, "result": {"greeting": "Grüße 🎉"}},
+        "logs": [],
+        "version": "0.0.1",
+        "publish": False,
+        "annotations": [{"key": "path", "value": "guest/hello"}],
+        "duration": 87,
+    } | changed
+
+
+def document(**changed: Any) -> dict[str, Any]:
+    """The document that OpenWhisk's CouchDB store writes for it."""
+    fields = record()
+    own = {
+        "_id": f"guest/{fields['activationId']}",
+        "entityType": "activation",
+        "updated": 1767325446000,
+    }
+    return {**fields, **own, **changed}
+
+
+def encoded(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode()
+
+
+class FakeProducer:
+    """Stands in for aiokafka's producer; acknowledges at once unless told otherwise."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, bytes, bytes | None]] = []
+        self.futures: list[asyncio.Future[None]] = []
+        self.arrived = asyncio.Event()
+        self.acknowledging = True
+        self.failures: list[Exception | None] = []
+        """How the next sends end; None is an acknowledgement."""
+        self.started = 0
+        self.stopped = 0
+        self.client = SimpleNamespace(force_metadata_update=self._answers)
+
+    async def start(self) -> None:
+        self.started += 1
+
+    async def stop(self) -> None:
+        self.stopped += 1
+
+    async def partitions_for(self, _: str) -> set[int]:
+        return {0}
+
+    async def send(self, topic: str, value: bytes, key: bytes | None) -> asyncio.Future[None]:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.sent.append((topic, value, key))
+        self.futures.append(future)
+        self.arrived.set()
+        failure = self.failures.pop(0) if self.failures else None
+        if failure is not None:
+            future.set_exception(failure)
+        elif self.acknowledging:
+            future.set_result(None)
+        return future
+
+    def messages(self) -> list[dict[str, Any]]:
+        return [json.loads(value) for _, value, _ in self.sent]
+
+    async def _answers(self) -> bool:
+        return True
+
+
+@dataclass
+class Seen:
+    """A request that reached the database."""
+
+    method: str
+    path: str
+    headers: Any
+    body: bytes
+
+    @property
+    def documents(self) -> list[dict[str, Any]]:
+        docs: list[dict[str, Any]] = json.loads(self.body)["docs"]
+        return docs
+
+
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass
+class FakeDatabase:
+    """Records what reaches it; answers `GET /<database>` by password, the rest as told."""
+
+    seen: list[Seen] = field(default_factory=list)
+    answer: Answer | None = None
+    up: bool = True
+    url: str = ""
+
+    @property
+    def writes(self) -> list[Seen]:
+        return [request for request in self.seen if request.method in ("PUT", "POST")]
+
+    @property
+    def questions(self) -> list[Seen]:
+        return [r for r in self.seen if (r.method, r.path) == ("GET", f"/{DATABASE}")]
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        self.seen.append(Seen(request.method, request.raw_path, request.headers, body))
+        if not self.up:
+            return web.Response(status=503)
+        if request.headers.get("Authorization") != BASIC["Authorization"]:
+            answer = {"error": "unauthorized", "reason": "Name or password is incorrect."}
+            return web.json_response(answer, status=401)
+        if self.answer is not None and request.raw_path != f"/{DATABASE}":
+            return await self.answer(request)
+        if request.raw_path.endswith("/_bulk_docs"):
+            answers = [{"ok": True, "id": d["_id"], "rev": "1-x"} for d in self.seen[-1].documents]
+            return web.json_response(answers, status=201)
+        return web.json_response({"ok": True}, status=200 if request.method == "GET" else 201)
+
+
+@dataclass
+class Running:
+    """A gateway that listens."""
+
+    url: str
+    port: int
+    client: aiohttp.ClientSession
+    publisher: Publisher
+
+    def put(self, body: bytes, document_id: str, **headers: str) -> Any:
+        path = document_id.replace("/", "%2F")
+        return self._send("PUT", f"/{DATABASE}/{path}", body, headers)
+
+    def bulk(self, body: bytes, **headers: str) -> Any:
+        return self._send("POST", f"/{DATABASE}/_bulk_docs", body, headers)
+
+    def put_document(self, fields: dict[str, Any], **headers: str) -> Any:
+        return self.put(encoded(fields), fields["_id"], **headers)
+
+    def bulk_documents(self, documents: list[dict[str, Any]], **headers: str) -> Any:
+        return self.bulk(encoded({"docs": documents}), **headers)
+
+    def _send(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> Any:
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        sent = {"Content-Type": "application/json", **BASIC, **given}
+        return self.client.request(method, self.url + path, data=body, headers=sent)

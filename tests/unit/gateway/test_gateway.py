@@ -1,0 +1,576 @@
+"""The gateway over HTTP, between a client as OpenWhisk is one and a database."""
+
+import asyncio
+import gzip
+import json
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiokafka.errors import MessageSizeTooLargeError
+from yarl import URL
+
+from tests.unit.gateway.conftest import StartGateway
+from tests.unit.gateway.doubles import (
+    BASIC,
+    DATABASE,
+    FakeDatabase,
+    FakeProducer,
+    Running,
+    document,
+    encoded,
+)
+
+SOON = 0.05
+TOPIC = "completed-others"
+
+
+def without_own(fields: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in fields.items() if k not in ("_id", "entityType", "updated")}
+
+
+async def raw_answer(gateway: Running, request: bytes) -> bytes:
+    """Everything that comes back until the gateway closes the connection."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    writer.write(request)
+    answer = await reader.read()
+    writer.close()
+    return answer
+
+
+class TestTakenWrites:
+    async def test_a_put_becomes_a_record(
+        self, gateway: Running, producer: FakeProducer, database: FakeDatabase
+    ) -> None:
+        fields = document()
+        async with gateway.put_document(fields) as answer:
+            told = await answer.json()
+            assert answer.status == 201
+            assert told == {"ok": True, "id": fields["_id"], "rev": told["rev"]}
+            assert answer.headers["ETag"] == f'"{told["rev"]}"'
+            path = fields["_id"].replace("/", "%2F")
+            assert answer.headers["Location"] == f"{gateway.url}/{DATABASE}/{path}"
+        (message,) = producer.messages()
+        assert producer.sent[0][0] == TOPIC
+        assert message["response"] == without_own(fields)
+        assert message["transid"][::2] == ["sid_gateway", True]
+        assert database.writes == []
+
+    async def test_a_batch_is_answered_in_order(
+        self, gateway: Running, producer: FakeProducer, database: FakeDatabase
+    ) -> None:
+        documents = [document() for _ in range(500)]
+        async with gateway.bulk_documents(documents) as answer:
+            told = await answer.json()
+            assert answer.status == 201
+        assert [(entry["ok"], entry["id"]) for entry in told] == [
+            (True, fields["_id"]) for fields in documents
+        ]
+        assert [m["response"] for m in producer.messages()] == [without_own(d) for d in documents]
+        assert database.writes == []
+
+    @pytest.mark.parametrize("bulk", [True, False])
+    async def test_a_gzipped_body_is_understood(
+        self, gateway: Running, producer: FakeProducer, *, bulk: bool
+    ) -> None:
+        fields = document()
+        if bulk:
+            body = gzip.compress(encoded({"docs": [fields]}))
+            sending = gateway.bulk(body, Content_Encoding="gzip")
+        else:
+            sending = gateway.put(
+                gzip.compress(encoded(fields)), fields["_id"], Content_Encoding="gzip"
+            )
+        async with sending as answer:
+            assert answer.status == 201
+        assert producer.messages()[0]["response"] == without_own(fields)
+
+    async def test_a_chunked_body_is_understood(
+        self, gateway: Running, producer: FakeProducer
+    ) -> None:
+        async def pieces() -> Any:
+            body = encoded({"docs": [document() for _ in range(10)]})
+            for start in range(0, len(body), 100):
+                yield body[start : start + 100]
+
+        async with gateway.bulk(pieces()) as answer:
+            assert answer.status == 201
+        assert len(producer.sent) == 10
+
+    async def test_the_answer_waits_for_the_acknowledgement(
+        self, gateway: Running, producer: FakeProducer
+    ) -> None:
+        producer.acknowledging = False
+
+        async def status() -> int:
+            async with gateway.put_document(document()) as answer:
+                return int(answer.status)
+
+        asking = asyncio.create_task(status())
+        await producer.arrived.wait()
+        async with gateway.client.get(f"{gateway.url}/_gateway/metrics") as answer:
+            assert answer.status == 200
+        assert not asking.done()
+        producer.futures[0].set_result(None)
+        assert await asking == 201
+
+    async def test_fifty_clients_at_once(self, gateway: Running, producer: FakeProducer) -> None:
+        async def client() -> int:
+            async with aiohttp.ClientSession() as session:
+                mine = Running(gateway.url, gateway.port, session, gateway.publisher)
+                for _ in range(4):
+                    async with mine.bulk_documents([document() for _ in range(5)]) as answer:
+                        assert answer.status == 201
+                return int(answer.status)
+
+        assert set(await asyncio.gather(*(client() for _ in range(50)))) == {201}
+        assert len({message["response"]["activationId"] for message in producer.messages()}) == 1000
+        assert gateway.publisher.budget.in_flight == 0
+
+
+class TestKafkaAway:
+    @pytest.mark.parametrize("bulk", [True, False])
+    async def test_nothing_is_claimed_stored(
+        self, start: StartGateway, producer: FakeProducer, database: FakeDatabase, *, bulk: bool
+    ) -> None:
+        gateway = await start(publish_deadline=SOON)
+        producer.acknowledging = False
+        fields = document()
+        sending = gateway.bulk_documents([fields]) if bulk else gateway.put_document(fields)
+        async with sending as answer:
+            assert answer.status == 503
+            assert int(answer.headers["Retry-After"]) > 0
+            assert (await answer.json())["error"] == "service_unavailable"
+        assert database.writes == []
+
+    async def test_one_missing_acknowledgement_refuses_the_batch(
+        self, start: StartGateway, producer: FakeProducer
+    ) -> None:
+        gateway = await start(publish_deadline=SOON)
+        producer.failures = [None, None]
+        producer.acknowledging = False
+        async with gateway.bulk_documents([document() for _ in range(3)]) as answer:
+            assert answer.status == 503
+
+    async def test_health_follows(self, start: StartGateway, producer: FakeProducer) -> None:
+        gateway = await start(publish_deadline=SOON)
+
+        async def health() -> tuple[int, dict[str, bool]]:
+            async with gateway.client.get(f"{gateway.url}/_gateway/health") as answer:
+                return answer.status, await answer.json()
+
+        assert await health() == (200, {"taking_records": True, "kafka": True, "couchdb": True})
+        producer.acknowledging = False
+        async with gateway.put_document(document()):
+            pass
+        assert (await health())[0] == 503
+        producer.acknowledging = True
+        async with gateway.put_document(document()):
+            pass
+        assert (await health())[0] == 200
+
+
+class TestCredentials:
+    async def test_couchdb_itself_refuses_wrong_ones(
+        self, gateway: Running, producer: FakeProducer, database: FakeDatabase
+    ) -> None:
+        fields = document()
+        async with gateway.put_document(fields, Authorization="Basic d3Jvbmc6") as answer:
+            assert answer.status == 401
+            assert (await answer.json())["error"] == "unauthorized"
+        assert producer.sent == []
+        assert database.writes[0].body == encoded(fields)
+
+    async def test_couchdb_is_asked_once_for_many_writes(
+        self, gateway: Running, database: FakeDatabase
+    ) -> None:
+        for _ in range(3):
+            async with gateway.put_document(document()) as answer:
+                assert answer.status == 201
+        assert len(database.questions) == 1
+        assert database.questions[0].headers["Authorization"] == BASIC["Authorization"]
+
+    async def test_known_ones_are_taken_while_couchdb_is_down(
+        self, start: StartGateway, database: FakeDatabase, producer: FakeProducer
+    ) -> None:
+        gateway = await start(credentials_ttl=0)
+        async with gateway.put_document(document()):
+            pass
+        database.up = False
+        async with gateway.put_document(document()) as answer:
+            assert answer.status == 201
+        async with gateway.put_document(document(), Authorization="Basic d3Jvbmc6") as answer:
+            assert answer.status == 503
+            assert "Retry-After" in answer.headers
+        assert len(producer.sent) == 2
+
+
+class TestLeftToCouchDB:
+    async def test_other_documents_pass_untouched(
+        self, gateway: Running, producer: FakeProducer, database: FakeDatabase
+    ) -> None:
+        body = b'{ "_id":"guest/hello", "entityType":"action" ,"n":1E+5}'
+        async with gateway.put(body, "guest/hello", X_Own="1") as answer:
+            assert answer.status == 201
+        (seen,) = database.writes
+        assert (seen.method, seen.path) == ("PUT", f"/{DATABASE}/guest%2Fhello")
+        assert seen.body == body
+        assert seen.headers["Authorization"] == BASIC["Authorization"]
+        assert seen.headers["X-Own"] == "1"
+        assert producer.sent == []
+
+    @pytest.mark.parametrize("body", [b"", b"{", b'{"docs":[{]}', b"\xff\xfe", b'{"docs":[]}'])
+    async def test_malformed_bodies_pass_untouched(
+        self, gateway: Running, database: FakeDatabase, body: bytes
+    ) -> None:
+        async def bad_request(_: web.Request) -> web.Response:
+            return web.json_response({"error": "bad_request"}, status=400)
+
+        database.answer = bad_request
+        async with gateway.bulk(body) as answer:
+            assert answer.status == 400
+        assert [seen.body for seen in database.writes] == [body]
+
+    async def test_what_cannot_be_unzipped_passes_untouched(
+        self, gateway: Running, database: FakeDatabase, producer: FakeProducer
+    ) -> None:
+        whole = gzip.compress(encoded({"docs": [document()]}))
+        for body in (whole[:-20], b"no gzip", whole + whole):
+            database.seen.clear()
+            database.answer = None
+
+            async def answered(_: web.Request) -> web.Response:
+                return web.Response(status=400)
+
+            database.answer = answered
+            async with gateway.bulk(body, Content_Encoding="gzip") as answer:
+                assert answer.status == 400
+            (seen,) = database.writes
+            assert (seen.body, seen.headers["Content-Encoding"]) == (body, "gzip")
+        assert producer.sent == []
+
+    async def test_a_mixed_batch_is_one_answer_in_order(
+        self, gateway: Running, producer: FakeProducer, database: FakeDatabase
+    ) -> None:
+        conflict = {"id": "_design/a", "error": "conflict", "reason": "Document update conflict."}
+
+        async def partly(_: web.Request) -> web.Response:
+            assert producer.sent == []  # CouchDB's part goes first
+            return web.json_response(
+                [conflict, {"ok": True, "id": "b/c", "rev": "2-b"}], status=202
+            )
+
+        database.answer = partly
+        first, last = document(), document()
+        others = [{"_id": "_design/a"}, {"_id": "b/c", "_rev": "1-b"}]
+        async with gateway.bulk_documents([first, *others, last]) as answer:
+            told = await answer.json()
+            assert answer.status == 202
+        assert [entry["id"] for entry in told] == [first["_id"], "_design/a", "b/c", last["_id"]]
+        assert told[1] == conflict
+        (seen,) = database.writes
+        assert seen.documents == others
+        assert seen.headers["Authorization"] == BASIC["Authorization"]
+        assert len(producer.sent) == 2
+
+    async def test_when_couchdb_refuses_its_part_nothing_is_written(
+        self, gateway: Running, producer: FakeProducer, database: FakeDatabase
+    ) -> None:
+        async def refused(_: web.Request) -> web.Response:
+            return web.json_response({"error": "illegal_docid", "reason": "_x"}, status=400)
+
+        database.answer = refused
+        async with gateway.bulk_documents([document(), {"_id": "_x"}]) as answer:
+            assert answer.status == 400
+            assert await answer.json() == {"error": "illegal_docid", "reason": "_x"}
+        assert producer.sent == []
+
+    @pytest.mark.parametrize(
+        "answered", [b"[]", b"<html>", b'[{"ok":true},{"ok":true}]'], ids=["few", "html", "many"]
+    )
+    async def test_an_answer_that_is_not_couchdbs_is_not_trusted(
+        self, gateway: Running, producer: FakeProducer, database: FakeDatabase, answered: bytes
+    ) -> None:
+        async def odd(_: web.Request) -> web.Response:
+            return web.Response(status=201, body=answered)
+
+        database.answer = odd
+        async with gateway.bulk_documents([document(), {"_id": "a"}]) as answer:
+            assert answer.status == 502
+        assert producer.sent == []
+
+    @pytest.mark.parametrize("bulk", [True, False])
+    async def test_a_record_too_large_for_the_topic_goes_to_couchdb(
+        self, gateway: Running, producer: FakeProducer, database: FakeDatabase, *, bulk: bool
+    ) -> None:
+        producer.failures = [MessageSizeTooLargeError()]
+        large, small = document(), document()
+        sending = gateway.bulk_documents([large, small]) if bulk else gateway.put_document(large)
+        async with sending as answer:
+            assert answer.status == 201
+        (seen,) = database.writes
+        assert large in (seen.documents if bulk else [json.loads(seen.body)])
+
+    async def test_without_couchdb_its_part_is_502(
+        self, start: StartGateway, database: FakeDatabase
+    ) -> None:
+        database.url = "http://127.0.0.1:1"
+        gateway = await start()
+        async with gateway.client.get(f"{gateway.url}/{DATABASE}/_all_docs") as answer:
+            assert answer.status == 502
+            assert (await answer.json())["error"] == "bad_gateway"
+
+
+class TestBounds:
+    async def test_a_body_over_the_limit_is_413(
+        self, start: StartGateway, producer: FakeProducer
+    ) -> None:
+        gateway = await start(max_body_bytes=1024 * 1024)
+        large = encoded({"docs": [document(extra="x" * 1024 * 1024)]})
+
+        async def pieces() -> Any:
+            yield large
+
+        for body, headers in (
+            (large, {}),
+            (pieces(), {}),
+            (gzip.compress(large), {"Content_Encoding": "gzip"}),
+        ):
+            async with gateway.bulk(body, **headers) as answer:
+                assert answer.status == 413
+                assert (await answer.json())["error"] == "too_large"
+        assert producer.sent == []
+
+    async def test_twenty_megabytes_are_held(
+        self, gateway: Running, producer: FakeProducer
+    ) -> None:
+        documents = [document(extra="x" * 4_000_000) for _ in range(5)]
+        async with gateway.bulk_documents(documents) as answer:
+            assert answer.status == 201
+        assert len(producer.sent) == 5
+
+    async def test_a_large_document_goes_to_couchdb(
+        self, start: StartGateway, producer: FakeProducer, database: FakeDatabase
+    ) -> None:
+        gateway = await start(max_document_bytes=10_000)
+        fields = document(extra="x" * 10_000)
+        async with gateway.put_document(fields) as answer:
+            assert answer.status == 201
+        assert database.writes[0].body == encoded(fields)
+        assert producer.sent == []
+
+    async def test_without_room_a_write_is_503(
+        self, start: StartGateway, producer: FakeProducer
+    ) -> None:
+        gateway = await start(bytes_in_flight=1024 * 1024, publish_deadline=SOON)
+        _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        writer.write(write_begun(gateway.publisher.budget.limit))
+        await bodies_in_flight(gateway, gateway.publisher.budget.limit)
+        async with gateway.put_document(document()) as answer:
+            assert answer.status == 503
+            assert "bytes in flight" in (await answer.json())["reason"]
+        writer.close()
+        await bodies_in_flight(gateway, 0)
+        async with gateway.put_document(document()) as answer:
+            assert answer.status == 201
+        assert len(producer.sent) == 1
+
+    async def test_a_client_that_leaves_while_sending_stores_nothing(
+        self, gateway: Running, producer: FakeProducer
+    ) -> None:
+        body = encoded({"docs": [document()]})
+        _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        writer.write(write_begun(len(body) + 1) + body)
+        await bodies_in_flight(gateway, len(body) + 1)
+        writer.close()
+        await bodies_in_flight(gateway, 0)
+        assert producer.sent == []
+
+    async def test_a_client_that_does_not_send_its_body_is_408(self, start: StartGateway) -> None:
+        gateway = await start(receive_deadline=SOON)
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        writer.write(write_begun(100))
+        assert (await reader.readline()).startswith(b"HTTP/1.1 408 ")
+        writer.close()
+
+
+def write_begun(length: int) -> bytes:
+    """The head of a write whose body has this length."""
+    return (
+        f"POST /{DATABASE}/_bulk_docs HTTP/1.1\r\nHost: a\r\n"
+        f"Authorization: {BASIC['Authorization']}\r\nContent-Length: {length}\r\n\r\n"
+    ).encode()
+
+
+async def bodies_in_flight(gateway: Running, size: int) -> None:
+    """Return when the gateway holds bodies of this size."""
+    name = 'gateway_bytes_in_flight{of="bodies"} '
+    async with asyncio.timeout(5):
+        while size not in [
+            float(line.removeprefix(name))
+            for line in (await metrics(gateway)).splitlines()
+            if line.startswith(name)
+        ]:
+            pass
+
+
+async def metrics(gateway: Running) -> str:
+    async with gateway.client.get(f"{gateway.url}/_gateway/metrics") as answer:
+        return str(await answer.text())
+
+
+class TestProxy:
+    async def test_the_answer_streams_as_it_comes(
+        self, gateway: Running, database: FakeDatabase
+    ) -> None:
+        more = asyncio.Event()
+
+        async def changes(request: web.Request) -> web.StreamResponse:
+            response = web.StreamResponse()
+            await response.prepare(request)
+            await response.write(b'{"seq":1}\n')
+            await more.wait()
+            await response.write(b'{"seq":2}\n')
+            return response
+
+        database.answer = changes
+        url = f"{gateway.url}/{DATABASE}/_changes?feed=continuous"
+        async with gateway.client.get(url, headers=BASIC) as answer:
+            assert await answer.content.readany() == b'{"seq":1}\n'
+            more.set()
+            assert await answer.content.read() == b'{"seq":2}\n'
+
+    async def test_a_long_poll_ends_when_its_client_leaves(
+        self, gateway: Running, database: FakeDatabase
+    ) -> None:
+        ended = asyncio.Event()
+
+        async def silent(request: web.Request) -> web.StreamResponse:
+            response = web.StreamResponse()
+            await response.prepare(request)
+            try:
+                while request.transport is not None:
+                    await response.write(b"\n")
+                    await asyncio.sleep(0)
+            finally:
+                ended.set()
+            return response
+
+        database.answer = silent
+        url = f"{gateway.url}/{DATABASE}/_changes?feed=continuous"
+        async with gateway.client.get(url, headers=BASIC) as answer:
+            await answer.content.readany()
+            answer.close()
+        async with asyncio.timeout(5):
+            await ended.wait()
+
+    async def test_the_request_streams_as_it_comes(
+        self, gateway: Running, database: FakeDatabase
+    ) -> None:
+        path = f"{gateway.url}/{DATABASE}/guest%2Fa/log.txt?rev=1-a"
+
+        async def pieces() -> Any:
+            yield b"first"
+            yield b"second"
+
+        url = URL(path, encoded=True)
+        async with gateway.client.put(url, data=pieces(), headers=BASIC) as answer:
+            assert answer.status == 201
+        (seen,) = database.writes
+        assert (seen.path, seen.body) == (path.removeprefix(gateway.url), b"firstsecond")
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "/",
+            "/_all_dbs",
+            f"/{DATABASE}/_design/whisks.v2.1.0/_view/activations?startkey=%5B%22guest%22%2C0%5D",
+            f"/{DATABASE}/a%2Fb?attachments=true",
+            "/a%7Eb/../c?x=%2B+%20",
+        ],
+    )
+    async def test_paths_stay_as_they_were_written(
+        self, gateway: Running, database: FakeDatabase, path: str
+    ) -> None:
+        url = URL(gateway.url + path, encoded=True)
+        async with gateway.client.get(url, headers=BASIC) as answer:
+            assert answer.status == 200
+        assert database.seen[-1].path == path
+
+    async def test_the_answer_is_not_recompressed(
+        self, gateway: Running, database: FakeDatabase
+    ) -> None:
+        body = gzip.compress(b'{"rows":[]}')
+
+        async def zipped(_: web.Request) -> web.Response:
+            headers = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
+            return web.Response(body=body, headers=headers)
+
+        database.answer = zipped
+        async with gateway.client.get(f"{gateway.url}/db/a", headers=BASIC) as answer:
+            assert answer.headers["Content-Encoding"] == "gzip"
+            assert answer.headers["Content-Length"] == str(len(body))
+            assert await answer.content.read() == body
+
+    async def test_a_head_keeps_the_length(self, gateway: Running, database: FakeDatabase) -> None:
+        async def head(_: web.Request) -> web.Response:
+            return web.Response(headers={"Content-Length": "1234", "ETag": '"1-a"'})
+
+        database.answer = head
+        async with gateway.client.head(f"{gateway.url}/db/a", headers=BASIC) as answer:
+            assert (answer.status, answer.headers["ETag"]) == (200, '"1-a"')
+            assert answer.headers["Content-Length"] == "1234"
+
+    async def test_headers_about_one_connection_stay_there(
+        self, gateway: Running, database: FakeDatabase
+    ) -> None:
+        async def cookies(_: web.Request) -> web.Response:
+            response = web.Response()
+            response.headers.add("Set-Cookie", "a=1")
+            response.headers.add("Set-Cookie", "b=2")
+            response.headers.update({"Connection": "X-Hop", "X-Hop": "1", "Keep-Alive": "a"})
+            return response
+
+        database.answer = cookies
+        sent = {**BASIC, "Connection": "keep-alive, X-Mine", "X-Mine": "1", "TE": "trailers"}
+        async with gateway.client.get(f"{gateway.url}/db/a", headers=sent) as answer:
+            assert answer.headers.getall("Set-Cookie") == ["a=1", "b=2"]
+            assert not {"X-Hop", "Keep-Alive"} & set(answer.headers)
+        seen = database.seen[-1].headers
+        assert not {"X-Mine", "TE"} & set(seen)
+        assert seen["X-Forwarded-Host"] == f"127.0.0.1:{gateway.port}"
+
+    async def test_nothing_is_added_that_changes_the_answer(
+        self, gateway: Running, database: FakeDatabase
+    ) -> None:
+        await raw_answer(gateway, b"GET /db/a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        seen = database.seen[-1].headers
+        assert not {"Accept", "Accept-Encoding", "Content-Type", "User-Agent"} & set(seen)
+
+    async def test_redirects_are_the_clients_business(
+        self, gateway: Running, database: FakeDatabase
+    ) -> None:
+        async def moved(_: web.Request) -> web.Response:
+            return web.Response(status=302, headers={"Location": "/elsewhere"})
+
+        database.answer = moved
+        url = f"{gateway.url}/db/a"
+        async with gateway.client.get(url, headers=BASIC, allow_redirects=False) as answer:
+            assert (answer.status, answer.headers["Location"]) == (302, "/elsewhere")
+
+    async def test_an_answer_that_breaks_off_is_not_made_whole(
+        self, gateway: Running, database: FakeDatabase
+    ) -> None:
+        async def broken(request: web.Request) -> web.StreamResponse:
+            response = web.StreamResponse()
+            await response.prepare(request)
+            await response.write(b'{"rows":[')
+            assert request.transport is not None
+            request.transport.abort()
+            return response
+
+        database.answer = broken
+        with pytest.raises(aiohttp.ClientPayloadError):
+            async with gateway.client.get(f"{gateway.url}/db/a", headers=BASIC) as answer:
+                await answer.read()

@@ -1,0 +1,158 @@
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from app.routing import Store, route
+from models.roles import TopicRole
+from openwhisk.gateway.records import (
+    RULES,
+    Record,
+    Taking,
+    bulk_body,
+    bulk_documents,
+    without_repeated,
+)
+from tests.golden import Case, cases, exactly
+
+ID = "0123456789abcdef0123456789abcdef"
+NOW = 1767325447000
+TAKING = Taking(TopicRole.OTHERS, max_bytes=1_000_000)
+
+RECORD = (
+    f'"namespace":"guest","name":"hello","subject":"guest-user","activationId":"{ID}",'
+    '"start":1767325445123,"end":1767325445210,"response":{"statusCode":0,"result":{}},'
+    '"logs":[],"version":"0.0.1","publish":false,"annotations":[]'
+)
+
+
+def document(record: str = RECORD, own: str = "") -> bytes:
+    added = own or f'"_id":"guest/{ID}","entityType":"activation","updated":1767325446000'
+    return f"{{{added},{record}}}".encode()
+
+
+def taken(body: bytes) -> Record:
+    record = TAKING.take(body, NOW)
+    assert record is not None
+    return record
+
+
+def test_a_record_becomes_a_result_message() -> None:
+    assert taken(document()).message == (
+        f'{{"transid":["sid_gateway",{NOW},true],"response":{{{RECORD}}}}}'.encode()
+    )
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "1E+5",
+        "0.1000",
+        "123456789012345678901234567890",
+        '"Gr\u00fc\u00dfe \U0001f389"',
+        '"\\u0000"',
+    ],
+)
+def test_values_keep_their_bytes(value: str) -> None:
+    field = f',"extra":{{"b":{value}, "a":[{value}]}}'
+    assert field.encode() in taken(document(RECORD + field)).message
+
+
+@pytest.mark.parametrize("case", [case for case in cases() if case.document], ids=str)
+def test_a_document_of_openwhisk_comes_out_of_the_persister_as_it_went_in(case: Case) -> None:
+    fields = msgspec.json.decode(case.message, type=dict[str, msgspec.Raw])
+    assert case.document is not None
+    own = {"_id": case.document["_id"], "entityType": "activation", "updated": 1}
+    record = msgspec.json.decode(fields["response"], type=dict[str, msgspec.Raw])
+    message = taken(msgspec.json.encode({**own, **record})).message
+    decision = route(TopicRole.OTHERS, message, NOW, RULES)
+    assert isinstance(decision, Store)
+    stored = exactly(decision.document)
+    assert stored.pop("updated") == exactly(str(NOW))
+    assert stored == case.document
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        document(own=f'"_id":"guest/{ID}","entityType":"action"'),
+        document(own=f'"_id":"guest/{ID}"'),
+        document(own='"entityType":"activation"'),
+        document(own=f'"_id":"other/{ID}","entityType":"activation"'),
+        document(own=f'"_id":"{ID}","entityType":"activation"'),
+        document(own=f'"_id":"guest/{ID}","entityType":"activation","_rev":"1-a"'),
+        document(own=f'"_id":"guest/{ID}","entityType":"activation","_deleted":true'),
+        document(own=f'"_id":"guest/{ID}","entityType":"activation","_attachments":{{}}'),
+        document(
+            RECORD.replace('"guest"', '"_design"', 1),
+            own=f'"_id":"_design/{ID}","entityType":"activation"',
+        ),
+        document(RECORD.replace('"version":"0.0.1",', "")),
+        document(RECORD + r',"extra":"\ud800"'),
+        document(RECORD + ',"extra":1e400'),
+        document(RECORD + ',"extra":' + "[" * 5000 + "]" * 5000),
+        document(RECORD).replace(b"hello", b"\xff"),
+        document(RECORD + ',"extra":"' + "x" * 1_000_000 + '"'),
+        document()[:-1],
+        b"[]",
+        b"",
+    ],
+)
+def test_what_is_no_new_valid_activation_is_left_to_couchdb(body: bytes) -> None:
+    assert TAKING.take(body, NOW) is None
+
+
+def test_the_id_may_stand_in_the_path_alone() -> None:
+    body = document(own='"entityType":"activation"')
+    assert TAKING.take(body, NOW, f"guest/{ID}") is not None
+
+
+def test_the_id_in_the_path_and_the_document_must_agree() -> None:
+    assert TAKING.take(document(), NOW, f"guest/{ID}") is not None
+    assert TAKING.take(document(), NOW, f"guest/{ID[::-1]}") is None
+
+
+def test_equal_records_have_equal_revisions() -> None:
+    later = document().replace(b'"updated":1767325446000', b'"updated":1767325449999')
+    other = document().replace(b"hello", b"other")
+    assert taken(document()).revision == taken(later).revision
+    assert taken(document()).revision != taken(other).revision
+    assert taken(document()).revision.startswith("1-")
+
+
+def test_bulk_documents_keep_their_bytes() -> None:
+    documents = [document(), b'{"a": 1E+5}', b"3"]
+    assert bulk_documents(bulk_body(documents)) == documents
+    assert bulk_documents(b'{"new_edits": true, "docs":[1 , 2]}') == [b"1", b"2"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"docs":[],"new_edits":false}',
+        b'{"docs":[],"all_or_nothing":true}',
+        b'{"docs":{}}',
+        b'{"docs":[1,]}',
+        b'{"docs":[1]',
+        b"[]",
+        b"",
+        b"\xff",
+    ],
+)
+def test_a_bulk_request_that_is_more_than_a_write_or_broken_is_left_to_couchdb(body: bytes) -> None:
+    assert bulk_documents(body) is None
+
+
+def test_an_id_named_twice_is_left_to_couchdb() -> None:
+    def other(activation_id: str) -> bytes:
+        return document().replace(ID.encode(), activation_id.encode())
+
+    def answered(*bodies: bytes) -> list[Any]:
+        records = without_repeated(bodies, [TAKING.take(body, NOW) for body in bodies])
+        return [record and record.id for record in records]
+
+    update = json.dumps({"_id": f"guest/{ID}", "_rev": "1-a"}).encode()
+    alone = other(ID[::-1])
+    assert answered(document(), alone, document()) == [None, f"guest/{ID[::-1]}", None]
+    assert answered(update, document(), alone, b"3") == [None, None, f"guest/{ID[::-1]}", None]

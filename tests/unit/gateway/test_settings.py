@@ -1,0 +1,57 @@
+import pytest
+
+from app.settings import SettingsError
+from models.roles import TopicRole
+from openwhisk.gateway.settings import load
+
+
+def test_it_listens_on_loopback_unless_told_otherwise() -> None:
+    assert load().gateway.listen_host == "127.0.0.1"
+
+
+def test_the_upstream_is_the_persisters_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PERSISTER_COUCHDB_URL", "https://couch:6984/")
+    monkeypatch.setenv("PERSISTER_DATABASE", "activations")
+    assert (load().upstream, load().database) == ("https://couch:6984", "activations")
+
+
+@pytest.mark.parametrize(
+    "mode, topic, role",
+    [
+        ("separate", "ow-completed-others", TopicRole.OTHERS),
+        ("in-record", "ow-activations", TopicRole.ACTIVATIONS),
+    ],
+)
+def test_the_topic_follows_the_log_mode(
+    monkeypatch: pytest.MonkeyPatch, mode: str, topic: str, role: TopicRole
+) -> None:
+    monkeypatch.setenv("PERSISTER_TOPIC_PREFIX", "ow-")
+    monkeypatch.setenv("PERSISTER_LOG_MODE", mode)
+    assert (load().topic, load().role) == (topic, role)
+    monkeypatch.setenv("GATEWAY_TOPIC", "own")
+    assert load().topic == "own"
+
+
+def test_the_topic_takes_the_largest_record_for_an_hour() -> None:
+    configuration = load()
+    assert configuration.topic_config["retention.ms"] == "3600000"
+    largest = int(configuration.topic_config["max.message.bytes"])
+    assert largest > configuration.kafka.max_record_bytes
+
+
+@pytest.mark.parametrize(
+    "variable, value",
+    [
+        ("GATEWAY_LISTEN_PORT", "http"),
+        ("GATEWAY_PUBLISH_DEADLINE", "-1"),
+        ("GATEWAY_TOPIC", "a b"),
+        ("PERSISTER_LOG_MODE", "both"),
+        ("PERSISTER_COUCHDB_URL", "ftp://couch"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_its_value(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError, match=f"^{variable}='{value}': "):
+        load()
