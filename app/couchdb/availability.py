@@ -44,6 +44,8 @@ class Availability:
         """What the last failure said; stays after a recovery."""
         self.last_error_at: float | None = None
         """Epoch seconds."""
+        self.successes = 0
+        """Requests that were answered as they should be."""
         self._name = name
         self._clock = clock
         self._wall = wall
@@ -69,6 +71,7 @@ class Availability:
 
     def succeeded(self) -> None:
         """A request was answered as it should be."""
+        self.successes += 1
         if self._announced is not None:
             lasted = self._clock() - self._first_failure
             logger.info("%s takes documents again, after %.0f s", self._name, lasted)

@@ -6,6 +6,7 @@ operations compare every id with every other, encode and parse JSON several time
 201 from 202.
 """
 
+import json
 import logging
 import ssl
 from collections.abc import Iterator, Sequence
@@ -246,19 +247,20 @@ def _connected() -> Iterator[None]:
 @contextmanager
 def _translated() -> Iterator[None]:
     """Turn what aiocouch raises into `DatabaseError`."""
-    try:
-        with _connected():
+    with _connected():
+        try:
             yield
-    except aiocouch.UnauthorizedError:
-        raise Misconfigured("HTTP 401, no or wrong credentials", cause="401") from None
-    except aiocouch.ForbiddenError:
-        raise Misconfigured("HTTP 403, the user lacks a right", cause="403") from None
-    except aiocouch.NotFoundError:
-        raise DatabaseMissing("the database does not exist", cause="404") from None
-    except aiocouch.BadRequestError as error:
-        raise Misconfigured(f"HTTP 400, {error}", cause="400") from None
-    except ValueError:
-        raise Unavailable("the answer is not CouchDB's JSON", cause="not-json") from None
+        # These first: aiocouch derives them from OSError, ValueError and KeyError.
+        except aiocouch.UnauthorizedError:
+            raise Misconfigured("HTTP 401, no or wrong credentials", cause="401") from None
+        except aiocouch.ForbiddenError:
+            raise Misconfigured("HTTP 403, the user lacks a right", cause="403") from None
+        except aiocouch.NotFoundError:
+            raise DatabaseMissing("the database does not exist", cause="404") from None
+        except aiocouch.BadRequestError as error:
+            raise Misconfigured(f"HTTP 400, {error}", cause="400") from None
+        except json.JSONDecodeError:
+            raise Unavailable("the answer is not CouchDB's JSON", cause="not-json") from None
 
 
 def _network_error(error: Exception) -> DatabaseError:  # noqa: PLR0911 - one for each verdict

@@ -58,6 +58,23 @@ class Part:
     contradictions: int = 0
 
 
+@dataclass(slots=True)
+class _Trouble:
+    """What has happened to one request so far."""
+
+    successes: int
+    """Those of all requests when this one began."""
+    failures: int = 0
+    broken: int = 0
+    """Failures that its size or something in it may have caused."""
+    alone: bool = False
+    """Only this one keeps failing: that says nothing about the database any more."""
+
+    @property
+    def divisible(self) -> bool:
+        return self.broken >= ATTEMPTS_AT_A_SIZE
+
+
 class Requests:
     """Sends requests and returns only with an answer.
 
@@ -140,35 +157,50 @@ class Requests:
         *,
         may_create: bool = True,
     ) -> T:
-        failures = 0
-        divisible = 0
+        trouble = _Trouble(self._availability.successes)
         while True:
             try:
-                return await self._attempt(send, part)
+                return await self._attempt(send, part, trouble)
             except (Unavailable, Misconfigured) as error:
-                failures += 1
                 self._stats.retries[error.cause] += 1
-                if isinstance(error, Unavailable):
-                    if part is not None and error.maybe_written:
-                        part.maybe_written = True
-                    divisible += error.smaller_may_pass
-                missing = isinstance(error, DatabaseMissing)
-                created = missing and may_create and await self._created()
+                self._consider(error, trouble, part)
+                created = (
+                    may_create and isinstance(error, DatabaseMissing) and await self._created()
+                )
                 operator = isinstance(error, Misconfigured) and not created
                 backoff = OPERATOR if operator else PASSING
-                if part is not None and failures == SUSPICIOUS_FAILURES:
-                    self._report_stuck(part, error)
-                await self._rest(backoff.delay(failures, self._random))
-            if part is not None and divisible >= ATTEMPTS_AT_A_SIZE and len(part.documents) > 1:
+                await self._rest(backoff.delay(trouble.failures, self._random))
+            if part is not None and len(part.documents) > 1 and trouble.divisible:
                 raise TooMuchAtOnce
 
-    async def _attempt(self, send: Callable[[], Awaitable[tuple[str, T]]], part: Part | None) -> T:
+    def _consider(
+        self, error: Unavailable | Misconfigured, trouble: _Trouble, part: Part | None
+    ) -> None:
+        trouble.failures += 1
+        if part is None or isinstance(error, Misconfigured):
+            return
+        part.maybe_written |= error.maybe_written
+        trouble.broken += error.smaller_may_pass
+        others_succeed = self._availability.successes > trouble.successes
+        if trouble.failures >= SUSPICIOUS_FAILURES and others_succeed and not trouble.alone:
+            trouble.alone = True
+            logger.error(
+                "the database answers, but not to a request of %d documents that begins with %s: "
+                "%s; it is retried, and the records behind it wait",
+                len(part.documents),
+                part.documents[0].id,
+                error,
+            )
+
+    async def _attempt(
+        self, send: Callable[[], Awaitable[tuple[str, T]]], part: Part | None, trouble: _Trouble
+    ) -> T:
         documents = len(part.documents) if part is not None else 0
         async with self._gate.admit(documents) as admission:
             try:
                 status, answer = await send()
             except DatabaseError as error:
-                self._note_failure(error, admission)
+                self._note_failure(error, admission, trouble)
                 raise
             self._count(status, admission)
             self._availability.succeeded()
@@ -181,10 +213,12 @@ class Requests:
                 )
             return answer
 
-    def _note_failure(self, error: DatabaseError, admission: Admission) -> None:
+    def _note_failure(self, error: DatabaseError, admission: Admission, trouble: _Trouble) -> None:
         self._count(error.cause, admission)
         if not isinstance(error, (Unavailable, Misconfigured)):
             self._availability.succeeded()  # it answered, and not about itself
+            return
+        if trouble.alone:
             return
         self._availability.failed(error)
         if isinstance(error, Unavailable):
@@ -213,16 +247,6 @@ class Requests:
             await self._sleep(seconds)
         finally:
             self.resting -= 1
-
-    def _report_stuck(self, part: Part, error: DatabaseError) -> None:
-        if not self._availability.down:
-            logger.error(
-                "the database answers, but not to a request of %d documents that begins with %s: "
-                "%s; it is retried, and the records behind it wait",
-                len(part.documents),
-                part.documents[0].id,
-                error,
-            )
 
 
 def _ignore(_status: str, _seconds: float) -> None:

@@ -1,0 +1,312 @@
+"""An HTTP server that answers as Apache CouchDB 3.5 does, and misbehaves when told to.
+
+Documents live in memory. Faults are scripted one by one for the coming `_bulk_docs` requests; after
+them it is well again.
+"""
+
+import asyncio
+import hashlib
+import json
+import math
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+from urllib.parse import unquote
+
+from aiohttp import encode_basic_auth, web
+
+Answer = Callable[[], Awaitable[web.Response]]
+Fault = Callable[[web.Request, Answer], Awaitable[web.Response]]
+
+KNOWN_MEMBERS = {"_id", "_rev", "_deleted", "_attachments"}
+PAGE = "<html><body>This is not CouchDB</body></html>"
+
+
+@dataclass
+class Stored:
+    """One document as it is kept."""
+
+    content: dict[str, Any]
+    rev: str
+    deleted: bool = False
+
+
+class RefusalError(Exception):
+    """A request that is answered with an error."""
+
+    def __init__(self, status: int, error: str, reason: str) -> None:
+        super().__init__(error)
+        self.response = failure(status, error, reason)
+
+
+def failure(
+    status: int, error: str, reason: str, headers: dict[str, str] | None = None
+) -> web.Response:
+    """An error as CouchDB words it."""
+    return web.json_response({"error": error, "reason": reason}, status=status, headers=headers)
+
+
+@dataclass
+class FakeCouchDB:
+    """The server.
+
+    Args:
+        user: Name and password that every request must bring; None: anyone may do anything.
+        administrator: Whether that user may create databases and design documents.
+        max_document_size: Bytes, `couchdb/max_document_size`.
+        proxy_limit: Bytes of a request that a proxy in front lets through.
+    """
+
+    user: tuple[str, str] | None = None
+    administrator: bool = True
+    max_document_size: int = 8_000_000
+    proxy_limit: int | None = None
+    validate: Callable[[dict[str, Any]], str | None] = lambda _: None
+    databases: dict[str, dict[str, Stored]] = field(default_factory=dict)
+    bulk_requests: list[list[str]] = field(default_factory=list)
+    """The ids of every `_bulk_docs` request that could be read."""
+    read_backs: list[list[str]] = field(default_factory=list)
+    faults: deque[Fault] = field(default_factory=deque)
+    most_at_once: int = 0
+    """The most `_bulk_docs` requests that were under way at a time."""
+    url: str = ""
+    _at_once: int = 0
+    _runner: web.AppRunner | None = None
+
+    async def start(self, port: int = 0) -> None:
+        """Listen on a free port, or on a given one."""
+        application = web.Application(client_max_size=2**30, middlewares=[self._guarded])
+        application.router.add_get("/", self._welcome)
+        application.router.add_route("*", "/{path:.*}", self._dispatch)
+        self._runner = web.AppRunner(application, shutdown_timeout=0.1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", port)
+        await site.start()
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+
+    async def stop(self) -> None:
+        """Refuse connections from now on; the documents stay."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def restart(self) -> None:
+        """Listen again, where it did before."""
+        await self.start(int(self.url.rsplit(":", 1)[1]))
+
+    def script(self, *faults: Fault) -> None:
+        """Answer the coming `_bulk_docs` requests with these, one each."""
+        self.faults.extend(faults)
+
+    @web.middleware
+    async def _guarded(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        if self.user is not None:
+            given = request.headers.get("Authorization", "")
+            if given != encode_basic_auth(*self.user):
+                return failure(401, "unauthorized", "Name or password is incorrect.")
+        try:
+            return await handler(request)
+        except RefusalError as refusal:
+            return refusal.response
+
+    async def _welcome(self, _: web.Request) -> web.Response:
+        return web.json_response({"couchdb": "Welcome", "version": "3.5.0"})
+
+    async def _dispatch(self, request: web.Request) -> web.Response:
+        name, _, rest = request.raw_path.partition("?")[0].lstrip("/").partition("/")
+        name = unquote(name)
+        if not rest:
+            return self._about_database(request.method, name)
+        if name not in self.databases:
+            raise RefusalError(404, "not_found", "Database does not exist.")
+        database = self.databases[name]
+        if rest == "_bulk_docs":
+            return await self._bulk_docs(request, database)
+        if rest == "_all_docs":
+            return await self._all_docs(request, database)
+        return await self._one_document(request, database, unquote(rest))
+
+    def _about_database(self, method: str, name: str) -> web.Response:
+        if method == "PUT":
+            if not self.administrator:
+                raise RefusalError(401, "unauthorized", "You are not a server admin.")
+            if name in self.databases:
+                raise RefusalError(412, "file_exists", "The database could not be created.")
+            self.databases[name] = {}
+            return web.json_response({"ok": True}, status=201)
+        if name not in self.databases:
+            raise RefusalError(404, "not_found", "Database does not exist.")
+        documents = len(self.databases[name])
+        return web.json_response({"doc_count": documents, "sizes": {"file": 4096 * documents}})
+
+    async def _one_document(
+        self, request: web.Request, database: dict[str, Stored], id_: str
+    ) -> web.Response:
+        if request.method == "GET":
+            if id_ not in database:
+                raise RefusalError(404, "not_found", "missing")
+            return web.json_response({**database[id_].content, "_rev": database[id_].rev})
+        if id_.startswith("_design/") and not self.administrator:
+            raise RefusalError(403, "forbidden", "You are not a db or server admin.")
+        if id_ in database:
+            raise RefusalError(409, "conflict", "Document update conflict.")
+        entry = self._write(database, {**await request.json(), "_id": id_})
+        return web.json_response(entry, status=201)
+
+    async def _bulk_docs(self, request: web.Request, database: dict[str, Stored]) -> web.Response:
+        body = await request.read()
+
+        async def answer() -> web.Response:
+            return self._write_all(body, database)
+
+        self._at_once += 1
+        self.most_at_once = max(self.most_at_once, self._at_once)
+        try:
+            if self.faults:
+                return await self.faults.popleft()(request, answer)
+            return await answer()
+        finally:
+            self._at_once -= 1
+
+    def _write_all(self, body: bytes, database: dict[str, Stored]) -> web.Response:
+        if self.proxy_limit is not None and len(body) > self.proxy_limit:
+            return web.Response(status=413, text=PAGE, content_type="text/html")
+        documents = self._read(body)
+        self.bulk_requests.append([document.get("_id", "") for document in documents])
+        for document in documents:
+            self._check(document)
+        return web.json_response(
+            [self._write(database, document) for document in documents], status=201
+        )
+
+    def _read(self, body: bytes) -> list[dict[str, Any]]:
+        try:
+            docs = decode(body)["docs"]
+        except (ValueError, KeyError):
+            raise RefusalError(400, "bad_request", "invalid UTF-8 JSON") from None
+        if not isinstance(docs, list):
+            raise RefusalError(400, "bad_request", "`docs` parameter must be an array.")
+        return docs
+
+    def _check(self, document: dict[str, Any]) -> None:
+        id_ = document.get("_id")
+        if id_ == "":
+            raise RefusalError(400, "illegal_docid", "Document id must not be empty")
+        if str(id_).startswith("_"):
+            raise RefusalError(400, "illegal_docid", "Only reserved document ids may start with _")
+        for name in document.keys() - KNOWN_MEMBERS:
+            if name.startswith("_"):
+                raise RefusalError(400, "doc_validation", f"Bad special document member: {name}")
+        if len(json.dumps(document)) > self.max_document_size:
+            raise RefusalError(413, "document_too_large", str(id_))
+
+    def _write(self, database: dict[str, Stored], document: dict[str, Any]) -> dict[str, Any]:
+        id_ = document["_id"]
+        if id_ in database and not database[id_].deleted:
+            return {"id": id_, "error": "conflict", "reason": "Document update conflict."}
+        if reason := self.validate(document):
+            return {"id": id_, "error": "forbidden", "reason": reason}
+        rev = f"1-{hashlib.md5(json.dumps(document).encode()).hexdigest()}"  # noqa: S324
+        database[id_] = Stored(document, rev)
+        return {"ok": True, "id": id_, "rev": rev}
+
+    async def _all_docs(self, request: web.Request, database: dict[str, Stored]) -> web.Response:
+        keys = (await request.json())["keys"]
+        self.read_backs.append(keys)
+        return web.json_response({"rows": [row(database, key) for key in keys]})
+
+
+def row(database: dict[str, Stored], key: str) -> dict[str, Any]:
+    """A row of `_all_docs?include_docs=true`."""
+    stored = database.get(key)
+    if stored is None:
+        return {"key": key, "error": "not_found"}
+    value: dict[str, Any] = {"rev": stored.rev}
+    if stored.deleted:
+        return {"id": key, "key": key, "value": {**value, "deleted": True}, "doc": None}
+    return {"id": key, "key": key, "value": value, "doc": {**stored.content, "_rev": stored.rev}}
+
+
+def decode(body: bytes) -> Any:
+    """JSON as CouchDB reads it; raises `ValueError` for what it calls invalid."""
+    content = json.loads(body.decode(), parse_float=_double, parse_constant=_no_constant)
+    json.dumps(content, ensure_ascii=False).encode()
+    return content
+
+
+def _double(text: str) -> float:
+    if math.isinf(value := float(text)):
+        raise ValueError(text)
+    return value
+
+
+def _no_constant(text: str) -> NoReturn:
+    raise ValueError(text)
+
+
+def fails(
+    status: int, error: str = "error", reason: str = "", headers: dict[str, str] | None = None
+) -> Fault:
+    """Answer with an error in CouchDB's form, and do nothing."""
+
+    async def fault(_request: web.Request, _answer: Answer) -> web.Response:
+        return failure(status, error, reason, headers)
+
+    return fault
+
+
+def shows_page(status: int, *, after_writing: bool = False) -> Fault:
+    """Answer with a proxy's page."""
+
+    async def fault(_request: web.Request, answer: Answer) -> web.Response:
+        if after_writing:
+            await answer()
+        return web.Response(status=status, text=PAGE, content_type="text/html")
+
+    return fault
+
+
+def cuts(*, after_writing: bool) -> Fault:
+    """Close the connection without an answer."""
+
+    async def fault(request: web.Request, answer: Answer) -> web.Response:
+        if after_writing:
+            await answer()
+        if request.transport is not None:
+            request.transport.close()
+        return web.Response()
+
+    return fault
+
+
+def holds(until: asyncio.Event) -> Fault:
+    """Answer as it should, but not before an event."""
+
+    async def fault(_request: web.Request, answer: Answer) -> web.Response:
+        await until.wait()
+        return await answer()
+
+    return fault
+
+
+def rewrites(
+    change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]],
+    *,
+    status: int = 201,
+    writing: bool = True,
+) -> Fault:
+    """Do what was asked (or not), but change the entries of the answer."""
+
+    async def fault(request: web.Request, answer: Answer) -> web.Response:
+        if writing:
+            body = (await answer()).body
+            assert isinstance(body, bytes)
+            entries = json.loads(body)
+        else:
+            entries = [{"id": document["_id"]} for document in (await request.json())["docs"]]
+        return web.json_response(change(entries), status=status)
+
+    return fault

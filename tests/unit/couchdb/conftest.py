@@ -1,0 +1,67 @@
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from app.couchdb import BulkWriter, Database
+from app.settings import DatabaseSettings
+from tests.fakes.couchdb import FakeCouchDB
+from tests.fakes.time import Time
+
+MakeWriter = Callable[..., Awaitable[BulkWriter]]
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+@pytest.fixture
+async def couchdb() -> AsyncIterator[FakeCouchDB]:
+    server = FakeCouchDB()
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest.fixture
+def settings(couchdb: FakeCouchDB) -> Callable[..., DatabaseSettings]:
+    def make(**changed: Any) -> DatabaseSettings:
+        return DatabaseSettings(**{"url": couchdb.url, "name": "activations", **changed})
+
+    return make
+
+
+@pytest.fixture
+async def database(settings: Callable[..., DatabaseSettings]) -> AsyncIterator[Database]:
+    database = Database(settings())
+    await database.connect()
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def make_writer(
+    settings: Callable[..., DatabaseSettings], time: Time
+) -> AsyncIterator[MakeWriter]:
+    """Start a writer on the fake database; all of them are stopped at the end."""
+    writers: list[BulkWriter] = []
+
+    async def make(**changed: Any) -> BulkWriter:
+        chosen = settings(**changed)
+        writer = BulkWriter(
+            Database(chosen), chosen, clock=time.clock, sleep=time.sleep, random=lambda: 1.0
+        )
+        writers.append(writer)
+        await writer.start()
+        return writer
+
+    yield make
+    for writer in writers:
+        await writer.stop()
+        assert writer.crash_reason is None
+
+
+@pytest.fixture
+async def writer(make_writer: MakeWriter) -> BulkWriter:
+    return await make_writer()

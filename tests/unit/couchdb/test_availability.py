@@ -1,0 +1,77 @@
+import logging
+
+import pytest
+
+from app.couchdb.availability import Availability
+from app.couchdb.errors import Misconfigured, Unavailable
+from tests.fakes.time import Time
+
+REFUSED = Unavailable("no connection", cause="connection")
+SLOWER = Unavailable("HTTP 429", cause="429")
+UNAUTHORIZED = Misconfigured("HTTP 401", cause="401")
+
+
+@pytest.fixture
+def availability(time: Time, caplog: pytest.LogCaptureFixture) -> Availability:
+    caplog.set_level(logging.INFO, logger="app.couchdb")
+    return Availability("http://db:5984/a", clock=time.clock, wall=lambda: time.now + 1e9)
+
+
+def fail_for(availability: Availability, time: Time, seconds: float) -> None:
+    for _ in range(100):
+        availability.failed(REFUSED)
+        time.now += seconds / 100
+    availability.failed(REFUSED)
+
+
+def test_a_hiccup_is_no_news(
+    availability: Availability, time: Time, caplog: pytest.LogCaptureFixture
+) -> None:
+    fail_for(availability, time, 0.5)
+    availability.succeeded()
+    assert caplog.messages == []
+    assert not availability.down
+    assert availability.last_error == "no connection"
+
+
+def test_an_outage_is_two_lines(
+    availability: Availability, time: Time, caplog: pytest.LogCaptureFixture
+) -> None:
+    fail_for(availability, time, 60)
+    assert availability.down
+    assert availability.failing_since == 1000.0 + 1e9
+    availability.succeeded()
+    availability.succeeded()
+    assert not availability.down
+    assert availability.failing_since is None
+    assert len(caplog.messages) == 2
+    assert "PERSISTER_COUCHDB_URL" in caplog.messages[0]
+    assert "again, after 60 s" in caplog.messages[1]
+
+
+def test_a_missing_right_is_told_at_once_and_once(
+    availability: Availability, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(3):
+        availability.failed(UNAUTHORIZED)
+    assert len(caplog.messages) == 1
+    assert "PERSISTER_COUCHDB_USER" in caplog.messages[0]
+    assert caplog.records[0].levelno == logging.ERROR
+
+
+def test_another_cause_is_another_line(
+    availability: Availability, time: Time, caplog: pytest.LogCaptureFixture
+) -> None:
+    fail_for(availability, time, 60)
+    availability.failed(UNAUTHORIZED)
+    assert len(caplog.messages) == 2
+
+
+def test_being_asked_to_slow_down_is_not_an_outage(
+    availability: Availability, time: Time, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(100):
+        availability.failed(SLOWER)
+        time.now += 1
+    assert caplog.messages == []
+    assert availability.failing_since is None

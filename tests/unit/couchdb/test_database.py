@@ -1,0 +1,189 @@
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from app.couchdb import Database, Document
+from app.couchdb.design_documents import design_documents
+from app.couchdb.errors import (
+    DatabaseError,
+    DatabaseMissing,
+    Misconfigured,
+    RequestTooLarge,
+    Unavailable,
+)
+from app.settings import DatabaseSettings
+from tests.fakes.couchdb import FakeCouchDB, Stored, cuts, holds, shows_page
+
+Connect = Callable[..., Awaitable[Database]]
+MakeSettings = Callable[..., DatabaseSettings]
+DESIGN = {f"_design/{name}" for name in design_documents()}
+PASSWORD = "s3cret-päss"
+
+
+def document(id_: str) -> Document:
+    return Document(id_, json.dumps({"_id": id_, "n": 1}).encode())
+
+
+@pytest.fixture
+async def connect(settings: MakeSettings) -> AsyncIterator[Connect]:
+    connected: list[Database] = []
+
+    async def connect(**changed: object) -> Database:
+        database = Database(settings(**changed))
+        connected.append(database)
+        await database.connect()
+        return database
+
+    yield connect
+    for database in connected:
+        await database.close()
+
+
+async def test_a_missing_database_is_created_with_its_design_documents(
+    database: Database, couchdb: FakeCouchDB
+) -> None:
+    await database.prepare()
+    assert couchdb.databases["activations"].keys() == DESIGN
+    whisks = couchdb.databases["activations"]["_design/whisks.v2.1.0"].content
+    assert whisks["language"] == "javascript"
+    assert whisks["views"]["activations"]["reduce"] == "_count"
+
+
+async def test_existing_design_documents_stay(database: Database, couchdb: FakeCouchDB) -> None:
+    theirs = Stored({"_id": "_design/logCleanup", "views": {"theirs": {}}}, "1-theirs")
+    couchdb.databases["activations"] = {"_design/logCleanup": theirs}
+    await database.prepare()
+    await database.prepare()
+    assert couchdb.databases["activations"]["_design/logCleanup"] == theirs
+    assert couchdb.databases["activations"].keys() == DESIGN
+
+
+async def test_nothing_is_created_when_that_is_switched_off(
+    connect: Connect, couchdb: FakeCouchDB
+) -> None:
+    database = await connect(create=False)
+    with pytest.raises(DatabaseMissing):
+        await database.prepare()
+    couchdb.databases["activations"] = {}
+    await database.prepare()
+    assert couchdb.databases == {"activations": {}}
+
+
+async def test_a_user_who_may_not_create_is_told_who_may(
+    database: Database, couchdb: FakeCouchDB
+) -> None:
+    couchdb.administrator = False
+    with pytest.raises(DatabaseMissing, match="administrator"):
+        await database.prepare()
+
+
+async def test_missing_rights_for_design_documents_do_not_stop_the_writing(
+    database: Database, couchdb: FakeCouchDB, caplog: pytest.LogCaptureFixture
+) -> None:
+    couchdb.administrator = False
+    couchdb.databases["activations"] = {}
+    await database.prepare()
+    await database.prepare()
+    assert {f"_design/{name}" for name in database.missing_design_documents} == DESIGN
+    errors = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert len(errors) == 1
+    assert (await database.bulk([document("a")])).entries[0].rev
+
+
+async def test_wrong_credentials_are_an_error_without_the_password(
+    connect: Connect, couchdb: FakeCouchDB
+) -> None:
+    couchdb.user = ("writer", PASSWORD)
+    good = await connect(user="writer", password=PASSWORD)
+    await good.prepare()
+    bad = await connect(user="writer", password=PASSWORD + "x")
+    for send in (bad.prepare, lambda: bad.bulk([document("a")]), lambda: bad.read_back(["a"])):
+        with pytest.raises(Misconfigured) as error:
+            await send()
+        assert error.value.cause == "401"
+        assert PASSWORD not in str(error.value)
+
+
+async def test_no_server_is_unavailable_and_surely_not_written(
+    database: Database, couchdb: FakeCouchDB
+) -> None:
+    await couchdb.stop()
+    for send in (database.prepare, lambda: database.bulk([document("a")]), database.info):
+        with pytest.raises(Unavailable) as error:
+            await send()
+        assert error.value.cause == "connection"
+        assert not error.value.maybe_written
+
+
+async def test_a_cut_connection_may_have_been_written(
+    database: Database, couchdb: FakeCouchDB
+) -> None:
+    await database.prepare()
+    couchdb.script(cuts(after_writing=True))
+    with pytest.raises(Unavailable) as error:
+        await database.bulk([document("a")])
+    assert error.value.maybe_written
+    assert "a" in couchdb.databases["activations"]
+
+
+async def test_a_time_out_may_have_been_written(connect: Connect, couchdb: FakeCouchDB) -> None:
+    couchdb.databases["activations"] = {}
+    never = asyncio.Event()
+    couchdb.script(holds(never))
+    database = await connect(request_timeout=0.05)
+    with pytest.raises(Unavailable) as error:
+        await database.bulk([document("a")])
+    assert error.value.cause == "timeout"
+    assert error.value.maybe_written
+    never.set()
+
+
+async def test_a_page_in_place_of_an_answer_is_told_from_couchdb(
+    database: Database, couchdb: FakeCouchDB
+) -> None:
+    await database.prepare()
+    couchdb.script(shows_page(201), shows_page(413), shows_page(400))
+    for expected in (Unavailable, RequestTooLarge, Unavailable):
+        with pytest.raises(expected):
+            await database.bulk([document("a")])
+
+
+async def test_reading_back_leaves_out_what_is_not_there(
+    database: Database, couchdb: FakeCouchDB
+) -> None:
+    await database.prepare()
+    await database.bulk([document("a"), document("b")])
+    couchdb.databases["activations"]["b"].deleted = True
+    found = await database.read_back(["a", "b", "c"])
+    assert found.keys() == {"a"}
+    assert json.loads(found["a"])["n"] == 1
+
+
+async def test_info_tells_version_and_size(database: Database) -> None:
+    await database.prepare()
+    info = await database.info()
+    assert info.version == "3.5.0"
+    assert info.documents == len(DESIGN)
+    assert info.bytes > 0
+
+
+async def test_a_large_body_is_sent_whole(database: Database, couchdb: FakeCouchDB) -> None:
+    await database.prepare()
+    large = Document("a", json.dumps({"_id": "a", "s": "x" * 3_000_000}).encode())
+    await database.bulk([large])
+    assert len(couchdb.databases["activations"]["a"].content["s"]) == 3_000_000
+
+
+async def test_a_database_with_a_slash_in_its_name(connect: Connect, couchdb: FakeCouchDB) -> None:
+    database = await connect(name="whisk/activations+1")
+    await database.prepare()
+    await database.bulk([document("a")])
+    assert "a" in couchdb.databases["whisk/activations+1"]
+
+
+async def test_every_error_is_a_database_error(database: Database) -> None:
+    with pytest.raises(DatabaseError):
+        await database.bulk([document("a")])

@@ -1,0 +1,62 @@
+import asyncio
+
+import pytest
+
+from app.couchdb.gate import Gate
+from app.couchdb.pace import ConcurrencyLimit, RateLimit
+from tests.fakes.time import Time
+
+
+def make(time: Time, *, rate: float = 0.0) -> tuple[Gate, ConcurrencyLimit]:
+    limit = ConcurrencyLimit(4)
+    return Gate(limit, RateLimit(rate), clock=time.clock, sleep=time.sleep), limit
+
+
+async def spin() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_a_request_waits_for_a_place(time: Time) -> None:
+    gate, _ = make(time)
+    async with gate.admit(1):
+        second = asyncio.create_task(gate.admit(1).__aenter__())
+        await spin()
+        assert not second.done()
+    assert (await second).in_flight == 1
+
+
+async def test_a_cancelled_wait_takes_no_place(time: Time) -> None:
+    gate, _ = make(time)
+    async with gate.admit(1):
+        second = asyncio.create_task(gate.admit(1).__aenter__())
+        await spin()
+        second.cancel()
+        await spin()
+    assert gate.in_flight == 0
+    async with gate.admit(1) as admission:
+        assert admission.in_flight == 1
+
+
+async def test_a_failed_request_gives_its_place_back(time: Time) -> None:
+    gate, _ = make(time)
+    with pytest.raises(RuntimeError, match="broken"):
+        async with gate.admit(1):
+            raise RuntimeError("broken")
+    assert gate.in_flight == 0
+
+
+async def test_nothing_is_admitted_during_a_pause(time: Time) -> None:
+    gate, _ = make(time)
+    gate.close_for(30.0)
+    gate.close_for(5.0)
+    async with gate.admit(1) as admission:
+        assert admission.started == pytest.approx(1030.0)
+
+
+async def test_documents_wait_for_the_rate(time: Time) -> None:
+    gate, _ = make(time, rate=10.0)
+    for _ in range(3):
+        async with gate.admit(10):
+            pass
+    assert time.now == pytest.approx(1002.0)
