@@ -226,10 +226,10 @@ async def _create_design_document(
     document = await database.design_doc(name, exists_ok=True)
     if document.exists:
         return
-    for field, value in fields.items():
-        document[field] = value
+    # save() would send the id without "_design/", which some servers take at its word.
+    content = {"_id": f"_design/{name}", **fields}
     try:
-        await document.save()
+        await document._put(content)  # noqa: SLF001 - see above
     except aiocouch.ConflictError:
         return  # someone else was faster: theirs stays
     logger.info("%s: created the design document %s", database.id, name)

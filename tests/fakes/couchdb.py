@@ -153,7 +153,10 @@ class FakeCouchDB:
             raise RefusalError(403, "forbidden", "You are not a db or server admin.")
         if id_ in database:
             raise RefusalError(409, "conflict", "Document update conflict.")
-        entry = self._write(database, {**await request.json(), "_id": id_})
+        content = await request.json()
+        if content.get("_id", id_) != id_:
+            raise RefusalError(400, "bad_request", "Document ID must match the URL.")
+        entry = self._write(database, {**content, "_id": id_})
         return web.json_response(entry, status=201)
 
     async def _bulk_docs(self, request: web.Request, database: dict[str, Stored]) -> web.Response:

@@ -43,8 +43,7 @@ def expected_summary(record: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture
-async def view(couchdb_url: str, database: str) -> AsyncIterator[Any]:
-    """Ask a view of a database that holds every golden record."""
+async def prepared(couchdb_url: str, database: str) -> AsyncIterator[Database]:
     url = URL(couchdb_url)
     settings = DatabaseSettings(
         url=str(url.with_user(None)).rstrip("/"),
@@ -55,25 +54,31 @@ async def view(couchdb_url: str, database: str) -> AsyncIterator[Any]:
     connected = Database(settings)
     await connected.connect()
     await connected.prepare()
+    yield connected
+    await connected.close()
+
+
+@pytest.fixture
+async def view(couchdb_url: str, prepared: Database) -> AsyncIterator[Any]:
+    """Ask a view of a database that holds every golden record."""
     documents = [
         Document(id_, json.dumps({**record["document"], "updated": record["updated"]}).encode())
         for id_, record in RECORDS.items()
     ]
-    answer = await connected.bulk(documents)
+    answer = await prepared.bulk(documents)
     assert all(entry.rev for entry in answer.entries)
 
     async with aiohttp.ClientSession() as http:
 
         async def view(path: str, **parameters: str) -> list[dict[str, Any]]:
             design, name = path.split("/")
-            address = f"{couchdb_url}/{database}/_design/{design}/_view/{name}"
+            address = f"{couchdb_url}/{prepared.name}/_design/{design}/_view/{name}"
             async with http.get(address, params=parameters) as response:
                 assert response.status == 200, await response.text()
                 rows: list[dict[str, Any]] = (await response.json())["rows"]
                 return rows
 
         yield view
-    await connected.close()
 
 
 @pytest.mark.parametrize(
@@ -132,20 +137,11 @@ async def test_logs_are_cleaned_up_except_those_of_sequences(view: Any) -> None:
     }
 
 
-async def test_design_documents_are_put_there_once(couchdb_url: str, database: str) -> None:
-    url = URL(couchdb_url)
-    settings = DatabaseSettings(
-        url=str(url.with_user(None)).rstrip("/"),
-        user=url.user,
-        password=url.password,
-        name=database,
-    )
-    connected = Database(settings)
-    await connected.connect()
-    await connected.prepare()
-    await connected.prepare()
+async def test_design_documents_are_put_there_once(couchdb_url: str, prepared: Database) -> None:
+    await prepared.prepare()
     async with aiohttp.ClientSession() as http:
         for name in design_documents():
-            async with http.get(f"{couchdb_url}/{database}/_design/{name}") as response:
+            address = f"{couchdb_url}/{prepared.name}/_design/{name}"
+            async with http.get(address) as response:
+                assert response.status == 200
                 assert (await response.json())["_rev"].startswith("1-")
-    await connected.close()
