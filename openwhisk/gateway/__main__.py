@@ -17,6 +17,9 @@ from openwhisk.publisher import Publisher
 
 logger = logging.getLogger("openwhisk.gateway")
 
+_PRODUCER_LEAVES = 1.0
+"""Seconds for Kafka to acknowledge what nobody waits for any more: it was not claimed stored."""
+
 _TOPIC_PAUSE = 2.0
 """Seconds between attempts to create the topic."""
 
@@ -42,17 +45,21 @@ async def serve(configuration: Configuration) -> None:
         connect_timeout=settings.connect_timeout,
         ca_file=configuration.ca_file,
     )
-    runner = Gateway(configuration, publisher, upstream).runner()
+    gateway = Gateway(configuration, publisher, upstream)
+    runner = gateway.runner()
     await publisher.start()
     topic = asyncio.create_task(_ensure_topic(publisher, configuration))
     try:
         await _listen(runner, configuration)
         await stop.wait()
         logger.info("stopping: finishing what is in flight")
+        for site in runner.sites:
+            await site.stop()
+        await gateway.drain()
     finally:
         topic.cancel()
         await runner.cleanup()
-        await publisher.stop(settings.shutdown_deadline)
+        await publisher.stop(_PRODUCER_LEAVES)
         await upstream.close()
     logger.info("stopped")
 

@@ -1,6 +1,7 @@
 """The HTTP server: which way each request goes, health and metrics."""
 
 import asyncio
+import logging
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -15,6 +16,11 @@ from openwhisk.gateway.targets import Target, target
 from openwhisk.gateway.upstream import LONGEST_LINE, Upstream
 from openwhisk.gateway.writes import Writes
 from openwhisk.publisher import ByteBudget, Publisher
+
+logger = logging.getLogger(__name__)
+
+_ANSWERS_LEAVE = 1.0
+"""Seconds for the last answers to leave, after all requests have been dealt with."""
 
 _IDLE_CONNECTION = 300.0
 """Seconds; as CouchDB, so that no client finds a pooled connection closed earlier than there."""
@@ -38,6 +44,10 @@ class Gateway:
         self._topic = configuration.topic
         self._publisher = publisher
         self._upstream = upstream
+        self._draining = False
+        self._in_flight = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._bodies = ByteBudget(settings.bytes_in_flight)
         self._metrics = Metrics(self._bodies, publisher.budget)
         self._credentials = Credentials(
@@ -58,6 +68,7 @@ class Gateway:
         app.router.add_get("/_gateway/health", self.health)
         app.router.add_get("/_gateway/metrics", self.metrics)
         app.router.add_route("*", "/{path:.*}", self.handle)
+        app.on_response_prepare.append(self._close_when_draining)
         return web.AppRunner(
             app,
             access_log=None,
@@ -67,20 +78,31 @@ class Gateway:
             keepalive_timeout=_IDLE_CONNECTION,
             max_line_size=LONGEST_LINE,
             max_field_size=LONGEST_LINE,
-            shutdown_timeout=self._settings.shutdown_deadline,
+            shutdown_timeout=_ANSWERS_LEAVE,
         )
+
+    async def drain(self) -> None:
+        """Let the requests in flight end, within the shutdown deadline; the listener is closed.
+
+        aiohttp's own shutdown throws away what arrives of a body that is not complete yet.
+        """
+        self._draining = True
+        try:
+            async with asyncio.timeout(self._settings.shutdown_deadline):
+                await self._idle.wait()
+        except TimeoutError:
+            logger.error("%s requests did not end in time and are cut off", self._in_flight)  # noqa: TRY400 - one line
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Take a write of activations, pass everything else through."""
-        wanted = target(request.method, request.raw_path, request.headers, self._database)
-        if wanted is None:
-            kind = "proxied"
-            response = await self._upstream.forward(request)
-        else:
-            kind = "document" if wanted.document_id else "bulk"
-            response = await self._write(request, wanted)
-        self._metrics.requests.labels(kind, response.status).inc()
-        return response
+        self._in_flight += 1
+        self._idle.clear()
+        try:
+            return await self._handled(request)
+        finally:
+            self._in_flight -= 1
+            if not self._in_flight:
+                self._idle.set()
 
     async def health(self, _: web.Request) -> web.Response:
         """200 while records can be taken; CouchDB may be away meanwhile."""
@@ -99,6 +121,22 @@ class Gateway:
             body=generate_latest(self._metrics.registry),
             headers={"Content-Type": CONTENT_TYPE_LATEST},
         )
+
+    async def _handled(self, request: web.Request) -> web.StreamResponse:
+        wanted = target(request.method, request.raw_path, request.headers, self._database)
+        if wanted is None:
+            kind = "proxied"
+            response = await self._upstream.forward(request)
+        else:
+            kind = "document" if wanted.document_id else "bulk"
+            response = await self._write(request, wanted)
+        self._metrics.requests.labels(kind, response.status).inc()
+        return response
+
+    async def _close_when_draining(self, _: web.Request, response: web.StreamResponse) -> None:
+        if self._draining:
+            response.force_close()
+            response.headers["Connection"] = "close"
 
     async def _write(self, request: web.Request, wanted: Target) -> web.StreamResponse:
         verdict = await self._credentials.verdict(request.headers)

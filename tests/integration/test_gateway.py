@@ -1,0 +1,314 @@
+"""The gateway as a process, between a client as OpenWhisk is one, a real Kafka and the database."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from yarl import URL
+
+from dev import paths
+from dev.admin import Admin
+from dev.admin import admin as connect_admin
+from dev.kafka import Kafka, kafka
+from dev.process import HOST, Service, free_port
+from dev.worker import database_settings
+from tests.integration.conftest import StartWorker
+from tests.integration.support.database import stored
+from tests.integration.support.kafka import producer, read_topic
+from tests.integration.support.records import (
+    INVOKER,
+    Records,
+    document,
+    document_id,
+    encode,
+    result,
+)
+from tests.integration.support.waiting import drained, outcomes, until
+
+JSON = {"Content-Type": "application/json"}
+
+
+class Gateway(Service):
+    """`python -m openwhisk.gateway`, and a client of it with the database's credentials."""
+
+    def __init__(self, folder: Path, environment: dict[str, str], credentials: str) -> None:
+        port = free_port()
+        self._address = f"http://{HOST}:{port}"
+        self.url = f"http://{credentials}@{HOST}:{port}"
+        super().__init__(
+            "gateway",
+            [sys.executable, "-m", "openwhisk.gateway"],
+            port=port,
+            folder=folder,
+            ready=lambda: "listening on" in self.log(),
+            env={**environment, "GATEWAY_LISTEN_PORT": str(port)},
+        )
+        self._database = environment["PERSISTER_DATABASE"]
+
+    async def put(self, record: dict[str, Any]) -> int:
+        """The status of writing one record."""
+        path = document_id(record).replace("/", "%2F")
+        url = URL(f"{self.url}/{self._database}/{path}", encoded=True)
+        async with (
+            aiohttp.ClientSession() as http,
+            http.put(url, data=encode(document(record, 0)), headers=JSON) as answer,
+        ):
+            await answer.read()
+            return answer.status
+
+    async def bulk(
+        self, records: list[dict[str, Any]], http: aiohttp.ClientSession | None = None
+    ) -> int:
+        """The status of writing many, after checking that each was answered."""
+        body = encode({"docs": [document(record, 0) for record in records]})
+        url = f"{self.url}/{self._database}/_bulk_docs"
+        session = http or aiohttp.ClientSession()
+        try:
+            async with session.post(url, data=body, headers=JSON) as answer:
+                told = await answer.json()
+                if answer.status == 201:
+                    assert [entry["id"] for entry in told] == [document_id(r) for r in records]
+                    assert all(entry["ok"] for entry in told)
+                return answer.status
+        finally:
+            if http is None:
+                await session.close()
+
+    async def get(self, path: str) -> tuple[int, Any]:
+        """Status and JSON of an answer."""
+        async with aiohttp.ClientSession() as http, http.get(self.url + path) as answer:
+            return answer.status, await answer.json(content_type=None)
+
+
+StartGateway = Callable[..., Gateway]
+
+
+def settings(
+    kafka_url: str, couchdb_url: str, prefix: str, database: str, **changed: object
+) -> dict[str, str]:
+    """The whole environment of a gateway."""
+    own = ("PERSISTER_", "GATEWAY_")
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith(own)},
+        "PYTHONPATH": str(paths.PROJECT),
+        "PERSISTER_KAFKA_URL": kafka_url,
+        "PERSISTER_COUCHDB_URL": database_settings(couchdb_url)["couchdb_url"],
+        "PERSISTER_TOPIC_PREFIX": prefix,
+        "PERSISTER_DATABASE": database,
+        **{f"GATEWAY_{name.upper()}": str(value) for name, value in changed.items()},
+    }
+
+
+@pytest.fixture
+async def start(
+    tmp_path: Path, kafka_url: str, couchdb_url: str, prefix: str, database: str
+) -> AsyncIterator[StartGateway]:
+    """Starts gateways; the database exists."""
+    async with aiohttp.ClientSession() as http:
+        await http.put(f"{couchdb_url}/{database}")
+    started: list[Gateway] = []
+    credentials = URL(couchdb_url).authority.rpartition("@")[0]
+
+    def gateway(kafka: str = kafka_url, **changed: object) -> Gateway:
+        environment = settings(kafka, couchdb_url, prefix, database, **changed)
+        running = Gateway(tmp_path, environment, credentials)
+        started.append(running)
+        running.start()
+        return running
+
+    yield gateway
+    for running in started:
+        await asyncio.to_thread(running.stop)
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[Kafka]:
+    """A Kafka that may be stopped."""
+    with kafka() as running:
+        yield running
+
+
+@pytest.fixture
+async def stoppable(broker: Kafka) -> AsyncIterator[Kafka]:
+    """It runs again afterwards."""
+    yield broker
+    if not broker.running:
+        await asyncio.to_thread(broker.start)
+
+
+def ids_on(messages: list[Any]) -> list[str]:
+    return [document_id(json.loads(message.value)["response"]) for message in messages]
+
+
+async def test_a_record_that_is_acknowledged_too_costs_one_write(
+    start: StartGateway,
+    worker: StartWorker,
+    admin: Admin,
+    kafka_url: str,
+    couchdb_url: str,
+    prefix: str,
+    database: str,
+) -> None:
+    gateway = start()
+    await admin.create_topic(f"{prefix}completed0")
+    running = await worker(partitions=4)
+    records = Records(1).many(100)
+    assert await gateway.bulk(records[:60]) == 201
+    async with producer(kafka_url) as invoker:
+        messages = [result(record, instance=INVOKER, isSystemError=False) for record in records]
+        await invoker.send_all(f"{prefix}completed0", messages)
+    for record in records[60:]:
+        assert await gateway.put(record) == 201
+    await drained(admin, prefix, f"{prefix}completed0", f"{prefix}completed-others")
+
+    found = await stored(couchdb_url, database)
+    assert {kept.pop("_rev")[:2] for kept in found.values()} == {"1-"}
+    assert {key: kept | {"updated": 0} for key, kept in found.items()} == {
+        document_id(record): document(record, 0) for record in records
+    }
+    ended = await outcomes(running)
+    assert ended["store", "stored", ""] == 100
+    assert ended["store", "duplicate", "guard"] == 100
+    # Readers come the same way.
+    view = f"/{database}/_design/whisks.v2.1.0/_view/activations"
+    status, counted = await gateway.get(view)
+    assert (status, counted["rows"][0]["value"]) == (200, 100)
+    one = document_id(records[0])
+    status, document_read = await gateway.get(f"/{database}/{one.replace('/', '%2F')}")
+    assert (status, document_read["activationId"]) == (200, records[0]["activationId"])
+
+
+async def test_the_topic_is_made_for_records_of_every_size(
+    start: StartGateway, kafka_url: str, prefix: str
+) -> None:
+    gateway = start(topic_partitions=3)
+    records = [Records(2).one(logs=["x" * size]) for size in (10, 2_000_000, 7_000_000)]
+    assert [await gateway.put(record) for record in records] == [201, 201, 201]
+    messages = await read_topic(kafka_url, f"{prefix}completed-others")
+    assert sorted(len(m.value) > 1_000_000 for m in messages) == [False, True, True]
+
+
+async def test_fifty_clients_at_once(start: StartGateway, kafka_url: str, prefix: str) -> None:
+    gateway = start()
+    source = Records(3)
+    batches = [[source.many(10) for _ in range(4)] for _ in range(50)]
+
+    async def client(mine: list[list[dict[str, Any]]]) -> None:
+        async with aiohttp.ClientSession() as http:
+            for batch in mine:
+                assert await gateway.bulk(batch, http) == 201
+
+    await asyncio.gather(*(client(mine) for mine in batches))
+    expected = {document_id(r) for mine in batches for batch in mine for r in batch}
+    found = ids_on(await read_topic(kafka_url, f"{prefix}completed-others"))
+    assert len(found) == 2000
+    assert set(found) == expected
+
+
+async def test_kafka_stops_and_starts_again(
+    start: StartGateway, stoppable: Kafka, prefix: str
+) -> None:
+    gateway = start(stoppable.url, publish_deadline=1)
+    source = Records(4)
+    claimed: list[str] = []
+
+    async def write() -> bool:
+        batch = source.many(5)
+        status = await gateway.bulk(batch)
+        assert status in (201, 503)
+        if status == 201:
+            claimed.extend(document_id(record) for record in batch)
+        return status == 201
+
+    assert await write()
+    await asyncio.to_thread(stoppable.stop)
+    assert not any(await asyncio.gather(*(write() for _ in range(10))))
+    assert (await gateway.get("/_gateway/health"))[0] == 503
+    await asyncio.to_thread(stoppable.start)
+    await until(write, "Kafka takes records again")
+    assert await write()
+    assert (await gateway.get("/_gateway/health"))[0] == 200
+    found = ids_on(await read_topic(stoppable.url, f"{prefix}completed-others"))
+    assert set(claimed) <= set(found)
+    told = [line for line in gateway.log().splitlines() if "openwhisk.publisher" in line]
+    assert [line.split()[2] for line in told] == ["ERROR", "WARNING"]
+
+
+async def test_it_starts_without_kafka(
+    start: StartGateway, stoppable: Kafka, prefix: str, database: str
+) -> None:
+    await asyncio.to_thread(stoppable.stop)
+    gateway = start(stoppable.url, publish_deadline=1)
+    assert (await gateway.get(f"/{database}"))[0] == 200
+    record = Records(5).one()
+    assert await gateway.put(record) == 503
+    await asyncio.to_thread(stoppable.start)
+
+    async def written() -> bool:
+        return await gateway.put(record) == 201
+
+    await until(written, "records are taken")
+    async with connect_admin(stoppable.url) as topics:
+        assert f"{prefix}completed-others" in await topics.topics(prefix)
+
+
+async def test_sigterm_finishes_what_is_in_flight(
+    start: StartGateway, kafka_url: str, couchdb_url: str, prefix: str, database: str
+) -> None:
+    gateway = start()
+    record = Records(6).one()
+    body = encode({"docs": [document(record, 0)]})
+    url = URL(couchdb_url)
+    token = aiohttp.encode_basic_auth(url.user or "", url.password or "")
+    reader, writer = await asyncio.open_connection(HOST, gateway.port)
+    writer.write(
+        f"POST /{database}/_bulk_docs HTTP/1.1\r\nHost: a\r\nAuthorization: {token}\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n".encode()
+        + body[:10]
+    )
+
+    async def receiving() -> bool:
+        async with (
+            aiohttp.ClientSession() as http,
+            http.get(f"{gateway.url}/_gateway/metrics") as answer,
+        ):
+            return f'of="bodies"}} {float(len(body))}' in await answer.text()
+
+    await until(receiving, "the request is in flight")
+    stopping = asyncio.create_task(asyncio.to_thread(gateway.terminate))
+
+    async def told() -> bool:
+        return "stopping" in gateway.log()
+
+    await until(told, "it is stopping")
+    writer.write(body[10:])
+    assert (await reader.readline()).startswith(b"HTTP/1.1 201 ")
+    assert await stopping == 0
+    writer.close()
+    assert ids_on(await read_topic(kafka_url, f"{prefix}completed-others")) == [document_id(record)]
+
+
+@pytest.mark.parametrize("setting, value", [("listen_port", "no"), ("listen_host", "192.0.2.1")])
+def test_what_is_wrong_is_said_in_one_line(
+    kafka_url: str, couchdb_url: str, prefix: str, setting: str, value: str
+) -> None:
+    environment = settings(kafka_url, couchdb_url, prefix, "db", **{setting: value})
+    ended = subprocess.run(
+        [sys.executable, "-m", "openwhisk.gateway"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert ended.returncode == 1
+    lines = [line for line in ended.stderr.splitlines() if " INFO " not in line]
+    assert len(lines) == 1
+    assert f"GATEWAY_{setting.upper()}" in lines[0]
