@@ -1,0 +1,33 @@
+import pytest
+
+from models.activation import Activation, ActivationResponse
+from models.transid import TransactionId
+from tests.fakes.publisher import FakePublisher
+
+
+@pytest.fixture
+def publisher() -> FakePublisher:
+    return FakePublisher()
+
+
+@pytest.fixture
+def transid() -> TransactionId:
+    return TransactionId(id="Zb3Hq1XkT0fWm8aL5rYc2NvUe7PdGs4J", start=1767325444990)
+
+
+@pytest.fixture
+def activation() -> Activation:
+    return Activation(
+        namespace="guest",
+        name="hello",
+        subject="guest",
+        activation_id="000000010123456789abcdef01234567",
+        start=1767325445123,
+        end=1767325445210,
+        response=ActivationResponse(status_code=0, result={"ok": True}, size=11),
+        logs=[],
+        version="0.0.1",
+        publish=False,
+        annotations={"path": "guest/hello", "kind": "nodejs:20"},
+        duration=87,
+    )
