@@ -13,6 +13,7 @@ from faust.types import TP
 from faust.types.agents import AgentT
 from mode.types import ServiceT
 
+from app.breaker import Breakers
 from app.couchdb import BulkWriter, Database
 from app.dead_letters import DeadLetters
 from app.delivery import ChunkTopic, Transport
@@ -73,8 +74,14 @@ class Persister(faust.App):
         self.discovery = Discovery(self, beacon=self.beacon)
         self.outbox = Outbox(settings.kafka, beacon=self.beacon)
         self.dead_letters = DeadLetters(self.outbox, self.names.dead_letters)
+        self.breakers = Breakers(settings.breaker)
         self.intake = Intake(
-            settings.routing, self.outbox, self.names.documents, self.dead_letters, self.outcomes
+            settings.routing,
+            self.outbox,
+            self.names.documents,
+            self.dead_letters,
+            self.outcomes,
+            breakers=self.breakers,
         )
         self.database = Database(settings.database)
         self.writer = BulkWriter(self.database, settings.database)
@@ -103,6 +110,10 @@ class Persister(faust.App):
     def _new_transport(self) -> Transport:
         # Faust looks the transport up by the URL's scheme.
         return Transport(self.conf.broker_consumer, self)
+
+    def holds(self, tp: TP) -> bool:
+        """Tell whether nothing of this partition may be fetched now."""
+        return self.breakers.holds(tp.topic)
 
     def on_records_lost(self, tp: TP, count: int) -> None:
         """Count records that Kafka deleted before they were read; the consumer logs them."""

@@ -3,6 +3,9 @@
 from collections import Counter
 from collections.abc import Iterable
 
+from mode import get_logger
+
+from app.breaker import COUNTED, Breakers, Change
 from app.dead_letters import DeadLetters, SetAside
 from app.delivery import Chunk
 from app.outbox import Outbox, Outgoing
@@ -11,6 +14,15 @@ from app.routing import Reject, Skip, Store, route
 from app.settings import RoutingSettings
 from models.reasons import RejectReason
 from models.roles import TopicRole
+
+logger = get_logger(__name__)
+
+_HELD = (
+    "Stopped reading %s: %s. What comes now stays in Kafka, until the topic's retention deletes "
+    "it. Find out who writes it: `faust -A app dead-letters list --topic %s`. It is tried again "
+    "after PERSISTER_BREAKER_COOLDOWN seconds; PERSISTER_BREAKER_RATIO, _MINIMUM and _CONSECUTIVE "
+    "say how much is too much."
+)
 
 
 class Intake:
@@ -23,12 +35,15 @@ class Intake:
         documents_topic: str,
         dead_letters: DeadLetters,
         outcomes: Outcomes,
+        *,
+        breakers: Breakers,
     ) -> None:
         self._rules = rules
         self._outbox = outbox
         self._documents_topic = documents_topic
         self._dead_letters = dead_letters
         self._outcomes = outcomes
+        self._breakers = breakers
 
     async def take(self, chunk: Chunk, role: TopicRole) -> None:
         """Route every record of a chunk.
@@ -56,6 +71,18 @@ class Intake:
         counts[Key(Step.ROUTE, Outcome.ROUTED)] = len(documents) - len(too_large)
         counts.update(Key(Step.ROUTE, Outcome.DEAD_LETTERED, letter.reason) for letter in set_aside)
         self._outcomes.add(Step.ROUTE, counts, len(chunk.records))
+        self._watch(chunk, set_aside)
+
+    def _watch(self, chunk: Chunk, set_aside: Iterable[SetAside]) -> None:
+        """Have the topic's breaker judge the chunk, and say so when it opens or closes."""
+        topic = chunk.tp.topic
+        rejected = [letter for letter in set_aside if letter.reason in COUNTED]
+        example = f"{rejected[0].reason}: {rejected[0].detail}" if rejected else ""
+        change = self._breakers.observe(topic, len(chunk.records), len(rejected), example)
+        if change is Change.OPENED:
+            logger.error(_HELD, topic, self._breakers.why(topic), topic)
+        elif change is Change.CLOSED:
+            logger.warning("Reading %s again: its records are accepted.", topic)
 
 
 def _too_large(

@@ -68,6 +68,14 @@ class _Snapshot(Collector):
             app.storage.documents_in_flight,
         )
         yield _gauge("persister_in_flight_bytes", "Their bytes", app.storage.bytes_in_flight)
+        held = GaugeMetricFamily(
+            "persister_breaker_open",
+            "1 while nothing of the topic is fetched, since nearly everything was rejected",
+            labels=["topic"],
+        )
+        for topic in app.breakers.topics():
+            held.add_metric([topic], float(app.breakers.holds(topic)))
+        yield held
         remembered = GaugeMetricFamily(
             "persister_guard_records", "Records that the guard remembers", labels=["partition"]
         )

@@ -84,6 +84,7 @@ async def status(app: Any) -> dict[str, object]:
             "documents": app.storage.documents_in_flight,
             "bytes": app.storage.bytes_in_flight,
         },
+        "breaker": _breaker(app),
         "guard": {"remembered": app.guard.remembered()},
         "database": _database(app),
     }
@@ -98,6 +99,20 @@ def _topics(lags: list[PartitionLag]) -> dict[str, dict[int, dict[str, int | Non
             "lag": lag.lag,
         }
     return dict(topics)
+
+
+def _breaker(app: Any) -> dict[str, dict[str, object]]:
+    """The topics that are held, or about to be tried again."""
+    return {
+        topic: {
+            "since": opened.since,
+            "until": opened.until,
+            "held": app.breakers.holds(topic),
+            "why": opened.why,
+        }
+        for topic, opened in app.breakers.topics().items()
+        if opened
+    }
 
 
 def _database(app: Any) -> dict[str, object]:

@@ -70,10 +70,10 @@ class Consumer(driver.Consumer):
         Instead of Faust's, which fetches every active partition whatever still waits in front of
         the agents: here a partition is fetched only when the stream that reads it has nothing
         waiting. That bounds memory, and an agent that waits for the database does not keep the
-        others from theirs.
+        others from theirs. Nor is one fetched while the app holds it.
         """
         active = active_partitions or set()
-        ready = {tp for tp in active if not self._waiting(tp)}
+        ready = {tp for tp in active if not self._waiting(tp) and not self.app.holds(tp)}
         if not ready:
             await self.sleep(IDLE)
             return {}

@@ -1,0 +1,154 @@
+"""Holding a topic of which nearly everything is rejected.
+
+Something that is not OpenWhisk writes to the topic, or OpenWhisk writes what is not understood yet:
+emptying the topic into the dead letters would help nobody. The breaker of a topic opens, and then
+nothing more of the topic is fetched; its other topics go on. After a while the breaker lets one
+fetch through (it is then half-open, as the pattern calls it), and what is in it decides.
+
+Pure: told what became of each chunk, and asked before each fetch.
+"""
+
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import NamedTuple
+
+from app.settings import BreakerSettings
+from models.reasons import RejectReason
+
+COUNTED = frozenset(
+    {RejectReason.NOT_JSON, RejectReason.NOT_A_MESSAGE, RejectReason.INVALID_RECORD}
+)
+"""The reasons that speak against what is in a topic; the others are about single records."""
+
+_BUCKETS = 60
+"""Parts of the window in which chunks are counted together, so that memory is bounded."""
+
+
+class Change(Enum):
+    """What an observation did."""
+
+    OPENED = auto()
+    CLOSED = auto()
+
+
+class Open(NamedTuple):
+    """An open breaker."""
+
+    since: float
+    """Epoch seconds when the topic was first held."""
+
+    until: float
+    """Epoch seconds from which one fetch is let through."""
+
+    why: str
+    """The counts and an example; never what was in a record."""
+
+
+class _Bucket(NamedTuple):
+    at: float
+    records: int
+    rejected: int
+
+
+class Breaker:
+    """The breaker of one topic."""
+
+    def __init__(self, settings: BreakerSettings) -> None:
+        self._settings = settings
+        self._window: deque[_Bucket] = deque()
+        self._in_a_row = 0
+        self.open: Open | None = None
+
+    def holds(self, now: float) -> bool:
+        """Tell whether nothing may be fetched now."""
+        return self.open is not None and now < self.open.until
+
+    def observe(self, now: float, records: int, rejected: int, example: str) -> Change | None:
+        """Count a finished chunk.
+
+        Args:
+            now: epoch seconds.
+            records: of the chunk.
+            rejected: how many of them, for one of the reasons that are `COUNTED`.
+            example: a reason and its detail.
+        """
+        if self.holds(now):
+            # Fetched before the breaker opened: it says nothing about what comes after.
+            return None
+        if self.open:
+            return self._try_again(now, records, rejected, example)
+        self._count(now, records, rejected)
+        why = self._too_many()
+        if why is None:
+            return None
+        self._open(now, f"{why}, for example: {example}")
+        return Change.OPENED
+
+    def _try_again(self, now: float, records: int, rejected: int, example: str) -> Change:
+        if rejected >= records * self._settings.ratio:
+            self._open(now, f"{rejected} of {records} records were rejected again: {example}")
+            return Change.OPENED
+        self.open = None
+        return Change.CLOSED
+
+    def _open(self, now: float, why: str) -> None:
+        since = self.open.since if self.open else now
+        self.open = Open(since, now + self._settings.cooldown, why)
+        self._window.clear()
+        self._in_a_row = 0
+
+    def _count(self, now: float, records: int, rejected: int) -> None:
+        settings, window = self._settings, self._window
+        while window and window[0].at <= now - settings.window:
+            window.popleft()
+        if window and now - window[-1].at < settings.window / _BUCKETS:
+            last = window.pop()
+            window.append(_Bucket(last.at, last.records + records, last.rejected + rejected))
+        else:
+            window.append(_Bucket(now, records, rejected))
+        self._in_a_row = self._in_a_row + rejected if rejected == records else 0
+
+    def _too_many(self) -> str | None:
+        """Why the breaker must open, or None."""
+        settings = self._settings
+        if settings.consecutive and self._in_a_row >= settings.consecutive:
+            return f"{self._in_a_row} records in a row were rejected"
+        records = sum(bucket.records for bucket in self._window)
+        rejected = sum(bucket.rejected for bucket in self._window)
+        enough = 0 < settings.minimum <= records
+        if enough and rejected >= records * settings.ratio:
+            return f"{rejected} of the last {records} records were rejected"
+        return None
+
+
+class Breakers:
+    """A breaker for each topic.
+
+    Args:
+        settings: when they open, and for how long.
+        clock: epoch seconds.
+    """
+
+    def __init__(self, settings: BreakerSettings, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._breakers: defaultdict[str, Breaker] = defaultdict(lambda: Breaker(settings))
+
+    def observe(self, topic: str, records: int, rejected: int, example: str = "") -> Change | None:
+        """Count a finished chunk of `topic`; see `Breaker.observe`."""
+        return self._breakers[topic].observe(self._clock(), records, rejected, example)
+
+    def holds(self, topic: str) -> bool:
+        """Tell whether nothing of `topic` may be fetched now."""
+        breaker = self._breakers.get(topic)
+        return breaker is not None and breaker.holds(self._clock())
+
+    def why(self, topic: str) -> str:
+        """Why the breaker of `topic` is open; empty while it is not."""
+        found = self._breakers[topic].open
+        return found.why if found else ""
+
+    def topics(self) -> dict[str, Open | None]:
+        """By topic that was ever counted, its open breaker; None while it is closed."""
+        return {topic: breaker.open for topic, breaker in self._breakers.items()}
