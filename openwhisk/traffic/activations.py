@@ -21,6 +21,7 @@ _ERRORS = {
     3: "The action could not be run.",
 }
 _CHATTY_LINES = 2000
+_LARGE = 64 * 1024
 _OVERSIZED_BY = 16 * 1024
 
 
@@ -172,7 +173,7 @@ class Activations:
             status = self._random.choice((1, 2, 3))
             error = f"{_ERRORS[status]} {self.texts.text(size)}"
             return ActivationResponse(status_code=status, result={"error": error}, size=size)
-        text = self.texts.text(size, unicode=self._unicode())
+        text = self.texts.text(size, unicode=size < _LARGE and self._unicode())
         result: Any = [text, {"n": 1.5}, None] if self._chance(0.02) else {"body": text, "ok": True}
         return ActivationResponse(status_code=0, result=result, size=size)
 

@@ -1,6 +1,6 @@
 """What is simulated: how a deployment is set up, and what happens in it."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 from app.routing.rules import Rules
 from app.settings import LogMode, RoutingSettings, StoreLevel
@@ -30,7 +30,7 @@ class Setup:
 
     log_mode: LogMode = LogMode.SEPARATE
     invoker_records: InvokerRecords = InvokerRecords.UNCARRIED
-    topics: Topics = Topics()
+    topics: Topics = field(default_factory=Topics)
     controllers: tuple[str, ...] = ("0", "1")
     versions: tuple[Version, ...] = tuple(Version)
     rules: Rules = STORE_EVERYTHING
@@ -94,9 +94,9 @@ class Mix:
     junk: float = 0.01
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            if not 0 <= getattr(self, field.name) <= 1:
-                raise ValueError(f"{field.name} must be between 0 and 1")
+        for share in fields(self):
+            if not 0 <= getattr(self, share.name) <= 1:
+                raise ValueError(f"{share.name} must be between 0 and 1")
         if not any(self.kinds.values()):
             raise ValueError("one of the kinds of activations needs a weight above 0")
         if self.duplicates + self.divergent + self.junk >= 1:

@@ -2,10 +2,22 @@
 
 from random import Random
 
-_WORDS = "alpha bravo charlie delta echo foxtrot golf hotel india juliett kilo lima mike".split()
-_SCRIPTS = ["naïve", "世界", "🚀", "ключ", "日本語", "مرحبا", "ψυχή", "a\u0301", "\u0000", '"quoted"', "\\"]
+_WORDS = ["alpha", "bravo", "charlie", "delta", "echo", "foxtrot", "golf", "hotel", "india"]
+_SCRIPTS = [
+    "naïve",
+    "世界",
+    "🚀",
+    "ключ",
+    "日本語",
+    "مرحبا",
+    "ψυχή",
+    "a\u0301",
+    "\u0000",
+    '"quoted"',
+    "\\",
+]
 _ALPHANUMERIC = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-_POOL = 64 * 1024
+_POOL_WORDS = 16 * 1024
 
 
 class Texts:
@@ -19,9 +31,9 @@ class Texts:
     def text(self, size: int, *, unicode: bool = False) -> str:
         """A text of `size` bytes in UTF-8 (a few less with other scripts)."""
         pool = self._scripts if unicode else self._plain
-        begin = self._random.randrange(_POOL)
-        while len(pool) < begin + size:
-            pool += pool
+        begin = self._random.randrange(len(pool))
+        if begin + size > len(pool):
+            pool *= 2 + size // len(pool)
         return pool[begin : begin + size].decode(errors="ignore")
 
     def alphanumeric(self, length: int) -> str:
@@ -33,5 +45,4 @@ class Texts:
         return f"{self._random.getrandbits(128):032x}"
 
     def _pool(self, words: list[str]) -> bytes:
-        text = " ".join(self._random.choices(words, k=_POOL // 4)).encode()
-        return text + text if len(text) < 2 * _POOL else text
+        return " ".join(self._random.choices(words, k=_POOL_WORDS)).encode() + b" "

@@ -84,10 +84,9 @@ class _Events:
             draw = self._random.random()
             if draw < mix.junk:
                 yield self._junk()
-            elif draw < mix.junk + mix.duplicates and recent:
-                yield Again(self._random.choice(recent), divergent=False)
             elif draw < mix.junk + mix.duplicates + mix.divergent and recent:
-                yield Again(self._differing(self._random.choice(recent)), divergent=True)
+                earlier = self._random.choice(recent)
+                yield self._again(earlier, divergent=draw >= mix.junk + mix.duplicates)
             else:
                 activity = self._activity()
                 recent.append(activity)
@@ -153,8 +152,12 @@ class _Events:
 
     def _junk(self) -> Junk:
         topic = self._random.choice(self._setup.read_topics)
-        activation, _ = self._activations.action()
+        activation = self._activations.sequence()
         return junk(self._random, topic, self._transid(activation.start), activation)
 
-    def _differing(self, activity: Activity) -> Activity:
-        return replace(activity, activation=self._activations.differing(activity.activation))
+    def _again(self, earlier: Activity, *, divergent: bool) -> Again:
+        # Only on the topics of the first record is it sure to be read after that one.
+        if divergent and not (isinstance(earlier, Ran) and earlier.oversized):
+            other = self._activations.differing(earlier.activation)
+            return Again(replace(earlier, activation=other), divergent=True)
+        return Again(earlier, divergent=False)
