@@ -174,6 +174,7 @@ class Publisher:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.cancel()
+            await asyncio.wait([connection])
             if _succeeded(connection):
                 self._close(connection.result())
         if self._closing:

@@ -522,6 +522,23 @@ class TestProxy:
             assert (answer.status, answer.headers["ETag"]) == (200, '"1-a"')
             assert answer.headers["Content-Length"] == "1234"
 
+    @pytest.mark.parametrize("status", [204, 304])
+    async def test_an_answer_without_a_body_stays_so(
+        self, gateway: Running, database: FakeDatabase, status: int
+    ) -> None:
+        async def empty(_: web.Request) -> web.Response:
+            return web.Response(status=status, headers={"ETag": '"1-a"'})
+
+        database.answer = empty
+        request = (
+            f"GET /db/a HTTP/1.1\r\nHost: a\r\nAuthorization: {BASIC['Authorization']}\r\n"
+            "Connection: close\r\n\r\n"
+        )
+        head, _, body = (await raw_answer(gateway, request.encode())).partition(b"\r\n\r\n")
+        assert head.startswith(f"HTTP/1.1 {status} ".encode())
+        assert b'etag: "1-a"' in head.lower()
+        assert body == b""
+
     async def test_headers_about_one_connection_stay_there(
         self, gateway: Running, database: FakeDatabase
     ) -> None:

@@ -3,8 +3,11 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.routing import Store, route
+from app.settings import RoutingSettings, StoreLevel
 from models.roles import TopicRole
 from openwhisk.gateway.records import (
     RULES,
@@ -57,6 +60,33 @@ def test_a_record_becomes_a_result_message() -> None:
 def test_values_keep_their_bytes(value: str) -> None:
     field = f',"extra":{{"b":{value}, "a":[{value}]}}'
     assert field.encode() in taken(document(RECORD + field)).message
+
+
+def test_the_persisters_store_level_does_not_apply_any_more() -> None:
+    only_failures = RoutingSettings(
+        blocking_store_level=StoreLevel.STORE_FAILURES,
+        non_blocking_store_level=StoreLevel.STORE_FAILURES,
+    )
+    decision = route(TopicRole.OTHERS, taken(document()).message, NOW, only_failures)
+    assert isinstance(decision, Store)
+
+
+@given(
+    st.integers(0, len(document())),
+    st.integers(0, len(document())),
+    st.one_of(
+        st.binary(max_size=10), st.sampled_from([b'"', b"{", b"[[", b"null", b"\\u", b"1e9"])
+    ),
+)
+def test_whatever_comes_is_decided(start: int, end: int, inserted: bytes) -> None:
+    body = document()[:start] + inserted + document()[end:]
+    for path_id in (None, f"guest/{ID}"):
+        record = TAKING.take(body, NOW, path_id)
+        if record is not None:
+            decision = route(TopicRole.OTHERS, record.message, NOW, RULES)
+            assert isinstance(decision, Store)
+            assert json.loads(decision.document)["_id"] == record.id
+    bulk_documents(body)
 
 
 @pytest.mark.parametrize("case", [case for case in cases() if case.document], ids=str)
