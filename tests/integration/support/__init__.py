@@ -1,0 +1,1 @@
+"""What the tests of running workers share: records, Kafka, the database, and waiting."""

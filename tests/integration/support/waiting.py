@@ -1,0 +1,65 @@
+"""Waiting for a condition with a deadline, and what workers say of themselves."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+from dev.admin import Admin
+from dev.worker import Worker
+
+POLL = 0.1
+"""Seconds between two looks at something outside this process."""
+
+Line = tuple[str, str, str]
+"""Step, outcome, reason (empty where there is none)."""
+
+
+async def until(
+    condition: Callable[[], Awaitable[object]], what: str, *, within: float = 30
+) -> None:
+    """Return once the condition holds; it says why not by returning something false."""
+    deadline = time.monotonic() + within
+    while not await condition():
+        assert time.monotonic() < deadline, f"not within {within:g} s: {what}"
+        await asyncio.sleep(POLL)
+
+
+async def status(worker: Worker) -> dict[str, Any]:
+    """`GET /status`."""
+    return await asyncio.to_thread(worker.status)
+
+
+async def outcomes(*workers: Worker) -> Counter[Line]:
+    """The sums over the workers, after checking that each adds up to what it consumed."""
+    sums: Counter[Line] = Counter()
+    for worker in workers:
+        reported = (await status(worker))["outcomes"]
+        assert reported["lost_to_retention"] == {}
+        for step in ("route", "store"):
+            lines = Counter(dict(_lines(step, reported[step])))
+            assert lines.total() == reported[step]["consumed"], reported
+            sums += lines
+    return sums
+
+
+def _lines(step: str, reported: dict[str, Any]) -> Iterable[tuple[Line, int]]:
+    for outcome, count in reported.items():
+        if isinstance(count, dict):
+            yield from (((step, outcome, reason), number) for reason, number in count.items())
+        elif outcome != "consumed":
+            yield (step, outcome, ""), count
+
+
+async def drained(admin: Admin, prefix: str, *topics: str, within: float = 30) -> None:
+    """Return once the group has committed everything: these topics, then the internal one."""
+    group = f"{prefix}persister"
+    for topic in (*topics, f"{prefix}persister-documents"):
+
+        async def committed(topic: str = topic) -> bool:
+            ends = {n: end for n, end in (await admin.end_offsets(topic)).items() if end}
+            done = await admin.committed(group, topic)
+            return all(done.get(number) == end for number, end in ends.items())
+
+        await until(committed, f"everything of {topic} is committed", within=within)

@@ -1,0 +1,98 @@
+"""One activation, one document: what comes again is not written again."""
+
+import time
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from dev.admin import Admin
+from dev.worker import Worker
+from models.dead_letter import DeadLetter
+from tests.integration.conftest import StartWorker
+from tests.integration.support.database import assert_holds
+from tests.integration.support.kafka import producer, read_topic
+from tests.integration.support.records import Records
+from tests.integration.support.waiting import drained, outcomes, status
+
+
+@pytest.mark.parametrize("end", [Worker.terminate, Worker.kill], ids=["SIGTERM", "SIGKILL"])
+async def test_what_was_stored_before_a_restart_is_not_sent_to_the_database_again(
+    end: Any,
+    worker: StartWorker,
+    admin: Admin,
+    kafka_url: str,
+    couchdb_url: str,
+    prefix: str,
+    database: str,
+) -> None:
+    topic = f"{prefix}completed-others"
+    await admin.create_topic(topic)
+    first = await worker(partitions=4, session_timeout=3)
+    records = Records(6).many(500)
+    async with producer(kafka_url) as kafka:
+        await kafka.records(topic, records)
+        await drained(admin, prefix, topic)
+        end(first)
+
+        second = await worker(partitions=4, session_timeout=3)
+        await kafka.records(topic, records)
+        await drained(admin, prefix, topic)
+        await assert_holds(couchdb_url, database, kafka.expected)
+
+    shown = (await status(second))["database"]
+    assert (shown["documents_written"], shown["conflicts_read_back"]) == (0, 0)
+    assert await outcomes(second) == Counter(
+        {("route", "routed", ""): 500, ("store", "duplicate", "guard"): 500}
+    )
+
+
+async def test_the_same_record_on_two_topics_is_one_write_and_another_one_is_divergent(
+    worker: StartWorker,
+    admin: Admin,
+    kafka_url: str,
+    couchdb_url: str,
+    prefix: str,
+    database: str,
+) -> None:
+    topics = [f"{prefix}completed0", f"{prefix}completed-others"]
+    for topic in topics:
+        await admin.create_topic(topic)
+    running = await worker(partitions=4, session_timeout=3)
+    records = Records(7).many(300)
+    now = int(time.time() * 1000)
+    async with producer(kafka_url) as kafka:
+        for begin in range(0, 300, 100):
+            for topic in topics:
+                await kafka.records(topic, records[begin : begin + 100], timestamp=now)
+        await drained(admin, prefix, *topics)
+        different = [record | {"subject": "secret-subject", "end": 0} for record in records[:5]]
+        await kafka.records(topics[0], different)
+        # In one chunk: the second of a kind is compared with the first.
+        fresh = Records(8).many(5)
+        await kafka.records(topics[0], [*fresh, *(one | {"publish": True} for one in fresh)])
+        await drained(admin, prefix, *topics)
+        await assert_holds(couchdb_url, database, kafka.expected)
+
+    ended = await outcomes(running)
+    assert ended == Counter(
+        {
+            ("route", "routed", ""): 615,
+            ("store", "stored", ""): 305,
+            ("store", "duplicate", "guard"): 300,
+            ("store", "dead-lettered", "divergent"): 10,
+        }
+    )
+    shown = (await status(running))["database"]
+    assert shown["documents_written"] == 305
+    kept = [
+        DeadLetter.from_record(record.key, record.value, record.headers)
+        for record in await read_topic(kafka_url, f"{prefix}persister-dead-letters")
+    ]
+    assert Counter(one.reason.value for one in kept) == {"divergent": 10}
+    assert {one.key for one in kept} == {
+        record["activationId"].encode() for record in [*different, *fresh]
+    }
+    changed = next(one for one in kept if one.key == different[0]["activationId"].encode())
+    assert "subject" in changed.detail
+    assert "secret" not in changed.detail + running.log()
