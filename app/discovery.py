@@ -4,7 +4,6 @@ Faust cannot subscribe to a pattern, so a service looks for topics and hands the
 channels that agents read. Kafka then rebalances once, and the new topics are consumed.
 """
 
-import asyncio
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -47,7 +46,8 @@ class OwnTopics(Service):
                         *(self._app.settings.kafka.url, type(error).__name__, error),
                     )
                 waiting = True
-                await asyncio.wait({asyncio.ensure_future(self._app.wait(RETRY_SECONDS))})
+                # The app's: this service is told to stop only after it has started.
+                await self._app.sleep(RETRY_SECONDS)
             else:
                 return
 
