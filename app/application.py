@@ -1,5 +1,6 @@
 """The application: what it is made of, and in which order its parts start and stop."""
 
+import gc
 import sys
 import time
 from collections.abc import Iterable
@@ -27,6 +28,8 @@ from app.storage import Storage
 from app.topics import TopicNames
 from app.web import add_pages
 from models.roles import TopicRole
+
+GC_THRESHOLDS = (100_000, 20, 20)
 
 WEEKS = 20 * 86_400.0
 
@@ -106,6 +109,17 @@ class Persister(faust.App):
         self.role_topics = {role: ChunkTopic(self, role=role) for role in TopicRole}
         self.on_partitions_revoked.connect(self._forget)
         self.on_rebalance_complete.connect(self._remember)
+
+    async def on_started(self) -> None:
+        """Take the work off Python's cycle collector, then go on as Faust does.
+
+        A chunk is some thousand objects without a cycle, that live for as long as the database
+        takes; looking through them again and again cost a tenth of the worker's time.
+        """
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*GC_THRESHOLDS)
+        await super().on_started()
 
     def _new_transport(self) -> Transport:
         # Faust looks the transport up by the URL's scheme.

@@ -34,7 +34,7 @@ def identify(document: bytes) -> tuple[str, bytes]:
         for name in ADDED_FIELDS:
             fields.pop(name, None)
         content = _encode(fields)
-    return document_id, hashlib.blake2b(content, digest_size=DIGEST_SIZE).digest()
+    return document_id, hashlib.sha256(content).digest()[:DIGEST_SIZE]
 
 
 def _decoded(document: bytes) -> tuple[Any, bytes | None]:
