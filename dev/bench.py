@@ -6,25 +6,25 @@ counts is the worker's rate in shares of the loop's, and its own CPU for each st
 """
 
 import asyncio
-import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import aiohttp
-from aiokafka import AIOKafkaProducer
 from tqdm import tqdm
 
 from app.couchdb import Database
-from app.kafka import bootstrap_servers
-from app.settings import DatabaseSettings
-from dev.admin import admin
+from app.routing import Store, TopicRole, route
+from app.settings import DatabaseSettings, KafkaSettings, RoutingSettings
 from dev.services import Services, services
 from dev.worker import Worker, database_settings
+from openwhisk.publisher import Publisher
+from openwhisk.store import ensure_store_topic
+from openwhisk.traffic import prefill
+from openwhisk.traffic.backlog import messages
 
 RECORDS = int(os.environ.get("BENCH_RECORDS", "60000"))
 RECORD_BYTES = 1024
@@ -60,69 +60,34 @@ class WorkerRun:
         return self.cpu_seconds / self.rate.documents * 1e6
 
 
-def activation(number: int) -> dict[str, Any]:
-    """A record of about a kilobyte, as a blocking action leaves it."""
-    record: dict[str, Any] = {
-        "activationId": f"{number * 2654435761 % 2**64:016x}{number:016x}",
-        "annotations": [
-            {"key": "path", "value": "guest/hello"},
-            {"key": "waitTime", "value": 31},
-            {"key": "kind", "value": "nodejs:20"},
-            {"key": "timeout", "value": False},
-            {
-                "key": "limits",
-                "value": {"concurrency": 1, "logs": 10, "memory": 256, "timeout": 60000},
-            },
-        ],
-        "duration": 87,
-        "end": 1767325445210 + number,
-        "logs": [],
-        "name": "hello",
-        "namespace": "guest",
-        "publish": False,
-        "response": {"result": {"payload": ""}, "size": 2, "statusCode": 0},
-        "start": 1767325445123 + number,
-        "subject": "guest",
-        "version": "0.0.1",
-    }
-    missing = RECORD_BYTES - len(json.dumps(record, separators=(",", ":")))
-    record["response"]["result"]["payload"] = f"{number:x}".ljust(max(0, missing), "x")
-    return record
+def bodies(values: Sequence[bytes]) -> Iterator[bytes]:
+    """The bulk requests that store these messages."""
+    for part in batched(values, REQUEST_DOCUMENTS):
+        yield b'{"docs":[' + b",".join(map(document, part)) + b"]}"
 
 
-def message(number: int) -> bytes:
-    """The record as the Kafka activation store sends it."""
-    transid = ["Zb3Hq1XkT0fWm8aL5rYc2NvUe7PdGs4J", 1767325444990]
-    result = {"response": activation(number), "transid": transid}
-    return json.dumps(result, separators=(",", ":")).encode()
+def document(message: bytes) -> bytes:
+    """What the worker stores of a message."""
+    routed = route(TopicRole.OTHERS, message, 0, RoutingSettings())
+    if not isinstance(routed, Store):
+        raise TypeError(f"a message that is not stored: {routed}")
+    return routed.document
 
 
-def document(number: int) -> bytes:
-    """The record as it is stored."""
-    record = activation(number)
-    added = {
-        "_id": f"guest/{record['activationId']}",
-        "entityType": "activation",
-        "updated": 1767325446000,
-    }
-    return json.dumps({**record, **added}, separators=(",", ":")).encode()
-
-
-def requests() -> Iterator[bytes]:
-    """The bodies of all bulk requests."""
-    for start in range(0, RECORDS, REQUEST_DOCUMENTS):
-        numbers = range(start, min(start + REQUEST_DOCUMENTS, RECORDS))
-        yield b'{"docs":[' + b",".join(map(document, numbers)) + b"]}"
+def batched(values: Sequence[bytes], size: int) -> Iterator[Sequence[bytes]]:
+    """Slices of a size, the last one shorter."""
+    return (values[start : start + size] for start in range(0, len(values), size))
 
 
 async def bare_loop(couchdb_url: str, name: str) -> Rate:
     """Write everything by hand, from bodies that are ready."""
     await _prepare_database(couchdb_url, name)
-    bodies = iter(list(requests()))
+    values = [value for _, value in messages(RECORDS, RECORD_BYTES)]
+    ready = iter(list(bodies(values)))
     async with aiohttp.ClientSession() as http:
 
         async def send() -> None:
-            for body in bodies:
+            for body in ready:
                 async with http.post(
                     f"{couchdb_url}/{name}/_bulk_docs",
                     data=body,
@@ -140,12 +105,11 @@ async def bare_loop(couchdb_url: str, name: str) -> Rate:
         return Rate(RECORDS, time.perf_counter() - started)
 
 
-async def _prepare_database(couchdb_url: str, name: str) -> None:
+async def _prepare_database(url: str, name: str) -> None:
     """Create it as the worker does, design documents included: they cost the database time."""
-    given = {
-        f"PERSISTER_{key.upper()}": value for key, value in database_settings(couchdb_url).items()
-    }
-    database = Database(DatabaseSettings(**given, PERSISTER_DATABASE=name))
+    given = {f"PERSISTER_{key.upper()}": value for key, value in database_settings(url).items()}
+    settings = DatabaseSettings.model_validate({**given, "PERSISTER_DATABASE": name})
+    database = Database(settings)
     await database.connect()
     try:
         await database.prepare()
@@ -153,20 +117,17 @@ async def _prepare_database(couchdb_url: str, name: str) -> None:
         await database.close()
 
 
-async def prefill(kafka_url: str, topic: str) -> None:
-    """Leave a backlog in a topic of one partition, as OpenWhisk's have."""
-    async with admin(kafka_url) as kafka:
-        await kafka.create_topic(topic)
-    producer = AIOKafkaProducer(
-        bootstrap_servers=bootstrap_servers(kafka_url), max_batch_size=512 * 1024, linger_ms=5
-    )
-    await producer.start()
+async def backlog(kafka_url: str, topic: str) -> None:
+    """Leave the records in a topic of one partition, as OpenWhisk's have."""
+    settings = KafkaSettings.model_validate({"PERSISTER_KAFKA_URL": kafka_url})
+    publisher = Publisher(settings)
+    await publisher.start()
     try:
-        for number in range(RECORDS):
-            await producer.send(topic, message(number))
-        await producer.flush()
+        await ensure_store_topic(publisher, topic, settings)
+        with tqdm(total=RECORDS, unit=" records", desc="backlog") as progress:
+            await prefill(publisher, topic, RECORDS, RECORD_BYTES, on_progress=progress.update)
     finally:
-        await producer.stop()
+        await publisher.stop()
 
 
 async def worker_run(provided: Services, prefix: str, database: str) -> WorkerRun:
@@ -221,7 +182,7 @@ def _peak_megabytes(pid: int) -> float:
 async def run(provided: Services) -> None:
     """Measure and print."""
     name = f"bench{os.getpid()}"
-    await prefill(provided.kafka_url, f"{name}-completed-others")
+    await backlog(provided.kafka_url, f"{name}-completed-others")
     first = await bare_loop(provided.couchdb_url, f"{name}-bare-1")
     worker = await worker_run(provided, f"{name}-", f"{name}-worker")
     second = await bare_loop(provided.couchdb_url, f"{name}-bare-2")

@@ -1,0 +1,208 @@
+"""`make demo`: the whole way of a record, on a real Kafka and a CouchDB stand-in.
+
+A simulated OpenWhisk of two versions produces blocking and non-blocking activations, sequences,
+conductors, triggers, shrunk acknowledgements, junk, and the same record on two topics; a worker
+carries them to the database; then the books must balance.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from tqdm import tqdm
+
+from app.settings import KafkaSettings
+from dev import paths
+from dev.services import Services, services
+from dev.worker import PREFIX, Worker, database_settings
+from openwhisk.publisher import Publisher
+from openwhisk.store import InvokerRecords
+from openwhisk.traffic import (
+    Ledger,
+    Mix,
+    Setup,
+    Simulation,
+    Sizes,
+    Summary,
+    Traffic,
+    ensure_topics,
+    miscounted,
+)
+
+EVENTS = int(os.environ.get("DEMO_EVENTS", "5000"))
+KEEP = bool(os.environ.get("KEEP"))
+DATABASE = "whisk_local_activations"
+SHOWN = 3
+PATIENCE = 60.0
+"""Seconds without progress after which the demo gives up."""
+
+SETUP = Setup(invoker_records=InvokerRecords.ALL)
+"""The Kafka store is on in the invoker too: a blocking record arrives twice, on two topics."""
+
+
+async def run(provided: Services, folder: Path) -> bool:
+    """Play the demo; whether the books balance."""
+    worker = Worker(folder, provided, database=DATABASE)
+    await asyncio.to_thread(worker.start)
+    try:
+        say("The worker is ready; no topic of OpenWhisk exists yet. OpenWhisk starts to produce.")
+        summary = await produce(provided)
+        status = await settle(worker, summary.ledger)
+        documents = await stored(provided.couchdb_url)
+        balanced = report(summary, status, documents)
+        if KEEP:
+            await keep(provided, worker)
+        return balanced
+    finally:
+        await asyncio.to_thread(worker.stop)
+
+
+async def produce(provided: Services) -> Summary:
+    """Send the traffic."""
+    kafka = KafkaSettings.model_validate({"PERSISTER_KAFKA_URL": provided.kafka_url})
+    traffic = Traffic(
+        SETUP,
+        seed=secrets.randbits(32),
+        mix=Mix(duplicates=0.02, junk=0.02),
+        sizes=Sizes(near_limit=0.0005, oversized=0.0005),
+    )
+    publisher = Publisher(kafka)
+    await publisher.start()
+    try:
+        await ensure_topics(publisher, SETUP, kafka)
+        with tqdm(total=EVENTS, unit=" events", desc="produced") as bar:
+            return await Simulation(traffic, publisher, count=EVENTS, on_progress=bar.update).run()
+    finally:
+        await publisher.stop()
+
+
+async def settle(worker: Worker, ledger: Ledger) -> Mapping[str, Any]:
+    """Wait until the worker has finished every record; its status then."""
+    wanted = {step.value: count for step, count in ledger.outcomes.consumed.items()}
+    total, done, last = sum(wanted.values()), 0, time.monotonic()
+    with tqdm(total=total, unit=" records", desc="persisted") as bar:
+        while True:
+            status = await asyncio.to_thread(worker.status)
+            now = sum(status["outcomes"][step]["consumed"] for step in wanted)
+            if now != done:
+                bar.update(now - done)
+                done, last = now, time.monotonic()
+            if done >= total or time.monotonic() - last > PATIENCE:
+                return status
+            await asyncio.sleep(0.5)
+
+
+async def stored(couchdb_url: str) -> list[dict[str, Any]]:
+    """Every document of the database."""
+    url = f"{couchdb_url}/{DATABASE}/_all_docs?include_docs=true"
+    async with aiohttp.ClientSession() as http, http.get(url) as answer:
+        answer.raise_for_status()
+        rows = (await answer.json(content_type=None))["rows"]
+    return [row["doc"] for row in rows if not row["id"].startswith("_design/")]
+
+
+def report(summary: Summary, status: Mapping[str, Any], documents: list[dict[str, Any]]) -> bool:
+    """Print what happened; whether it is what had to happen."""
+    outcomes, ledger = status["outcomes"], summary.ledger
+    say("")
+    line("produced", sum(summary.messages.values()), summary.messages)
+    for step in ("route", "store"):
+        for outcome, count in outcomes[step].items():
+            reasons = count if isinstance(count, Mapping) else {}
+            line(f"{step}: {outcome}", sum(reasons.values()) if reasons else count, reasons)
+    line("documents", len(documents), {})
+    wrong = miscounted(ledger, outcomes)
+    differences = ledger.differences(documents)
+    rewritten = [doc["_id"] for doc in documents if not doc["_rev"].startswith("1-")]
+    for (step, outcome, reason), (wanted, found) in wrong.items():
+        say(f"WRONG  {step} {outcome} {reason}: {found}, but should be {wanted}")
+    for what, ids in {**vars(differences), "written twice": rewritten}.items():
+        if ids:
+            say(f"WRONG  {len(ids)} documents {what}, such as {ids[0]}")
+    balanced = not (wrong or differences or rewritten or summary.failures)
+    say("")
+    if balanced:
+        say(f"The sums agree: {len(ledger)} activations, {len(documents)} documents, each once.")
+    else:
+        say("The sums do not agree.")
+    for document in documents[:: max(1, len(documents) // SHOWN)][:SHOWN]:
+        say(f"\n{json.dumps(document)[:600]}")
+    return balanced
+
+
+def line(name: str, count: int, parts: Mapping[str, int]) -> None:
+    """One line of the report: a sum and what it is made of."""
+    listed = ", ".join(f"{part} {number}" for part, number in sorted(parts.items()))
+    say(f"{name:22} {count:8}  {listed}")
+
+
+async def keep(provided: Services, worker: Worker) -> None:
+    """Leave everything running until Ctrl-C."""
+    settings = {
+        "kafka_url": provided.kafka_url,
+        "database": DATABASE,
+        **database_settings(provided.couchdb_url),
+    }
+    variables = " ".join(f"{PREFIX}{name.upper()}={value}" for name, value in settings.items())
+    say(
+        f"\nEverything keeps running until Ctrl-C.\n"
+        f"  worker    {worker.url}/status   {worker.url}/metrics\n"
+        f"  Kafka     {provided.kafka_url}\n"
+        f"  database  {provided.couchdb_url}/{DATABASE}/_all_docs?limit=5\n"
+        f"  more traffic, with {variables}:\n"
+        f"    .venv/bin/faust -A app simulate --count 1000\n"
+    )
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await stop.wait()
+
+
+def hints() -> None:
+    """How to look further."""
+    say(
+        "\nTo look further:\n"
+        "  make demo KEEP=1          leaves everything running and prints the addresses\n"
+        "  faust -A app --help       the worker and its commands\n"
+        "  README.md                 settings, and how to run it beside an OpenWhisk"
+    )
+
+
+def say(text: str) -> None:
+    """Print a line for a person."""
+    print(text, flush=True)
+
+
+@contextlib.contextmanager
+def folder_for_worker() -> Iterator[Path]:
+    """Where the worker's log is: kept with KEEP=1, or else temporary."""
+    if KEEP:
+        folder = paths.PROJECT / ".demo"
+        folder.mkdir(exist_ok=True)
+        yield folder
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        yield Path(temporary)
+
+
+def main() -> int:
+    """Run against given services, or own ones; 0 only if the books balance."""
+    with services() as provided, folder_for_worker() as folder:
+        balanced = asyncio.run(run(provided, folder))
+    if not KEEP:
+        hints()
+    return 0 if balanced else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
