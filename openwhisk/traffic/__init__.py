@@ -5,6 +5,7 @@ What happens (`Traffic`), who sends it (`Fleet`: the real store and acknowledgem
 """
 
 from openwhisk.traffic.backlog import prefill
+from openwhisk.traffic.counts import miscounted
 from openwhisk.traffic.fleet import Fleet, ensure_topics
 from openwhisk.traffic.ledger import Differences, Ledger
 from openwhisk.traffic.setup import Mix, Setup, Sizes
@@ -22,5 +23,6 @@ __all__ = [
     "Summary",
     "Traffic",
     "ensure_topics",
+    "miscounted",
     "prefill",
 ]

@@ -16,7 +16,7 @@ from models.reasons import RejectReason, SkipReason
 from models.wire import Version
 from openwhisk.store import InvokerRecords
 from openwhisk.topics import LARGEST_ACKNOWLEDGEMENT, Topics
-from openwhisk.traffic import Fleet, Ledger, Mix, Setup, Sizes, Traffic
+from openwhisk.traffic import Fleet, Ledger, Mix, Setup, Sizes, Traffic, miscounted
 from openwhisk.traffic.events import Again, Junk, Ran
 from tests.fakes.publisher import FakePublisher
 
@@ -243,3 +243,23 @@ def test_a_divergent_record_leaves_the_first_one() -> None:
     assert ledger.document(event.activation.document_id)["name"] == event.activation.name
     divergent = Key(Step.STORE, Outcome.DEAD_LETTERED, RejectReason.DIVERGENT)
     assert ledger.outcomes.counts[divergent] == 1
+
+
+def test_counts_that_are_as_they_must_be_are_none_to_look_at() -> None:
+    ledger = Traffic(seed=7, mix=MIX).ledger(300)
+    reported = ledger.outcomes.as_json()
+    assert miscounted(ledger, reported) == {}
+    none = Ledger(Setup()).outcomes.as_json()
+    assert miscounted(ledger, reported, none) == {}
+
+
+def test_duplicates_count_whoever_found_them_and_other_differences_show() -> None:
+    ledger = Traffic(seed=7, mix=MIX).ledger(300)
+    duplicates = ledger.outcomes.counts[Key(Step.STORE, Outcome.DUPLICATE)]
+    reported: Any = ledger.outcomes.as_json()
+    reported["store"]["duplicate"] = {"guard": duplicates - 1, "database": 1}
+    reported["route"]["dead-lettered"]["not-json"] += 2
+    wrong = miscounted(ledger, reported)
+    assert list(wrong) == [("route", "dead-lettered", "not-json")]
+    [(wanted, found)] = wrong.values()
+    assert found == wanted + 2
