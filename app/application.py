@@ -199,3 +199,5 @@ def faust_options(settings: Settings) -> dict[str, Any]:
 mode.loop.use("uvloop")
 app = Persister(load())
 add_pages(app)
+
+from app import commands  # noqa: E402, F401 - they register themselves, and may need the app

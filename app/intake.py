@@ -12,6 +12,7 @@ from app.outbox import Outbox, Outgoing
 from app.outcomes import Key, Outcome, Outcomes, Step
 from app.routing import Reject, Skip, Store, route
 from app.settings import RoutingSettings
+from models.dead_letter import replayed
 from models.reasons import RejectReason
 from models.roles import TopicRole
 
@@ -57,7 +58,9 @@ class Intake:
         for record in chunk.records:
             match route(role, record.value, record.timestamp, self._rules):
                 case Store(activation_id, document):
-                    documents.append((record, Outgoing(activation_id.encode(), document)))
+                    headers = replayed(record.headers)
+                    outgoing = Outgoing(activation_id.encode(), document, headers)
+                    documents.append((record, outgoing))
                 case Skip(reason):
                     counts[Key(Step.ROUTE, Outcome.SKIPPED, reason)] += 1
                 case Reject(reason, detail):

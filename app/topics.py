@@ -30,6 +30,17 @@ class TopicNames:
         """What was set aside, with the reason in its headers."""
         return f"{self.prefix}persister-dead-letters"
 
+    @property
+    def replays(self) -> str:
+        """Which dead letters have been replayed; made by the first replay."""
+        return f"{self.prefix}persister-replays"
+
+    def stored(self, log_mode: LogMode) -> tuple[str, ...]:
+        """What OpenWhisk may call the topic of its Kafka activation store, the usual name first."""
+        if log_mode is LogMode.IN_RECORD:
+            return (f"{self.prefix}activations",)
+        return f"{self.prefix}completed-others", f"{self.prefix}completed-non-blocking"
+
     def role(self, topic: str, log_mode: LogMode) -> TopicRole | None:
         """The role in which `topic` is read in this log mode, or None when it is not read."""
         if not topic.startswith(self.prefix):

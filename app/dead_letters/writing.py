@@ -1,4 +1,7 @@
-"""Setting records aside: into the dead-letter topic, byte for byte, with where and why."""
+"""Setting records aside: into the dead-letter topic, byte for byte, with where and why.
+
+A record that was replayed and is set aside again keeps its own headers and the count of replays.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,7 +10,7 @@ from typing import Any, NamedTuple
 from mode import get_logger
 
 from app.outbox import Outbox, Outgoing
-from models.dead_letter import DeadLetter
+from models.dead_letter import DeadLetter, true_headers
 from models.reasons import RejectReason
 
 logger = get_logger(__name__)
@@ -54,6 +57,7 @@ class DeadLetters:
 
 def _outgoing(set_aside: SetAside) -> Outgoing:
     record, reason, detail = set_aside
+    headers, attempts = true_headers(record.headers)
     letter = DeadLetter(
         topic=record.topic,
         partition=record.partition,
@@ -63,7 +67,8 @@ def _outgoing(set_aside: SetAside) -> Outgoing:
         detail=detail,
         key=record.key,
         value=record.value,
-        headers=tuple(record.headers),
+        headers=tuple(headers),
+        attempts=attempts,
     )
     return Outgoing(record.key, record.value, letter.to_headers())
 

@@ -1,0 +1,192 @@
+"""`faust -A app dead-letters list|show|replay`: for whoever has to find out what was set aside.
+
+What was asked for goes to standard output, one line for each letter; progress and remarks go to
+standard error. The worker is not started.
+"""
+
+import asyncio
+import json
+import logging
+import sys
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, closing
+from typing import Any
+
+import click
+from aiokafka.errors import KafkaError
+from faust.cli.base import cli
+from tqdm import tqdm
+
+from app.commands.filters import Name, filters, selection
+from app.dead_letters.kafka import LettersError, open_topics
+from app.dead_letters.planning import Planned
+from app.dead_letters.presenting import COLUMNS, as_json, as_line, as_text
+from app.dead_letters.progress import Progress, read_progress
+from app.dead_letters.reading import Letter, LetterId, Letters, open_letters
+from app.dead_letters.replaying import Replay, Report, Watcher
+from app.dead_letters.selection import Selection
+from app.settings import Settings, load
+from app.topics import TopicNames
+
+
+@cli.group("dead-letters")
+def dead_letters() -> None:
+    """Look at what was set aside, and send it again."""
+    # Its errors are told in one line, by `run`.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+
+
+@dead_letters.command("list")
+@filters
+@click.option("--json", "as_objects", is_flag=True, help="A JSON object on each line.")
+def list_letters(limit: int | None, *, as_objects: bool, **chosen: Any) -> None:
+    """List letters, without what is in them: tab-separated, the oldest first."""
+    run(_list(load(), selection(**chosen), limit, as_objects=as_objects))
+
+
+@dead_letters.command("show")
+@click.argument("letter", type=Name())
+@click.option("--raw", is_flag=True, help="Only the value, byte for byte.")
+def show(letter: LetterId, *, raw: bool) -> None:
+    """Show everything of a letter, with what is in it."""
+    run(_show(load(), letter, raw=raw))
+
+
+@dead_letters.command("replay")
+@filters
+@click.option("--dry-run", is_flag=True, help="Show what would be sent, and send nothing.")
+@click.option(
+    "--max-attempts",
+    type=click.IntRange(1),
+    default=3,
+    show_default=True,
+    help="Leave letters that were replayed so often and set aside again.",
+)
+@click.option("--json", "as_objects", is_flag=True, help="The summary as a JSON object.")
+def replay(
+    limit: int | None, *, dry_run: bool, max_attempts: int, as_objects: bool, **chosen: Any
+) -> None:
+    """Send letters again to where they came from, each once.
+
+    Running it again goes on where it stopped. Divergent records are sent only with
+    --reason divergent.
+    """
+    asked = Replay(selection(**chosen), max_attempts, limit, dry_run)
+    run(_replay(load(), asked, as_objects=as_objects))
+
+
+def run(command: Coroutine[Any, Any, None]) -> None:
+    """Run a command; what goes wrong is one line on standard error and exit code 1."""
+    try:
+        asyncio.run(command)
+    except LettersError as error:
+        raise click.ClickException(str(error)) from error
+    except BrokenPipeError:
+        raise
+    except (KafkaError, OSError) as error:
+        raise click.ClickException(
+            f"{error or type(error).__name__} (PERSISTER_KAFKA_URL says where Kafka is)"
+        ) from error
+
+
+async def _list(
+    settings: Settings, chosen: Selection, limit: int | None, *, as_objects: bool
+) -> None:
+    if not as_objects and sys.stdout.isatty():
+        click.echo("\t".join(COLUMNS))
+    shown = 0
+    async with _opened(settings) as (letters, progress):
+        asked = await letters.since(chosen.since)
+        async for _, letter in asked.read():
+            if shown == limit:
+                break
+            if letter and chosen.takes(letter):
+                shown += 1
+                click.echo(_line(letter, replayed=progress.replayed(letter), as_object=as_objects))
+    _unreadable(asked.unreadable)
+
+
+def _line(letter: Letter, *, replayed: bool, as_object: bool, **more: str) -> str:
+    if as_object:
+        return json.dumps(as_json(letter, replayed=replayed) | more)
+    return "\t".join([as_line(letter, replayed=replayed), *more.values()])
+
+
+async def _show(settings: Settings, wanted: LetterId, *, raw: bool) -> None:
+    async with _opened(settings) as (letters, progress):
+        letter = await letters.get(wanted)
+    if raw:
+        click.get_binary_stream("stdout").write(letter.content.value or b"")
+    else:
+        click.echo(as_text(letter, replayed=progress.replayed(letter)))
+
+
+async def _replay(settings: Settings, asked: Replay, *, as_objects: bool) -> None:
+    bar = _Bar(show_letters=asked.dry_run, as_objects=as_objects)
+    with closing(bar):
+        report = await asked.run(settings, bar)
+    summary = {
+        "would_replay" if asked.dry_run else "replayed": (
+            report.planned if asked.dry_run else report.replayed
+        ),
+        "stayed": {stay.name.lower().replace("_", "-"): n for stay, n in report.stayed.items()},
+    }
+    click.echo(json.dumps(summary) if as_objects else _summary(report, dry_run=asked.dry_run))
+    _unreadable(report.unreadable)
+
+
+def _summary(report: Report, *, dry_run: bool) -> str:
+    did = f"Would replay {report.planned}" if dry_run else f"Replayed {report.replayed}"
+    stayed = [f"{count} {stay.value}" for stay, count in sorted(report.stayed.items())]
+    return f"{did} letters.{' Stayed: ' + ', '.join(stayed) + '.' if stayed else ''}"
+
+
+def _unreadable(count: int) -> None:
+    if count:
+        click.echo(f"{count} records in the dead-letter topic are no dead letters.", err=True)
+
+
+@asynccontextmanager
+async def _opened(settings: Settings) -> AsyncIterator[tuple[Letters, Progress]]:
+    """The letters, and what was replayed of them."""
+    kafka, names = settings.kafka, TopicNames(settings.kafka.topic_prefix)
+    async with open_topics(kafka) as topics:
+        partitions = await topics.partition_counts()
+    progress = Progress()
+    if names.replays in partitions:
+        progress = await read_progress(kafka, names.replays)
+    async with open_letters(
+        kafka, names.dead_letters, partitions.get(names.dead_letters, 0)
+    ) as letters:
+        yield letters, progress
+
+
+class _Bar(Watcher):
+    """A progress bar on standard error, where that is a terminal."""
+
+    def __init__(self, *, show_letters: bool, as_objects: bool) -> None:
+        self._show_letters = show_letters
+        self._as_objects = as_objects
+        self._bar: tqdm[Any] = tqdm(
+            total=0, unit=" letters", disable=None, file=sys.stderr, leave=False
+        )
+
+    def close(self) -> None:
+        self._bar.close()
+
+    def begin(self, total: int) -> None:
+        self._bar.reset(total)
+
+    def forward(self, count: int, report: Report) -> None:
+        self._bar.update(count)
+        self._bar.set_postfix(replayed=report.replayed, refresh=False)
+
+    def planned(self, planned: Planned) -> None:
+        if self._show_letters:
+            letter, to = planned
+            where = f"{to.topic}/{to.partition}"
+            line = _line(letter, replayed=False, as_object=self._as_objects, to=where)
+            self._bar.write(line, file=sys.stdout)
+
+    def say(self, text: str) -> None:
+        self._bar.write(text, file=sys.stderr)

@@ -1,0 +1,55 @@
+"""Whose record a dead letter is, as far as it can be told."""
+
+import re
+
+import msgspec
+from msgspec import Raw, Struct
+
+from models.dead_letter import DeadLetter
+
+_LONGEST = 64
+
+
+class _Message(Struct):
+    response: Raw = Raw()
+    activationId: object = None  # noqa: N815 - the name on the wire
+
+
+_message = msgspec.json.Decoder(_Message)
+_response = msgspec.json.Decoder(_Message | str)
+_QUOTED = re.compile(rb'"activationId"\s*:\s*"([^"\\]{1,64})"')
+
+
+def activation_id(letter: DeadLetter) -> str | None:
+    """The activation id in the record, or None when there is none to be seen.
+
+    Lenient, since what is in a dead letter is often not what it should be: a document's key, the id
+    of OpenWhisk's messages, or whatever stands behind the name in something that is no JSON.
+    """
+    value = letter.value or b""
+    return _printable(_of_message(value) or _of_text(value) or _of_key(letter.key))
+
+
+def _of_message(value: bytes) -> object:
+    try:
+        message = _message.decode(value)
+        response = _response.decode(message.response) if message.response else None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    if isinstance(response, _Message):
+        return response.activationId
+    return response or message.activationId
+
+
+def _of_text(value: bytes) -> object:
+    found = _QUOTED.search(value)
+    return found[1].decode(errors="replace") if found else None
+
+
+def _of_key(key: bytes | None) -> object:
+    return key.decode() if key and re.fullmatch(rb"[0-9a-f]{32}", key) else None
+
+
+def _printable(found: object) -> str | None:
+    text = isinstance(found, str) and 0 < len(found) <= _LONGEST and found.isprintable()
+    return str(found) if text else None

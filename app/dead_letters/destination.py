@@ -1,0 +1,42 @@
+"""Where a dead letter is sent again: the topic where it came from, to pass the normal way."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from app.outbox import partition_of
+from app.settings import LogMode
+from app.topics import TopicNames
+from models.dead_letter import DeadLetter
+
+
+class Destination(NamedTuple):
+    """A topic and a partition of it."""
+
+    topic: str
+    partition: int
+
+
+def destination(
+    letter: DeadLetter, names: TopicNames, log_mode: LogMode, partitions: Mapping[str, int]
+) -> Destination | None:
+    """The letter's own topic while it is read, else the topic of the Kafka activation store.
+
+    What was refused by the database is a document, and goes to the internal topic only.
+
+    Args:
+        letter: what is sent.
+        names: of the deployment.
+        log_mode: decides which topics are read.
+        partitions: how many each existing topic has.
+
+    Returns:
+        None when neither exists.
+    """
+    if letter.topic == names.documents:
+        count = partitions.get(letter.topic)
+        return Destination(letter.topic, partition_of(letter.key, count)) if count else None
+    own = (letter.topic,) if names.role(letter.topic, log_mode) else ()
+    for topic in (*own, *names.stored(log_mode)):
+        if topic in partitions:
+            return Destination(topic, letter.partition % partitions[topic])
+    return None

@@ -1,0 +1,100 @@
+"""Which of the letters that are asked for are sent again, and where to."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from enum import StrEnum
+from typing import NamedTuple
+
+from app.dead_letters.destination import Destination, destination
+from app.dead_letters.progress import Progress
+from app.dead_letters.reading import Letter
+from app.dead_letters.selection import Selection
+from app.settings import Settings
+from app.topics import TopicNames
+from models.reasons import RejectReason
+
+RECORD_OVERHEAD = 512
+"""Bytes that Kafka and the headers of a replay add to a record, at most."""
+
+
+class Stay(StrEnum):
+    """Why a letter that was asked for is not replayed."""
+
+    REPLAYED_BEFORE = "replayed before"
+    ATTEMPTS = "set aside again too often (--max-attempts)"
+    DIVERGENT = "divergent (replayed only with --reason divergent)"
+    NO_TOPIC = "without a topic to go to"
+    TOO_LARGE = "too large for the topic (raise its max.message.bytes)"
+
+
+class Planned(NamedTuple):
+    """A letter and where it goes."""
+
+    letter: Letter
+    to: Destination
+
+
+class Planner:
+    """Decides what becomes of each letter.
+
+    Args:
+        settings: topics and log mode.
+        selection: what was asked for.
+        progress: what was replayed before.
+        max_attempts: a letter that was replayed so often stays.
+        partitions: how many each existing topic has.
+        largest: asks Kafka for the `max.message.bytes` of a topic; once for each.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        selection: Selection,
+        progress: Progress,
+        *,
+        max_attempts: int,
+        partitions: Mapping[str, int],
+        largest: Callable[[str], Awaitable[int]],
+    ) -> None:
+        self._log_mode = settings.routing.log_mode
+        self._names = TopicNames(settings.kafka.topic_prefix)
+        self._selection = selection
+        self._progress = progress
+        self._max_attempts = max_attempts
+        self._partitions = partitions
+        self._largest = largest
+        self._limits: dict[str, int] = {}
+
+    async def plan(self, letter: Letter) -> Planned | Stay:
+        """Where the letter goes, or why it stays."""
+        stay = self._stay(letter)
+        if stay:
+            return stay
+        to = destination(letter.content, self._names, self._log_mode, self._partitions)
+        if to is None:
+            return Stay.NO_TOPIC
+        if size(letter) + RECORD_OVERHEAD > await self._limit(to.topic):
+            return Stay.TOO_LARGE
+        return Planned(letter, to)
+
+    def _stay(self, letter: Letter) -> Stay | None:
+        if self._progress.replayed(letter):
+            return Stay.REPLAYED_BEFORE
+        if letter.content.attempts >= self._max_attempts:
+            return Stay.ATTEMPTS
+        # Another document is stored under its id: it would only be set aside again.
+        divergent = RejectReason.DIVERGENT
+        if letter.content.reason is divergent and divergent not in self._selection.reasons:
+            return Stay.DIVERGENT
+        return None
+
+    async def _limit(self, topic: str) -> int:
+        if topic not in self._limits:
+            self._limits[topic] = await self._largest(topic)
+        return self._limits[topic]
+
+
+def size(letter: Letter) -> int:
+    """Bytes of the original record."""
+    content = letter.content
+    headers = sum(len(name) + len(value or b"") for name, value in content.headers)
+    return len(content.key or b"") + len(content.value or b"") + headers

@@ -1,0 +1,90 @@
+"""A dead letter for a person or for another program."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from app.dead_letters.activation import activation_id
+from app.dead_letters.reading import Letter
+from models.dead_letter import Header
+
+COLUMNS = ("letter", "set aside", "reason", "from", "activation", "attempts", "replayed", "detail")
+
+
+def as_line(letter: Letter, *, replayed: bool) -> str:
+    """One line, columns separated by tabs."""
+    content = letter.content
+    columns = (
+        str(letter.id),
+        instant(letter.set_aside_at),
+        content.reason.value,
+        f"{content.topic}/{content.partition}/{content.offset}",
+        activation_id(content) or "-",
+        str(content.attempts),
+        "yes" if replayed else "no",
+        content.detail,
+    )
+    return "\t".join(map(printable, columns))
+
+
+def as_json(letter: Letter, *, replayed: bool) -> dict[str, Any]:
+    """The same as a JSON object, without what was in the record."""
+    content = letter.content
+    return {
+        "letter": str(letter.id),
+        "set_aside": instant(letter.set_aside_at),
+        "reason": content.reason.value,
+        "detail": content.detail,
+        "topic": content.topic,
+        "partition": content.partition,
+        "offset": content.offset,
+        "timestamp": instant(content.timestamp),
+        "activation_id": activation_id(content),
+        "attempts": content.attempts,
+        "replayed": replayed,
+        "bytes": len(content.value or b""),
+    }
+
+
+def as_text(letter: Letter, *, replayed: bool) -> str:
+    """Everything, with what was in the record."""
+    content = letter.content
+    about = {
+        "letter": str(letter.id),
+        "set aside": instant(letter.set_aside_at),
+        "reason": f"{content.reason.value}: {content.detail}",
+        "from": f"{content.topic}/{content.partition}, offset {content.offset}",
+        "written": instant(content.timestamp),
+        "activation": activation_id(content) or "cannot be told",
+        "attempts": str(content.attempts),
+        "replayed": "yes" if replayed else "no",
+        "key": _bytes(content.key),
+    }
+    lines = [f"{name + ':':<12}{printable(text)}" for name, text in about.items()]
+    lines += [f"{'header:':<12}{_header(header)}" for header in content.headers]
+    size = len(content.value or b"")
+    return "\n".join([*lines, f"{'value:':<12}{size} bytes", "", _bytes(content.value, "\n\t")])
+
+
+def instant(millis: int) -> str:
+    """ISO-8601, UTC; a number out of range as it is."""
+    try:
+        return datetime.fromtimestamp(millis / 1000, UTC).isoformat(timespec="milliseconds")
+    except (OverflowError, ValueError, OSError):
+        return str(millis)
+
+
+def printable(text: str, besides: str = "") -> str:
+    """The text with what could steer a terminal or break a line escaped."""
+    return "".join(
+        char if char.isprintable() or char in besides else char.encode("unicode_escape").decode()
+        for char in text
+    )
+
+
+def _bytes(value: bytes | None, besides: str = "") -> str:
+    return "none" if value is None else printable(value.decode(errors="backslashreplace"), besides)
+
+
+def _header(header: Header) -> str:
+    name, value = header
+    return f"{printable(name)}={_bytes(value)}"

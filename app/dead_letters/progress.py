@@ -1,0 +1,173 @@
+"""Which letters have been replayed: kept in Kafka, so that any machine can go on where one stopped.
+
+Sending a letter again and noting that it was sent are two records in two topics, and a process can
+die between them. A transaction over both would not do: what the worker reads would then contain
+transaction markers, which look like records that are never finished, and later like lost ones. So a
+letter is *claimed* before it is sent, with where its topic ended at that moment, and *replayed*
+after it was acknowledged. Where a claim is all there is, the topic itself tells, from that offset
+on, whether the letter arrived: every replayed record names its letter in a header.
+
+The log is written by a transactional producer with the same id in each run, for what Kafka makes of
+that: a second replay that begins while one is at work stops the first one before its next claim.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import InvalidProducerEpoch, ProducerFenced
+
+from app.dead_letters.kafka import LettersError, Topics, open_consumer, records_between
+from app.dead_letters.reading import Letter, LetterId
+from app.kafka import client_options
+from app.settings import KafkaSettings
+
+
+class State(StrEnum):
+    """How far the replay of a letter is."""
+
+    CLAIMED = "claimed"
+    REPLAYED = "replayed"
+
+
+class Note(msgspec.Struct, frozen=True):
+    """The latest about one letter; the key of its record is the letter's id."""
+
+    state: State
+    set_aside_at: int
+    """Of the letter: tells it from one with the same number before the topic was made anew."""
+
+    topic: str
+    partition: int
+    offset: int
+    """Where the letter is sent to, and the end of that partition before it was sent."""
+
+    def done(self) -> "Note":
+        """The same, when it was acknowledged."""
+        return msgspec.structs.replace(self, state=State.REPLAYED)
+
+
+@dataclass
+class Progress:
+    """What the log says."""
+
+    notes: dict[LetterId, Note] = field(default_factory=dict)
+    last_note_at: int = 0
+    """Epoch millis of the last note, by Kafka's clock."""
+
+    def replayed(self, letter: Letter) -> bool:
+        """Tell whether this letter has been sent."""
+        note = self.notes.get(letter.id)
+        return (
+            note is not None
+            and note.state is State.REPLAYED
+            and note.set_aside_at == letter.set_aside_at
+        )
+
+    def open_claims(self) -> dict[LetterId, Note]:
+        """The letters of which it is not known whether they were sent."""
+        return {
+            letter_id: note for letter_id, note in self.notes.items() if note.state is State.CLAIMED
+        }
+
+
+async def read_progress(settings: KafkaSettings, topic: str) -> Progress:
+    """Read the whole log, which must exist.
+
+    Raises:
+        LettersError: there is something else in it.
+        KafkaError: Kafka is not reachable.
+    """
+    progress = Progress()
+    log = TopicPartition(topic, 0)
+    # What a run could not note as a whole must not count.
+    async with open_consumer(settings, isolation_level="read_committed") as consumer:
+        start = (await consumer.beginning_offsets([log]))[log]
+        end = (await consumer.end_offsets([log]))[log]
+        async for record in records_between(consumer, log, start, end):
+            _take(progress, record)
+    return progress
+
+
+def _take(progress: Progress, record: Any) -> None:
+    try:
+        letter_id = LetterId.parse((record.key or b"").decode())
+        if record.value is None:
+            progress.notes.pop(letter_id, None)
+        else:
+            progress.notes[letter_id] = _decoder.decode(record.value)
+    except (ValueError, msgspec.DecodeError) as error:
+        raise LettersError(
+            f"Offset {record.offset} of {record.topic} is no note about a replay: {error}"
+        ) from None
+    progress.last_note_at = record.timestamp
+
+
+class ProgressLog:
+    """Writes notes; each call returns when they are there for good.
+
+    Raises:
+        LettersError: from every method, when another replay has begun meanwhile.
+    """
+
+    def __init__(self, producer: AIOKafkaProducer, topic: str) -> None:
+        self._producer = producer
+        self._topic = topic
+
+    async def write(self, notes: Mapping[LetterId, Note]) -> None:
+        """Note all of this, or nothing."""
+        await self._write({id_: _encoder.encode(note) for id_, note in notes.items()})
+
+    async def forget(self, letters: Iterable[LetterId]) -> None:
+        """Take claims back, since nothing was sent."""
+        await self._write(dict.fromkeys(letters))
+
+    async def _write(self, values: Mapping[LetterId, bytes | None]) -> None:
+        if not values:
+            return
+        try:
+            async with self._producer.transaction():
+                for letter_id, value in values.items():
+                    await self._producer.send(self._topic, value, str(letter_id).encode())
+        except (ProducerFenced, InvalidProducerEpoch):
+            raise LettersError("Another replay has begun meanwhile; this one stops") from None
+
+
+@asynccontextmanager
+async def open_log(
+    settings: KafkaSettings, topics: Topics, topic: str
+) -> AsyncIterator[ProgressLog]:
+    """Make the topic if it is missing, and take over from whoever writes to it.
+
+    Raises:
+        KafkaError: Kafka is not reachable, or does not allow it.
+    """
+    # A note must outlive its letter, and Kafka deletes whole segments, earlier or later.
+    retention = int(2 * settings.dead_letters_retention * 1000)
+    config = {
+        "cleanup.policy": "compact,delete",
+        "retention.ms": str(retention),
+        "retention.bytes": "-1",
+        "message.timestamp.type": "LogAppendTime",
+    }
+    await topics.create(topic, settings.replication, config)
+    producer = AIOKafkaProducer(
+        **client_options(settings),
+        acks="all",
+        transactional_id=topic,
+        # What a killed run leaves open is ended by the next one, or by Kafka after this.
+        transaction_timeout_ms=10_000,
+    )
+    try:
+        await producer.start()
+        yield ProgressLog(producer, topic)
+    finally:
+        await producer.stop()
+
+
+_decoder: msgspec.json.Decoder[Note] = msgspec.json.Decoder(Note)
+_encoder: Any = msgspec.json.Encoder()

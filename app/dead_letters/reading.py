@@ -1,0 +1,151 @@
+"""A pass over the dead-letter topic: as it was when the pass began, a fetch at a time."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple, Self
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from app.dead_letters.kafka import LettersError, open_consumer, records_between
+from app.settings import KafkaSettings
+from models.dead_letter import DeadLetter
+
+
+class LetterId(NamedTuple):
+    """Where a letter is in the dead-letter topic."""
+
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        """`12`, or `3/12` in a partition other than the first."""
+        return f"{self.partition}/{self.offset}" if self.partition else str(self.offset)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read what `str` wrote; raises `ValueError`."""
+        partition, _, offset = text.rpartition("/")
+        return cls(_natural(partition or "0"), _natural(offset))
+
+
+class Letter(NamedTuple):
+    """A dead letter and where it is."""
+
+    id: LetterId
+    set_aside_at: int
+    """Epoch millis, by Kafka's clock."""
+
+    content: DeadLetter
+
+
+class Letters:
+    """The letters between the beginning and the end that the topic had when it was opened.
+
+    Args:
+        consumer: started, and not used for anything else meanwhile.
+        topic: the dead-letter topic.
+        bounds: by partition, the first offset and the one after the last.
+    """
+
+    def __init__(
+        self, consumer: AIOKafkaConsumer, topic: str, bounds: dict[TopicPartition, tuple[int, int]]
+    ) -> None:
+        self._consumer = consumer
+        self._topic = topic
+        self._bounds = bounds
+        self.unreadable = 0
+        """Records in the topic that are no letters, among those that were read."""
+
+    def __len__(self) -> int:
+        """How many offsets `read` looks at."""
+        return sum(end - start for start, end in self._bounds.values())
+
+    async def since(self, timestamp: int | None) -> Self:
+        """The letters that were set aside at this time (epoch millis) or later; None: all.
+
+        Raises:
+            KafkaError: Kafka is not reachable.
+        """
+        if timestamp is None:
+            return self
+        found = await self._consumer.offsets_for_times(dict.fromkeys(self._bounds, timestamp))
+        later = {
+            partition: (max(start, found[partition].offset) if found[partition] else end, end)
+            for partition, (start, end) in self._bounds.items()
+        }
+        return type(self)(self._consumer, self._topic, later)
+
+    async def read(self) -> AsyncGenerator[tuple[int, Letter | None], None]:
+        """All of them in order, each with how many offsets it brings the pass forward.
+
+        What is no letter comes as None.
+        """
+        for partition, (start, end) in self._bounds.items():
+            position = start
+            async for record in records_between(self._consumer, partition, start, end):
+                letter = _letter(record)
+                self.unreadable += letter is None
+                yield record.offset + 1 - position, letter
+                position = record.offset + 1
+
+    async def get(self, wanted: LetterId) -> Letter:
+        """One letter.
+
+        Raises:
+            LettersError: there is none with this number.
+        """
+        partition = TopicPartition(self._topic, wanted.partition)
+        start, end = self._bounds.get(partition, (0, 0))
+        if not start <= wanted.offset < end:
+            raise LettersError(
+                f"There is no letter {wanted}: partition {wanted.partition} of {self._topic} holds "
+                f"{f'{start} to {end - 1}' if start < end else 'none'}"
+            )
+        async for record in records_between(
+            self._consumer, partition, wanted.offset, wanted.offset + 1
+        ):
+            letter = _letter(record)
+            if letter:
+                return letter
+        raise LettersError(f"What is at {wanted} in {self._topic} is no dead letter")
+
+
+@asynccontextmanager
+async def open_letters(
+    settings: KafkaSettings, topic: str, partitions: int
+) -> AsyncIterator[Letters]:
+    """Look up where the topic begins and ends now.
+
+    Args:
+        settings: how to reach Kafka.
+        topic: the dead-letter topic.
+        partitions: how many it has; 0 when there is no such topic.
+
+    Raises:
+        LettersError: there is no such topic.
+        KafkaError: Kafka is not reachable.
+    """
+    if not partitions:
+        raise LettersError(
+            f"There is no topic {topic}: no worker has run with this PERSISTER_TOPIC_PREFIX yet"
+        )
+    async with open_consumer(settings) as consumer:
+        all_partitions = [TopicPartition(topic, number) for number in range(partitions)]
+        starts = await consumer.beginning_offsets(all_partitions)
+        ends = await consumer.end_offsets(all_partitions)
+        bounds = {partition: (starts[partition], ends[partition]) for partition in all_partitions}
+        yield Letters(consumer, topic, bounds)
+
+
+def _letter(record: Any) -> Letter | None:
+    try:
+        content = DeadLetter.from_record(record.key, record.value, record.headers)
+    except ValueError:
+        return None
+    return Letter(LetterId(record.partition, record.offset), record.timestamp, content)
+
+
+def _natural(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError(f"{text!r} is no number")
+    return int(text)

@@ -1,0 +1,123 @@
+"""Replaying dead letters: the way back to where they came from.
+
+Nothing is decided here about what a record means: it goes to a topic that the workers read, and
+ends there as if it had just arrived, or becomes a new dead letter that counts one attempt more. It
+gets the time of the replay as its timestamp: Kafka's retention would delete an old one at once.
+"""
+
+from collections import Counter
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass, field
+
+from app.dead_letters.kafka import open_consumer, open_topics
+from app.dead_letters.planning import Planned, Planner, Stay
+from app.dead_letters.progress import Progress, open_log, read_progress
+from app.dead_letters.reading import Letters, open_letters
+from app.dead_letters.selection import Selection
+from app.dead_letters.sending import SETTLE_SECONDS, Sender, open_producer
+from app.settings import Settings
+from app.topics import TopicNames
+
+
+@dataclass
+class Report:
+    """What became of the letters that were asked for."""
+
+    planned: int = 0
+    replayed: int = 0
+    stayed: Counter[Stay] = field(default_factory=Counter)
+    unreadable: int = 0
+    """Records in the topic that are no letters."""
+
+
+class Watcher:
+    """Told how a replay goes; does nothing by itself."""
+
+    def begin(self, total: int) -> None:
+        """So many offsets will be looked at."""
+
+    def forward(self, count: int, report: Report) -> None:
+        """So many were."""
+
+    def planned(self, planned: Planned) -> None:
+        """This letter is sent, or would be."""
+
+    def say(self, text: str) -> None:
+        """Something that the operator should know."""
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A replay that an operator asked for.
+
+    Args:
+        selection: which letters.
+        max_attempts: a letter that was replayed so often stays where it is.
+        limit: most letters to send; None: all.
+        dry_run: send and note nothing.
+        settle_seconds: see `Sender.settle`.
+    """
+
+    selection: Selection
+    max_attempts: int = 3
+    limit: int | None = None
+    dry_run: bool = False
+    settle_seconds: float = SETTLE_SECONDS
+
+    async def run(self, settings: Settings, watcher: Watcher) -> Report:
+        """Send the letters; returns when all are acknowledged and noted.
+
+        Raises:
+            LettersError: it cannot go on; running it again goes on from there.
+            KafkaError: Kafka is not reachable or does not allow it.
+        """
+        kafka, names = settings.kafka, TopicNames(settings.kafka.topic_prefix)
+        async with AsyncExitStack() as stack:
+            topics = await stack.enter_async_context(open_topics(kafka))
+            partitions = await topics.partition_counts()
+            letters = await stack.enter_async_context(
+                open_letters(kafka, names.dead_letters, partitions.get(names.dead_letters, 0))
+            )
+            asked = await letters.since(self.selection.since)
+            sender = None
+            if not self.dry_run:
+                log = await stack.enter_async_context(open_log(kafka, topics, names.replays))
+                producer = await stack.enter_async_context(open_producer(kafka))
+                consumer = await stack.enter_async_context(open_consumer(kafka))
+                sender = Sender(producer, consumer, log)
+            progress = Progress()
+            if sender or names.replays in partitions:
+                progress = await read_progress(kafka, names.replays)
+            if sender:
+                await sender.settle(progress, partitions, watcher.say, self.settle_seconds)
+            planner = Planner(
+                settings,
+                self.selection,
+                progress,
+                max_attempts=self.max_attempts,
+                partitions=partitions,
+                largest=topics.largest_batch,
+            )
+            return await self._pass(asked, planner, sender, watcher)
+
+    async def _pass(
+        self, letters: Letters, planner: Planner, sender: Sender | None, watcher: Watcher
+    ) -> Report:
+        report = Report()
+        watcher.begin(len(letters))
+        async with aclosing(letters.read()) as reading:
+            async for forward, letter in reading:
+                if report.planned == self.limit:
+                    break
+                if letter and self.selection.takes(letter):
+                    found = await planner.plan(letter)
+                    if isinstance(found, Stay):
+                        report.stayed[found] += 1
+                    else:
+                        report.planned += 1
+                        watcher.planned(found)
+                        report.replayed += await sender.add(found) if sender else 0
+                watcher.forward(forward, report)
+        report.replayed += await sender.flush() if sender else 0
+        report.unreadable = letters.unreadable
+        return report

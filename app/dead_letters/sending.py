@@ -1,0 +1,162 @@
+"""Sending letters again, each once: claimed, sent, noted, in batches."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from app.dead_letters.kafka import LettersError, records_between
+from app.dead_letters.planning import Planned, size
+from app.dead_letters.progress import Note, Progress, ProgressLog, State
+from app.kafka import producer_options
+from app.settings import KafkaSettings
+from models.dead_letter import REPLAY_OF
+
+BATCH_LETTERS = 200
+BATCH_BYTES = 8 * 1024 * 1024
+"""At which letters are claimed and sent together."""
+
+SEND_SECONDS = 20.0
+"""How long Kafka may take to acknowledge a batch."""
+
+SETTLE_SECONDS = 30.0
+"""After its last note, nothing more arrives of what another run has claimed: longer than
+`SEND_SECONDS`."""
+
+_CLOSE_SECONDS = 5.0
+
+
+@asynccontextmanager
+async def open_producer(settings: KafkaSettings) -> AsyncIterator[AIOKafkaProducer]:
+    """Connect an idempotent producer."""
+    producer = AIOKafkaProducer(**producer_options(settings))
+    try:
+        await producer.start()
+        yield producer
+    finally:
+        # Stopping waits for what is not acknowledged, which an unreachable Kafka never does.
+        await asyncio.wait({asyncio.ensure_future(producer.stop())}, timeout=_CLOSE_SECONDS)
+
+
+class Sender:
+    """Sends planned letters.
+
+    Args:
+        producer: idempotent, started.
+        consumer: for looking at the topics that are sent to.
+        log: where progress is noted.
+    """
+
+    def __init__(
+        self, producer: AIOKafkaProducer, consumer: AIOKafkaConsumer, log: ProgressLog
+    ) -> None:
+        self._producer = producer
+        self._consumer = consumer
+        self._log = log
+        self._batch: list[Planned] = []
+        self._bytes = 0
+
+    async def add(self, planned: Planned) -> int:
+        """Take a letter; returns how many were sent: none until a batch is full.
+
+        Raises:
+            LettersError: see `flush`.
+        """
+        self._batch.append(planned)
+        self._bytes += size(planned.letter)
+        full = len(self._batch) >= BATCH_LETTERS or self._bytes >= BATCH_BYTES
+        return await self.flush() if full else 0
+
+    async def flush(self) -> int:
+        """Send what was taken; returns how many letters, all acknowledged and noted.
+
+        Raises:
+            LettersError: Kafka does not take them, or another replay has begun.
+        """
+        batch, self._batch, self._bytes = self._batch, [], 0
+        if not batch:
+            return 0
+        ends = await self._consumer.end_offsets({TopicPartition(*to) for _, to in batch})
+        claims = {
+            letter.id: Note(
+                State.CLAIMED, letter.set_aside_at, *to, offset=ends[TopicPartition(*to)]
+            )
+            for letter, to in batch
+        }
+        await self._log.write(claims)
+        try:
+            async with asyncio.timeout(SEND_SECONDS):
+                await self._send(batch)
+        except (KafkaError, TimeoutError) as error:
+            raise LettersError(
+                f"Kafka did not acknowledge all letters ({type(error).__name__}): run it again, it "
+                "finds out which ones, and goes on"
+            ) from error
+        await self._log.write({letter_id: claim.done() for letter_id, claim in claims.items()})
+        return len(batch)
+
+    async def _send(self, batch: Iterable[Planned]) -> None:
+        acknowledgements = []
+        for letter, to in batch:
+            content = letter.content
+            headers = content.replay_headers(str(letter.id))
+            acknowledgements.append(
+                await self._producer.send(
+                    to.topic, content.value, content.key, to.partition, headers=headers
+                )
+            )
+        await asyncio.gather(*acknowledgements)
+
+    async def settle(
+        self,
+        progress: Progress,
+        partitions: Mapping[str, int],
+        say: Callable[[str], None],
+        settle_seconds: float = SETTLE_SECONDS,
+    ) -> None:
+        """Find out which letters an earlier run has sent, where it could not note it any more.
+
+        Args:
+            progress: what the log says; brought up to date, as the log itself.
+            partitions: how many each existing topic has.
+            say: told what an operator should know.
+            settle_seconds: after the run's last note, in which it may still be sending.
+        """
+        claims = progress.open_claims()
+        if not claims:
+            return
+        age = time.time() - progress.last_note_at / 1000
+        if age < settle_seconds:
+            say(f"A replay stopped {max(0, age):.0f} s ago. Waiting until all it sent has arrived.")
+            await asyncio.sleep(min(settle_seconds, settle_seconds - age))
+        arrived = await self._arrived(
+            [claim for claim in claims.values() if claim.partition < partitions.get(claim.topic, 0)]
+        )
+        sent = {id_: claim.done() for id_, claim in claims.items() if str(id_) in arrived}
+        not_sent = claims.keys() - sent.keys()
+        await self._log.write(sent)
+        await self._log.forget(not_sent)
+        progress.notes.update(sent)
+        for letter_id in not_sent:
+            del progress.notes[letter_id]
+        say(f"It left open whether {len(claims)} letters were sent: {len(sent)} were.")
+
+    async def _arrived(self, claims: Iterable[Note]) -> set[str]:
+        """The names of all letters that were sent to where these claims say, since then."""
+        starts: dict[TopicPartition, int] = {}
+        for claim in claims:
+            partition = TopicPartition(claim.topic, claim.partition)
+            starts[partition] = min(claim.offset, starts.get(partition, claim.offset))
+        earliest = await self._consumer.beginning_offsets(list(starts))
+        ends = await self._consumer.end_offsets(list(starts))
+        arrived: set[str] = set()
+        for partition, start in starts.items():
+            # What retention has deleted meanwhile cannot be asked; it may be sent once more, and
+            # the guard and the database settle that. Not sending it could lose it.
+            first = max(start, earliest[partition])
+            async for record in records_between(self._consumer, partition, first, ends[partition]):
+                arrived |= {(v or b"").decode() for name, v in record.headers if name == REPLAY_OF}
+        return arrived

@@ -1,0 +1,41 @@
+import json
+
+from app.dead_letters.presenting import COLUMNS, as_json, as_line, as_text, instant
+from tests.unit.dead_letters.letters import letter
+
+STEERING = "\x1b[31m\r\n\t\x9b"
+
+
+def test_a_line_has_a_column_for_each_name_whatever_is_in_the_letter() -> None:
+    line = as_line(letter(topic=STEERING, detail=STEERING, value=STEERING.encode()), replayed=True)
+
+    assert len(line.split("\t")) == len(COLUMNS)
+    assert line.replace("\t", "").isprintable()
+
+
+def test_neither_a_line_nor_an_object_shows_what_was_in_the_record() -> None:
+    found = letter(value=b"secret-value", key=b"secret-key", headers=(("a", b"secret-header"),))
+
+    assert "secret" not in as_line(found, replayed=False)
+    assert "secret" not in json.dumps(as_json(found, replayed=False))
+
+
+def test_the_text_shows_all_of_it_with_control_characters_escaped() -> None:
+    found = letter(
+        value="zwölf\n\x1b[31m\x00".encode() + b"\xff", key=b"k\n", headers=(("trace", b"\x07"),)
+    )
+
+    text = as_text(found, replayed=False)
+
+    assert text.endswith("\n\nzwölf\n\\x1b[31m\\x00\\xff")
+    assert "k\\n\n" in text
+    assert "trace=\\x07" in text
+
+
+def test_what_is_missing_is_called_so() -> None:
+    assert as_text(letter(value=None), replayed=False).endswith("none")
+
+
+def test_a_time_out_of_range_stays_a_number() -> None:
+    assert instant(2**62) == str(2**62)
+    assert instant(1_767_325_446_789) == "2026-01-02T03:44:06.789+00:00"

@@ -1,0 +1,89 @@
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import pytest
+
+from app.dead_letters import DeadLetters, DeadLetterTooLargeError, SetAside
+from app.outbox import Outgoing
+from models.dead_letter import ATTEMPTS, REPLAY_OF, DeadLetter
+from models.reasons import RejectReason
+from tests.unit.dead_letters.letters import content
+
+
+class Record(NamedTuple):
+    value: bytes | None = b"junk"
+    headers: tuple[tuple[str, bytes | None], ...] = ()
+    key: bytes | None = b"\xff"
+    topic: str = "completed0"
+    partition: int = 2
+    offset: int = 9
+    timestamp: int = 1_767_325_445_000
+
+
+class Outbox:
+    """Takes everything, or calls it too large."""
+
+    def __init__(self, *, too_large: bool = False) -> None:
+        self.sent: list[tuple[str, Outgoing]] = []
+        self._too_large = too_large
+
+    async def send(self, topic: str, records: Iterable[Outgoing]) -> list[Outgoing]:
+        records = list(records)
+        self.sent += [(topic, record) for record in records]
+        return records if self._too_large else []
+
+
+async def written(record: Record) -> DeadLetter:
+    outbox: Any = Outbox()
+    await DeadLetters(outbox, "letters").write([SetAside(record, RejectReason.NOT_JSON, "why")])
+    ((topic, outgoing),) = outbox.sent
+    assert topic == "letters"
+    return DeadLetter.from_record(outgoing.key, outgoing.value, outgoing.headers)
+
+
+async def test_a_record_is_kept_as_it_came() -> None:
+    headers = (("trace", b"\x01"), ("trace", None))
+
+    letter = await written(Record(headers=headers))
+
+    assert letter == content(
+        partition=2,
+        offset=9,
+        detail="why",
+        key=b"\xff",
+        headers=headers,
+    )
+
+
+async def test_a_replayed_record_that_is_rejected_again_keeps_its_headers_and_counts_on() -> None:
+    headers = (("trace", b"\x01"), ("dead-letter-queue", b"of somebody else"))
+    first = await written(Record(headers=headers))
+
+    again = await written(Record(headers=tuple(first.replay_headers("4"))))
+    once_more = await written(Record(headers=tuple(again.replay_headers("5"))))
+
+    assert (first.attempts, again.attempts, once_more.attempts) == (0, 1, 2)
+    assert first.headers == again.headers == once_more.headers == headers
+
+
+async def test_a_letter_that_another_tool_copied_to_a_topic_is_unwrapped() -> None:
+    first = content(headers=(("trace", b"\x01"),), attempts=1)
+
+    again = await written(Record(headers=tuple(first.to_headers())))
+
+    assert (again.headers, again.attempts) == (first.headers, 2)
+
+
+@pytest.mark.parametrize("attempts", [b"many", b"-1", b"", None, b"9" * 5000, "²".encode()])
+async def test_a_header_that_is_no_count_counts_nothing(attempts: bytes | None) -> None:
+    letter = await written(Record(headers=((ATTEMPTS, attempts), (REPLAY_OF, b"1"))))
+
+    assert (letter.headers, letter.attempts) == ((), 0)
+
+
+async def test_what_the_topic_does_not_take_is_an_error_that_names_the_setting() -> None:
+    outbox: Any = Outbox(too_large=True)
+    letters = DeadLetters(outbox, "letters")
+
+    with pytest.raises(DeadLetterTooLargeError, match=r"4 bytes.*letters.*max\.message\.bytes"):
+        await letters.write([SetAside(Record(), RejectReason.NOT_JSON, "why")])
