@@ -1,7 +1,7 @@
 """The first step: from a chunk of OpenWhisk's messages to documents in the internal topic."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from mode import get_logger
 
@@ -12,11 +12,15 @@ from app.outbox import Outbox, Outgoing
 from app.outcomes import Key, Outcome, Outcomes, Step
 from app.routing import Reject, Skip, Store, route
 from app.settings import RoutingSettings
-from models.dead_letter import replayed
+from models.dead_letter import ATTEMPTS, Header
 from models.reasons import RejectReason
+from models.repair import REPAIR
 from models.roles import TopicRole
 
 logger = get_logger(__name__)
+
+_HANDED_ON = frozenset({ATTEMPTS, REPAIR})
+"""Headers that a document takes over from the record that it was in."""
 
 _HELD = (
     "Stopped reading %s: %s. What comes now stays in Kafka, until the topic's retention deletes "
@@ -58,7 +62,7 @@ class Intake:
         for record in chunk.records:
             match route(role, record.value, record.timestamp, self._rules):
                 case Store(activation_id, document):
-                    headers = replayed(record.headers)
+                    headers = _handed_on(record.headers) if record.headers else ()
                     outgoing = Outgoing(activation_id.encode(), document, headers)
                     documents.append((record, outgoing))
                 case Skip(reason):
@@ -86,6 +90,10 @@ class Intake:
             logger.error(_HELD, topic, self._breakers.why(topic), topic)
         elif change is Change.CLOSED:
             logger.warning("Reading %s again: its records are accepted.", topic)
+
+
+def _handed_on(headers: Sequence[Header]) -> list[Header]:
+    return [header for header in headers if header[0] in _HANDED_ON]
 
 
 def _too_large(

@@ -15,6 +15,7 @@ from app.guard import Guard, identify
 from app.outcomes import Key, Outcome, Outcomes, Step
 from app.settings import WorkerSettings
 from models.reasons import RejectReason
+from models.repair import is_repair
 
 
 class Writer(Protocol):
@@ -40,6 +41,8 @@ class _Candidate:
     record: Any
     document: Document
     digest: bytes
+    repair: bool
+    """Whether its document is known to be missing, whatever the guard remembers."""
 
 
 @dataclass
@@ -139,7 +142,8 @@ class Storage(Service):
                 settling.set_aside.append(SetAside(record, RejectReason.NOT_JSON, detail))
             else:
                 document = Document(document_id, record.value)
-                settling.open.append(_Candidate(record, document, digest))
+                repair = bool(record.headers) and is_repair(record.headers)
+                settling.open.append(_Candidate(record, document, digest, repair))
 
     def _sort_out(
         self, partition: int, settling: _Settling
@@ -149,7 +153,7 @@ class Storage(Service):
         waiting: list[_Candidate] = []
         ids: set[str] = set()
         for item in settling.open:
-            if self._guard.seen(partition, item.digest):
+            if not item.repair and self._guard.seen(partition, item.digest):
                 settling.counts[_SEEN] += 1
             elif item.document.id in ids or item.document.id in self._under_way:
                 waiting.append(item)

@@ -1,0 +1,155 @@
+"""A record that the audit sends again reaches the database, whatever the guard remembers."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
+
+import pytest
+from aiokafka.structs import ConsumerRecord
+from faust.types import TP
+
+from app.breaker import Breakers
+from app.couchdb import Document, Result, Settled
+from app.dead_letters import DeadLetters
+from app.delivery import Chunk
+from app.guard import Guard
+from app.intake import Intake
+from app.outbox import Outbox, Outgoing
+from app.outcomes import Key, Outcome, Outcomes, Step
+from app.settings import BreakerSettings, GuardSettings, RoutingSettings, WorkerSettings
+from app.storage import Storage
+from models.repair import REPAIR, is_repair
+from models.roles import TopicRole
+from tests.integration.support.records import Records, document, encode, result
+
+NOW = 1_767_325_446_000
+DOCUMENTS = "persister-documents"
+Headers = Sequence[tuple[str, bytes]]
+
+
+def chunk(topic: str, *records: tuple[bytes, Headers]) -> Chunk:
+    return Chunk(
+        TP(topic, 0),
+        [
+            ConsumerRecord(topic, 0, offset, NOW, 0, None, value, None, 0, len(value), headers)
+            for offset, (value, headers) in enumerate(records)
+        ],
+    )
+
+
+class Sent:
+    """An outbox that takes everything."""
+
+    def __init__(self) -> None:
+        self.records: list[Outgoing] = []
+
+    async def send(self, _topic: str, records: Iterable[Outgoing]) -> list[Outgoing]:
+        self.records += records
+        return []
+
+
+class Written:
+    """A database that has nothing yet, and keeps what was written."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[bytes]] = []
+        self._known: set[str] = set()
+
+    async def write(self, documents: Sequence[Document]) -> list[Result]:
+        self.batches.append([one.body for one in documents])
+        await asyncio.sleep(0)
+        results: list[Result] = []
+        for one in documents:
+            results.append(Settled.DUPLICATE if one.id in self._known else Settled.STORED)
+            self._known.add(one.id)
+        return results
+
+
+class Event:
+    def __init__(self, value: Chunk) -> None:
+        self.value = value
+        self.acked = asyncio.Event()
+
+    def ack(self) -> bool:
+        self.acked.set()
+        return True
+
+
+def dead_letters(outbox: Sent) -> DeadLetters:
+    return DeadLetters(cast("Outbox", outbox), "persister-dead-letters")
+
+
+@pytest.fixture
+def stored() -> Written:
+    return Written()
+
+
+@pytest.fixture
+def outcomes() -> Outcomes:
+    return Outcomes()
+
+
+@pytest.fixture
+def storage(stored: Written, outcomes: Outcomes) -> Storage:
+    guard = Guard({}, GuardSettings(), clock=lambda: 1.0, forget=lambda _: None)
+    guard.assign([0])
+    return Storage(guard, stored, dead_letters(Sent()), outcomes, WorkerSettings())
+
+
+async def submit(storage: Storage, *records: tuple[bytes, Headers]) -> None:
+    event = Event(chunk(DOCUMENTS, *records))
+    await storage.submit(event)
+    async with asyncio.timeout(5):
+        await event.acked.wait()
+
+
+async def test_intake_hands_the_header_on_and_no_other() -> None:
+    outbox = Sent()
+    intake = Intake(
+        RoutingSettings(),
+        cast("Outbox", outbox),
+        DOCUMENTS,
+        dead_letters(outbox),
+        Outcomes(),
+        breakers=Breakers(BreakerSettings()),
+    )
+    first, second, third = (result(record) for record in Records(1).many(3))
+    await intake.take(
+        chunk(
+            "completed0",
+            (first, ()),
+            (second, [("trace", b"1"), (REPAIR, b"")]),
+            (third, [("trace", b"2")]),
+        ),
+        TopicRole.COMPLETED,
+    )
+    assert [is_repair(record.headers) for record in outbox.records] == [False, True, False]
+    assert [len(record.headers) for record in outbox.records] == [0, 1, 0]
+
+
+async def test_a_repaired_document_is_written_although_the_guard_has_seen_it(
+    storage: Storage, stored: Written, outcomes: Outcomes
+) -> None:
+    body = encode(document(Records(2).one(), NOW))
+    await submit(storage, (body, ()))
+    await submit(storage, (body, ()))
+    assert len(stored.batches) == 1
+    await submit(storage, (body, [(REPAIR, b"")]))
+    assert stored.batches == [[body], [body]]
+    assert outcomes.counts == Counter(
+        {
+            Key(Step.STORE, Outcome.STORED): 1,
+            Key(Step.STORE, Outcome.DUPLICATE, "guard"): 1,
+            Key(Step.STORE, Outcome.DUPLICATE, "database"): 1,
+        }
+    )
+
+
+async def test_two_repairs_of_one_document_in_a_chunk_come_to_an_end(
+    storage: Storage, outcomes: Outcomes
+) -> None:
+    repair: Any = (encode(document(Records(3).one(), NOW)), [(REPAIR, b"")])
+    await submit(storage, repair, repair)
+    assert outcomes.consumed[Step.STORE] == 2
+    assert outcomes.counts[Key(Step.STORE, Outcome.STORED)] == 1
