@@ -21,12 +21,13 @@ from app.delivery import ChunkTopic, Transport
 from app.discovery import Discovery, OwnTopics
 from app.guard import Guard
 from app.intake import Intake
+from app.kafka import broker_credentials
 from app.outbox import Outbox
 from app.outcomes import Outcomes
 from app.settings import Settings, load
 from app.storage import Storage
 from app.topics import TopicNames
-from app.web import add_pages
+from app.web import Web, add_pages
 from models.roles import TopicRole
 
 GC_THRESHOLDS = (100_000, 20, 20)
@@ -125,6 +126,10 @@ class Persister(faust.App):
         # Faust looks the transport up by the URL's scheme.
         return Transport(self.conf.broker_consumer, self)
 
+    def _new_web(self) -> Web:
+        # Faust looks this up by the URL's scheme, too.
+        return Web(self)
+
     def holds(self, tp: TP) -> bool:
         """Tell whether nothing of this partition may be fetched now."""
         return self.breakers.holds(tp.topic)
@@ -167,17 +172,15 @@ def faust_options(settings: Settings) -> dict[str, Any]:
     kafka, worker = settings.kafka, settings.worker
     return {
         "broker": kafka.url,
+        "broker_credentials": broker_credentials(kafka),
         "datadir": str(worker.datadir),
         "autodiscover": ["agents"],
         "store": "memory://",
         "logging_config": {"merge": True, "loggers": QUIET},
         "web_host": worker.web_host,
+        # Where it listens; Faust's default is every address.
+        "web_bind": worker.web_host,
         "web_port": worker.web_port,
-        # Faust's pages show table contents and its routing table to anybody who can connect.
-        "web_tables_enabled": False,
-        "web_router_enabled": False,
-        "web_graph_enabled": False,
-        "web_stats_enabled": False,
         # A SIGKILLed member's partitions stand still for the session timeout: Faust's 60 s is long.
         "broker_session_timeout": kafka.session_timeout,
         "broker_heartbeat_interval": kafka.session_timeout / 4,

@@ -1,10 +1,14 @@
 """How every Kafka client of the project connects: one place for addresses and limits."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from yarl import URL
 
+from app.security import client_context
 from app.settings import KafkaSettings
+
+if TYPE_CHECKING:
+    from faust.types.auth import CredentialsT
 
 
 def bootstrap_servers(url: str) -> list[str]:
@@ -15,7 +19,39 @@ def bootstrap_servers(url: str) -> list[str]:
 
 def client_options(settings: KafkaSettings) -> dict[str, Any]:
     """Keyword arguments that every aiokafka client takes: addresses and security."""
-    return {"bootstrap_servers": bootstrap_servers(settings.url)}
+    return {"bootstrap_servers": bootstrap_servers(settings.url), **security_options(settings)}
+
+
+def security_options(settings: KafkaSettings) -> dict[str, Any]:
+    """The keyword arguments for protocol, login and TLS alone, as aiokafka names them."""
+    protocol, password = settings.security_protocol, settings.sasl_password
+    options: dict[str, Any] = {"security_protocol": protocol.value}
+    if protocol.tls:
+        options["ssl_context"] = client_context(
+            settings.tls_ca_file, settings.tls_certificate_file, settings.tls_key_file
+        )
+    if protocol.sasl and settings.sasl_mechanism and password:
+        options["sasl_mechanism"] = settings.sasl_mechanism.value
+        options["sasl_plain_username"] = settings.sasl_user
+        options["sasl_plain_password"] = password.get_secret_value()
+    return options
+
+
+def broker_credentials(settings: KafkaSettings) -> "CredentialsT | None":
+    """The same for the consumer and the producer that Faust makes; None without security."""
+    # Here, since the gateway and the activation store connect without Faust.
+    from faust.auth import SASLCredentials, SSLCredentials  # noqa: PLC0415
+
+    options = security_options(settings)
+    context = options.get("ssl_context")
+    if settings.security_protocol.sasl:
+        return SASLCredentials(
+            username=options["sasl_plain_username"],
+            password=options["sasl_plain_password"],
+            mechanism=options["sasl_mechanism"],
+            ssl_context=context,
+        )
+    return SSLCredentials(context) if context else None
 
 
 def producer_options(settings: KafkaSettings) -> dict[str, Any]:

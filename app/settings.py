@@ -16,7 +16,12 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from yarl import URL
 
+from app.security import SaslMechanism, SecurityProtocol, problems
+
 PREFIX = "PERSISTER_"
+
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{16,}")
+"""What `Authorization: Bearer` can carry (RFC 6750), and long enough not to be guessed."""
 
 
 class SettingsError(Exception):
@@ -75,15 +80,20 @@ def _comma_separated(value: Any) -> Any:
     return value
 
 
-def _secret_from(file: Path | None, secret: SecretStr | None) -> SecretStr | None:
+def _secret_from(file: Path | None, secret: SecretStr | None, variable: str) -> SecretStr | None:
     """The secret itself, or the first line of the file that holds it."""
     if file is None:
         return secret
+    if secret is not None:
+        raise ValueError(f"{variable} and {variable}_FILE are both given: unset one of them")
     try:
-        return SecretStr(file.read_text(encoding="utf-8").splitlines()[0])
-    except (OSError, IndexError) as error:
-        msg = f"cannot read the password file: {error or 'it is empty'}"
-        raise ValueError(msg) from error
+        content = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ValueError(f"{variable}_FILE: cannot read {file}: {reason}") from error
+    if not content or not content[0]:
+        raise ValueError(f"{variable}_FILE: the first line of {file} is empty")
+    return SecretStr(content[0])
 
 
 class KafkaSettings(Group):
@@ -123,6 +133,32 @@ class KafkaSettings(Group):
 
     discovery_interval: float = Field(2.0, gt=0, le=600)
     """Seconds between looks for new topics."""
+
+    # Not named user, password and ca_file: pydantic would then read PERSISTER_PASSWORD, say, into
+    # this group and into the database's.
+    security_protocol: SecurityProtocol = Field(
+        SecurityProtocol.PLAINTEXT, alias="PERSISTER_KAFKA_SECURITY_PROTOCOL"
+    )
+    sasl_mechanism: SaslMechanism | None = Field(None, alias="PERSISTER_KAFKA_SASL_MECHANISM")
+    sasl_user: str | None = Field(None, alias="PERSISTER_KAFKA_USER")
+    sasl_password: SecretStr | None = Field(None, alias="PERSISTER_KAFKA_PASSWORD")
+    sasl_password_file: Path | None = Field(None, alias="PERSISTER_KAFKA_PASSWORD_FILE")
+
+    tls_ca_file: Path | None = Field(None, alias="PERSISTER_KAFKA_CA_FILE")
+    """Trusted instead of the system's authorities; PEM, as the next two."""
+
+    tls_certificate_file: Path | None = Field(None, alias="PERSISTER_KAFKA_CERTIFICATE_FILE")
+    tls_key_file: Path | None = Field(None, alias="PERSISTER_KAFKA_KEY_FILE")
+
+    @model_validator(mode="after")
+    def _security(self) -> Self:
+        password = _secret_from(
+            self.sasl_password_file, self.sasl_password, "PERSISTER_KAFKA_PASSWORD"
+        )
+        object.__setattr__(self, "sasl_password", password)
+        if found := problems(self):
+            raise ValueError("\n".join(found))
+        return self
 
 
 class RoutingSettings(Group):
@@ -178,7 +214,8 @@ class DatabaseSettings(Group):
 
     @model_validator(mode="after")
     def _password(self) -> Self:
-        object.__setattr__(self, "password", _secret_from(self.password_file, self.password))
+        password = _secret_from(self.password_file, self.password, "PERSISTER_COUCHDB_PASSWORD")
+        object.__setattr__(self, "password", password)
         if self.user and not self.password:
             msg = "PERSISTER_COUCHDB_USER needs PERSISTER_COUCHDB_PASSWORD or ..._PASSWORD_FILE"
             raise ValueError(msg)
@@ -217,7 +254,13 @@ class WorkerSettings(Group):
 
     datadir: Path = Path(".persister-data")
     web_host: str = "127.0.0.1"
+    """Address that the web endpoint listens on."""
+
     web_port: int = Field(6066, ge=0, le=65535)
+    web_token: SecretStr | None = None
+    """What a request for anything but health must carry; without it they need loopback."""
+
+    web_token_file: Path | None = None
     shutdown_deadline: float = Field(10.0, gt=0, le=600)
     """Seconds for in-flight work when the worker is told to stop."""
 
@@ -226,6 +269,17 @@ class WorkerSettings(Group):
 
     in_flight_bytes: int = Field(64 * 1024 * 1024, ge=1024)
     """Their bytes, at which fetching pauses."""
+
+    @model_validator(mode="after")
+    def _token(self) -> Self:
+        token = _secret_from(self.web_token_file, self.web_token, "PERSISTER_WEB_TOKEN")
+        if token and not _TOKEN.fullmatch(token.get_secret_value()):
+            raise ValueError(
+                "PERSISTER_WEB_TOKEN[_FILE]: the token must be at least 16 letters, digits or "
+                "-._~+/= (for example from: openssl rand -hex 32)"
+            )
+        object.__setattr__(self, "web_token", token)
+        return self
 
 
 @dataclass(frozen=True)
@@ -265,9 +319,12 @@ def _explain(problem: ErrorDetails) -> str:
         return text
     name = str(problem["loc"][0])
     variable = name if name.startswith(PREFIX) else PREFIX + name.upper()
-    value = "" if "PASSWORD" in variable else f"={_without_credentials(str(problem['input']))!r}"
+    secret = "PASSWORD" in variable or "TOKEN" in variable
+    value = "" if secret else f"={_without_credentials(str(problem['input']))!r}"
     return f"{variable}{value}: {text}"
 
 
 def _without_credentials(value: str) -> str:
-    return re.sub(r"//[^/]*@", "//***@", value)
+    # Whatever stands before the last @: a password may hold any other character, even unencoded.
+    _, at, host = value.rpartition("@")
+    return f"***@{host}" if at else value
