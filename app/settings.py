@@ -84,8 +84,6 @@ def _secret_from(file: Path | None, secret: SecretStr | None, variable: str) -> 
     """The secret itself, or the first line of the file that holds it."""
     if file is None:
         return secret
-    if secret is not None:
-        raise ValueError(f"{variable} and {variable}_FILE are both given: unset one of them")
     try:
         content = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -94,6 +92,13 @@ def _secret_from(file: Path | None, secret: SecretStr | None, variable: str) -> 
     if not content or not content[0]:
         raise ValueError(f"{variable}_FILE: the first line of {file} is empty")
     return SecretStr(content[0])
+
+
+def _either(file: Path | None, secret: SecretStr | None, variable: str) -> SecretStr | None:
+    """As `_secret_from`, but not when both are given: nobody could tell which one counts."""
+    if file and secret:
+        raise ValueError(f"{variable} and {variable}_FILE are both given: unset one of them")
+    return _secret_from(file, secret, variable)
 
 
 class KafkaSettings(Group):
@@ -152,9 +157,7 @@ class KafkaSettings(Group):
 
     @model_validator(mode="after")
     def _security(self) -> Self:
-        password = _secret_from(
-            self.sasl_password_file, self.sasl_password, "PERSISTER_KAFKA_PASSWORD"
-        )
+        password = _either(self.sasl_password_file, self.sasl_password, "PERSISTER_KAFKA_PASSWORD")
         object.__setattr__(self, "sasl_password", password)
         if found := problems(self):
             raise ValueError("\n".join(found))
@@ -272,7 +275,7 @@ class WorkerSettings(Group):
 
     @model_validator(mode="after")
     def _token(self) -> Self:
-        token = _secret_from(self.web_token_file, self.web_token, "PERSISTER_WEB_TOKEN")
+        token = _either(self.web_token_file, self.web_token, "PERSISTER_WEB_TOKEN")
         if token and not _TOKEN.fullmatch(token.get_secret_value()):
             raise ValueError(
                 "PERSISTER_WEB_TOKEN[_FILE]: the token must be at least 16 letters, digits or "
