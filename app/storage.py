@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import msgspec
 from mode import Service
 
 from app.couchdb import Document, Refused, Result, Settled
@@ -34,8 +35,7 @@ class ChunkEvent(Protocol):
         """Mark the chunk as finished."""
 
 
-@dataclass
-class _Candidate:
+class _Candidate(msgspec.Struct, gc=False):
     """A record with what identifies its document."""
 
     record: Any
@@ -169,15 +169,22 @@ class Storage(Service):
         self._under_way.update(dict.fromkeys(ids, written))
         try:
             results = await self._writer.write([item.document for item in fresh])
-            stored = []
-            for item, result in zip(fresh, results, strict=True):
-                if isinstance(result, Refused):
-                    settling.set_aside.append(SetAside(item.record, result.reason, result.detail))
-                else:
-                    stored.append(item.digest)
-                    settling.counts[_STORED if result is Settled.STORED else _PRESENT] += 1
+            stored = [
+                item.digest
+                for item, result in zip(fresh, results, strict=True)
+                if not _set_aside(item, result, settling)
+            ]
+            settling.counts[_STORED] += results.count(Settled.STORED)
+            settling.counts[_PRESENT] += results.count(Settled.DUPLICATE)
             self._guard.remember(chunk.tp.partition, chunk.first_offset, stored)
         finally:
             for document_id in ids:
                 del self._under_way[document_id]
             written.set_result(None)
+
+
+def _set_aside(item: _Candidate, result: Result, settling: _Settling) -> bool:
+    if not isinstance(result, Refused):
+        return False
+    settling.set_aside.append(SetAside(item.record, result.reason, result.detail))
+    return True

@@ -1,11 +1,12 @@
 """What is written: documents as bytes."""
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(msgspec.Struct, frozen=True, gc=False):
     """One activation document, ready to be stored.
+
+    A struct because there is one for every record: it is made in a tenth of a dataclass's time.
 
     Args:
         id: The CouchDB `_id`, `<namespace>/<activation id>`.
