@@ -1,5 +1,6 @@
 """What OpenWhisk wrote, through Kafka and a worker, against what its own store made of it."""
 
+import asyncio
 import json
 import re
 import time
@@ -58,11 +59,9 @@ def skip_reason(case: Case) -> str:
     return "acknowledgement" if case.kind == "CompletionMessage" else "no-record"
 
 
-@pytest.mark.parametrize("log_mode", LogMode)
 @pytest.mark.parametrize("version", Version)
 async def test_every_message_of_openwhisk_becomes_the_document_that_its_store_wrote(
     version: Version,
-    log_mode: LogMode,
     worker: StartWorker,
     admin: Admin,
     kafka_url: str,
@@ -70,30 +69,45 @@ async def test_every_message_of_openwhisk_becomes_the_document_that_its_store_wr
     prefix: str,
     database: str,
 ) -> None:
-    given = cases_of(version, log_mode)
-    topics = {f"{prefix}{topic_of(case)}" for case in given}
-    for topic in topics:
-        await admin.create_topic(topic)
+    given = {mode: cases_of(version, mode) for mode in LogMode}
+    topics = {
+        mode: {f"{prefix}{mode}-{topic_of(case)}" for case in part} for mode, part in given.items()
+    }
     now = int(time.time() * 1000)
+    for topic in set().union(*topics.values()):
+        await admin.create_topic(topic)
     async with producer(kafka_url) as kafka:
-        for case in given:
-            await kafka.send(f"{prefix}{topic_of(case)}", case.message, timestamp=now)
-    running = await worker(partitions=4, log_mode=log_mode.value)
-    await drained(admin, prefix, *topics)
+        for mode, part in given.items():
+            for case in part:
+                topic = f"{prefix}{mode}-{topic_of(case)}"
+                await kafka.send(topic, case.message, timestamp=now)
+    running = await asyncio.gather(
+        *(
+            worker(
+                partitions=4,
+                log_mode=mode.value,
+                topic_prefix=f"{prefix}{mode}-",
+                app_id=f"{prefix}{mode}-persister",
+            )
+            for mode in LogMode
+        )
+    )
+    for mode in LogMode:
+        await drained(admin, f"{prefix}{mode}-", *topics[mode])
 
-    records = [record for case in given if (record := record_of(case)) is not None]
+    every = [case for part in given.values() for case in part]
+    records = [record for case in every if (record := record_of(case)) is not None]
     expected = {document_id(record): document(record, now) for record in records}
-    for case in given:
+    for case in every:
         if case.document is not None:
             captured = plain(case.document) | {"updated": now}
             assert captured["_id"] in expected
             expected[captured["_id"]] = captured
     await assert_holds(couchdb_url, database, expected)
-    ended = await outcomes(running)
-    assert ended == Counter(
+    assert await outcomes(*running) == Counter(
         {
             ("route", "routed", ""): len(records),
             ("store", "stored", ""): len(expected),
             ("store", "duplicate", "guard"): len(records) - len(expected),
         }
-    ) + Counter(("route", "skipped", skip_reason(case)) for case in given if not record_of(case))
+    ) + Counter(("route", "skipped", skip_reason(case)) for case in every if not record_of(case))

@@ -112,11 +112,6 @@ async def waiting(worker: StartWorker) -> Worker:
     return running
 
 
-async def test_pages_of_faust_that_show_more_than_health_are_not_there(waiting: Worker) -> None:
-    paths = ("/table", "/table/guard", "/router", "/router/guard", "/graph", "/stats")
-    assert {path: (await get(waiting, path))[0] for path in paths} == dict.fromkeys(paths, 404)
-
-
 async def test_a_worker_that_waits_for_kafka_lives_but_is_not_ready(waiting: Worker) -> None:
     code, body = await page(waiting, "/health/ready")
     assert code == 503
@@ -126,5 +121,8 @@ async def test_a_worker_that_waits_for_kafka_lives_but_is_not_ready(waiting: Wor
     assert not shown["ready"]
     assert only(await samples(waiting), "persister_ready") == 0
     assert "PERSISTER_KAFKA_URL" in waiting.log()
+    # Pages of Faust that show more than health are not there.
+    paths = ("/table", "/table/guard", "/router", "/router/guard", "/graph", "/stats")
+    assert {path: (await get(waiting, path))[0] for path in paths} == dict.fromkeys(paths, 404)
     assert await asyncio.to_thread(waiting.terminate) == 0
     assert "Traceback" not in waiting.log()

@@ -1,0 +1,174 @@
+"""A database that takes nothing for a while: routing goes on, memory stays bounded."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import pytest
+
+from dev.admin import Admin
+from dev.couchdb import CouchDB, couchdb
+from tests.integration.conftest import StartWorker
+from tests.integration.support.database import assert_holds
+from tests.integration.support.kafka import producer
+from tests.integration.support.proxy import Proxy, proxy
+from tests.integration.support.records import Records
+from tests.integration.support.waiting import drained, outcomes, status, until
+
+IN_FLIGHT_BYTES = 1_000_000
+LARGEST_CHUNK = 1_100_000
+"""Bytes; a fetch brings 1 MiB of a partition."""
+
+Outage = Callable[[CouchDB, Proxy], contextlib.AbstractContextManager[None]]
+
+
+@pytest.fixture
+def own_couchdb() -> Iterator[CouchDB]:
+    """A database that a test may stop."""
+    with couchdb() as running:
+        yield running
+
+
+@pytest.fixture
+async def in_front(own_couchdb: CouchDB) -> AsyncIterator[Proxy]:
+    async with proxy(f"http://127.0.0.1:{own_couchdb.port}") as running:
+        yield running
+
+
+@contextlib.contextmanager
+def unavailable(_database: CouchDB, in_front: Proxy) -> Iterator[None]:
+    in_front.refusing = 503
+    yield
+    assert in_front.refused > 1, "it was tried again"
+    in_front.refusing = None
+
+
+@contextlib.contextmanager
+def stopped(database: CouchDB, _in_front: Proxy) -> Iterator[None]:
+    database.stop()
+    yield
+    database.start()
+
+
+@pytest.mark.parametrize("outage", [unavailable, stopped])
+async def test_while_the_database_is_down_routing_goes_on_and_all_is_stored_afterwards(
+    outage: Outage,
+    own_couchdb: CouchDB,
+    in_front: Proxy,
+    worker: StartWorker,
+    admin: Admin,
+    kafka_url: str,
+    prefix: str,
+    database: str,
+) -> None:
+    topic = f"{prefix}completed-others"
+    internal = f"{prefix}persister-documents"
+    await admin.create_topic(topic)
+    address = in_front.url if outage is unavailable else f"http://127.0.0.1:{own_couchdb.port}"
+    running = await worker(
+        partitions=4, session_timeout=3, couchdb_url=address, in_flight_bytes=IN_FLIGHT_BYTES
+    )
+    records = Records(31)
+    async with producer(kafka_url) as kafka:
+        await kafka.records(topic, records.many(100))
+        await drained(admin, prefix, topic)
+
+        with outage(own_couchdb, in_front):
+            large = [records.one(logs=["x" * 6_000]) for _ in range(1000)]
+            await kafka.records(topic, large)
+
+            async def routed() -> bool:
+                return (await admin.committed(f"{prefix}persister", topic)).get(0) == 1100
+
+            await until(routed, "everything is routed")
+            assert sum((await admin.end_offsets(internal)).values()) == 1100
+
+            async def says_so() -> bool:
+                shown = await status(running)
+                return bool(shown["database"]["down"] and shown["in_flight"]["bytes"])
+
+            await until(says_so, "the worker says that the database is down")
+            shown = await status(running)
+            assert shown["topics"][topic]["0"]["lag"] == 0
+            assert shown["lag"] == 1000
+            assert shown["in_flight"]["bytes"] < IN_FLIGHT_BYTES + LARGEST_CHUNK
+            assert shown["database"]["last_error"]
+            assert shown["ready"], "a database that is down must not have the worker replaced"
+
+        await drained(admin, prefix, topic)
+        await assert_holds(own_couchdb.url, database, kafka.expected)
+    shown = await status(running)
+    assert not shown["database"]["down"]
+    assert shown["in_flight"] == {"documents": 0, "bytes": 0}
+    ended = await outcomes(running)
+    assert ended == {("route", "routed", ""): 1100, ("store", "stored", ""): 1100}
+
+
+async def test_a_worker_stops_in_time_while_the_database_is_down_and_the_next_one_stores(
+    own_couchdb: CouchDB,
+    worker: StartWorker,
+    admin: Admin,
+    kafka_url: str,
+    prefix: str,
+    database: str,
+) -> None:
+    topic = f"{prefix}completed0"
+    await admin.create_topic(topic)
+    settings = {
+        "partitions": 4,
+        "session_timeout": 3,
+        "couchdb_url": f"http://127.0.0.1:{own_couchdb.port}",
+        "shutdown_deadline": 3,
+    }
+    first = await worker(**settings)
+    async with producer(kafka_url) as kafka:
+        await kafka.records(topic, Records(32).many(100))
+        await drained(admin, prefix, topic)
+        own_couchdb.stop()
+        await kafka.records(topic, Records(33).many(500))
+
+        async def holds_documents() -> bool:
+            return bool((await status(first))["in_flight"]["documents"])
+
+        await until(holds_documents, "documents wait for the database")
+        assert await asyncio.to_thread(first.terminate, timeout=7) == 0
+
+        own_couchdb.start()
+        second = await worker(**settings)
+        await drained(admin, prefix, topic)
+        await assert_holds(own_couchdb.url, database, kafka.expected)
+    assert (await outcomes(second))["store", "stored", ""] == 500
+
+
+async def test_a_worker_that_is_stopped_under_load_finishes_what_it_has_begun(
+    worker: StartWorker,
+    admin: Admin,
+    kafka_url: str,
+    couchdb_url: str,
+    prefix: str,
+    database: str,
+) -> None:
+    topic = f"{prefix}completed0"
+    await admin.create_topic(topic)
+    quick = {"partitions": 4, "session_timeout": 3}
+    async with producer(kafka_url) as kafka:
+        await kafka.records(topic, Records(34).many(4000))
+        first = await worker(**quick, documents_per_second=400, in_flight_documents=400)
+
+        async def in_the_middle() -> bool:
+            return (await outcomes(first))["store", "stored", ""] > 0
+
+        await until(in_the_middle, "some are stored")
+        assert await asyncio.to_thread(first.terminate, timeout=15) == 0
+        done = sum(
+            (await admin.committed(f"{prefix}persister", f"{prefix}persister-documents")).values()
+        )
+        assert 0 < done < 4000
+
+        second = await worker(**quick)
+        await drained(admin, prefix, topic)
+        await assert_holds(couchdb_url, database, kafka.expected)
+    ended = await outcomes(second)
+    assert {line: n for line, n in ended.items() if line[0] == "store"} == {
+        ("store", "stored", ""): 4000 - done
+    }

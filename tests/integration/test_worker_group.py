@@ -1,0 +1,99 @@
+"""Several workers: they share the work, and one that vanishes costs nothing but time."""
+
+import asyncio
+
+from dev.admin import Admin
+from dev.worker import Worker
+from tests.integration.conftest import StartWorker
+from tests.integration.support.database import assert_holds
+from tests.integration.support.kafka import producer
+from tests.integration.support.load import load
+from tests.integration.support.records import Records
+from tests.integration.support.waiting import drained, outcomes, status, until
+
+PARTITIONS = 4
+
+
+async def partitions_of(worker: Worker, prefix: str) -> set[str]:
+    topics = (await status(worker))["topics"]
+    return set(topics.get(f"{prefix}persister-documents", {}))
+
+
+async def shared(prefix: str, *workers: Worker) -> None:
+    """Return once all internal partitions are assigned, evenly and each once."""
+
+    async def evenly() -> bool:
+        held = [await partitions_of(worker, prefix) for worker in workers]
+        fair = all(len(mine) == PARTITIONS // len(workers) for mine in held)
+        return fair and len(set().union(*held)) == PARTITIONS
+
+    await until(evenly, f"{len(workers)} workers share {PARTITIONS} partitions")
+
+
+async def stores(worker: Worker) -> None:
+    """Return once the worker has stored something."""
+
+    async def something() -> bool:
+        return (await outcomes(worker))["store", "stored", ""] > 0
+
+    await until(something, "the worker stores")
+
+
+async def test_workers_share_the_internal_topic_and_scaling_loses_nothing(
+    worker: StartWorker,
+    admin: Admin,
+    kafka_url: str,
+    couchdb_url: str,
+    prefix: str,
+    database: str,
+) -> None:
+    topics = [f"{prefix}completed0", f"{prefix}completed1"]
+    for topic in topics:
+        await admin.create_topic(topic)
+    quick = {"partitions": PARTITIONS, "session_timeout": 3}
+    first, second = await asyncio.gather(worker(**quick), worker(**quick))
+    await shared(prefix, first, second)
+
+    async with producer(kafka_url) as kafka:
+        async with load(kafka, topics, Records(21)):
+            await asyncio.gather(stores(first), stores(second))
+            assert await asyncio.to_thread(first.terminate) == 0
+            await shared(prefix, second)
+            third = await worker(**quick)
+            await shared(prefix, second, third)
+            await stores(third)
+        await drained(admin, prefix, *topics)
+        await assert_holds(couchdb_url, database, kafka.expected)
+
+        ended = await outcomes(second, third)
+        assert 0 < ended["store", "stored", ""] < len(kafka.expected)
+        assert {line[1] for line in ended} <= {"routed", "stored", "duplicate"}
+
+
+async def test_workers_that_are_killed_under_load_lose_nothing_and_write_nothing_twice(
+    worker: StartWorker,
+    admin: Admin,
+    kafka_url: str,
+    couchdb_url: str,
+    prefix: str,
+    database: str,
+) -> None:
+    topics = [f"{prefix}completed0", f"{prefix}completed1", f"{prefix}completed-others"]
+    for topic in topics:
+        await admin.create_topic(topic)
+    quick = {"partitions": PARTITIONS, "session_timeout": 2}
+    first, second = await asyncio.gather(worker(**quick), worker(**quick))
+
+    async with producer(kafka_url) as kafka:
+        async with load(kafka, topics, Records(22)):
+            for victims in ([first], [second], [first, second], [first]):
+                await asyncio.gather(*map(stores, victims))
+                for victim in victims:
+                    victim.kill()
+                await asyncio.gather(*(asyncio.to_thread(victim.start) for victim in victims))
+        await drained(admin, prefix, *topics, within=60)
+        await assert_holds(couchdb_url, database, kafka.expected)
+
+        ended = await outcomes(first, second)
+        assert 0 < ended["store", "stored", ""] <= len(kafka.expected)
+        assert {line[1] for line in ended} <= {"routed", "stored", "duplicate"}
