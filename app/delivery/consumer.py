@@ -54,6 +54,7 @@ class Consumer(driver.Consumer):
         self.ledger = Ledger()
         self._read_offset = ReadOffsets(self)
         self._revoking = False
+        self._stop_deadline: float | None = None
 
     def delivers_chunks(self, tp: TP) -> bool:
         """Tell whether the topic is read through a `ChunkTopic`."""
@@ -206,16 +207,25 @@ class Consumer(driver.Consumer):
         """
         if self.app.crashed:
             return
-        limit = self.app.settings.worker.shutdown_deadline
-        deadline = monotonic() + (limit if self.app.should_stop else min(limit, REVOKE_DEADLINE))
+        deadline = self._deadline()
+        may_wait = monotonic() < deadline
         while self._unacked_messages and monotonic() < deadline:
             await self._wait_for_ack(timeout=deadline - monotonic())
-        if self._unacked_messages:
+        if self._unacked_messages and may_wait:
             self.log.warning(
                 "%d chunks are not finished in time; they will be delivered again.",
                 len(self._unacked_messages),
             )
         await self.commit_and_end_transactions()
+
+    def _deadline(self) -> float:
+        """Until when in-flight work may take; a stop has one, however often Faust waits in it."""
+        limit: float = self.app.settings.worker.shutdown_deadline
+        if not self.app.should_stop:
+            return monotonic() + min(limit, REVOKE_DEADLINE)
+        if self._stop_deadline is None:
+            self._stop_deadline = monotonic() + limit
+        return self._stop_deadline
 
     async def _wait_for_ack(self, timeout: float) -> None:  # noqa: ASYNC109 - Faust's signature
         # Faust's ignores its argument and waits a second.
