@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dev.kafka import jvm
-from dev.kafka.configuration import Configuration
+from dev.kafka.configuration import Configuration, Tls
 from dev.process import HOST, Service, free_port
 from dev.steps import command
 
@@ -25,6 +25,8 @@ class Kafka(Service):
     Attributes:
         url: `kafka://host:port` of the listener without authentication.
         sasl_url: The same of the listener with SASL (PLAIN and SCRAM); None without users.
+        ssl_url: Of the listener with TLS that asks for a certificate; None without `tls`.
+        sasl_ssl_url: Of the listener with TLS and SASL; None without both.
     """
 
     def __init__(
@@ -32,6 +34,8 @@ class Kafka(Service):
         folder: Path,
         *,
         users: Mapping[str, str] | None = None,
+        strangers: Mapping[str, str] | None = None,
+        tls: Tls | None = None,
         flags: list[str] | None = None,
     ) -> None:
         """Lay out the broker's folder; `start` starts it.
@@ -40,6 +44,8 @@ class Kafka(Service):
             folder: An existing folder; what an earlier broker stored in it is served again, to the
                 users of that time.
             users: Passwords by user name; opens a listener with SASL.
+            strangers: The same of users who may log in and nothing else; needs `users`.
+            tls: Opens listeners with TLS.
             flags: For Java, in place of those that use the class-data archive.
         """
         data = folder / "kafka"
@@ -50,6 +56,10 @@ class Kafka(Service):
             controller_port=free_port(),
             sasl_port=free_port() if users else None,
             users=users or {},
+            strangers=strangers or {},
+            tls=tls,
+            ssl_port=free_port() if tls else None,
+            sasl_ssl_port=free_port() if tls and users else None,
         )
         properties = folder / "server.properties"
         properties.write_text(configuration.properties())
@@ -67,7 +77,9 @@ class Kafka(Service):
             ready=lambda: answers_requests(port),
         )
         self.url = f"kafka://{HOST}:{port}"
-        self.sasl_url = f"kafka://{HOST}:{configuration.sasl_port}" if users else None
+        self.sasl_url = _url(configuration.sasl_port)
+        self.ssl_url = _url(configuration.ssl_port)
+        self.sasl_ssl_url = _url(configuration.sasl_ssl_port)
 
 
 def answers_requests(port: int) -> bool:
@@ -81,6 +93,10 @@ def answers_requests(port: int) -> bool:
         _, correlation_id, error = struct.unpack(">iih", connection.recv(10, socket.MSG_WAITALL))
         return (correlation_id, error) == (1, 0)
     return False
+
+
+def _url(port: int | None) -> str | None:
+    return None if port is None else f"kafka://{HOST}:{port}"
 
 
 def _format(configuration: Configuration, properties: Path) -> None:

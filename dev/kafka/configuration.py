@@ -40,8 +40,22 @@ num.io.threads=2
 background.threads=1
 """
 
+_AUTHORIZER = "org.apache.kafka.metadata.authorizer.StandardAuthorizer"
 _PLAIN = "org.apache.kafka.common.security.plain.PlainLoginModule"
 _SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule"
+
+
+@dataclass(frozen=True)
+class Tls:
+    """Certificates of the listeners with TLS, in PEM files.
+
+    Attributes:
+        keystore: The broker's private key (PKCS #8) and its certificate, in one file.
+        truststore: The authority that clients' certificates must be signed by.
+    """
+
+    keystore: Path
+    truststore: Path
 
 
 @dataclass(frozen=True)
@@ -54,6 +68,10 @@ class Configuration:
         controller_port: Of the KRaft controller.
         sasl_port: Of the listener with SASL; None: there is none.
         users: Passwords by user name, for SASL PLAIN and SCRAM.
+        strangers: The same of users who may log in, and nothing else.
+        tls: Opens a listener that asks for clients' certificates, and one with SASL.
+        ssl_port: Of the first; needs `tls`.
+        sasl_ssl_port: Of the second; needs `tls` and users.
     """
 
     data: Path
@@ -61,21 +79,31 @@ class Configuration:
     controller_port: int
     sasl_port: int | None = None
     users: Mapping[str, str] = field(default_factory=dict)
+    strangers: Mapping[str, str] = field(default_factory=dict)
+    tls: Tls | None = None
+    ssl_port: int | None = None
+    sasl_ssl_port: int | None = None
 
     def properties(self) -> str:
         """The text of `server.properties`."""
-        listeners = {"PLAINTEXT": self.port, "CONTROLLER": self.controller_port}
-        protocols = {"PLAINTEXT": "PLAINTEXT", "CONTROLLER": "PLAINTEXT"}
-        if self.sasl_port is not None:
-            listeners["SASL_PLAINTEXT"] = self.sasl_port
-            protocols["SASL_PLAINTEXT"] = "SASL_PLAINTEXT"
-        addresses = (f"{name}://{HOST}:{port}" for name, port in listeners.items())
+        listeners = {
+            "PLAINTEXT": self.port,
+            "CONTROLLER": self.controller_port,
+            "SASL_PLAINTEXT": self.sasl_port,
+            "SSL": self.ssl_port,
+            "SASL_SSL": self.sasl_ssl_port,
+        }
+        opened = {name: port for name, port in listeners.items() if port is not None}
+        protocols = {name: name for name in opened} | {"CONTROLLER": "PLAINTEXT"}
+        addresses = (f"{name}://{HOST}:{port}" for name, port in opened.items())
         lines = [
             f"log.dirs={self.data}",
             f"listeners={','.join(addresses)}",
             f"controller.quorum.voters=1@{HOST}:{self.controller_port}",
             f"listener.security.protocol.map={','.join(map(':'.join, protocols.items()))}",
-            *self._sasl(),
+            *(line for name in opened if name.startswith("SASL") for line in self._sasl(name)),
+            *self._certificates(),
+            *self._rights(),
         ]
         return _FIXED + "\n".join(lines) + "\n"
 
@@ -83,21 +111,43 @@ class Configuration:
         """Arguments of the storage tool: SCRAM users can only be made while it formats."""
         return [
             argument
-            for user, password in self.users.items()
+            for user, password in self._logins().items()
             for mechanism in SCRAM_MECHANISMS
             for argument in ("--add-scram", f"{mechanism}=[name={user},password={password}]")
         ]
 
-    def _sasl(self) -> list[str]:
-        if self.sasl_port is None:
-            return []
-        listener = "listener.name.sasl_plaintext"
-        users = " ".join(f'user_{user}="{password}"' for user, password in self.users.items())
+    def _logins(self) -> dict[str, str]:
+        return {**self.users, **self.strangers}
+
+    def _sasl(self, name: str) -> list[str]:
+        listener = f"listener.name.{name.lower()}"
+        users = " ".join(f'user_{user}="{secret}"' for user, secret in self._logins().items())
+        mechanisms = ",".join(["PLAIN", *SCRAM_MECHANISMS])
         return [
-            f"sasl.enabled.mechanisms={','.join(['PLAIN', *SCRAM_MECHANISMS])}",
+            f"{listener}.sasl.enabled.mechanisms={mechanisms}",
             f"{listener}.plain.sasl.jaas.config={_PLAIN} required {users};",
             *(
                 f"{listener}.{mechanism.lower()}.sasl.jaas.config={_SCRAM} required;"
                 for mechanism in SCRAM_MECHANISMS
             ),
         ]
+
+    def _certificates(self) -> list[str]:
+        if self.tls is None:
+            return []
+        return [
+            "ssl.keystore.type=PEM",
+            f"ssl.keystore.location={self.tls.keystore}",
+            "ssl.truststore.type=PEM",
+            f"ssl.truststore.location={self.tls.truststore}",
+            "listener.name.ssl.ssl.client.auth=required",
+            # The certificate's common name is the user.
+            "ssl.principal.mapping.rules=RULE:^.*CN=([^,]+).*$/$1/",
+        ]
+
+    def _rights(self) -> list[str]:
+        """All rights for everybody but the strangers; without any, Kafka checks none."""
+        if not self.strangers:
+            return []
+        supers = ";".join(f"User:{user}" for user in ("ANONYMOUS", *self.users))
+        return [f"authorizer.class.name={_AUTHORIZER}", f"super.users={supers}"]
