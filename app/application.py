@@ -14,6 +14,7 @@ from faust.types import TP
 from faust.types.agents import AgentT
 from mode.types import ServiceT
 
+from app.access import Access
 from app.breaker import Breakers
 from app.couchdb import BulkWriter, Database
 from app.dead_letters import DeadLetters
@@ -52,7 +53,7 @@ class BootStrategy(FaustBootStrategy):
         return chain(
             self.sensors(),
             self.web_server(),
-            [app.own_topics],
+            [app.access, app.own_topics],
             self.kafka_producer(),
             [app.outbox, app.writer, app.storage],
             self.kafka_consumer(),
@@ -74,6 +75,7 @@ class Persister(faust.App):
         self.settings = settings
         self.names = TopicNames(settings.kafka.topic_prefix)
         self.outcomes = Outcomes()
+        self.access = Access(self, beacon=self.beacon)
         self.own_topics = OwnTopics(self, beacon=self.beacon)
         self.discovery = Discovery(self, beacon=self.beacon)
         self.outbox = Outbox(settings.kafka, beacon=self.beacon)

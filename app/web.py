@@ -83,22 +83,22 @@ class Web(driver.Web):
         super().__init__(app, **kwargs)
         self.web_app.middlewares.append(self._guarded)
 
-    async def on_start(self) -> None:
-        """Listen on the address of `--web-host`, which Faust takes for a mere name.
+    @property
+    def address(self) -> str:
+        """Where it listens: `--web-bind` if given, else `--web-host`, which Faust only shows."""
+        conf = self.app.conf
+        given = conf.web_bind != self.app.settings.worker.web_host
+        return str(conf.web_bind if given else conf.web_host)
 
-        `--web-bind` still says where to listen when it is given.
-        """
-        conf, default = self.app.conf, self.app.settings.worker.web_host
-        if conf.web_bind == default:
-            conf.web_bind = conf.web_host
-        await super().on_start()
+    def _new_transport_tcp(self) -> web.BaseSite:
+        return web.TCPSite(self._runner, self.address, self.app.conf.web_port)
 
     @web.middleware
     async def _guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         refused = refusal(
             request.path,
             request.headers.get("Authorization", ""),
-            address=self.app.conf.web_bind,
+            address=self.address,
             token=self.app.settings.worker.web_token,
         )
         try:
