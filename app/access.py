@@ -186,7 +186,7 @@ def explain(error: BaseException, settings: KafkaSettings) -> str:  # noqa: PLR0
             )
         case ssl.SSLError():
             return (
-                f"TLS fails ({error.reason}): check {protocol}, and PERSISTER_KAFKA_CERTIFICATE_"
+                f"TLS fails ({error.strerror}): check {protocol}, and PERSISTER_KAFKA_CERTIFICATE_"
                 "FILE if the broker asks for a certificate"
             )
         case KafkaConnectionError() if isinstance(error.__cause__, ssl.SSLError):
