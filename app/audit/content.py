@@ -1,0 +1,93 @@
+"""What makes a stored document the one that was to be stored.
+
+CouchDB keeps integers as they are written, reads other numbers as doubles and prints these in its
+own way (`1E2` as `100.0`). So integers count exactly and other numbers as their double; the order
+of keys and the way that strings are escaped do not count.
+"""
+
+import hashlib
+import json
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
+from typing import Any, Final, NamedTuple
+
+from models import exact_json
+
+DIGEST_SIZE: Final = 16
+
+_NOT_COMPARED: Final = frozenset({"_id", "_rev", "updated"})
+"""The id is what it is looked up by; the others differ between two writes of the same record."""
+
+_LARGE: Final = re.compile(rb"[0-9]{16}")
+"""Where it does not match, no integer is over 2^53."""
+
+_LONGEST_INT: Final = 4000
+"""Digits up to which Python prints an `int` (it refuses over 4300)."""
+
+
+class Content(NamedTuple):
+    """A document's content as digests."""
+
+    digest: bytes
+    rounded: bytes
+    """The same with every integer as a double, as databases in JavaScript keep them."""
+
+
+def content(fields: Mapping[str, Any], written: bytes) -> Content:
+    """The content of fields that were read by `exact_json` from this JSON text."""
+    compared = {name: value for name, value in fields.items() if name not in _NOT_COMPARED}
+    digest = _digest(compared, _exact)
+    return Content(digest, _digest(compared, _double) if _LARGE.search(written) else digest)
+
+
+def document_content(document: bytes) -> tuple[str, Content]:
+    """The `_id` and the content of a document; raises `ValueError` when it is none."""
+    fields = exact_json.loads(document.decode())
+    document_id = fields.get("_id") if isinstance(fields, dict) else None
+    if not isinstance(document_id, str):
+        raise ValueError("not a JSON object with an _id")  # noqa: TRY004 - as json says it
+    return document_id, content(fields, document)
+
+
+def differing(expected: Mapping[str, Any], stored: bytes) -> list[str]:
+    """The names of the top-level fields in which a stored document differs from what it must be."""
+    found = exact_json.loads(stored.decode())
+    return sorted(_unequal(expected, found, (expected.keys() | found.keys()) - _NOT_COMPARED))
+
+
+def _unequal(one: Mapping[str, Any], other: Mapping[str, Any], names: set[str]) -> Iterable[str]:
+    for name in names:
+        both = name in one and name in other
+        if not both or _digest(one[name], _exact) != _digest(other[name], _exact):
+            yield name
+
+
+def _digest(value: Any, number: Callable[[Decimal], Any]) -> bytes:
+    return hashlib.sha256(_canonical(value, number).encode()).digest()[:DIGEST_SIZE]
+
+
+def _canonical(value: Any, number: Callable[[Decimal], Any]) -> str:
+    try:
+        return json.dumps(value, sort_keys=True, default=number)
+    except RecursionError:
+        limit = sys.getrecursionlimit()
+        # As deep as `exact_json` reads, whatever the depth of the stack here.
+        sys.setrecursionlimit(limit + 3 * exact_json.MAX_DEPTH)
+        try:
+            return json.dumps(value, sort_keys=True, default=number)
+        finally:
+            sys.setrecursionlimit(limit)
+
+
+def _exact(number: Decimal) -> int | float | str:
+    _, digits, exponent = number.as_tuple()
+    if exponent != 0:
+        return _double(number)
+    return int(number) if len(digits) <= _LONGEST_INT else f"{number}"
+
+
+def _double(number: Decimal) -> int | float:
+    double = float(number)
+    return int(double) if double.is_integer() else double

@@ -1,0 +1,113 @@
+"""What a message of OpenWhisk demands of the persister: the audit's own rule.
+
+Deliberately not the worker's (`app.routing`), though it must come to the same.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from app.settings import RoutingSettings, StoreLevel
+from models import exact_json
+from models.activation import ADDED_FIELDS, ENTITY_TYPE, Activation
+from models.fields import FieldError
+from models.messages import CompletionMessage, message_from_wire
+from models.reasons import SkipReason
+from models.roles import TopicRole
+from models.transid import TransactionId
+
+
+class Expected(NamedTuple):
+    """This document must be in the database."""
+
+    activation_id: str
+    document_id: str
+    fields: Mapping[str, Any]
+    """All but `_id` and `updated`, as `exact_json` reads them."""
+
+
+class LeftOut(NamedTuple):
+    """There is a record, but it must not be stored."""
+
+    activation_id: str
+    reason: SkipReason
+
+
+class Finished(NamedTuple):
+    """The activation has ended; its record must arrive in another message."""
+
+    activation_id: str
+
+
+class Unusable(NamedTuple):
+    """It must be a dead letter."""
+
+    activation_id: str | None
+    """If something in it looks like one."""
+
+
+Expectation = Expected | LeftOut | Finished | Unusable
+
+_FAILED_NOT_BY_THE_APPLICATION: Final = (2, 3)
+_ID: Final = re.compile(rb'"activationId"\s*:\s*"([0-9a-f]{32})"')
+
+
+def expectation(role: TopicRole, value: bytes | None, rules: RoutingSettings) -> Expectation:
+    """What a record of one of OpenWhisk's topics demands; never raises.
+
+    Args:
+        role: of its topic.
+        value: the Kafka record's.
+        rules: store levels and excluded namespaces.
+    """
+    try:
+        decoded = exact_json.loads((value or b"").decode())
+        message = message_from_wire(decoded)
+    except (ValueError, FieldError):
+        return Unusable(_id_in(value or b""))
+    if isinstance(message, CompletionMessage):
+        return Finished(message.activation_id)
+    if isinstance(message.response, str):
+        return Finished(message.response)
+    activation = message.response
+    fields = _document_fields(decoded["response"], activation)
+    if any(name.startswith("_") for name in fields):
+        # CouchDB keeps these names to itself.
+        return Unusable(activation.activation_id)
+    reason = _left_out(role, message.transid, activation, rules)
+    if reason is not None:
+        return LeftOut(activation.activation_id, reason)
+    return Expected(activation.activation_id, activation.document_id, fields)
+
+
+def _document_fields(record: Mapping[str, Any], activation: Activation) -> dict[str, Any]:
+    fields = {name: value for name, value in record.items() if name not in ADDED_FIELDS}
+    for name, moment in (("start", activation.start), ("end", activation.end)):
+        if isinstance(fields[name], str):
+            fields[name] = moment
+    return fields | {"entityType": ENTITY_TYPE}
+
+
+def _left_out(
+    role: TopicRole, transid: TransactionId, activation: Activation, rules: RoutingSettings
+) -> SkipReason | None:
+    if activation.namespace in rules.excluded_namespaces:
+        return SkipReason.EXCLUDED_NAMESPACE
+    if transid.extra_logging:
+        return None
+    blocking = role is TopicRole.COMPLETED
+    level = rules.blocking_store_level if blocking else rules.non_blocking_store_level
+    status = activation.response.status_code
+    match level:
+        case StoreLevel.STORE_ALWAYS:
+            stored = True
+        case StoreLevel.STORE_FAILURES:
+            stored = status != 0
+        case StoreLevel.STORE_FAILURES_NOT_APPLICATION_ERRORS:
+            stored = status in _FAILED_NOT_BY_THE_APPLICATION
+    return None if stored else SkipReason.STORE_LEVEL
+
+
+def _id_in(value: bytes) -> str | None:
+    found = _ID.search(value)
+    return found[1].decode() if found else None

@@ -1,0 +1,263 @@
+# ruff: noqa: S608 - queries are put together from constants; values are bound
+"""Everything that the audit has found, and what follows from it.
+
+Kept in a temporary SQLite database that nobody else sees and that is gone with the process:
+digests, ids and places, never contents. SQLite holds a bounded part of it in memory, joins and
+sorts.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from enum import IntEnum
+from itertools import groupby
+from typing import Any, Final, NamedTuple
+
+from app.audit.content import Content
+from app.audit.verdicts import Verdict
+
+HOUR_MILLIS: Final = 3_600_000
+CACHE_KIB: Final = 32 * 1024
+
+
+class Place(NamedTuple):
+    """Where a record is in Kafka."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+class Kind(IntEnum):
+    """What a record demands."""
+
+    EXPECTED = 0
+    LEFT_OUT = 1
+    FINISHED = 2
+    UNUSABLE = 3
+
+
+class Found(NamedTuple):
+    """A record that is audited."""
+
+    topic: str
+    partition: int
+    offset: int
+    at: int
+    """Epoch millis, by the record's timestamp."""
+
+    kind: Kind
+    activation: str | None
+    document: str | None = None
+    digest: bytes | None = None
+    rounded: bytes | None = None
+    size: int = 0
+    reason: str | None = None
+
+
+class Example(NamedTuple):
+    """A record with something to be told about it."""
+
+    place: Place
+    at: int
+    activation: str | None
+    document: str | None
+
+
+_TABLES = """
+CREATE TABLE record (
+    topic TEXT, part INT, offset INT, at INT, kind INT, activation TEXT, document TEXT,
+    digest BLOB, rounded BLOB, size INT, reason TEXT, verdict TEXT
+);
+CREATE TABLE arrived (activation TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE horizon (topic TEXT PRIMARY KEY, since INT);
+CREATE TABLE progress (topic TEXT, part INT, committed INT, PRIMARY KEY (topic, part));
+CREATE TABLE waiting (document TEXT, digest BLOB, PRIMARY KEY (document, digest)) WITHOUT ROWID;
+CREATE TABLE letter (
+    topic TEXT, part INT, offset INT, PRIMARY KEY (topic, part, offset)
+) WITHOUT ROWID;
+CREATE TABLE refused (document TEXT, digest BLOB, PRIMARY KEY (document, digest)) WITHOUT ROWID;
+CREATE TABLE stored (document TEXT PRIMARY KEY, digest BLOB, rounded BLOB) WITHOUT ROWID;
+"""
+
+# What is in the database is the last word; a record that is on its way is not missing yet.
+_JUDGE = f"""
+UPDATE record SET verdict = CASE
+    WHEN kind = {Kind.FINISHED} THEN '{Verdict.ACKNOWLEDGEMENT}'
+    WHEN kind = {Kind.LEFT_OUT} THEN '{Verdict.LEFT_OUT}'
+    WHEN EXISTS (SELECT 1 FROM stored s
+        WHERE s.document = record.document AND s.digest = record.digest)
+        THEN '{Verdict.PRESENT}'
+    WHEN EXISTS (SELECT 1 FROM stored s
+        WHERE s.document = record.document AND s.rounded = record.rounded
+        AND record.rounded <> record.digest)
+        THEN '{Verdict.ROUNDED}'
+    WHEN EXISTS (SELECT 1 FROM letter l
+        WHERE l.topic = record.topic AND l.part = record.part AND l.offset = record.offset)
+        OR EXISTS (SELECT 1 FROM refused r
+        WHERE r.document = record.document AND r.digest = record.digest)
+        THEN '{Verdict.SET_ASIDE}'
+    WHEN offset >= COALESCE((SELECT committed FROM progress p
+        WHERE p.topic = record.topic AND p.part = record.part), 0)
+        OR EXISTS (SELECT 1 FROM waiting w
+        WHERE w.document = record.document AND w.digest = record.digest)
+        THEN '{Verdict.PENDING}'
+    WHEN kind = {Kind.UNUSABLE} THEN '{Verdict.NOT_SET_ASIDE}'
+    WHEN EXISTS (SELECT 1 FROM stored s WHERE s.document = record.document)
+        THEN '{Verdict.DIFFERENT}'
+    ELSE '{Verdict.MISSING}'
+END
+"""
+
+_UNARRIVED = f"""
+    kind = {Kind.FINISHED} AND activation NOT IN (
+        SELECT activation FROM arrived
+        UNION ALL SELECT activation FROM record
+        WHERE kind <> {Kind.FINISHED} AND activation IS NOT NULL
+    )
+"""
+_JUDGED = "at >= (SELECT since FROM horizon h WHERE h.topic = record.topic)"
+_WHOSE = "COALESCE(document, activation, topic || '/' || part || '/' || offset)"
+
+
+class Findings:
+    """Fill it, `judge`, then ask."""
+
+    def __init__(self) -> None:
+        # An empty name is SQLite's for a temporary file.
+        self._sql = sqlite3.connect("", isolation_level=None)
+        self._sql.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        self._sql.execute("PRAGMA temp_store = FILE")
+        self._sql.execute("PRAGMA journal_mode = OFF")
+        self._sql.executescript(_TABLES)
+        self._sql.execute("BEGIN")
+
+    def close(self) -> None:
+        """Delete everything."""
+        self._sql.close()
+
+    def add_records(self, found: Iterable[Found]) -> None:
+        """Add records to be judged."""
+        self._sql.executemany(
+            "INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)", found
+        )
+
+    def add_arrived(self, activations: Iterable[str]) -> None:
+        """Add activations whose records are somewhere, beside those of the records."""
+        self._sql.executemany(
+            "INSERT OR IGNORE INTO arrived VALUES (?)", ((one,) for one in activations)
+        )
+
+    def add_committed(self, topic: str, partition: int, offset: int) -> None:
+        """Note how far the worker has come in one of OpenWhisk's topics."""
+        self._sql.execute("INSERT INTO progress VALUES (?, ?, ?)", (topic, partition, offset))
+
+    def add_waiting(self, documents: Iterable[tuple[str, Content]]) -> None:
+        """Add documents in the internal topic that the worker has not settled."""
+        self._sql.executemany("INSERT OR IGNORE INTO waiting VALUES (?, ?)", _digests(documents))
+
+    def add_letter(self, origin: Place, document: Iterable[tuple[str, Content]]) -> None:
+        """Add a dead letter: where its record came from, and the document if it is one."""
+        self._sql.execute("INSERT OR IGNORE INTO letter VALUES (?, ?, ?)", origin)
+        self._sql.executemany("INSERT OR IGNORE INTO refused VALUES (?, ?)", _digests(document))
+
+    def add_stored(self, documents: Iterable[tuple[str, Content]]) -> None:
+        """Add what the database holds."""
+        self._sql.executemany(
+            "INSERT OR REPLACE INTO stored VALUES (?, ?, ?)",
+            ((document, *content) for document, content in documents),
+        )
+
+    def count_documents(self) -> int:
+        """How many different documents are expected."""
+        return int(self._one("SELECT COUNT(DISTINCT document) FROM record"))
+
+    def documents(self) -> Iterator[tuple[str, int]]:
+        """The ids of the expected documents in order, each with its size in bytes."""
+        yield from self._sql.execute(
+            "SELECT document, MAX(size) FROM record WHERE document IS NOT NULL "
+            "GROUP BY document ORDER BY document"
+        )
+
+    def judge(self) -> None:
+        """Decide about every record, but for acknowledgements without a record."""
+        self._sql.execute(_JUDGE)
+
+    def add_horizon(self, topic: str, since: int) -> None:
+        """Note from when on (epoch millis) acknowledgements of a topic can be judged.
+
+        Those of topics without one cannot: their records may have been where nobody looks.
+        """
+        self._sql.execute("INSERT INTO horizon VALUES (?, ?)", (topic, since))
+
+    def latest_unarrived(self) -> int | None:
+        """When the latest acknowledgement came (epoch millis) whose record is missing so far."""
+        latest = self._one(f"SELECT MAX(at) FROM record WHERE {_UNARRIVED} AND {_JUDGED}")
+        return None if latest is None else int(latest)
+
+    def judge_arrivals(self) -> int:
+        """Decide about acknowledgements without a record; returns how many cannot be judged."""
+        arguments = {"v": Verdict.NEVER_ARRIVED.value}
+        self._sql.execute(
+            f"UPDATE record SET verdict = :v WHERE {_UNARRIVED} AND {_JUDGED}",
+            arguments,
+        )
+        return int(
+            self._one(
+                f"SELECT COUNT(*) FROM record WHERE {_UNARRIVED} AND verdict <> :v",
+                **arguments,
+            )
+        )
+
+    def count(self, verdict: Verdict) -> int:
+        """How many records have ended so."""
+        return int(self._one("SELECT COUNT(*) FROM record WHERE verdict = :v", v=verdict.value))
+
+    def count_documents_with(self, verdict: Verdict) -> int:
+        """How many different documents, or activations where there is none, have ended so."""
+        return int(
+            self._one(
+                f"SELECT COUNT(DISTINCT {_WHOSE}) FROM record WHERE verdict = :v",
+                v=verdict.value,
+            )
+        )
+
+    def table(self) -> dict[str, dict[int, dict[Verdict, int]]]:
+        """By topic and by the hour that it came (epoch millis), how records have ended."""
+        rows = self._sql.execute(
+            "SELECT topic, at - at % :hour AS hour, verdict, COUNT(*) FROM record "
+            "GROUP BY topic, hour, verdict ORDER BY topic, hour",
+            {"hour": HOUR_MILLIS},
+        )
+        return {
+            topic: {
+                hour: {Verdict(row[2]): row[3] for row in of_hour}
+                for hour, of_hour in groupby(of_topic, key=lambda row: row[1])
+            }
+            for topic, of_topic in groupby(rows, key=lambda row: row[0])
+        }
+
+    def left_out(self) -> dict[str, int]:
+        """By reason, how many records must not be stored."""
+        return dict(
+            self._sql.execute(
+                "SELECT reason, COUNT(*) FROM record WHERE reason IS NOT NULL GROUP BY reason"
+            )
+        )
+
+    def examples(self, verdict: Verdict, limit: int | None = None) -> list[Example]:
+        """The first record of each document (or activation) that has ended so, the oldest first."""
+        rows = self._sql.execute(
+            "SELECT topic, part, offset, MIN(at) AS first, activation, document FROM record "
+            f"WHERE verdict = :v GROUP BY {_WHOSE} "
+            "ORDER BY first, topic, offset LIMIT :n",
+            {"v": verdict.value, "n": -1 if limit is None else limit},
+        )
+        return [Example(Place(*row[:3]), *row[3:]) for row in rows]
+
+    def _one(self, query: str, **arguments: Any) -> Any:
+        (value,) = self._sql.execute(query, arguments).fetchone()
+        return value
+
+
+def _digests(documents: Iterable[tuple[str, Content]]) -> Iterator[tuple[str, bytes]]:
+    return ((document, content.digest) for document, content in documents)

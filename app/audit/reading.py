@@ -1,0 +1,213 @@
+"""Kafka into the findings."""
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from app.audit.content import Content, content, document_content
+from app.audit.expectation import (
+    Expectation,
+    Expected,
+    Finished,
+    LeftOut,
+    Unusable,
+    expectation,
+)
+from app.audit.findings import Findings, Found, Kind, Place
+from app.dead_letters.activation import activation_id
+from app.dead_letters.kafka import records_between
+from app.settings import RoutingSettings
+from models.dead_letter import DeadLetter
+from models.roles import TopicRole
+
+BATCH_RECORDS = 1000
+
+MARGIN_MILLIS = 60_000
+"""How long before its acknowledgement a record may have been written."""
+
+
+class Watcher(Protocol):
+    """Is told how the audit goes on."""
+
+    def begin(self, step: str, total: int) -> None:
+        """A step with so many records or documents begins."""
+
+    def forward(self, count: int) -> None:
+        """So many more of them are done."""
+
+
+class Bounds(NamedTuple):
+    """What of a partition is read."""
+
+    log_start: int
+    """The first offset that Kafka still holds."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Which records are audited, by their timestamps (epoch millis).
+
+    Args:
+        since: those that came then or later.
+        until: those that came before.
+    """
+
+    since: int | None = None
+    until: int | None = None
+
+    def takes(self, at: int) -> bool:
+        """Tell whether a record of this time is audited."""
+        return (self.since is None or at >= self.since) and (self.until is None or at < self.until)
+
+
+@dataclass(frozen=True)
+class Source:
+    """One of OpenWhisk's topics.
+
+    Args:
+        partitions: of the topic.
+        role: in which the persister reads it.
+        acknowledges: whether the persister does not read it (when logs are inside the record): its
+            messages only tell that activations have ended.
+    """
+
+    topic: str
+    partitions: int
+    role: TopicRole
+    acknowledges: bool = False
+
+    def demands(self, value: bytes | None, rules: RoutingSettings) -> Expectation:
+        """What a record of this topic demands."""
+        found = expectation(self.role, value, rules)
+        if self.acknowledges and isinstance(found, Expected):
+            return Finished(found.activation_id)
+        return found
+
+
+class KafkaReader:
+    """Reads whole ranges of partitions.
+
+    Args:
+        consumer: started, without a group.
+        findings: where everything goes.
+        watcher: is told of every record.
+    """
+
+    def __init__(self, consumer: AIOKafkaConsumer, findings: Findings, watcher: Watcher) -> None:
+        self._consumer = consumer
+        self._findings = findings
+        self._watcher = watcher
+
+    async def bounds(self, sources: Iterable[Source], scope: Scope) -> dict[TopicPartition, Bounds]:
+        """What is to be read: from the log's start or `since` (and a little before), to its end."""
+        found = {}
+        for source in sources:
+            tps = [TopicPartition(source.topic, number) for number in range(source.partitions)]
+            starts = await self._consumer.beginning_offsets(tps)
+            ends = await self._consumer.end_offsets(tps)
+            later: Mapping[TopicPartition, Any] = {}
+            if scope.since is not None:
+                from_then = dict.fromkeys(tps, max(0, scope.since - MARGIN_MILLIS))
+                later = await self._consumer.offsets_for_times(from_then)
+            for tp in tps:
+                start = starts[tp]
+                if scope.since is not None:
+                    start = later[tp].offset if later.get(tp) else ends[tp]
+                found[tp] = Bounds(starts[tp], max(start, starts[tp]), ends[tp])
+        return found
+
+    async def read_messages(
+        self,
+        source: Source,
+        tp: TopicPartition,
+        bounds: Bounds,
+        scope: Scope,
+        rules: RoutingSettings,
+    ) -> int | None:
+        """Read a partition of one of OpenWhisk's topics.
+
+        Returns:
+            The timestamp of its first record, or None when there is none.
+        """
+        first: int | None = None
+        found: list[Found] = []
+        async for record in self._records(tp, bounds.start, bounds.end):
+            first = record.timestamp if first is None else first
+            demanded = source.demands(record.value, rules)
+            if not scope.takes(record.timestamp):
+                self._findings.add_arrived(_arrived(demanded))
+            elif not (source.acknowledges and isinstance(demanded, Unusable)):
+                found.append(_found(record, demanded))
+            if len(found) == BATCH_RECORDS:
+                self._findings.add_records(found)
+                found = []
+        self._findings.add_records(found)
+        return first
+
+    async def read_arrivals(
+        self, source: Source, tp: TopicPartition, start: int, end: int, rules: RoutingSettings
+    ) -> None:
+        """Look only which records have arrived."""
+        async for record in self._records(tp, start, end):
+            self._findings.add_arrived(_arrived(source.demands(record.value, rules)))
+
+    async def read_waiting(self, tp: TopicPartition, start: int, end: int) -> None:
+        """Read documents of the internal topic that are not settled."""
+        async for record in self._records(tp, start, end):
+            self._findings.add_waiting(_document(record.value))
+            self._findings.add_arrived([(record.key or b"").decode(errors="replace")])
+
+    async def read_letters(
+        self, tp: TopicPartition, start: int, end: int, documents_topic: str
+    ) -> None:
+        """Read dead letters."""
+        async for record in self._records(tp, start, end):
+            try:
+                letter = DeadLetter.from_record(record.key, record.value, record.headers)
+            except ValueError:
+                continue  # what others put there
+            origin = Place(letter.topic, letter.partition, letter.offset)
+            is_document = letter.topic == documents_topic
+            self._findings.add_letter(origin, _document(letter.value) if is_document else ())
+            self._findings.add_arrived(filter(None, [activation_id(letter)]))
+
+    async def _records(self, tp: TopicPartition, start: int, end: int) -> AsyncIterator[Any]:
+        position = start
+        async for record in records_between(self._consumer, tp, start, end):
+            yield record
+            self._watcher.forward(record.offset + 1 - position)
+            position = record.offset + 1
+        self._watcher.forward(max(0, end - position))
+
+
+def _arrived(demanded: Expectation) -> list[str]:
+    """The activation whose record this is, if it is one."""
+    if isinstance(demanded, Finished) or demanded.activation_id is None:
+        return []
+    return [demanded.activation_id]
+
+
+def _found(record: Any, demanded: Expectation) -> Found:
+    at = record.topic, record.partition, record.offset, record.timestamp
+    match demanded:
+        case Expected(activation, document, fields):
+            digests = content(fields, record.value)
+            return Found(*at, Kind.EXPECTED, activation, document, *digests, len(record.value))
+        case LeftOut(activation, reason):
+            return Found(*at, Kind.LEFT_OUT, activation, reason=reason.value)
+        case Finished(activation):
+            return Found(*at, Kind.FINISHED, activation)
+        case Unusable(maybe):
+            return Found(*at, Kind.UNUSABLE, maybe)
+
+
+def _document(value: bytes | None) -> Iterable[tuple[str, Content]]:
+    try:
+        return [document_content(value or b"")]
+    except ValueError:
+        return []

@@ -1,0 +1,76 @@
+"""The database into the findings."""
+
+import asyncio
+from collections.abc import Iterable, Iterator, Sequence
+
+from app.audit.content import Content, document_content
+from app.audit.findings import Findings
+from app.audit.reading import Watcher
+from app.couchdb import Database
+from app.couchdb.errors import Unavailable
+
+BATCH_DOCUMENTS = 500
+BATCH_BYTES = 8 * 1024 * 1024
+IN_FLIGHT = 4
+RETRY_SECONDS = (1.0, 2.0, 4.0, 8.0)
+"""How long to wait before a request is repeated; after the last one the audit gives up."""
+
+UNREADABLE = Content(b"", b"")
+"""Of a document that the audit cannot read; equal to none."""
+
+
+async def read_stored(database: Database, findings: Findings, watcher: Watcher) -> None:
+    """Read every expected document, a few requests at a time.
+
+    Raises:
+        DatabaseError: it does not answer, or does not let us.
+    """
+    batches = _batches(findings.documents())
+
+    async def read() -> None:
+        for batch in batches:
+            documents = await read_back(database, batch)
+            findings.add_stored(_contents(documents))
+            watcher.forward(len(batch))
+
+    readers = [asyncio.ensure_future(read()) for _ in range(IN_FLIGHT)]
+    try:
+        await asyncio.gather(*readers)
+    finally:
+        for reader in readers:
+            reader.cancel()
+        await asyncio.gather(*readers, return_exceptions=True)
+
+
+async def read_back(database: Database, ids: Sequence[str]) -> dict[str, bytes]:
+    """The stored documents of these ids; repeated for a while when the database is busy."""
+    for seconds in RETRY_SECONDS:
+        try:
+            return await database.read_back(ids)
+        except Unavailable as error:
+            if error.cause == "connection":
+                raise  # there is nobody at this address
+            await asyncio.sleep(error.retry_after or seconds)
+    return await database.read_back(ids)
+
+
+def _batches(documents: Iterable[tuple[str, int]]) -> Iterator[list[str]]:
+    """So many ids as may be asked for in one request without a huge answer."""
+    batch: list[str] = []
+    size = 0
+    for document, bytes_ in documents:
+        if batch and (len(batch) == BATCH_DOCUMENTS or size + bytes_ > BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(document)
+        size += bytes_
+    if batch:
+        yield batch
+
+
+def _contents(documents: dict[str, bytes]) -> Iterator[tuple[str, Content]]:
+    for document_id, document in documents.items():
+        try:
+            yield document_content(document)
+        except ValueError:  # not what anybody asked to be stored
+            yield document_id, UNREADABLE

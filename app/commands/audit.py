@@ -1,0 +1,124 @@
+"""`faust -A app audit`: whether the database holds what Kafka says it must.
+
+The report goes to standard output, progress to standard error. The worker is not started.
+"""
+
+import asyncio
+import json
+import logging
+import sqlite3
+import sys
+from contextlib import closing
+from typing import Any, NoReturn
+
+import click
+from aiokafka.errors import KafkaError
+from faust.cli.base import cli
+from tqdm import tqdm
+
+from app.audit.auditing import AuditError, Auditor, open_database
+from app.audit.differences import differences
+from app.audit.findings import Findings
+from app.audit.reading import Scope, Watcher
+from app.audit.repair import Repaired, open_repairer
+from app.audit.report import Report
+from app.audit.verdicts import Verdict
+from app.commands.filters import Instant
+from app.couchdb import DatabaseError
+from app.dead_letters.kafka import LettersError
+from app.settings import Settings, load
+
+GOOD, BAD, ERROR = 0, 1, 2
+
+
+@cli.command("audit")
+@click.option(
+    "--topic", "topics", multiple=True, help="Only this topic; may be given several times."
+)
+@click.option("--since", type=Instant(), help="Records of then or later: ISO-8601, or 90m, 2d.")
+@click.option("--until", type=Instant(), help="Records of before that.")
+@click.option(
+    "--show",
+    "shown",
+    type=click.IntRange(0),
+    default=10,
+    show_default=True,
+    help="List so many of each kind that should not be.",
+)
+@click.option("--repair", is_flag=True, help="Send the records of missing documents again.")
+@click.option("--dry-run", is_flag=True, help="With --repair: only list what would be sent.")
+@click.option("--json", "as_object", is_flag=True, help="The report as a JSON object.")
+def audit(*, as_object: bool, **options: Any) -> None:
+    """Compare the database with what Kafka still holds.
+
+    Exit code 0: nothing is missing or different. 1: something is. 2: the audit failed.
+    """
+    # Its errors are told in one line, below.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    if options["dry_run"] and not options["repair"]:
+        raise click.UsageError("--dry-run goes with --repair")
+    try:
+        report = asyncio.run(_audit(load(), **options))
+    except (AuditError, LettersError) as error:
+        _fail(str(error))
+    except KafkaError as error:
+        _fail(f"Kafka: {error or type(error).__name__} (PERSISTER_KAFKA_URL says where it is)")
+    except DatabaseError as error:
+        _fail(f"The database: {error} (PERSISTER_COUCHDB_URL and _DATABASE say where it is)")
+    except sqlite3.OperationalError as error:
+        _fail(f"No room for what was found: {error} (TMPDIR says where it is kept)")
+    click.echo(json.dumps(report.as_json(), indent=2) if as_object else report.as_text())
+    sys.exit(GOOD if report.good else BAD)
+
+
+def _fail(message: str) -> NoReturn:
+    click.echo(f"Error: {message}", err=True)
+    sys.exit(ERROR)
+
+
+async def _audit(
+    settings: Settings,
+    *,
+    topics: tuple[str, ...],
+    since: int | None,
+    until: int | None,
+    shown: int,
+    repair: bool,
+    dry_run: bool,
+) -> Report:
+    with closing(Findings()) as findings, closing(_Bar()) as bar:
+        audited = await Auditor(settings, findings, bar).run(Scope(since, until), frozenset(topics))
+        report = Report.of(audited, findings, shown)
+        if different := report.examples[Verdict.DIFFERENT]:
+            async with open_database(settings) as database:
+                report.differing = await differences(settings, database, different)
+        if repair:
+            report.repaired = await _repair(settings, findings, bar, dry_run=dry_run)
+        return report
+
+
+async def _repair(
+    settings: Settings, findings: Findings, bar: Watcher, *, dry_run: bool
+) -> Repaired:
+    places = [example.place for example in findings.examples(Verdict.MISSING)]
+    if dry_run or not places:
+        return Repaired(len(places), dry_run=dry_run)
+    async with open_repairer(settings.kafka, bar) as repairer:
+        return await repairer.run(places)
+
+
+class _Bar(Watcher):
+    """A progress bar on standard error, where that is a terminal."""
+
+    def __init__(self) -> None:
+        self._bar: tqdm[Any] = tqdm(total=0, disable=None, file=sys.stderr, leave=False)
+
+    def close(self) -> None:
+        self._bar.close()
+
+    def begin(self, step: str, total: int) -> None:
+        self._bar.set_description(step, refresh=False)
+        self._bar.reset(total)
+
+    def forward(self, count: int) -> None:
+        self._bar.update(count)
