@@ -5,6 +5,7 @@ imported without settings, and a wrong setting is one clear message instead of a
 """
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,10 +13,15 @@ if TYPE_CHECKING:
 
     app: Persister
 
+PROJECT = str(Path(__file__).parent.parent)
+
 
 def __getattr__(name: str) -> Any:
     if name != "app":
         raise AttributeError(name)
+    if PROJECT not in sys.path:
+        # The command `faust` has its working folder on the path only while it imports this module.
+        sys.path.insert(0, PROJECT)
     from app.settings import SettingsError  # noqa: PLC0415 - not before it is needed
 
     try:
