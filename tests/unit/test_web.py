@@ -15,14 +15,16 @@ TOKEN = "0123456789-abcdef"
 LOOPBACK, OTHERS = "127.0.0.1", "0.0.0.0"  # noqa: S104 - nothing listens there
 PAGES = ("/status", "/metrics", "/")
 FAUST = (
-    "/table",
-    "/table/guard",
-    "/router",
-    "/router/guard",
-    "/graph",
     "/",
-    "/stats",
-    "/assignment",
+    "/assignment/",
+    "/graph/",
+    "/performance/",
+    "/router/",
+    "/router/guard/",
+    "/router/guard/key/",
+    "/table/",
+    "/table/guard/",
+    "/table/guard/key/",
 )
 
 Connect = Callable[..., Awaitable[TestClient[Any, Any]]]
@@ -142,11 +144,12 @@ async def test_the_token_opens_the_pages(connect: Connect) -> None:
 
 
 @pytest.mark.parametrize("debug", [False, True])
+@pytest.mark.parametrize("enabled", ["0", "1"])
 async def test_faust_has_no_pages_here(
-    connect: Connect, monkeypatch: pytest.MonkeyPatch, *, debug: bool
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, enabled: str, *, debug: bool
 ) -> None:
     for page in ("TABLES", "ROUTER", "GRAPH", "STATS", "METRICS"):
-        monkeypatch.setenv(f"APP_WEB_{page}_ENABLED", "1")
+        monkeypatch.setenv(f"APP_WEB_{page}_ENABLED", enabled)
     client = await connect(debug=debug)
     assert await statuses(client, *FAUST) == dict.fromkeys(FAUST, 404)
 
