@@ -1,0 +1,102 @@
+"""`make chaos`, or `python -m dev.chaos --help`."""
+
+import argparse
+import asyncio
+import secrets
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from dev.chaos.fault import Fault, Result
+from dev.chaos.faults import FAULTS
+from dev.chaos.faulty import faulty_database
+from dev.chaos.play import Play
+from dev.chaos.report import failed, table
+from dev.chaos.stage import Surroundings
+from dev.couchdb import CouchDB, couchdb
+from dev.kafka import Kafka, kafka
+from dev.process import HOST
+
+RATE = 200.0
+
+
+def arguments() -> argparse.Namespace:
+    """What the person at the terminal wants."""
+    parser = argparse.ArgumentParser(prog="python -m dev.chaos", description=__doc__)
+    parser.add_argument("--seed", type=int, help="of an earlier run, to have its choices again")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="these faults alone")
+    parser.add_argument("--short", action="store_true", help="few faults, once or twice each")
+    parser.add_argument("--rounds", type=int, help="so many of each fault instead of its own")
+    parser.add_argument("--minutes", type=float, help="begin again until so many have passed")
+    parser.add_argument("--rate", type=float, default=RATE, help="events per second")
+    parser.add_argument("--list", action="store_true", help="show the faults")
+    return parser.parse_args()
+
+
+def chosen(only: list[str] | None, rounds: int | None, *, short: bool) -> list[tuple[Fault, int]]:
+    """The faults to play, and how often. Raises `ValueError` for a name that is none."""
+    names = {fault.name for fault in FAULTS}
+    if unknown := set(only or ()) - names:
+        raise ValueError(f"no such fault: {', '.join(sorted(unknown))}")
+    wanted = [fault for fault in FAULTS if not only or fault.name in only]
+    if short and not only:
+        wanted = [fault for fault in wanted if fault.short]
+    return [(f, rounds or (max(1, f.short) if short else f.rounds)) for f in wanted]
+
+
+async def run(
+    broker: Kafka,
+    database: CouchDB,
+    folder: Path,
+    faults: list[tuple[Fault, int]],
+    options: argparse.Namespace,
+) -> list[Result]:
+    """Play until the time is over, at least once."""
+    began, seed = time.monotonic(), options.seed
+    results: list[Result] = []
+    async with faulty_database(f"http://{HOST}:{database.port}") as proxy:
+        around = Surroundings(broker, database, proxy, folder)
+        while True:
+            play = Play(around, seed=seed, rate=options.rate, say=say)
+            results += await play.run(faults, together=options.short)
+            say(
+                f"{play.kills} workers killed, {play.events} events, {play.documents} documents, "
+                f"{(time.monotonic() - began) / 60:.1f} minutes"
+            )
+            if time.monotonic() - began >= (options.minutes or 0) * 60:
+                return results
+            seed += 1000
+
+
+def say(text: str) -> None:
+    """Print a line for a person."""
+    print(text, flush=True)
+
+
+def main() -> int:
+    """Play; 0 only if everything held."""
+    options = arguments()
+    if options.list:
+        for fault in FAULTS:
+            say(f"{fault.name:28} {fault.holds}")
+        return 0
+    faults = chosen(options.only, options.rounds, short=options.short)
+    if options.seed is None:
+        options.seed = secrets.randbits(31)
+    say(f"seed {options.seed}")
+    folder = Path(tempfile.mkdtemp(prefix="chaos-"))
+    with kafka(folder) as broker, couchdb(folder) as database:
+        results = asyncio.run(run(broker, database, folder, faults, options))
+    say(f"\n{table(results)}\n")
+    if failed(results):
+        say(f"Something did not hold. Seed {options.seed}; logs and data are in {folder}.")
+        return 1
+    shutil.rmtree(folder)
+    say(f"Everything held. Seed {options.seed}.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

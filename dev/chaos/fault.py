@@ -1,0 +1,73 @@
+"""What a fault is."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from dev.chaos.stage import Stage
+
+
+class Kind(StrEnum):
+    """What a fault happens to; faults of one kind are played on one stage."""
+
+    WORKERS = "workers"
+    BROKER = "broker"
+    DATABASE = "database"
+    CHANGELOG = "changelog"
+    DISK = "disk"
+    CLOCK = "clock"
+    MIXED = "mixed"
+
+
+class NotProvoked(Exception):  # noqa: N818 - what happened
+    """The fault cannot be made on this machine; the message says why."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One way in which something goes wrong.
+
+    Always must hold: nothing lost, nothing written twice, contents and outcomes as they must be,
+    commits that never go back, and no partition that stands still while all it needs is there.
+
+    Args:
+        name: for `--only`.
+        kind: what it happens to.
+        holds: what must hold besides.
+        inflict: makes it happen, and returns when it is over.
+        recovery: seconds after which every partition must be worked off again.
+        rounds: how often it is inflicted.
+        short: the same in the short form; 0: it is left out.
+        may_exit: whether a worker may end by itself, to be started again by its supervisor.
+    """
+
+    name: str
+    kind: Kind
+    holds: str
+    inflict: "Callable[[Stage], Awaitable[None]]"
+    recovery: float = 20.0
+    rounds: int = 1
+    short: int = 0
+    may_exit: bool = False
+
+
+@dataclass
+class Result:
+    """What a fault did.
+
+    Attributes:
+        fault: which one.
+        rounds: how often it was inflicted.
+        recoveries: seconds of each recovery; None: not in time.
+        findings: what did not hold.
+        skipped: why it was not inflicted.
+    """
+
+    fault: Fault
+    rounds: int = 0
+    recoveries: list[float | None] = field(default_factory=list)
+    findings: list[str] = field(default_factory=list)
+    skipped: str = ""

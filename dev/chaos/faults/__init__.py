@@ -1,0 +1,14 @@
+"""All faults, in the order in which they are played."""
+
+from dev.chaos.fault import Fault
+from dev.chaos.faults import broker, changelog, clock, database, disk, mixed, workers
+
+FAULTS: tuple[Fault, ...] = (
+    *workers.FAULTS,
+    *broker.FAULTS,
+    *database.FAULTS,
+    *changelog.FAULTS,
+    *disk.FAULTS,
+    *clock.FAULTS,
+    *mixed.FAULTS,
+)

@@ -1,0 +1,163 @@
+"""The guard's changelog topic knows less, or more, than the group has committed."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.admin.records_to_delete import RecordsToDelete
+
+from app.kafka import client_options
+from dev.chaos.fault import Fault, Kind, NotProvoked
+from dev.chaos.stage import PARTITIONS, Stage
+
+QUICK_COMPACTION = {
+    "cleanup.policy": "compact",
+    "segment.ms": "1000",
+    "min.cleanable.dirty.ratio": "0.01",
+    "max.compaction.lag.ms": "1000",
+    "delete.retention.ms": "0",
+}
+COMPACTION_SECONDS = 40.0
+
+
+async def emptied(stage: Stage) -> None:
+    """Everything in it is deleted while the workers run; then they all lose their memory."""
+    async with _admin(stage) as admin:
+        async with _consumer(stage) as consumer:
+            ends = await consumer.end_offsets(_partitions(stage.changelog))
+        await admin.delete_records({at: RecordsToDelete(end) for at, end in ends.items()})
+    await _kill_all(stage)
+
+
+async def emptied_and_behind(stage: Stage) -> None:
+    """The same, and everything since the beginning is delivered again: only the database knows."""
+    await _rewind(stage, empty=True)
+
+
+async def ahead(stage: Stage) -> None:
+    """It knows digests of records that the group has not committed."""
+    await _rewind(stage, empty=False)
+
+
+async def compacted(stage: Stage) -> None:
+    """Kafka removes overwritten and deleted entries, so that its offsets have holes."""
+    resource = ConfigResource(ConfigResourceType.TOPIC, stage.changelog, QUICK_COMPACTION)
+    async with _admin(stage) as admin:
+        await admin.alter_configs([resource])
+    async with _consumer(stage) as consumer:
+        deadline = time.monotonic() + COMPACTION_SECONDS
+        while not await _has_holes(consumer, stage.changelog):
+            if time.monotonic() > deadline:
+                raise NotProvoked("Kafka compacted nothing in time")
+            await asyncio.sleep(1)
+    await _kill_all(stage)
+
+
+async def _kill_all(stage: Stage) -> None:
+    await asyncio.gather(*(stage.crew.kill(member) for member in stage.crew.wanted))
+
+
+async def _rewind(stage: Stage, *, empty: bool) -> None:
+    """Stop everybody, set the internal topic's committed offsets to its start, go on."""
+    with stage.watch.standstill():
+        members = list(stage.crew.wanted)
+        await asyncio.gather(*(stage.crew.retire(member) for member in members))
+        if empty:
+            async with _admin(stage) as admin, _consumer(stage) as consumer:
+                ends = await consumer.end_offsets(_partitions(stage.changelog))
+                await admin.delete_records({at: RecordsToDelete(end) for at, end in ends.items()})
+        async with _consumer(stage, group_id=stage.group) as consumer:
+            documents = _partitions(stage.names.documents)
+            consumer.assign(documents)
+            starts = await consumer.beginning_offsets(documents)
+            # Before the commit: a look in between must not take it for a worker's.
+            stage.watch.movement.rewound({(at.topic, at.partition): o for at, o in starts.items()})
+            await consumer.commit(starts)
+        for member in members:
+            await stage.crew.resume(member)
+
+
+async def _has_holes(consumer: Any, topic: str) -> bool:
+    """Whether some partition holds fewer records than its offsets span."""
+    partitions = _partitions(topic)
+    consumer.assign(partitions)
+    starts = await consumer.beginning_offsets(partitions)
+    ends = await consumer.end_offsets(partitions)
+    for at in partitions:
+        consumer.seek(at, starts[at])
+        expected = starts[at]
+        while expected < ends[at]:
+            records = (await consumer.getmany(at, timeout_ms=500)).get(at, [])
+            for record in records:
+                if record.offset > expected:
+                    return True
+                expected = record.offset + 1
+            if not records:
+                break
+    return False
+
+
+def _partitions(topic: str) -> list[TopicPartition]:
+    return [TopicPartition(topic, number) for number in range(PARTITIONS)]
+
+
+@contextlib.asynccontextmanager
+async def _admin(stage: Stage) -> AsyncIterator[Any]:
+    client = AIOKafkaAdminClient(**client_options(stage.kafka_settings))
+    try:
+        await client.start()
+        yield client
+    finally:
+        await client.close()
+
+
+@contextlib.asynccontextmanager
+async def _consumer(stage: Stage, **options: Any) -> AsyncIterator[Any]:
+    client = AIOKafkaConsumer(
+        **client_options(stage.kafka_settings),
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        **options,
+    )
+    try:
+        await client.start()
+        yield client
+    finally:
+        await client.stop()
+
+
+FAULTS = (
+    Fault(
+        "changelog-empty",
+        Kind.CHANGELOG,
+        "workers start with an empty guard instead of waiting for entries that are gone",
+        emptied,
+        recovery=30.0,
+    ),
+    Fault(
+        "changelog-ahead",
+        Kind.CHANGELOG,
+        "what the guard knows is stored, whatever was committed: nothing is written again",
+        ahead,
+        recovery=30.0,
+    ),
+    Fault(
+        "changelog-empty-and-behind",
+        Kind.CHANGELOG,
+        "what comes again without the guard is settled by the database's conflict",
+        emptied_and_behind,
+        recovery=30.0,
+    ),
+    Fault(
+        "changelog-compacted",
+        Kind.CHANGELOG,
+        "recovery ends, although offsets are missing",
+        compacted,
+        recovery=30.0,
+    ),
+)

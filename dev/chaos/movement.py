@@ -1,0 +1,89 @@
+"""Whether every partition is being worked off, judged by the offsets that the group commits."""
+
+from collections.abc import Iterable, Mapping
+
+Position = tuple[str, int]
+"""Topic and partition."""
+
+PATIENCE = 30.0
+"""Seconds that a partition with lag may stand still, when nothing excuses it."""
+
+
+class Movement:
+    """Follows committed offsets and ends.
+
+    Args:
+        patience: as `PATIENCE`.
+    """
+
+    def __init__(self, patience: float = PATIENCE) -> None:
+        self.committed: dict[Position, int] = {}
+        self.ends: dict[Position, int] = {}
+        self._patience = patience
+        self._moved: dict[Position, float] = {}
+        self._reported: set[Position] = set()
+
+    @property
+    def lag(self) -> int:
+        """Records that are not finished."""
+        return sum(end - self.committed.get(at, 0) for at, end in self.ends.items())
+
+    def observe(
+        self,
+        now: float,
+        committed: Mapping[Position, int],
+        ends: Mapping[Position, int],
+        *,
+        excused: bool = False,
+    ) -> list[str]:
+        """Take note of one look at all partitions; returns what must not be.
+
+        Args:
+            now: seconds, monotonic.
+            committed: by the group; partitions without a commit are left out.
+            ends: the offset that the next record of each partition will get.
+            excused: whether a fault explains that nothing moves.
+        """
+        wrong = []
+        for at, end in ends.items():
+            before, offset = self.committed.get(at, 0), committed.get(at, 0)
+            if offset < before:
+                wrong.append(
+                    f"{name(at)}: the committed offset went back from {before} to {offset}"
+                )
+            if offset > before or offset >= end or excused or at not in self._moved:
+                self._moved[at] = now
+                self._reported.discard(at)
+            elif now - self._moved[at] > self._patience and at not in self._reported:
+                self._reported.add(at)
+                wrong.append(
+                    f"{name(at)}: nothing finished for {now - self._moved[at]:.0f} s, "
+                    f"committed {offset} of {end}"
+                )
+        self.committed, self.ends = dict(committed), dict(ends)
+        return wrong
+
+    def rewound(self, committed: Mapping[Position, int]) -> None:
+        """The group was set back on purpose: these are its committed offsets now."""
+        self.committed.update(committed)
+
+    def standing(self, mark: Mapping[Position, int], topics: Iterable[str] = ()) -> list[Position]:
+        """The partitions (of these topics, or all) that have lag and have not moved since.
+
+        Args:
+            mark: what was committed then.
+            topics: to look at; all without.
+        """
+        wanted = set(topics)
+        return [
+            at
+            for at, end in self.ends.items()
+            if (not wanted or at[0] in wanted)
+            and self.committed.get(at, 0) < end
+            and self.committed.get(at, 0) <= mark.get(at, 0)
+        ]
+
+
+def name(at: Position) -> str:
+    """For people."""
+    return f"{at[0]}/{at[1]}"

@@ -1,0 +1,128 @@
+"""Plays faults on stages, one stage for each kind."""
+
+import random as randoms
+import time
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from pathlib import Path
+
+from dev.chaos.clock import Clock, library
+from dev.chaos.fault import Fault, Kind, NotProvoked, Result
+from dev.chaos.stage import Stage, Surroundings, stage
+
+GIVE_UP = 90.0
+"""Seconds after which a recovery is not waited for any more."""
+
+
+class Play:
+    """One run.
+
+    Args:
+        around: what all stages share.
+        seed: of everything random.
+        rate: events per second.
+        say: tells a person.
+    """
+
+    def __init__(
+        self, around: Surroundings, *, seed: int, rate: float, say: Callable[[str], None]
+    ) -> None:
+        self._around = around
+        self._seed = seed
+        self._rate = rate
+        self._say = say
+        self.kills = 0
+        self.events = 0
+        self.documents = 0
+
+    async def run(self, faults: Sequence[tuple[Fault, int]], *, together: bool) -> list[Result]:
+        """Play faults, each so many rounds.
+
+        Args:
+            faults: with their rounds.
+            together: all on one stage, instead of one stage for each kind.
+        """
+        results: list[Result] = []
+        groups = groupby(faults, key=lambda each: "all" if together else each[0].kind.value)
+        for number, (name, group) in enumerate(groups):
+            results += await self._stage(name, list(group), self._seed + number)
+        return results
+
+    async def _stage(self, name: str, faults: list[tuple[Fault, int]], seed: int) -> list[Result]:
+        self._say(f"stage {name}")
+        unique = f"chaos{randoms.SystemRandom().getrandbits(24):06x}-{name}"
+        clock = _clock(self._around.folder / f"{unique}.time") if _needs_clock(faults) else None
+        async with stage(self._around, unique, seed=seed, rate=self._rate, clock=clock) as opened:
+            began = time.monotonic()
+            await opened.open()
+            beginning = list(opened.findings)
+            opened.findings.clear()
+            self._say(f"  records flow after {time.monotonic() - began:.1f} s")
+            results = [await self._fault(opened, fault, rounds) for fault, rounds in faults]
+            began = time.monotonic()
+            books = await opened.close()
+            self.kills += opened.crew.kills
+            self.events += books.events
+            self.documents += len(books.ledger)
+            self._say(
+                f"  {books.events} events, {len(books.ledger)} documents, checked in "
+                f"{time.monotonic() - began:.1f} s"
+            )
+        # Nobody can tell which of the stage's faults it was.
+        results[-1].findings += [f"stage {name}: {finding}" for finding in beginning]
+        results[-1].findings += [f"stage {name}: {finding}" for finding in opened.findings]
+        for finding in (*beginning, *opened.findings):
+            self._say(f"  WRONG {finding}")
+        return results
+
+    async def _fault(self, opened: Stage, fault: Fault, rounds: int) -> Result:
+        result = Result(fault)
+        for _ in range(rounds):
+            try:
+                await fault.inflict(opened)
+            except NotProvoked as error:
+                result.skipped = str(error)
+                break
+            result.rounds += 1
+            result.recoveries.append(await self._recovery(opened, fault))
+            result.findings += self._exits(opened, fault)
+            result.findings += opened.findings
+            opened.findings.clear()
+        seconds = [f"{took:.1f}" if took else "-" for took in result.recoveries]
+        self._say(f"  {fault.name}: {result.skipped or 'recovered after ' + ' '.join(seconds)}")
+        for finding in result.findings:
+            self._say(f"    WRONG {finding}")
+        return result
+
+    async def _recovery(self, opened: Stage, fault: Fault) -> float | None:
+        began = time.monotonic()
+        mark = await opened.mark()
+        if await opened.watch.moved_on(mark, GIVE_UP) is None:
+            standing = opened.watch.movement.standing(mark)
+            opened.findings.append(f"stands still {GIVE_UP:g} s after the fault: {standing}")
+            return None
+        took = time.monotonic() - began
+        if took > fault.recovery:
+            opened.findings.append(f"recovered after {took:.1f} s, allowed {fault.recovery:g} s")
+        await opened.steady()
+        return took
+
+    def _exits(self, opened: Stage, fault: Fault) -> list[str]:
+        found = []
+        for end in opened.crew.exits:
+            told = f"worker {end.number} ended by itself with exit code {end.code}"
+            if fault.may_exit and end.code != 0:
+                self._say(f"    {told}, which {fault.name} may cause")
+            else:
+                found.append(f"{told}; its log ends:\n{end.log}")
+        opened.crew.exits.clear()
+        return found
+
+
+def _needs_clock(faults: Sequence[tuple[Fault, int]]) -> bool:
+    return any(fault.kind is Kind.CLOCK for fault, _ in faults)
+
+
+def _clock(file: Path) -> Clock | None:
+    found = library()
+    return Clock(file, found) if found else None

@@ -1,0 +1,205 @@
+"""One stage: topics and a database of its own, workers, traffic, and somebody who watches."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+from app.settings import KafkaSettings
+from app.topics import TopicNames
+from dev.chaos.clock import Clock
+from dev.chaos.crew import Crew, status
+from dev.chaos.faulty import FaultyDatabase
+from dev.chaos.flow import Books, Flow
+from dev.chaos.movement import Position
+from dev.chaos.offsets import Offsets
+from dev.chaos.verdict import dead_letters, judge_documents, judge_letters, judge_outcomes, stored
+from dev.chaos.watch import Watch
+from dev.couchdb import CouchDB
+from dev.kafka import Kafka
+from dev.process import HOST
+from dev.services import Services
+
+PARTITIONS = 4
+WORKERS = 3
+SESSION_TIMEOUT = 4
+"""Seconds; short, so that dead members are noticed soon."""
+
+START_SECONDS = 60.0
+DRAIN_SECONDS = 120.0
+
+SETTINGS = {
+    "partitions": PARTITIONS,
+    "session_timeout": SESSION_TIMEOUT,
+    "request_timeout": 4,
+    "shutdown_deadline": 6,
+    "guard_records": 5000,
+}
+"""Of every worker: deadlines short enough to wait for, a guard that forgets within a stage."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What all stages share.
+
+    Attributes:
+        kafka: the broker.
+        couchdb: the database.
+        proxy: in front of it, for the workers.
+        folder: for logs and data.
+    """
+
+    kafka: Kafka
+    couchdb: CouchDB
+    proxy: FaultyDatabase
+    folder: Path
+
+
+class Stage:
+    """Where faults are played.
+
+    Args:
+        around: what is shared with other stages.
+        name: of this one, in topics and database.
+        seed: of everything random.
+        rate: events per second.
+        clock: of the workers; None: the machine's.
+
+    Attributes:
+        findings: what did not hold, as sentences; the faults add theirs.
+        alone: whether one fault is inflicted at a time, so that it can say what must go on.
+    """
+
+    def __init__(
+        self,
+        around: Surroundings,
+        name: str,
+        *,
+        seed: int,
+        rate: float,
+        clock: Clock | None = None,
+    ) -> None:
+        prefix = f"{name}-"
+        self.kafka = around.kafka
+        self.database = around.proxy
+        self.random = Random(seed)  # noqa: S311 - not a secret
+        self.findings: list[str] = []
+        self.alone = True
+        self.clock = clock
+        self.names = TopicNames(prefix)
+        self.group = f"{prefix}persister"
+        self.database_name = f"{prefix}activations"
+        self._couchdb_url = around.couchdb.url
+        self.flow = Flow(around.kafka.url, prefix, seed=seed, rate=rate)
+        credentials = around.couchdb.url.rpartition("@")[0]
+        self.crew = Crew(
+            around.folder / name,
+            Services(around.kafka.url, f"{credentials}@{HOST}:{around.proxy.port}"),
+            {
+                **SETTINGS,
+                "topic_prefix": prefix,
+                "app_id": self.group,
+                "database": self.database_name,
+            },
+            self.random,
+            clock,
+        )
+        self.watch = Watch(
+            Offsets(
+                around.kafka.url,
+                self.group,
+                {
+                    **dict.fromkeys(self.flow.setup.read_topics, 1),
+                    self.names.documents: PARTITIONS,
+                },
+            ),
+            self.findings,
+        )
+
+    @property
+    def changelog(self) -> str:
+        """The topic of the guard's table."""
+        return f"{self.group}-guard-changelog"
+
+    @property
+    def kafka_settings(self) -> KafkaSettings:
+        """For clients of the faults' own."""
+        return KafkaSettings.model_validate({"PERSISTER_KAFKA_URL": self.kafka.url})
+
+    async def open(self) -> None:
+        """Everything starts; returns when records are being stored."""
+        await self.flow.prepare()
+        for _ in range(WORKERS):
+            await self.crew.hire()
+        self.crew.start()
+        late = await self.crew.ready(START_SECONDS)
+        if late:
+            self.findings.append(f"{len(late)} of {WORKERS} workers were not ready at the start")
+        self.flow.start()
+        self.watch.start()
+        await self.steady()
+
+    async def steady(self) -> None:
+        """Return when all workers are ready and every partition is worked off."""
+        late = await self.crew.ready(START_SECONDS)
+        self.findings += [f"worker {member.number} does not become ready" for member in late]
+        await self.goes_on(START_SECONDS, "everything")
+
+    async def goes_on(self, within: float, what: str, topics: Iterable[str] = ()) -> float | None:
+        """Wait until the partitions of these topics (all without) have moved on from now.
+
+        Args:
+            within: seconds; later is a finding.
+            what: must go on, for people.
+            topics: to look at.
+
+        Returns:
+            Seconds, or None when it was too late.
+        """
+        mark = await self.watch.mark()
+        took = await self.watch.moved_on(mark, within, topics)
+        if took is None:
+            standing = ", ".join(f"{t}/{n}" for t, n in self.watch.movement.standing(mark, topics))
+            self.findings.append(f"{what}: not within {within:g} s; standing still: {standing}")
+        return took
+
+    async def mark(self) -> dict[Position, int]:
+        """What the group has committed now."""
+        return await self.watch.mark()
+
+    async def close(self) -> Books:
+        """Stop the traffic, let the workers finish, check everything, stop the workers."""
+        books = await self.flow.stop()
+        if books.doubtful:
+            self.findings.append(f"{len(books.doubtful)} messages may be on Kafka or not")
+        if not await self.watch.drained(DRAIN_SECONDS):
+            self.findings.append(f"{self.watch.movement.lag} records were never finished")
+        for member in self.crew.wanted:
+            reported = (await status(member.worker)).get("outcomes")
+            self.findings += judge_outcomes(reported) if reported else ["a worker says nothing"]
+        self.findings += await self.crew.stop()
+        self.findings += judge_documents(books, await stored(self._couchdb_url, self.database_name))
+        letters = await dead_letters(self.kafka.url, self.names.dead_letters)
+        self.findings += judge_letters(books, letters, self.names.documents)
+        return books
+
+    async def clear(self) -> None:
+        """End whatever still runs."""
+        await self.crew.abandon()
+        await asyncio.to_thread(self.crew.destroy)
+        await self.watch.stop()
+        await self.flow.close()
+
+
+@contextlib.asynccontextmanager
+async def stage(
+    around: Surroundings, name: str, *, seed: int, rate: float, clock: Clock | None = None
+) -> AsyncIterator[Stage]:
+    """A stage that leaves nothing running."""
+    made = Stage(around, name, seed=seed, rate=rate, clock=clock)
+    try:
+        yield made
+    finally:
+        await made.clear()

@@ -1,0 +1,126 @@
+"""The independent check: what is in the database and in Kafka, against the books."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import aiohttp
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from app.outcomes import Step
+from dev.admin import bootstrap_servers
+from dev.chaos.flow import Books
+from models.dead_letter import DeadLetter
+from models.reasons import RejectReason
+
+PAGE = 2000
+"""Documents read at a time."""
+
+SHOWN = 3
+"""Examples of what is wrong."""
+
+
+async def stored(couchdb_url: str, database: str) -> list[dict[str, Any]]:
+    """Every document but the design documents."""
+    documents: list[dict[str, Any]] = []
+    query = {"include_docs": "true", "limit": str(PAGE + 1)}
+    async with aiohttp.ClientSession() as http:
+        while True:
+            async with http.get(f"{couchdb_url}/{database}/_all_docs", params=query) as answer:
+                answer.raise_for_status()
+                rows = (await answer.json(content_type=None))["rows"]
+            documents += [row["doc"] for row in rows[:PAGE]]
+            if len(rows) <= PAGE:
+                break
+            query["startkey"] = json.dumps(rows[PAGE]["id"])
+    return [document for document in documents if not document["_id"].startswith("_design/")]
+
+
+async def dead_letters(kafka_url: str, topic: str) -> list[DeadLetter]:
+    """Every dead letter."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap_servers(kafka_url), auto_offset_reset="earliest"
+    )
+    await consumer.start()
+    try:
+        partition = TopicPartition(topic, 0)
+        consumer.assign([partition])
+        end = (await consumer.end_offsets([partition]))[partition]
+        found: list[DeadLetter] = []
+        while await consumer.position(partition) < end:
+            fetched = await consumer.getmany(partition, timeout_ms=1000)
+            found += [
+                DeadLetter.from_record(record.key, record.value, record.headers)
+                for record in fetched.get(partition, ())
+            ]
+        return found
+    finally:
+        await consumer.stop()
+
+
+def judge_documents(books: Books, documents: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Every record exactly once, first revision, content equal."""
+    kept = list(documents)
+    ids = [str(document["_id"]) for document in kept]
+    again = [str(d["_id"]) for d in kept if not str(d["_rev"]).startswith("1-")]
+    twice = sorted({id_ for id_ in ids if ids.count(id_) > 1}) if len(set(ids)) < len(ids) else []
+    wrong = {**vars(books.ledger.differences(kept)), "written again": again, "listed twice": twice}
+    return [
+        f"{len(found)} documents {what}, such as {', '.join(found[:SHOWN])}"
+        for what, found in wrong.items()
+        if found
+    ]
+
+
+def judge_letters(books: Books, letters: Iterable[DeadLetter], documents: str) -> list[str]:
+    """What had to be set aside is, each at least once, and nothing else is.
+
+    Args:
+        books: of what was produced.
+        letters: in the dead-letter topic; one that is there twice counts once.
+        documents: the internal topic.
+    """
+    offsets: defaultdict[tuple[str, bytes], set[int]] = defaultdict(set)
+    divergent: set[str] = set()
+    wrong = []
+    for letter in letters:
+        where = f"{letter.topic}/{letter.partition}/{letter.offset}"
+        if letter.topic != documents:
+            offsets[letter.topic, letter.value or b""].add(letter.offset)
+        elif letter.reason is RejectReason.DIVERGENT:
+            divergent.add(json.loads(letter.value or b"{}")["_id"])
+        else:
+            wrong.append(f"{where} is a dead letter: {letter.reason}, {letter.detail}")
+    known = books.rejected.keys() | books.doubtful
+    wrong += [
+        f"{topic}: an acceptable message is a dead letter, from offset {min(found)}"
+        for (topic, value), found in offsets.items()
+        if (topic, value) not in known
+    ]
+    lost = sum(
+        max(0, count - len(offsets.get(message, ()))) for message, count in books.rejected.items()
+    )
+    if lost:
+        wrong.append(f"{lost} rejected messages are no dead letters")
+    if missing := sorted(books.divergent - divergent):
+        wrong.append(
+            f"{len(missing)} divergent documents are no dead letters, such as {missing[0]}"
+        )
+    if many := sorted(divergent - books.divergent - books.ledger.doubtful):
+        wrong.append(f"{len(many)} documents were taken for divergent, such as {many[0]}")
+    return wrong
+
+
+def judge_outcomes(reported: Mapping[str, Any]) -> list[str]:
+    """One worker's outcomes add up to what it consumed; nothing was lost to retention."""
+    wrong = []
+    for step in Step:
+        lines = dict(reported[step.value])
+        consumed = lines.pop("consumed")
+        total = sum(sum(n.values()) if isinstance(n, Mapping) else n for n in lines.values())
+        if total != consumed:
+            wrong.append(f"{step}: {consumed} records consumed, but {total} outcomes")
+    if reported["lost_to_retention"]:
+        wrong.append(f"lost to retention: {reported['lost_to_retention']}")
+    return wrong

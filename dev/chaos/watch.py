@@ -1,0 +1,110 @@
+"""Looks at the group's offsets again and again, and notes what must not be."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Iterator
+
+from aiokafka.errors import KafkaError
+
+from dev.chaos.movement import Movement, Position
+from dev.chaos.offsets import Offsets
+
+INTERVAL = 0.5
+"""Seconds between two looks."""
+
+
+class Watch:
+    """Follows a group until it is told to stop.
+
+    Args:
+        offsets: of the group.
+        findings: takes what must not be, as sentences.
+    """
+
+    def __init__(self, offsets: Offsets, findings: list[str]) -> None:
+        self.movement = Movement()
+        self._offsets = offsets
+        self._findings = findings
+        self._excuses = 0
+        self._task: asyncio.Task[None] | None = None
+        self._looks = 0
+        self._looked = asyncio.Condition()
+
+    def start(self) -> None:
+        """Begin."""
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """End and disconnect."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        await self._offsets.close()
+
+    @contextlib.contextmanager
+    def standstill(self) -> Iterator[None]:
+        """Nothing needs to move inside: what everything depends on is away."""
+        self._excuses += 1
+        try:
+            yield
+        finally:
+            self._excuses -= 1
+
+    async def mark(self) -> dict[Position, int]:
+        """What is committed, not before now."""
+        # The look that is under way may have begun before.
+        seen = self._looks
+        await self._until(lambda looks: looks >= seen + 2)
+        return dict(self.movement.committed)
+
+    async def moved_on(
+        self, mark: dict[Position, int], within: float, topics: Iterable[str] = ()
+    ) -> float | None:
+        """Seconds until every partition (of these topics, or all) has moved on; None: not in time.
+
+        Args:
+            mark: what was committed at the beginning.
+            within: seconds.
+            topics: to look at; all without.
+        """
+        wanted, began, first = tuple(topics), time.monotonic(), self._looks
+
+        def moved(looks: int) -> bool:
+            return looks > first and not self.movement.standing(mark, wanted)
+
+        try:
+            async with asyncio.timeout(within):
+                await self._until(moved)
+        except TimeoutError:
+            return None
+        return time.monotonic() - began
+
+    async def drained(self, within: float) -> bool:
+        """Whether everything is committed within so many seconds; nothing may be produced."""
+        deadline = time.monotonic() + within
+        while time.monotonic() < deadline:
+            await self.mark()
+            if not self.movement.lag:
+                return True
+        return False
+
+    async def _until(self, condition: Callable[[int], bool]) -> None:
+        """Return once the condition holds, which is asked after each look, with their number."""
+        async with self._looked:
+            await self._looked.wait_for(lambda: condition(self._looks))
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                committed, ends = await self._offsets.read()
+            except (KafkaError, OSError, TimeoutError):
+                await asyncio.sleep(INTERVAL)
+                continue
+            self._findings += self.movement.observe(
+                time.monotonic(), committed, ends, excused=bool(self._excuses)
+            )
+            async with self._looked:
+                self._looks += 1
+                self._looked.notify_all()
+            await asyncio.sleep(INTERVAL)
