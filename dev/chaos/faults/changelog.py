@@ -27,10 +27,7 @@ COMPACTION_SECONDS = 40.0
 
 async def emptied(stage: Stage) -> None:
     """Everything in it is deleted while the workers run; then they all lose their memory."""
-    async with _admin(stage) as admin:
-        async with _consumer(stage) as consumer:
-            ends = await consumer.end_offsets(_partitions(stage.changelog))
-        await admin.delete_records({at: RecordsToDelete(end) for at, end in ends.items()})
+    await _empty(stage)
     await _kill_all(stage)
 
 
@@ -46,9 +43,8 @@ async def ahead(stage: Stage) -> None:
 
 async def compacted(stage: Stage) -> None:
     """Kafka removes overwritten and deleted entries, so that its offsets have holes."""
-    resource = ConfigResource(ConfigResourceType.TOPIC, stage.changelog, QUICK_COMPACTION)
     async with _admin(stage) as admin:
-        await admin.alter_configs([resource])
+        await _configure(admin, stage.changelog, QUICK_COMPACTION)
     async with _consumer(stage) as consumer:
         deadline = time.monotonic() + COMPACTION_SECONDS
         while not await _has_holes(consumer, stage.changelog):
@@ -56,6 +52,20 @@ async def compacted(stage: Stage) -> None:
                 raise NotProvoked("Kafka compacted nothing in time")
             await asyncio.sleep(1)
     await _kill_all(stage)
+
+
+async def _empty(stage: Stage) -> None:
+    """Delete every record up to now."""
+    async with _admin(stage) as admin, _consumer(stage) as consumer:
+        # Kafka deletes from no topic that is only compacted.
+        await _configure(admin, stage.changelog, {"cleanup.policy": "compact,delete"})
+        ends = await consumer.end_offsets(_partitions(stage.changelog))
+        await admin.delete_records({at: RecordsToDelete(end) for at, end in ends.items()})
+        await _configure(admin, stage.changelog, {"cleanup.policy": "compact"})
+
+
+async def _configure(admin: Any, topic: str, configuration: dict[str, str]) -> None:
+    await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configuration)])
 
 
 async def _kill_all(stage: Stage) -> None:
@@ -68,9 +78,7 @@ async def _rewind(stage: Stage, *, empty: bool) -> None:
         members = list(stage.crew.wanted)
         await asyncio.gather(*(stage.crew.retire(member) for member in members))
         if empty:
-            async with _admin(stage) as admin, _consumer(stage) as consumer:
-                ends = await consumer.end_offsets(_partitions(stage.changelog))
-                await admin.delete_records({at: RecordsToDelete(end) for at, end in ends.items()})
+            await _empty(stage)
         async with _consumer(stage, group_id=stage.group) as consumer:
             documents = _partitions(stage.names.documents)
             consumer.assign(documents)
