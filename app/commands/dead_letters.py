@@ -32,8 +32,10 @@ from app.topics import TopicNames
 @cli.group("dead-letters")
 def dead_letters() -> None:
     """Look at what was set aside, and send it again."""
-    # Its errors are told in one line, by `run`.
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    # What goes wrong is told in one line, by `run`. asyncio complains of the futures that aiokafka
+    # leaves behind when another replay has taken over.
+    for name in ("aiokafka", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 @dead_letters.command("list")

@@ -158,5 +158,9 @@ class Sender:
             # the guard and the database settle that. Not sending it could lose it.
             first = max(start, earliest[partition])
             async for record in records_between(self._consumer, partition, first, ends[partition]):
-                arrived |= {(v or b"").decode() for name, v in record.headers if name == REPLAY_OF}
+                arrived |= {
+                    (value or b"").decode(errors="replace")
+                    for name, value in record.headers
+                    if name == REPLAY_OF
+                }
         return arrived
