@@ -64,7 +64,9 @@ def audit(*, as_object: bool, **options: Any) -> None:
     except KafkaError as error:
         _fail(f"Kafka: {error or type(error).__name__} (PERSISTER_KAFKA_URL says where it is)")
     except DatabaseError as error:
-        _fail(f"The database: {error} (PERSISTER_COUCHDB_URL and _DATABASE say where it is)")
+        _fail(
+            f"The database: {error} (PERSISTER_COUCHDB_URL and PERSISTER_DATABASE say where it is)"
+        )
     except sqlite3.OperationalError as error:
         _fail(f"No room for what was found: {error} (TMPDIR says where it is kept)")
     click.echo(json.dumps(report.as_json(), indent=2) if as_object else report.as_text())

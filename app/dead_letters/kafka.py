@@ -75,6 +75,8 @@ async def open_consumer(
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         isolation_level=isolation_level,
+        # Only what is there is read: waiting for more at the end would delay the next partition.
+        fetch_max_wait_ms=50,
     )
     try:
         await consumer.start()
