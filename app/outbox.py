@@ -11,7 +11,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordTooLargeError
+from aiokafka.errors import (
+    KafkaError,
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
+    RecordTooLargeError,
+)
 from mode import Service
 
 from app.kafka import producer_options
@@ -108,7 +113,7 @@ class Outbox(Service):
                     raise
                 return False
             except KafkaError as error:
-                if not error.retriable:
+                if not _passes(error):
                     raise
                 self.log.warning(
                     "Sending to %s/%d failed (%s); trying again.",
@@ -118,6 +123,12 @@ class Outbox(Service):
                 ((batch, contents),) = self._batches(contents)
             else:
                 return True
+
+
+def _passes(error: KafkaError) -> bool:
+    # aiokafka's own time-out is not marked as such: with a broker that is down, a batch waits only
+    # so long for the one before it.
+    return bool(error.retriable) or isinstance(error, KafkaTimeoutError)
 
 
 def _append(batch: Any, record: Outgoing) -> bool:
