@@ -1,0 +1,73 @@
+"""What unit tests of the pipeline share: records and chunks as Kafka hands them over."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from aiokafka.structs import ConsumerRecord
+from faust.types import TP
+
+from app.delivery import Chunk
+from app.outbox import Outgoing
+
+NOW = 1_767_325_446_000
+"""Epoch millis: the timestamp of every record here."""
+
+Headers = Sequence[tuple[str, bytes]]
+
+
+def record(
+    value: bytes | None,
+    offset: int = 0,
+    *,
+    tp: TP = TP("topic", 0),  # noqa: B008 - a tuple
+    key: bytes | None = None,
+    headers: Headers = (),
+) -> Any:
+    """One aiokafka `ConsumerRecord`."""
+    size = len(value or b"")
+    return ConsumerRecord(
+        tp.topic, tp.partition, offset, NOW, 0, key, value, None, len(key or b""), size, headers
+    )
+
+
+def chunk(
+    *values: bytes | None, first_offset: int = 0, topic: str = "topic", partition: int = 0
+) -> Chunk:
+    """Consecutive records with these values."""
+    tp = TP(topic, partition)
+    return Chunk(tp, [record(value, first_offset + n, tp=tp) for n, value in enumerate(values)])
+
+
+class Event:
+    """A Faust event whose value is a chunk."""
+
+    def __init__(self, value: Chunk) -> None:
+        self.value = value
+        self.acked = asyncio.Event()
+
+    def ack(self) -> bool:
+        self.acked.set()
+        return True
+
+
+class Outbox:
+    """Keeps what is sent, by topic.
+
+    Attributes:
+        too_large: Values that no topic takes.
+        error: What `send` raises instead.
+    """
+
+    def __init__(self) -> None:
+        self.sent: dict[str, list[Outgoing]] = {}
+        self.too_large: set[bytes] = set()
+        self.error: Exception | None = None
+
+    async def send(self, topic: str, records: Iterable[Outgoing]) -> list[Outgoing]:
+        if self.error is not None:
+            raise self.error
+        given = list(records)
+        refused = [one for one in given if one.value in self.too_large]
+        self.sent.setdefault(topic, []).extend(one for one in given if one not in refused)
+        return refused

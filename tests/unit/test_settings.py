@@ -1,0 +1,158 @@
+"""Settings from the environment: defaults, the names of variables, and what is said of mistakes."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.settings import LogMode, SettingsError, StoreLevel, load
+
+
+@pytest.fixture(autouse=True)
+def _nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("PERSISTER_")]:
+        monkeypatch.delenv(name)
+
+
+def mistakes(monkeypatch: pytest.MonkeyPatch, **variables: str) -> list[str]:
+    """The lines of the error that these variables are."""
+    for name, value in variables.items():
+        monkeypatch.setenv(f"PERSISTER_{name}", value)
+    with pytest.raises(SettingsError) as error:
+        load()
+    return str(error.value).splitlines()
+
+
+def test_without_a_variable_the_defaults_count() -> None:
+    settings = load()
+    assert settings.kafka.url == "kafka://127.0.0.1:9092"
+    assert settings.kafka.app_id == "activation-persister"
+    assert settings.kafka.topic_prefix == ""
+    assert settings.kafka.partitions == 8
+    assert settings.routing.log_mode is LogMode.SEPARATE
+    assert settings.routing.blocking_store_level is StoreLevel.STORE_ALWAYS
+    assert settings.routing.excluded_namespaces == frozenset()
+    assert settings.database.url == "http://127.0.0.1:5984"
+    assert settings.database.name == "whisk_local_activations"
+    assert settings.database.password is None
+    assert (settings.worker.web_host, settings.worker.web_port) == ("127.0.0.1", 6066)
+
+
+@pytest.mark.parametrize(
+    "variable,value,group,field,read",
+    [
+        ("KAFKA_URL", "kafka://a:1;kafka://b:2", "kafka", "url", "kafka://a:1;kafka://b:2"),
+        ("TOPIC_PREFIX", "ow-prod-", "kafka", "topic_prefix", "ow-prod-"),
+        ("PARTITIONS", "3", "kafka", "partitions", 3),
+        ("LOG_MODE", "in-record", "routing", "log_mode", LogMode.IN_RECORD),
+        ("EXCLUDED_NAMESPACES", " a, b ,,", "routing", "excluded_namespaces", {"a", "b"}),
+        (
+            "NON_BLOCKING_STORE_LEVEL",
+            "STORE_FAILURES",
+            "routing",
+            "non_blocking_store_level",
+            StoreLevel.STORE_FAILURES,
+        ),
+        ("COUCHDB_URL", "https://db:6984/", "database", "url", "https://db:6984"),
+        ("DATABASE", "whisk_prod/activations", "database", "name", "whisk_prod/activations"),
+        ("DATABASE_CREATE", "false", "database", "create", False),
+        ("GUARD_RECORDS", "0", "guard", "records", 0),
+        ("DATADIR", "/srv/data", "worker", "datadir", Path("/srv/data")),
+        ("WEB_PORT", "8080", "worker", "web_port", 8080),
+        ("SHUTDOWN_DEADLINE", "2.5", "worker", "shutdown_deadline", 2.5),
+    ],
+)
+def test_each_variable_reaches_its_field(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, group: str, field: str, read: Any
+) -> None:
+    monkeypatch.setenv(f"PERSISTER_{variable}", value)
+    assert getattr(getattr(load(), group), field) == read
+
+
+def test_an_empty_variable_counts_as_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PERSISTER_PARTITIONS", "")
+    monkeypatch.setenv("PERSISTER_KAFKA_URL", "")
+    assert load().kafka.partitions == 8
+
+
+@pytest.mark.parametrize(
+    "variable,value",
+    [
+        ("KAFKA_URL", "127.0.0.1:9092"),
+        ("KAFKA_URL", "http://127.0.0.1:9092"),
+        ("COUCHDB_URL", "ftp://127.0.0.1"),
+        ("COUCHDB_URL", "http://"),
+        ("PARTITIONS", "0"),
+        ("PARTITIONS", "many"),
+        ("TOPIC_PREFIX", "with space"),
+        ("APP_ID", "a/b"),
+        ("LOG_MODE", "SEPARATE"),
+        ("BLOCKING_STORE_LEVEL", "STORE_NEVER"),
+        ("DATABASE", "Upper"),
+        ("GUARD_AGE", "-1"),
+        ("SHUTDOWN_DEADLINE", "0"),
+        ("WEB_PORT", "70000"),
+    ],
+)
+def test_a_mistake_is_one_line_with_the_variable_and_its_value(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    (line,) = mistakes(monkeypatch, **{variable: value})
+    assert line.startswith(f"PERSISTER_{variable}='{value}': ")
+
+
+def test_all_mistakes_of_all_groups_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = mistakes(monkeypatch, PARTITIONS="0", LOG_MODE="both", GUARD_AGE="-1", WEB_PORT="x")
+    assert len(lines) == 4
+
+
+@pytest.mark.parametrize("variable", ["KAFKA_URL", "COUCHDB_URL"])
+@pytest.mark.parametrize("password", ["hidden", "hid/hidden", "hid@hidden", "hid#hidden"])
+def test_credentials_in_an_address_are_refused_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, variable: str, password: str
+) -> None:
+    scheme = "kafka" if variable == "KAFKA_URL" else "http"
+    lines = mistakes(monkeypatch, **{variable: f"{scheme}://user:{password}@host:1"})
+    assert lines
+    assert "hid" not in "\n".join(lines)
+
+
+def test_a_password_comes_from_the_variable_or_the_first_line_of_a_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PERSISTER_COUCHDB_USER", "persister")
+    monkeypatch.setenv("PERSISTER_COUCHDB_PASSWORD", "from variable")
+    given = load().database.password
+    assert given is not None
+    assert given.get_secret_value() == "from variable"
+    monkeypatch.delenv("PERSISTER_COUCHDB_PASSWORD")
+    file = tmp_path / "password"
+    file.write_text("from file\n")
+    monkeypatch.setenv("PERSISTER_COUCHDB_PASSWORD_FILE", str(file))
+    read = load().database.password
+    assert read is not None
+    assert read.get_secret_value() == "from file"
+
+
+def test_a_password_is_in_no_text_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PERSISTER_COUCHDB_USER", "persister")
+    monkeypatch.setenv("PERSISTER_COUCHDB_PASSWORD", "hidden")
+    assert "hidden" not in f"{load()!r} {load()}"
+
+
+@pytest.mark.parametrize("content", [None, "", "\nsecond line\n"])
+def test_a_password_file_without_a_password_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str | None
+) -> None:
+    file = tmp_path / "password"
+    if content is not None:
+        file.write_text(content)
+    (line,) = mistakes(monkeypatch, COUCHDB_PASSWORD_FILE=str(file))
+    assert str(file) in line
+    assert "second" not in line
+
+
+def test_a_user_without_a_password_is_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    (line,) = mistakes(monkeypatch, COUCHDB_USER="persister")
+    assert "PERSISTER_COUCHDB_PASSWORD" in line
