@@ -1,0 +1,199 @@
+"""The persister's own topics before the start, and OpenWhisk's while it runs."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import faust
+import pytest
+from aiokafka.errors import (
+    KafkaConnectionError,
+    TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
+)
+
+from app import discovery as module
+from app.delivery import ChunkTopic
+from app.discovery import Discovery, OwnTopics, TopicMismatchError, subscribe, subscribed
+from app.settings import KafkaSettings, LogMode
+from app.topics import TopicNames
+from models.roles import TopicRole
+from tests.fakes.time import until
+
+OWN = ["persister-documents", "persister-dead-letters"]
+
+
+class Kafka:
+    """The admin client, with a Kafka behind it.
+
+    Attributes:
+        topics: Partitions by name.
+        created: What was asked for.
+        answers: The error of a creation, by the topic's name.
+        failures: What the next connections fail with.
+        connected: Clients that are not closed.
+    """
+
+    def __init__(self) -> None:
+        self.topics: dict[str, int] = {}
+        self.created: list[Any] = []
+        self.answers: dict[str, type[Exception]] = {}
+        self.failures: list[Exception] = []
+        self.attempts = 0
+        self.connected = 0
+
+    async def start(self) -> None:
+        self.attempts += 1
+        self.connected += 1
+        if self.failures:
+            raise self.failures.pop(0)
+
+    async def close(self) -> None:
+        self.connected -= 1
+
+    async def list_topics(self) -> list[str]:
+        return list(self.topics)
+
+    async def describe_topics(self, names: list[str]) -> list[dict[str, Any]]:
+        return [{"partitions": [{}] * self.topics[name]} for name in names]
+
+    async def create_topics(self, topics: list[Any]) -> Any:
+        self.created += topics
+        errors: list[Any] = []
+        for topic in topics:
+            error: Any = self.answers.get(topic.name)
+            errors.append((topic.name, error.errno if error else 0, "said Kafka"))
+            self.topics.setdefault(topic.name, topic.num_partitions)
+        return SimpleNamespace(topic_errors=errors)
+
+
+class App(faust.App):
+    def __init__(self, **kafka: Any) -> None:
+        super().__init__("test", broker="kafka://nowhere", set_as_current=False)
+        self.settings = SimpleNamespace(
+            kafka=KafkaSettings(**kafka), routing=SimpleNamespace(log_mode=LogMode.SEPARATE)
+        )
+        self.names = TopicNames("")
+        self.role_topics = {role: ChunkTopic(self, role=role) for role in TopicRole}
+
+
+@pytest.fixture
+def kafka(monkeypatch: pytest.MonkeyPatch) -> Kafka:
+    behind = Kafka()
+    monkeypatch.setattr(module, "AIOKafkaAdminClient", lambda **_: behind)
+    monkeypatch.setattr(module, "RETRY_SECONDS", 0)
+    return behind
+
+
+async def test_missing_topics_are_created_as_the_settings_say(kafka: Kafka) -> None:
+    await OwnTopics(App(partitions=3, replication=2)).on_start()
+    assert [topic.name for topic in kafka.created] == OWN
+    documents, letters = kafka.created
+    assert (documents.num_partitions, letters.num_partitions) == (3, 1)
+    assert {topic.replication_factor for topic in kafka.created} == {2}
+    assert documents.topic_configs["message.timestamp.type"] == "LogAppendTime"
+    assert kafka.connected == 0
+
+
+async def test_topics_that_exist_are_left_as_they_are(kafka: Kafka) -> None:
+    kafka.topics = {OWN[0]: 8, OWN[1]: 5}
+    await OwnTopics(App()).on_start()
+    assert kafka.created == []
+
+
+async def test_another_worker_may_have_been_faster(kafka: Kafka) -> None:
+    kafka.answers = dict.fromkeys(OWN, TopicAlreadyExistsError)
+    await OwnTopics(App()).on_start()
+    assert len(kafka.created) == 2
+
+
+async def test_another_number_of_partitions_says_what_to_set(kafka: Kafka) -> None:
+    kafka.topics = {OWN[0]: 3}
+    with pytest.raises(TopicMismatchError, match=r"set PERSISTER_PARTITIONS=3"):
+        await OwnTopics(App(partitions=8)).on_start()
+    assert kafka.connected == 0
+
+
+async def test_it_waits_for_a_kafka_that_is_not_there_yet_and_says_so_once(
+    kafka: Kafka, caplog: pytest.LogCaptureFixture
+) -> None:
+    kafka.failures = [KafkaConnectionError("refused"), OSError("no name"), KafkaConnectionError()]
+    await OwnTopics(App()).on_start()
+    assert kafka.attempts == 4
+    assert caplog.text.count("PERSISTER_KAFKA_URL") == 1
+    assert list(kafka.topics) == OWN
+
+
+async def test_a_right_that_is_missing_is_named_while_it_is_tried_again(
+    kafka: Kafka, caplog: pytest.LogCaptureFixture
+) -> None:
+    kafka.answers = {OWN[0]: TopicAuthorizationFailedError}
+    app = App()
+    starting = asyncio.create_task(OwnTopics(app).on_start())
+    await until(lambda: kafka.attempts > 1)
+    assert f"cannot create {OWN[0]}" in caplog.text
+    app._stopped.set()
+    await asyncio.wait_for(starting, 20)
+
+
+async def test_a_worker_that_is_told_to_stop_waits_no_longer(
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RETRY_SECONDS", 3600)
+    kafka.failures = [KafkaConnectionError()] * 100
+    app = App()
+    starting = asyncio.create_task(OwnTopics(app).on_start())
+    await until(lambda: kafka.attempts)
+    assert not starting.done()
+    app._stopped.set()
+    await asyncio.wait_for(starting, 20)
+    assert kafka.attempts == 1
+
+
+def test_topics_reach_the_channels_of_their_role_and_only_once() -> None:
+    app = App()
+    assert subscribe(app, ["completed0", "completed-others", "health"]) == {
+        "completed0",
+        "completed-others",
+    }
+    assert app.role_topics[TopicRole.COMPLETED].topics == ("completed0",)
+    assert app.role_topics[TopicRole.OTHERS].topics == ("completed-others",)
+    assert not app.role_topics[TopicRole.ACTIVATIONS].topics
+    assert subscribe(app, ["completed0", "completed1"]) == {"completed1"}
+    assert app.role_topics[TopicRole.COMPLETED].topics == ("completed0", "completed1")
+    assert subscribed(app) == {"completed0", "completed1", "completed-others"}
+
+
+def test_a_topic_that_vanishes_stays_subscribed() -> None:
+    app = App()
+    subscribe(app, ["completed0"])
+    assert subscribe(app, []) == set()
+    assert subscribed(app) == {"completed0"}
+
+
+def test_the_clones_that_agents_read_get_new_topics_too() -> None:
+    app = App()
+    clone: Any = app.role_topics[TopicRole.COMPLETED].clone(is_iterator=True)
+    app.topics.add(clone)
+    subscribe(app, ["completed0"])
+    assert clone.topics == ("completed0",)
+
+
+async def test_faust_is_asked_to_subscribe_until_it_has(kafka: Kafka) -> None:
+    app = App()
+    conductor: Any = app.topics
+    changed = conductor._subscription_changed = asyncio.Event()
+    watching = Discovery(app)
+    kafka.topics = {"completed0": 1}
+    await watching._look()
+    assert changed.is_set()
+    # Faust forgets a change that comes while it rebalances.
+    changed.clear()
+    await watching._look()
+    assert changed.is_set()
+    changed.clear()
+    conductor._topic_name_index["completed0"] = {app.role_topics[TopicRole.COMPLETED]}
+    await watching._look()
+    assert not changed.is_set()
+    await watching.on_stop()
+    assert kafka.connected == 0
