@@ -1,0 +1,48 @@
+"""Running the persister's commands as an operator does."""
+
+import asyncio
+import os
+import sys
+from typing import Any, NamedTuple
+
+from dev import paths
+from dev.worker import PREFIX, database_settings
+
+LONGEST = 60.0
+"""Seconds that a command may take."""
+
+
+class Ran(NamedTuple):
+    """What a command did."""
+
+    code: int
+    output: str
+    errors: str
+
+
+class Commands:
+    """`faust -A app …` with the settings of one test's workers."""
+
+    def __init__(self, kafka_url: str, couchdb_url: str, **settings: Any) -> None:
+        given = {"kafka_url": kafka_url, **database_settings(couchdb_url), **settings}
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)}
+        self._environment = {
+            **inherited,
+            "PYTHONPATH": str(paths.PROJECT),
+            **{PREFIX + name.upper(): str(value) for name, value in given.items()},
+        }
+
+    async def run(self, *arguments: str) -> Ran:
+        """Run to the end."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "faust", "-A", "app", *arguments),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=self._environment,
+        )
+        try:
+            output, errors = await asyncio.wait_for(process.communicate(), timeout=LONGEST)
+        except TimeoutError:
+            process.kill()
+            raise
+        return Ran(process.returncode or 0, output.decode(), errors.decode())

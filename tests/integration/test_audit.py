@@ -1,0 +1,208 @@
+"""`faust -A app audit` finds what is missing, and nothing else."""
+
+import json
+import time
+from typing import Any
+
+import aiohttp
+import pytest
+
+from dev.admin import Admin
+from tests.integration.conftest import StartWorker
+from tests.integration.support.commands import Commands
+from tests.integration.support.database import assert_holds, stored
+from tests.integration.support.kafka import producer
+from tests.integration.support.records import INVOKER, Records, encode
+from tests.integration.support.waiting import drained, until
+
+NEVER_ARRIVED = "f" * 32
+COMPLETION = {"transid": ["t", 1], "isSystemError": False, "instance": INVOKER}
+
+
+@pytest.fixture
+def commands(kafka_url: str, couchdb_url: str, prefix: str, database: str) -> Commands:
+    return Commands(
+        kafka_url,
+        couchdb_url,
+        topic_prefix=prefix,
+        app_id=f"{prefix}persister",
+        database=database,
+    )
+
+
+async def audited(commands: Commands, *options: str) -> tuple[int, dict[str, Any]]:
+    ran = await commands.run("audit", "--json", *options)
+    assert ran.code in {0, 1}, ran.errors
+    return ran.code, json.loads(ran.output)
+
+
+async def put(couchdb_url: str, database: str, document: dict[str, Any]) -> None:
+    url = f"{couchdb_url}/{database}/_bulk_docs"
+    async with (
+        aiohttp.ClientSession() as http,
+        http.post(url, json={"docs": [document]}) as answer,
+    ):
+        (entry,) = await answer.json(content_type=None)
+        assert entry.get("ok"), entry
+
+
+async def test_exactly_what_is_wrong_is_found_and_repaired(
+    worker: StartWorker,
+    admin: Admin,
+    commands: Commands,
+    kafka_url: str,
+    couchdb_url: str,
+    prefix: str,
+    database: str,
+) -> None:
+    completed, others = f"{prefix}completed0", f"{prefix}completed-others"
+    for topic in (completed, others):
+        await admin.create_topic(topic)
+    await worker(partitions=4, session_timeout=3)
+    records = Records(21).many(300)
+    async with producer(kafka_url) as kafka:
+        await kafka.records(others, records[:200])
+        await kafka.records(completed, records[150:])  # some on both topics
+        await kafka.send(completed, b"junk")
+        arrived = records[0]["activationId"]
+        await kafka.send(completed, encode(COMPLETION | {"activationId": arrived}))
+        await drained(admin, prefix, completed, others)
+        code, report = await audited(commands)
+        assert (code, report["ok"]) == (0, True), report
+        assert report["totals"] == {"present": 350, "set_aside": 1, "acknowledgement": 1}
+
+        minutes_ago = int(time.time() * 1000) - 120_000
+        lone = encode(COMPLETION | {"activationId": NEVER_ARRIVED})
+        await kafka.send(completed, lone, timestamp=minutes_ago)
+        await drained(admin, prefix, completed)
+        documents = await stored(couchdb_url, database)
+        deleted, altered = (documents[key] for key in list(kafka.expected)[10:12])
+        await put(couchdb_url, database, deleted | {"_deleted": True})
+        await put(couchdb_url, database, altered | {"subject": "secret-subject"})
+
+        code, report = await audited(commands)
+        assert code == 1
+        assert report["failures"] == {
+            "missing": 1,
+            "different": 1,
+            "not_set_aside": 0,
+            "never_arrived": 1,
+        }
+        found = report["examples"]
+        assert (found["missing"][0]["document"], found["missing"][0]["topic"]) == (
+            deleted["_id"],
+            others,
+        )
+        assert (found["different"][0]["document"], found["different"][0]["fields"]) == (
+            altered["_id"],
+            ["subject"],
+        )
+        assert (found["never_arrived"][0]["activation"], found["never_arrived"][0]["offset"]) == (
+            NEVER_ARRIVED,
+            152,
+        )
+
+        text = await commands.run("audit", "--repair", "--dry-run")
+        assert text.code == 1
+        for shown in (deleted["_id"], altered["_id"], NEVER_ARRIVED, "differs in subject"):
+            assert shown in text.output
+        assert "Would send 1 records again" in text.output
+        assert "secret" not in text.output + text.errors
+        assert deleted["_id"] not in await stored(couchdb_url, database)
+
+        code, report = await audited(commands, "--repair")
+        assert (code, report["repaired"]["sent"]) == (1, 1)
+
+        async def repaired() -> bool:
+            return deleted["_id"] in await stored(couchdb_url, database)
+
+        await until(repaired, "the missing document is there again")
+        await drained(admin, prefix, others)
+        code, report = await audited(commands)
+        assert (code, report["failures"]["missing"], report["failures"]["different"]) == (1, 0, 1)
+    now = (await stored(couchdb_url, database))[deleted["_id"]]
+    ignored = {"_rev", "updated"}
+    assert {k: v for k, v in now.items() if k not in ignored} == {
+        k: v for k, v in deleted.items() if k not in ignored
+    }
+
+
+async def test_what_the_worker_has_not_come_to_is_pending_not_missing(
+    worker: StartWorker,
+    admin: Admin,
+    commands: Commands,
+    kafka_url: str,
+    couchdb_url: str,
+    prefix: str,
+    database: str,
+) -> None:
+    topic = f"{prefix}completed-others"
+    await admin.create_topic(topic)
+    running = await worker(partitions=4, session_timeout=3)
+    records = Records(22).many(60)
+    async with producer(kafka_url) as kafka:
+        await kafka.records(topic, records[:50])
+        await drained(admin, prefix, topic)
+        running.kill()
+        await kafka.records(topic, records[50:])
+        code, report = await audited(commands)
+        assert (code, report["totals"]) == (0, {"present": 50, "pending": 10})
+        await worker(partitions=4, session_timeout=3)
+        await drained(admin, prefix, topic)
+        await assert_holds(couchdb_url, database, kafka.expected)
+    code, report = await audited(commands)
+    assert (code, report["totals"]) == (0, {"present": 60})
+
+
+async def test_part_of_the_time_and_of_the_topics(
+    worker: StartWorker,
+    admin: Admin,
+    commands: Commands,
+    kafka_url: str,
+    prefix: str,
+) -> None:
+    topics = [f"{prefix}completed0", f"{prefix}completed-others"]
+    for topic in topics:
+        await admin.create_topic(topic, retention_ms="-1")
+    await worker(partitions=4, session_timeout=3)
+    hour = 1_767_322_800_000
+    async with producer(kafka_url) as kafka:
+        for number in range(3):
+            for topic in topics:
+                records = Records(30 + number).many(10)
+                at = hour + number * 3_600_000
+                await kafka.records(topic, records, timestamp=at)
+        await drained(admin, prefix, *topics)
+    code, report = await audited(commands)
+    assert (code, report["totals"]) == (0, {"present": 60})
+    assert list(report["topics"][topics[0]]) == [
+        "2026-01-02T03:00:00Z",
+        "2026-01-02T04:00:00Z",
+        "2026-01-02T05:00:00Z",
+    ]
+    between = ("--since", "2026-01-02T04:00", "--until", "2026-01-02T05:00")
+    code, report = await audited(commands, *between)
+    assert (code, report["totals"]) == (0, {"present": 20})
+    code, report = await audited(commands, *between, "--topic", topics[0])
+    assert {topic: list(hours) for topic, hours in report["topics"].items()} == {
+        topics[0]: ["2026-01-02T04:00:00Z"]
+    }
+
+
+async def test_what_keeps_an_audit_from_being_made_is_one_line_and_exit_code_2(
+    kafka_url: str, couchdb_url: str, commands: Commands, database: str, prefix: str
+) -> None:
+    settings = {"topic_prefix": prefix, "database": database}
+    missing_database = await commands.run("audit")
+    assert "PERSISTER_DATABASE" in missing_database.errors
+    no_database = await Commands(kafka_url, "http://127.0.0.1:1", **settings).run("audit")
+    assert "PERSISTER_COUCHDB_URL" in no_database.errors
+    async with aiohttp.ClientSession() as http, http.put(f"{couchdb_url}/{database}") as answer:
+        assert answer.status == 201
+    no_kafka = await Commands("kafka://127.0.0.1:1", couchdb_url, **settings).run("audit")
+    assert "PERSISTER_KAFKA_URL" in no_kafka.errors
+    no_topic = await commands.run("audit", "--topic", "nothing")
+    assert "nothing" in no_topic.errors
+    for ran in (missing_database, no_database, no_kafka, no_topic):
+        assert (ran.code, ran.output) == (2, "")
+        assert len(ran.errors.splitlines()) == 1, ran.errors
