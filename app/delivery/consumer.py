@@ -17,7 +17,7 @@ from faust.types import TP, Message
 from faust.types.tuples import ConsumerMessage
 
 from app.delivery.chunk import Chunk
-from app.delivery.ledger import Admitted, Ledger, Rewind
+from app.delivery.ledger import NOTHING, Admitted, Ledger, Rewind
 from app.delivery.topic import ChunkTopic
 
 IDLE = 0.05
@@ -90,12 +90,36 @@ class Consumer(driver.Consumer):
         if not self.delivers_chunks(tp):
             return records
         verdict = self.ledger.admit(tp, records)
+        if verdict == NOTHING and await self._begins_anew(tp, records):
+            verdict = self.ledger.admit(tp, records)
         if isinstance(verdict, Rewind):
             await self._rewind(tp, verdict.offset)
             return []
         if verdict.hole is not None:
             await self._accept_hole(tp, verdict)
         return [Chunk(tp, verdict.records)] if verdict.records else []
+
+    async def _begins_anew(self, tp: TP, records: list[Any]) -> bool:
+        """Whether all of this was read before only by its offsets: the topic was made anew.
+
+        The fetcher has then begun at the start by itself, below the position.
+        """
+        expected = self.ledger.position(tp)
+        if expected is None or not records:
+            return False
+        end = (await self.highwaters(tp))[tp]
+        if end >= expected:
+            return False
+        self._report_new_topic(tp, expected, end)
+        self.ledger.skip_to(tp, records[0].offset)
+        return True
+
+    def _report_new_topic(self, tp: TP, expected: int, end: int) -> None:
+        self.log.warning(
+            "%s/%d was read up to offset %d, but ends at %d: it was deleted and made anew. Reading "
+            "it from its start.",
+            *(tp.topic, tp.partition, expected, end),
+        )
 
     async def _rewind(self, tp: TP, offset: int) -> None:
         try:
@@ -178,16 +202,27 @@ class Consumer(driver.Consumer):
             return
         await super().perform_seek()
         chunked = [tp for tp in self.assignment() if self.delivers_chunks(tp)]
-        earliest = await self.earliest_offsets(*chunked) if chunked else {}
-        starts = {}
-        for tp in chunked:
-            committed = self._committed_offset[tp]
-            starts[tp] = max(committed or 0, earliest[tp])
-            if committed is not None:
-                self._report_loss(tp, committed, earliest[tp])
+        starts = await self._starts(chunked) if chunked else {}
         moved = {tp: start for tp, start in starts.items() if start != self._committed_offset[tp]}
         await self.seek_wait(moved)
         self.ledger.reset(starts)
+
+    async def _starts(self, partitions: list[TP]) -> dict[TP, int]:
+        """Where to read on: at the committed offset, if the log still has it."""
+        earliest = await self.earliest_offsets(*partitions)
+        ends = await self.highwaters(*partitions)
+        starts = {}
+        for tp in partitions:
+            committed = self._committed_offset[tp]
+            starts[tp] = earliest[tp]
+            if committed is None:
+                continue
+            if committed > ends[tp]:
+                self._report_new_topic(tp, committed, ends[tp])
+                continue
+            starts[tp] = max(committed, earliest[tp])
+            self._report_loss(tp, committed, earliest[tp])
+        return starts
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Let what is in flight finish for a moment, commit it, then forget the partitions."""

@@ -36,6 +36,9 @@ class Admitted:
     hole: int | None = None
 
 
+NOTHING = Admitted(())
+
+
 @dataclass
 class _Position:
     expected: int
@@ -67,11 +70,13 @@ class Ledger:
         """Decide what of a fetched list is delivered."""
         position = self._positions.get(tp)
         if position is None:
-            return Admitted(())
+            return NOTHING
         expected = position.expected
         if records and records[0].offset < expected:
             records = [record for record in records if record.offset >= expected]
-        if not records or records[0].offset == expected:
+        if not records:
+            return NOTHING
+        if records[0].offset == expected:
             return Admitted(records)
         if position.rewound_at != expected:
             position.rewound_at = expected

@@ -29,6 +29,7 @@ class Kafka:
     Attributes:
         committed: What the group has committed; missing where it never has.
         earliest: Where each log begins.
+        ends: Where each log ends.
         fetched: What the next fetches bring.
         asked: For which partitions each fetch asked.
         seeks: Every seek, in order.
@@ -39,6 +40,7 @@ class Kafka:
         self.assigned = {FIRST, SECOND}
         self.committed: dict[TP, int] = {}
         self.earliest = {FIRST: 0, SECOND: 0, OTHER: 0}
+        self.ends = {FIRST: 100, SECOND: 100, OTHER: 100}
         self.fetched: list[dict[TP, list[Any]]] = []
         self.asked: list[set[TP]] = []
         self.seeks: list[dict[TP, int]] = []
@@ -62,6 +64,9 @@ class Kafka:
 
     async def earliest_offsets(self, *partitions: TP) -> dict[TP, int]:
         return {tp: self.earliest[tp] for tp in partitions}
+
+    async def highwaters(self, *partitions: TP) -> dict[TP, int]:
+        return {tp: self.ends[tp] for tp in partitions}
 
     async def commit(self, offsets: dict[TP, int]) -> bool:
         self.commits.append(offsets)
@@ -247,6 +252,40 @@ async def test_a_hole_that_retention_made_is_reported_as_loss(
     assert app.lost == [(FIRST, 3)]
     assert "Lost 3 records of chunked/0" in caplog.text
     assert "offsets 0 to 2" in caplog.text
+
+
+async def test_a_topic_that_was_made_anew_is_read_from_its_start(
+    consumer: Consumer, kafka: Kafka, app: App, caplog: pytest.LogCaptureFixture
+) -> None:
+    kafka.committed = {FIRST: 500}
+    kafka.ends[FIRST] = 2
+    with caplog.at_level(logging.WARNING):
+        await consumer.perform_seek()
+    assert consumer.ledger.position(FIRST) == 0
+    assert {tp: to for seek in kafka.seeks for tp, to in seek.items()}[FIRST] == 0
+    assert app.lost == []
+    assert "chunked/0 was read up to offset 500, but ends at 2" in caplog.text
+
+
+async def test_a_topic_that_is_made_anew_while_it_is_read_is_read_from_its_start(
+    consumer: Consumer, kafka: Kafka
+) -> None:
+    kafka.committed = {FIRST: 50}
+    await consumer.perform_seek()
+    kafka.ends[FIRST] = 2
+    message = await deliver_next(consumer, kafka, FIRST, 0, 1)
+    consumer.ack(message)
+    assert consumer._filter_committable_offsets([]) == {FIRST: 2}
+
+
+async def test_what_comes_again_is_not_taken_for_a_new_topic(
+    consumer: Consumer, kafka: Kafka
+) -> None:
+    kafka.committed = {FIRST: 50}
+    await consumer.perform_seek()
+    kafka.fetched = [{FIRST: records(48, 49)}]
+    assert await fetch(consumer) == {FIRST: []}
+    assert consumer.ledger.position(FIRST) == 50
 
 
 async def test_retention_past_the_committed_offset_is_reported_as_loss_at_the_start(
