@@ -1,0 +1,119 @@
+"""What the audit expects is what OpenWhisk's own store wrote, and what the worker makes of it."""
+
+import json
+from typing import Any
+
+import pytest
+
+from app.audit.content import content, document_content
+from app.audit.expectation import Expected, Finished, LeftOut, Unusable, expectation
+from app.routing import Reject, Skip, Store, route
+from app.settings import RoutingSettings, StoreLevel
+from models.reasons import SkipReason
+from models.roles import TopicRole
+from tests.golden import Case, cases
+from tests.integration.support.records import INVOKER, Records, encode, result
+
+RULES = RoutingSettings()
+NOW = 1_767_325_446_000
+KINDS = {Expected: Store, LeftOut: Skip, Finished: Skip, Unusable: Reject}
+ID = "0123456789abcdef0123456789abcdef"
+
+
+def agree(role: TopicRole, value: bytes | None, rules: RoutingSettings = RULES) -> Any:
+    """The audit's opinion, after comparing it with the worker's."""
+    expected, routed = expectation(role, value, rules), route(role, value, NOW, rules)
+    assert isinstance(routed, KINDS[type(expected)])
+    if isinstance(expected, Expected) and isinstance(routed, Store):
+        document_id, stored = document_content(routed.document)
+        assert document_id == expected.document_id
+        assert stored == content(expected.fields, value or b"")
+    return expected
+
+
+@pytest.mark.parametrize("case", cases(), ids=str)
+def test_the_documents_of_openwhisk_itself_are_expected(case: Case) -> None:
+    expected = agree(TopicRole.COMPLETED, case.message)
+    if case.document is not None:
+        assert isinstance(expected, Expected)
+        assert expected.document_id == case.document["_id"]
+        assert expected.fields.keys() == case.document.keys() - {"_id"}
+        assert expected.fields["start"] == int(case.document["start"].text)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"start": "2026-01-02T03:04:05.678901234Z", "end": "1969-12-31T23:59:59.999Z"},
+        {"namespace": "/guest//team/"},
+        {"_id": "x", "entityType": "y", "updated": 1, "added": {"by": "a newer version"}},
+        {"response": {"statusCode": 0, "result": {"big": 10**30, "float": 1e-7}}},
+    ],
+)
+def test_unusual_records_become_the_same_document(changes: dict[str, Any]) -> None:
+    expected = agree(TopicRole.OTHERS, result(Records(1).one(**changes)))
+    assert isinstance(expected, Expected)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        b"",
+        b"junk",
+        b"\xff",
+        b"[]",
+        b'{"transid":["x",1]}',
+        result({"activationId": ID}),
+        result(Records(1).one(_rev="1-x")),
+        result(Records(1).one(activationId=ID.upper())),
+        b"[" * 100_000,
+    ],
+)
+def test_what_cannot_be_stored_must_be_a_dead_letter(value: bytes | None) -> None:
+    assert isinstance(agree(TopicRole.OTHERS, value), Unusable)
+
+
+def test_the_activation_of_an_unusable_record_is_told_if_it_can_be() -> None:
+    broken = result({"activationId": ID})
+    assert expectation(TopicRole.OTHERS, broken, RULES) == Unusable(ID)
+    assert expectation(TopicRole.OTHERS, b"junk", RULES) == Unusable(None)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"transid": ["x", 1], "response": ID},
+        {"transid": ["x", 1], "response": ID, "instance": INVOKER, "isSystemError": False},
+        {"transid": ["x", 1], "activationId": ID, "instance": INVOKER},
+    ],
+)
+def test_acknowledgements_tell_that_an_activation_has_ended(message: object) -> None:
+    assert agree(TopicRole.COMPLETED, encode(message)) == Finished(ID)
+
+
+@pytest.mark.parametrize("role", list(TopicRole))
+@pytest.mark.parametrize("level", list(StoreLevel))
+@pytest.mark.parametrize("status", [0, 1, 2, 3])
+@pytest.mark.parametrize("extra_logging", [False, True])
+def test_store_levels_leave_out_what_the_worker_leaves_out(
+    *, role: TopicRole, level: StoreLevel, status: int, extra_logging: bool
+) -> None:
+    record = Records(2).one(response={"statusCode": status})
+    transid = ["x", 1, extra_logging]
+    for rules in (
+        RoutingSettings(blocking_store_level=level),
+        RoutingSettings(non_blocking_store_level=level),
+    ):
+        expected = agree(role, result(record, transid=transid), rules)
+        if extra_logging:
+            assert isinstance(expected, Expected)
+
+
+def test_excluded_namespaces_are_left_out_even_with_extra_logging() -> None:
+    rules = RoutingSettings(excluded_namespaces=frozenset({"guest"}))
+    record = Records(3).one(namespace="guest")
+    value = encode({"transid": ["x", 1, True], "response": record})
+    found = agree(TopicRole.OTHERS, value, rules)
+    assert found == LeftOut(record["activationId"], SkipReason.EXCLUDED_NAMESPACE)
+    assert json.loads(value)["response"]["namespace"] == "guest"
