@@ -17,6 +17,7 @@ from faust.types import TP, Message
 from faust.types.tuples import ConsumerMessage
 
 from app.delivery.chunk import Chunk
+from app.delivery.coordinator import watch_committed_offsets
 from app.delivery.ledger import NOTHING, Admitted, Ledger, Rewind
 from app.delivery.topic import ChunkTopic
 
@@ -44,6 +45,16 @@ class ReadOffsets(dict[TP, int | None]):
         return None if self._consumer.delivers_chunks(tp) else self.get(tp)
 
 
+class ConsumerThread(driver.AIOKafkaConsumerThread):
+    """Faust's thread around aiokafka's consumer."""
+
+    async def on_start(self) -> None:
+        """Start the consumer, and see to it that what is committed is read correctly."""
+        await super().on_start()
+        coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001
+        watch_committed_offsets(coordinator)
+
+
 class Consumer(driver.Consumer):
     """Delivers chunks of the topics that agents read as `ChunkTopic`; others as Faust does."""
 
@@ -55,6 +66,9 @@ class Consumer(driver.Consumer):
         self._read_offset = ReadOffsets(self)
         self._revoking = False
         self._stop_deadline: float | None = None
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     def delivers_chunks(self, tp: TP) -> bool:
         """Tell whether the topic is read through a `ChunkTopic`."""

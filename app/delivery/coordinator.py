@@ -1,0 +1,44 @@
+"""What the group has committed, when the group's coordinator does not know it yet.
+
+A broker that has just become the coordinator answers a question for committed offsets with one
+error for the whole answer and no partitions. aiokafka 0.14 looks at the errors of partitions alone
+and takes that for "nothing was ever committed": the worker would start at the beginning of every
+log and commit that, and days of records would be read again.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
+    NoError,
+    NotCoordinatorForGroupError,
+    for_code,
+)
+from aiokafka.protocol.commit import OffsetFetchRequest
+
+Send = Callable[[Any], Awaitable[Any]]
+
+ELSEWHERE = (GroupCoordinatorNotAvailableError, NotCoordinatorForGroupError)
+"""Errors after which the coordinator must be looked for anew."""
+
+
+def watch_committed_offsets(coordinator: Any) -> None:
+    """Have aiokafka's `GroupCoordinator` see the error of a whole answer; it retries by itself."""
+    coordinator._send_req = checked(coordinator._send_req, coordinator.coordinator_dead)  # noqa: SLF001
+
+
+def checked(send: Send, coordinator_dead: Callable[[], object]) -> Send:
+    """A sender of requests that raises the error of an answer with committed offsets."""
+
+    async def send_checked(request: Any) -> Any:
+        response = await send(request)
+        if isinstance(request, OffsetFetchRequest):
+            error = for_code(getattr(response, "error_code", 0))
+            if error in ELSEWHERE:
+                coordinator_dead()
+            if error is not NoError:
+                raise error
+        return response
+
+    return send_checked
