@@ -25,6 +25,7 @@ from app.intake import Intake
 from app.kafka import broker_credentials
 from app.outbox import Outbox
 from app.outcomes import Outcomes
+from app.recovery import TableManager
 from app.settings import Settings, load
 from app.storage import Storage
 from app.topics import TopicNames
@@ -177,6 +178,7 @@ def faust_options(settings: Settings) -> dict[str, Any]:
         "broker_credentials": broker_credentials(kafka),
         "datadir": str(worker.datadir),
         "autodiscover": ["agents"],
+        "TableManager": TableManager,
         "store": "memory://",
         "logging_config": {"merge": True, "loggers": QUIET},
         "web_host": worker.web_host,

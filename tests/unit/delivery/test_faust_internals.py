@@ -13,6 +13,7 @@ from importlib.metadata import version
 from typing import Any
 
 import pytest
+from aiokafka.consumer.group_coordinator import GroupCoordinator
 from faust.agents.agent import Agent
 from faust.app.base import App, BootStrategy
 from faust.channels import Channel
@@ -28,6 +29,7 @@ from faust.transport.drivers.aiokafka import (
     AIOKafkaConsumerThread,
     ConsumerRebalanceListener,
 )
+from faust.transport.drivers.aiokafka import Consumer as DriverConsumer
 from faust.types.tuples import ConsumerMessage, Message
 from mode import Service
 
@@ -35,6 +37,7 @@ PINNED = {"faust-streaming": "0.15.3", "mode-streaming": "0.7.1", "aiokafka": "0
 """The versions that were read."""
 
 DELIVERY = "app/delivery/consumer.py"
+COORDINATOR = "app/delivery/coordinator.py"
 DISCOVERY = "app/discovery.py"
 APPLICATION = "app/application.py"
 
@@ -63,6 +66,11 @@ LEANED_ON: list[tuple[Any, str, str]] = [
     (Consumer.resume_flow, DELIVERY, "db59630f25b5819b"),
     (Consumer.verify_all_partitions_active, DELIVERY, "4e0e46f5c297305d"),
     (Fetcher._fetcher, DELIVERY, "68f894f0b577d810"),
+    (DriverConsumer._new_consumer_thread, DELIVERY, "0870ec53dea75083"),
+    (AIOKafkaConsumerThread.on_start, DELIVERY, "38b4e8bd1e10723a"),
+    (GroupCoordinator._do_fetch_commit_offsets, COORDINATOR, "b0f3598132715552"),
+    (GroupCoordinator.fetch_committed_offsets, COORDINATOR, "6c049c7379165952"),
+    (GroupCoordinator._send_req, COORDINATOR, "fa4b12e914ce9fcf"),
     (AIOKafkaConsumerThread._create_worker_consumer, DELIVERY, "c2701bfc3e6f6cad"),
     (AIOKafkaConsumerThread.getmany, DELIVERY, "26fc5fc9f3b667e1"),
     (AIOKafkaConsumerThread._fetch_records, DELIVERY, "39a2c6c79fc1455a"),
@@ -103,6 +111,9 @@ LEANED_ON: list[tuple[Any, str, str]] = [
     (Agent._execute_actor, APPLICATION, "c750b828d2bda93e"),
     (Recovery.on_recovery_completed, APPLICATION, "6ef567acf072e46d"),
     (Recovery._restart_recovery, APPLICATION, "6bd8a8558a2dffe4"),
+    (Recovery._wait, "app/recovery.py", "ec7429b70176f8c6"),
+    (Service.wait_first, "app/recovery.py", "feade6a31f8a6789"),
+    (vars(TableManager)["recovery"].fget, "app/recovery.py", "f0bf5de78b4c3d23"),
     (TableManager.on_partitions_revoked, APPLICATION, "382852adff42ab99"),
     (Collection._send_changelog, "app/guard/guard.py", "ffe705dc73c1e67c"),
     (Collection.partition_for_key, "app/guard/guard.py", "3b2291811b8dd791"),

@@ -1,0 +1,40 @@
+"""Faust's recovery of tables, which ends for ever when Kafka does not answer it in time.
+
+Recovery stands between an assignment and the first fetch. Faust's waits for each of its steps for
+`broker_request_timeout` and mistakes the end of that time for the end of the service: it returns
+without a word, and the worker never consumes again.
+"""
+
+from typing import Any
+
+from faust.tables.manager import TableManager as FaustTableManager
+from faust.tables.recovery import RebalanceAgain, ServiceStopped
+from faust.tables.recovery import Recovery as FaustRecovery
+
+
+class Recovery(FaustRecovery):
+    """Begins again when Kafka has not answered, for as long as it takes."""
+
+    async def _wait(self, coro: Any, timeout: Any = None) -> None:  # noqa: ASYNC109 - Faust's
+        try:
+            await super()._wait(coro, timeout)
+        except ServiceStopped:
+            if self.should_stop:
+                raise
+            self.log.warning(
+                "Kafka did not answer within %s s while the guard's table was read; trying again.",
+                timeout,
+            )
+            self.signal_recovery_start.set()
+            raise RebalanceAgain from None
+
+
+class TableManager(FaustTableManager):
+    """Faust's, with this recovery."""
+
+    @property
+    def recovery(self) -> FaustRecovery:
+        """The recovery service, made when it is first asked for."""
+        if self._recovery is None:
+            self._recovery = Recovery(self.app, self, beacon=self.beacon, loop=self.loop)
+        return self._recovery
