@@ -244,15 +244,23 @@ class Findings:
             )
         )
 
-    def examples(self, verdict: Verdict, limit: int | None = None) -> list[Example]:
+    def examples(self, verdict: Verdict, limit: int) -> list[Example]:
         """The first record of each document (or activation) that has ended so, the oldest first."""
         rows = self._sql.execute(
             "SELECT topic, part, offset, MIN(at) AS first, activation, document FROM record "
             f"WHERE verdict = :v GROUP BY {_WHOSE} "
             "ORDER BY first, topic, offset LIMIT :n",
-            {"v": verdict.value, "n": -1 if limit is None else limit},
+            {"v": verdict.value, "n": limit},
         )
         return [Example(Place(*row[:3]), *row[3:]) for row in rows]
+
+    def missing(self) -> Iterator[Place]:
+        """Of each missing document, where the first record with it is."""
+        rows = self._sql.execute(
+            "SELECT topic, part, offset, MIN(at) FROM record WHERE verdict = :v GROUP BY document",
+            {"v": Verdict.MISSING.value},
+        )
+        return (Place(*row[:3]) for row in rows)
 
     def _one(self, query: str, **arguments: Any) -> Any:
         (value,) = self._sql.execute(query, arguments).fetchone()

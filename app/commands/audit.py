@@ -102,11 +102,10 @@ async def _audit(
 async def _repair(
     settings: Settings, findings: Findings, bar: Watcher, *, dry_run: bool
 ) -> Repaired:
-    places = [example.place for example in findings.examples(Verdict.MISSING)]
-    if dry_run or not places:
-        return Repaired(len(places), dry_run=dry_run)
+    if dry_run:
+        return Repaired(findings.count_documents_with(Verdict.MISSING), dry_run=True)
     async with open_repairer(settings.kafka, bar) as repairer:
-        return await repairer.run(places)
+        return await repairer.run(findings.missing())
 
 
 class _Bar(Watcher):

@@ -102,7 +102,7 @@ def test_an_acknowledgement_alone_tells_of_a_record_that_never_arrived(findings:
     assert findings.judge_arrivals() == 0
     assert findings.count(Verdict.NEVER_ARRIVED) == 2
     assert findings.count_documents_with(Verdict.NEVER_ARRIVED) == 1
-    (example,) = findings.examples(Verdict.NEVER_ARRIVED)
+    (example,) = findings.examples(Verdict.NEVER_ARRIVED, 9)
     assert (example.activation, example.place) == ("alone", Place(TOPIC, 0, 7))
 
 
@@ -145,5 +145,6 @@ def test_a_missing_document_is_repaired_from_the_first_record_of_it(findings: Fi
     findings.add_records([record(4, at=50), record(2, at=90), record(3, document="b/c", at=70)])
     findings.add_committed(TOPIC, 0, 9)
     findings.judge()
-    assert [example.place.offset for example in findings.examples(Verdict.MISSING)] == [4, 3]
+    assert sorted(place.offset for place in findings.missing()) == [3, 4]
+    assert [example.place.offset for example in findings.examples(Verdict.MISSING, 9)] == [4, 3]
     assert len(findings.examples(Verdict.MISSING, 1)) == 1
