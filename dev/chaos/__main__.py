@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import logging
 import secrets
 import shutil
 import sys
@@ -31,6 +32,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="so many of each fault instead of its own")
     parser.add_argument("--minutes", type=float, help="begin again until so many have passed")
     parser.add_argument("--rate", type=float, default=RATE, help="events per second")
+    parser.add_argument("--keep", action="store_true", help="logs and data, even if all held")
     parser.add_argument("--list", action="store_true", help="show the faults")
     return parser.parse_args()
 
@@ -86,6 +88,8 @@ def main() -> int:
     if options.seed is None:
         options.seed = secrets.randbits(31)
     say(f"seed {options.seed}")
+    # aiokafka tells of every attempt while the broker is down.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     with kafka(folder) as broker, couchdb(folder) as database:
         results = asyncio.run(run(broker, database, folder, faults, options))
@@ -93,8 +97,11 @@ def main() -> int:
     if failed(results):
         say(f"Something did not hold. Seed {options.seed}; logs and data are in {folder}.")
         return 1
-    shutil.rmtree(folder)
     say(f"Everything held. Seed {options.seed}.")
+    if options.keep:
+        say(f"Logs and data are in {folder}.")
+    else:
+        shutil.rmtree(folder)
     return 0
 
 

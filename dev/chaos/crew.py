@@ -11,7 +11,6 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from dev.chaos.clock import Clock
 from dev.services import Services
 from dev.worker import Worker
 
@@ -28,15 +27,18 @@ LOG_TAIL = 4000
 """Characters of a log that are kept of an exit."""
 
 
-class ClockedWorker(Worker):
-    """A worker whose clock can jump."""
+class ToughWorker(Worker):
+    """A worker with further variables in its environment."""
 
     def __init__(
-        self, folder: Path, services: Services, clock: Clock | None, **settings: object
+        self,
+        folder: Path,
+        services: Services,
+        environment: Mapping[str, str],
+        **settings: object,
     ) -> None:
         super().__init__(folder, services, **settings)
-        if clock is not None:
-            self._env = {**(self._env or {}), **clock.environment()}
+        self._env = {**(self._env or {}), **environment}
 
 
 @dataclass(eq=False)
@@ -81,7 +83,7 @@ class Crew:
         services: where Kafka and the database are.
         settings: of every worker, as for `Worker`.
         random: seeded.
-        clock: of all of them; None: the machine's.
+        environment: of every worker, beside its settings.
 
     Attributes:
         exits: of workers that ended by themselves.
@@ -94,7 +96,7 @@ class Crew:
         services: Services,
         settings: Mapping[str, object],
         random: Random,
-        clock: Clock | None = None,
+        environment: Mapping[str, str],
     ) -> None:
         self.members: list[Member] = []
         self.exits: list[Exit] = []
@@ -103,7 +105,7 @@ class Crew:
         self._services = services
         self._settings = settings
         self._random = random
-        self._clock = clock
+        self._environment = environment
         self._supervisor: asyncio.Task[None] | None = None
 
     @property
@@ -138,8 +140,8 @@ class Crew:
     async def hire(self) -> Member:
         """Start one more; returns at once."""
         number = len(self.members)
-        worker = ClockedWorker(
-            self._folder / f"worker-{number}", self._services, self._clock, **self._settings
+        worker = ToughWorker(
+            self._folder / f"worker-{number}", self._services, self._environment, **self._settings
         )
         member = Member(number, worker)
         await asyncio.to_thread(worker.launch)

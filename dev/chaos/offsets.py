@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 
 from dev.admin import bootstrap_servers
 from dev.chaos.movement import Position
@@ -15,7 +14,7 @@ PATIENCE = 8.0
 
 
 class Offsets:
-    """One group's offsets, over connections that are made anew after a failure.
+    """One group's offsets, over a connection that is made anew after a failure.
 
     Args:
         kafka_url: `kafka://host:port`.
@@ -31,7 +30,6 @@ class Offsets:
             for topic, count in partitions.items()
             for number in range(count)
         ]
-        self._admin: Any = None
         self._consumer: Any = None
 
     async def read(self) -> tuple[dict[Position, int], dict[Position, int]]:
@@ -42,31 +40,30 @@ class Offsets:
         """
         try:
             async with asyncio.timeout(PATIENCE):
-                if self._admin is None:
+                if self._consumer is None:
                     await self._connect()
-                found = await self._admin.list_consumer_group_offsets(self._group)
+                # Not the admin client's list of offsets: it takes the answer of a coordinator that
+                # is still loading for a group without any.
+                stored = await asyncio.gather(*map(self._consumer.committed, self._partitions))
                 ends = await self._consumer.end_offsets(self._partitions)
         except BaseException:
             await self.close()
             raise
-        committed = {
-            (at.topic, at.partition): stored.offset
-            for at, stored in found.items()
-            if at in ends and stored.offset >= 0
-        }
-        return committed, {(at.topic, at.partition): end for at, end in ends.items()}
+        offsets = zip(self._partitions, stored, strict=True)
+        return (
+            {(at.topic, at.partition): offset for at, offset in offsets if offset is not None},
+            {(at.topic, at.partition): end for at, end in ends.items()},
+        )
 
     async def close(self) -> None:
         """Disconnect."""
-        admin, self._admin = self._admin, None
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
             await consumer.stop()
-        if admin is not None:
-            await admin.close()
 
     async def _connect(self) -> None:
-        self._admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap)
-        self._consumer = AIOKafkaConsumer(bootstrap_servers=self._bootstrap)
-        await self._admin.start()
+        # It never joins the group: it only asks.
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._bootstrap, group_id=self._group, enable_auto_commit=False
+        )
         await self._consumer.start()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dev.chaos.clock import Clock, library
 from dev.chaos.fault import Fault, Kind, NotProvoked, Result
-from dev.chaos.stage import Stage, Surroundings, stage
+from dev.chaos.stage import Stage, Surroundings
 
 GIVE_UP = 90.0
 """Seconds after which a recovery is not waited for any more."""
@@ -52,7 +52,8 @@ class Play:
         self._say(f"stage {name}")
         unique = f"chaos{randoms.SystemRandom().getrandbits(24):06x}-{name}"
         clock = _clock(self._around.folder / f"{unique}.time") if _needs_clock(faults) else None
-        async with stage(self._around, unique, seed=seed, rate=self._rate, clock=clock) as opened:
+        opened = Stage(self._around, unique, seed=seed, rate=self._rate, say=self._say, clock=clock)
+        try:
             began = time.monotonic()
             await opened.open()
             beginning = list(opened.findings)
@@ -68,6 +69,8 @@ class Play:
                 f"  {books.events} events, {len(books.ledger)} documents, checked in "
                 f"{time.monotonic() - began:.1f} s"
             )
+        finally:
+            await opened.clear()
         # Nobody can tell which of the stage's faults it was.
         results[-1].findings += [f"stage {name}: {finding}" for finding in beginning]
         results[-1].findings += [f"stage {name}: {finding}" for finding in opened.findings]

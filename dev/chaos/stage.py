@@ -1,8 +1,7 @@
 """One stage: topics and a database of its own, workers, traffic, and somebody who watches."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -26,6 +25,9 @@ PARTITIONS = 4
 WORKERS = 3
 SESSION_TIMEOUT = 4
 """Seconds; short, so that dead members are noticed soon."""
+
+REQUEST_TIMEOUT = 10
+"""Seconds that Faust's clients wait for an answer of the broker; its default is 90."""
 
 START_SECONDS = 60.0
 DRAIN_SECONDS = 120.0
@@ -65,6 +67,7 @@ class Stage:
         name: of this one, in topics and database.
         seed: of everything random.
         rate: events per second.
+        say: tells a person.
         clock: of the workers; None: the machine's.
 
     Attributes:
@@ -79,12 +82,14 @@ class Stage:
         *,
         seed: int,
         rate: float,
+        say: Callable[[str], None],
         clock: Clock | None = None,
     ) -> None:
         prefix = f"{name}-"
         self.kafka = around.kafka
         self.database = around.proxy
         self.random = Random(seed)  # noqa: S311 - not a secret
+        self.say = say
         self.findings: list[str] = []
         self.alone = True
         self.clock = clock
@@ -104,7 +109,10 @@ class Stage:
                 "database": self.database_name,
             },
             self.random,
-            clock,
+            {
+                "BROKER_REQUEST_TIMEOUT": str(REQUEST_TIMEOUT),
+                **(clock.environment() if clock else {}),
+            },
         )
         self.watch = Watch(
             Offsets(
@@ -191,15 +199,3 @@ class Stage:
         await asyncio.to_thread(self.crew.destroy)
         await self.watch.stop()
         await self.flow.close()
-
-
-@contextlib.asynccontextmanager
-async def stage(
-    around: Surroundings, name: str, *, seed: int, rate: float, clock: Clock | None = None
-) -> AsyncIterator[Stage]:
-    """A stage that leaves nothing running."""
-    made = Stage(around, name, seed=seed, rate=rate, clock=clock)
-    try:
-        yield made
-    finally:
-        await made.clear()

@@ -3,7 +3,7 @@
 import asyncio
 
 from dev.chaos.fault import Fault, Kind
-from dev.chaos.stage import SESSION_TIMEOUT, Stage
+from dev.chaos.stage import REQUEST_TIMEOUT, SESSION_TIMEOUT, Stage
 
 
 async def stopped(stage: Stage) -> None:
@@ -22,6 +22,18 @@ async def killed(stage: Stage) -> None:
         await asyncio.to_thread(stage.kafka.start)
 
 
+async def away_in_recovery(stage: Stage) -> None:
+    """It goes while the group rebalances, for longer than clients wait for an answer."""
+    with stage.watch.standstill():
+        for member in stage.crew.wanted[1:]:
+            await stage.crew.kill(member)
+        # Dead members are noticed and started ones join about now.
+        await asyncio.sleep(stage.random.uniform(0.5, SESSION_TIMEOUT + 1))
+        await asyncio.to_thread(stage.kafka.kill)
+        await asyncio.sleep(REQUEST_TIMEOUT + stage.random.uniform(2, 6))
+        await asyncio.to_thread(stage.kafka.start)
+
+
 FAULTS = (
     Fault(
         "broker-stop",
@@ -37,6 +49,14 @@ FAULTS = (
         Kind.BROKER,
         "the same",
         killed,
+        recovery=30.0,
+        rounds=3,
+    ),
+    Fault(
+        "broker-away-in-recovery",
+        Kind.BROKER,
+        "recovery of the guard's table begins again, instead of ending without a word",
+        away_in_recovery,
         recovery=30.0,
         rounds=3,
     ),

@@ -160,7 +160,7 @@ FAULTS = (
         misbehaviour(
             lambda stage: answers.any_of(
                 stage.random,
-                *(answers.page(stage.random, status) for status in (200, 201, 413, 502, 504)),
+                *(answers.page(stage.random, status) for status in (200, 201, 400, 500, 502, 504)),
             )
         ),
     ),
@@ -170,6 +170,5 @@ FAULTS = (
         SETTLED,
         misbehaviour(_anything, 2 * MISBEHAVIOUR),
         rounds=2,
-        short=1,
     ),
 )

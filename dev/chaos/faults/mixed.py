@@ -16,7 +16,7 @@ async def at_once(stage: Stage) -> None:
         (workers.FAULTS, broker.FAULTS, database.FAULTS), stage.random.choice((2, 2, 3))
     )
     chosen = [stage.random.choice(faults) for faults in kinds]
-    print(f"      at once: {', '.join(fault.name for fault in chosen)}", flush=True)
+    stage.say(f"    at once: {', '.join(fault.name for fault in chosen)}")
 
     async def later(fault: Fault) -> None:
         await asyncio.sleep(stage.random.uniform(0, LONGEST_DELAY))
