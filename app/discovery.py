@@ -12,6 +12,7 @@ from mode import Service
 
 from app.delivery import ChunkTopic
 from app.kafka import client_options
+from app.topic_settings import UnreadableSettingsError, read_settings, shortcomings
 from app.topics import TopicSpec, own_topics
 
 RETRY_SECONDS = 2.0
@@ -84,6 +85,13 @@ class OwnTopics(Service):
                 f"{spec.name} has {partitions} partitions, and the guard's table needs as many: "
                 f"set PERSISTER_PARTITIONS={partitions}"
             )
+        try:
+            settings = await read_settings(admin, [spec.name], spec.config)
+        except UnreadableSettingsError as error:
+            self.log.warning("Cannot see whether a topic is set up as it must be: %s.", error)
+        else:
+            for shortcoming in shortcomings(spec, settings[spec.name]):
+                self.log.warning("%s.", shortcoming)
 
     def _report(self) -> None:
         topics = sorted(subscribed(self._app))

@@ -30,6 +30,8 @@ class Kafka:
         topics: Partitions by name.
         created: What was asked for.
         answers: The error of a creation, by the topic's name.
+        settings: Of the topics, where they differ from what the persister makes.
+        unreadable: The error code when they are asked for.
         failures: What the next connections fail with.
         connected: Clients that are not closed.
     """
@@ -38,6 +40,8 @@ class Kafka:
         self.topics: dict[str, int] = {}
         self.created: list[Any] = []
         self.answers: dict[str, type[Exception]] = {}
+        self.settings: dict[str, str] = {}
+        self.unreadable = 0
         self.failures: list[Exception] = []
         self.attempts = 0
         self.connected = 0
@@ -56,6 +60,23 @@ class Kafka:
 
     async def describe_topics(self, names: list[str]) -> list[dict[str, Any]]:
         return [{"partitions": [{}] * self.topics[name]} for name in names]
+
+    async def describe_configs(self, resources: list[Any]) -> list[Any]:
+        settings = {
+            "cleanup.policy": "delete",
+            "retention.ms": "-1",
+            "retention.bytes": "-1",
+            "max.message.bytes": str(2**31 - 1),
+            "message.timestamp.type": "LogAppendTime",
+        } | self.settings
+        entries = list(settings.items())
+        return [
+            SimpleNamespace(
+                resources=[
+                    (self.unreadable, "", 2, resource.name, entries) for resource in resources
+                ]
+            )
+        ]
 
     async def create_topics(self, topics: list[Any]) -> Any:
         self.created += topics
@@ -99,6 +120,26 @@ async def test_topics_that_exist_are_left_as_they_are(kafka: Kafka) -> None:
     kafka.topics = {OWN[0]: 8, OWN[1]: 5}
     await OwnTopics(App()).on_start()
     assert kafka.created == []
+
+
+async def test_a_topic_that_endangers_records_is_reported(
+    kafka: Kafka, caplog: pytest.LogCaptureFixture
+) -> None:
+    kafka.topics = {OWN[0]: 8, OWN[1]: 5}
+    kafka.settings = {"max.message.bytes": "1048588"}
+    await OwnTopics(App()).on_start()
+    for topic in OWN:
+        assert f"{topic} has max.message.bytes=1048588" in caplog.text
+    assert caplog.text.count("WARNING") == 2
+
+
+async def test_settings_that_nobody_may_read_keep_no_worker_from_starting(
+    kafka: Kafka, caplog: pytest.LogCaptureFixture
+) -> None:
+    kafka.topics = {OWN[0]: 8, OWN[1]: 5}
+    kafka.unreadable = TopicAuthorizationFailedError.errno
+    await OwnTopics(App()).on_start()
+    assert "TopicAuthorizationFailedError" in caplog.text
 
 
 async def test_another_worker_may_have_been_faster(kafka: Kafka) -> None:
