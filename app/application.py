@@ -23,6 +23,7 @@ from app.discovery import Discovery, OwnTopics
 from app.guard import Guard
 from app.intake import Intake
 from app.kafka import broker_credentials
+from app.logs import calm_kafka_clients
 from app.outbox import Outbox
 from app.outcomes import Outcomes
 from app.recovery import TableManager
@@ -204,6 +205,7 @@ def faust_options(settings: Settings) -> dict[str, Any]:
 
 
 mode.loop.use("uvloop")
+calm_kafka_clients()
 app = Persister(load())
 add_pages(app)
 

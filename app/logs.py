@@ -1,0 +1,67 @@
+"""What the Kafka client logs while a broker is away: now and then, not a thousand times a second.
+
+aiokafka logs every attempt to connect, and after an orderly stop of a broker it tries without a
+pause: megabytes a minute that say one thing.
+"""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable
+
+PERIOD = 30.0
+"""Seconds in which a message is logged once."""
+
+REMEMBERED = 1000
+"""Messages at most: some come with their arguments filled in."""
+
+NOISY = (
+    "aiokafka",
+    "aiokafka.client",
+    "aiokafka.cluster",
+    "aiokafka.conn",
+    "aiokafka.consumer.fetcher",
+    "aiokafka.consumer.group_coordinator",
+    "aiokafka.producer.sender",
+)
+
+
+class Seldom(logging.Filter):
+    """Lets each message of a logger pass once in a period, with how often it was meant before.
+
+    Messages are told apart before their arguments are filled in.
+
+    Args:
+        period: seconds.
+        clock: seconds, monotonic.
+    """
+
+    def __init__(
+        self, period: float = PERIOD, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        super().__init__()
+        self._period = period
+        self._clock = clock
+        self._passed: dict[str, float] = {}
+        self._held: Counter[str] = Counter()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to log it now."""
+        message, now = str(record.msg), self._clock()
+        if now - self._passed.get(message, -self._period) < self._period:
+            self._held[message] += 1
+            return False
+        if len(self._passed) >= REMEMBERED:
+            self._passed.clear()
+        self._passed[message] = now
+        if held := self._held.pop(message, 0):
+            record.msg, record.args = f"{record.getMessage()} ({held} more before)", ()
+        return True
+
+
+def calm_kafka_clients() -> None:
+    """Filter aiokafka's loggers; a filter of a logger does not reach those below it."""
+    for name in NOISY:
+        logger = logging.getLogger(name)
+        if not any(isinstance(known, Seldom) for known in logger.filters):
+            logger.addFilter(Seldom())
