@@ -27,6 +27,7 @@ from app.logs import calm_kafka_clients
 from app.outbox import Outbox
 from app.outcomes import Outcomes
 from app.recovery import TableManager
+from app.retention import Retention, Unread
 from app.settings import Settings, load
 from app.storage import Storage
 from app.topics import TopicNames
@@ -62,7 +63,7 @@ class BootStrategy(FaustBootStrategy):
             self.agents(),
             self.kafka_conductor(),
             self.tables(),
-            [app.discovery],
+            [app.discovery, app.retention],
         )
 
 
@@ -112,6 +113,9 @@ class Persister(faust.App):
             self, topics=(self.names.documents,), partitions=settings.kafka.partitions
         )
         self.role_topics = {role: ChunkTopic(self, role=role) for role in TopicRole}
+        self.retention = Retention(
+            self, Unread(settings.kafka), settings.kafka.retention_warning, beacon=self.beacon
+        )
         self.on_partitions_revoked.connect(self._forget)
         self.on_rebalance_complete.connect(self._remember)
 

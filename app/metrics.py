@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from app.status import PartitionLag, not_ready, partition_lags
+from app.status import PartitionLag, not_ready, partition_lags, seconds_left
 
 
 async def render(app: Any) -> bytes:
@@ -62,6 +62,16 @@ class _Snapshot(Collector):
             if partition.lag is not None:
                 lag.add_metric([partition.topic, str(partition.partition)], partition.lag)
         yield lag
+        left = GaugeMetricFamily(
+            "persister_retention_seconds_left",
+            "Until Kafka may delete unread records; none while nothing is unread",
+            labels=["topic", "partition"],
+        )
+        for partition in self._lags:
+            seconds = seconds_left(app, partition)
+            if seconds is not None:
+                left.add_metric([partition.topic, str(partition.partition)], seconds)
+        yield left
         yield _gauge(
             "persister_in_flight_documents",
             "Documents read from the internal topic and not settled",

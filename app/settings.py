@@ -127,6 +127,9 @@ class KafkaSettings(Group):
     dead_letters_retention: float = Field(30 * 86400.0, ge=3600)
     """Seconds that dead letters are kept."""
 
+    retention_warning: float = Field(0.5, ge=0, le=1)
+    """Share of a topic's retention that is left when there is a warning about unread records."""
+
     max_record_bytes: int = Field(16 * 1024 * 1024, ge=1024 * 1024, le=512 * 1024 * 1024)
     """Largest record, on the topics that are read and on the internal ones."""
 

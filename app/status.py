@@ -59,6 +59,12 @@ def assigned(app: Any) -> set[TP]:
     return set(app.consumer.assignment())
 
 
+def seconds_left(app: Any, lag: PartitionLag) -> float | None:
+    """Until Kafka may delete what is unread of a partition; None: nothing, or not to be told."""
+    left: float | None = app.retention.seconds_left(TP(lag.topic, lag.partition))
+    return left if lag.lag else None
+
+
 def not_ready(app: Any) -> str | None:
     """Why the worker does not consume, or None when it does."""
     if app.should_stop:
@@ -77,7 +83,7 @@ async def status(app: Any) -> dict[str, object]:
         "app_id": app.conf.id,
         "ready": not_ready(app) is None,
         "not_ready": not_ready(app),
-        "topics": _topics(lags),
+        "topics": _topics(app, lags),
         "lag": sum(lag.lag or 0 for lag in lags),
         "outcomes": app.outcomes.as_json(),
         "in_flight": {
@@ -90,13 +96,14 @@ async def status(app: Any) -> dict[str, object]:
     }
 
 
-def _topics(lags: list[PartitionLag]) -> dict[str, dict[int, dict[str, int | None]]]:
-    topics: defaultdict[str, dict[int, dict[str, int | None]]] = defaultdict(dict)
+def _topics(app: Any, lags: list[PartitionLag]) -> dict[str, dict[int, dict[str, float | None]]]:
+    topics: defaultdict[str, dict[int, dict[str, float | None]]] = defaultdict(dict)
     for lag in lags:
         topics[lag.topic][lag.partition] = {
             "committed": lag.committed,
             "end": lag.end,
             "lag": lag.lag,
+            "deleted_in_seconds": seconds_left(app, lag),
         }
     return dict(topics)
 

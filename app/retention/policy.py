@@ -1,0 +1,80 @@
+"""What is left of a topic's retention. Pure.
+
+Kafka deletes whole segments: by age, when a segment's latest record is older than `retention.ms`,
+and by size, as long as what comes after a segment is larger than `retention.bytes`. So a record is
+safe at least until its own age reaches the one, and while the bytes after it are fewer than the
+other. What is said here is that earliest moment; Kafka may be up to a segment later.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How long a topic is kept: milliseconds and bytes, each None where it is for ever."""
+
+    ms: int | None = None
+    bytes: int | None = None
+
+    @classmethod
+    def of(cls, settings: Mapping[str, str]) -> "Policy":
+        """Read a topic's `cleanup.policy`, `retention.ms` and `retention.bytes`."""
+        if "delete" not in settings["cleanup.policy"]:
+            return cls()
+        ms, size = int(settings["retention.ms"]), int(settings["retention.bytes"])
+        return cls(ms if ms >= 0 else None, size if size >= 0 else None)
+
+
+class Head(NamedTuple):
+    """The oldest unread record."""
+
+    at: int
+    """Its timestamp in epoch millis."""
+
+    size: float
+    """Mean bytes of the records there."""
+
+
+@dataclass(frozen=True)
+class Left:
+    """What is left of a partition's retention.
+
+    Args:
+        deadline: epoch seconds from which on unread records may be deleted; None: not known.
+        share: 1 when nothing is used up, 0 when records may be deleted now.
+        records: that are unread.
+    """
+
+    deadline: float | None
+    share: float
+    records: int
+
+
+def left(
+    policy: Policy, head: Head, records: int, per_second: float | None, now: float
+) -> Left | None:
+    """What is left, or None when records are kept for ever.
+
+    Args:
+        policy: of the topic.
+        head: the oldest unread record.
+        records: unread ones.
+        per_second: records that arrive; None while that is not known.
+        now: epoch seconds.
+    """
+    deadlines, shares = [], []
+    if policy.ms is not None:
+        deadlines.append((head.at + policy.ms) / 1000)
+        shares.append((deadlines[0] - now) * 1000 / policy.ms if policy.ms else 0.0)
+    if policy.bytes is not None:
+        room = policy.bytes - records * head.size
+        shares.append(room / policy.bytes if policy.bytes else 0.0)
+        if room <= 0:
+            deadlines.append(now)
+        elif per_second:
+            deadlines.append(now + room / (per_second * head.size))
+    if not shares:
+        return None
+    return Left(min(deadlines, default=None), max(0.0, min(shares)), records)
