@@ -219,7 +219,7 @@ class Consumer(driver.Consumer):
         starts = await self._starts(chunked) if chunked else {}
         moved = {tp: start for tp, start in starts.items() if start != self._committed_offset[tp]}
         await self.seek_wait(moved)
-        self.ledger.reset(starts)
+        self.ledger.reset(starts, [tp for tp in moved if self._committed_offset[tp] is not None])
 
     async def _starts(self, partitions: list[TP]) -> dict[TP, int]:
         """Where to read on: at the committed offset, if the log still has it."""

@@ -43,6 +43,7 @@ NOTHING = Admitted(())
 class _Position:
     expected: int
     committed: int
+    moved: bool = False
     rewound_at: int | None = None
     chunks: deque[Chunk] = field(default_factory=deque)
 
@@ -57,9 +58,17 @@ class Ledger:
     def __init__(self) -> None:
         self._positions: dict[TP, _Position] = {}
 
-    def reset(self, offsets: Mapping[TP, int]) -> None:
-        """Start anew at these offsets; chunks delivered before are never committed."""
+    def reset(self, offsets: Mapping[TP, int], moved: Iterable[TP] = ()) -> None:
+        """Start anew at these offsets; chunks delivered before are never committed.
+
+        Args:
+            offsets: the next one of each partition.
+            moved: partitions that do not start where the group committed, since these records are
+                gone: that is committed, or every next start would find the same.
+        """
         self._positions = {tp: _Position(offset, offset) for tp, offset in offsets.items()}
+        for tp in moved:
+            self._positions[tp].moved = True
 
     def forget(self, partitions: Iterable[TP]) -> None:
         """Partitions were revoked: discard what is fetched, commit nothing any more."""
@@ -106,6 +115,9 @@ class Ledger:
         moved = {}
         for tp, position in self._positions.items():
             chunks = position.chunks
+            if position.moved:
+                position.moved = False
+                moved[tp] = position.committed
             while chunks and chunks[0].finished:
                 position.committed = chunks.popleft().next_offset
                 moved[tp] = position.committed

@@ -298,6 +298,16 @@ async def test_retention_past_the_committed_offset_is_reported_as_loss_at_the_st
     assert consumer.ledger.position(FIRST) == 8
 
 
+async def test_where_a_partition_starts_after_a_loss_is_committed_once(
+    consumer: Consumer, kafka: Kafka
+) -> None:
+    kafka.committed = {FIRST: 5}
+    kafka.earliest[FIRST] = 8
+    await consumer.perform_seek()
+    assert consumer._filter_committable_offsets([]) == {FIRST: 8}
+    assert consumer._filter_committable_offsets([]) == {}
+
+
 async def test_a_log_that_begins_late_is_no_loss_for_a_group_that_never_committed(
     consumer: Consumer, kafka: Kafka, app: App
 ) -> None:
