@@ -152,7 +152,7 @@ async def test_a_worker_that_is_stopped_under_load_finishes_what_it_has_begun(
     await admin.create_topic(topic)
     quick = {"partitions": 4, "session_timeout": 3}
     async with producer(kafka_url) as kafka:
-        await kafka.records(topic, Records(34).many(4000))
+        await kafka.records(topic, Records(34).many(2000))
         first = await worker(**quick, documents_per_second=400, in_flight_documents=400)
 
         async def in_the_middle() -> bool:
@@ -163,12 +163,12 @@ async def test_a_worker_that_is_stopped_under_load_finishes_what_it_has_begun(
         done = sum(
             (await admin.committed(f"{prefix}persister", f"{prefix}persister-documents")).values()
         )
-        assert 0 < done < 4000
+        assert 0 < done < 2000
 
         second = await worker(**quick)
         await drained(admin, prefix, topic)
         await assert_holds(couchdb_url, database, kafka.expected)
     ended = await outcomes(second)
     assert {line: n for line, n in ended.items() if line[0] == "store"} == {
-        ("store", "stored", ""): 4000 - done
+        ("store", "stored", ""): 2000 - done
     }

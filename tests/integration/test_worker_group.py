@@ -86,7 +86,7 @@ async def test_workers_that_are_killed_under_load_lose_nothing_and_write_nothing
 
     async with producer(kafka_url) as kafka:
         async with load(kafka, topics, Records(22)):
-            for victims in ([first], [second], [first, second], [first]):
+            for victims in ([first], [second], [first, second]):
                 await asyncio.gather(*map(stores, victims))
                 for victim in victims:
                     victim.kill()

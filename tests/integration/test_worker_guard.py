@@ -1,13 +1,10 @@
 """One activation, one document: what comes again is not written again."""
 
+import asyncio
 import time
 from collections import Counter
-from typing import Any
-
-import pytest
 
 from dev.admin import Admin
-from dev.worker import Worker
 from models.dead_letter import DeadLetter
 from tests.integration.conftest import StartWorker
 from tests.integration.support.database import assert_holds
@@ -16,9 +13,7 @@ from tests.integration.support.records import Records
 from tests.integration.support.waiting import drained, outcomes, status
 
 
-@pytest.mark.parametrize("end", [Worker.terminate, Worker.kill], ids=["SIGTERM", "SIGKILL"])
 async def test_what_was_stored_before_a_restart_is_not_sent_to_the_database_again(
-    end: Any,
     worker: StartWorker,
     admin: Admin,
     kafka_url: str,
@@ -28,23 +23,22 @@ async def test_what_was_stored_before_a_restart_is_not_sent_to_the_database_agai
 ) -> None:
     topic = f"{prefix}completed-others"
     await admin.create_topic(topic)
-    first = await worker(partitions=4, session_timeout=3)
+    running = await worker(partitions=4, session_timeout=2)
     records = Records(6).many(500)
     async with producer(kafka_url) as kafka:
         await kafka.records(topic, records)
         await drained(admin, prefix, topic)
-        end(first)
-
-        second = await worker(partitions=4, session_timeout=3)
-        await kafka.records(topic, records)
-        await drained(admin, prefix, topic)
+        for end in (running.terminate, running.kill):
+            await asyncio.to_thread(end)
+            await asyncio.to_thread(running.start)
+            await kafka.records(topic, records)
+            await drained(admin, prefix, topic)
+            shown = (await status(running))["database"]
+            assert (shown["documents_written"], shown["conflicts_read_back"]) == (0, 0)
+            assert await outcomes(running) == Counter(
+                {("route", "routed", ""): 500, ("store", "duplicate", "guard"): 500}
+            )
         await assert_holds(couchdb_url, database, kafka.expected)
-
-    shown = (await status(second))["database"]
-    assert (shown["documents_written"], shown["conflicts_read_back"]) == (0, 0)
-    assert await outcomes(second) == Counter(
-        {("route", "routed", ""): 500, ("store", "duplicate", "guard"): 500}
-    )
 
 
 async def test_the_same_record_on_two_topics_is_one_write_and_another_one_is_divergent(

@@ -80,12 +80,14 @@ async def test_the_pages_say_what_became_of_the_records(
     assert shown["in_flight"] == {"documents": 0, "bytes": 0}
 
     measured = await samples(running)
-    counted = {
-        (labels["step"], labels["outcome"], labels["reason"]): int(value)
-        for key, value in measured["persister_records_total"].items()
-        if (labels := dict(key))
-    }
-    assert counted == dict(ended)
+    counted = Counter(
+        {
+            (labels["step"], labels["outcome"], labels["reason"]): int(value)
+            for key, value in measured["persister_records_total"].items()
+            if (labels := dict(key))
+        }
+    )
+    assert counted == ended
     assert only(measured, "persister_ready") == 1
     assert only(measured, "persister_database_documents_written_total") == 30
     assert set(measured["persister_lag_records"].values()) == {0}
