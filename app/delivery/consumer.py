@@ -6,7 +6,7 @@ one of the replaced methods changes.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from time import monotonic
 from typing import Any, ClassVar, cast
 
@@ -66,6 +66,7 @@ class Consumer(driver.Consumer):
         self._read_offset = ReadOffsets(self)
         self._revoking = False
         self._stop_deadline: float | None = None
+        self._group_offsets: dict[TP, int | None] = {}
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -217,9 +218,17 @@ class Consumer(driver.Consumer):
         await super().perform_seek()
         chunked = [tp for tp in self.assignment() if self.delivers_chunks(tp)]
         starts = await self._starts(chunked) if chunked else {}
-        moved = {tp: start for tp, start in starts.items() if start != self._committed_offset[tp]}
-        await self.seek_wait(moved)
-        self.ledger.reset(starts, [tp for tp in moved if self._committed_offset[tp] is not None])
+        # Not sought by Faust: what differs from the committed offset, and the offset 0.
+        unsought = {tp: at for tp, at in starts.items() if at != self._committed_offset[tp]}
+        await self.seek_wait(unsought)
+        moved = [tp for tp, at in starts.items() if at != self._group_offsets.get(tp)]
+        self.ledger.reset(starts, moved)
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Keep what the group has committed, since Faust takes an offset of 0 for none at all."""
+        committed: Mapping[TP, int] = await super().seek_to_committed()
+        self._group_offsets = {TP(*tp): offset for tp, offset in committed.items()}
+        return committed
 
     async def _starts(self, partitions: list[TP]) -> dict[TP, int]:
         """Where to read on: at the committed offset, if the log still has it."""
@@ -227,7 +236,7 @@ class Consumer(driver.Consumer):
         ends = await self.highwaters(*partitions)
         starts = {}
         for tp in partitions:
-            committed = self._committed_offset[tp]
+            committed = self._group_offsets.get(tp)
             starts[tp] = earliest[tp]
             if committed is None:
                 continue

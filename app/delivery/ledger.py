@@ -63,8 +63,9 @@ class Ledger:
 
         Args:
             offsets: the next one of each partition.
-            moved: partitions that do not start where the group committed, since these records are
-                gone: that is committed, or every next start would find the same.
+            moved: partitions that do not start where the group committed: it never has, or these
+                records are gone. Where they start is committed, so that the next start tells what
+                was lost since, once.
         """
         self._positions = {tp: _Position(offset, offset) for tp, offset in offsets.items()}
         for tp in moved:

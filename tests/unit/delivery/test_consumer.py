@@ -27,7 +27,8 @@ class Kafka:
     """The consumer's thread, with a Kafka behind it.
 
     Attributes:
-        committed: What the group has committed; missing where it never has.
+        committed: What the group has committed; 0 where nothing stands.
+        never_committed: Where it never has.
         earliest: Where each log begins.
         ends: Where each log ends.
         fetched: What the next fetches bring.
@@ -39,6 +40,7 @@ class Kafka:
     def __init__(self) -> None:
         self.assigned = {FIRST, SECOND}
         self.committed: dict[TP, int] = {}
+        self.never_committed: set[TP] = set()
         self.earliest = {FIRST: 0, SECOND: 0, OTHER: 0}
         self.ends = {FIRST: 100, SECOND: 100, OTHER: 100}
         self.fetched: list[dict[TP, list[Any]]] = []
@@ -60,7 +62,10 @@ class Kafka:
         self.seeks.append(dict(partitions))
 
     async def seek_to_committed(self) -> dict[TP, int | None]:
-        return {tp: self.committed.get(tp) for tp in self.assigned}
+        return {
+            tp: None if tp in self.never_committed else self.committed.get(tp, 0)
+            for tp in self.assigned
+        }
 
     async def earliest_offsets(self, *partitions: TP) -> dict[TP, int]:
         return {tp: self.earliest[tp] for tp in partitions}
@@ -183,6 +188,7 @@ async def test_each_partition_starts_where_the_group_committed_or_at_the_logs_st
     consumer: Consumer, kafka: Kafka
 ) -> None:
     kafka.committed = {FIRST: 5}
+    kafka.never_committed = {SECOND}
     kafka.earliest[SECOND] = 3
     await consumer.perform_seek()
     # Faust leaves a partition that was never committed where the fetcher happens to stand.
@@ -190,11 +196,29 @@ async def test_each_partition_starts_where_the_group_committed_or_at_the_logs_st
     assert (consumer.ledger.position(FIRST), consumer.ledger.position(SECOND)) == (5, 3)
 
 
-async def test_a_partition_that_was_never_committed_is_sought_even_at_zero(
-    consumer: Consumer, kafka: Kafka
-) -> None:
+async def test_a_partition_is_sought_even_at_zero(consumer: Consumer, kafka: Kafka) -> None:
+    kafka.never_committed = {SECOND}
     await consumer.perform_seek()
     assert {tp: to for seek in kafka.seeks for tp, to in seek.items()} == {FIRST: 0, SECOND: 0}
+
+
+async def test_where_a_group_begins_is_committed_so_that_it_knows_later_what_was_lost(
+    consumer: Consumer, kafka: Kafka, app: App
+) -> None:
+    kafka.never_committed = {FIRST, SECOND}
+    kafka.earliest[SECOND] = 3
+    await consumer.perform_seek()
+    assert consumer._filter_committable_offsets([]) == {FIRST: 0, SECOND: 3}
+    assert app.lost == []
+
+
+async def test_what_is_lost_before_anything_was_stored_is_reported(
+    consumer: Consumer, kafka: Kafka, app: App
+) -> None:
+    kafka.committed = {FIRST: 0}
+    kafka.earliest[FIRST] = 3
+    await consumer.perform_seek()
+    assert app.lost == [(FIRST, 3)]
 
 
 async def test_a_seek_forgets_chunks_that_were_delivered_before(
@@ -311,6 +335,7 @@ async def test_where_a_partition_starts_after_a_loss_is_committed_once(
 async def test_a_log_that_begins_late_is_no_loss_for_a_group_that_never_committed(
     consumer: Consumer, kafka: Kafka, app: App
 ) -> None:
+    kafka.never_committed = {FIRST}
     kafka.earliest[FIRST] = 8
     await consumer.perform_seek()
     assert app.lost == []
