@@ -6,7 +6,7 @@ whether the network is down or the password wrong. So the first connection is ma
 
 import asyncio
 import ssl
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -25,6 +25,7 @@ from aiokafka.errors import (
 from aiokafka.protocol.metadata import MetadataRequest
 from mode import Service
 
+from app.errors import StartError
 from app.kafka import bootstrap_servers, client_options, security_options
 from app.settings import KafkaSettings
 from app.topics import TopicSpec, own_topics
@@ -33,7 +34,7 @@ ANSWER_SECONDS = 10.0
 RETRY_SECONDS = 2.0
 
 
-class AccessError(Exception):
+class AccessError(StartError):
     """Kafka does not let us in, and will not by itself; the message says what to change."""
 
 
@@ -51,22 +52,32 @@ class Access(Service):
             AccessError: Kafka refuses; the supervisor's next start reads the settings again.
         """
         settings = self._app.settings.kafka
-        waiting = False
-        while not self._app.should_stop:
-            try:
-                await ask(settings)
-                await check_rights(settings, own_topics(self._app.names, settings))
-            except (KafkaError, OSError) as error:
-                if not waiting:
-                    self.log.warning(
-                        "Kafka at %s is not there yet (%s); trying again.",
-                        *(settings.url, explain(error, settings)),
-                    )
-                waiting = True
-                # The app's: this service is told to stop only after it has started.
-                await self._app.sleep(RETRY_SECONDS)
-            else:
-                return
+
+        async def attempt() -> None:
+            await ask(settings)
+            await check_rights(settings, own_topics(self._app.names, settings))
+
+        await when_kafka_answers(self._app, attempt)
+
+
+async def when_kafka_answers(app: Any, attempt: Callable[[], Awaitable[None]]) -> None:
+    """Try until Kafka answers or the app is told to stop; says once that it waits."""
+    settings = app.settings.kafka
+    waiting = False
+    while not app.should_stop:
+        try:
+            await attempt()
+        except (KafkaError, OSError) as error:
+            if not waiting:
+                app.log.warning(
+                    "Kafka at %s is not there yet (%s); trying again.",
+                    *(settings.url, explain(error, settings)),
+                )
+            waiting = True
+            # The app's: a service is told to stop only after it has started.
+            await app.sleep(RETRY_SECONDS)
+        else:
+            return
 
 
 async def ask(settings: KafkaSettings) -> None:

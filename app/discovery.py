@@ -10,16 +10,16 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from mode import Service
 
+from app.access import when_kafka_answers
 from app.delivery import ChunkTopic
+from app.errors import StartError
 from app.kafka import client_options
 from app.topic_settings import UnreadableSettingsError, read_settings, shortcomings
 from app.topics import TopicSpec, own_topics
 
-RETRY_SECONDS = 2.0
 
-
-class TopicMismatchError(Exception):
-    """A topic exists, but not as the settings say; the message says what to change."""
+class OwnTopicError(StartError):
+    """An own topic cannot be used; the message says what to change."""
 
 
 class OwnTopics(Service):
@@ -33,24 +33,9 @@ class OwnTopics(Service):
         """Return when the topics are there.
 
         Raises:
-            TopicMismatchError: the internal topic has another number of partitions.
+            OwnTopicError: one of them cannot be created, or has the wrong number of partitions.
         """
-        waiting = False
-        while not self._app.should_stop:
-            try:
-                await self._prepare()
-            except (KafkaError, OSError) as error:
-                if not waiting:
-                    self.log.warning(
-                        "Kafka at %s is not there yet (%s: %s); trying again. PERSISTER_KAFKA_URL "
-                        "says where it is.",
-                        *(self._app.settings.kafka.url, type(error).__name__, error),
-                    )
-                waiting = True
-                # The app's: this service is told to stop only after it has started.
-                await self._app.sleep(RETRY_SECONDS)
-            else:
-                return
+        await when_kafka_answers(self._app, self._prepare)
 
     async def _prepare(self) -> None:
         settings = self._app.settings.kafka
@@ -73,15 +58,22 @@ class OwnTopics(Service):
         response = await admin.create_topics([topic])
         for _, code, reason in response.topic_errors:
             error = for_code(code)
-            if code and error is not TopicAlreadyExistsError:
+            if not code or error is TopicAlreadyExistsError:
+                continue
+            if error.retriable:
                 raise error(f"cannot create {spec.name}: {reason}")
+            raise OwnTopicError(
+                f"Kafka does not create {spec.name} with {spec.partitions} partitions and "
+                f"{replication} replicas ({error.__name__}: {reason}): change PERSISTER_PARTITIONS "
+                "or PERSISTER_REPLICATION, grant Create, or create it by hand"
+            )
         self.log.info("Created topic %s with %d partitions.", spec.name, spec.partitions)
 
     async def _check(self, admin: Any, spec: TopicSpec) -> None:
         (described,) = await admin.describe_topics([spec.name])
         partitions = len(described["partitions"])
         if spec.name == self._app.names.documents and partitions != spec.partitions:
-            raise TopicMismatchError(
+            raise OwnTopicError(
                 f"{spec.name} has {partitions} partitions, and the guard's table needs as many: "
                 f"set PERSISTER_PARTITIONS={partitions}"
             )

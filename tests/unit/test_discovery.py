@@ -7,14 +7,16 @@ from typing import Any
 import faust
 import pytest
 from aiokafka.errors import (
+    InvalidReplicationFactorError,
     KafkaConnectionError,
     TopicAlreadyExistsError,
     TopicAuthorizationFailedError,
 )
 
+from app import access
 from app import discovery as module
 from app.delivery import ChunkTopic
-from app.discovery import Discovery, OwnTopics, TopicMismatchError, subscribe, subscribed
+from app.discovery import Discovery, OwnTopicError, OwnTopics, subscribe, subscribed
 from app.settings import KafkaSettings, LogMode
 from app.topics import TopicNames
 from models.roles import TopicRole
@@ -102,7 +104,7 @@ class App(faust.App):
 def kafka(monkeypatch: pytest.MonkeyPatch) -> Kafka:
     behind = Kafka()
     monkeypatch.setattr(module, "AIOKafkaAdminClient", lambda **_: behind)
-    monkeypatch.setattr(module, "RETRY_SECONDS", 0)
+    monkeypatch.setattr(access, "RETRY_SECONDS", 0)
     return behind
 
 
@@ -150,7 +152,7 @@ async def test_another_worker_may_have_been_faster(kafka: Kafka) -> None:
 
 async def test_another_number_of_partitions_says_what_to_set(kafka: Kafka) -> None:
     kafka.topics = {OWN[0]: 3}
-    with pytest.raises(TopicMismatchError, match=r"set PERSISTER_PARTITIONS=3"):
+    with pytest.raises(OwnTopicError, match=r"set PERSISTER_PARTITIONS=3"):
         await OwnTopics(App(partitions=8)).on_start()
     assert kafka.connected == 0
 
@@ -165,22 +167,18 @@ async def test_it_waits_for_a_kafka_that_is_not_there_yet_and_says_so_once(
     assert list(kafka.topics) == OWN
 
 
-async def test_a_right_that_is_missing_is_named_while_it_is_tried_again(
-    kafka: Kafka, caplog: pytest.LogCaptureFixture
-) -> None:
-    kafka.answers = {OWN[0]: TopicAuthorizationFailedError}
-    app = App()
-    starting = asyncio.create_task(OwnTopics(app).on_start())
-    await until(lambda: kafka.attempts > 1)
-    assert f"cannot create {OWN[0]}" in caplog.text
-    app._stopped.set()
-    await asyncio.wait_for(starting, 20)
+@pytest.mark.parametrize("error", [TopicAuthorizationFailedError, InvalidReplicationFactorError])
+async def test_what_no_waiting_mends_ends_the_start(kafka: Kafka, error: type[Exception]) -> None:
+    kafka.answers = {OWN[0]: error}
+    with pytest.raises(OwnTopicError, match=rf"{OWN[0]} .*{error.__name__}.*PERSISTER_REPLICATION"):
+        await OwnTopics(App()).on_start()
+    assert kafka.connected == 0
 
 
 async def test_a_worker_that_is_told_to_stop_waits_no_longer(
     kafka: Kafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "RETRY_SECONDS", 3600)
+    monkeypatch.setattr(access, "RETRY_SECONDS", 3600)
     kafka.failures = [KafkaConnectionError()] * 100
     app = App()
     starting = asyncio.create_task(OwnTopics(app).on_start())
