@@ -203,7 +203,10 @@ def explain(error: BaseException, settings: KafkaSettings) -> str:  # noqa: PLR0
         case KafkaConnectionError() if isinstance(error.__cause__, ssl.SSLError):
             return explain(error.__cause__, settings)
         case KafkaConnectionError() | ConnectionResetError():
-            return f"it closes the connection: if it goes on doing so, check {protocol}"
+            return (
+                "it cannot be reached, or closes the connection: if that lasts, check "
+                f"PERSISTER_KAFKA_URL and {protocol}"
+            )
         case asyncio.TimeoutError():
             return f"no answer within {ANSWER_SECONDS:g} s"
         case _:
