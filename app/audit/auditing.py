@@ -196,8 +196,10 @@ class Auditor:
         bounds: dict[TopicPartition, Bounds],
     ) -> None:
         committed = await self._committed(admin)
+        ends = await consumer.end_offsets(list(bounds)) if bounds else {}
         for tp, bound in bounds.items():
-            if tp in committed:
+            # Beyond the end: the topic was deleted and made anew, and nothing of it is committed.
+            if committed.get(tp, ends[tp] + 1) <= ends[tp]:
                 self._findings.add_committed(tp.topic, tp.partition, committed[tp])
                 self._note_loss(tp, committed[tp], bound.log_start)
         self._result.never_committed = not any(tp in committed for tp in bounds)

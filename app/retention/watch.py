@@ -18,6 +18,9 @@ from app.topic_settings import UnreadableSettingsError
 LOOK_SECONDS = 30.0
 """Between two looks; there is also one after each rebalance."""
 
+SOON_SECONDS = 1.0
+"""The same while it is not known yet where an assigned partition stands."""
+
 _WARNING = (
     "Kafka may delete unread records of %s soon: %d %% of what its retention allows is left%s. "
     "%d records wait. See /status for what holds the worker up, start more workers, or give it "
@@ -75,11 +78,14 @@ class Retention(Service):
 
     @Service.task
     async def _watch(self) -> None:
+        pause = LOOK_SECONDS
         while not self.should_stop:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._look_now.wait(), LOOK_SECONDS)
+                await asyncio.wait_for(self._look_now.wait(), pause)
             self._look_now.clear()
-            await self.look(await partition_lags(self._app))
+            lags = await partition_lags(self._app)
+            await self.look(lags)
+            pause = SOON_SECONDS if any(lag.lag is None for lag in lags) else LOOK_SECONDS
 
     async def look(self, lags: list[PartitionLag]) -> None:
         """Find out what is left of every partition, and warn where it is little."""
