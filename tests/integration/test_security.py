@@ -158,7 +158,7 @@ async def test_a_listener_that_wants_a_login_is_a_retry_that_names_the_setting(
     started = await worker(ready=False, kafka_url=broker.sasl_url)
 
     async def said() -> bool:
-        return "check PERSISTER_KAFKA_SECURITY_PROTOCOL (PLAINTEXT)" in started.log()
+        return "PERSISTER_KAFKA_SECURITY_PROTOCOL (PLAINTEXT)" in started.log()
 
     await until(said, "the log names the setting", within=SECONDS_TO_FAIL)
     assert started.running
