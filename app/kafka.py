@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 from yarl import URL
 
-from app.security import client_context
 from app.settings import KafkaSettings
+from app.settings.security import client_context
 
 if TYPE_CHECKING:
     from faust.types.auth import CredentialsT

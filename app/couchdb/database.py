@@ -33,6 +33,7 @@ from app.couchdb.errors import (
     Unavailable,
 )
 from app.settings import DatabaseSettings
+from app.settings.security import client_context
 
 logger = logging.getLogger(__name__)
 
@@ -170,11 +171,8 @@ class Database:
         return aiocouch.Database(self._server, self.name)
 
     def _tls(self) -> ssl.SSLContext | bool:
-        if self._settings.ca_file is None:
-            return True
-        context = ssl.create_default_context()
-        context.load_verify_locations(cafile=self._settings.ca_file)
-        return context
+        ca_file = self._settings.ca_file
+        return client_context(ca_file) if ca_file else True
 
     async def _found_or_created(self) -> aiocouch.Database:
         try:

@@ -1,0 +1,41 @@
+"""What every group of settings is made of."""
+
+from pathlib import Path
+
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "PERSISTER_"
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong; the message says which and what to do."""
+
+
+class Group(BaseSettings):
+    """A group of settings; an empty variable counts as not given."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="ignore", populate_by_name=True
+    )
+
+
+def secret_from(file: Path | None, secret: SecretStr | None, variable: str) -> SecretStr | None:
+    """The secret itself, or the first line of the file that holds it."""
+    if file is None:
+        return secret
+    try:
+        content = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ValueError(f"{variable}_FILE: cannot read {file}: {reason}") from error
+    if not content or not content[0]:
+        raise ValueError(f"{variable}_FILE: the first line of {file} is empty")
+    return SecretStr(content[0])
+
+
+def either(file: Path | None, secret: SecretStr | None, variable: str) -> SecretStr | None:
+    """As `secret_from`, but not when both are given: nobody could tell which one counts."""
+    if file and secret:
+        raise ValueError(f"{variable} and {variable}_FILE are both given: unset one of them")
+    return secret_from(file, secret, variable)

@@ -1,0 +1,66 @@
+"""The database and the pace of writing to it."""
+
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, Field, SecretStr, model_validator
+from yarl import URL
+
+from app.settings.base import Group, secret_from
+
+
+def _http_url(value: str) -> str:
+    url = URL(value)
+    if url.scheme not in ("http", "https") or not url.host:
+        msg = "expected http://host:port or https://host:port"
+        raise ValueError(msg)
+    if url.user or url.password:
+        msg = "credentials go into PERSISTER_COUCHDB_USER and PERSISTER_COUCHDB_PASSWORD[_FILE]"
+        raise ValueError(msg)
+    return value.rstrip("/")
+
+
+class DatabaseSettings(Group):
+    """The database and the pace of writing to it."""
+
+    url: Annotated[str, AfterValidator(_http_url)] = Field(
+        "http://127.0.0.1:5984", alias="PERSISTER_COUCHDB_URL"
+    )
+    user: str | None = Field(None, alias="PERSISTER_COUCHDB_USER")
+    password: SecretStr | None = Field(None, alias="PERSISTER_COUCHDB_PASSWORD")
+    password_file: Path | None = Field(None, alias="PERSISTER_COUCHDB_PASSWORD_FILE")
+    ca_file: Path | None = Field(None, alias="PERSISTER_COUCHDB_CA_FILE")
+    """Certificate authority for https, when it is not one of the system's."""
+
+    name: str = Field(
+        "whisk_local_activations", alias="PERSISTER_DATABASE", pattern=r"^[a-z][a-z0-9_$()+/-]*$"
+    )
+    create: bool = Field(True, alias="PERSISTER_DATABASE_CREATE")
+    """Create the database and missing design documents."""
+
+    request_timeout: float = Field(60.0, gt=0)
+    """Seconds for one request."""
+
+    request_documents: int = Field(1000, ge=1, le=10_000)
+    """Most documents in one `_bulk_docs` request."""
+
+    request_bytes: int = Field(8 * 1024 * 1024, ge=1024)
+    """Most bytes in one `_bulk_docs` request (one larger document goes alone)."""
+
+    requests_in_flight: int = Field(4, ge=1, le=64)
+    """Most requests at a time, of one worker."""
+
+    documents_per_second: float = Field(0.0, ge=0)
+    """Hard limit of one worker; 0: none."""
+
+    linger: float = Field(0.02, ge=0, le=10)
+    """Seconds that a request waits for more documents before it is sent."""
+
+    @model_validator(mode="after")
+    def _password(self) -> Self:
+        password = secret_from(self.password_file, self.password, "PERSISTER_COUCHDB_PASSWORD")
+        object.__setattr__(self, "password", password)
+        if self.user and not self.password:
+            msg = "PERSISTER_COUCHDB_USER needs PERSISTER_COUCHDB_PASSWORD or ..._PASSWORD_FILE"
+            raise ValueError(msg)
+        return self

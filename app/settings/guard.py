@@ -1,0 +1,13 @@
+"""How much the guard remembers."""
+
+from pydantic import Field
+
+from app.settings.base import Group
+
+
+class GuardSettings(Group):
+    """How much the guard remembers, per partition of the internal topic."""
+
+    records: int = Field(200_000, ge=0, alias="PERSISTER_GUARD_RECORDS")
+    age: float = Field(86_400.0, gt=0, alias="PERSISTER_GUARD_AGE")
+    """Seconds."""

@@ -1,0 +1,139 @@
+"""Broker, topics, the consumer group, and how they are spoken to."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, Field, SecretStr, model_validator
+from yarl import URL
+
+from app.settings.base import Group, either
+from app.settings.security import SaslMechanism, SecurityProtocol, client_context
+
+
+def _kafka_url(value: str) -> str:
+    for part in value.split(";"):
+        url = URL(part)
+        if url.scheme not in ("kafka", "aiokafka") or not url.host or url.user or url.password:
+            msg = "expected kafka://host:port, several separated by ';', without credentials"
+            raise ValueError(msg)
+    return value
+
+
+class KafkaSettings(Group):
+    """Broker, topics and the consumer group."""
+
+    url: Annotated[str, AfterValidator(_kafka_url)] = Field(
+        "kafka://127.0.0.1:9092", alias="PERSISTER_KAFKA_URL"
+    )
+    """Brokers, separated by `;`."""
+
+    app_id: str = Field("activation-persister", pattern=r"^[A-Za-z0-9._-]{1,200}$")
+    """Consumer group, and the prefix of the guard's changelog topic."""
+
+    topic_prefix: str = Field("", pattern=r"^[A-Za-z0-9._-]{0,150}$")
+    """OpenWhisk's `whisk.kafka.topics.prefix`."""
+
+    partitions: int = Field(8, ge=1, le=1000)
+    """Of the internal topic; fixed once it exists."""
+
+    replication: int = Field(1, ge=1, le=10)
+    """Replication factor of the topics that the persister creates."""
+
+    documents_retention: float = Field(7 * 86400.0, ge=3600)
+    """Seconds that the internal topic keeps documents that are not stored yet."""
+
+    dead_letters_retention: float = Field(30 * 86400.0, ge=3600)
+    """Seconds that dead letters are kept."""
+
+    retention_warning: float = Field(0.5, ge=0, le=1)
+    """Share of a topic's retention that is left when there is a warning about unread records."""
+
+    max_record_bytes: int = Field(16 * 1024 * 1024, ge=1024 * 1024, le=512 * 1024 * 1024)
+    """Largest record, on the topics that are read and on the internal ones."""
+
+    session_timeout: float = Field(10.0, ge=2, le=300)
+    """Seconds after which the broker gives a silent worker's partitions to the others."""
+
+    instance_id: str | None = None
+    """Static membership (`group.instance.id`), where the host has a stable name."""
+
+    discovery_interval: float = Field(2.0, gt=0, le=600)
+    """Seconds between looks for new topics."""
+
+    # Not named user, password and ca_file: pydantic would then read PERSISTER_PASSWORD, say, into
+    # this group and into the database's.
+    security_protocol: SecurityProtocol = Field(
+        SecurityProtocol.PLAINTEXT, alias="PERSISTER_KAFKA_SECURITY_PROTOCOL"
+    )
+    sasl_mechanism: SaslMechanism | None = Field(None, alias="PERSISTER_KAFKA_SASL_MECHANISM")
+    sasl_user: str | None = Field(None, alias="PERSISTER_KAFKA_USER")
+    sasl_password: SecretStr | None = Field(None, alias="PERSISTER_KAFKA_PASSWORD")
+    sasl_password_file: Path | None = Field(None, alias="PERSISTER_KAFKA_PASSWORD_FILE")
+
+    tls_ca_file: Path | None = Field(None, alias="PERSISTER_KAFKA_CA_FILE")
+    """Trusted instead of the system's authorities; PEM, as the next two."""
+
+    tls_certificate_file: Path | None = Field(None, alias="PERSISTER_KAFKA_CERTIFICATE_FILE")
+    tls_key_file: Path | None = Field(None, alias="PERSISTER_KAFKA_KEY_FILE")
+
+    @model_validator(mode="after")
+    def _security(self) -> Self:
+        password = either(self.sasl_password_file, self.sasl_password, "PERSISTER_KAFKA_PASSWORD")
+        object.__setattr__(self, "sasl_password", password)
+        if found := _problems(self):
+            raise ValueError("\n".join(found))
+        return self
+
+
+def _problems(kafka: KafkaSettings) -> list[str]:
+    """What an operator must change before a connection can be tried, one line each."""
+    return [*_of_login(kafka), *_of_tls(kafka)]
+
+
+def _of_login(kafka: KafkaSettings) -> Iterator[str]:
+    protocol = kafka.security_protocol
+    given = {
+        "PERSISTER_KAFKA_SASL_MECHANISM": kafka.sasl_mechanism,
+        "PERSISTER_KAFKA_USER": kafka.sasl_user,
+        "PERSISTER_KAFKA_PASSWORD[_FILE]": kafka.sasl_password,
+    }
+    for name, value in given.items():
+        if protocol.sasl and not value:
+            yield f"{name} is missing: PERSISTER_KAFKA_SECURITY_PROTOCOL={protocol} needs it"
+        elif value and not protocol.sasl:
+            yield _unused(name, protocol, "SASL_PLAINTEXT or SASL_SSL")
+
+
+def _of_tls(kafka: KafkaSettings) -> Iterator[str]:
+    protocol = kafka.security_protocol
+    ca_file, certificate_file = kafka.tls_ca_file, kafka.tls_certificate_file
+    key_file = kafka.tls_key_file
+    if not protocol.tls:
+        given = {
+            "PERSISTER_KAFKA_CA_FILE": ca_file,
+            "PERSISTER_KAFKA_CERTIFICATE_FILE": certificate_file,
+            "PERSISTER_KAFKA_KEY_FILE": key_file,
+        }
+        yield from (
+            _unused(name, protocol, "SSL or SASL_SSL") for name, value in given.items() if value
+        )
+        return
+    try:
+        client_context(ca_file)
+    except OSError as error:
+        yield f"PERSISTER_KAFKA_CA_FILE={ca_file} cannot be used: {error.strerror or error}"
+    if bool(certificate_file) != bool(key_file):
+        yield "PERSISTER_KAFKA_CERTIFICATE_FILE and PERSISTER_KAFKA_KEY_FILE need each other"
+        return
+    try:
+        client_context(None, certificate_file, key_file)
+    except OSError as error:
+        yield (
+            f"PERSISTER_KAFKA_CERTIFICATE_FILE={certificate_file} and PERSISTER_KAFKA_KEY_FILE="
+            f"{key_file} cannot be used: {error.strerror or error}"
+        )
+
+
+def _unused(name: str, protocol: SecurityProtocol, wanted: str) -> str:
+    return f"{name} is given, but PERSISTER_KAFKA_SECURITY_PROTOCOL is {protocol}, not {wanted}"

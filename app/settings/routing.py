@@ -1,0 +1,48 @@
+"""What is read and what of it is stored."""
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import model_validator
+from pydantic_settings import NoDecode
+
+from app.settings.base import Group
+
+
+class LogMode(StrEnum):
+    """Where OpenWhisk keeps activation logs, which decides the topics to read."""
+
+    SEPARATE = "separate"
+    """Logs are kept elsewhere: every `<prefix>completed.*` topic is read."""
+
+    IN_RECORD = "in-record"
+    """Logs are inside the record: only `<prefix>activations` is read."""
+
+
+class StoreLevel(StrEnum):
+    """Which activations are stored (OpenWhisk's `ActivationStoreLevel`)."""
+
+    STORE_ALWAYS = "STORE_ALWAYS"
+    STORE_FAILURES = "STORE_FAILURES"
+    STORE_FAILURES_NOT_APPLICATION_ERRORS = "STORE_FAILURES_NOT_APPLICATION_ERRORS"
+
+
+class RoutingSettings(Group):
+    """What is read and what of it is stored."""
+
+    log_mode: LogMode = LogMode.SEPARATE
+    blocking_store_level: StoreLevel = StoreLevel.STORE_ALWAYS
+    non_blocking_store_level: StoreLevel = StoreLevel.STORE_ALWAYS
+    excluded_namespaces: Annotated[frozenset[str], NoDecode] = frozenset()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split(cls, values: dict[str, Any]) -> dict[str, Any]:
+        key = "excluded_namespaces"
+        return {**values, key: _comma_separated(values[key])} if key in values else values
+
+
+def _comma_separated(value: Any) -> Any:
+    if isinstance(value, str):
+        return frozenset(part.strip() for part in value.split(",") if part.strip())
+    return value

@@ -1,0 +1,45 @@
+"""The process itself: its folder, its web endpoint, its bounds."""
+
+import re
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, SecretStr, model_validator
+
+from app.settings.base import Group, either
+
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{16,}")
+"""What `Authorization: Bearer` can carry (RFC 6750), and long enough not to be guessed."""
+
+
+class WorkerSettings(Group):
+    """The process itself."""
+
+    datadir: Path = Path(".persister-data")
+    web_host: str = "127.0.0.1"
+    """Address that the web endpoint listens on."""
+
+    web_port: int = Field(6066, ge=0, le=65535)
+    web_token: SecretStr | None = None
+    """What a request for anything but health must carry; without it they need loopback."""
+
+    web_token_file: Path | None = None
+    shutdown_deadline: float = Field(10.0, gt=0, le=600)
+    """Seconds for in-flight work when the worker is told to stop."""
+
+    in_flight_documents: int = Field(16_000, ge=1)
+    """Documents taken from the internal topic and not settled yet, at which fetching pauses."""
+
+    in_flight_bytes: int = Field(64 * 1024 * 1024, ge=1024)
+    """Their bytes, at which fetching pauses."""
+
+    @model_validator(mode="after")
+    def _token(self) -> Self:
+        token = either(self.web_token_file, self.web_token, "PERSISTER_WEB_TOKEN")
+        if token and not _TOKEN.fullmatch(token.get_secret_value()):
+            raise ValueError(
+                "PERSISTER_WEB_TOKEN[_FILE]: the token must be at least 16 letters, digits or "
+                "-._~+/= (for example from: openssl rand -hex 32)"
+            )
+        object.__setattr__(self, "web_token", token)
+        return self
