@@ -74,7 +74,12 @@ async def test_the_pages_say_what_became_of_the_records(
     shown = await status(running)
     assert shown["ready"]
     assert shown["lag"] == 0
-    assert shown["topics"][topic]["0"] == {"committed": 32, "end": 32, "lag": 0}
+    assert shown["topics"][topic]["0"] == {
+        "committed": 32,
+        "end": 32,
+        "lag": 0,
+        "deleted_in_seconds": None,
+    }
     assert sum(shown["guard"]["remembered"].values()) == 30
     assert shown["database"]["documents_written"] == 30
     assert shown["in_flight"] == {"documents": 0, "bytes": 0}

@@ -44,6 +44,7 @@ APPLICATION = "app/application.py"
 LEANED_ON: list[tuple[Any, str, str]] = [
     (Consumer.__init__, DELIVERY, "302410d59e6972d1"),
     (Consumer.perform_seek, DELIVERY, "0e8c130ff4b0afd8"),
+    (DriverConsumer.seek_to_committed, DELIVERY, "f1d483b861b0328b"),
     (Consumer.on_partitions_revoked, DELIVERY, "d04b7ae72c6fc206"),
     (Consumer.on_partitions_assigned, DELIVERY, "29ce96596f05a18c"),
     (Consumer.getmany, DELIVERY, "4b168d84882a70d6"),
