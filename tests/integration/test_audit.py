@@ -12,7 +12,7 @@ from tests.integration.conftest import StartWorker
 from tests.integration.support.commands import Commands
 from tests.integration.support.database import assert_holds, stored
 from tests.integration.support.kafka import producer
-from tests.integration.support.records import INVOKER, Records, encode
+from tests.integration.support.records import INVOKER, Records, encode, result
 from tests.integration.support.waiting import drained, until
 
 NEVER_ARRIVED = "f" * 32
@@ -187,6 +187,37 @@ async def test_part_of_the_time_and_of_the_topics(
     assert {topic: list(hours) for topic, hours in report["topics"].items()} == {
         topics[0]: ["2026-01-02T04:00:00Z"]
     }
+
+
+async def test_with_logs_inside_the_records_acknowledgements_still_tell_what_never_arrived(
+    worker: StartWorker,
+    admin: Admin,
+    kafka_url: str,
+    couchdb_url: str,
+    prefix: str,
+    database: str,
+) -> None:
+    stored_on, acknowledged_on = f"{prefix}activations", f"{prefix}completed0"
+    for topic in (stored_on, acknowledged_on):
+        await admin.create_topic(topic)
+    settings = {"log_mode": "in-record", "database": database, "topic_prefix": prefix}
+    await worker(partitions=4, session_timeout=3, log_mode="in-record")
+    records = Records(23).many(6)
+    minutes_ago = int(time.time() * 1000) - 120_000
+    async with producer(kafka_url) as kafka:
+        await kafka.records(stored_on, records[:5])
+        combined = [result(record, instance=INVOKER) for record in records]
+        await kafka.send_all(acknowledged_on, [*combined, b"junk"], timestamp=minutes_ago)
+        await drained(admin, prefix, stored_on)
+    group = f"{prefix}persister"
+    commands = Commands(kafka_url, couchdb_url, app_id=group, **settings)
+    code, report = await audited(commands)
+    assert (code, report["totals"]) == (
+        1,
+        {"present": 5, "acknowledgement": 5, "never_arrived": 1},
+    )
+    (found,) = report["examples"]["never_arrived"]
+    assert found["activation"] == records[5]["activationId"]
 
 
 async def test_what_keeps_an_audit_from_being_made_is_one_line_and_exit_code_2(
