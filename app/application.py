@@ -16,6 +16,7 @@ from mode.types import ServiceT
 
 from app.access import Access
 from app.breaker import Breakers
+from app.connections import mend_connections
 from app.couchdb import BulkWriter, Database
 from app.dead_letters import DeadLetters
 from app.delivery import ChunkTopic, Transport
@@ -209,6 +210,7 @@ def faust_options(settings: Settings) -> dict[str, Any]:
 
 
 mode.loop.use("uvloop")
+mend_connections()
 calm_kafka_clients()
 app = Persister(load())
 add_pages(app)

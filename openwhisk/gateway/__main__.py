@@ -9,6 +9,7 @@ import uvloop
 from aiohttp import web
 from aiokafka.errors import KafkaError
 
+from app.connections import mend_connections
 from app.settings import SettingsError
 from openwhisk.gateway.server import Gateway
 from openwhisk.gateway.settings import Configuration, load
@@ -108,6 +109,7 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     # It logs every attempt; the publisher says once that Kafka is away and once that it is back.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    mend_connections()
     try:
         uvloop.run(serve(load()))
     except SettingsError as error:

@@ -13,6 +13,8 @@ from importlib.metadata import version
 from typing import Any
 
 import pytest
+from aiokafka.client import AIOKafkaClient
+from aiokafka.conn import AIOKafkaConnection
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from faust.agents.agent import Agent
 from faust.app.base import App, BootStrategy
@@ -71,6 +73,8 @@ LEANED_ON: list[tuple[Any, str, str]] = [
     (AIOKafkaConsumerThread.on_start, DELIVERY, "38b4e8bd1e10723a"),
     (GroupCoordinator._do_fetch_commit_offsets, COORDINATOR, "b0f3598132715552"),
     (GroupCoordinator.fetch_committed_offsets, COORDINATOR, "6c049c7379165952"),
+    (AIOKafkaConnection.send, "app/connections.py", "5909ea32f4efca49"),
+    (AIOKafkaClient._md_synchronizer, "app/connections.py", "e0421bffa9a7735a"),
     (GroupCoordinator._send_req, COORDINATOR, "fa4b12e914ce9fcf"),
     (AIOKafkaConsumerThread._create_worker_consumer, DELIVERY, "c2701bfc3e6f6cad"),
     (AIOKafkaConsumerThread.getmany, DELIVERY, "26fc5fc9f3b667e1"),
