@@ -22,8 +22,9 @@ class Recovery(FaustRecovery):
             if self.should_stop:
                 raise
             self.log.warning(
-                "Kafka did not answer within %s s while the guard's table was read; trying again.",
-                timeout,
+                "Kafka did not answer within %s s while the guard's table was read (%s); trying "
+                "again.",
+                *(timeout, getattr(coro, "__qualname__", coro)),
             )
             self.signal_recovery_start.set()
             raise RebalanceAgain from None
