@@ -27,6 +27,8 @@ class Watch:
         self._offsets = offsets
         self._findings = findings
         self._excuses = 0
+        self._unseen = False
+        """Whether something excusable has happened since the last look."""
         self._task: asyncio.Task[None] | None = None
         self._looks = 0
         self._looked = asyncio.Condition()
@@ -50,6 +52,7 @@ class Watch:
             yield
         finally:
             self._excuses -= 1
+            self._unseen = True
 
     async def mark(self) -> dict[Position, int]:
         """What is committed, not before now."""
@@ -99,10 +102,13 @@ class Watch:
             try:
                 committed, ends = await self._offsets.read()
             except (KafkaError, OSError, TimeoutError):
+                self._unseen = True
                 await asyncio.sleep(INTERVAL)
                 continue
+            excused = bool(self._excuses) or self._unseen
+            self._unseen = False
             self._findings += self.movement.observe(
-                time.monotonic(), committed, ends, excused=bool(self._excuses)
+                time.monotonic(), committed, ends, excused=excused
             )
             async with self._looked:
                 self._looks += 1

@@ -55,9 +55,11 @@ FAULTS = (
     Fault(
         "broker-away-in-recovery",
         Kind.BROKER,
-        "recovery of the guard's table begins again, instead of ending without a word",
+        "recovery of the guard's table begins again, instead of ending without a word; a worker "
+        "that was just starting may end and be started again",
         away_in_recovery,
-        recovery=30.0,
+        recovery=40.0,
         rounds=3,
+        may_exit=True,
     ),
 )
