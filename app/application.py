@@ -30,6 +30,7 @@ from app.outcomes import Outcomes
 from app.recovery import TableManager
 from app.retention import Retention, Unread
 from app.settings import Settings, load
+from app.stopping import GRACE, Watchdog
 from app.storage import Storage
 from app.topics import TopicNames
 from app.web import Web, add_pages
@@ -79,6 +80,7 @@ class Persister(faust.App):
         self.settings = settings
         self.names = TopicNames(settings.kafka.topic_prefix)
         self.outcomes = Outcomes()
+        self.stopping = Watchdog(settings.worker.shutdown_deadline + GRACE)
         self.access = Access(self, beacon=self.beacon)
         self.own_topics = OwnTopics(self, beacon=self.beacon)
         self.discovery = Discovery(self, beacon=self.beacon)
@@ -130,6 +132,11 @@ class Persister(faust.App):
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
         await super().on_started()
+
+    async def stop(self) -> None:
+        """Stop within the deadline for in-flight work and a little more."""
+        self.stopping.start()
+        await super().stop()
 
     def _new_transport(self) -> Transport:
         # Faust looks the transport up by the URL's scheme.

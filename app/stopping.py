@@ -1,0 +1,48 @@
+"""A stop that ends, whatever it waits for.
+
+Each part of the worker bounds what it can. What Faust and the Kafka client wait for while no broker
+answers (a commit, a flush, leaving the group) has no bound, and a supervisor that waits for the end
+of the worker cannot start another one.
+"""
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+
+logger = logging.getLogger(__name__)
+
+GRACE = 8.0
+"""Seconds after the deadline for in-flight work, for everything else that a stop has to do."""
+
+FORCED = 1
+"""Exit code of a process that had to be ended."""
+
+
+class Watchdog:
+    """Ends the process when it is not over in time.
+
+    Args:
+        seconds: from `start` on.
+        end: ends the process at once, with an exit code.
+    """
+
+    def __init__(self, seconds: float, *, end: Callable[[int], object] = os._exit) -> None:
+        self._seconds = seconds
+        self._end = end
+        self._timer: threading.Timer | None = None
+
+    def start(self) -> None:
+        """Begin to count, once; a thread does, since the event loop may be what hangs."""
+        if self._timer is None:
+            self._timer = threading.Timer(self._seconds, self._force)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _force(self) -> None:
+        logger.error(
+            "Not stopped after %g s: ending the process. What was not committed will be delivered "
+            "again.",
+            self._seconds,
+        )
+        self._end(FORCED)
