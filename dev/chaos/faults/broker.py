@@ -34,6 +34,18 @@ async def away_in_recovery(stage: Stage) -> None:
         await asyncio.to_thread(stage.kafka.start)
 
 
+async def away_at_stop(stage: Stage) -> None:
+    """A worker is told to stop while there is no broker to commit to."""
+    member = stage.random.choice(stage.crew.wanted)
+    with stage.watch.standstill():
+        await asyncio.to_thread(stage.kafka.kill)
+        await asyncio.sleep(stage.random.uniform(0, 2))
+        if await stage.crew.retire(member) is None:
+            stage.findings.append(f"worker {member.number} did not stop while the broker was away")
+        await asyncio.to_thread(stage.kafka.start)
+        await stage.crew.resume(member)
+
+
 FAULTS = (
     Fault(
         "broker-stop",
@@ -41,7 +53,7 @@ FAULTS = (
         "workers wait for it without ending",
         stopped,
         recovery=30.0,
-        rounds=3,
+        rounds=2,
         short=1,
     ),
     Fault(
@@ -50,7 +62,14 @@ FAULTS = (
         "the same",
         killed,
         recovery=30.0,
-        rounds=3,
+        rounds=2,
+    ),
+    Fault(
+        "broker-away-at-stop",
+        Kind.BROKER,
+        "SIGTERM ends the worker, with whatever exit code",
+        away_at_stop,
+        recovery=30.0,
     ),
     Fault(
         "broker-away-in-recovery",
@@ -59,7 +78,7 @@ FAULTS = (
         "that was just starting may end and be started again",
         away_in_recovery,
         recovery=40.0,
-        rounds=3,
+        rounds=2,
         may_exit=True,
     ),
 )

@@ -39,7 +39,7 @@ FAULTS = (
         "the same as for each alone",
         at_once,
         recovery=40.0,
-        rounds=8,
+        rounds=5,
         short=1,
         may_exit=True,
     ),
