@@ -215,13 +215,18 @@ class Consumer(driver.Consumer):
         """
         if self._revoking:
             return
+        generation = self.app.consumer_generation_id
         await super().perform_seek()
-        chunked = [tp for tp in self.assignment() if self.delivers_chunks(tp)]
-        starts = await self._starts(chunked) if chunked else {}
+        # Only those that were asked about: the assignment may have changed since, and a partition
+        # that came meanwhile would look like one of which nothing was ever committed.
+        group = {tp: at for tp, at in self._group_offsets.items() if self.delivers_chunks(tp)}
+        starts = await self._starts(group) if group else {}
         # Not sought by Faust: what differs from the committed offset, and the offset 0.
         unsought = {tp: at for tp, at in starts.items() if at != self._committed_offset[tp]}
         await self.seek_wait(unsought)
-        moved = [tp for tp, at in starts.items() if at != self._group_offsets.get(tp)]
+        if self.app.consumer_generation_id != generation:
+            return  # another rebalance has begun, and seeks again
+        moved = [tp for tp, at in starts.items() if at != group[tp]]
         self.ledger.reset(starts, moved)
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
@@ -230,13 +235,12 @@ class Consumer(driver.Consumer):
         self._group_offsets = {TP(*tp): offset for tp, offset in committed.items()}
         return committed
 
-    async def _starts(self, partitions: list[TP]) -> dict[TP, int]:
-        """Where to read on: at the committed offset, if the log still has it."""
-        earliest = await self.earliest_offsets(*partitions)
-        ends = await self.highwaters(*partitions)
+    async def _starts(self, group: Mapping[TP, int | None]) -> dict[TP, int]:
+        """Where to read on: at what the group has committed, if the log still has it."""
+        earliest = await self.earliest_offsets(*group)
+        ends = await self.highwaters(*group)
         starts = {}
-        for tp in partitions:
-            committed = self._group_offsets.get(tp)
+        for tp, committed in group.items():
             starts[tp] = earliest[tp]
             if committed is None:
                 continue

@@ -221,6 +221,41 @@ async def test_what_is_lost_before_anything_was_stored_is_reported(
     assert app.lost == [(FIRST, 3)]
 
 
+async def test_a_partition_that_comes_while_positions_are_set_is_left_to_its_own_seek(
+    consumer: Consumer, kafka: Kafka
+) -> None:
+    kafka.committed = {FIRST: 5, SECOND: 1047}
+    kafka.assigned = {FIRST}
+    answer = kafka.seek_to_committed
+
+    async def answer_and_assign() -> dict[TP, int | None]:
+        committed = await answer()
+        kafka.assigned = {FIRST, SECOND}
+        return committed
+
+    untyped: Any = kafka
+    untyped.seek_to_committed = answer_and_assign
+    await consumer.perform_seek()
+    assert consumer.ledger.position(SECOND) is None
+    assert SECOND not in consumer._filter_committable_offsets([])
+
+
+async def test_positions_of_an_older_generation_are_not_taken(
+    consumer: Consumer, kafka: Kafka, app: App
+) -> None:
+    kafka.committed = {FIRST: 5}
+    ends = kafka.highwaters
+
+    async def rebalance(*partitions: TP) -> dict[TP, int]:
+        app.consumer_generation_id += 1
+        return await ends(*partitions)
+
+    untyped: Any = kafka
+    untyped.highwaters = rebalance
+    await consumer.perform_seek()
+    assert consumer.ledger.position(FIRST) is None
+
+
 async def test_a_seek_forgets_chunks_that_were_delivered_before(
     consumer: Consumer, kafka: Kafka
 ) -> None:
