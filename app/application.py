@@ -40,7 +40,7 @@ GC_THRESHOLDS = (100_000, 20, 20)
 
 WEEKS = 20 * 86_400.0
 
-QUIET = {name: {"level": "WARNING"} for name in ("faust", "mode", "aiokafka")}
+QUIET = {name: {"level": "WARNING"} for name in ("faust", "mode", "aiokafka", "app.recovery")}
 """Libraries log each step of a start, a rebalance and a stop, in tables; the persister's own lines
 say what an operator needs to know of them."""
 
