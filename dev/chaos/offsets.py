@@ -6,6 +6,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from app.delivery.coordinator import watch_committed_offsets
 from dev.admin import bootstrap_servers
 from dev.chaos.movement import Position
 
@@ -42,8 +43,8 @@ class Offsets:
             async with asyncio.timeout(PATIENCE):
                 if self._consumer is None:
                     await self._connect()
-                # Not the admin client's list of offsets: it takes the answer of a coordinator that
-                # is still loading for a group without any.
+                # Not the admin client's list of offsets: it would take the answer of a coordinator
+                # that is still loading for a group without any.
                 stored = await asyncio.gather(*map(self._consumer.committed, self._partitions))
                 ends = await self._consumer.end_offsets(self._partitions)
         except BaseException:
@@ -67,3 +68,4 @@ class Offsets:
             bootstrap_servers=self._bootstrap, group_id=self._group, enable_auto_commit=False
         )
         await self._consumer.start()
+        watch_committed_offsets(self._consumer._coordinator)  # noqa: SLF001 - aiokafka's defect
