@@ -12,6 +12,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.admin.records_to_delete import RecordsToDelete
 
 from app.kafka import client_options
+from dev.chaos.crew import status
 from dev.chaos.fault import Fault, Kind, NotProvoked
 from dev.chaos.stage import PARTITIONS, Stage
 
@@ -23,6 +24,8 @@ QUICK_COMPACTION = {
     "delete.retention.ms": "0",
 }
 COMPACTION_SECONDS = 40.0
+AGAIN_SECONDS = 60.0
+"""Seconds for what comes again."""
 
 
 async def emptied(stage: Stage) -> None:
@@ -33,12 +36,17 @@ async def emptied(stage: Stage) -> None:
 
 async def emptied_and_behind(stage: Stage) -> None:
     """The same, and everything since the beginning is delivered again: only the database knows."""
-    await _rewind(stage, empty=True)
+    rewound = await _rewind(stage, empty=True)
+    await _until_found(stage, "database", rewound // 4)
 
 
 async def ahead(stage: Stage) -> None:
     """It knows digests of records that the group has not committed."""
-    await _rewind(stage, empty=False)
+    rewound = await _rewind(stage, empty=False)
+    await _until_found(stage, "guard", rewound // 4)
+    by_database = await _duplicates(stage, "database")
+    if by_database > rewound // 10:
+        stage.findings.append(f"the guard forgot {by_database} of {rewound} records")
 
 
 async def compacted(stage: Stage) -> None:
@@ -72,8 +80,12 @@ async def _kill_all(stage: Stage) -> None:
     await asyncio.gather(*(stage.crew.kill(member) for member in stage.crew.wanted))
 
 
-async def _rewind(stage: Stage, *, empty: bool) -> None:
-    """Stop everybody, set the internal topic's committed offsets to its start, go on."""
+async def _rewind(stage: Stage, *, empty: bool) -> int:
+    """Stop everybody, set the internal topic's committed offsets to its start, go on.
+
+    Returns:
+        How many records come again.
+    """
     with stage.watch.standstill():
         members = list(stage.crew.wanted)
         await asyncio.gather(*(stage.crew.retire(member) for member in members))
@@ -83,11 +95,32 @@ async def _rewind(stage: Stage, *, empty: bool) -> None:
             documents = _partitions(stage.names.documents)
             consumer.assign(documents)
             starts = await consumer.beginning_offsets(documents)
+            rewound: int = sum((await consumer.end_offsets(documents)).values()) - sum(
+                starts.values()
+            )
             # Before the commit: a look in between must not take it for a worker's.
             stage.watch.movement.rewound({(at.topic, at.partition): o for at, o in starts.items()})
             await consumer.commit(starts)
         for member in members:
             await stage.crew.resume(member)
+    return rewound
+
+
+async def _until_found(stage: Stage, finder: str, count: int) -> None:
+    """Wait until so many duplicates are found by the guard or by the database."""
+    deadline = time.monotonic() + AGAIN_SECONDS
+    while (found := await _duplicates(stage, finder)) < count:
+        if time.monotonic() > deadline:
+            stage.findings.append(f"the {finder} found {found} duplicates, expected {count}")
+            return
+        await asyncio.sleep(1)
+
+
+async def _duplicates(stage: Stage, finder: str) -> int:
+    """Those that the workers have counted since they were started."""
+    answers = await asyncio.gather(*(status(member.worker) for member in stage.crew.wanted))
+    stored = [answer.get("outcomes", {}).get("store", {}) for answer in answers]
+    return sum(each.get("duplicate", {}).get(finder, 0) for each in stored)
 
 
 async def _has_holes(consumer: Any, topic: str) -> bool:
@@ -140,18 +173,19 @@ async def _consumer(stage: Stage, **options: Any) -> AsyncIterator[Any]:
 
 
 FAULTS = (
-    Fault(
-        "changelog-empty",
-        Kind.CHANGELOG,
-        "workers start with an empty guard instead of waiting for entries that are gone",
-        emptied,
-        recovery=30.0,
-    ),
+    # First, while the guard still knows everything.
     Fault(
         "changelog-ahead",
         Kind.CHANGELOG,
         "what the guard knows is stored, whatever was committed: nothing is written again",
         ahead,
+        recovery=30.0,
+    ),
+    Fault(
+        "changelog-empty",
+        Kind.CHANGELOG,
+        "workers start with an empty guard instead of waiting for entries that are gone",
+        emptied,
         recovery=30.0,
     ),
     Fault(
