@@ -8,8 +8,9 @@ import asyncio
 import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
+import msgspec
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
     KafkaError,
@@ -25,7 +26,7 @@ from app.settings import KafkaSettings
 RETRY_SECONDS = 1.0
 
 
-class Outgoing(NamedTuple):
+class Outgoing(msgspec.Struct, gc=False):
     """A record to be sent."""
 
     key: bytes | None

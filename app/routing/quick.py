@@ -62,15 +62,12 @@ class _NewerRecord(_Record, gc=False, forbid_unknown_fields=False):
     """Of a version of OpenWhisk that has more fields."""
 
 
-# All strings of a record in one match: one call instead of five. No part lets a line break through.
-_usual_texts: Final = re.compile(
-    rf"{ENTITY_NAME}\n"  # namespace, of one part
-    rf"{ENTITY_NAME}\n"  # name
-    r"[^\x00-\x20]{5,}\n"  # subject
-    rf"{ACTIVATION_ID}\n"
-    rf"(?:{ACTIVATION_ID})?\n"  # cause
-    r"(?=[0.]*[1-9])[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}"  # version
+_usual_name: Final = re.compile(ENTITY_NAME).fullmatch
+_usual_subject: Final = re.compile(r"[^\x00-\x20]{5,}").fullmatch
+_usual_version: Final = re.compile(
+    r"(?=[0.]*[1-9])[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}"
 ).fullmatch
+_usual_activation_id: Final = re.compile(ACTIVATION_ID).fullmatch
 _usual_id: Final = re.compile(rf'"{ACTIVATION_ID}"'.encode()).fullmatch
 
 _decode_message: Final = Decoder(_Message).decode
@@ -117,12 +114,12 @@ def _candidate(response: bytes, transid: Raw, timestamp: int) -> Candidate | Non
     record = _record(response)
     if record is None:
         return None
-    namespace, activation_id = record.namespace, record.activation_id
-    texts = (
-        f"{namespace}\n{record.name}\n{record.subject}\n{activation_id}\n"
-        f"{record.cause or ''}\n{record.version}"
-    )
-    if not _usual_texts(texts) or record.cause == "":
+    namespace, activation_id, cause = record.namespace, record.activation_id, record.cause
+    if not (
+        _usual_activation_id(activation_id)
+        and _usual_action(namespace, record.name, record.subject, record.version)
+        and (cause is None or _usual_activation_id(cause))
+    ):
         return None
     added = (
         f'{{"_id":"{namespace}/{activation_id}","entityType":"{ENTITY_TYPE}","updated":{timestamp},'
@@ -130,6 +127,17 @@ def _candidate(response: bytes, transid: Raw, timestamp: int) -> Candidate | Non
     # None of its fields is one of those three, and all are in their final form.
     document = added.encode() + response[1:]
     return Candidate(activation_id, namespace, record.response.status_code, transid, document)
+
+
+@lru_cache(maxsize=4096)  # what is run now, is run again soon
+def _usual_action(namespace: str, name: str, subject: str, version: str) -> bool:
+    """Whether these are in the usual form; the namespace is then of one part."""
+    return bool(
+        _usual_name(namespace)
+        and _usual_name(name)
+        and _usual_subject(subject)
+        and _usual_version(version)
+    )
 
 
 def _record(response: bytes) -> _Record | None:
