@@ -64,9 +64,7 @@ class _NewerRecord(_Record, gc=False, forbid_unknown_fields=False):
 
 _usual_name: Final = re.compile(ENTITY_NAME).fullmatch
 _usual_subject: Final = re.compile(r"[^\x00-\x20]{5,}").fullmatch
-_usual_version: Final = re.compile(
-    r"(?=[0.]*[1-9])[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}"
-).fullmatch
+_usual_version: Final = re.compile(r"(?=[0.]*[1-9])[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}").fullmatch
 _usual_activation_id: Final = re.compile(ACTIVATION_ID).fullmatch
 _usual_id: Final = re.compile(rf'"{ACTIVATION_ID}"'.encode()).fullmatch
 
