@@ -99,7 +99,12 @@ class Persister(faust.App):
         self.writer = BulkWriter(self.database, settings.database)
         self.writer.beacon.reattach(self.beacon)
         self.guard_table = self.Table(
-            "guard", partitions=settings.kafka.partitions, key_type=str, value_type=bytes
+            "guard",
+            partitions=settings.kafka.partitions,
+            key_type=str,
+            value_type=bytes,
+            # Kafka refuses records of a worker whose clock is more than an hour ahead of its own.
+            extra_topic_configs={"message.timestamp.type": "LogAppendTime"},
         )
         self.guard = Guard(
             self.guard_table, settings.guard, clock=time.time, forget=self._forget_entry
