@@ -129,7 +129,6 @@ FAULTS = (
         Kind.DATABASE,
         "what was written before the connection was cut is not written again",
         misbehaviour(lambda _stage: answers.cutting),
-        short=1,
     ),
     Fault(
         "database-202",
