@@ -8,6 +8,7 @@ from aiokafka.errors import KafkaConnectionError
 
 from dev.admin import admin, bootstrap_servers
 from dev.kafka import Kafka, kafka
+from tests.integration.support.waiting import until
 
 USERS = {"persister": "correct horse"}
 
@@ -78,7 +79,15 @@ async def test_topics_are_made_grown_and_deleted_only_on_request(
     async with admin(broker.url) as topics:
         await topics.create_topic(f"{prefix}a", partitions=2, cleanup_policy="compact")
         await topics.grow_topic(f"{prefix}a", 3)
-        assert await topics.end_offsets(f"{prefix}a") == {0: 0, 1: 0, 2: 0}
+
+        # The broker answers before its own metadata shows what it has done.
+        async def grown() -> bool:
+            return await topics.end_offsets(f"{prefix}a") == {0: 0, 1: 0, 2: 0}
+
+        async def gone() -> bool:
+            return await topics.topics(prefix) == []
+
+        await until(grown, "the topic has three partitions")
         assert await topics.topics(prefix) == [f"{prefix}a"]
         await topics.delete_topics(prefix)
-        assert await topics.topics(prefix) == []
+        await until(gone, "the topic is deleted")
