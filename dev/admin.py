@@ -7,11 +7,13 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.errors import for_code
 
+from app.kafka import bootstrap_servers
+
 
 class Admin:
     """Topics, partitions and offsets of one Kafka. Errors are aiokafka's `KafkaError`."""
 
-    def __init__(self, client: AIOKafkaAdminClient, bootstrap: str) -> None:
+    def __init__(self, client: AIOKafkaAdminClient, bootstrap: list[str]) -> None:
         """Use a started client; `admin` makes one."""
         self._client = client
         self._bootstrap = bootstrap
@@ -60,11 +62,6 @@ class Admin:
             return {partition.partition: offset for partition, offset in offsets.items()}
         finally:
             await consumer.stop()
-
-
-def bootstrap_servers(kafka_url: str) -> str:
-    """`host:port` as aiokafka wants it, of `kafka://host:port`."""
-    return kafka_url.removeprefix("kafka://")
 
 
 @contextlib.asynccontextmanager

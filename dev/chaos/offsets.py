@@ -7,7 +7,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from app.delivery.coordinator import watch_committed_offsets
-from dev.admin import bootstrap_servers
+from app.kafka import bootstrap_servers
 from dev.chaos.movement import Position
 
 PATIENCE = 8.0

@@ -6,7 +6,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError
 
-from dev.admin import admin, bootstrap_servers
+from app.kafka import bootstrap_servers
+from dev.admin import admin
 from dev.kafka import Kafka, kafka
 from tests.integration.support.waiting import until
 

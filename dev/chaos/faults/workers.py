@@ -6,9 +6,6 @@ from dev.chaos.crew import Member, freeze, thaw
 from dev.chaos.fault import Fault, Kind
 from dev.chaos.stage import SESSION_TIMEOUT, WORKERS, Stage
 
-TAKE_OVER = SESSION_TIMEOUT + 20.0
-"""Seconds until others have the partitions of a member that is silent."""
-
 READY = 30.0
 MANY = 4
 
