@@ -10,6 +10,7 @@ shows up here.
   so that memory stays bounded (some 60 MB) however many records there are; it takes about 150 bytes
   a record on disk.
 - `reading`: Kafka into the findings; `stored`: the database into the findings.
+- `committed`: how far the worker has come.
 - `auditing`: the steps, in the order that makes their answers hold together.
 - `report`: the result, as text and as JSON.
 - `repair`: sends the records of missing documents again.

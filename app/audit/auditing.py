@@ -21,6 +21,8 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
+from app.audit.committed import committed_offsets
+from app.audit.errors import AuditError
 from app.audit.findings import Findings
 from app.audit.reading import MARGIN_MILLIS, Bounds, KafkaReader, Scope, Source, Watcher
 from app.audit.stored import read_stored
@@ -33,10 +35,6 @@ from models.roles import TopicRole
 
 LATE_SECONDS = 5.0
 """How long after its acknowledgement a record may arrive (an invoker collects logs meanwhile)."""
-
-
-class AuditError(Exception):
-    """The audit cannot be made; the message is for the operator."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +91,7 @@ class Auditor:
         """Audit these topics, or all that OpenWhisk has.
 
         Raises:
-            AuditError: there is no such topic.
+            AuditError: there is no such topic, or it is not known how far the worker has come.
             KafkaError: Kafka is not reachable, or does not allow it.
             DatabaseError: the same of the database.
             LettersError: Kafka stops sending.
@@ -195,7 +193,8 @@ class Auditor:
         partitions: dict[str, int],
         bounds: dict[TopicPartition, Bounds],
     ) -> None:
-        committed = await self._committed(admin)
+        group = self._settings.kafka.app_id
+        committed = await committed_offsets(admin, group)
         ends = await consumer.end_offsets(list(bounds)) if bounds else {}
         for tp, bound in bounds.items():
             # Beyond the end: the topic was deleted and made anew, and nothing of it is committed.
@@ -205,7 +204,7 @@ class Auditor:
         self._result.never_committed = not any(tp in committed for tp in bounds)
         internal = await _ends(consumer, self._names.documents, partitions)
         # Again: what was committed above is in the internal topic before its end now.
-        committed = await self._committed(admin)
+        committed = await committed_offsets(admin, group)
         starts = {
             tp: max(committed.get(tp, log_start), log_start)
             for tp, (log_start, _) in internal.items()
@@ -246,11 +245,6 @@ class Auditor:
             )
             for tp, bound in tps.items():
                 await reader.read_arrivals(source, tp, bound.end, ends[tp], self._settings.routing)
-
-    async def _committed(self, admin: Any) -> dict[TopicPartition, int]:
-        group = self._settings.kafka.app_id
-        offsets = await admin.list_consumer_group_offsets(group)
-        return {tp: found.offset for tp, found in offsets.items() if found.offset >= 0}
 
     def _note_loss(self, tp: TopicPartition, committed: int, log_start: int) -> None:
         if committed < log_start:

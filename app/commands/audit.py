@@ -16,8 +16,9 @@ from aiokafka.errors import KafkaError
 from faust.cli.base import cli
 from tqdm import tqdm
 
-from app.audit.auditing import AuditError, Auditor, open_database
+from app.audit.auditing import Auditor, open_database
 from app.audit.differences import differences
+from app.audit.errors import AuditError
 from app.audit.findings import Findings
 from app.audit.reading import Scope, Watcher
 from app.audit.repair import Repaired, open_repairer

@@ -1,0 +1,5 @@
+"""Why an audit ends without a report."""
+
+
+class AuditError(Exception):
+    """The audit cannot be made; the message is for the operator."""
