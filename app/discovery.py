@@ -103,6 +103,7 @@ class Discovery(Service):
         super().__init__(**kwargs)
         self._app = app
         self._admin: Any = None
+        self._blind = False
 
     async def on_stop(self) -> None:
         """Disconnect."""
@@ -112,11 +113,22 @@ class Discovery(Service):
     async def _watch(self) -> None:
         interval = self._app.settings.kafka.discovery_interval
         async for _ in self.itertimer(interval, name="discovery"):
-            try:
-                await self._look()
-            except (KafkaError, OSError) as error:
-                self.log.warning("Cannot look for new topics (%s).", type(error).__name__)
-                await self._disconnect()
+            await self.look()
+
+    async def look(self) -> None:
+        """Subscribe to topics that are new; says once when Kafka is away, and when it is back."""
+        try:
+            await self._look()
+        except (KafkaError, OSError) as error:
+            if not self._blind:
+                name = type(error).__name__
+                self.log.warning("Cannot look for new topics (%s); trying again.", name)
+            self._blind = True
+            await self._disconnect()
+            return
+        if self._blind:
+            self.log.info("Kafka answers again: looking for new topics goes on.")
+        self._blind = False
 
     async def _look(self) -> None:
         if self._admin is None:

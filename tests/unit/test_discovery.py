@@ -224,15 +224,36 @@ async def test_faust_is_asked_to_subscribe_until_it_has(kafka: Kafka) -> None:
     changed = conductor._subscription_changed = asyncio.Event()
     watching = Discovery(app)
     kafka.topics = {"completed0": 1}
-    await watching._look()
+    await watching.look()
     assert changed.is_set()
     # Faust forgets a change that comes while it rebalances.
     changed.clear()
-    await watching._look()
+    await watching.look()
     assert changed.is_set()
     changed.clear()
     conductor._topic_name_index["completed0"] = {app.role_topics[TopicRole.COMPLETED]}
-    await watching._look()
+    await watching.look()
     assert not changed.is_set()
     await watching.on_stop()
     assert kafka.connected == 0
+
+
+async def test_a_kafka_that_is_away_is_told_once_and_once_that_it_is_back(
+    kafka: Kafka, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    kafka.topics = {"completed0": 1}
+    watching = Discovery(App())
+    for _ in range(2):
+        caplog.clear()
+        kafka.failures = [KafkaConnectionError("away"), OSError("no name"), KafkaConnectionError()]
+        for _ in range(3):
+            await watching.look()
+        assert [record.levelname for record in caplog.records] == ["WARNING"]
+        assert "KafkaConnectionError" in caplog.text
+        for _ in range(2):
+            await watching.look()
+        assert caplog.text.count("Kafka answers again") == 1
+        await watching.on_stop()
+        assert kafka.connected == 0
+    assert subscribed(watching._app) == {"completed0"}
