@@ -17,6 +17,7 @@ from aiokafka.errors import (
     IllegalSaslStateError,
     KafkaConnectionError,
     KafkaError,
+    NodeNotReadyError,
     SaslAuthenticationFailed,
     TopicAuthorizationFailedError,
     UnsupportedSaslMechanismError,
@@ -202,7 +203,7 @@ def explain(error: BaseException, settings: KafkaSettings) -> str:  # noqa: PLR0
             )
         case KafkaConnectionError() if isinstance(error.__cause__, ssl.SSLError):
             return explain(error.__cause__, settings)
-        case KafkaConnectionError() | ConnectionResetError():
+        case KafkaConnectionError() | NodeNotReadyError() | ConnectionResetError():
             return (
                 "it cannot be reached, or closes the connection: if that lasts, check "
                 f"PERSISTER_KAFKA_URL and {protocol}"

@@ -9,18 +9,20 @@ from typing import Any
 
 import faust
 import mode.loop
+from aiokafka.errors import KafkaError
 from faust.app.base import BootStrategy as FaustBootStrategy
 from faust.types import TP
 from faust.types.agents import AgentT
 from mode.types import ServiceT
 
-from app.access import Access
+from app.access import Access, explain
 from app.breaker import Breakers
 from app.connections import mend_connections
 from app.couchdb import BulkWriter, Database
 from app.dead_letters import DeadLetters
 from app.delivery import ChunkTopic, Transport
 from app.discovery import Discovery, OwnTopics
+from app.errors import StartError
 from app.guard import Guard
 from app.intake import Intake
 from app.kafka import broker_credentials
@@ -126,6 +128,23 @@ class Persister(faust.App):
         )
         self.on_partitions_revoked.connect(self._forget)
         self.on_rebalance_complete.connect(self._remember)
+
+    async def start(self) -> None:
+        """Start everything.
+
+        Raises:
+            StartError: Kafka has let the worker in and then gone away. What connects then cannot
+                begin again within Faust; the supervisor's next start waits for Kafka.
+        """
+        try:
+            await super().start()
+        except KafkaError as error:
+            if not error.retriable:
+                raise
+            kafka = self.settings.kafka
+            raise StartError(
+                f"Kafka at {kafka.url} went away while the worker started: {explain(error, kafka)}"
+            ) from None
 
     async def on_started(self) -> None:
         """Take the work off Python's cycle collector, then go on as Faust does.

@@ -74,7 +74,7 @@ class Intake:
         )
         if too_large:
             set_aside += _too_large(documents, too_large)
-        await self._dead_letters.write(set_aside)
+        await self._dead_letters.write(chunk.tp, set_aside)
         counts[Key(Step.ROUTE, Outcome.ROUTED)] = len(documents) - len(too_large)
         counts.update(Key(Step.ROUTE, Outcome.DEAD_LETTERED, letter.reason) for letter in set_aside)
         self._outcomes.add(Step.ROUTE, counts, len(chunk.records))

@@ -125,7 +125,7 @@ class Storage(Service):
                 await self._write(chunk, fresh, settling)
             elif waiting:
                 await asyncio.wait({self._under_way[item.document.id] for item in waiting})
-        await self._dead_letters.write(settling.set_aside)
+        await self._dead_letters.write(chunk.tp, settling.set_aside)
         settling.counts.update(
             Key(Step.STORE, Outcome.DEAD_LETTERED, letter.reason) for letter in settling.set_aside
         )

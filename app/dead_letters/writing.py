@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from faust.types import TP
 from mode import get_logger
 
 from app.outbox import Outbox, Outgoing
@@ -20,7 +21,7 @@ class SetAside(NamedTuple):
     """A consumed record and why it cannot be stored."""
 
     record: Any
-    """aiokafka `ConsumerRecord`."""
+    """With offset, timestamp, key, value and headers."""
 
     reason: RejectReason
     detail: str
@@ -37,30 +38,30 @@ class DeadLetters:
         self._outbox = outbox
         self._topic = topic
 
-    async def write(self, set_aside: Sequence[SetAside]) -> None:
-        """Write the records; returns when all are acknowledged.
+    async def write(self, tp: TP, set_aside: Sequence[SetAside]) -> None:
+        """Write records of a partition; returns when all are acknowledged.
 
         Raises:
             DeadLetterTooLargeError: the topic's `max.message.bytes` is too small for one of them.
         """
         if not set_aside:
             return
-        too_large = await self._outbox.send(self._topic, map(_outgoing, set_aside))
+        too_large = await self._outbox.send(self._topic, [_outgoing(tp, one) for one in set_aside])
         if too_large:
             sizes = sorted(len(letter.value or b"") for letter in too_large)
             raise DeadLetterTooLargeError(
                 f"{len(too_large)} records of up to {sizes[-1]} bytes do not fit into "
                 f"{self._topic}: raise its max.message.bytes and PERSISTER_MAX_RECORD_BYTES"
             )
-        _log(self._topic, set_aside)
+        _log(self._topic, tp, set_aside)
 
 
-def _outgoing(set_aside: SetAside) -> Outgoing:
+def _outgoing(tp: TP, set_aside: SetAside) -> Outgoing:
     record, reason, detail = set_aside
     headers, attempts = true_headers(record.headers)
     letter = DeadLetter(
-        topic=record.topic,
-        partition=record.partition,
+        topic=tp.topic,
+        partition=tp.partition,
         offset=record.offset,
         timestamp=record.timestamp,
         reason=reason,
@@ -73,13 +74,13 @@ def _outgoing(set_aside: SetAside) -> Outgoing:
     return Outgoing(record.key, record.value, letter.to_headers())
 
 
-def _log(topic: str, set_aside: Sequence[SetAside]) -> None:
+def _log(topic: str, tp: TP, set_aside: Sequence[SetAside]) -> None:
     """One line for a chunk's dead letters."""
     first, last = set_aside[0].record, set_aside[-1].record
     counts = Counter(letter.reason.value for letter in set_aside)
     reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items()))
     logger.warning(
         "Set aside %d records of %s/%d, offsets %d to %d, in %s: %s. First: %s",
-        *(len(set_aside), first.topic, first.partition, first.offset, last.offset, topic, reasons),
+        *(len(set_aside), tp.topic, tp.partition, first.offset, last.offset, topic, reasons),
         set_aside[0].detail,
     )

@@ -9,6 +9,7 @@ every chunk is finished.
 - `ledger`: pure; what offset comes next in each partition, and how far it may be committed.
 - `consumer`: Faust's consumer with these two in the places of its own bookkeeping.
 - `coordinator`: what the group has committed, when its coordinator does not know it yet.
+- `unpacking`: records of a chunk without aiokafka's detour.
 - `topic`: a Faust topic whose events carry chunks.
 """
 

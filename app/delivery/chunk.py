@@ -18,7 +18,7 @@ class Chunk:
     def __init__(self, tp: TP, records: Sequence[Any]) -> None:
         self.tp = tp
         self.records = records
-        """aiokafka `ConsumerRecord`s in the order of their offsets, never empty."""
+        """In the order of their offsets, never empty; see `app.delivery.unpacking`."""
         self.finished = False
 
     @property

@@ -20,6 +20,7 @@ from app.delivery.chunk import Chunk
 from app.delivery.coordinator import watch_committed_offsets
 from app.delivery.ledger import NOTHING, Admitted, Ledger, Rewind
 from app.delivery.topic import ChunkTopic
+from app.delivery.unpacking import unpack_chunks
 
 IDLE = 0.05
 """Seconds between looks whether a held partition can be fetched again."""
@@ -49,10 +50,12 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     """Faust's thread around aiokafka's consumer."""
 
     async def on_start(self) -> None:
-        """Start the consumer, and see to it that what is committed is read correctly."""
+        """Start the consumer; see to it that committed offsets are read right and chunks fast."""
         await super().on_start()
-        coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001
-        watch_committed_offsets(coordinator)
+        consumer = self._ensure_consumer()
+        watch_committed_offsets(consumer._coordinator)  # noqa: SLF001
+        delivery: Any = self.consumer
+        unpack_chunks(consumer._fetcher, delivery.delivers_chunks)  # noqa: SLF001
 
 
 class Consumer(driver.Consumer):

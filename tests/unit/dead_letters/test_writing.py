@@ -2,6 +2,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import pytest
+from faust.types import TP
 
 from app.dead_letters import DeadLetters, DeadLetterTooLargeError, SetAside
 from app.outbox import Outgoing
@@ -9,13 +10,13 @@ from models.dead_letter import ATTEMPTS, REPLAY_OF, DeadLetter
 from models.reasons import RejectReason
 from tests.unit.dead_letters.letters import content
 
+TOPIC = TP("completed0", 2)
+
 
 class Record(NamedTuple):
     value: bytes | None = b"junk"
     headers: tuple[tuple[str, bytes | None], ...] = ()
     key: bytes | None = b"\xff"
-    topic: str = "completed0"
-    partition: int = 2
     offset: int = 9
     timestamp: int = 1_767_325_445_000
 
@@ -35,7 +36,9 @@ class Outbox:
 
 async def written(record: Record) -> DeadLetter:
     outbox: Any = Outbox()
-    await DeadLetters(outbox, "letters").write([SetAside(record, RejectReason.NOT_JSON, "why")])
+    await DeadLetters(outbox, "letters").write(
+        TOPIC, [SetAside(record, RejectReason.NOT_JSON, "why")]
+    )
     ((topic, outgoing),) = outbox.sent
     assert topic == "letters"
     return DeadLetter.from_record(outgoing.key, outgoing.value, outgoing.headers)
@@ -86,4 +89,4 @@ async def test_what_the_topic_does_not_take_is_an_error_that_names_the_setting()
     letters = DeadLetters(outbox, "letters")
 
     with pytest.raises(DeadLetterTooLargeError, match=r"4 bytes.*letters.*max\.message\.bytes"):
-        await letters.write([SetAside(Record(), RejectReason.NOT_JSON, "why")])
+        await letters.write(TOPIC, [SetAside(Record(), RejectReason.NOT_JSON, "why")])

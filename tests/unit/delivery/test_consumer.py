@@ -139,8 +139,8 @@ async def consumer(app: App, kafka: Kafka, channel: ChunkTopic) -> Any:
     return made
 
 
-def records(*offsets: int, tp: TP = FIRST) -> list[Any]:
-    return [record(b"value", offset, tp=tp) for offset in offsets]
+def records(*offsets: int) -> list[Any]:
+    return [record(b"value", offset) for offset in offsets]
 
 
 async def fetch(consumer: Consumer, *active: TP) -> dict[TP, list[Any]]:
@@ -155,7 +155,7 @@ def deliver(consumer: Consumer, chunk: Chunk) -> Message:
 
 
 async def deliver_next(consumer: Consumer, kafka: Kafka, tp: TP, *offsets: int) -> Message:
-    kafka.fetched.append({tp: records(*offsets, tp=tp)})
+    kafka.fetched.append({tp: records(*offsets)})
     ((chunk,),) = (await fetch(consumer)).values()
     return deliver(consumer, chunk)
 
@@ -172,7 +172,7 @@ async def test_a_fetched_list_is_delivered_as_one_chunk(consumer: Consumer, kafk
 
 
 async def test_topics_that_are_not_chunked_pass_unchanged(consumer: Consumer, kafka: Kafka) -> None:
-    plain = records(7, tp=OTHER)
+    plain = records(7)
     kafka.fetched = [{OTHER: plain}]
     assert await fetch(consumer, OTHER) == {OTHER: plain}
 

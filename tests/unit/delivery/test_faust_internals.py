@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import AIOKafkaConnection
+from aiokafka.consumer.fetcher import Fetcher as AIOKafkaFetcher
+from aiokafka.consumer.fetcher import FetchResult, PartitionRecords
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from faust.agents.agent import Agent
 from faust.app.base import App, BootStrategy
@@ -39,6 +41,7 @@ PINNED = {"faust-streaming": "0.15.3", "mode-streaming": "0.7.1", "aiokafka": "0
 """The versions that were read."""
 
 DELIVERY = "app/delivery/consumer.py"
+UNPACKING = "app/delivery/unpacking.py"
 COORDINATOR = "app/delivery/coordinator.py"
 DISCOVERY = "app/discovery.py"
 APPLICATION = "app/application.py"
@@ -71,6 +74,11 @@ LEANED_ON: list[tuple[Any, str, str]] = [
     (Fetcher._fetcher, DELIVERY, "68f894f0b577d810"),
     (DriverConsumer._new_consumer_thread, DELIVERY, "0870ec53dea75083"),
     (AIOKafkaConsumerThread.on_start, DELIVERY, "38b4e8bd1e10723a"),
+    (AIOKafkaFetcher.__init__, UNPACKING, "bf21ecb7e0f210b7"),
+    (AIOKafkaFetcher._proc_fetch_request, UNPACKING, "59bf948fff47eed5"),
+    (AIOKafkaFetcher.fetched_records, UNPACKING, "be4348896b9b66af"),
+    (FetchResult.getall, UNPACKING, "3e717e30de5068d5"),
+    (PartitionRecords._unpack_records, UNPACKING, "b803e6d46480732c"),
     (GroupCoordinator._do_fetch_commit_offsets, COORDINATOR, "b0f3598132715552"),
     (GroupCoordinator.fetch_committed_offsets, COORDINATOR, "6c049c7379165952"),
     (AIOKafkaConnection.send, "app/connections.py", "5909ea32f4efca49"),

@@ -1,0 +1,142 @@
+"""Records of chunks, unpacked without aiokafka's detour: the same ones, from the same offset on."""
+
+import struct
+from typing import Any
+
+import pytest
+from aiokafka.consumer.fetcher import FetchError, FetchResult, PartitionRecords
+from aiokafka.errors import CorruptRecordException
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.record.util import calc_crc32c
+from faust.types import TP
+
+from app.delivery.unpacking import Fetched, Unpacked
+
+CHUNKED, PLAIN = TP("chunked", 0), TP("plain", 0)
+HEADERS = [("trace", b"\x01"), ("none", None)]
+
+# Where the fields of a batch stand: Kafka's protocol guide, "Record Batch".
+BASE_OFFSET, CRC, ATTRIBUTES, LAST_OFFSET_DELTA, SUMMED = 0, 17, 21, 23, 21
+CONTROL = 0x20
+
+
+def batch(
+    first: int, count: int, *, attributes: int = 0, removed: int = 0, key: bytes | None = b"key"
+) -> bytearray:
+    """An encoded batch; so many records at its end were removed by compaction."""
+    builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 1 << 20)
+    for number in range(count):
+        builder.append(number, 1000 + number, key, b"value %d" % (first + number), HEADERS)
+    encoded = bytearray(builder.build())
+    struct.pack_into(">q", encoded, BASE_OFFSET, first)
+    struct.pack_into(">h", encoded, ATTRIBUTES, attributes)
+    struct.pack_into(">i", encoded, LAST_OFFSET_DELTA, count + removed - 1)
+    struct.pack_into(">I", encoded, CRC, calc_crc32c(bytes(encoded[SUMMED:])))
+    return encoded
+
+
+def fetched(fetch_offset: int, *batches: bytearray) -> PartitionRecords:
+    records = MemoryRecords(b"".join(batches))
+    return PartitionRecords(CHUNKED, records, None, fetch_offset, None, None, True, 0)
+
+
+def offsets(unpacked: Unpacked) -> list[int]:
+    return [record.offset for record in unpacked]
+
+
+def test_the_records_are_those_that_aiokafka_makes_of_a_fetch() -> None:
+    sent = (batch(5, 3), batch(8, 2))
+
+    def seen(record: Any) -> tuple[Any, ...]:
+        return (
+            record.offset,
+            record.timestamp,
+            record.timestamp_type,
+            record.key,
+            record.value,
+            tuple(record.headers),
+        )
+
+    ours = [seen(record) for record in Unpacked(fetched(5, *sent))]
+
+    assert ours == [seen(record) for record in fetched(5, *sent)]
+    assert [record[0] for record in ours] == [5, 6, 7, 8, 9]
+
+
+def test_what_a_batch_holds_before_the_offset_that_was_asked_for_is_left_out() -> None:
+    assert offsets(Unpacked(fetched(7, batch(5, 3), batch(8, 2)))) == [7, 8, 9]
+
+
+def test_the_next_fetch_begins_after_what_compaction_left_of_the_last_batch() -> None:
+    unpacked = Unpacked(fetched(5, batch(5, 2, removed=4)))
+
+    assert offsets(unpacked) == [5, 6]
+    assert unpacked.next_fetch_offset == 11
+
+
+def test_markers_of_transactions_are_no_records() -> None:
+    marker = batch(7, 1, attributes=CONTROL, key=b"\x00\x00\x00\x01")
+    unpacked = Unpacked(fetched(5, batch(5, 2), marker, batch(8, 1)))
+
+    assert offsets(unpacked) == [5, 6, 8]
+    assert unpacked.next_fetch_offset == 9
+
+
+def test_a_damaged_batch_is_an_error_and_is_fetched_again() -> None:
+    damaged = batch(7, 2)
+    damaged[-1] ^= 1
+    unpacked = Unpacked(fetched(5, batch(5, 2), damaged, batch(9, 1)))
+
+    with pytest.raises(CorruptRecordException, match="chunked"):
+        offsets(unpacked)
+    assert offsets(unpacked) == []
+    assert unpacked.next_fetch_offset == 7
+
+
+class Position:
+    """A partition's state in aiokafka's subscription."""
+
+    paused = False
+
+    def __init__(self, position: int) -> None:
+        self.position = position
+
+    def consumed_to(self, position: int) -> None:
+        self.position = position
+
+
+class Assignment:
+    active = True
+
+    def __init__(self, position: int) -> None:
+        self.position = Position(position)
+
+    def state_value(self, _tp: TP) -> Position:
+        return self.position
+
+
+def test_only_partitions_of_chunks_are_unpacked_so_and_the_position_moves_on() -> None:
+    kept = Fetched(lambda tp: tp == CHUNKED)
+    assignment = Assignment(5)
+    for tp in (CHUNKED, PLAIN):
+        kept[tp] = FetchResult(
+            tp, assignment=assignment, partition_records=fetched(5, batch(5, 3)), backoff=0
+        )
+
+    records = kept[CHUNKED].getall()
+
+    assert not hasattr(records[0], "topic")
+    assert [record.offset for record in records] == [5, 6, 7]
+    assert assignment.position.position == 8
+    assignment.position.position = 5
+    assert kept[PLAIN].getall()[0].topic == CHUNKED.topic  # aiokafka's own, as it was fetched
+
+
+def test_an_error_of_a_fetch_is_kept_as_it_is() -> None:
+    kept = Fetched(lambda _tp: True)
+    error = FetchError(error=ValueError(), backoff=0)
+
+    kept[CHUNKED] = error
+
+    assert kept[CHUNKED] is error
