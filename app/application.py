@@ -143,7 +143,8 @@ class Persister(faust.App):
                 raise
             kafka = self.settings.kafka
             raise StartError(
-                f"Kafka at {kafka.url} went away while the worker started: {explain(error, kafka)}"
+                f"Kafka at {kafka.url} went away while the worker started "
+                f"({explain(error, kafka)}); the next start waits for it"
             ) from None
 
     async def on_started(self) -> None:
