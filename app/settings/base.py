@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pydantic import SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 PREFIX = "PERSISTER_"
 
@@ -18,6 +18,22 @@ class Group(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="ignore", populate_by_name=True
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic's signature, also the last two
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Code may give a value by its field's name; in the environment only the alias counts.
+
+        Otherwise PERSISTER_PASSWORD, say, would be one of the database's too.
+        """
+        env_settings.config = {**env_settings.config, "validate_by_name": False}
+        return init_settings, env_settings
 
 
 def secret_from(file: Path | None, secret: SecretStr | None, variable: str) -> SecretStr | None:

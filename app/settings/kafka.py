@@ -61,8 +61,6 @@ class KafkaSettings(Group):
     discovery_interval: float = Field(2.0, gt=0, le=600)
     """Seconds between looks for new topics."""
 
-    # Not named user, password and ca_file: pydantic would then read PERSISTER_PASSWORD, say, into
-    # this group and into the database's.
     security_protocol: SecurityProtocol = Field(
         SecurityProtocol.PLAINTEXT, alias="PERSISTER_KAFKA_SECURITY_PROTOCOL"
     )

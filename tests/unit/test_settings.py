@@ -2,11 +2,12 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 
-from app.settings import LogMode, SettingsError, StoreLevel, load
+from app.settings import LogMode, Settings, SettingsError, StoreLevel, load
+from app.settings.database import DatabaseSettings
 
 
 @pytest.fixture(autouse=True)
@@ -68,6 +69,18 @@ def test_each_variable_reaches_its_field(
 ) -> None:
     monkeypatch.setenv(f"PERSISTER_{variable}", value)
     assert getattr(getattr(load(), group), field) == read
+
+
+def test_the_name_of_a_field_that_has_another_variable_is_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    defaults = load()
+    for group in get_type_hints(Settings).values():
+        for name, field in group.model_fields.items():
+            if field.alias:
+                monkeypatch.setenv(f"PERSISTER_{name.upper()}", "1")
+    assert load() == defaults
+    assert DatabaseSettings(user="somebody", password="hidden").user == "somebody"
 
 
 def test_an_empty_variable_counts_as_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
