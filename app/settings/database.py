@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 from yarl import URL
 
 from app.settings.base import Group, secret_from
+from app.settings.security import client_context
 
 
 def _http_url(value: str) -> str:
@@ -20,6 +21,17 @@ def _http_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _authority(file: Path | None) -> Path | None:
+    try:
+        client_context(file)
+    except OSError as error:
+        raise ValueError(
+            f"cannot be used ({error.strerror or error}): expected a file that can be read, with the "
+            "authority's certificate as PEM; unset it if the system trusts the authority"
+        ) from error
+    return file
+
+
 class DatabaseSettings(Group):
     """The database and the pace of writing to it."""
 
@@ -29,7 +41,9 @@ class DatabaseSettings(Group):
     user: str | None = Field(None, alias="PERSISTER_COUCHDB_USER")
     password: SecretStr | None = Field(None, alias="PERSISTER_COUCHDB_PASSWORD")
     password_file: Path | None = Field(None, alias="PERSISTER_COUCHDB_PASSWORD_FILE")
-    ca_file: Path | None = Field(None, alias="PERSISTER_COUCHDB_CA_FILE")
+    ca_file: Annotated[Path | None, AfterValidator(_authority)] = Field(
+        None, alias="PERSISTER_COUCHDB_CA_FILE"
+    )
     """Certificate authority for https, when it is not one of the system's."""
 
     name: str = Field(

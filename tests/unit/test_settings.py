@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 import pytest
+import trustme
 
 from app.settings import LogMode, Settings, SettingsError, StoreLevel, load
 from app.settings.database import DatabaseSettings
@@ -169,3 +170,33 @@ def test_a_password_file_without_a_password_is_named(
 def test_a_user_without_a_password_is_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
     (line,) = mistakes(monkeypatch, COUCHDB_USER="persister")
     assert "PERSISTER_COUCHDB_PASSWORD" in line
+
+
+def test_an_authority_for_the_database_is_a_pem_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "ca.pem"
+    file.write_bytes(trustme.CA().cert_pem.bytes())
+    monkeypatch.setenv("PERSISTER_COUCHDB_CA_FILE", str(file))
+    assert load().database.ca_file == file
+
+
+@pytest.mark.parametrize(
+    "content",
+    [None, "", "secret", "-----BEGIN PRIVATE KEY-----\nsecret==\n-----END PRIVATE KEY-----"],
+)
+def test_a_file_without_an_authority_is_named_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str | None
+) -> None:
+    file = tmp_path / "ca.pem"
+    if content is not None:
+        file.write_text(content)
+    (line,) = mistakes(monkeypatch, COUCHDB_CA_FILE=str(file))
+    assert line.startswith(f"PERSISTER_COUCHDB_CA_FILE='{file}': cannot be used (")
+    assert "PEM" in line
+    assert "secret" not in line
+
+
+def test_a_folder_is_no_authority(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (line,) = mistakes(monkeypatch, COUCHDB_CA_FILE=str(tmp_path))
+    assert line.startswith(f"PERSISTER_COUCHDB_CA_FILE='{tmp_path}': cannot be used (")
