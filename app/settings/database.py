@@ -26,8 +26,8 @@ def _authority(file: Path | None) -> Path | None:
         client_context(file)
     except OSError as error:
         raise ValueError(
-            f"cannot be used ({error.strerror or error}): expected a file that can be read, with the "
-            "authority's certificate as PEM; unset it if the system trusts the authority"
+            f"cannot be used ({error.strerror or error}): expected a file that can be read, with "
+            "the authority's certificate as PEM; unset it if the system trusts the authority"
         ) from error
     return file
 
