@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from typing import Any, get_type_hints
 
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
-from app.settings.base import PREFIX, SettingsError
+from app.settings.base import PREFIX, SettingsError, explained
 from app.settings.breaker import BreakerSettings
 from app.settings.database import DatabaseSettings
 from app.settings.guard import GuardSettings
@@ -34,6 +33,7 @@ __all__ = [
     "SettingsError",
     "StoreLevel",
     "WorkerSettings",
+    "explained",
     "load",
 ]
 
@@ -62,25 +62,7 @@ def load() -> Settings:
         try:
             groups[name] = group()
         except ValidationError as error:
-            problems += map(_explain, error.errors())
+            problems += explained(error, PREFIX)
     if problems:
         raise SettingsError("\n".join(problems))
     return Settings(**groups)
-
-
-def _explain(problem: ErrorDetails) -> str:
-    """One line: the variable, its value unless it may hold a secret, what is allowed."""
-    text = problem["msg"].removeprefix("Value error, ")
-    if not problem["loc"]:
-        return text
-    name = str(problem["loc"][0])
-    variable = name if name.startswith(PREFIX) else PREFIX + name.upper()
-    secret = "PASSWORD" in variable or "TOKEN" in variable
-    value = "" if secret else f"={_without_credentials(str(problem['input']))!r}"
-    return f"{variable}{value}: {text}"
-
-
-def _without_credentials(value: str) -> str:
-    # Whatever stands before the last @: a password may hold any other character, even unencoded.
-    _, at, host = value.rpartition("@")
-    return f"***@{host}" if at else value

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 PREFIX = "PERSISTER_"
@@ -55,3 +56,26 @@ def either(file: Path | None, secret: SecretStr | None, variable: str) -> Secret
     if file and secret:
         raise ValueError(f"{variable} and {variable}_FILE are both given: unset one of them")
     return secret_from(file, secret, variable)
+
+
+def explained(error: ValidationError, prefix: str) -> list[str]:
+    """What is wrong with a group of settings whose variables begin with a prefix, a line each."""
+    return [_explain(problem, prefix) for problem in error.errors()]
+
+
+def _explain(problem: ErrorDetails, prefix: str) -> str:
+    """One line: the variable, its value unless it may hold a secret, what is allowed."""
+    text = problem["msg"].removeprefix("Value error, ")
+    if not problem["loc"]:
+        return text
+    name = str(problem["loc"][0])
+    variable = name if name.startswith(prefix) else prefix + name.upper()
+    secret = "PASSWORD" in variable or "TOKEN" in variable
+    value = "" if secret else f"={_without_credentials(str(problem['input']))!r}"
+    return f"{variable}{value}: {text}"
+
+
+def _without_credentials(value: str) -> str:
+    # Whatever stands before the last @: a password may hold any other character, even unencoded.
+    _, at, host = value.rpartition("@")
+    return f"***@{host}" if at else value

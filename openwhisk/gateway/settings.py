@@ -1,14 +1,13 @@
 """Settings of the gateway: its own from `GATEWAY_*`, the others as the persister reads them."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app import settings as persister
 from app.kafka import RECORD_OVERHEAD
-from app.settings import KafkaSettings, LogMode, SettingsError
+from app.settings import KafkaSettings, LogMode, SettingsError, explained
 from models.roles import TopicRole
 
 PREFIX = "GATEWAY_"
@@ -113,7 +112,7 @@ def load() -> Configuration:
     try:
         gateway = GatewaySettings()
     except ValidationError as error:
-        raise SettingsError("\n".join(map(_explain, error.errors()))) from None
+        raise SettingsError("\n".join(explained(error, PREFIX))) from None
     shared = persister.load()
     return Configuration(
         gateway=gateway,
@@ -123,8 +122,3 @@ def load() -> Configuration:
         ca_file=str(shared.database.ca_file) if shared.database.ca_file else None,
         database=shared.database.name,
     )
-
-
-def _explain(problem: Any) -> str:
-    variable = PREFIX + str(problem["loc"][0]).upper()
-    return f"{variable}={problem['input']!r}: {problem['msg']}"

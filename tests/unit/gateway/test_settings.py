@@ -55,3 +55,10 @@ def test_a_wrong_setting_is_named_with_its_value(
     monkeypatch.setenv(variable, value)
     with pytest.raises(SettingsError, match=f"^{variable}='{value}': "):
         load()
+
+
+def test_credentials_in_a_wrong_setting_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_LISTEN_PORT", "http://somebody:hidden@127.0.0.1:5985")
+    with pytest.raises(SettingsError, match=r"^GATEWAY_LISTEN_PORT=.*127\.0\.0\.1:5985") as raised:
+        load()
+    assert "hidden" not in str(raised.value)
