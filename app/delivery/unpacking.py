@@ -19,7 +19,10 @@ class Unpacked:
     """In the place of aiokafka's `PartitionRecords`: the records of the batches of one fetch."""
 
     def __init__(self, fetched: PartitionRecords) -> None:
-        self._fetched = fetched
+        self._tp = fetched._tp  # noqa: SLF001
+        self._fetched = fetched._records  # noqa: SLF001
+        # Never begun, it keeps its own object alive, and the whole answer of the broker with it.
+        fetched._records_iterator = None  # noqa: SLF001
         self.next_fetch_offset: int = fetched.next_fetch_offset
         """The offset to fetch next, once all of these are taken."""
         self._records = chain.from_iterable(self._batches())
@@ -29,12 +32,11 @@ class Unpacked:
         return self._records
 
     def _batches(self) -> Iterator[list[Any]]:
-        batches = self._fetched._records  # noqa: SLF001
-        while batches.has_next():
-            batch = batches.next_batch()
+        while self._fetched.has_next():
+            batch = self._fetched.next_batch()
             if not batch.validate_crc():
                 # Ends this iterator: the batch is fetched again.
-                raise CorruptRecordException(f"Invalid CRC - {self._fetched._tp}")  # noqa: SLF001
+                raise CorruptRecordException(f"Invalid CRC - {self._tp}")
             wanted = self.next_fetch_offset
             # Not the last record's: compaction may have removed the end of a batch.
             self.next_fetch_offset = batch.next_offset

@@ -1,6 +1,8 @@
 """Records of chunks, unpacked without aiokafka's detour: the same ones, from the same offset on."""
 
+import gc
 import struct
+import weakref
 from typing import Any
 
 import pytest
@@ -140,3 +142,16 @@ def test_an_error_of_a_fetch_is_kept_as_it_is() -> None:
     kept[CHUNKED] = error
 
     assert kept[CHUNKED] is error
+
+
+def test_the_broker_s_answer_is_let_go_once_it_is_unpacked() -> None:
+    gc.disable()  # what only the collector finds stays for long: the worker calls it seldom
+    try:
+        original = fetched(5, batch(5, 3))
+        gone = weakref.ref(original)
+        records = list(Unpacked(original))
+        del original
+        assert gone() is None
+    finally:
+        gc.enable()
+    assert len(records) == 3
