@@ -19,8 +19,9 @@ FORGETTING = 0.02
 class ConcurrencyLimit:
     """How many requests may be under way, found by trying.
 
-    As TCP does it: up by one when a whole round of requests went well, down by half when the
-    database is overloaded, at most once per round. Well means a latency near the best one seen for
+    As TCP does it: doubled when a whole round of requests went well, until the database was first
+    overloaded, from then on up by one for such a round; down by half when it is overloaded, at most
+    once per round. Well means a latency near the best one seen for
     requests of that size, times the requests that were under way: a database that works on them one
     after the other is busy, not overloaded.
 
@@ -31,6 +32,7 @@ class ConcurrencyLimit:
     def __init__(self, maximum: int) -> None:
         self.maximum = maximum
         self._limit = 1.0
+        self._starting = True
         self._best: dict[int, float] = {}
         self._lowered_at = float("-inf")
 
@@ -55,7 +57,8 @@ class ConcurrencyLimit:
         if latency > max(STRAINED * expected, UNREMARKABLE):
             self.overloaded(started=started, now=ended)
         elif latency <= STEADY * expected and in_flight >= self.current:
-            self._limit = min(float(self.maximum), self._limit + 1.0 / self._limit)
+            step = 1.0 if self._starting else 1.0 / self._limit
+            self._limit = min(float(self.maximum), self._limit + step)
         self._best[size] = min(latency, best + (latency - best) * FORGETTING)
 
     def overloaded(self, *, started: float, now: float) -> None:
@@ -63,6 +66,7 @@ class ConcurrencyLimit:
 
         Requests sent before the limit was last lowered say nothing new and are ignored.
         """
+        self._starting = False
         if started >= self._lowered_at:
             self._limit = max(1.0, self._limit / 2.0)
             self._lowered_at = now

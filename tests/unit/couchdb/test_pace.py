@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 
 from app.couchdb.backoff import Backoff
@@ -15,15 +17,30 @@ def risen(maximum: int = 8) -> ConcurrencyLimit:
     return limit
 
 
-def test_it_begins_with_one_and_rises_to_the_maximum() -> None:
-    limit = ConcurrencyLimit(4)
-    assert limit.current == 1
+def rounds(limit: ConcurrencyLimit, number: int) -> list[int]:
+    """The limit after each of so many rounds that went well."""
     seen = []
-    for second in range(30):
-        answer(limit, second, 0.2)
+    for second in range(300, 300 + number):
+        for _ in range(limit.current):
+            answer(limit, second, 0.2)
         seen.append(limit.current)
-    assert seen == sorted(seen)
-    assert seen[-1] == 4
+    return seen
+
+
+def test_it_begins_with_one_and_doubles_each_round_up_to_the_maximum() -> None:
+    limit = ConcurrencyLimit(10)
+    assert limit.current == 1
+    assert rounds(limit, 5) == [2, 4, 8, 10, 10]
+
+
+def test_after_the_first_overload_it_rises_by_one_a_round() -> None:
+    limit = risen(16)
+    limit.overloaded(started=200.0, now=200.0)
+    limit.overloaded(started=201.0, now=201.0)
+    seen = [limit.current, *rounds(limit, 20)]
+    assert seen[0] == 4
+    assert seen[-1] == 16
+    assert {later - earlier for earlier, later in itertools.pairwise(seen)} == {0, 1}
 
 
 def test_it_does_not_rise_on_answers_that_did_not_use_it() -> None:
