@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import msgspec
 from mode import Service
 
 from app.couchdb import Document, Refused, Result, Settled
@@ -35,14 +34,13 @@ class ChunkEvent(Protocol):
         """Mark the chunk as finished."""
 
 
-class _Candidate(msgspec.Struct, gc=False):
-    """A record with what identifies its document."""
+class _Candidate(Document, frozen=True, gc=False):
+    """A document, with the record that it came in."""
 
     record: Any
-    document: Document
     digest: bytes
     repair: bool
-    """Whether its document is known to be missing, whatever the guard remembers."""
+    """Whether it is known to be missing, whatever the guard remembers."""
 
 
 @dataclass
@@ -93,7 +91,7 @@ class Storage(Service):
         that is created here, so that it inherits Faust's current event: the guard's table belongs
         to the partition of that event.
         """
-        size = sum(len(record.value or b"") for record in event.value.records)
+        size = sum([len(record.value or b"") for record in event.value.records])
         async with self._room:
             await self._room.wait_for(self._has_room)
             self.documents_in_flight += len(event.value.records)
@@ -124,7 +122,7 @@ class Storage(Service):
             if fresh:
                 await self._write(chunk, fresh, settling)
             elif waiting:
-                await asyncio.wait({self._under_way[item.document.id] for item in waiting})
+                await asyncio.wait({self._under_way[item.id] for item in waiting})
         await self._dead_letters.write(chunk.tp, settling.set_aside)
         settling.counts.update(
             Key(Step.STORE, Outcome.DEAD_LETTERED, letter.reason) for letter in settling.set_aside
@@ -135,45 +133,48 @@ class Storage(Service):
     def _identify(records: Iterable[Any], settling: _Settling) -> None:
         """Find out what the records are; the internal topic may hold what others put there."""
         for record in records:
+            value = record.value or b""
             try:
-                document_id, digest = identify(record.value or b"")
+                document_id, digest = identify(value)
             except ValueError as error:
                 detail = f"not a document: {error}"
                 settling.set_aside.append(SetAside(record, RejectReason.NOT_JSON, detail))
             else:
-                document = Document(document_id, record.value)
                 repair = bool(record.headers) and is_repair(record.headers)
-                settling.open.append(_Candidate(record, document, digest, repair))
+                settling.open.append(_Candidate(document_id, value, record, digest, repair))
 
     def _sort_out(
         self, partition: int, settling: _Settling
     ) -> tuple[list[_Candidate], list[_Candidate]]:
         """Count what is stored already; split the rest into what to write and what to wait for."""
+        known = self._guard.known(partition, [item.digest for item in settling.open])
         fresh: list[_Candidate] = []
         waiting: list[_Candidate] = []
         ids: set[str] = set()
         for item in settling.open:
-            if not item.repair and self._guard.seen(partition, item.digest):
+            if item.digest in known and not item.repair:
                 settling.counts[_SEEN] += 1
-            elif item.document.id in ids or item.document.id in self._under_way:
+            elif item.id in ids or item.id in self._under_way:
                 waiting.append(item)
             else:
-                ids.add(item.document.id)
+                ids.add(item.id)
                 fresh.append(item)
         return fresh, waiting
 
     async def _write(self, chunk: Chunk, fresh: list[_Candidate], settling: _Settling) -> None:
         """Write and remember; whoever waits for one of these ids goes on after both."""
         written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        ids = [item.document.id for item in fresh]
+        ids = [item.id for item in fresh]
         self._under_way.update(dict.fromkeys(ids, written))
         try:
-            results = await self._writer.write([item.document for item in fresh])
-            stored = [
-                item.digest
-                for item, result in zip(fresh, results, strict=True)
-                if not _set_aside(item, result, settling)
-            ]
+            results = await self._writer.write(fresh)
+            stored = []
+            for item, result in zip(fresh, results, strict=True):
+                if isinstance(result, Refused):
+                    refused = SetAside(item.record, result.reason, result.detail)
+                    settling.set_aside.append(refused)
+                else:
+                    stored.append(item.digest)
             settling.counts[_STORED] += results.count(Settled.STORED)
             settling.counts[_PRESENT] += results.count(Settled.DUPLICATE)
             self._guard.remember(chunk.tp.partition, chunk.first_offset, stored)
@@ -181,10 +182,3 @@ class Storage(Service):
             for document_id in ids:
                 del self._under_way[document_id]
             written.set_result(None)
-
-
-def _set_aside(item: _Candidate, result: Result, settling: _Settling) -> bool:
-    if not isinstance(result, Refused):
-        return False
-    settling.set_aside.append(SetAside(item.record, result.reason, result.detail))
-    return True

@@ -10,7 +10,7 @@ make a redelivery after a crash look like a duplicate of something that was neve
 import itertools
 import struct
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from dataclasses import dataclass
 
 from app.guard.index import HEADER_SIZE, DigestIndex
@@ -92,10 +92,10 @@ class Guard:
         for partition in partitions:
             self._partitions.pop(partition, None)
 
-    def seen(self, partition: int, digest: bytes) -> bool:
-        """Tell whether the record with this digest is known to be stored."""
+    def known(self, partition: int, digests: Sequence[bytes]) -> set[bytes]:
+        """Those of some digests whose records are known to be stored."""
         known = self._partitions.get(partition)
-        return known is not None and digest in known.index
+        return known.index.known(digests) if known else set()
 
     def remember(self, partition: int, first_offset: int, digests: list[bytes]) -> None:
         """Note that the records with these digests are stored.

@@ -9,7 +9,7 @@ for a record, where a Python set of 16-byte strings takes more than 90.
 
 import sys
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 DIGEST_SIZE = 16
 """Bytes: enough that no two records of a database's lifetime share a digest by accident."""
@@ -34,19 +34,26 @@ class DigestIndex:
         """Remembered digests."""
         return self._count
 
-    def __contains__(self, digest: bytes) -> bool:
-        bits = int.from_bytes(digest[:8], "little")
+    def known(self, digests: Sequence[bytes]) -> set[bytes]:
+        """Those of some digests that are remembered."""
         slots = self._slots
         size = len(slots)
-        at = bits % size
+        found: set[bytes] = set()
+        for digest, bits in zip(digests, _leading_bits(b"".join(digests)), strict=True):
+            at = bits % size
+            if slots[at] and self._probe(at, bits >> 32, digest):
+                found.add(digest)
+        return found
+
+    def _probe(self, at: int, leading: int, digest: bytes) -> bool:
+        """Look from a slot on until one is empty."""
+        slots = self._slots
         while slot := slots[at]:
-            if slot >> 32 == bits >> 32:
+            if slot >> 32 == leading:
                 segment = self._segments.get(slot & _SEGMENT_BITS)
                 if segment is not None and _holds(segment, digest):
                     return True
-            at += 1
-            if at == size:
-                at = 0
+            at = at + 1 if at + 1 < len(slots) else 0
         return False
 
     def put(self, number: int, segment: bytes, added: bytes) -> None:
@@ -88,7 +95,7 @@ class DigestIndex:
 
 
 def _leading_bits(digests: bytes) -> Iterable[int]:
-    """The first 64 bits of each digest, as `__contains__` reads them."""
+    """The first 64 bits of each digest."""
     halves = array("Q", digests)
     if sys.byteorder == "big":
         halves.byteswap()
