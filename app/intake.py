@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from mode import get_logger
 
@@ -10,7 +11,7 @@ from app.dead_letters import DeadLetters, SetAside
 from app.delivery import Chunk
 from app.outbox import Outbox, Outgoing
 from app.outcomes import Key, Outcome, Outcomes, Step
-from app.routing import Reject, Skip, Store, route
+from app.routing import Skip, Store, route
 from app.settings import RoutingSettings
 from models.dead_letter import ATTEMPTS, Header
 from models.reasons import RejectReason
@@ -57,23 +58,24 @@ class Intake:
         the dead-letter topic, so that the chunk can be acknowledged.
         """
         counts: Counter[Key] = Counter()
-        documents = []
         set_aside: list[SetAside] = []
+        sources: list[Any] = []
+        documents: list[Outgoing] = []
         for record in chunk.records:
-            match route(role, record.value, record.timestamp, self._rules):
-                case Store(activation_id, document):
-                    headers = _handed_on(record.headers) if record.headers else ()
-                    outgoing = Outgoing(activation_id.encode(), document, headers)
-                    documents.append((record, outgoing))
-                case Skip(reason):
-                    counts[Key(Step.ROUTE, Outcome.SKIPPED, reason)] += 1
-                case Reject(reason, detail):
-                    set_aside.append(SetAside(record, reason, detail))
-        too_large = await self._outbox.send(
-            self._documents_topic, (document for _, document in documents)
-        )
+            decision = route(role, record.value, record.timestamp, self._rules)
+            if isinstance(decision, Store):
+                headers = _handed_on(record.headers) if record.headers else []
+                documents.append(
+                    Outgoing(decision.activation_id.encode(), decision.document, headers)
+                )
+                sources.append(record)
+            elif isinstance(decision, Skip):
+                counts[Key(Step.ROUTE, Outcome.SKIPPED, decision.reason)] += 1
+            else:
+                set_aside.append(SetAside(record, decision.reason, decision.detail))
+        too_large = await self._outbox.send(self._documents_topic, documents)
         if too_large:
-            set_aside += _too_large(documents, too_large)
+            set_aside += _too_large(zip(sources, documents, strict=True), too_large)
         await self._dead_letters.write(chunk.tp, set_aside)
         counts[Key(Step.ROUTE, Outcome.ROUTED)] = len(documents) - len(too_large)
         counts.update(Key(Step.ROUTE, Outcome.DEAD_LETTERED, letter.reason) for letter in set_aside)
@@ -97,7 +99,7 @@ def _handed_on(headers: Sequence[Header]) -> list[Header]:
 
 
 def _too_large(
-    documents: Iterable[tuple[object, Outgoing]], too_large: list[Outgoing]
+    documents: Iterable[tuple[Any, Outgoing]], too_large: list[Outgoing]
 ) -> list[SetAside]:
     sent = {id(outgoing) for outgoing in too_large}
     return [

@@ -5,10 +5,11 @@ each record, and its default partitioner hashes keys in Python.
 """
 
 import asyncio
-import zlib
+import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
+from zlib import crc32
 
 import msgspec
 from aiokafka import AIOKafkaProducer
@@ -31,12 +32,12 @@ class Outgoing(msgspec.Struct, gc=False):
 
     key: bytes | None
     value: bytes | None
-    headers: Sequence[tuple[str, bytes | None]] = ()
+    headers: list[tuple[str, bytes | None]] = []
 
 
 def partition_of(key: bytes | None, partitions: int) -> int:
     """The partition for a key: CRC32, since only the persister writes to its topics."""
-    return zlib.crc32(key or b"") % partitions
+    return crc32(key or b"") % partitions
 
 
 class Outbox(Service):
@@ -91,19 +92,19 @@ class Outbox(Service):
                 too_large += contents
         return too_large
 
-    def _batches(self, records: Sequence[Outgoing]) -> list[tuple[Any, list[Outgoing]]]:
+    def _batches(self, records: Sequence[Outgoing]) -> list[tuple[Any, Sequence[Outgoing]]]:
         """Pack records into full batches; one that is larger than a batch is alone in its own."""
-        batches: list[tuple[Any, list[Outgoing]]] = []
-        for record in records:
-            if not batches or not _append(batches[-1][0], record):
-                batch = self._producer.create_batch()
-                _append(batch, record)
-                batches.append((batch, []))
-            batches[-1][1].append(record)
+        batches: list[tuple[Any, Sequence[Outgoing]]] = []
+        start = 0
+        while start < len(records):
+            batch = self._producer.create_batch()
+            end = start + _fill(batch, itertools.islice(records, start, None))
+            batches.append((batch, records[start:end]))
+            start = end
         return batches
 
     async def _send_batch(
-        self, topic: str, partition: int, batch: Any, contents: list[Outgoing]
+        self, topic: str, partition: int, batch: Any, contents: Sequence[Outgoing]
     ) -> bool:
         """Send one batch until it is acknowledged; False when its single record is too large."""
         while True:
@@ -132,8 +133,17 @@ def _passes(error: KafkaError) -> bool:
     return bool(error.retriable) or isinstance(error, KafkaTimeoutError)
 
 
-def _append(batch: Any, record: Outgoing) -> bool:
-    appended = batch.append(
-        key=record.key, value=record.value, timestamp=None, headers=list(record.headers)
-    )
-    return appended is not None
+def _fill(batch: Any, records: Iterable[Outgoing]) -> int:
+    """Append to an empty batch of aiokafka's what fits, at least one record; returns how many.
+
+    With `BatchBuilder.append` each record costs twice as much.
+    """
+    append = batch._builder.append  # noqa: SLF001
+    count = 0
+    for record in records:
+        if append(count, None, record.key, record.value, record.headers) is None:
+            break
+        count += 1
+    batch._relative_offset = count  # noqa: SLF001
+    batch.close()
+    return count
