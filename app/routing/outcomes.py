@@ -30,16 +30,13 @@ class Reject(Struct, frozen=True, gc=False):
     detail: str
 
 
-class Candidate(Struct, frozen=True, gc=False):
-    """An acceptable activation record, before the rules about what is stored."""
+class Candidate(Store, frozen=True, gc=False):
+    """An acceptable activation record: it is stored, unless the rules leave it out."""
 
-    activation_id: str
     namespace: str
     status_code: int
     transid: Raw
     """As it is written; read only where a store level asks for it."""
-
-    document: bytes
 
 
 Decision = Store | Skip | Reject

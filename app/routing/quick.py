@@ -88,30 +88,29 @@ def read(value: bytes, timestamp: int) -> Candidate | Skip | None:
         message = _decode_message(value)
         if not value.isascii():
             value.decode()  # msgspec checks no UTF-8 in what it leaves raw
-        return _read(message, timestamp)
+        if message.transid is UNSET:
+            return None
+        acknowledges = message.instance is not UNSET or message.invoker is not UNSET
+        if acknowledges and not _usual_instance(message):
+            return None
+        if message.response is UNSET:
+            usual = message.activation_id is not UNSET and _usual_id(message.activation_id)
+            return _ACKNOWLEDGEMENT if acknowledges and usual else None
+        response = bytes(message.response)
+        if response.startswith(b"{"):
+            return _candidate(response, message.transid, timestamp)
     except (MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-
-
-def _read(message: _Message, timestamp: int) -> Candidate | Skip | None:
-    if message.transid is UNSET:
-        return None
-    acknowledges = message.instance is not UNSET or message.invoker is not UNSET
-    if acknowledges and not _usual_instance(message):
-        return None
-    if message.response is UNSET:
-        usual = message.activation_id is not UNSET and _usual_id(message.activation_id)
-        return _ACKNOWLEDGEMENT if acknowledges and usual else None
-    response = bytes(message.response)
-    if response.startswith(b"{"):
-        return _candidate(response, message.transid, timestamp)
     return _NO_RECORD if _usual_id(response) else None
 
 
 def _candidate(response: bytes, transid: Raw, timestamp: int) -> Candidate | None:
-    record = _record(response)
-    if record is None:
-        return None
+    try:
+        record = _decode_record(response)
+    except ValidationError:
+        record = _decode_newer_record(response)
+        if any(map(_reserved, _decode_fields(response))):
+            return None
     namespace, activation_id, cause = record.namespace, record.activation_id, record.cause
     if not (
         _usual_activation_id(activation_id)
@@ -124,7 +123,7 @@ def _candidate(response: bytes, transid: Raw, timestamp: int) -> Candidate | Non
     )
     # None of its fields is one of those three, and all are in their final form.
     document = added.encode() + response[1:]
-    return Candidate(activation_id, namespace, record.response.status_code, transid, document)
+    return Candidate(activation_id, document, namespace, record.response.status_code, transid)
 
 
 @lru_cache(maxsize=4096)  # what is run now, is run again soon
@@ -136,14 +135,6 @@ def _usual_action(namespace: str, name: str, subject: str, version: str) -> bool
         and _usual_subject(subject)
         and _usual_version(version)
     )
-
-
-def _record(response: bytes) -> _Record | None:
-    try:
-        return _decode_record(response)
-    except ValidationError:
-        record = _decode_newer_record(response)
-        return None if any(map(_reserved, _decode_fields(response))) else record
 
 
 def _reserved(name: str) -> bool:

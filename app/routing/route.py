@@ -1,7 +1,7 @@
 """The decision about one record."""
 
 from app.routing import quick, thorough
-from app.routing.outcomes import Candidate, Decision, Reject, Store
+from app.routing.outcomes import Candidate, Decision, Reject
 from app.routing.rules import Rules, left_out
 from models.reasons import RejectReason
 from models.roles import TopicRole
@@ -26,4 +26,4 @@ def route(role: TopicRole, value: bytes | None, timestamp: int, rules: Rules) ->
     found = quick.read(value, timestamp) or thorough.read(value, timestamp)
     if not isinstance(found, Candidate):
         return found
-    return left_out(role, found, rules) or Store(found.activation_id, found.document)
+    return left_out(role, found, rules) or found

@@ -55,10 +55,10 @@ def _accepted(text: str, message: Message, timestamp: int) -> Candidate | Skip |
             )
     return Candidate(
         activation.activation_id,
+        _document(record, activation, timestamp),
         activation.namespace,
         activation.response.status_code,
         Raw(outer["transid"].value_text.encode()),
-        _document(record, activation, timestamp),
     )
 
 
