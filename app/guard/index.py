@@ -3,7 +3,7 @@
 The digests themselves stand in the values of the guard's table, which are shared with the index,
 not copied: a header of 16 bytes and then 16 bytes for each. The index adds only slots that point
 there: an open-addressing hash table of 64-bit slots, 32 bits of the digest to tell most strangers
-apart and the number of the segment in which the whole digest is looked up. That is at most 16 bytes
+apart and the number of the segment in which the whole digest is looked up. That is some 20 bytes
 for a record, where a Python set of 16-byte strings takes more than 90.
 """
 
@@ -17,8 +17,14 @@ DIGEST_SIZE = 16
 HEADER_SIZE = 16
 """Bytes before the digests of a segment; a multiple of the digest's keeps them aligned."""
 
-_SPARE = 64
+_SMALLEST = 16 * 1024
+"""Slots, 128 KiB: a partition's first records cost no rebuild."""
+
+_SLOTS = 2.5
+"""For each digest, after a rebuild: memory against how often everything is put in place anew."""
+
 _SEGMENT_BITS = 0xFFFFFFFF
+_LEADING_BITS = _SEGMENT_BITS << 32
 
 
 class DigestIndex:
@@ -28,7 +34,7 @@ class DigestIndex:
         self._segments: dict[int, bytes] = {}
         self._count = 0
         self._used = 0
-        self._slots = array("Q", bytes(8 * _SPARE))
+        self._slots = array("Q", bytes(8 * _SMALLEST))
 
     def __len__(self) -> int:
         """Remembered digests."""
@@ -41,7 +47,7 @@ class DigestIndex:
         found: set[bytes] = set()
         for digest, bits in zip(digests, _leading_bits(b"".join(digests)), strict=True):
             at = bits % size
-            if slots[at] and self._probe(at, bits >> 32, digest):
+            if slots[at] and self._probe(at, bits & _LEADING_BITS, digest):
                 found.add(digest)
         return found
 
@@ -49,7 +55,7 @@ class DigestIndex:
         """Look from a slot on until one is empty."""
         slots = self._slots
         while slot := slots[at]:
-            if slot >> 32 == leading:
+            if slot & _LEADING_BITS == leading:
                 segment = self._segments.get(slot & _SEGMENT_BITS)
                 if segment is not None and _holds(segment, digest):
                     return True
@@ -84,11 +90,11 @@ class DigestIndex:
                 at += 1
                 if at == size:
                     at = 0
-            slots[at] = (bits >> 32) << 32 | number
+            slots[at] = bits & _LEADING_BITS | number
         self._used += len(digests) // DIGEST_SIZE
 
     def _rebuild(self) -> None:
-        self._slots = array("Q", bytes(8 * (self._count * 2 + _SPARE)))
+        self._slots = array("Q", bytes(8 * max(_SMALLEST, int(self._count * _SLOTS))))
         self._used = 0
         for number, segment in self._segments.items():
             self._insert(segment[HEADER_SIZE:], number)

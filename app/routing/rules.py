@@ -33,6 +33,11 @@ class Rules(Protocol):
         """Namespaces of which nothing is stored."""
 
 
+# Once: in Python 3.11 a member of an enumeration is found by a call.
+_COMPLETED = TopicRole.COMPLETED
+_ALWAYS = StoreLevel.STORE_ALWAYS
+_FAILURES = StoreLevel.STORE_FAILURES
+
 _FAILURES_NOT_OF_APPLICATION = (2, 3)
 _EXCLUDED = Skip(SkipReason.EXCLUDED_NAMESPACE)
 _STORE_LEVEL = Skip(SkipReason.STORE_LEVEL)
@@ -45,9 +50,9 @@ def left_out(role: TopicRole, candidate: Candidate, rules: Rules) -> Skip | None
     """
     if candidate.namespace in rules.excluded_namespaces:
         return _EXCLUDED
-    blocking = role is TopicRole.COMPLETED
+    blocking = role is _COMPLETED
     level = rules.blocking_store_level if blocking else rules.non_blocking_store_level
-    if level is StoreLevel.STORE_ALWAYS or _stored_at(level, candidate.status_code):
+    if level is _ALWAYS or _stored_at(level, candidate.status_code):
         return None
     return None if _extra_logging(candidate.transid) else _STORE_LEVEL
 
@@ -60,6 +65,6 @@ def _extra_logging(transid: Raw) -> bool:
 
 
 def _stored_at(level: StoreLevel, status_code: int) -> bool:
-    if level is StoreLevel.STORE_FAILURES:
+    if level is _FAILURES:
         return status_code != 0
     return status_code in _FAILURES_NOT_OF_APPLICATION
