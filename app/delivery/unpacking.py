@@ -1,18 +1,38 @@
-"""Fetched records as aiokafka's compiled code unpacks them.
+"""Fetched records as aiokafka's compiled code unpacks them, and no further.
 
 aiokafka 0.14 turns each record of a batch into a `ConsumerRecord` of eleven fields, one at a time
-through two generators in Python: twice what it takes to unpack the batch itself. Of a chunk nothing
-is read but offset, timestamp, key, value and headers, and those a batch's own records have.
+through two generators in Python, and sums up each byte of a batch in software: together that takes
+three times as long as unpacking it. Of a chunk nothing is read but offset, timestamp, key, value
+and headers, and those a batch's own records have; and processors have an instruction for the sum.
 """
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from itertools import chain
+from struct import Struct
 from typing import Any
 
+import google_crc32c
+from aiokafka.consumer import fetcher as aiokafka_fetcher
 from aiokafka.consumer.fetcher import FetchResult, PartitionRecords
 from aiokafka.errors import CorruptRecordException
+from aiokafka.record.default_records import DefaultRecordBatch
+from aiokafka.record.memory_records import MemoryRecords
 from faust.types import TP
+
+_SUMS_FAST = google_crc32c.implementation == "c"
+
+# Where a batch's length and checksum stand: Kafka's protocol guide, "Record Batch".
+_LENGTH_AT, _AFTER_LENGTH, _SUMMED_FROM = 8, 12, 21
+_length = Struct(">i").unpack_from
+
+
+class Batches(MemoryRecords):
+    """aiokafka's batches of one partition, with the bytes that they are read from."""
+
+    def __init__(self, encoded: bytes) -> None:
+        super().__init__(encoded)
+        self.encoded = encoded
 
 
 class Unpacked:
@@ -20,23 +40,19 @@ class Unpacked:
 
     def __init__(self, fetched: PartitionRecords) -> None:
         self._tp = fetched._tp  # noqa: SLF001
-        self._fetched = fetched._records  # noqa: SLF001
+        self._fetched: Batches = fetched._records  # noqa: SLF001
         # Never begun, it keeps its own object alive, and the whole answer of the broker with it.
         fetched._records_iterator = None  # noqa: SLF001
         self.next_fetch_offset: int = fetched.next_fetch_offset
         """The offset to fetch next, once all of these are taken."""
-        self._records = chain.from_iterable(self._batches())
+        self._records = chain.from_iterable(self._lists())
 
     def __iter__(self) -> Iterator[Any]:
         """The records, once; raises `CorruptRecordException` for a wrong checksum."""
         return self._records
 
-    def _batches(self) -> Iterator[list[Any]]:
-        while self._fetched.has_next():
-            batch = self._fetched.next_batch()
-            if not batch.validate_crc():
-                # Ends this iterator: the batch is fetched again.
-                raise CorruptRecordException(f"Invalid CRC - {self._tp}")
+    def _lists(self) -> Iterator[list[Any]]:
+        for batch in self._intact_batches():
             wanted = self.next_fetch_offset
             # Not the last record's: compaction may have removed the end of a batch.
             self.next_fetch_offset = batch.next_offset
@@ -46,6 +62,25 @@ class Unpacked:
             if records and records[0].offset < wanted:  # batches are fetched whole
                 records = [record for record in records if record.offset >= wanted]
             yield records
+
+    def _intact_batches(self) -> Iterator[Any]:
+        encoded, start = self._fetched.encoded, 0
+        while self._fetched.has_next():
+            batch = self._fetched.next_batch()
+            end = start + _AFTER_LENGTH + _length(encoded, start + _LENGTH_AT)[0]
+            if not intact(batch, encoded, start, end):
+                # Ends this iterator: the batch is fetched again.
+                raise CorruptRecordException(f"Invalid CRC - {self._tp}")
+            start = end
+            yield batch
+
+
+def intact(batch: Any, encoded: bytes, start: int, end: int) -> bool:
+    """Whether a batch, which stands between these positions, has the checksum that it says."""
+    if _SUMS_FAST and isinstance(batch, DefaultRecordBatch):
+        sum_ = google_crc32c.value(encoded[start + _SUMMED_FROM : end])
+        return bool(sum_ == batch.crc)
+    return bool(batch.validate_crc())
 
 
 class Fetched(OrderedDict[Any, Any]):
@@ -68,4 +103,5 @@ class Fetched(OrderedDict[Any, Any]):
 
 def unpack_chunks(fetcher: Any, chunked: Callable[[TP], bool]) -> None:
     """Have an aiokafka `Fetcher`, before its first fetch, unpack these partitions' records so."""
+    aiokafka_fetcher.MemoryRecords = Batches
     fetcher._records = Fetched(chunked)  # noqa: SLF001

@@ -9,11 +9,11 @@ import pytest
 from aiokafka.consumer.fetcher import FetchError, FetchResult, PartitionRecords
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
-from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import calc_crc32c
 from faust.types import TP
 
-from app.delivery.unpacking import Fetched, Unpacked
+from app.delivery import unpacking
+from app.delivery.unpacking import Batches, Fetched, Unpacked
 
 CHUNKED, PLAIN = TP("chunked", 0), TP("plain", 0)
 HEADERS = [("trace", b"\x01"), ("none", None)]
@@ -39,12 +39,17 @@ def batch(
 
 
 def fetched(fetch_offset: int, *batches: bytearray) -> PartitionRecords:
-    records = MemoryRecords(b"".join(batches))
+    records = Batches(b"".join(batches))
     return PartitionRecords(CHUNKED, records, None, fetch_offset, None, None, True, 0)
 
 
 def offsets(unpacked: Unpacked) -> list[int]:
     return [record.offset for record in unpacked]
+
+
+@pytest.fixture(params=[True, False], ids=["fast", "aiokafka's"])
+def _sums(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unpacking, "_SUMS_FAST", request.param)
 
 
 def test_the_records_are_those_that_aiokafka_makes_of_a_fetch() -> None:
@@ -66,6 +71,20 @@ def test_the_records_are_those_that_aiokafka_makes_of_a_fetch() -> None:
     assert [record[0] for record in ours] == [5, 6, 7, 8, 9]
 
 
+@pytest.mark.usefixtures("_sums")
+def test_batches_that_are_intact_are_taken_for_intact() -> None:
+    assert offsets(Unpacked(fetched(0, *(batch(first, 10) for first in range(0, 100, 10))))) == [
+        *range(100)
+    ]
+
+
+def test_a_batch_that_is_cut_off_is_left_for_the_next_fetch() -> None:
+    unpacked = Unpacked(fetched(5, batch(5, 2), batch(7, 2)[:-3]))
+
+    assert offsets(unpacked) == [5, 6]
+    assert unpacked.next_fetch_offset == 7
+
+
 def test_what_a_batch_holds_before_the_offset_that_was_asked_for_is_left_out() -> None:
     assert offsets(Unpacked(fetched(7, batch(5, 3), batch(8, 2)))) == [7, 8, 9]
 
@@ -85,9 +104,11 @@ def test_markers_of_transactions_are_no_records() -> None:
     assert unpacked.next_fetch_offset == 9
 
 
-def test_a_damaged_batch_is_an_error_and_is_fetched_again() -> None:
+@pytest.mark.usefixtures("_sums")
+@pytest.mark.parametrize("at", [ATTRIBUTES, 70, -1])
+def test_a_damaged_batch_is_an_error_and_is_fetched_again(at: int) -> None:
     damaged = batch(7, 2)
-    damaged[-1] ^= 1
+    damaged[at] ^= 1
     unpacked = Unpacked(fetched(5, batch(5, 2), damaged, batch(9, 1)))
 
     with pytest.raises(CorruptRecordException, match="chunked"):
