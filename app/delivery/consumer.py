@@ -75,8 +75,9 @@ class Consumer(driver.Consumer):
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     def delivers_chunks(self, tp: TP) -> bool:
-        """Tell whether the topic is read through a `ChunkTopic`."""
-        channels = self.app.topics._topic_name_index.get(tp.topic, ())  # noqa: SLF001
+        """Tell whether the topic is read through a `ChunkTopic`; any thread may ask."""
+        # A copy, made in one step: Faust's own thread may be filling the set.
+        channels = tuple(self.app.topics._topic_name_index.get(tp.topic, ()))  # noqa: SLF001
         return any(isinstance(channel, ChunkTopic) for channel in channels)
 
     async def _getmany(
