@@ -136,7 +136,7 @@ def _passes(error: KafkaError) -> bool:
 def _fill(batch: Any, records: Iterable[Outgoing]) -> int:
     """Append to an empty batch of aiokafka's what fits, at least one record; returns how many.
 
-    With `BatchBuilder.append` each record costs twice as much.
+    As `BatchBuilder.append` does it for one record at a time, in half the time.
     """
     append = batch._builder.append  # noqa: SLF001
     count = 0

@@ -18,6 +18,7 @@ from aiokafka.conn import AIOKafkaConnection
 from aiokafka.consumer.fetcher import Fetcher as AIOKafkaFetcher
 from aiokafka.consumer.fetcher import FetchResult, PartitionRecords
 from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.producer.message_accumulator import BatchBuilder
 from faust.agents.agent import Agent
 from faust.app.base import App, BootStrategy
 from faust.channels import Channel
@@ -79,6 +80,9 @@ LEANED_ON: list[tuple[Any, str, str]] = [
     (AIOKafkaFetcher.fetched_records, UNPACKING, "be4348896b9b66af"),
     (FetchResult.getall, UNPACKING, "3e717e30de5068d5"),
     (PartitionRecords._unpack_records, UNPACKING, "b803e6d46480732c"),
+    (BatchBuilder.__init__, "app/outbox.py", "35b335f054d36d27"),
+    (BatchBuilder.append, "app/outbox.py", "657d76f55157d9ca"),
+    (BatchBuilder.record_count, "app/outbox.py", "3a3d4948a3b70702"),
     (GroupCoordinator._do_fetch_commit_offsets, COORDINATOR, "b0f3598132715552"),
     (GroupCoordinator.fetch_committed_offsets, COORDINATOR, "6c049c7379165952"),
     (AIOKafkaConnection.send, "app/connections.py", "5909ea32f4efca49"),
