@@ -21,9 +21,9 @@ class ConcurrencyLimit:
 
     As TCP does it: doubled when a whole round of requests went well, until the database was first
     overloaded, from then on up by one for such a round; down by half when it is overloaded, at most
-    once per round. Well means a latency near the best one seen for
-    requests of that size, times the requests that were under way: a database that works on them one
-    after the other is busy, not overloaded.
+    once per round. Well means a latency near the best one seen for requests of that size, times the
+    requests that were under way: a database that works on them one after the other is busy, not
+    overloaded.
 
     Args:
         maximum: Never more than these.

@@ -76,7 +76,7 @@ class Consumer(driver.Consumer):
 
     def delivers_chunks(self, tp: TP) -> bool:
         """Tell whether the topic is read through a `ChunkTopic`; any thread may ask."""
-        # A copy, made in one step: Faust's own thread may be filling the set.
+        # A copy, made in one step: another thread may be filling the set.
         channels = tuple(self.app.topics._topic_name_index.get(tp.topic, ()))  # noqa: SLF001
         return any(isinstance(channel, ChunkTopic) for channel in channels)
 

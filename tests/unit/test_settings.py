@@ -155,13 +155,18 @@ def test_a_password_is_in_no_text_of_the_settings(monkeypatch: pytest.MonkeyPatc
     assert "hidden" not in f"{load()!r} {load()}"
 
 
+def file_with(content: str | None, file: Path) -> Path:
+    """The file, written; without content it does not exist."""
+    if content is not None:
+        file.write_text(content)
+    return file
+
+
 @pytest.mark.parametrize("content", [None, "", "\nsecond line\n"])
 def test_a_password_file_without_a_password_is_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str | None
 ) -> None:
-    file = tmp_path / "password"
-    if content is not None:
-        file.write_text(content)
+    file = file_with(content, tmp_path / "password")
     (line,) = mistakes(monkeypatch, COUCHDB_PASSWORD_FILE=str(file))
     assert str(file) in line
     assert "second" not in line
@@ -188,9 +193,7 @@ def test_an_authority_for_the_database_is_a_pem_file(
 def test_a_file_without_an_authority_is_named_and_not_shown(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str | None
 ) -> None:
-    file = tmp_path / "ca.pem"
-    if content is not None:
-        file.write_text(content)
+    file = file_with(content, tmp_path / "ca.pem")
     (line,) = mistakes(monkeypatch, COUCHDB_CA_FILE=str(file))
     assert line.startswith(f"PERSISTER_COUCHDB_CA_FILE='{file}': cannot be used (")
     assert "PEM" in line
