@@ -2,9 +2,10 @@
 
 from typing import TYPE_CHECKING, Any
 
+from aiokafka.record.default_records import DefaultRecordBatch
 from yarl import URL
 
-from app.settings import KafkaSettings
+from app.settings import Compression, KafkaSettings
 from app.settings.security import client_context
 
 if TYPE_CHECKING:
@@ -66,9 +67,25 @@ def producer_options(settings: KafkaSettings) -> dict[str, Any]:
         "acks": "all",
         "enable_idempotence": True,
         "max_request_size": settings.max_record_bytes + RECORD_OVERHEAD,
-        "max_batch_size": 512 * 1024,
+        "max_batch_size": BATCH_BYTES,
     }
 
+
+def codec(compression: Compression) -> int:
+    """The number by which Kafka's record batches name a compression."""
+    return _CODECS[compression]
+
+
+_CODECS = {
+    Compression.NONE: 0,
+    Compression.GZIP: DefaultRecordBatch.CODEC_GZIP,
+    Compression.SNAPPY: DefaultRecordBatch.CODEC_SNAPPY,
+    Compression.LZ4: DefaultRecordBatch.CODEC_LZ4,
+    Compression.ZSTD: DefaultRecordBatch.CODEC_ZSTD,
+}
+
+BATCH_BYTES = 512 * 1024
+"""Of a batch before it is compressed."""
 
 RECORD_OVERHEAD = 64 * 1024
 """Bytes that a document or a dead letter may be larger than the record that it came from."""

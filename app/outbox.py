@@ -7,7 +7,7 @@ each record, and its default partitioner hashes keys in Python.
 import asyncio
 import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from zlib import crc32
 
@@ -19,10 +19,11 @@ from aiokafka.errors import (
     MessageSizeTooLargeError,
     RecordTooLargeError,
 )
+from aiokafka.producer.message_accumulator import BatchBuilder
 from mode import Service
 
-from app.kafka import producer_options
-from app.settings import KafkaSettings
+from app.kafka import BATCH_BYTES, codec, producer_options
+from app.settings import Compression, KafkaSettings
 
 RETRY_SECONDS = 1.0
 
@@ -41,11 +42,19 @@ def partition_of(key: bytes | None, partitions: int) -> int:
 
 
 class Outbox(Service):
-    """An idempotent producer for batches."""
+    """An idempotent producer for batches.
 
-    def __init__(self, settings: KafkaSettings, **kwargs: Any) -> None:
+    Args:
+        settings: Where Kafka is.
+        compressed: The topics whose batches are compressed, and how.
+    """
+
+    def __init__(
+        self, settings: KafkaSettings, compressed: Mapping[str, Compression], **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self._settings = settings
+        self._codecs = {topic: codec(compression) for topic, compression in compressed.items()}
         self._producer: Any = None
         self._partitions: dict[str, int] = {}
 
@@ -87,17 +96,19 @@ class Outbox(Service):
         self, topic: str, partition: int, records: Sequence[Outgoing]
     ) -> list[Outgoing]:
         too_large: list[Outgoing] = []
-        for batch, contents in self._batches(records):
+        for batch, contents in self._batches(topic, records):
             if not await self._send_batch(topic, partition, batch, contents):
                 too_large += contents
         return too_large
 
-    def _batches(self, records: Sequence[Outgoing]) -> list[tuple[Any, Sequence[Outgoing]]]:
+    def _batches(
+        self, topic: str, records: Sequence[Outgoing]
+    ) -> list[tuple[Any, Sequence[Outgoing]]]:
         """Pack records into full batches; one that is larger than a batch is alone in its own."""
         batches: list[tuple[Any, Sequence[Outgoing]]] = []
         start = 0
         while start < len(records):
-            batch = self._producer.create_batch()
+            batch = BatchBuilder(BATCH_BYTES, self._codecs.get(topic, 0))
             end = start + _fill(batch, itertools.islice(records, start, None))
             batches.append((batch, records[start:end]))
             start = end
@@ -122,7 +133,7 @@ class Outbox(Service):
                     *(topic, partition, type(error).__name__),
                 )
                 await self.sleep(RETRY_SECONDS)
-                ((batch, contents),) = self._batches(contents)
+                ((batch, contents),) = self._batches(topic, contents)
             else:
                 return True
 

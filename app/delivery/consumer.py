@@ -22,9 +22,10 @@ from app.delivery.ledger import NOTHING, Admitted, Ledger, Rewind
 from app.delivery.topic import ChunkTopic
 from app.delivery.unpacking import unpack_chunks
 
-IDLE = 0.05
-"""Seconds between looks whether a held partition can be fetched again."""
-
+FIRST_LOOK, LAST_LOOK = 0.05, 0.4
+"""Seconds between looks whether a held partition can be fetched again: as long as it was held so
+far, within these bounds. Each look costs about what storing ten records costs.
+"""
 
 REVOKE_DEADLINE = 3.0
 """Seconds that in-flight work may take when partitions are revoked: the group waits meanwhile."""
@@ -70,6 +71,8 @@ class Consumer(driver.Consumer):
         self._revoking = False
         self._stop_deadline: float | None = None
         self._group_offsets: dict[TP, int | None] = {}
+        self._held: set[TP] = set()
+        self._held_since = 0.0
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -94,12 +97,19 @@ class Consumer(driver.Consumer):
         """
         active = active_partitions or set()
         ready = {tp for tp in active if not self._waiting(tp) and not self.app.holds(tp)}
+        wait = self._next_look(active - ready) if len(ready) < len(active) else timeout
         if not ready:
-            await self.sleep(IDLE)
+            await self.sleep(wait)
             return {}
-        wait = timeout if len(ready) == len(active) else IDLE
         fetched = await super()._getmany(ready, wait)
         return {TP(*tp): await self._as_chunk(TP(*tp), records) for tp, records in fetched.items()}
+
+    def _next_look(self, held: set[TP]) -> float:
+        """Seconds until it is looked again whether these can be fetched."""
+        now = monotonic()
+        if held != self._held:
+            self._held, self._held_since = held, now
+        return min(max(now - self._held_since, FIRST_LOOK), LAST_LOOK)
 
     def _waiting(self, tp: TP) -> bool:
         channels = self.app.topics._tp_index.get(tp, ())  # noqa: SLF001

@@ -7,8 +7,7 @@ and headers, and those a batch's own records have; and processors have an instru
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from itertools import chain
+from collections.abc import Callable
 from struct import Struct
 from typing import Any
 
@@ -19,6 +18,11 @@ from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.record.memory_records import MemoryRecords
 from faust.types import TP
+
+CHUNK_BYTES = 4 * 1024 * 1024
+"""Of values in a chunk, give or take a batch. A larger one would cost less for each record, but may
+be in memory for each partition, several times as large as it was fetched: batches are compressed.
+"""
 
 _SUMS_FAST = google_crc32c.implementation == "c"
 
@@ -44,35 +48,49 @@ class Unpacked:
         # Never begun, it keeps its own object alive, and the whole answer of the broker with it.
         fetched._records_iterator = None  # noqa: SLF001
         self.next_fetch_offset: int = fetched.next_fetch_offset
-        """The offset to fetch next, once all of these are taken."""
-        self._records = chain.from_iterable(self._lists())
+        """The offset to fetch next, once all that were taken so far are."""
+        self._start = 0
+        self._damaged = False
 
-    def __iter__(self) -> Iterator[Any]:
-        """The records, once; raises `CorruptRecordException` for a wrong checksum."""
-        return self._records
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is left to take."""
+        return self._damaged or not self._fetched.has_next()
 
-    def _lists(self) -> Iterator[list[Any]]:
-        for batch in self._intact_batches():
-            wanted = self.next_fetch_offset
-            # Not the last record's: compaction may have removed the end of a batch.
-            self.next_fetch_offset = batch.next_offset
-            if batch.is_control_batch:
-                continue
-            records = list(batch)
-            if records and records[0].offset < wanted:  # batches are fetched whole
-                records = [record for record in records if record.offset >= wanted]
-            yield records
+    def take(self, enough: int) -> list[Any]:
+        """The next records, in whole batches until their values have `enough` bytes.
 
-    def _intact_batches(self) -> Iterator[Any]:
-        encoded, start = self._fetched.encoded, 0
-        while self._fetched.has_next():
-            batch = self._fetched.next_batch()
-            end = start + _AFTER_LENGTH + _length(encoded, start + _LENGTH_AT)[0]
-            if not intact(batch, encoded, start, end):
-                # Ends this iterator: the batch is fetched again.
-                raise CorruptRecordException(f"Invalid CRC - {self._tp}")
-            start = end
-            yield batch
+        Raises:
+            CorruptRecordException: A wrong checksum; these records are to be fetched again.
+        """
+        taken: list[Any] = []
+        size = 0
+        while size < enough and not self.ended:
+            records = self._records(self._next_batch())
+            taken += records
+            size += sum([len(record.value or b"") for record in records])
+        return taken
+
+    def _next_batch(self) -> Any:
+        encoded = self._fetched.encoded
+        batch = self._fetched.next_batch()
+        end = self._start + _AFTER_LENGTH + _length(encoded, self._start + _LENGTH_AT)[0]
+        if not intact(batch, encoded, self._start, end):
+            self._damaged = True
+            raise CorruptRecordException(f"Invalid CRC - {self._tp}")
+        self._start = end
+        return batch
+
+    def _records(self, batch: Any) -> list[Any]:
+        wanted = self.next_fetch_offset
+        # Not the last record's: compaction may have removed the end of a batch.
+        self.next_fetch_offset = batch.next_offset
+        if batch.is_control_batch:
+            return []
+        records = list(batch)
+        if records and records[0].offset < wanted:  # batches are fetched whole
+            records = [record for record in records if record.offset >= wanted]
+        return records
 
 
 def intact(batch: Any, encoded: bytes, start: int, end: int) -> bool:
@@ -81,6 +99,24 @@ def intact(batch: Any, encoded: bytes, start: int, end: int) -> bool:
         sum_ = google_crc32c.value(encoded[start + _SUMMED_FROM : end])
         return bool(sum_ == batch.crc)
     return bool(batch.validate_crc())
+
+
+class Fetch(FetchResult):
+    """What one fetch brought of a partition, taken a chunk's worth at a time."""
+
+    def getall(self, max_records: int | None = None) -> list[Any]:
+        """The next records; aiokafka's returns all there are, of however many bytes."""
+        records = self._partition_records
+        if not isinstance(records, Unpacked):
+            others: list[Any] = super().getall(max_records)
+            return others
+        if not self.check_assignment(self._topic_partition):
+            return []
+        taken = records.take(CHUNK_BYTES)
+        self._update_position()
+        if records.ended:
+            self._partition_records = None
+        return taken
 
 
 class Fetched(OrderedDict[Any, Any]):
@@ -104,4 +140,5 @@ class Fetched(OrderedDict[Any, Any]):
 def unpack_chunks(fetcher: Any, chunked: Callable[[TP], bool]) -> None:
     """Have an aiokafka `Fetcher`, before its first fetch, unpack these partitions' records so."""
     aiokafka_fetcher.MemoryRecords = Batches
+    aiokafka_fetcher.FetchResult = Fetch
     fetcher._records = Fetched(chunked)  # noqa: SLF001

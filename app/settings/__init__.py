@@ -14,7 +14,7 @@ from app.settings.base import PREFIX, SettingsError, explained
 from app.settings.breaker import BreakerSettings
 from app.settings.database import DatabaseSettings
 from app.settings.guard import GuardSettings
-from app.settings.kafka import KafkaSettings
+from app.settings.kafka import Compression, KafkaSettings
 from app.settings.routing import LogMode, RoutingSettings, StoreLevel
 from app.settings.security import SaslMechanism, SecurityProtocol
 from app.settings.worker import WorkerSettings
@@ -22,6 +22,7 @@ from app.settings.worker import WorkerSettings
 __all__ = [
     "PREFIX",
     "BreakerSettings",
+    "Compression",
     "DatabaseSettings",
     "GuardSettings",
     "KafkaSettings",

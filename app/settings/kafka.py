@@ -1,6 +1,7 @@
 """Broker, topics, the consumer group, and how they are spoken to."""
 
 from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -9,6 +10,16 @@ from yarl import URL
 
 from app.settings.base import Group, either
 from app.settings.security import SaslMechanism, SecurityProtocol, client_context
+
+
+class Compression(StrEnum):
+    """Of record batches (`compression.type` of Kafka's own producer)."""
+
+    NONE = "none"
+    GZIP = "gzip"
+    SNAPPY = "snappy"
+    LZ4 = "lz4"
+    ZSTD = "zstd"
 
 
 def _kafka_url(value: str) -> str:
@@ -48,6 +59,9 @@ class KafkaSettings(Group):
 
     retention_warning: float = Field(0.5, ge=0, le=1)
     """Share of a topic's retention that is left when there is a warning about unread records."""
+
+    compression: Compression = Compression.SNAPPY
+    """Of the internal topic's batches; may change at any time."""
 
     max_record_bytes: int = Field(16 * 1024 * 1024, ge=1024 * 1024, le=512 * 1024 * 1024)
     """Largest record, on the topics that are read and on the internal ones."""

@@ -16,7 +16,7 @@ from openwhisk.traffic.traffic import START
 
 NAMESPACE = "guest"
 _ID = "0" * 32
-_TEMPLATES = 16
+_TEMPLATES = 4096
 _CHUNK = 1000
 _IN_FLIGHT = 8
 

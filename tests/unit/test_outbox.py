@@ -16,15 +16,15 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.default_records import DefaultRecordBatch
 
 from app.outbox import Outbox, Outgoing, partition_of
-from app.settings import KafkaSettings
+from app.settings import Compression, KafkaSettings
 
 BATCH = 170
 """Bytes that a batch takes: two records of 40."""
 
 
-def written(batch: BatchBuilder) -> list[bytes]:
-    """What stands in a batch, as a broker reads it."""
-    return [record.value for record in DefaultRecordBatch(bytes(batch._build()))]
+def written(batch: BatchBuilder) -> DefaultRecordBatch:
+    """A batch as a broker gets it."""
+    return DefaultRecordBatch(bytes(batch._build()))
 
 
 class Producer:
@@ -32,11 +32,13 @@ class Producer:
 
     Attributes:
         acknowledged: Values by partition.
+        codecs: Topics and how their batches were compressed.
         failures: What the next batches fail with.
     """
 
     def __init__(self, partitions: int) -> None:
         self.acknowledged: defaultdict[int, list[list[bytes]]] = defaultdict(list)
+        self.codecs: set[tuple[str, int]] = set()
         self.attempts = 0
         self.failures: list[Exception] = []
         self._partitions = partitions
@@ -44,16 +46,15 @@ class Producer:
     async def partitions_for(self, _topic: str) -> set[int]:
         return set(range(self._partitions))
 
-    def create_batch(self) -> BatchBuilder:
-        return BatchBuilder(BATCH, 0)
-
-    async def send_batch(self, batch: BatchBuilder, _topic: str, *, partition: int) -> Any:
+    async def send_batch(self, batch: BatchBuilder, topic: str, *, partition: int) -> Any:
         self.attempts += 1
         acknowledged = asyncio.get_running_loop().create_future()
         if self.failures:
             acknowledged.set_exception(self.failures.pop(0))
         else:
-            self.acknowledged[partition].append(written(batch))
+            encoded = written(batch)
+            self.codecs.add((topic, encoded.compression_type))
+            self.acknowledged[partition].append([record.value for record in encoded])
             acknowledged.set_result(None)
         return acknowledged
 
@@ -63,8 +64,13 @@ def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.outbox.RETRY_SECONDS", 0)
 
 
+@pytest.fixture(autouse=True)
+def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.outbox.BATCH_BYTES", BATCH)
+
+
 def outbox(producer: Producer) -> Outbox:
-    made = Outbox(KafkaSettings())
+    made = Outbox(KafkaSettings(), {"compressed": Compression.SNAPPY})
     made._producer = producer
     return made
 
@@ -106,6 +112,15 @@ async def test_a_record_larger_than_a_batch_goes_alone() -> None:
     large = b"x" * (BATCH * 3)
     assert await outbox(producer).send("t", records(b"a", large, b"b")) == []
     assert producer.acknowledged[0] == [[b"a"], [large], [b"b"]]
+
+
+async def test_only_the_topics_that_are_said_to_be_are_compressed() -> None:
+    producer = Producer(1)
+    values = [b"x" * 40, b"y" * 40, b"z" * 40]
+    for topic in ("plain", "compressed"):
+        assert await outbox(producer).send(topic, records(*values)) == []
+    assert producer.codecs == {("plain", 0), ("compressed", DefaultRecordBatch.CODEC_SNAPPY)}
+    assert producer.acknowledged[0] == [values[:2], values[2:]] * 2
 
 
 @pytest.mark.parametrize("error", [KafkaTimeoutError, NotLeaderForPartitionError])

@@ -45,6 +45,7 @@ class Kafka:
         self.ends = {FIRST: 100, SECOND: 100, OTHER: 100}
         self.fetched: list[dict[TP, list[Any]]] = []
         self.asked: list[set[TP]] = []
+        self.waited: list[float] = []
         self.seeks: list[dict[TP, int]] = []
         self.commits: list[dict[TP, int]] = []
         self.revoked_meanwhile = False
@@ -52,8 +53,9 @@ class Kafka:
     def assignment(self) -> set[TP]:
         return set(self.assigned)
 
-    async def getmany(self, active: set[TP], _timeout: float) -> dict[TP, list[Any]]:
+    async def getmany(self, active: set[TP], timeout: float) -> dict[TP, list[Any]]:  # noqa: ASYNC109
         self.asked.append(set(active))
+        self.waited.append(timeout)
         return self.fetched.pop(0) if self.fetched else {}
 
     async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
@@ -440,13 +442,29 @@ async def test_a_partition_is_not_fetched_while_its_stream_has_something_waiting
 async def test_nothing_is_fetched_while_everything_is_held(
     consumer: Consumer, kafka: Kafka, app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "IDLE", 0)
+    monkeypatch.setattr(module, "FIRST_LOOK", 0)
     app.held = {FIRST, SECOND}
     assert await fetch(consumer) == {}
     assert kafka.asked == []
     app.held = {FIRST}
     await fetch(consumer)
     assert kafka.asked == [{SECOND}]
+
+
+async def test_looks_at_a_held_partition_become_rarer_and_begin_anew_when_others_are_held(
+    consumer: Consumer, kafka: Kafka, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = iter([10.0, 10.1, 10.2, 12.0, 12.1])
+    monkeypatch.setattr(module, "monotonic", lambda: next(now))
+    app.held = {FIRST}
+    for _ in range(4):
+        await fetch(consumer)
+    app.held = {SECOND}
+    await fetch(consumer)
+    app.held = set()
+    await fetch(consumer)
+    first, last = module.FIRST_LOOK, module.LAST_LOOK
+    assert kafka.waited == [first, pytest.approx(0.1), pytest.approx(0.2), last, first, 1.0]
 
 
 async def test_the_last_read_offset_does_not_decide_about_chunks(consumer: Consumer) -> None:

@@ -6,14 +6,17 @@ import weakref
 from typing import Any
 
 import pytest
-from aiokafka.consumer.fetcher import FetchError, FetchResult, PartitionRecords
+from aiokafka.consumer.fetcher import FetchError, PartitionRecords
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.util import calc_crc32c
 from faust.types import TP
 
 from app.delivery import unpacking
-from app.delivery.unpacking import Batches, Fetched, Unpacked
+from app.delivery.unpacking import Batches, Fetch, Fetched, Unpacked
+
+ENOUGH = 1 << 20
+"""Bytes: more than there are."""
 
 CHUNKED, PLAIN = TP("chunked", 0), TP("plain", 0)
 HEADERS = [("trace", b"\x01"), ("none", None)]
@@ -44,7 +47,7 @@ def fetched(fetch_offset: int, *batches: bytearray) -> PartitionRecords:
 
 
 def offsets(unpacked: Unpacked) -> list[int]:
-    return [record.offset for record in unpacked]
+    return [record.offset for record in unpacked.take(ENOUGH)]
 
 
 @pytest.fixture(params=[True, False], ids=["fast", "aiokafka's"])
@@ -65,7 +68,7 @@ def test_the_records_are_those_that_aiokafka_makes_of_a_fetch() -> None:
             tuple(record.headers),
         )
 
-    ours = [seen(record) for record in Unpacked(fetched(5, *sent))]
+    ours = [seen(record) for record in Unpacked(fetched(5, *sent)).take(ENOUGH)]
 
     assert ours == [seen(record) for record in fetched(5, *sent)]
     assert [record[0] for record in ours] == [5, 6, 7, 8, 9]
@@ -113,6 +116,7 @@ def test_a_damaged_batch_is_an_error_and_is_fetched_again(at: int) -> None:
 
     with pytest.raises(CorruptRecordException, match="chunked"):
         offsets(unpacked)
+    assert unpacked.ended
     assert offsets(unpacked) == []
     assert unpacked.next_fetch_offset == 7
 
@@ -143,7 +147,7 @@ def test_only_partitions_of_chunks_are_unpacked_so_and_the_position_moves_on() -
     kept = Fetched(lambda tp: tp == CHUNKED)
     assignment = Assignment(5)
     for tp in (CHUNKED, PLAIN):
-        kept[tp] = FetchResult(
+        kept[tp] = Fetch(
             tp, assignment=assignment, partition_records=fetched(5, batch(5, 3)), backoff=0
         )
 
@@ -154,6 +158,34 @@ def test_only_partitions_of_chunks_are_unpacked_so_and_the_position_moves_on() -
     assert assignment.position.position == 8
     assignment.position.position = 5
     assert kept[PLAIN].getall()[0].topic == CHUNKED.topic  # aiokafka's own, as it was fetched
+
+
+def test_a_chunk_is_of_whole_batches_and_the_rest_is_kept_for_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(unpacking, "CHUNK_BYTES", len("value n") * 4)
+    kept = Fetched(lambda _tp: True)
+    assignment = Assignment(0)
+    sent = fetched(0, batch(0, 3), batch(3, 3), batch(6, 3))
+    kept[CHUNKED] = Fetch(CHUNKED, assignment=assignment, partition_records=sent, backoff=0)
+
+    taken = []
+    while kept[CHUNKED].has_more():
+        taken.append([record.offset for record in kept[CHUNKED].getall()])
+        assert assignment.position.position == taken[-1][-1] + 1
+
+    assert taken == [[0, 1, 2, 3, 4, 5], [6, 7, 8]]
+
+
+def test_what_was_fetched_before_a_seek_is_dropped() -> None:
+    kept = Fetched(lambda _tp: True)
+    moved = Assignment(7)
+    sent = fetched(5, batch(5, 3))
+    kept[CHUNKED] = Fetch(CHUNKED, assignment=moved, partition_records=sent, backoff=0)
+
+    assert kept[CHUNKED].getall() == []
+    assert not kept[CHUNKED].has_more()
+    assert moved.position.position == 7
 
 
 def test_an_error_of_a_fetch_is_kept_as_it_is() -> None:
@@ -170,7 +202,7 @@ def test_the_broker_s_answer_is_let_go_once_it_is_unpacked() -> None:
     try:
         original = fetched(5, batch(5, 3))
         gone = weakref.ref(original)
-        records = list(Unpacked(original))
+        records = Unpacked(original).take(ENOUGH)
         del original
         assert gone() is None
     finally:
