@@ -76,7 +76,7 @@ def codec(compression: Compression) -> int:
     return _CODECS[compression]
 
 
-_CODECS = {
+_CODECS: dict[Compression, int] = {
     Compression.NONE: 0,
     Compression.GZIP: DefaultRecordBatch.CODEC_GZIP,
     Compression.SNAPPY: DefaultRecordBatch.CODEC_SNAPPY,

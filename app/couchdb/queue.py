@@ -27,7 +27,7 @@ class Call:
         self, documents: Sequence[Document], arrived: float, done: asyncio.Future[None]
     ) -> None:
         self.documents = documents
-        self.bytes = sum([len(document.body) for document in documents])
+        self.bytes = _size(documents)
         self.arrived = arrived
         self.done = done
         self.unsettled = len(documents)
@@ -120,7 +120,8 @@ class Queue:
         if call not in self._calls:
             return
         begin = self._position if call is self._calls[0] else 0
-        self._forget(call.documents[begin:])
+        left = call.documents[begin:]
+        self._forget(left, _size(left))
         if call is self._calls[0]:
             self._position = 0
         self._calls.remove(call)
@@ -138,7 +139,8 @@ class Queue:
                     break
                 end = start + 1
             taken = call.documents[start:end]
-            room -= self._forget(taken)
+            whole = len(taken) == len(call.documents)
+            room -= self._forget(taken, call.bytes if whole else _size(taken))
             documents += taken
             slices.append(Slice(call, start, end))
             self._advance(call, end)
@@ -162,8 +164,7 @@ class Queue:
                 return position
         return end
 
-    def _forget(self, documents: Sequence[Document]) -> int:
-        size = sum([len(document.body) for document in documents])
+    def _forget(self, documents: Sequence[Document], size: int) -> int:
         self.documents -= len(documents)
         self.bytes -= size
         return size
@@ -174,3 +175,7 @@ class Queue:
             self._position = 0
         else:
             self._position = end
+
+
+def _size(documents: Sequence[Document]) -> int:
+    return sum([len(document.body) for document in documents])

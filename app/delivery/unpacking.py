@@ -104,6 +104,8 @@ def intact(batch: Any, encoded: bytes, start: int, end: int) -> bool:
 class Fetch(FetchResult):
     """What one fetch brought of a partition, taken a chunk's worth at a time."""
 
+    _partition_records: Any
+
     def getall(self, max_records: int | None = None) -> list[Any]:
         """The next records; aiokafka's returns all there are, of however many bytes."""
         records = self._partition_records

@@ -53,7 +53,11 @@ class _Usual(Struct, gc=False, forbid_unknown_fields=True, rename="camel"):
 # apart costs at most a question to the database, whereas rounding could make two records equal.
 _decode_usual = Decoder(_Usual, float_hook=Decimal).decode
 _decode_any = Decoder(float_hook=Decimal).decode
-_encode = Encoder(order="deterministic", decimal_format="number").encode  # structs: as declared
+_encoder = Encoder(order="deterministic", decimal_format="number")  # structs: as declared
+_encode, _encode_into = _encoder.encode, _encoder.encode_into
+_content = bytearray()
+"""Of the usual document at hand: one for all, since there is one thread that stores."""
+
 _sha256 = hashlib.sha256
 _LEFT_OUT: Any = UNSET
 
@@ -71,12 +75,12 @@ def identify(document: bytes) -> tuple[str, bytes]:
         usual = _decode_usual(document)
     except (DecodeError, RecursionError):
         document_id, content = _any(document)
-    else:
-        document_id = usual.id
-        # `updated` differs when the same record comes twice.
-        usual.id = usual.entity_type = usual.updated = _LEFT_OUT
-        content = _encode(usual)
-    return document_id, _sha256(content).digest()[:DIGEST_SIZE]
+        return document_id, _sha256(content).digest()[:DIGEST_SIZE]
+    document_id = usual.id
+    # `updated` differs when the same record comes twice.
+    usual.id = usual.entity_type = usual.updated = _LEFT_OUT
+    _encode_into(usual, _content)
+    return document_id, _sha256(_content).digest()[:DIGEST_SIZE]
 
 
 def _any(document: bytes) -> tuple[str, bytes]:

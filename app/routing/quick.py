@@ -73,6 +73,7 @@ _decode_record: Final = Decoder(_Record).decode
 _decode_newer_record: Final = Decoder(_NewerRecord).decode
 _decode_fields: Final = Decoder(dict[str, Raw]).decode
 
+_OBJECT: Final = ord("{")
 _NO_RECORD: Final = Skip(SkipReason.NO_RECORD)
 _ACKNOWLEDGEMENT: Final = Skip(SkipReason.ACKNOWLEDGEMENT)
 
@@ -96,15 +97,15 @@ def read(value: bytes, timestamp: int) -> Candidate | Skip | None:
         if message.response is UNSET:
             usual = message.activation_id is not UNSET and _usual_id(message.activation_id)
             return _ACKNOWLEDGEMENT if acknowledges and usual else None
-        response = bytes(message.response)
-        if response.startswith(b"{"):
+        response = memoryview(message.response)
+        if response[0] == _OBJECT:
             return _candidate(response, message.transid, timestamp)
     except (MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     return _NO_RECORD if _usual_id(response) else None
 
 
-def _candidate(response: bytes, transid: Raw, timestamp: int) -> Candidate | None:
+def _candidate(response: memoryview, transid: Raw, timestamp: int) -> Candidate | None:
     try:
         record = _decode_record(response)
     except ValidationError:
@@ -122,7 +123,7 @@ def _candidate(response: bytes, transid: Raw, timestamp: int) -> Candidate | Non
         f'{{"_id":"{namespace}/{activation_id}","entityType":"{ENTITY_TYPE}","updated":{timestamp},'
     )
     # None of its fields is one of those three, and all are in their final form.
-    document = added.encode() + response[1:]
+    document = b"".join((added.encode(), response[1:]))
     return Candidate(activation_id, document, namespace, record.response.status_code, transid)
 
 

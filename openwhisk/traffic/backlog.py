@@ -17,6 +17,8 @@ from openwhisk.traffic.traffic import START
 NAMESPACE = "guest"
 _ID = "0" * 32
 _TEMPLATES = 4096
+"""Texts before one comes again: so many that Kafka's compression does not find them twice."""
+
 _CHUNK = 1000
 _IN_FLIGHT = 8
 
@@ -78,10 +80,10 @@ def messages(count: int, size: int = 1024, *, seed: int = 0) -> Iterator[tuple[s
     """Activation id and encoded message of each record; the same for the same arguments."""
     random = Random(seed)  # noqa: S311 - nothing here is secret
     texts = Texts(random)
-    templates = [_template(texts, size).split(_ID.encode()) for _ in range(_TEMPLATES)]
+    templates = [_template(texts, size).split(_ID.encode()) for _ in range(min(count, _TEMPLATES))]
     for number in range(count):
         activation_id = texts.activation_id()
-        before, after = templates[number % _TEMPLATES]
+        before, after = templates[number % len(templates)]
         yield activation_id, b"%b%b%b" % (before, activation_id.encode(), after)
 
 

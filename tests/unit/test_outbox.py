@@ -69,8 +69,8 @@ def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.outbox.BATCH_BYTES", BATCH)
 
 
-def outbox(producer: Producer) -> Outbox:
-    made = Outbox(KafkaSettings(), {"compressed": Compression.SNAPPY})
+def outbox(producer: Producer, compression: Compression = Compression.SNAPPY) -> Outbox:
+    made = Outbox(KafkaSettings(), {"compressed": compression})
     made._producer = producer
     return made
 
@@ -112,6 +112,17 @@ async def test_a_record_larger_than_a_batch_goes_alone() -> None:
     large = b"x" * (BATCH * 3)
     assert await outbox(producer).send("t", records(b"a", large, b"b")) == []
     assert producer.acknowledged[0] == [[b"a"], [large], [b"b"]]
+
+
+@pytest.mark.parametrize("compression", Compression)
+async def test_each_compression_is_one_that_a_consumer_reads(compression: Compression) -> None:
+    producer = Producer(1)
+    made = outbox(producer, compression)
+    values = [b"x" * 40, b"y" * 40]
+    assert await made.send("compressed", records(*values)) == []
+    assert producer.acknowledged[0] == [values]
+    ((_, used),) = producer.codecs
+    assert bool(used) is (compression is not Compression.NONE)
 
 
 async def test_only_the_topics_that_are_said_to_be_are_compressed() -> None:
