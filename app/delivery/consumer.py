@@ -102,7 +102,8 @@ class Consumer(driver.Consumer):
             await self.sleep(wait)
             return {}
         fetched = await super()._getmany(ready, wait)
-        return {TP(*tp): await self._as_chunk(TP(*tp), records) for tp, records in fetched.items()}
+        taken = {TP(*tp): await self._as_chunk(TP(*tp), records) for tp, records in fetched.items()}
+        return {tp: records for tp, records in taken.items() if self._still_next(tp, records)}
 
     def _next_look(self, held: set[TP]) -> float:
         """Seconds until it is looked again whether these can be fetched."""
@@ -127,6 +128,15 @@ class Consumer(driver.Consumer):
         if verdict.hole is not None:
             await self._accept_hole(tp, verdict)
         return [Chunk(tp, verdict.records)] if verdict.records else []
+
+    def _still_next(self, tp: TP, records: list[Any]) -> bool:
+        """Whether a chunk begins where its partition stands now.
+
+        While another one is sought, a rebalance may pass, which sets all positions anew: then the
+        chunk is fetched again. Faust notes the generation only after this.
+        """
+        chunk = records[0] if records else None
+        return not isinstance(chunk, Chunk) or self.ledger.position(tp) == chunk.first_offset
 
     async def _begins_anew(self, tp: TP, records: list[Any]) -> bool:
         """Whether all of this was read before only by its offsets: the topic was made anew.

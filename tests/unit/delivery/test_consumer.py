@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -49,6 +49,7 @@ class Kafka:
         self.seeks: list[dict[TP, int]] = []
         self.commits: list[dict[TP, int]] = []
         self.revoked_meanwhile = False
+        self.on_seek: Callable[[], None] = lambda: None
 
     def assignment(self) -> set[TP]:
         return set(self.assigned)
@@ -62,6 +63,7 @@ class Kafka:
         if self.revoked_meanwhile:
             raise IllegalStateError
         self.seeks.append(dict(partitions))
+        self.on_seek()
 
     async def seek_to_committed(self) -> dict[TP, int | None]:
         return {
@@ -449,6 +451,21 @@ async def test_nothing_is_fetched_while_everything_is_held(
     app.held = {FIRST}
     await fetch(consumer)
     assert kafka.asked == [{SECOND}]
+
+
+async def test_a_chunk_is_not_delivered_after_a_rebalance_that_passed_while_another_was_sought(
+    consumer: Consumer, kafka: Kafka
+) -> None:
+    await consumer.perform_seek()
+    await deliver_next(consumer, kafka, FIRST, 0, 1)
+    kafka.on_seek = lambda: consumer.ledger.reset({FIRST: 0, SECOND: 0})
+    kafka.fetched = [{FIRST: records(2, 3), SECOND: records(5)}]
+
+    assert not (await fetch(consumer)).get(FIRST)
+
+    kafka.fetched = [{FIRST: records(0, 1)}]
+    ((again,),) = (await fetch(consumer)).values()
+    assert again.first_offset == 0
 
 
 async def test_looks_at_a_held_partition_become_rarer_and_begin_anew_when_others_are_held(
