@@ -52,9 +52,10 @@ async def partition_lags(app: Any) -> list[PartitionLag]:
 
 
 def assigned(app: Any) -> set[TP]:
-    """The assigned partitions; none while the consumer is not connected."""
+    """The assigned partitions; none while the consumer is not connected, or not any more."""
     thread = getattr(app.consumer, "_thread", None)
-    if thread is None or thread._consumer is None:  # noqa: SLF001 - Faust raises otherwise
+    # Faust raises otherwise.
+    if thread is None or thread._consumer is None or thread.thread_loop.is_closed():  # noqa: SLF001
         return set()
     return set(app.consumer.assignment())
 
