@@ -75,15 +75,15 @@ def identify(document: bytes) -> tuple[str, bytes]:
         usual = _decode_usual(document)
     except (DecodeError, RecursionError):
         document_id, content = _any(document)
-        return document_id, _sha256(content).digest()[:DIGEST_SIZE]
-    document_id = usual.id
-    # `updated` differs when the same record comes twice.
-    usual.id = usual.entity_type = usual.updated = _LEFT_OUT
-    _encode_into(usual, _content)
-    return document_id, _sha256(_content).digest()[:DIGEST_SIZE]
+    else:
+        document_id, content = usual.id, _content
+        # `updated` differs when the same record comes twice.
+        usual.id = usual.entity_type = usual.updated = _LEFT_OUT
+        _encode_into(usual, _content)
+    return document_id, _sha256(content).digest()[:DIGEST_SIZE]
 
 
-def _any(document: bytes) -> tuple[str, bytes]:
+def _any(document: bytes) -> tuple[str, bytes | bytearray]:
     """The `_id` and the content of any document."""
     fields, content = _decoded(document)
     document_id = fields.pop("_id", None) if isinstance(fields, dict) else None
