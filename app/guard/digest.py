@@ -1,65 +1,28 @@
-"""What makes two documents the same record: their content, whatever the order of keys.
+"""What makes two documents the same record: their bytes, `updated` left out.
 
-The content is brought into one form, sorted by keys at every depth and without what the persister
-adds, and hashed. The usual document is read into structs that have their fields in that order
-already; any other one into dictionaries, which are sorted. Both give the same bytes.
+A record that comes twice comes in the same bytes: OpenWhisk wrote both, and what it wrote is kept
+as it is. Should somebody have written one anew, with its keys in another order, the guard does not
+know it, and the database is asked: a conflict is settled by content, whatever the order of keys
+(`app.couchdb.comparison`). That is rare, and bringing each record into one form would cost a tenth
+of all that is done with it.
 """
 
 import hashlib
-from decimal import Decimal
-from typing import Any
 
-from msgspec import UNSET, DecodeError, Struct, UnsetType, field
-from msgspec.json import Decoder, Encoder
+from msgspec import MsgspecError, Struct, field
+from msgspec.json import Decoder
 
 from app.guard.index import DIGEST_SIZE
 from models import exact_json
-from models.activation import ADDED_FIELDS
+from models.activation import DOCUMENT_START
 
 
-class _Annotation(Struct, gc=False, forbid_unknown_fields=True):
-    key: str
-    value: Any
-
-
-class _Response(Struct, gc=False, forbid_unknown_fields=True, rename="camel"):
-    result: Any = UNSET
-    size: Any = UNSET
-    status_code: Any = UNSET
-
-
-class _Usual(Struct, gc=False, forbid_unknown_fields=True, rename="camel"):
-    """A document with no more than the fields that OpenWhisk writes today, in the order of keys."""
-
+class _Document(Struct, gc=False):
     id: str = field(name="_id")
-    activation_id: Any = UNSET
-    annotations: list[_Annotation] | UnsetType = UNSET
-    cause: Any = UNSET
-    duration: Any = UNSET
-    end: Any = UNSET
-    entity_type: Any = UNSET
-    logs: Any = UNSET
-    name: Any = UNSET
-    namespace: Any = UNSET
-    publish: Any = UNSET
-    response: _Response | UnsetType = UNSET
-    start: Any = UNSET
-    subject: Any = UNSET
-    updated: Any = UNSET
-    version: Any = UNSET
 
 
-# Floats as Decimal and back keep their digits: 0.1 and 0.10 are different bytes, and telling them
-# apart costs at most a question to the database, whereas rounding could make two records equal.
-_decode_usual = Decoder(_Usual, float_hook=Decimal).decode
-_decode_any = Decoder(float_hook=Decimal).decode
-_encoder = Encoder(order="deterministic", decimal_format="number")  # structs: as declared
-_encode, _encode_into = _encoder.encode, _encoder.encode_into
-_content = bytearray()
-"""Of the usual document at hand: one for all, since there is one thread that stores."""
-
+_decode = Decoder(_Document).decode
 _sha256 = hashlib.sha256
-_LEFT_OUT: Any = UNSET
 
 
 def identify(document: bytes) -> tuple[str, bytes]:
@@ -72,37 +35,21 @@ def identify(document: bytes) -> tuple[str, bytes]:
         ValueError: not a JSON object with a string `_id`.
     """
     try:
-        usual = _decode_usual(document)
-    except (DecodeError, RecursionError):
-        document_id, content = _any(document)
-    else:
-        document_id, content = usual.id, _content
-        # `updated` differs when the same record comes twice.
-        usual.id = usual.entity_type = usual.updated = _LEFT_OUT
-        _encode_into(usual, _content)
-    return document_id, _sha256(content).digest()[:DIGEST_SIZE]
+        if not document.isascii():
+            document.decode()  # msgspec checks no UTF-8 in what it passes over
+        document_id = _decode(document).id
+    except (MsgspecError, RecursionError):
+        document_id = _any_id(document)
+    # `updated` differs when the same record comes twice. Whatever stands there, what is before the
+    # first comma is of its value; and there is a comma, since there is an `_id` as well.
+    start = document.index(b",") if document.startswith(DOCUMENT_START) else 0
+    return document_id, _sha256(document[start:]).digest()[:DIGEST_SIZE]
 
 
-def _any(document: bytes) -> tuple[str, bytes | bytearray]:
-    """The `_id` and the content of any document."""
-    fields, content = _decoded(document)
-    document_id = fields.pop("_id", None) if isinstance(fields, dict) else None
+def _any_id(document: bytes) -> str:
+    """The same of JSON that msgspec does not read, such as deep nesting."""
+    fields = exact_json.loads(document.decode())
+    document_id = fields.get("_id") if isinstance(fields, dict) else None
     if not isinstance(document_id, str):
         raise ValueError("not a JSON object with an _id")  # noqa: TRY004 - as json says it
-    if content is None:
-        for name in ADDED_FIELDS:
-            fields.pop(name, None)
-        content = _encode(fields)
-    return document_id, content
-
-
-def _decoded(document: bytes) -> tuple[Any, bytes | None]:
-    """The fields, and the content to digest when it cannot be made canonical.
-
-    Legal JSON that msgspec does not read (lone surrogates, deep nesting) is rare: such a document
-    is the same only as its own bytes.
-    """
-    try:
-        return _decode_any(document), None
-    except (DecodeError, RecursionError):
-        return exact_json.loads(document.decode()), document
+    return document_id

@@ -13,7 +13,7 @@ from msgspec.json import Decoder
 from msgspec.json import decode as decode_json
 
 from app.routing.outcomes import Candidate, Skip
-from models.activation import ADDED_FIELDS, ENTITY_TYPE
+from models.activation import ADDED_FIELDS, added_fields
 from models.fields import ACTIVATION_ID, ENTITY_NAME, FieldError
 from models.instances import instance_from_wire
 from models.reasons import SkipReason
@@ -119,9 +119,7 @@ def _candidate(response: memoryview, transid: Raw, timestamp: int) -> Candidate 
         and (cause is None or _usual_activation_id(cause))
     ):
         return None
-    added = (
-        f'{{"_id":"{namespace}/{activation_id}","entityType":"{ENTITY_TYPE}","updated":{timestamp},'
-    )
+    added = added_fields(f"{namespace}/{activation_id}", timestamp)
     # None of its fields is one of those three, and all are in their final form.
     document = b"".join((added.encode(), response[1:]))
     return Candidate(activation_id, document, namespace, record.response.status_code, transid)

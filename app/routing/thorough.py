@@ -6,7 +6,7 @@ from msgspec import Raw
 
 from app.routing.outcomes import Candidate, Reject, Skip
 from models import exact_json
-from models.activation import ADDED_FIELDS, ENTITY_TYPE, Activation
+from models.activation import ADDED_FIELDS, Activation, added_fields
 from models.exact_json import Member
 from models.fields import FieldError, RecordError
 from models.messages import CompletionMessage, Message, message_from_wire
@@ -65,14 +65,11 @@ def _accepted(text: str, message: Message, timestamp: int) -> Candidate | Skip |
 def _document(record: dict[str, Member], activation: Activation, timestamp: int) -> bytes:
     """The record's fields as they came, ISO times as millis, and the three that are added."""
     millis = {"start": activation.start, "end": activation.end}
-    parts = [
-        f'"_id":{json.dumps(activation.document_id)}',
-        f'"entityType":"{ENTITY_TYPE}"',
-        f'"updated":{timestamp}',
-    ]
+    added = added_fields(json.dumps(activation.document_id)[1:-1], timestamp)
+    parts = []
     for name, member in record.items():
         if name in _TIMES and isinstance(member.value, str):
             parts.append(f"{member.key_text}:{millis[name]}")
         elif name not in ADDED_FIELDS:
             parts.append(f"{member.key_text}:{member.value_text}")
-    return f"{{{','.join(parts)}}}".encode()
+    return f"{added}{','.join(parts)}}}".encode()

@@ -29,7 +29,7 @@ def dead_lettered(reason: RejectReason) -> Key:
 
 
 def body(name: str, value: object = "1", updated: int = 0) -> bytes:
-    fields = f'"_id":"guest/{name}","updated":{updated},"activationId":"{name}","value":{value}'
+    fields = f'"updated":{updated},"_id":"guest/{name}","activationId":"{name}","value":{value}'
     return f"{{{fields}}}".encode()
 
 
