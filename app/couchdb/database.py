@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from io import BytesIO
+from traceback import clear_frames
 from typing import Any
 
 import aiocouch
@@ -242,7 +243,20 @@ def _connected() -> Iterator[None]:
     try:
         yield
     except (aiohttp.ClientError, OSError) as error:
+        _let_go(error)
         raise _network_error(error) from None
+
+
+def _let_go(error: BaseException) -> None:
+    """Free what the frames hold that an error has passed through, the request's body above all.
+
+    aiohttp's refer to the error that refers to them, so that they would be left to the cycle
+    collector, which the worker seldom runs: two megabytes for each attempt of an outage.
+    """
+    passed: BaseException | None = error
+    while passed is not None:
+        clear_frames(passed.__traceback__)
+        passed = passed.__cause__ or passed.__context__
 
 
 @contextmanager

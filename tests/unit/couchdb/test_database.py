@@ -1,7 +1,9 @@
 import asyncio
+import gc
 import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from io import BytesIO
 
 import pytest
 
@@ -15,7 +17,7 @@ from app.couchdb.errors import (
     Unavailable,
 )
 from app.settings import DatabaseSettings
-from tests.fakes.couchdb import FakeCouchDB, Stored, cuts, holds, shows_page
+from tests.fakes.couchdb import FakeCouchDB, Stored, cuts, fails, holds, shows_page
 
 Connect = Callable[..., Awaitable[Database]]
 MakeSettings = Callable[..., DatabaseSettings]
@@ -139,6 +141,41 @@ async def test_a_time_out_may_have_been_written(connect: Connect, couchdb: FakeC
     assert error.value.cause == "timeout"
     assert error.value.maybe_written
     never.set()
+
+
+async def failure(database: Database) -> str:
+    """The cause of a failed request, of which nothing is kept (pytest.raises keeps frames)."""
+    try:
+        await database.bulk([document("a")])
+    except DatabaseError as error:
+        return error.cause
+    return "none"
+
+
+@pytest.mark.parametrize("cause", ["connection", "cut", "timeout", "503"])
+async def test_a_failed_request_leaves_its_body_to_nobody(
+    connect: Connect, couchdb: FakeCouchDB, cause: str
+) -> None:
+    database = await connect(request_timeout=0.05 if cause == "timeout" else 60)
+    couchdb.databases["activations"] = {}
+    if cause == "connection":
+        await couchdb.stop()
+    never = asyncio.Event()
+    faults = {"cut": cuts(after_writing=False), "timeout": holds(never), "503": fails(503)}
+    couchdb.script(*[faults[cause]] * 3 if cause in faults else [])
+
+    def bodies() -> int:
+        return sum(type(held) is BytesIO for held in gc.get_objects())
+
+    gc.collect()
+    before = bodies()
+    gc.disable()  # as it hardly ever runs in a worker whose database is down
+    try:
+        assert [await failure(database) for _ in range(3)] == [cause] * 3
+        assert bodies() == before
+    finally:
+        gc.enable()
+        never.set()
 
 
 async def test_a_page_in_place_of_an_answer_is_told_from_couchdb(
