@@ -15,27 +15,27 @@ from faust.types import TP
 from faust.types.agents import AgentT
 from mode.types import ServiceT
 
-from app.access import Access, explain
-from app.breaker import Breakers
-from app.connections import mend_connections
 from app.couchdb import BulkWriter, Database
 from app.dead_letters import DeadLetters
-from app.delivery import ChunkTopic, Transport
-from app.discovery import Discovery, OwnTopics
 from app.errors import StartError
-from app.guard import Guard
-from app.intake import Intake
-from app.kafka import broker_credentials
-from app.logs import calm_kafka_clients
-from app.outbox import Outbox
-from app.outcomes import Outcomes
-from app.recovery import TableManager
-from app.retention import Retention, Unread
+from app.kafka.access import Access, explain
+from app.kafka.clients import broker_credentials
+from app.kafka.delivery import ChunkTopic, Transport
+from app.kafka.discovery import Discovery, OwnTopics
+from app.kafka.patches.closed_transport import mend_connections
+from app.kafka.patches.repeated_logs import calm_kafka_clients
+from app.kafka.patches.table_recovery import TableManager
+from app.kafka.producer import Outbox
+from app.kafka.topics import TopicNames
+from app.monitoring.outcomes import Outcomes
+from app.monitoring.retention import Retention, Unread
+from app.monitoring.web import Web, add_pages
+from app.routing.breaker import Breakers
+from app.routing.step import Intake
 from app.settings import Settings, load
 from app.stopping import GRACE, Watchdog
-from app.storage import Storage
-from app.topics import TopicNames
-from app.web import Web, add_pages
+from app.storing.guard import Guard
+from app.storing.step import Storage
 from models.roles import TopicRole
 
 GC_THRESHOLDS = (100_000, 20, 20)
@@ -47,7 +47,10 @@ MIB = 1024 * 1024
 FETCHED_AHEAD = 32 * MIB
 """Of the internal topic, as it stands in Kafka, if one worker has all of its partitions."""
 
-QUIET = {name: {"level": "WARNING"} for name in ("faust", "mode", "aiokafka", "app.recovery")}
+QUIET = {
+    name: {"level": "WARNING"}
+    for name in ("faust", "mode", "aiokafka", "app.kafka.patches.table_recovery")
+}
 """Libraries log each step of a start, a rebalance and a stop, in tables; the persister's own lines
 say what an operator needs to know of them."""
 

@@ -7,7 +7,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.errors import for_code
 
-from app.kafka import bootstrap_servers
+from app.kafka.clients import bootstrap_servers
 
 
 class Admin:

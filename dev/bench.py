@@ -31,11 +31,11 @@ from app.couchdb.design_documents import design_documents
 from app.routing import Store, TopicRole, route
 from app.settings import DatabaseSettings, KafkaSettings, RoutingSettings
 from dev.services import Services, services
+from dev.traffic import prefill
+from dev.traffic.backlog import messages
 from dev.worker import Worker, database_settings
 from openwhisk.publisher import Publisher
 from openwhisk.store import ensure_store_topic
-from openwhisk.traffic import prefill
-from openwhisk.traffic.backlog import messages
 
 RECORDS = int(os.environ.get("BENCH_RECORDS", "60000"))
 RECORD_BYTES = 1024

@@ -24,10 +24,7 @@ from tqdm import tqdm
 from app.settings import KafkaSettings
 from dev import paths
 from dev.services import Services, services
-from dev.worker import PREFIX, Worker, database_settings
-from openwhisk.publisher import Publisher
-from openwhisk.store import InvokerRecords
-from openwhisk.traffic import (
+from dev.traffic import (
     Ledger,
     Mix,
     Setup,
@@ -38,6 +35,9 @@ from openwhisk.traffic import (
     ensure_topics,
     miscounted,
 )
+from dev.worker import PREFIX, Worker, database_settings
+from openwhisk.publisher import Publisher
+from openwhisk.store import InvokerRecords
 
 EVENTS = int(os.environ.get("DEMO_EVENTS", "5000"))
 KEEP = bool(os.environ.get("KEEP"))

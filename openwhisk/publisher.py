@@ -27,7 +27,7 @@ from aiokafka.errors import (
     for_code,
 )
 
-from app.kafka import client_options, producer_options
+from app.kafka.clients import client_options, producer_options
 from app.settings import KafkaSettings
 
 logger = logging.getLogger(__name__)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from app.kafka import RECORD_OVERHEAD
+from app.kafka.clients import RECORD_OVERHEAD
 from app.settings import LogMode
 
 OTHERS = "completed-others"

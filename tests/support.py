@@ -7,8 +7,8 @@ from typing import Any
 from aiokafka.record.default_records import DefaultRecord
 from faust.types import TP
 
-from app.delivery import Chunk
-from app.outbox import Outgoing
+from app.kafka.delivery import Chunk
+from app.kafka.producer import Outgoing
 
 NOW = 1_767_325_446_000
 """Epoch millis: the timestamp of every record here."""

@@ -28,9 +28,9 @@ from app.audit.reading import MARGIN_MILLIS, Bounds, KafkaReader, Scope, Source,
 from app.audit.stored import read_stored
 from app.couchdb import Database
 from app.dead_letters.kafka import open_consumer
-from app.kafka import client_options
+from app.kafka.clients import client_options
+from app.kafka.topics import TopicNames
 from app.settings import LogMode, Settings, StoreLevel
-from app.topics import TopicNames
 from models.roles import TopicRole
 
 LATE_SECONDS = 5.0

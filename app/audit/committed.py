@@ -8,7 +8,7 @@ from aiokafka.errors import GroupLoadInProgressError, for_code
 from aiokafka.protocol.commit import OffsetFetchRequest
 
 from app.audit.errors import AuditError
-from app.delivery.coordinator import ELSEWHERE, checked
+from app.kafka.patches.committed_offsets import ELSEWHERE, checked
 
 PATIENCE = 60.0
 """Seconds for a coordinator to be found, and to have read what it must know."""

@@ -11,8 +11,8 @@ from app.audit.repair import records
 from app.audit.stored import read_back
 from app.couchdb import Database
 from app.dead_letters.kafka import open_consumer
+from app.kafka.topics import TopicNames
 from app.settings import Settings
-from app.topics import TopicNames
 from models.roles import TopicRole
 
 SHOWN_FIELDS = 10

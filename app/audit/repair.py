@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError
 from app.audit.findings import Place
 from app.audit.reading import Watcher
 from app.dead_letters.kafka import open_consumer, records_between
-from app.kafka import producer_options
+from app.kafka.clients import producer_options
 from app.settings import KafkaSettings
 from models.repair import REPAIR
 

@@ -25,8 +25,8 @@ from app.dead_letters.progress import Progress, read_progress
 from app.dead_letters.reading import Letter, LetterId, Letters, open_letters
 from app.dead_letters.replaying import Replay, Report, Watcher
 from app.dead_letters.selection import Selection
+from app.kafka.topics import TopicNames
 from app.settings import Settings, load
-from app.topics import TopicNames
 
 
 @cli.group("dead-letters")

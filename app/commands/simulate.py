@@ -16,11 +16,7 @@ from aiokafka.errors import KafkaError
 from faust.cli import AppCommand, option
 from tqdm import tqdm
 
-from models.wire import Version
-from openwhisk.publisher import Publisher, PublishError
-from openwhisk.store import InvokerRecords, ensure_store_topic
-from openwhisk.topics import NON_BLOCKING, OTHERS, Topics
-from openwhisk.traffic import (
+from dev.traffic import (
     Mix,
     Setup,
     Simulation,
@@ -30,6 +26,10 @@ from openwhisk.traffic import (
     ensure_topics,
     prefill,
 )
+from models.wire import Version
+from openwhisk.publisher import Publisher, PublishError
+from openwhisk.store import InvokerRecords, ensure_store_topic
+from openwhisk.topics import NON_BLOCKING, OTHERS, Topics
 
 _DEFAULT_COUNT = 1000
 _ABOVE_ZERO = click.FloatRange(min=0, min_open=True)

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from app.outbox import partition_of
+from app.kafka.producer import partition_of
+from app.kafka.topics import TopicNames
 from app.settings import LogMode
-from app.topics import TopicNames
 from models.dead_letter import DeadLetter
 
 

@@ -9,7 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
-from app.kafka import client_options
+from app.kafka.clients import client_options
 from app.settings import KafkaSettings
 
 SILENCE_SECONDS = 30.0

@@ -8,8 +8,8 @@ from app.dead_letters.destination import Destination, destination
 from app.dead_letters.progress import Progress
 from app.dead_letters.reading import Letter
 from app.dead_letters.selection import Selection
+from app.kafka.topics import TopicNames
 from app.settings import Settings
-from app.topics import TopicNames
 from models.reasons import RejectReason
 
 RECORD_OVERHEAD = 512

@@ -23,7 +23,7 @@ from aiokafka.errors import InvalidProducerEpoch, ProducerFenced
 
 from app.dead_letters.kafka import LettersError, Topics, open_consumer, records_between
 from app.dead_letters.reading import Letter, LetterId
-from app.kafka import client_options
+from app.kafka.clients import client_options
 from app.settings import KafkaSettings
 
 

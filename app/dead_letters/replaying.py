@@ -15,8 +15,8 @@ from app.dead_letters.progress import Progress, open_log, read_progress
 from app.dead_letters.reading import Letters, open_letters
 from app.dead_letters.selection import Selection
 from app.dead_letters.sending import SETTLE_SECONDS, Sender, open_producer
+from app.kafka.topics import TopicNames
 from app.settings import Settings
-from app.topics import TopicNames
 
 
 @dataclass

@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError
 from app.dead_letters.kafka import LettersError, records_between
 from app.dead_letters.planning import Planned, size
 from app.dead_letters.progress import Note, Progress, ProgressLog, State
-from app.kafka import producer_options
+from app.kafka.clients import producer_options
 from app.settings import KafkaSettings
 from models.dead_letter import REPLAY_OF
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from faust.types import TP
 from mode import get_logger
 
-from app.outbox import Outbox, Outgoing
+from app.kafka.producer import Outbox, Outgoing
 from models.dead_letter import DeadLetter, true_headers
 from models.reasons import RejectReason
 

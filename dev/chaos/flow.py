@@ -6,11 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from app.settings import KafkaSettings
-from models.reasons import RejectReason
-from openwhisk.publisher import Publisher, PublishError
-from openwhisk.store import InvokerRecords, Publishes
-from openwhisk.topics import Topics
-from openwhisk.traffic import (
+from dev.traffic import (
     Ledger,
     Mix,
     Setup,
@@ -19,7 +15,11 @@ from openwhisk.traffic import (
     Traffic,
     ensure_topics,
 )
-from openwhisk.traffic.events import Again, Event, Junk
+from dev.traffic.events import Again, Event, Junk
+from models.reasons import RejectReason
+from openwhisk.publisher import Publisher, PublishError
+from openwhisk.store import InvokerRecords, Publishes
+from openwhisk.topics import Topics
 
 PUBLISH_SECONDS = 180.0
 """Longer than any fault: nothing may be in doubt, or the books would prove less."""

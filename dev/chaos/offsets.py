@@ -6,8 +6,8 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from app.delivery.coordinator import watch_committed_offsets
-from app.kafka import bootstrap_servers
+from app.kafka.clients import bootstrap_servers
+from app.kafka.patches.committed_offsets import watch_committed_offsets
 from dev.chaos.movement import Position
 
 PATIENCE = 8.0

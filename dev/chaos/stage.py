@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+from app.kafka.topics import TopicNames
 from app.settings import KafkaSettings
-from app.topics import TopicNames
 from dev.chaos.clock import Clock
 from dev.chaos.crew import Crew, status
 from dev.chaos.faulty import FaultyDatabase

@@ -8,8 +8,8 @@ from typing import Any
 import aiohttp
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from app.kafka import bootstrap_servers
-from app.outcomes import Step
+from app.kafka.clients import bootstrap_servers
+from app.monitoring.outcomes import Step
 from dev.chaos.flow import Books
 from models.dead_letter import DeadLetter
 from models.reasons import RejectReason

@@ -9,7 +9,7 @@ import uvloop
 from aiohttp import web
 from aiokafka.errors import KafkaError
 
-from app.connections import mend_connections
+from app.kafka.patches.closed_transport import mend_connections
 from app.settings import SettingsError
 from openwhisk.gateway.server import Gateway
 from openwhisk.gateway.settings import Configuration, load

@@ -6,7 +6,7 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app import settings as persister
-from app.kafka import RECORD_OVERHEAD
+from app.kafka.clients import RECORD_OVERHEAD
 from app.settings import KafkaSettings, LogMode, SettingsError, explained
 from models.roles import TopicRole
 

@@ -18,8 +18,8 @@ from app.dead_letters.progress import Note, State, open_log
 from app.dead_letters.reading import Letter, LetterId, open_letters
 from app.dead_letters.replaying import Replay, Watcher
 from app.dead_letters.selection import Selection
+from app.kafka.topics import TopicNames
 from app.settings import Settings, load
-from app.topics import TopicNames
 from dev import paths
 from dev.admin import Admin
 from dev.worker import Worker

@@ -6,7 +6,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError
 
-from app.kafka import bootstrap_servers
+from app.kafka.clients import bootstrap_servers
 from dev.admin import admin
 from dev.kafka import Kafka, kafka
 from tests.integration.support.waiting import until

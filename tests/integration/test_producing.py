@@ -13,6 +13,18 @@ import pytest
 from app.settings import KafkaSettings, LogMode
 from dev import paths
 from dev.admin import Admin
+from dev.traffic import (
+    Mix,
+    Setup,
+    Simulation,
+    Sizes,
+    Traffic,
+    ensure_topics,
+    miscounted,
+    prefill,
+)
+from dev.traffic.events import Ran
+from dev.traffic.setup import STORE_EVERYTHING
 from models.activation import Activation, ActivationResponse
 from models.instances import InvokerInstance
 from models.transid import TransactionId
@@ -27,18 +39,6 @@ from openwhisk.store import (
     ensure_store_topic,
 )
 from openwhisk.topics import Topics
-from openwhisk.traffic import (
-    Mix,
-    Setup,
-    Simulation,
-    Sizes,
-    Traffic,
-    ensure_topics,
-    miscounted,
-    prefill,
-)
-from openwhisk.traffic.events import Ran
-from openwhisk.traffic.setup import STORE_EVERYTHING
 from tests.integration.conftest import StartWorker
 from tests.integration.support.database import stored
 from tests.integration.support.kafka import read_topic

@@ -10,7 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.records_to_delete import RecordsToDelete
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.kafka import bootstrap_servers
+from app.kafka.clients import bootstrap_servers
 from dev.admin import Admin
 from dev.couchdb import CouchDB, couchdb
 from dev.worker import Worker

@@ -9,16 +9,16 @@ import pytest
 from aiokafka.structs import ConsumerRecord
 from faust.types import TP
 
-from app.breaker import Breakers
 from app.couchdb import Document, Result, Settled
 from app.dead_letters import DeadLetters
-from app.delivery import Chunk
-from app.guard import Guard
-from app.intake import Intake
-from app.outbox import Outbox, Outgoing
-from app.outcomes import Key, Outcome, Outcomes, Step
+from app.kafka.delivery import Chunk
+from app.kafka.producer import Outbox, Outgoing
+from app.monitoring.outcomes import Key, Outcome, Outcomes, Step
+from app.routing.breaker import Breakers
+from app.routing.step import Intake
 from app.settings import BreakerSettings, GuardSettings, RoutingSettings, WorkerSettings
-from app.storage import Storage
+from app.storing.guard import Guard
+from app.storing.step import Storage
 from models.repair import REPAIR, is_repair
 from models.roles import TopicRole
 from tests.integration.support.records import Records, document, encode, result

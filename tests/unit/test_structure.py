@@ -15,7 +15,7 @@ ALLOWED = {
 }
 EXCEPTIONS = {
     # A command is a way in from outside, and this one runs the producing side.
-    "app/commands/simulate.py": {"openwhisk"},
+    "app/commands/simulate.py": {"openwhisk", "dev"},
 }
 OURS = {*ALLOWED, "dev", "tests"}
 

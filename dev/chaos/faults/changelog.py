@@ -11,7 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.admin.records_to_delete import RecordsToDelete
 
-from app.kafka import client_options
+from app.kafka.clients import client_options
 from dev.chaos.crew import status
 from dev.chaos.fault import Fault, Kind, NotProvoked
 from dev.chaos.stage import PARTITIONS, Stage

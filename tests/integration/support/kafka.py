@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from app.kafka import bootstrap_servers
+from app.kafka.clients import bootstrap_servers
 from tests.integration.support.records import document, document_id, result
 
 

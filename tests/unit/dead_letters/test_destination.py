@@ -1,9 +1,9 @@
 import pytest
 
 from app.dead_letters.destination import Destination, destination
-from app.outbox import partition_of
+from app.kafka.producer import partition_of
+from app.kafka.topics import TopicNames
 from app.settings import LogMode
-from app.topics import TopicNames
 from tests.unit.dead_letters.letters import content
 
 NAMES = TopicNames("p-")

@@ -5,7 +5,7 @@ import pytest
 from faust.types import TP
 
 from app.dead_letters import DeadLetters, DeadLetterTooLargeError, SetAside
-from app.outbox import Outgoing
+from app.kafka.producer import Outgoing
 from models.dead_letter import ATTEMPTS, REPLAY_OF, DeadLetter
 from models.reasons import RejectReason
 from tests.unit.dead_letters.letters import content

@@ -8,9 +8,9 @@ import pytest
 
 from dev.chaos.flow import MIX, Books, Endless
 from dev.chaos.verdict import judge_documents, judge_letters, judge_outcomes
+from dev.traffic import Ledger, Setup
 from models.dead_letter import DeadLetter
 from models.reasons import RejectReason
-from openwhisk.traffic import Ledger, Setup
 
 DOCUMENTS = "persister-documents"
 

@@ -2,9 +2,9 @@ from typing import Any
 
 import pytest
 
+from app.kafka.topics import TopicNames
 from app.routing import Skip, Store, route
 from app.settings import LogMode, RoutingSettings
-from app.topics import TopicNames
 from models.reasons import SkipReason
 from models.roles import TopicRole
 from tests.golden import Case, Number, cases, exactly

@@ -1,0 +1,11 @@
+"""Everything that speaks to Kafka, in one room.
+
+- `clients`: addresses, credentials and limits of every client.
+- `topics`: names and roles; which topics are ours, and how they are set up.
+- `access`, `discovery`: whether Kafka lets us in, and which topics there are.
+- `producer`: the one way to send.
+- `delivery`: fetched lists as events, and commits that never pass unfinished work.
+- `patches`: what is mended in Faust, aiokafka and uvloop, a file for each.
+
+Nothing is imported here: the producing side uses clients and producer without Faust.
+"""

@@ -1,0 +1,214 @@
+"""Whether Kafka lets us in, and which setting to change when it does not.
+
+aiokafka tries one broker after the other and says in the end only that none could be reached,
+whether the network is down or the password wrong. So the first connection is made here.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.conn import create_conn
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    GroupCoordinatorNotAvailableError,
+    IllegalSaslStateError,
+    KafkaConnectionError,
+    KafkaError,
+    NodeNotReadyError,
+    SaslAuthenticationFailed,
+    TopicAuthorizationFailedError,
+    UnsupportedSaslMechanismError,
+    for_code,
+)
+from aiokafka.protocol.metadata import MetadataRequest
+from mode import Service
+
+from app.errors import StartError
+from app.kafka.clients import bootstrap_servers, client_options, security_options
+from app.kafka.topics import TopicSpec, own_topics
+from app.settings import KafkaSettings
+
+ANSWER_SECONDS = 10.0
+RETRY_SECONDS = 2.0
+
+
+class AccessError(StartError):
+    """Kafka does not let us in, and will not by itself; the message says what to change."""
+
+
+class Access(Service):
+    """Waits until Kafka can be reached, and ends the worker when it does not let us in."""
+
+    def __init__(self, app: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._app = app
+
+    async def on_start(self) -> None:
+        """Return when a broker has answered.
+
+        Raises:
+            AccessError: Kafka refuses; the supervisor's next start reads the settings again.
+        """
+        settings = self._app.settings.kafka
+
+        async def attempt() -> None:
+            await ask(settings)
+            await check_rights(settings, own_topics(self._app.names, settings))
+
+        await when_kafka_answers(self._app, attempt)
+
+
+async def when_kafka_answers(app: Any, attempt: Callable[[], Awaitable[None]]) -> None:
+    """Try until Kafka answers or the app is told to stop; says once that it waits."""
+    settings = app.settings.kafka
+    waiting = False
+    while not app.should_stop:
+        try:
+            await attempt()
+        except (KafkaError, OSError) as error:
+            if not waiting:
+                app.log.warning(
+                    "Kafka at %s is not there yet (%s); trying again.",
+                    *(settings.url, explain(error, settings)),
+                )
+            waiting = True
+            # The app's: a service is told to stop only after it has started.
+            await app.sleep(RETRY_SECONDS)
+        else:
+            return
+
+
+async def ask(settings: KafkaSettings) -> None:
+    """Ask the brokers for something, one after the other, until one answers.
+
+    Raises:
+        AccessError: none answers, and one of them refuses.
+        KafkaError, OSError: none can be reached.
+    """
+    failures: list[Exception] = []
+    for server in bootstrap_servers(settings.url):
+        try:
+            await _ask(server, settings)
+        except (KafkaError, OSError) as error:
+            failures.append(error)
+        else:
+            return
+    for failure in failures:
+        if refuses(failure):
+            reason = explain(failure, settings)
+            raise AccessError(f"Kafka at {settings.url} refuses: {reason}") from None
+    raise failures[0]
+
+
+async def _ask(server: str, settings: KafkaSettings) -> None:
+    host, _, port = server.rpartition(":")
+    connection = await create_conn(
+        host,
+        int(port),
+        request_timeout_ms=int(ANSWER_SECONDS * 1000),
+        **security_options(settings),
+    )
+    try:
+        # A listener that wants a login answers until this, and then closes the connection.
+        await connection.send(MetadataRequest([]))
+    finally:
+        connection.close()
+
+
+async def check_rights(settings: KafkaSettings, topics: Iterable[TopicSpec]) -> None:
+    """Check that the user may have these topics, and the consumer group.
+
+    Kafka hides a topic from those who may not see it, as if it were missing.
+
+    Raises:
+        AccessError: a right is missing.
+        KafkaError, OSError: Kafka does not answer.
+    """
+    admin = AIOKafkaAdminClient(**client_options(settings))
+    await admin.start()
+    try:
+        existing = await admin.list_topics()
+        missing = [
+            NewTopic(spec.name, spec.partitions, settings.replication)
+            for spec in topics
+            if spec.name not in existing
+        ]
+        # Only asked, not done.
+        answer = await admin.create_topics(missing, validate_only=True) if missing else None
+        for name, code, *_ in answer.topic_errors if answer else ():
+            if for_code(code) is TopicAuthorizationFailedError:
+                raise AccessError(
+                    f"{_user(settings)} may neither see nor create topic {name}: grant Describe, "
+                    "Read and Write on it, and Create unless it exists"
+                )
+        await _check_group(admin, settings)
+    finally:
+        await admin.close()
+
+
+async def _check_group(admin: Any, settings: KafkaSettings) -> None:
+    try:
+        await admin.find_coordinator(settings.app_id)
+    except GroupAuthorizationFailedError:
+        raise AccessError(
+            f"{_user(settings)} may not use the consumer group {settings.app_id} "
+            "(PERSISTER_APP_ID): grant Read on it"
+        ) from None
+    except GroupCoordinatorNotAvailableError:
+        return  # a new cluster, of which no group was ever asked for; the consumer waits for it
+
+
+def _user(settings: KafkaSettings) -> str:
+    return f"Kafka's user {settings.sasl_user!r}" if settings.sasl_user else "this client"
+
+
+def refuses(error: BaseException) -> bool:
+    """Whether trying again cannot help."""
+    refusing = (
+        IllegalSaslStateError,
+        SaslAuthenticationFailed,
+        UnsupportedSaslMechanismError,
+        ssl.SSLError,
+    )
+    return isinstance(error, refusing) or isinstance(error.__cause__, ssl.SSLError)
+
+
+def explain(error: BaseException, settings: KafkaSettings) -> str:  # noqa: PLR0911 - one for each
+    """What happened, and which setting it is about."""
+    protocol = f"PERSISTER_KAFKA_SECURITY_PROTOCOL ({settings.security_protocol})"
+    match error:
+        case SaslAuthenticationFailed():
+            return (
+                f"it knows no user {settings.sasl_user!r} with this password and mechanism "
+                f"({settings.sasl_mechanism}): check PERSISTER_KAFKA_USER, PERSISTER_KAFKA_PASSWORD"
+                "[_FILE] and PERSISTER_KAFKA_SASL_MECHANISM"
+            )
+        case UnsupportedSaslMechanismError():
+            return f"PERSISTER_KAFKA_SASL_MECHANISM ({settings.sasl_mechanism}) is not offered"
+        case IllegalSaslStateError():
+            return f"this listener takes no login: check {protocol}"
+        case ssl.SSLCertVerificationError():
+            return (
+                f"its certificate is not trusted ({error.verify_message}): check "
+                "PERSISTER_KAFKA_CA_FILE, and that PERSISTER_KAFKA_URL has a name that stands in "
+                "the certificate"
+            )
+        case ssl.SSLError():
+            return (
+                f"TLS fails ({error.strerror}): check {protocol}, and PERSISTER_KAFKA_CERTIFICATE_"
+                "FILE if the broker asks for a certificate"
+            )
+        case KafkaConnectionError() if isinstance(error.__cause__, ssl.SSLError):
+            return explain(error.__cause__, settings)
+        case KafkaConnectionError() | NodeNotReadyError() | ConnectionResetError():
+            return (
+                "it cannot be reached, or closes the connection: if that lasts, check "
+                f"PERSISTER_KAFKA_URL and {protocol}"
+            )
+        case asyncio.TimeoutError():
+            return f"no answer within {ANSWER_SECONDS:g} s"
+        case _:
+            return f"{type(error).__name__}: {error}; PERSISTER_KAFKA_URL says where it is"

@@ -1,0 +1,343 @@
+"""Faust's consumer, delivering chunks and committing only what is finished without a gap.
+
+Each method that replaces one of Faust's says what Faust would have done. They lean on Faust's
+internals, so the version is pinned and `tests/unit/delivery/test_faust_internals.py` fails when
+one of the replaced methods changes.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from time import monotonic
+from typing import Any, ClassVar, cast
+
+from aiokafka.errors import IllegalStateError
+from faust.transport.conductor import Conductor as FaustConductor
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, Message
+from faust.types.tuples import ConsumerMessage
+
+from app.kafka.delivery.chunk import Chunk
+from app.kafka.delivery.ledger import NOTHING, Admitted, Ledger, Rewind
+from app.kafka.delivery.topic import ChunkTopic
+from app.kafka.patches.committed_offsets import watch_committed_offsets
+from app.kafka.patches.fetched_batches import unpack_chunks
+
+FIRST_LOOK, LAST_LOOK = 0.05, 0.4
+"""Seconds between looks whether a held partition can be fetched again: as long as it was held so
+far, within these bounds. Each look costs about what storing ten records costs.
+"""
+
+REVOKE_DEADLINE = 3.0
+"""Seconds that in-flight work may take when partitions are revoked: the group waits meanwhile."""
+
+
+class ReadOffsets(dict[TP, int | None]):
+    """Answers None for partitions that are delivered as chunks.
+
+    Faust drops a record whose offset is below the last one that it noted as read, and notes it
+    only after the delivery, which may have waited for a rebalance: the records that are fetched
+    again after it are then dropped. For chunks the ledger decides instead.
+    """
+
+    def __init__(self, consumer: "Consumer") -> None:
+        super().__init__()
+        self._consumer = consumer
+
+    def __getitem__(self, tp: TP) -> int | None:
+        return None if self._consumer.delivers_chunks(tp) else self.get(tp)
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):
+    """Faust's thread around aiokafka's consumer."""
+
+    async def on_start(self) -> None:
+        """Start the consumer; see to it that committed offsets are read right and chunks fast."""
+        await super().on_start()
+        consumer = self._ensure_consumer()
+        watch_committed_offsets(consumer._coordinator)  # noqa: SLF001
+        delivery: Any = self.consumer
+        unpack_chunks(consumer._fetcher, delivery.delivers_chunks)  # noqa: SLF001
+
+
+class Consumer(driver.Consumer):
+    """Delivers chunks of the topics that agents read as `ChunkTopic`; others as Faust does."""
+
+    app: Any
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.ledger = Ledger()
+        self._read_offset = ReadOffsets(self)
+        self._revoking = False
+        self._stop_deadline: float | None = None
+        self._group_offsets: dict[TP, int | None] = {}
+        self._held: set[TP] = set()
+        self._held_since = 0.0
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    def delivers_chunks(self, tp: TP) -> bool:
+        """Tell whether the topic is read through a `ChunkTopic`; any thread may ask."""
+        # A copy, made in one step: another thread may be filling the set.
+        channels = tuple(self.app.topics._topic_name_index.get(tp.topic, ()))  # noqa: SLF001
+        return any(isinstance(channel, ChunkTopic) for channel in channels)
+
+    async def _getmany(
+        self,
+        active_partitions: set[TP] | None,
+        timeout: float,  # noqa: ASYNC109 - Faust's signature
+    ) -> Any:
+        """Fetch lists and turn those of chunked topics into chunks.
+
+        Instead of Faust's, which fetches every active partition whatever still waits in front of
+        the agents: here a partition is fetched only when the stream that reads it has nothing
+        waiting. That bounds memory, and an agent that waits for the database does not keep the
+        others from theirs. Nor is one fetched while the app holds it.
+        """
+        active = active_partitions or set()
+        ready = {tp for tp in active if not self._waiting(tp) and not self.app.holds(tp)}
+        wait = self._next_look(active - ready) if len(ready) < len(active) else timeout
+        if not ready:
+            await self.sleep(wait)
+            return {}
+        fetched = await super()._getmany(ready, wait)
+        taken = {TP(*tp): await self._as_chunk(TP(*tp), records) for tp, records in fetched.items()}
+        return {tp: records for tp, records in taken.items() if self._still_next(tp, records)}
+
+    def _next_look(self, held: set[TP]) -> float:
+        """Seconds until it is looked again whether these can be fetched."""
+        now = monotonic()
+        if held != self._held:
+            self._held, self._held_since = held, now
+        return min(max(now - self._held_since, FIRST_LOOK), LAST_LOOK)
+
+    def _waiting(self, tp: TP) -> bool:
+        channels = self.app.topics._tp_index.get(tp, ())  # noqa: SLF001
+        return any(isinstance(chan, ChunkTopic) and not chan.queue.empty() for chan in channels)
+
+    async def _as_chunk(self, tp: TP, records: list[Any]) -> list[Any]:
+        if not self.delivers_chunks(tp):
+            return records
+        verdict = self.ledger.admit(tp, records)
+        if verdict == NOTHING and await self._begins_anew(tp, records):
+            verdict = self.ledger.admit(tp, records)
+        if isinstance(verdict, Rewind):
+            await self._rewind(tp, verdict.offset)
+            return []
+        if verdict.hole is not None:
+            await self._accept_hole(tp, verdict)
+        return [Chunk(tp, verdict.records)] if verdict.records else []
+
+    def _still_next(self, tp: TP, records: list[Any]) -> bool:
+        """Whether a chunk begins where its partition stands now.
+
+        While another one is sought, a rebalance may pass, which sets all positions anew: then the
+        chunk is fetched again. Faust notes the generation only after this.
+        """
+        chunk = records[0] if records else None
+        return not isinstance(chunk, Chunk) or self.ledger.position(tp) == chunk.first_offset
+
+    async def _begins_anew(self, tp: TP, records: list[Any]) -> bool:
+        """Whether all of this was read before only by its offsets: the topic was made anew.
+
+        The fetcher has then begun at the start by itself, below the position.
+        """
+        expected = self.ledger.position(tp)
+        if expected is None or not records:
+            return False
+        end = (await self.highwaters(tp))[tp]
+        if end >= expected:
+            return False
+        self._report_new_topic(tp, expected, end)
+        self.ledger.skip_to(tp, records[0].offset)
+        return True
+
+    def _report_new_topic(self, tp: TP, expected: int, end: int) -> None:
+        self.log.warning(
+            "%s/%d was read up to offset %d, but ends at %d: it was deleted and made anew. Reading "
+            "it from its start.",
+            *(tp.topic, tp.partition, expected, end),
+        )
+
+    async def _rewind(self, tp: TP, offset: int) -> None:
+        try:
+            await self.seek_wait({tp: offset})
+        except IllegalStateError:
+            # Revoked meanwhile: whoever gets the partition starts at the committed offset.
+            self.ledger.forget([tp])
+
+    async def _accept_hole(self, tp: TP, admitted: Admitted) -> None:
+        first = admitted.records[0].offset
+        expected = admitted.hole or 0
+        earliest = (await self.earliest_offsets(tp)).get(tp, first)
+        self._report_loss(tp, expected, min(earliest, first))
+        self.ledger.skip_to(tp, first)
+
+    def _report_loss(self, tp: TP, expected: int, earliest: int) -> None:
+        """Say that Kafka deleted records before they were read: retention is loss."""
+        lost = earliest - expected
+        if lost > 0:
+            self.log.error(
+                "Lost %d records of %s/%d: Kafka's retention deleted offsets %d to %d before they "
+                "were read. Raise retention.ms of the topic, or start more workers.",
+                *(lost, tp.topic, tp.partition, expected, earliest - 1),
+            )
+            self.app.on_records_lost(tp, lost)
+
+    def _to_message(self, tp: TP, record: Any) -> ConsumerMessage:
+        """Wrap a chunk; its offset is that of its last record.
+
+        This is where a chunk is really handed over: Faust may drop what was fetched before, when
+        a rebalance begins, so the position moves on only here.
+        """
+        if not isinstance(record, Chunk):
+            return super()._to_message(tp, record)
+        self.ledger.deliver(record)
+        last = record.records[-1]
+        return ConsumerMessage(
+            tp.topic,
+            tp.partition,
+            last.offset,
+            last.timestamp / 1000.0,
+            last.timestamp_type,
+            None,
+            None,
+            cast("Any", record),
+            None,
+            tp=tp,
+            generation_id=self.app.consumer_generation_id,
+        )
+
+    def ack(self, message: Message) -> bool:
+        """Mark a chunk as finished, instead of noting its offset among those acknowledged."""
+        chunk = message.value
+        if not isinstance(chunk, Chunk):
+            return bool(super().ack(message))
+        message.acked = True
+        chunk.finished = True
+        self._unacked_messages.discard(message)
+        if self._waiting_for_ack is not None and not self._waiting_for_ack.done():
+            self._waiting_for_ack.set_result(None)
+        return True
+
+    def _filter_committable_offsets(self, tps: Iterable[TP]) -> dict[TP, int]:
+        """The end of the finished chunks at the head of each partition.
+
+        Faust's `_new_offset` searches the acknowledged offsets for gaps and passes some of them:
+        a single record at the head, any gap before the group's first commit, and pending records
+        of topics with holes.
+        """
+        return {**super()._filter_committable_offsets(tps), **self.ledger.committable()}
+
+    async def perform_seek(self) -> None:
+        """Start every partition at its committed offset, or explicitly at the log's start.
+
+        Faust's leaves a partition without a committed offset where the fetcher happens to stand,
+        so that a first chunk which it dropped is never fetched again; and it is also called
+        while partitions are being revoked, when positions must stay as they are.
+        """
+        if self._revoking:
+            return
+        generation = self.app.consumer_generation_id
+        await super().perform_seek()
+        # Only those that were asked about: the assignment may have changed since, and a partition
+        # that came meanwhile would look like one of which nothing was ever committed.
+        group = {tp: at for tp, at in self._group_offsets.items() if self.delivers_chunks(tp)}
+        starts = await self._starts(group) if group else {}
+        # Not sought by Faust: what differs from the committed offset, and the offset 0.
+        unsought = {tp: at for tp, at in starts.items() if at != self._committed_offset[tp]}
+        await self.seek_wait(unsought)
+        if self.app.consumer_generation_id != generation:
+            return  # another rebalance has begun, and seeks again
+        moved = [tp for tp, at in starts.items() if at != group[tp]]
+        self.ledger.reset(starts, moved)
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Keep what the group has committed, since Faust takes an offset of 0 for none at all."""
+        committed: Mapping[TP, int] = await super().seek_to_committed()
+        self._group_offsets = {TP(*tp): offset for tp, offset in committed.items()}
+        return committed
+
+    async def _starts(self, group: Mapping[TP, int | None]) -> dict[TP, int]:
+        """Where to read on: at what the group has committed, if the log still has it."""
+        earliest = await self.earliest_offsets(*group)
+        ends = await self.highwaters(*group)
+        starts = {}
+        for tp, committed in group.items():
+            starts[tp] = earliest[tp]
+            if committed is None:
+                continue
+            if committed > ends[tp]:
+                self._report_new_topic(tp, committed, ends[tp])
+                continue
+            starts[tp] = max(committed, earliest[tp])
+            self._report_loss(tp, committed, earliest[tp])
+        return starts
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Let what is in flight finish for a moment, commit it, then forget the partitions."""
+        self._revoking = True
+        try:
+            await super().on_partitions_revoked(revoked)
+        finally:
+            self._revoking = False
+            self.ledger.forget(revoked)
+
+    async def wait_empty(self) -> None:
+        """Wait for the chunks that agents work on, within a deadline, and commit.
+
+        Faust's waits for ever, so that a worker whose database is down never stops.
+        `_unacked_messages` holds what a stream has taken; what still waits in its queue will be
+        delivered again.
+        """
+        if self.app.crashed:
+            return
+        deadline = self._deadline()
+        may_wait = monotonic() < deadline
+        while self._unacked_messages and monotonic() < deadline:
+            await self._wait_for_ack(timeout=deadline - monotonic())
+        if self._unacked_messages and may_wait:
+            self.log.warning(
+                "%d chunks are not finished in time; they will be delivered again.",
+                len(self._unacked_messages),
+            )
+        await self.commit_and_end_transactions()
+
+    def _deadline(self) -> float:
+        """Until when in-flight work may take; a stop has one, however often Faust waits in it."""
+        limit: float = self.app.settings.worker.shutdown_deadline
+        if not self.app.should_stop:
+            return monotonic() + min(limit, REVOKE_DEADLINE)
+        if self._stop_deadline is None:
+            self._stop_deadline = monotonic() + limit
+        return self._stop_deadline
+
+    async def _wait_for_ack(self, timeout: float) -> None:  # noqa: ASYNC109 - Faust's signature
+        # Faust's ignores its argument and waits a second.
+        self._waiting_for_ack = asyncio.get_running_loop().create_future()
+        try:
+            await asyncio.wait_for(self._waiting_for_ack, timeout=timeout)
+        except TimeoutError:
+            pass
+        finally:
+            self._waiting_for_ack = None
+
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Nothing: Faust's complains of a slow stream when records wait for the database.
+
+        `/status` shows lag and what the database is doing instead.
+        """
+
+
+class Conductor(FaustConductor):
+    """Resubscribes soon after topics were added, not after 45 seconds."""
+
+    _resubscribe_sleep_lock_seconds = 1.0
+
+
+class Transport(driver.Transport):
+    """Faust's aiokafka transport with this consumer."""
+
+    Consumer: ClassVar[Any] = Consumer
+    Conductor: ClassVar[Any] = Conductor

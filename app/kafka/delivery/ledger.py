@@ -1,0 +1,135 @@
+"""Which offset comes next in each partition, and how far it may be committed.
+
+Pure bookkeeping, so that the rules which keep records from being lost are tested without a broker:
+
+- A position counts only when it was set by `reset`, from the offset that the group committed. What
+  is fetched for a partition without one (a fetch from before a rebalance) is discarded.
+- Records are taken from exactly the expected offset on. What comes again is trimmed. What jumps
+  ahead is fetched again once; when the broker then still has nothing in between, the hole is real
+  (compaction, transaction markers, or retention).
+- The committable offset is the end of the finished chunks at the head of the delivery order,
+  however the chunks behind them finish.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from faust.types import TP
+
+from app.kafka.delivery.chunk import Chunk
+
+
+@dataclass(frozen=True)
+class Rewind:
+    """The fetch begins too late: fetch again from `offset`."""
+
+    offset: int
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """Records to deliver, in order; `hole` is the expected offset when they begin after it."""
+
+    records: Sequence[Any]
+    hole: int | None = None
+
+
+NOTHING = Admitted(())
+
+
+@dataclass
+class _Position:
+    expected: int
+    committed: int
+    moved: bool = False
+    rewound_at: int | None = None
+    chunks: deque[Chunk] = field(default_factory=deque)
+
+
+class OutOfOrderError(Exception):
+    """A chunk was delivered that does not begin where the partition stands: a defect."""
+
+
+class Ledger:
+    """The positions of the assigned partitions."""
+
+    def __init__(self) -> None:
+        self._positions: dict[TP, _Position] = {}
+
+    def reset(self, offsets: Mapping[TP, int], moved: Iterable[TP] = ()) -> None:
+        """Start anew at these offsets; chunks delivered before are never committed.
+
+        Args:
+            offsets: the next one of each partition.
+            moved: partitions that do not start where the group committed: it never has, or these
+                records are gone. Where they start is committed, so that the next start tells what
+                was lost since, once.
+        """
+        self._positions = {tp: _Position(offset, offset) for tp, offset in offsets.items()}
+        for tp in moved:
+            self._positions[tp].moved = True
+
+    def forget(self, partitions: Iterable[TP]) -> None:
+        """Partitions were revoked: discard what is fetched, commit nothing any more."""
+        for tp in partitions:
+            self._positions.pop(tp, None)
+
+    def admit(self, tp: TP, records: Sequence[Any]) -> Admitted | Rewind:
+        """Decide what of a fetched list is delivered."""
+        position = self._positions.get(tp)
+        if position is None:
+            return NOTHING
+        expected = position.expected
+        if records and records[0].offset < expected:
+            records = [record for record in records if record.offset >= expected]
+        if not records:
+            return NOTHING
+        if records[0].offset == expected:
+            return Admitted(records)
+        if position.rewound_at != expected:
+            position.rewound_at = expected
+            return Rewind(expected)
+        return Admitted(records, hole=expected)
+
+    def skip_to(self, tp: TP, offset: int) -> None:
+        """Accept that there is nothing before `offset`."""
+        position = self._positions.get(tp)
+        if position is not None:
+            position.expected = offset
+
+    def deliver(self, chunk: Chunk) -> None:
+        """Note that `chunk` is handed over now.
+
+        Raises:
+            OutOfOrderError: the chunk does not begin at the expected offset.
+        """
+        position = self._positions.get(chunk.tp)
+        if position is None or position.expected != chunk.first_offset:
+            raise OutOfOrderError(f"{chunk!r} delivered, expected {position and position.expected}")
+        position.expected = chunk.next_offset
+        position.chunks.append(chunk)
+
+    def committable(self) -> dict[TP, int]:
+        """The offset to commit for each partition in which it moved on."""
+        moved = {}
+        for tp, position in self._positions.items():
+            chunks = position.chunks
+            if position.moved:
+                position.moved = False
+                moved[tp] = position.committed
+            while chunks and chunks[0].finished:
+                position.committed = chunks.popleft().next_offset
+                moved[tp] = position.committed
+        return moved
+
+    def position(self, tp: TP) -> int | None:
+        """The next offset to be delivered, or None while it is not known."""
+        position = self._positions.get(tp)
+        return position.expected if position else None
+
+    def committed(self, tp: TP) -> int | None:
+        """The offset up to which everything is finished, or None while it is not known."""
+        position = self._positions.get(tp)
+        return position.committed if position else None

@@ -1,0 +1,183 @@
+"""Finding topics: the persister's own before the start, OpenWhisk's before and while it runs.
+
+Faust cannot subscribe to a pattern, so a service looks for topics and hands the names to the
+channels that agents read. Kafka then rebalances once, and the new topics are consumed.
+"""
+
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from mode import Service
+
+from app.errors import StartError
+from app.kafka.access import when_kafka_answers
+from app.kafka.clients import client_options
+from app.kafka.delivery import ChunkTopic
+from app.kafka.topic_settings import UnreadableSettingsError, read_settings, shortcomings
+from app.kafka.topics import TopicSpec, own_topics
+
+
+class OwnTopicError(StartError):
+    """An own topic cannot be used; the message says what to change."""
+
+
+class OwnTopics(Service):
+    """Waits for Kafka, creates the persister's own topics, and finds OpenWhisk's for the start."""
+
+    def __init__(self, app: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._app = app
+
+    async def on_start(self) -> None:
+        """Return when the topics are there.
+
+        Raises:
+            OwnTopicError: one of them cannot be created, or has the wrong number of partitions.
+        """
+        await when_kafka_answers(self._app, self._prepare)
+
+    async def _prepare(self) -> None:
+        settings = self._app.settings.kafka
+        admin = AIOKafkaAdminClient(**client_options(settings))
+        await admin.start()
+        try:
+            existing = await admin.list_topics()
+            for spec in own_topics(self._app.names, settings):
+                if spec.name in existing:
+                    await self._check(admin, spec)
+                else:
+                    await self._create(admin, spec, settings.replication)
+            subscribe(self._app, existing)
+        finally:
+            await admin.close()
+        self._report()
+
+    async def _create(self, admin: Any, spec: TopicSpec, replication: int) -> None:
+        topic = NewTopic(spec.name, spec.partitions, replication, topic_configs=spec.config)
+        response = await admin.create_topics([topic])
+        for _, code, reason in response.topic_errors:
+            error = for_code(code)
+            if not code or error is TopicAlreadyExistsError:
+                continue
+            if error.retriable:
+                raise error(f"cannot create {spec.name}: {reason}")
+            raise OwnTopicError(
+                f"Kafka does not create {spec.name} with {spec.partitions} partitions and "
+                f"{replication} replicas ({error.__name__}: {reason}): change PERSISTER_PARTITIONS "
+                "or PERSISTER_REPLICATION, grant Create, or create it by hand"
+            )
+        self.log.info("Created topic %s with %d partitions.", spec.name, spec.partitions)
+
+    async def _check(self, admin: Any, spec: TopicSpec) -> None:
+        (described,) = await admin.describe_topics([spec.name])
+        partitions = len(described["partitions"])
+        if spec.name == self._app.names.documents and partitions != spec.partitions:
+            raise OwnTopicError(
+                f"{spec.name} has {partitions} partitions, and the guard's table needs as many: "
+                f"set PERSISTER_PARTITIONS={partitions}"
+            )
+        try:
+            settings = await read_settings(admin, [spec.name], spec.config)
+        except UnreadableSettingsError as error:
+            self.log.warning("Cannot see whether a topic is set up as it must be: %s.", error)
+        else:
+            for shortcoming in shortcomings(spec, settings[spec.name]):
+                self.log.warning("%s.", shortcoming)
+
+    def _report(self) -> None:
+        topics = sorted(subscribed(self._app))
+        if topics:
+            self.log.info("Reading %s.", ", ".join(topics))
+        else:
+            self.log.info(
+                "No topic of OpenWhisk exists yet; looking for new ones every %g s.",
+                self._app.settings.kafka.discovery_interval,
+            )
+
+
+class Discovery(Service):
+    """Looks for new topics while the worker runs."""
+
+    def __init__(self, app: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._app = app
+        self._admin: Any = None
+        self._blind = False
+
+    async def on_stop(self) -> None:
+        """Disconnect."""
+        await self._disconnect()
+
+    @Service.task
+    async def _watch(self) -> None:
+        interval = self._app.settings.kafka.discovery_interval
+        async for _ in self.itertimer(interval, name="discovery"):
+            await self.look()
+
+    async def look(self) -> None:
+        """Subscribe to topics that are new; says once when Kafka is away, and when it is back."""
+        try:
+            await self._look()
+        except (KafkaError, OSError) as error:
+            if not self._blind:
+                name = type(error).__name__
+                self.log.warning("Cannot look for new topics (%s); trying again.", name)
+            self._blind = True
+            await self._disconnect()
+            return
+        if self._blind:
+            self.log.info("Kafka answers again: looking for new topics goes on.")
+        self._blind = False
+
+    async def _look(self) -> None:
+        if self._admin is None:
+            self._admin = AIOKafkaAdminClient(**client_options(self._app.settings.kafka))
+            await self._admin.start()
+        new = subscribe(self._app, await self._admin.list_topics())
+        if new:
+            self.log.info("Found new topics: %s.", ", ".join(sorted(new)))
+        self._resubscribe()
+
+    def _resubscribe(self) -> None:
+        """Have Faust subscribe while any topic is not.
+
+        Asked for again and again, since Faust forgets a change that comes while it rebalances.
+        """
+        conductor = self._app.topics
+        subscription = conductor._subscription_changed  # noqa: SLF001 - what Conductor.add does
+        known = conductor._topic_name_index  # noqa: SLF001
+        if subscription is not None and not subscribed(self._app) <= set(known):
+            subscription.set()
+
+    async def _disconnect(self) -> None:
+        admin, self._admin = self._admin, None
+        if admin is not None:
+            await admin.close()
+
+
+def subscribe(app: Any, existing: list[str]) -> set[str]:
+    """Give every channel that reads a role the topics of that role; returns those that are new.
+
+    Topics that vanish stay subscribed: deleting one is rare, and what is still in flight of it
+    must be committed.
+    """
+    by_role = app.names.by_role(existing, app.settings.routing.log_mode)
+    new: set[str] = set()
+    for channel in _role_channels(app):
+        found = set(by_role[channel.role]) - set(channel.topics)
+        if found:
+            channel.topics = (*channel.topics, *sorted(found))
+            new |= found
+    return new
+
+
+def subscribed(app: Any) -> set[str]:
+    """OpenWhisk's topics that are read."""
+    return {topic for channel in _role_channels(app) for topic in channel.topics}
+
+
+def _role_channels(app: Any) -> list[ChunkTopic]:
+    """The topics that agents are declared on, and the clones that they read while running."""
+    running = [channel for channel in app.topics if isinstance(channel, ChunkTopic)]
+    return [*app.role_topics.values(), *(channel for channel in running if channel.role)]

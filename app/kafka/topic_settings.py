@@ -1,0 +1,82 @@
+"""What Kafka's topics are set to."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import for_code
+
+from app.kafka.topics import TopicSpec
+
+_ALTER = (
+    "kafka-configs.sh --bootstrap-server ... --alter --entity-type topics --entity-name {topic} "
+    "--add-config {key}={value}"
+)
+_SETTING = {
+    "persister-documents": "PERSISTER_DOCUMENTS_RETENTION",
+    "persister-dead-letters": "PERSISTER_DEAD_LETTERS_RETENTION",
+}
+_FOR_EVER = -1
+
+
+class UnreadableSettingsError(Exception):
+    """Kafka does not tell the settings of a topic."""
+
+
+async def read_settings(
+    admin: Any, topics: Iterable[str], keys: Iterable[str]
+) -> dict[str, dict[str, str]]:
+    """These settings of these topics, whether set for the topic or the broker's default.
+
+    Args:
+        admin: a started admin client.
+        topics: must exist.
+        keys: such as `retention.ms`.
+
+    Raises:
+        UnreadableSettingsError: a topic is gone, or a right (DescribeConfigs) is missing.
+        KafkaError: Kafka is not reachable.
+    """
+    wanted = list(keys)
+    resources = [
+        ConfigResource(ConfigResourceType.TOPIC, topic, configs=dict.fromkeys(wanted))
+        for topic in topics
+    ]
+    found = {}
+    for answer in await admin.describe_configs(resources) if resources else ():
+        for code, reason, _, topic, entries in answer.resources:
+            if code:
+                name = for_code(code).__name__
+                raise UnreadableSettingsError(f"{topic}: {reason or name}")
+            found[topic] = {entry[0]: entry[1] for entry in entries if entry[0] in wanted}
+    return found
+
+
+def shortcomings(spec: TopicSpec, actual: Mapping[str, str]) -> list[str]:
+    """What of an existing topic of the persister's own endangers records, and what to do about it.
+
+    Args:
+        spec: the topic as the settings say.
+        actual: the settings that Kafka has for it.
+    """
+    found = []
+
+    def add(key: str, danger: str, instead: str = "") -> None:
+        value = spec.config[key]
+        alter = _ALTER.format(topic=spec.name, key=key, value=value)
+        found.append(f"{spec.name} has {key}={actual[key]}: {danger}. Change it: {alter}{instead}")
+
+    if int(actual["max.message.bytes"]) < int(spec.config["max.message.bytes"]):
+        add(
+            "max.message.bytes",
+            "the largest records do not fit into it",
+            ", or lower PERSISTER_MAX_RECORD_BYTES",
+        )
+    if actual["cleanup.policy"] != "delete":
+        add("cleanup.policy", "Kafka removes records that were not read yet")
+    if 0 <= int(actual["retention.ms"]) < int(spec.config["retention.ms"]):
+        setting = next(text for name, text in _SETTING.items() if spec.name.endswith(name))
+        add("retention.ms", "it is kept for less time than the settings say", f", or set {setting}")
+    if int(actual["retention.bytes"]) != _FOR_EVER:
+        add("retention.bytes", "when it grows beyond that, records are deleted unread")
+    return found

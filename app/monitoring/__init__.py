@@ -1,0 +1,7 @@
+"""What the worker tells of itself.
+
+- `outcomes`: what became of every record, counted once.
+- `status`, `metrics`: the state as JSON and for Prometheus.
+- `retention`: how long Kafka still keeps what was not read yet.
+- `web`: the pages, and who may see them.
+"""

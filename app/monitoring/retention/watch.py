@@ -1,0 +1,162 @@
+"""Looks from time to time at every assigned partition with something unread."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from aiokafka.errors import KafkaError
+from faust.types import TP
+from mode import Service
+
+from app.kafka.topic_settings import UnreadableSettingsError
+from app.monitoring.retention.policy import Head, Left, left
+from app.monitoring.retention.unread import Unread
+from app.monitoring.status import PartitionLag, partition_lags
+
+LOOK_SECONDS = 30.0
+"""Between two looks; there is also one after each rebalance."""
+
+SOON_SECONDS = 1.0
+"""The same while it is not known yet where an assigned partition stands."""
+
+_WARNING = (
+    "Kafka may delete unread records of %s soon: %d %% of what its retention allows is left%s. "
+    "%d records wait. See /status for what holds the worker up, start more workers, or give it "
+    "time: kafka-configs.sh --bootstrap-server ... --alter --entity-type topics --entity-name %s "
+    "--add-config retention.ms=...,retention.bytes=-1"
+)
+
+
+class Retention(Service):
+    """Knows how long Kafka still keeps what is unread, and warns once when that becomes little.
+
+    Args:
+        app: the Faust app.
+        unread: asks Kafka.
+        warning: share of a topic's retention, below which there is a warning.
+        clock: epoch seconds.
+    """
+
+    def __init__(
+        self,
+        app: Any,
+        unread: Unread,
+        warning: float,
+        *,
+        clock: Callable[[], float] = time.time,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self._app = app
+        self._unread = unread
+        self._warning = warning
+        self._clock = clock
+        self._left: dict[TP, Left] = {}
+        self._heads: dict[tuple[TP, int], Head] = {}
+        self._ends: dict[TP, int] = {}
+        self._looked_at = 0.0
+        self._warned: set[str] = set()
+        self._blind = False
+        self._look_now = asyncio.Event()
+        app.on_rebalance_complete.connect(self._rebalanced)
+
+    def seconds_left(self, tp: TP) -> float | None:
+        """Until Kafka may delete what is unread; None: nothing is, or it is kept, or not known."""
+        found = self._left.get(tp)
+        if found is None or found.deadline is None:
+            return None
+        return max(0.0, found.deadline - self._clock())
+
+    async def on_stop(self) -> None:
+        """Disconnect."""
+        await self._unread.disconnect()
+
+    async def _rebalanced(self, _app: Any, /, *_args: Any, **_: Any) -> None:
+        self._look_now.set()
+
+    @Service.task
+    async def _watch(self) -> None:
+        pause = LOOK_SECONDS
+        while not self.should_stop:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._look_now.wait(), pause)
+            self._look_now.clear()
+            lags = await partition_lags(self._app)
+            await self.look(lags)
+            pause = SOON_SECONDS if any(lag.lag is None for lag in lags) else LOOK_SECONDS
+
+    async def look(self, lags: list[PartitionLag]) -> None:
+        """Find out what is left of every partition, and warn where it is little."""
+        try:
+            found = await self._ask([lag for lag in lags if lag.lag])
+        except (KafkaError, OSError, UnreadableSettingsError) as error:
+            if not self._blind:
+                self.log.warning(
+                    "Cannot see how long Kafka keeps unread records (%s: %s); trying again.",
+                    *(type(error).__name__, error),
+                )
+            self._blind = True
+            self._left = {}
+            await self._unread.disconnect()
+            return
+        self._blind = False
+        self._left = found
+        self._ends = {_tp(lag): lag.end for lag in lags if lag.end is not None}
+        self._looked_at = self._clock()
+        self._warn()
+
+    async def _ask(self, unread: list[PartitionLag]) -> dict[TP, Left]:
+        policies = await self._unread.policies({lag.topic for lag in unread})
+        now = self._clock()
+        found: dict[TP, Left] = {}
+        heads: dict[tuple[TP, int], Head] = {}
+        for lag in unread:
+            tp, offset = _tp(lag), lag.committed or 0
+            head = self._heads.get((tp, offset)) or await self._unread.head(tp, offset)
+            if head is None:
+                continue
+            heads[tp, offset] = head
+            rest = left(policies[lag.topic], head, lag.lag or 0, self._rate(lag, now), now)
+            if rest is not None:
+                found[tp] = rest
+        self._heads = heads
+        return found
+
+    def _rate(self, lag: PartitionLag, now: float) -> float | None:
+        """Records a second that have come since the last look."""
+        before = self._ends.get(_tp(lag))
+        if before is None or lag.end is None or now <= self._looked_at:
+            return None
+        return (lag.end - before) / (now - self._looked_at)
+
+    def _warn(self) -> None:
+        """One line for each topic whose state has changed."""
+        topics = {tp.topic for tp in self._left}
+        worst = {topic: min(self._of(topic), key=lambda one: one.share) for topic in topics}
+        low = {topic for topic, found in worst.items() if found.share < self._warning}
+        for topic in sorted(low - self._warned):
+            found = worst[topic]
+            records = sum(one.records for one in self._of(topic))
+            when = "" if found.deadline is None else f", {_time(found.deadline - self._clock())}"
+            self.log.warning(_WARNING, topic, found.share * 100, when, records, topic)
+        for topic in sorted(self._warned - low):
+            self.log.info("Unread records of %s are in no danger any more.", topic)
+        self._warned = low
+
+    def _of(self, topic: str) -> list[Left]:
+        return [found for tp, found in self._left.items() if tp.topic == topic]
+
+
+def _tp(lag: PartitionLag) -> TP:
+    return TP(lag.topic, lag.partition)
+
+
+def _time(seconds: float) -> str:
+    if seconds <= 0:
+        return "so that they may be deleted at any moment"
+    for unit, length in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} seconds"

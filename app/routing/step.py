@@ -1,0 +1,114 @@
+"""The first step: from a chunk of OpenWhisk's messages to documents in the internal topic."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from mode import get_logger
+
+from app.dead_letters import DeadLetters, SetAside
+from app.kafka.delivery import Chunk
+from app.kafka.producer import Outbox, Outgoing
+from app.monitoring.outcomes import Key, Outcome, Outcomes, Step
+from app.routing import Skip, Store, route
+from app.routing.breaker import COUNTED, Breakers, Change
+from app.settings import RoutingSettings
+from models.dead_letter import ATTEMPTS, Header
+from models.reasons import RejectReason
+from models.repair import REPAIR
+from models.roles import TopicRole
+
+logger = get_logger(__name__)
+
+_HANDED_ON = frozenset({ATTEMPTS, REPAIR})
+"""Headers that a document takes over from the record that it was in."""
+
+_HELD = (
+    "Stopped reading %s: %s. What comes now stays in Kafka, until the topic's retention deletes "
+    "it. Find out who writes it: `faust -A app dead-letters list --topic %s`. It is tried again "
+    "after PERSISTER_BREAKER_COOLDOWN seconds; PERSISTER_BREAKER_RATIO, _MINIMUM and _CONSECUTIVE "
+    "say how much is too much."
+)
+
+
+class Intake:
+    """Routes chunks; never waits for the database."""
+
+    def __init__(
+        self,
+        rules: RoutingSettings,
+        outbox: Outbox,
+        documents_topic: str,
+        dead_letters: DeadLetters,
+        outcomes: Outcomes,
+        *,
+        breakers: Breakers,
+    ) -> None:
+        self._rules = rules
+        self._outbox = outbox
+        self._documents_topic = documents_topic
+        self._dead_letters = dead_letters
+        self._outcomes = outcomes
+        self._breakers = breakers
+
+    async def take(self, chunk: Chunk, role: TopicRole) -> None:
+        """Route every record of a chunk.
+
+        Returns when its documents are acknowledged in the internal topic and what was rejected in
+        the dead-letter topic, so that the chunk can be acknowledged.
+        """
+        counts: Counter[Key] = Counter()
+        set_aside: list[SetAside] = []
+        sources: list[Any] = []
+        documents: list[Outgoing] = []
+        for record in chunk.records:
+            decision = route(role, record.value, record.timestamp, self._rules)
+            if isinstance(decision, Store):
+                headers = _handed_on(record.headers) if record.headers else []
+                documents.append(
+                    Outgoing(decision.activation_id.encode(), decision.document, headers)
+                )
+                sources.append(record)
+            elif isinstance(decision, Skip):
+                counts[Key(Step.ROUTE, Outcome.SKIPPED, decision.reason)] += 1
+            else:
+                set_aside.append(SetAside(record, decision.reason, decision.detail))
+        too_large = await self._outbox.send(self._documents_topic, documents)
+        if too_large:
+            set_aside += _too_large(zip(sources, documents, strict=True), too_large)
+        await self._dead_letters.write(chunk.tp, set_aside)
+        counts[Key(Step.ROUTE, Outcome.ROUTED)] = len(documents) - len(too_large)
+        counts.update(Key(Step.ROUTE, Outcome.DEAD_LETTERED, letter.reason) for letter in set_aside)
+        self._outcomes.add(Step.ROUTE, counts, len(chunk.records))
+        self._watch(chunk, set_aside)
+
+    def _watch(self, chunk: Chunk, set_aside: Iterable[SetAside]) -> None:
+        """Have the topic's breaker judge the chunk, and say so when it opens or closes."""
+        topic = chunk.tp.topic
+        rejected = [letter for letter in set_aside if letter.reason in COUNTED]
+        example = f"{rejected[0].reason}: {rejected[0].detail}" if rejected else ""
+        change = self._breakers.observe(topic, len(chunk.records), len(rejected), example)
+        if change is Change.OPENED:
+            logger.error(_HELD, topic, self._breakers.why(topic), topic)
+        elif change is Change.CLOSED:
+            logger.warning("Reading %s again: its records are accepted.", topic)
+
+
+def _handed_on(headers: Sequence[Header]) -> list[Header]:
+    return [header for header in headers if header[0] in _HANDED_ON]
+
+
+def _too_large(
+    documents: Iterable[tuple[Any, Outgoing]], too_large: list[Outgoing]
+) -> list[SetAside]:
+    sent = {id(outgoing) for outgoing in too_large}
+    return [
+        SetAside(
+            record,
+            RejectReason.TOO_LARGE,
+            f"a document of {len(outgoing.value or b'')} bytes does not fit into the internal "
+            "topic: raise its max.message.bytes and PERSISTER_MAX_RECORD_BYTES",
+        )
+        for record, outgoing in documents
+        if id(outgoing) in sent
+    ]

@@ -1,0 +1,5 @@
+"""The second step: from documents in the internal topic to the database, each once.
+
+- `step`: what happens to a chunk of documents.
+- `guard`: what is known to be stored already.
+"""

@@ -1,0 +1,554 @@
+"""The consumer between Faust and Kafka: what it fetches, seeks, delivers and commits."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import faust
+import pytest
+from aiokafka.errors import IllegalStateError
+from faust.types import TP
+from faust.types.tuples import Message
+from yarl import URL
+
+from app.kafka.delivery import Chunk, ChunkTopic, Transport
+from app.kafka.delivery import consumer as module
+from app.kafka.delivery.consumer import Consumer
+from tests.fakes.time import until
+from tests.support import record
+
+FIRST, SECOND, OTHER = TP("chunked", 0), TP("chunked", 1), TP("plain", 0)
+DEADLINE = 10.0
+
+
+class Kafka:
+    """The consumer's thread, with a Kafka behind it.
+
+    Attributes:
+        committed: What the group has committed; 0 where nothing stands.
+        never_committed: Where it never has.
+        earliest: Where each log begins.
+        ends: Where each log ends.
+        fetched: What the next fetches bring.
+        asked: For which partitions each fetch asked.
+        seeks: Every seek, in order.
+        commits: Every commit.
+    """
+
+    def __init__(self) -> None:
+        self.assigned = {FIRST, SECOND}
+        self.committed: dict[TP, int] = {}
+        self.never_committed: set[TP] = set()
+        self.earliest = {FIRST: 0, SECOND: 0, OTHER: 0}
+        self.ends = {FIRST: 100, SECOND: 100, OTHER: 100}
+        self.fetched: list[dict[TP, list[Any]]] = []
+        self.asked: list[set[TP]] = []
+        self.waited: list[float] = []
+        self.seeks: list[dict[TP, int]] = []
+        self.commits: list[dict[TP, int]] = []
+        self.revoked_meanwhile = False
+        self.on_seek: Callable[[], None] = lambda: None
+
+    def assignment(self) -> set[TP]:
+        return set(self.assigned)
+
+    async def getmany(self, active: set[TP], timeout: float) -> dict[TP, list[Any]]:  # noqa: ASYNC109
+        self.asked.append(set(active))
+        self.waited.append(timeout)
+        return self.fetched.pop(0) if self.fetched else {}
+
+    async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
+        if self.revoked_meanwhile:
+            raise IllegalStateError
+        self.seeks.append(dict(partitions))
+        self.on_seek()
+
+    async def seek_to_committed(self) -> dict[TP, int | None]:
+        return {
+            tp: None if tp in self.never_committed else self.committed.get(tp, 0)
+            for tp in self.assigned
+        }
+
+    async def earliest_offsets(self, *partitions: TP) -> dict[TP, int]:
+        return {tp: self.earliest[tp] for tp in partitions}
+
+    async def highwaters(self, *partitions: TP) -> dict[TP, int]:
+        return {tp: self.ends[tp] for tp in partitions}
+
+    async def commit(self, offsets: dict[TP, int]) -> bool:
+        self.commits.append(offsets)
+        self.committed |= offsets
+        return True
+
+
+class App(faust.App):
+    """What the consumer asks of the persister."""
+
+    def __init__(self) -> None:
+        super().__init__("test", broker="kafka://nowhere", set_as_current=False)
+        self.settings = SimpleNamespace(worker=SimpleNamespace(shutdown_deadline=DEADLINE))
+        self.lost: list[tuple[TP, int]] = []
+        self.held: set[TP] = set()
+
+    def on_records_lost(self, tp: TP, count: int) -> None:
+        self.lost.append((tp, count))
+
+    def holds(self, tp: TP) -> bool:
+        return tp in self.held
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def app() -> App:
+    return App()
+
+
+@pytest.fixture
+def kafka() -> Kafka:
+    return Kafka()
+
+
+@pytest.fixture
+def channel(app: App) -> ChunkTopic:
+    return ChunkTopic(app, topics=("chunked",))
+
+
+@pytest.fixture
+async def consumer(app: App, kafka: Kafka, channel: ChunkTopic) -> Any:
+    async def nothing(*_: Any) -> None:
+        pass
+
+    transport = Transport([URL("kafka://nowhere")], app)
+    made = transport.create_consumer(
+        nothing, on_partitions_revoked=nothing, on_partitions_assigned=nothing
+    )
+    assert isinstance(made, Consumer)
+    untyped: Any = made
+    untyped._thread = kafka
+    topics: Any = app.topics
+    topics._topic_name_index["chunked"] = {channel}
+    topics._topic_name_index["plain"] = {app.topic("plain")}
+    topics._tp_index[FIRST] = topics._tp_index[SECOND] = {channel}
+    untyped.app.producer = SimpleNamespace(flush=nothing)
+    untyped.app._attachments = SimpleNamespace(publish_for_tp_offset=nothing)
+    return made
+
+
+def records(*offsets: int) -> list[Any]:
+    return [record(b"value", offset) for offset in offsets]
+
+
+async def fetch(consumer: Consumer, *active: TP) -> dict[TP, list[Any]]:
+    fetched = await consumer._getmany(set(active or (FIRST, SECOND)), 1.0)
+    return {tp: list(chunks) for tp, chunks in fetched.items()}
+
+
+def deliver(consumer: Consumer, chunk: Chunk) -> Message:
+    message: Message = consumer._to_message(chunk.tp, chunk)
+    consumer.track_message(message)
+    return message
+
+
+async def deliver_next(consumer: Consumer, kafka: Kafka, tp: TP, *offsets: int) -> Message:
+    kafka.fetched.append({tp: records(*offsets)})
+    ((chunk,),) = (await fetch(consumer)).values()
+    return deliver(consumer, chunk)
+
+
+async def test_a_fetched_list_is_delivered_as_one_chunk(consumer: Consumer, kafka: Kafka) -> None:
+    await consumer.perform_seek()
+    kafka.fetched = [{FIRST: records(0, 1, 2)}]
+    ((chunk,),) = (await fetch(consumer)).values()
+    assert isinstance(chunk, Chunk)
+    assert [one.offset for one in chunk.records] == [0, 1, 2]
+    message: Any = consumer._to_message(FIRST, chunk)
+    assert (message.tp, message.offset) == (FIRST, 2)
+    assert message.value is chunk
+
+
+async def test_topics_that_are_not_chunked_pass_unchanged(consumer: Consumer, kafka: Kafka) -> None:
+    plain = records(7)
+    kafka.fetched = [{OTHER: plain}]
+    assert await fetch(consumer, OTHER) == {OTHER: plain}
+
+
+async def test_what_is_fetched_before_the_first_seek_is_discarded(
+    consumer: Consumer, kafka: Kafka
+) -> None:
+    kafka.fetched = [{FIRST: records(5)}]
+    assert await fetch(consumer) == {FIRST: []}
+
+
+async def test_each_partition_starts_where_the_group_committed_or_at_the_logs_start(
+    consumer: Consumer, kafka: Kafka
+) -> None:
+    kafka.committed = {FIRST: 5}
+    kafka.never_committed = {SECOND}
+    kafka.earliest[SECOND] = 3
+    await consumer.perform_seek()
+    # Faust leaves a partition that was never committed where the fetcher happens to stand.
+    assert {tp: to for seek in kafka.seeks for tp, to in seek.items()} == {SECOND: 3}
+    assert (consumer.ledger.position(FIRST), consumer.ledger.position(SECOND)) == (5, 3)
+
+
+async def test_a_partition_is_sought_even_at_zero(consumer: Consumer, kafka: Kafka) -> None:
+    kafka.never_committed = {SECOND}
+    await consumer.perform_seek()
+    assert {tp: to for seek in kafka.seeks for tp, to in seek.items()} == {FIRST: 0, SECOND: 0}
+
+
+async def test_where_a_group_begins_is_committed_so_that_it_knows_later_what_was_lost(
+    consumer: Consumer, kafka: Kafka, app: App
+) -> None:
+    kafka.never_committed = {FIRST, SECOND}
+    kafka.earliest[SECOND] = 3
+    await consumer.perform_seek()
+    assert consumer._filter_committable_offsets([]) == {FIRST: 0, SECOND: 3}
+    assert app.lost == []
+
+
+async def test_what_is_lost_before_anything_was_stored_is_reported(
+    consumer: Consumer, kafka: Kafka, app: App
+) -> None:
+    kafka.committed = {FIRST: 0}
+    kafka.earliest[FIRST] = 3
+    await consumer.perform_seek()
+    assert app.lost == [(FIRST, 3)]
+
+
+async def test_a_partition_that_comes_while_positions_are_set_is_left_to_its_own_seek(
+    consumer: Consumer, kafka: Kafka
+) -> None:
+    kafka.committed = {FIRST: 5, SECOND: 1047}
+    kafka.assigned = {FIRST}
+    answer = kafka.seek_to_committed
+
+    async def answer_and_assign() -> dict[TP, int | None]:
+        committed = await answer()
+        kafka.assigned = {FIRST, SECOND}
+        return committed
+
+    untyped: Any = kafka
+    untyped.seek_to_committed = answer_and_assign
+    await consumer.perform_seek()
+    assert consumer.ledger.position(SECOND) is None
+    assert SECOND not in consumer._filter_committable_offsets([])
+
+
+async def test_positions_of_an_older_generation_are_not_taken(
+    consumer: Consumer, kafka: Kafka, app: App
+) -> None:
+    kafka.committed = {FIRST: 5}
+    ends = kafka.highwaters
+
+    async def rebalance(*partitions: TP) -> dict[TP, int]:
+        app.consumer_generation_id += 1
+        return await ends(*partitions)
+
+    untyped: Any = kafka
+    untyped.highwaters = rebalance
+    await consumer.perform_seek()
+    assert consumer.ledger.position(FIRST) is None
+
+
+async def test_a_seek_forgets_chunks_that_were_delivered_before(
+    consumer: Consumer, kafka: Kafka
+) -> None:
+    await consumer.perform_seek()
+    message = await deliver_next(consumer, kafka, FIRST, 0, 1)
+    await consumer.perform_seek()
+    consumer.ack(message)
+    assert consumer._filter_committable_offsets([]) == {}
+    assert consumer.ledger.position(FIRST) == 0
+
+
+async def test_a_jump_ahead_is_fetched_again(consumer: Consumer, kafka: Kafka) -> None:
+    await consumer.perform_seek()
+    kafka.seeks.clear()
+    kafka.fetched = [{FIRST: records(4, 5)}, {FIRST: records(0, 1)}]
+    assert await fetch(consumer) == {FIRST: []}
+    assert kafka.seeks == [{FIRST: 0}]
+    ((chunk,),) = (await fetch(consumer)).values()
+    assert chunk.first_offset == 0
+
+
+async def test_a_partition_that_is_revoked_during_a_rewind_is_forgotten(
+    consumer: Consumer, kafka: Kafka
+) -> None:
+    await consumer.perform_seek()
+    kafka.revoked_meanwhile = True
+    kafka.fetched = [{FIRST: records(4)}]
+    assert await fetch(consumer) == {FIRST: []}
+    assert consumer.ledger.position(FIRST) is None
+
+
+async def test_a_hole_of_compaction_is_passed_and_no_loss(
+    consumer: Consumer, kafka: Kafka, app: App
+) -> None:
+    await consumer.perform_seek()
+    kafka.fetched = [{FIRST: records(4)}, {FIRST: records(4)}]
+    await fetch(consumer)
+    ((chunk,),) = (await fetch(consumer)).values()
+    consumer.ack(deliver(consumer, chunk))
+    assert app.lost == []
+    assert consumer._filter_committable_offsets([]) == {FIRST: 5}
+
+
+async def test_a_hole_that_retention_made_is_reported_as_loss(
+    consumer: Consumer, kafka: Kafka, app: App, caplog: pytest.LogCaptureFixture
+) -> None:
+    await consumer.perform_seek()
+    kafka.earliest[FIRST] = 3
+    kafka.fetched = [{FIRST: records(4)}, {FIRST: records(4)}]
+    await fetch(consumer)
+    with caplog.at_level(logging.ERROR):
+        await fetch(consumer)
+    assert app.lost == [(FIRST, 3)]
+    assert "Lost 3 records of chunked/0" in caplog.text
+    assert "offsets 0 to 2" in caplog.text
+
+
+async def test_a_topic_that_was_made_anew_is_read_from_its_start(
+    consumer: Consumer, kafka: Kafka, app: App, caplog: pytest.LogCaptureFixture
+) -> None:
+    kafka.committed = {FIRST: 500}
+    kafka.ends[FIRST] = 2
+    with caplog.at_level(logging.WARNING):
+        await consumer.perform_seek()
+    assert consumer.ledger.position(FIRST) == 0
+    assert {tp: to for seek in kafka.seeks for tp, to in seek.items()}[FIRST] == 0
+    assert app.lost == []
+    assert "chunked/0 was read up to offset 500, but ends at 2" in caplog.text
+
+
+async def test_a_topic_that_is_made_anew_while_it_is_read_is_read_from_its_start(
+    consumer: Consumer, kafka: Kafka
+) -> None:
+    kafka.committed = {FIRST: 50}
+    await consumer.perform_seek()
+    kafka.ends[FIRST] = 2
+    message = await deliver_next(consumer, kafka, FIRST, 0, 1)
+    consumer.ack(message)
+    assert consumer._filter_committable_offsets([]) == {FIRST: 2}
+
+
+async def test_what_comes_again_is_not_taken_for_a_new_topic(
+    consumer: Consumer, kafka: Kafka
+) -> None:
+    kafka.committed = {FIRST: 50}
+    await consumer.perform_seek()
+    kafka.fetched = [{FIRST: records(48, 49)}]
+    assert await fetch(consumer) == {FIRST: []}
+    assert consumer.ledger.position(FIRST) == 50
+
+
+async def test_retention_past_the_committed_offset_is_reported_as_loss_at_the_start(
+    consumer: Consumer, kafka: Kafka, app: App
+) -> None:
+    kafka.committed = {FIRST: 5}
+    kafka.earliest[FIRST] = 8
+    await consumer.perform_seek()
+    assert app.lost == [(FIRST, 3)]
+    assert consumer.ledger.position(FIRST) == 8
+
+
+async def test_where_a_partition_starts_after_a_loss_is_committed_once(
+    consumer: Consumer, kafka: Kafka
+) -> None:
+    kafka.committed = {FIRST: 5}
+    kafka.earliest[FIRST] = 8
+    await consumer.perform_seek()
+    assert consumer._filter_committable_offsets([]) == {FIRST: 8}
+    assert consumer._filter_committable_offsets([]) == {}
+
+
+async def test_a_log_that_begins_late_is_no_loss_for_a_group_that_never_committed(
+    consumer: Consumer, kafka: Kafka, app: App
+) -> None:
+    kafka.never_committed = {FIRST}
+    kafka.earliest[FIRST] = 8
+    await consumer.perform_seek()
+    assert app.lost == []
+
+
+async def test_only_finished_chunks_at_the_head_are_committed(
+    consumer: Consumer, kafka: Kafka
+) -> None:
+    await consumer.perform_seek()
+    messages = [
+        await deliver_next(consumer, kafka, FIRST, *offsets) for offsets in ((0, 1), (2,), (3, 4))
+    ]
+    consumer.ack(messages[2])
+    consumer.ack(messages[1])
+    assert not await consumer.commit()
+    assert kafka.commits == []
+    consumer.ack(messages[0])
+    assert await consumer.commit()
+    assert kafka.commits == [{FIRST: 5}]
+    assert not await consumer.commit()
+
+
+async def test_partitions_are_committed_independently(consumer: Consumer, kafka: Kafka) -> None:
+    await consumer.perform_seek()
+    await deliver_next(consumer, kafka, FIRST, 0)
+    consumer.ack(await deliver_next(consumer, kafka, SECOND, 0, 1))
+    await consumer.commit()
+    assert kafka.commits == [{SECOND: 2}]
+
+
+async def test_a_revoked_partition_is_never_committed(consumer: Consumer, kafka: Kafka) -> None:
+    await consumer.perform_seek()
+    message = await deliver_next(consumer, kafka, FIRST, 0)
+    await consumer.on_partitions_revoked({FIRST})
+    consumer.ack(message)
+    await consumer.commit()
+    assert kafka.commits == []
+
+
+async def test_while_partitions_are_revoked_positions_stay(
+    consumer: Consumer, kafka: Kafka
+) -> None:
+    await consumer.perform_seek()
+    message = await deliver_next(consumer, kafka, FIRST, 0)
+    consumer.ack(message)
+    consumer._revoking = True
+    await consumer.perform_seek()
+    assert consumer.ledger.position(FIRST) == 1
+    assert consumer._filter_committable_offsets([]) == {FIRST: 1}
+
+
+async def test_a_partition_is_not_fetched_while_its_stream_has_something_waiting(
+    consumer: Consumer, kafka: Kafka, channel: ChunkTopic, app: App
+) -> None:
+    topics: Any = app.topics
+    busy = ChunkTopic(app, topics=("chunked",))
+    topics._tp_index[FIRST] = {busy}
+    busy.queue.put_nowait(object())
+    await fetch(consumer)
+    assert kafka.asked == [{SECOND}]
+    busy.queue.get_nowait()
+    await fetch(consumer)
+    assert kafka.asked[1:] == [{FIRST, SECOND}]
+    assert channel.queue.empty()
+
+
+async def test_nothing_is_fetched_while_everything_is_held(
+    consumer: Consumer, kafka: Kafka, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FIRST_LOOK", 0)
+    app.held = {FIRST, SECOND}
+    assert await fetch(consumer) == {}
+    assert kafka.asked == []
+    app.held = {FIRST}
+    await fetch(consumer)
+    assert kafka.asked == [{SECOND}]
+
+
+async def test_a_chunk_is_not_delivered_after_a_rebalance_that_passed_while_another_was_sought(
+    consumer: Consumer, kafka: Kafka
+) -> None:
+    await consumer.perform_seek()
+    await deliver_next(consumer, kafka, FIRST, 0, 1)
+    kafka.on_seek = lambda: consumer.ledger.reset({FIRST: 0, SECOND: 0})
+    kafka.fetched = [{FIRST: records(2, 3), SECOND: records(5)}]
+
+    assert not (await fetch(consumer)).get(FIRST)
+
+    kafka.fetched = [{FIRST: records(0, 1)}]
+    ((again,),) = (await fetch(consumer)).values()
+    assert again.first_offset == 0
+
+
+async def test_looks_at_a_held_partition_become_rarer_and_begin_anew_when_others_are_held(
+    consumer: Consumer, kafka: Kafka, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = iter([10.0, 10.1, 10.2, 12.0, 12.1])
+    monkeypatch.setattr(module, "monotonic", lambda: next(now))
+    app.held = {FIRST}
+    for _ in range(4):
+        await fetch(consumer)
+    app.held = {SECOND}
+    await fetch(consumer)
+    app.held = set()
+    await fetch(consumer)
+    first, last = module.FIRST_LOOK, module.LAST_LOOK
+    assert kafka.waited == [first, pytest.approx(0.1), pytest.approx(0.2), last, first, 1.0]
+
+
+async def test_the_last_read_offset_does_not_decide_about_chunks(consumer: Consumer) -> None:
+    consumer._read_offset[FIRST] = 9
+    consumer._read_offset[OTHER] = 9
+    assert consumer._read_offset[FIRST] is None
+    assert consumer._read_offset[OTHER] == 9
+
+
+async def test_waiting_for_work_in_flight_ends_with_the_last_of_it_and_commits(
+    consumer: Consumer, kafka: Kafka
+) -> None:
+    await consumer.perform_seek()
+    first = await deliver_next(consumer, kafka, FIRST, 0)
+    second = await deliver_next(consumer, kafka, FIRST, 1)
+    waiting = asyncio.create_task(consumer.wait_empty())
+    await until(lambda: consumer._waiting_for_ack)
+    consumer.ack(second)
+    await until(lambda: consumer._waiting_for_ack and not consumer._waiting_for_ack.done())
+    assert not waiting.done()
+    consumer.ack(first)
+    await asyncio.wait_for(waiting, 20)
+    assert kafka.commits == [{FIRST: 2}]
+
+
+async def test_a_stop_has_one_deadline_however_often_it_waits(
+    consumer: Consumer,
+    kafka: Kafka,
+    app: App,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clock = Clock()
+    waits = []
+
+    async def wait_for_ack(timeout: float) -> None:  # noqa: ASYNC109 - Faust's signature
+        waits.append(timeout)
+        clock.now += timeout
+
+    monkeypatch.setattr(module, "monotonic", clock)
+    monkeypatch.setattr(consumer, "_wait_for_ack", wait_for_ack)
+    await consumer.perform_seek()
+    unfinished = await deliver_next(consumer, kafka, FIRST, 0)
+    app._stopped.set()
+    await consumer.wait_empty()
+    await consumer.wait_empty()
+    assert waits == [DEADLINE]
+    assert caplog.text.count("1 chunks are not finished in time") == 1
+    assert kafka.commits == []
+    assert not unfinished.acked
+
+
+async def test_a_rebalance_waits_shorter_and_each_time_anew(
+    consumer: Consumer, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    waits = []
+
+    async def wait_for_ack(timeout: float) -> None:  # noqa: ASYNC109 - Faust's signature
+        waits.append(timeout)
+        clock.now += timeout
+
+    monkeypatch.setattr(module, "monotonic", clock)
+    monkeypatch.setattr(consumer, "_wait_for_ack", wait_for_ack)
+    await consumer.perform_seek()
+    unfinished = await deliver_next(consumer, kafka, FIRST, 0)
+    await consumer.wait_empty()
+    await consumer.wait_empty()
+    assert waits == [module.REVOKE_DEADLINE] * 2
+    assert not unfinished.acked

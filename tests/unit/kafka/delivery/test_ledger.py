@@ -1,0 +1,133 @@
+"""Positions and commits: which records are delivered, and how far may be committed."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from faust.types import TP
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.kafka.delivery.chunk import Chunk
+from app.kafka.delivery.ledger import Admitted, Ledger, OutOfOrderError, Rewind
+
+PARTITION = TP("topic", 0)
+
+
+def records(*offsets: int) -> list[Any]:
+    return [SimpleNamespace(offset=offset) for offset in offsets]
+
+
+def offsets(verdict: Admitted | Rewind) -> list[int]:
+    assert isinstance(verdict, Admitted)
+    return [record.offset for record in verdict.records]
+
+
+def ledger_at(offset: int) -> Ledger:
+    ledger = Ledger()
+    ledger.reset({PARTITION: offset})
+    return ledger
+
+
+def deliver(ledger: Ledger, *fetched: int) -> Chunk:
+    chunk = Chunk(PARTITION, records(*fetched))
+    ledger.deliver(chunk)
+    return chunk
+
+
+def test_what_was_fetched_before_a_position_is_set_is_discarded() -> None:
+    assert offsets(Ledger().admit(PARTITION, records(0, 1))) == []
+
+
+def test_what_was_fetched_for_a_revoked_partition_is_discarded() -> None:
+    ledger = ledger_at(5)
+    ledger.forget([PARTITION])
+    assert offsets(ledger.admit(PARTITION, records(5, 6))) == []
+
+
+def test_records_from_the_expected_offset_on_are_admitted() -> None:
+    assert offsets(ledger_at(5).admit(PARTITION, records(5, 6))) == [5, 6]
+
+
+def test_what_comes_again_is_trimmed() -> None:
+    ledger = ledger_at(5)
+    assert offsets(ledger.admit(PARTITION, records(3, 4, 5, 6))) == [5, 6]
+    assert offsets(ledger.admit(PARTITION, records(3, 4))) == []
+
+
+def test_a_jump_ahead_is_fetched_again_once_and_then_believed() -> None:
+    ledger = ledger_at(5)
+    assert ledger.admit(PARTITION, records(8, 9)) == Rewind(5)
+    verdict = ledger.admit(PARTITION, records(8, 9))
+    assert offsets(verdict) == [8, 9]
+    assert isinstance(verdict, Admitted)
+    assert verdict.hole == 5
+
+
+def test_a_jump_that_the_second_fetch_fills_is_no_hole() -> None:
+    ledger = ledger_at(5)
+    assert ledger.admit(PARTITION, records(8)) == Rewind(5)
+    assert ledger.admit(PARTITION, records(5, 6)) == Admitted(records(5, 6))
+
+
+def test_a_second_jump_elsewhere_is_checked_again() -> None:
+    ledger = ledger_at(5)
+    ledger.admit(PARTITION, records(8))
+    ledger.skip_to(PARTITION, 8)
+    deliver(ledger, 8)
+    assert ledger.admit(PARTITION, records(12)) == Rewind(9)
+
+
+def test_a_chunk_out_of_order_is_a_defect() -> None:
+    ledger = ledger_at(5)
+    with pytest.raises(OutOfOrderError, match=r"topic/0 6:7.*expected 5"):
+        deliver(ledger, 6)
+
+
+def test_nothing_is_committable_before_a_chunk_is_finished() -> None:
+    ledger = ledger_at(0)
+    deliver(ledger, 0, 1)
+    assert ledger.committable() == {}
+    assert ledger.committed(PARTITION) == 0
+
+
+def test_a_chunk_that_finishes_early_waits_for_those_before_it() -> None:
+    ledger = ledger_at(0)
+    first, second = deliver(ledger, 0, 1), deliver(ledger, 2)
+    second.finished = True
+    assert ledger.committable() == {}
+    first.finished = True
+    assert ledger.committable() == {PARTITION: 3}
+
+
+def test_the_offset_after_a_hole_is_committed_with_its_chunk() -> None:
+    ledger = ledger_at(0)
+    deliver(ledger, 0, 7).finished = True
+    assert ledger.committable() == {PARTITION: 8}
+
+
+def test_a_chunk_from_before_a_reset_is_never_committed() -> None:
+    ledger = ledger_at(0)
+    old = deliver(ledger, 0, 1, 2)
+    ledger.reset({PARTITION: 0})
+    new = deliver(ledger, 0)
+    old.finished = True
+    assert ledger.committable() == {}
+    new.finished = True
+    assert ledger.committable() == {PARTITION: 1}
+
+
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=20), st.data())
+def test_whatever_finishes_in_whatever_order_no_commit_passes_an_unfinished_chunk(
+    sizes: list[int], data: st.DataObject
+) -> None:
+    ledger = ledger_at(0)
+    chunks = []
+    for size in sizes:
+        start = ledger.position(PARTITION) or 0
+        chunks.append(deliver(ledger, *range(start, start + size)))
+    for index in data.draw(st.permutations(range(len(chunks)))):
+        chunks[index].finished = True
+        ledger.committable()
+        unfinished = [chunk.first_offset for chunk in chunks if not chunk.finished]
+        assert ledger.committed(PARTITION) == min(unfinished, default=sum(sizes))

@@ -1,0 +1,210 @@
+"""Records of chunks, unpacked without aiokafka's detour: the same ones, from the same offset on."""
+
+import gc
+import struct
+import weakref
+from typing import Any
+
+import pytest
+from aiokafka.consumer.fetcher import FetchError, PartitionRecords
+from aiokafka.errors import CorruptRecordException
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.util import calc_crc32c
+from faust.types import TP
+
+from app.kafka.patches import fetched_batches
+from app.kafka.patches.fetched_batches import Batches, Fetch, Fetched, Unpacked
+
+ENOUGH = 1 << 20
+"""Bytes: more than there are."""
+
+CHUNKED, PLAIN = TP("chunked", 0), TP("plain", 0)
+HEADERS = [("trace", b"\x01"), ("none", None)]
+
+# Where the fields of a batch stand: Kafka's protocol guide, "Record Batch".
+BASE_OFFSET, CRC, ATTRIBUTES, LAST_OFFSET_DELTA, SUMMED = 0, 17, 21, 23, 21
+CONTROL = 0x20
+
+
+def batch(
+    first: int, count: int, *, attributes: int = 0, removed: int = 0, key: bytes | None = b"key"
+) -> bytearray:
+    """An encoded batch; so many records at its end were removed by compaction."""
+    builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 1 << 20)
+    for number in range(count):
+        builder.append(number, 1000 + number, key, b"value %d" % (first + number), HEADERS)
+    encoded = bytearray(builder.build())
+    struct.pack_into(">q", encoded, BASE_OFFSET, first)
+    struct.pack_into(">h", encoded, ATTRIBUTES, attributes)
+    struct.pack_into(">i", encoded, LAST_OFFSET_DELTA, count + removed - 1)
+    struct.pack_into(">I", encoded, CRC, calc_crc32c(bytes(encoded[SUMMED:])))
+    return encoded
+
+
+def fetched(fetch_offset: int, *batches: bytearray) -> PartitionRecords:
+    records = Batches(b"".join(batches))
+    return PartitionRecords(CHUNKED, records, None, fetch_offset, None, None, True, 0)
+
+
+def offsets(unpacked: Unpacked) -> list[int]:
+    return [record.offset for record in unpacked.take(ENOUGH)]
+
+
+@pytest.fixture(params=[True, False], ids=["fast", "aiokafka's"])
+def _sums(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetched_batches, "_SUMS_FAST", request.param)
+
+
+def test_the_records_are_those_that_aiokafka_makes_of_a_fetch() -> None:
+    sent = (batch(5, 3), batch(8, 2))
+
+    def seen(record: Any) -> tuple[Any, ...]:
+        return (
+            record.offset,
+            record.timestamp,
+            record.timestamp_type,
+            record.key,
+            record.value,
+            tuple(record.headers),
+        )
+
+    ours = [seen(record) for record in Unpacked(fetched(5, *sent)).take(ENOUGH)]
+
+    assert ours == [seen(record) for record in fetched(5, *sent)]
+    assert [record[0] for record in ours] == [5, 6, 7, 8, 9]
+
+
+@pytest.mark.usefixtures("_sums")
+def test_batches_that_are_intact_are_taken_for_intact() -> None:
+    assert offsets(Unpacked(fetched(0, *(batch(first, 10) for first in range(0, 100, 10))))) == [
+        *range(100)
+    ]
+
+
+def test_a_batch_that_is_cut_off_is_left_for_the_next_fetch() -> None:
+    unpacked = Unpacked(fetched(5, batch(5, 2), batch(7, 2)[:-3]))
+
+    assert offsets(unpacked) == [5, 6]
+    assert unpacked.next_fetch_offset == 7
+
+
+def test_what_a_batch_holds_before_the_offset_that_was_asked_for_is_left_out() -> None:
+    assert offsets(Unpacked(fetched(7, batch(5, 3), batch(8, 2)))) == [7, 8, 9]
+
+
+def test_the_next_fetch_begins_after_what_compaction_left_of_the_last_batch() -> None:
+    unpacked = Unpacked(fetched(5, batch(5, 2, removed=4)))
+
+    assert offsets(unpacked) == [5, 6]
+    assert unpacked.next_fetch_offset == 11
+
+
+def test_markers_of_transactions_are_no_records() -> None:
+    marker = batch(7, 1, attributes=CONTROL, key=b"\x00\x00\x00\x01")
+    unpacked = Unpacked(fetched(5, batch(5, 2), marker, batch(8, 1)))
+
+    assert offsets(unpacked) == [5, 6, 8]
+    assert unpacked.next_fetch_offset == 9
+
+
+@pytest.mark.usefixtures("_sums")
+@pytest.mark.parametrize("at", [ATTRIBUTES, 70, -1])
+def test_a_damaged_batch_is_an_error_and_is_fetched_again(at: int) -> None:
+    damaged = batch(7, 2)
+    damaged[at] ^= 1
+    unpacked = Unpacked(fetched(5, batch(5, 2), damaged, batch(9, 1)))
+
+    with pytest.raises(CorruptRecordException, match="chunked"):
+        offsets(unpacked)
+    assert unpacked.ended
+    assert offsets(unpacked) == []
+    assert unpacked.next_fetch_offset == 7
+
+
+class Position:
+    """A partition's state in aiokafka's subscription."""
+
+    paused = False
+
+    def __init__(self, position: int) -> None:
+        self.position = position
+
+    def consumed_to(self, position: int) -> None:
+        self.position = position
+
+
+class Assignment:
+    active = True
+
+    def __init__(self, position: int) -> None:
+        self.position = Position(position)
+
+    def state_value(self, _tp: TP) -> Position:
+        return self.position
+
+
+def test_only_partitions_of_chunks_are_unpacked_so_and_the_position_moves_on() -> None:
+    kept = Fetched(lambda tp: tp == CHUNKED)
+    assignment = Assignment(5)
+    for tp in (CHUNKED, PLAIN):
+        kept[tp] = Fetch(
+            tp, assignment=assignment, partition_records=fetched(5, batch(5, 3)), backoff=0
+        )
+
+    records = kept[CHUNKED].getall()
+
+    assert not hasattr(records[0], "topic")
+    assert [record.offset for record in records] == [5, 6, 7]
+    assert assignment.position.position == 8
+    assignment.position.position = 5
+    assert kept[PLAIN].getall()[0].topic == CHUNKED.topic  # aiokafka's own, as it was fetched
+
+
+def test_a_chunk_is_of_whole_batches_and_the_rest_is_kept_for_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fetched_batches, "CHUNK_BYTES", len("value n") * 4)
+    kept = Fetched(lambda _tp: True)
+    assignment = Assignment(0)
+    sent = fetched(0, batch(0, 3), batch(3, 3), batch(6, 3))
+    kept[CHUNKED] = Fetch(CHUNKED, assignment=assignment, partition_records=sent, backoff=0)
+
+    taken = []
+    while kept[CHUNKED].has_more():
+        taken.append([record.offset for record in kept[CHUNKED].getall()])
+        assert assignment.position.position == taken[-1][-1] + 1
+
+    assert taken == [[0, 1, 2, 3, 4, 5], [6, 7, 8]]
+
+
+def test_what_was_fetched_before_a_seek_is_dropped() -> None:
+    kept = Fetched(lambda _tp: True)
+    moved = Assignment(7)
+    sent = fetched(5, batch(5, 3))
+    kept[CHUNKED] = Fetch(CHUNKED, assignment=moved, partition_records=sent, backoff=0)
+
+    assert kept[CHUNKED].getall() == []
+    assert not kept[CHUNKED].has_more()
+    assert moved.position.position == 7
+
+
+def test_an_error_of_a_fetch_is_kept_as_it_is() -> None:
+    kept = Fetched(lambda _tp: True)
+    error = FetchError(error=ValueError(), backoff=0)
+
+    kept[CHUNKED] = error
+
+    assert kept[CHUNKED] is error
+
+
+def test_the_broker_s_answer_is_let_go_once_it_is_unpacked() -> None:
+    gc.disable()  # what only the collector finds stays for long: the worker calls it seldom
+    try:
+        original = fetched(5, batch(5, 3))
+        gone = weakref.ref(original)
+        records = Unpacked(original).take(ENOUGH)
+        del original
+        assert gone() is None
+    finally:
+        gc.enable()
+    assert len(records) == 3

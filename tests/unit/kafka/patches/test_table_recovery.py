@@ -1,0 +1,47 @@
+"""Recovery between an assignment and the first fetch, when Kafka does not answer."""
+
+import asyncio
+import logging
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from faust.tables.recovery import RebalanceAgain, ServiceStopped
+from faust.tables.recovery import Recovery as FaustRecovery
+
+from app.kafka.patches.table_recovery import Recovery
+
+
+@pytest.fixture
+async def recovery() -> Recovery:
+    app: Any = SimpleNamespace(conf=SimpleNamespace(stream_recovery_delay=0.0))
+    tables: Any = SimpleNamespace()
+    return Recovery(app, tables)
+
+
+async def test_a_step_that_kafka_does_not_answer_has_it_begin_again(
+    recovery: Recovery, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING), pytest.raises(RebalanceAgain):
+        await recovery._wait(asyncio.Event().wait(), timeout=0.01)
+    assert recovery.signal_recovery_start.is_set()
+    assert "Kafka did not answer within 0.01 s" in caplog.text
+
+
+async def test_faust_takes_the_end_of_its_patience_for_the_end_of_the_service(
+    recovery: Recovery,
+) -> None:
+    with pytest.raises(ServiceStopped):
+        await FaustRecovery._wait(recovery, asyncio.Event().wait(), timeout=0.01)
+
+
+async def test_a_step_that_is_answered_is_over(recovery: Recovery) -> None:
+    await recovery._wait(asyncio.sleep(0), timeout=60)
+    assert not recovery.signal_recovery_start.is_set()
+
+
+async def test_a_stop_ends_it(recovery: Recovery) -> None:
+    recovery._stopped.set()
+    with pytest.raises(ServiceStopped):
+        await recovery._wait(asyncio.Event().wait(), timeout=60)
+    assert not recovery.signal_recovery_start.is_set()

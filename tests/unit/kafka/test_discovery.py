@@ -1,0 +1,259 @@
+"""The persister's own topics before the start, and OpenWhisk's while it runs."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import faust
+import pytest
+from aiokafka.errors import (
+    InvalidReplicationFactorError,
+    KafkaConnectionError,
+    TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
+)
+
+from app.kafka import access
+from app.kafka import discovery as module
+from app.kafka.delivery import ChunkTopic
+from app.kafka.discovery import Discovery, OwnTopicError, OwnTopics, subscribe, subscribed
+from app.kafka.topics import TopicNames
+from app.settings import KafkaSettings, LogMode
+from models.roles import TopicRole
+from tests.fakes.time import until
+
+OWN = ["persister-documents", "persister-dead-letters"]
+
+
+class Kafka:
+    """The admin client, with a Kafka behind it.
+
+    Attributes:
+        topics: Partitions by name.
+        created: What was asked for.
+        answers: The error of a creation, by the topic's name.
+        settings: Of the topics, where they differ from what the persister makes.
+        unreadable: The error code when they are asked for.
+        failures: What the next connections fail with.
+        connected: Clients that are not closed.
+    """
+
+    def __init__(self) -> None:
+        self.topics: dict[str, int] = {}
+        self.created: list[Any] = []
+        self.answers: dict[str, type[Exception]] = {}
+        self.settings: dict[str, str] = {}
+        self.unreadable = 0
+        self.failures: list[Exception] = []
+        self.attempts = 0
+        self.connected = 0
+
+    async def start(self) -> None:
+        self.attempts += 1
+        self.connected += 1
+        if self.failures:
+            raise self.failures.pop(0)
+
+    async def close(self) -> None:
+        self.connected -= 1
+
+    async def list_topics(self) -> list[str]:
+        return list(self.topics)
+
+    async def describe_topics(self, names: list[str]) -> list[dict[str, Any]]:
+        return [{"partitions": [{}] * self.topics[name]} for name in names]
+
+    async def describe_configs(self, resources: list[Any]) -> list[Any]:
+        settings = {
+            "cleanup.policy": "delete",
+            "retention.ms": "-1",
+            "retention.bytes": "-1",
+            "max.message.bytes": str(2**31 - 1),
+            "message.timestamp.type": "LogAppendTime",
+        } | self.settings
+        entries = list(settings.items())
+        return [
+            SimpleNamespace(
+                resources=[
+                    (self.unreadable, "", 2, resource.name, entries) for resource in resources
+                ]
+            )
+        ]
+
+    async def create_topics(self, topics: list[Any]) -> Any:
+        self.created += topics
+        errors: list[Any] = []
+        for topic in topics:
+            error: Any = self.answers.get(topic.name)
+            errors.append((topic.name, error.errno if error else 0, "said Kafka"))
+            self.topics.setdefault(topic.name, topic.num_partitions)
+        return SimpleNamespace(topic_errors=errors)
+
+
+class App(faust.App):
+    def __init__(self, **kafka: Any) -> None:
+        super().__init__("test", broker="kafka://nowhere", set_as_current=False)
+        self.settings = SimpleNamespace(
+            kafka=KafkaSettings(**kafka), routing=SimpleNamespace(log_mode=LogMode.SEPARATE)
+        )
+        self.names = TopicNames("")
+        self.role_topics = {role: ChunkTopic(self, role=role) for role in TopicRole}
+
+
+@pytest.fixture
+def kafka(monkeypatch: pytest.MonkeyPatch) -> Kafka:
+    behind = Kafka()
+    monkeypatch.setattr(module, "AIOKafkaAdminClient", lambda **_: behind)
+    monkeypatch.setattr(access, "RETRY_SECONDS", 0)
+    return behind
+
+
+async def test_missing_topics_are_created_as_the_settings_say(kafka: Kafka) -> None:
+    await OwnTopics(App(partitions=3, replication=2)).on_start()
+    assert [topic.name for topic in kafka.created] == OWN
+    documents, letters = kafka.created
+    assert (documents.num_partitions, letters.num_partitions) == (3, 1)
+    assert {topic.replication_factor for topic in kafka.created} == {2}
+    assert documents.topic_configs["message.timestamp.type"] == "LogAppendTime"
+    assert kafka.connected == 0
+
+
+async def test_topics_that_exist_are_left_as_they_are(kafka: Kafka) -> None:
+    kafka.topics = {OWN[0]: 8, OWN[1]: 5}
+    await OwnTopics(App()).on_start()
+    assert kafka.created == []
+
+
+async def test_a_topic_that_endangers_records_is_reported(
+    kafka: Kafka, caplog: pytest.LogCaptureFixture
+) -> None:
+    kafka.topics = {OWN[0]: 8, OWN[1]: 5}
+    kafka.settings = {"max.message.bytes": "1048588"}
+    await OwnTopics(App()).on_start()
+    for topic in OWN:
+        assert f"{topic} has max.message.bytes=1048588" in caplog.text
+    assert caplog.text.count("WARNING") == 2
+
+
+async def test_settings_that_nobody_may_read_keep_no_worker_from_starting(
+    kafka: Kafka, caplog: pytest.LogCaptureFixture
+) -> None:
+    kafka.topics = {OWN[0]: 8, OWN[1]: 5}
+    kafka.unreadable = TopicAuthorizationFailedError.errno
+    await OwnTopics(App()).on_start()
+    assert "TopicAuthorizationFailedError" in caplog.text
+
+
+async def test_another_worker_may_have_been_faster(kafka: Kafka) -> None:
+    kafka.answers = dict.fromkeys(OWN, TopicAlreadyExistsError)
+    await OwnTopics(App()).on_start()
+    assert len(kafka.created) == 2
+
+
+async def test_another_number_of_partitions_says_what_to_set(kafka: Kafka) -> None:
+    kafka.topics = {OWN[0]: 3}
+    with pytest.raises(OwnTopicError, match=r"set PERSISTER_PARTITIONS=3"):
+        await OwnTopics(App(partitions=8)).on_start()
+    assert kafka.connected == 0
+
+
+async def test_it_waits_for_a_kafka_that_is_not_there_yet_and_says_so_once(
+    kafka: Kafka, caplog: pytest.LogCaptureFixture
+) -> None:
+    kafka.failures = [KafkaConnectionError("refused"), OSError("no name"), KafkaConnectionError()]
+    await OwnTopics(App()).on_start()
+    assert kafka.attempts == 4
+    assert caplog.text.count("PERSISTER_KAFKA_URL") == 1
+    assert list(kafka.topics) == OWN
+
+
+@pytest.mark.parametrize("error", [TopicAuthorizationFailedError, InvalidReplicationFactorError])
+async def test_what_no_waiting_mends_ends_the_start(kafka: Kafka, error: type[Exception]) -> None:
+    kafka.answers = {OWN[0]: error}
+    with pytest.raises(OwnTopicError, match=rf"{OWN[0]} .*{error.__name__}.*PERSISTER_REPLICATION"):
+        await OwnTopics(App()).on_start()
+    assert kafka.connected == 0
+
+
+async def test_a_worker_that_is_told_to_stop_waits_no_longer(
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access, "RETRY_SECONDS", 3600)
+    kafka.failures = [KafkaConnectionError()] * 100
+    app = App()
+    starting = asyncio.create_task(OwnTopics(app).on_start())
+    await until(lambda: kafka.attempts)
+    assert not starting.done()
+    app._stopped.set()
+    await asyncio.wait_for(starting, 20)
+    assert kafka.attempts == 1
+
+
+def test_topics_reach_the_channels_of_their_role_and_only_once() -> None:
+    app = App()
+    assert subscribe(app, ["completed0", "completed-others", "health"]) == {
+        "completed0",
+        "completed-others",
+    }
+    assert app.role_topics[TopicRole.COMPLETED].topics == ("completed0",)
+    assert app.role_topics[TopicRole.OTHERS].topics == ("completed-others",)
+    assert not app.role_topics[TopicRole.ACTIVATIONS].topics
+    assert subscribe(app, ["completed0", "completed1"]) == {"completed1"}
+    assert app.role_topics[TopicRole.COMPLETED].topics == ("completed0", "completed1")
+    assert subscribed(app) == {"completed0", "completed1", "completed-others"}
+
+
+def test_a_topic_that_vanishes_stays_subscribed() -> None:
+    app = App()
+    subscribe(app, ["completed0"])
+    assert subscribe(app, []) == set()
+    assert subscribed(app) == {"completed0"}
+
+
+def test_the_clones_that_agents_read_get_new_topics_too() -> None:
+    app = App()
+    clone: Any = app.role_topics[TopicRole.COMPLETED].clone(is_iterator=True)
+    app.topics.add(clone)
+    subscribe(app, ["completed0"])
+    assert clone.topics == ("completed0",)
+
+
+async def test_faust_is_asked_to_subscribe_until_it_has(kafka: Kafka) -> None:
+    app = App()
+    conductor: Any = app.topics
+    changed = conductor._subscription_changed = asyncio.Event()
+    watching = Discovery(app)
+    kafka.topics = {"completed0": 1}
+    await watching.look()
+    assert changed.is_set()
+    # Faust forgets a change that comes while it rebalances.
+    changed.clear()
+    await watching.look()
+    assert changed.is_set()
+    changed.clear()
+    conductor._topic_name_index["completed0"] = {app.role_topics[TopicRole.COMPLETED]}
+    await watching.look()
+    assert not changed.is_set()
+    await watching.on_stop()
+    assert kafka.connected == 0
+
+
+async def test_a_kafka_that_is_away_is_told_once_and_once_that_it_is_back(
+    kafka: Kafka, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    kafka.topics = {"completed0": 1}
+    watching = Discovery(App())
+    for _ in range(2):
+        caplog.clear()
+        kafka.failures = [KafkaConnectionError("away"), OSError("no name"), KafkaConnectionError()]
+        for _ in range(3):
+            await watching.look()
+        assert [record.levelname for record in caplog.records] == ["WARNING"]
+        assert "KafkaConnectionError" in caplog.text
+        for _ in range(2):
+            await watching.look()
+        assert caplog.text.count("Kafka answers again") == 1
+        await watching.on_stop()
+        assert kafka.connected == 0
+    assert subscribed(watching._app) == {"completed0"}

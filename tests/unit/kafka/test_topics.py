@@ -1,0 +1,88 @@
+"""Which of OpenWhisk's topics are read in which role, and the persister's own."""
+
+import pytest
+
+from app.kafka.topics import TopicNames, own_topics
+from app.settings import KafkaSettings, LogMode
+from models.roles import TopicRole
+
+SEPARATE, IN_RECORD = LogMode.SEPARATE, LogMode.IN_RECORD
+
+
+@pytest.mark.parametrize(
+    "topic,role",
+    [
+        ("completed0", TopicRole.COMPLETED),
+        ("completed", TopicRole.COMPLETED),
+        ("completedcontroller-a", TopicRole.COMPLETED),
+        ("completedow-controller-0.owdev_2", TopicRole.COMPLETED),
+        ("completed-others-too", TopicRole.COMPLETED),
+        ("completed-others", TopicRole.OTHERS),
+        ("completed-non-blocking", TopicRole.OTHERS),
+        ("activations", None),
+        ("uncompleted0", None),
+        ("Completed0", None),
+        ("health", None),
+        ("invoker0", None),
+        ("persister-documents", None),
+    ],
+)
+@pytest.mark.parametrize("prefix", ["", "ow-prod-"])
+def test_roles_when_logs_are_kept_elsewhere(
+    topic: str, role: TopicRole | None, prefix: str
+) -> None:
+    assert TopicNames(prefix).role(prefix + topic, SEPARATE) is role
+
+
+@pytest.mark.parametrize(
+    "topic,role",
+    [
+        ("activations", TopicRole.ACTIVATIONS),
+        ("activations2", None),
+        ("completed0", None),
+        ("completed-others", None),
+    ],
+)
+def test_roles_when_logs_are_in_the_record(topic: str, role: TopicRole | None) -> None:
+    assert TopicNames("").role(topic, IN_RECORD) is role
+
+
+@pytest.mark.parametrize("topic", ["completed0", "other-completed0", "x-ow-completed0"])
+def test_topics_of_another_deployment_are_not_read(topic: str) -> None:
+    assert TopicNames("ow-").role(topic, SEPARATE) is None
+
+
+def test_a_prefix_is_no_pattern() -> None:
+    assert TopicNames("o.").role("ow-completed0", SEPARATE) is None
+
+
+def test_topics_are_sorted_under_every_role() -> None:
+    found = TopicNames("p-").by_role(
+        ["p-completed1", "p-completed-others", "p-completed0", "completed2", "p-activations"],
+        SEPARATE,
+    )
+    assert found == {
+        TopicRole.COMPLETED: ("p-completed0", "p-completed1"),
+        TopicRole.OTHERS: ("p-completed-others",),
+        TopicRole.ACTIVATIONS: (),
+    }
+
+
+def test_own_topics_keep_the_largest_record_for_as_long_as_the_settings_say() -> None:
+    settings = KafkaSettings(partitions=5, documents_retention=7200, dead_letters_retention=3600)
+    documents, letters = own_topics(TopicNames("p-"), settings)
+    assert (documents.name, documents.partitions) == ("p-persister-documents", 5)
+    assert letters.name == "p-persister-dead-letters"
+    assert documents.config["retention.ms"] == "7200000"
+    assert letters.config["retention.ms"] == "3600000"
+    for own in (documents, letters):
+        assert int(own.config["max.message.bytes"]) > settings.max_record_bytes
+        assert own.config["cleanup.policy"] == "delete"
+        assert own.config["retention.bytes"] == "-1"
+        assert own.config["message.timestamp.type"] == "LogAppendTime"
+
+
+def test_own_topics_are_never_read_as_openwhisks() -> None:
+    names = TopicNames("completed")
+    for own in own_topics(names, KafkaSettings()):
+        assert names.role(own.name, SEPARATE) is None

@@ -1,0 +1,142 @@
+"""From a chunk of messages to documents in the internal topic; what each outcome is counted as."""
+
+from collections import Counter
+from typing import Any, cast
+
+import pytest
+
+from app.dead_letters import DeadLetters, DeadLetterTooLargeError
+from app.monitoring.outcomes import Key, Outcome, Outcomes, Step
+from app.routing.breaker import Breakers
+from app.routing.step import Intake
+from app.settings import BreakerSettings, RoutingSettings
+from models.dead_letter import DeadLetter
+from models.reasons import RejectReason, SkipReason
+from models.roles import TopicRole
+from tests.integration.support.records import INVOKER, Records, document, encode, result
+from tests.support import NOW, Outbox, chunk
+
+DOCUMENTS, LETTERS = "persister-documents", "persister-dead-letters"
+
+
+def routed(outcome: Outcome, reason: SkipReason | RejectReason | str = "") -> Key:
+    return Key(Step.ROUTE, outcome, reason)
+
+
+class Bench:
+    """An intake and what surrounds it."""
+
+    def __init__(self, **rules: Any) -> None:
+        self.outbox = Outbox()
+        self.outcomes = Outcomes()
+        self.intake = Intake(
+            RoutingSettings(**rules),
+            cast("Any", self.outbox),
+            DOCUMENTS,
+            DeadLetters(cast("Any", self.outbox), LETTERS),
+            self.outcomes,
+            breakers=Breakers(BreakerSettings()),
+        )
+
+    async def take(self, *values: bytes | None, role: TopicRole = TopicRole.COMPLETED) -> None:
+        await self.intake.take(chunk(*values), role)
+
+    def letters(self) -> list[DeadLetter]:
+        return [
+            DeadLetter.from_record(one.key, one.value, one.headers)
+            for one in self.outbox.sent.get(LETTERS, [])
+        ]
+
+
+async def test_a_record_becomes_its_document_keyed_by_activation_id() -> None:
+    bench = Bench()
+    record = Records(1).one()
+    await bench.take(result(record))
+    (sent,) = bench.outbox.sent[DOCUMENTS]
+    assert sent.key == record["activationId"].encode()
+    assert sent.value is not None
+    kept = document(record, NOW)
+    assert sorted(sent.value) == sorted(encode(kept))
+    assert bench.outcomes.counts == Counter({routed(Outcome.ROUTED): 1})
+
+
+async def test_every_record_of_a_chunk_is_counted_once() -> None:
+    bench = Bench(excluded_namespaces="banned", blocking_store_level="STORE_FAILURES")
+    records = Records(2)
+    failed = {"statusCode": 2}
+    await bench.take(
+        result(records.one(response=failed)),
+        result(records.one(response={"statusCode": 0})),
+        result(records.one(namespace="banned", response=failed)),
+        result("0" * 32, instance=INVOKER),
+        encode({"transid": ["t", 1], "activationId": "0" * 32, "instance": INVOKER}),
+        b"ping",
+        b"{}",
+        result(records.one(activationId="short")),
+    )
+    assert bench.outcomes.counts == Counter(
+        {
+            routed(Outcome.ROUTED): 1,
+            routed(Outcome.SKIPPED, SkipReason.STORE_LEVEL): 1,
+            routed(Outcome.SKIPPED, SkipReason.EXCLUDED_NAMESPACE): 1,
+            routed(Outcome.SKIPPED, SkipReason.NO_RECORD): 1,
+            routed(Outcome.SKIPPED, SkipReason.ACKNOWLEDGEMENT): 1,
+            routed(Outcome.DEAD_LETTERED, RejectReason.NOT_JSON): 1,
+            routed(Outcome.DEAD_LETTERED, RejectReason.NOT_A_MESSAGE): 1,
+            routed(Outcome.DEAD_LETTERED, RejectReason.INVALID_RECORD): 1,
+        }
+    )
+    assert bench.outcomes.consumed == {Step.ROUTE: 8}
+    assert [letter.offset for letter in bench.letters()] == [5, 6, 7]
+
+
+async def test_the_role_decides_the_store_level() -> None:
+    bench = Bench(non_blocking_store_level="STORE_FAILURES")
+    success = result(Records(3).one(response={"statusCode": 0}))
+    await bench.take(success, role=TopicRole.COMPLETED)
+    await bench.take(success, role=TopicRole.OTHERS)
+    await bench.take(success, role=TopicRole.ACTIVATIONS)
+    assert bench.outcomes.counts == Counter(
+        {routed(Outcome.ROUTED): 1, routed(Outcome.SKIPPED, SkipReason.STORE_LEVEL): 2}
+    )
+
+
+async def test_a_document_that_kafka_finds_too_large_is_set_aside_as_its_message() -> None:
+    bench = Bench()
+    large, small = Records(4).many(2)
+    await bench.take(result(large))
+    document_of_large = bench.outbox.sent[DOCUMENTS][0].value
+    assert document_of_large is not None
+    bench = Bench()
+    bench.outbox.too_large = {document_of_large}
+    await bench.take(result(large), result(small))
+    (letter,) = bench.letters()
+    assert (letter.reason, letter.value) == (RejectReason.TOO_LARGE, result(large))
+    assert "PERSISTER_MAX_RECORD_BYTES" in letter.detail
+    assert bench.outcomes.counts == Counter(
+        {routed(Outcome.ROUTED): 1, routed(Outcome.DEAD_LETTERED, RejectReason.TOO_LARGE): 1}
+    )
+
+
+async def test_a_record_that_fits_nowhere_is_an_error_and_counted_as_nothing() -> None:
+    bench = Bench()
+    bench.outbox.too_large = {b"ping"}
+    with pytest.raises(DeadLetterTooLargeError, match=f"{LETTERS}.*PERSISTER_MAX_RECORD_BYTES"):
+        await bench.take(b"ping")
+    assert bench.outcomes.counts == Counter()
+
+
+async def test_when_kafka_takes_nothing_nothing_is_counted() -> None:
+    bench = Bench()
+    bench.outbox.error = ConnectionError("refused")
+    with pytest.raises(ConnectionError):
+        await bench.take(result(Records(5).one()), b"ping")
+    assert bench.outcomes.counts == Counter()
+    assert bench.outcomes.consumed == Counter()
+
+
+async def test_an_empty_value_is_a_record_too() -> None:
+    bench = Bench()
+    await bench.take(None, b"")
+    assert [letter.value for letter in bench.letters()] == [None, b""]
+    assert bench.outcomes.consumed == {Step.ROUTE: 2}

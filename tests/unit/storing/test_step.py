@@ -1,0 +1,318 @@
+"""From a chunk to the database, each document once; acknowledged after everything."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, cast
+
+import pytest
+
+from app.couchdb import Document, Refused, Result, Settled
+from app.dead_letters import DeadLetters
+from app.monitoring.outcomes import Key, Outcome, Outcomes, Step
+from app.settings import GuardSettings, WorkerSettings
+from app.storing.guard import Guard
+from app.storing.step import Storage
+from models.dead_letter import DeadLetter
+from models.reasons import RejectReason
+from tests.fakes.time import until
+from tests.support import Event, Outbox, chunk
+
+LETTERS = "persister-dead-letters"
+STORED = Key(Step.STORE, Outcome.STORED)
+BY_GUARD = Key(Step.STORE, Outcome.DUPLICATE, "guard")
+BY_DATABASE = Key(Step.STORE, Outcome.DUPLICATE, "database")
+
+
+def dead_lettered(reason: RejectReason) -> Key:
+    return Key(Step.STORE, Outcome.DEAD_LETTERED, reason)
+
+
+def body(name: str, value: object = "1", updated: int = 0) -> bytes:
+    fields = f'"updated":{updated},"_id":"guest/{name}","activationId":"{name}","value":{value}'
+    return f"{{{fields}}}".encode()
+
+
+class Writer:
+    """A database that settles a request when the test lets it.
+
+    Attributes:
+        requests: The documents of each.
+        waiting: One future for each request that is not answered.
+        held: Whether requests wait for `answer`.
+        answers: What to say of a document, by its body; without one it is judged by its id.
+    """
+
+    def __init__(self) -> None:
+        self.requests: list[list[Document]] = []
+        self.waiting: list[asyncio.Future[None]] = []
+        self.held = False
+        self.answers: dict[bytes, Result] = {}
+        self.error: Exception | None = None
+        self._bodies: dict[str, bytes] = {}
+
+    async def write(self, documents: Sequence[Document]) -> list[Result]:
+        self.requests.append(list(documents))
+        if self.held:
+            self.waiting.append(asyncio.get_running_loop().create_future())
+            await self.waiting[-1]
+        if self.error is not None:
+            raise self.error
+        return [self.answers.get(one.body) or self._judge(one) for one in documents]
+
+    def _judge(self, document: Document) -> Result:
+        stored = self._bodies.setdefault(document.id, document.body)
+        if stored is document.body:
+            return Settled.STORED
+        if stored == document.body:
+            return Settled.DUPLICATE
+        return Refused(RejectReason.DIVERGENT, "value differs")
+
+    def answer(self, number: int) -> None:
+        self.waiting[number].set_result(None)
+
+    def bodies(self) -> list[list[bytes]]:
+        return [[one.body for one in documents] for documents in self.requests]
+
+
+class Bench:
+    """A storage and what surrounds it."""
+
+    def __init__(self, *, remembered: int = 1000, **settings: Any) -> None:
+        self.table: dict[str, bytes] = {}
+        self.guard = Guard(
+            self.table,
+            GuardSettings(PERSISTER_GUARD_RECORDS=remembered),
+            clock=lambda: 1000.0,
+            forget=self.table.__delitem__,
+        )
+        self.guard.assign([0, 1])
+        self.writer = Writer()
+        self.outbox = Outbox()
+        self.outcomes = Outcomes()
+        self.storage = Storage(
+            self.guard,
+            self.writer,
+            DeadLetters(cast("Any", self.outbox), LETTERS),
+            self.outcomes,
+            WorkerSettings(**settings),
+        )
+
+    async def submit(self, *values: bytes | None, first_offset: int = 0) -> Event:
+        event = Event(chunk(*values, first_offset=first_offset))
+        await self.storage.submit(event)
+        return event
+
+    async def store(self, *values: bytes | None, first_offset: int = 0) -> None:
+        """Submit and wait until it is acknowledged."""
+        event = await self.submit(*values, first_offset=first_offset)
+        await asyncio.wait_for(event.acked.wait(), 20)
+
+    def letters(self) -> list[DeadLetter]:
+        return [
+            DeadLetter.from_record(one.key, one.value, one.headers)
+            for one in self.outbox.sent.get(LETTERS, [])
+        ]
+
+
+Start = Callable[..., Any]
+
+
+@pytest.fixture
+async def start() -> AsyncIterator[Start]:
+    """Starts a bench; everything is stopped afterwards."""
+    benches: list[Bench] = []
+
+    async def make(**settings: Any) -> Bench:
+        benches.append(Bench(**settings))
+        await benches[-1].storage.start()
+        return benches[-1]
+
+    yield make
+    for bench in benches:
+        await bench.storage.stop()
+
+
+async def test_documents_of_a_chunk_are_written_in_one_request_and_remembered(
+    start: Start,
+) -> None:
+    bench = await start()
+    await bench.store(body("a"), body("b"))
+    assert bench.writer.bodies() == [[body("a"), body("b")]]
+    assert bench.outcomes.counts == Counter({STORED: 2})
+    assert bench.guard.remembered()[0] == 2
+
+
+async def test_what_the_guard_has_seen_is_not_written(start: Start) -> None:
+    bench = await start()
+    await bench.store(body("a"))
+    await bench.store(body("a", updated=7), body("b"), first_offset=1)
+    assert bench.writer.bodies() == [[body("a")], [body("b")]]
+    assert bench.outcomes.counts == Counter({STORED: 2, BY_GUARD: 1})
+
+
+async def test_the_same_record_twice_in_a_chunk_is_one_write(start: Start) -> None:
+    bench = await start()
+    await bench.store(body("a"), body("b"), body("a", updated=7))
+    assert bench.writer.bodies() == [[body("a"), body("b")]]
+    assert bench.outcomes.counts == Counter({STORED: 2, BY_GUARD: 1})
+
+
+async def test_the_same_record_in_two_chunks_at_once_is_one_write(start: Start) -> None:
+    bench = await start()
+    bench.writer.held = True
+    first = await bench.submit(body("a"))
+    second = await bench.submit(body("a"), body("b"), first_offset=1)
+    await until(lambda: len(bench.writer.waiting) == 2)
+    bench.writer.answer(1)
+    await until(lambda: bench.guard.remembered()[0] == 1)
+    assert not second.acked.is_set()
+    bench.writer.answer(0)
+    await asyncio.wait_for(second.acked.wait(), 20)
+    await asyncio.wait_for(first.acked.wait(), 20)
+    assert bench.writer.bodies() == [[body("a")], [body("b")]]
+    assert bench.outcomes.counts == Counter({STORED: 2, BY_GUARD: 1})
+
+
+async def test_other_content_under_an_id_waits_for_the_first_and_is_then_asked_for(
+    start: Start,
+) -> None:
+    bench = await start()
+    bench.writer.held = True
+    first = await bench.submit(body("a", 1))
+    second = await bench.submit(body("a", 2), first_offset=1)
+    await until(lambda: bench.writer.waiting)
+    assert bench.writer.bodies() == [[body("a", 1)]]
+    bench.writer.answer(0)
+    await until(lambda: len(bench.writer.waiting) == 2)
+    assert first.acked.is_set()
+    assert not second.acked.is_set()
+    bench.writer.answer(1)
+    await asyncio.wait_for(second.acked.wait(), 20)
+    assert bench.writer.bodies() == [[body("a", 1)], [body("a", 2)]]
+    assert bench.outcomes.counts == Counter({STORED: 1, dead_lettered(RejectReason.DIVERGENT): 1})
+    (letter,) = bench.letters()
+    assert (letter.offset, letter.value) == (1, body("a", 2))
+
+
+async def test_three_contents_under_an_id_in_a_chunk_go_to_the_writer_one_by_one(
+    start: Start,
+) -> None:
+    bench = await start()
+    await bench.store(body("a", 1), body("a", 2), body("a", 3), body("a", 1))
+    assert bench.writer.bodies() == [[body("a", 1)], [body("a", 2)], [body("a", 3)]]
+    assert bench.outcomes.counts == Counter(
+        {
+            STORED: 1,
+            BY_GUARD: 1,
+            dead_lettered(RejectReason.DIVERGENT): 2,
+        }
+    )
+
+
+async def test_a_refused_document_is_set_aside_and_not_remembered(start: Start) -> None:
+    bench = await start()
+    bench.writer.answers[body("a")] = Refused(RejectReason.REFUSED, "forbidden: by the operator")
+    await bench.store(body("a"), body("b"))
+    (letter,) = bench.letters()
+    assert (letter.reason, letter.detail) == (RejectReason.REFUSED, "forbidden: by the operator")
+    assert (letter.topic, letter.offset, letter.value) == ("topic", 0, body("a"))
+    assert bench.guard.remembered()[0] == 1
+    assert bench.outcomes.counts == Counter({STORED: 1, dead_lettered(RejectReason.REFUSED): 1})
+
+
+async def test_what_the_database_had_is_a_duplicate_and_remembered(start: Start) -> None:
+    bench = await start()
+    bench.writer.answers[body("a")] = Settled.DUPLICATE
+    await bench.store(body("a"))
+    await bench.store(body("a"), first_offset=1)
+    assert bench.outcomes.counts == Counter({BY_DATABASE: 1, BY_GUARD: 1})
+    assert len(bench.writer.requests) == 1
+
+
+async def test_without_a_guard_the_database_is_asked_each_time(start: Start) -> None:
+    bench = await start(remembered=0)
+    await bench.store(body("a"), body("a"))
+    assert bench.writer.bodies() == [[body("a")], [body("a")]]
+    assert bench.outcomes.consumed[Step.STORE] == 2
+    assert bench.table == {}
+
+
+@pytest.mark.parametrize("value", [None, b"", b"text", b"[]", b"{}", b'{"_id":1}', b"\xff"])
+async def test_what_is_no_document_is_set_aside(start: Start, value: bytes | None) -> None:
+    bench = await start()
+    await bench.store(value, body("a"))
+    (letter,) = bench.letters()
+    assert (letter.reason, letter.value) == (RejectReason.NOT_JSON, value)
+    assert bench.writer.bodies() == [[body("a")]]
+    assert bench.outcomes.counts == Counter({STORED: 1, dead_lettered(RejectReason.NOT_JSON): 1})
+
+
+async def test_a_chunk_without_a_document_to_write_needs_no_database(start: Start) -> None:
+    bench = await start()
+    await bench.store(b"text")
+    assert bench.writer.requests == []
+
+
+async def test_nothing_is_acknowledged_before_the_dead_letters_are(start: Start) -> None:
+    bench = await start()
+    bench.outbox.error = RuntimeError("Kafka refuses")
+    event = await bench.submit(b"text", body("a"))
+    await until(lambda: bench.storage.crashed)
+    assert not event.acked.is_set()
+    assert bench.outcomes.consumed[Step.STORE] == 0
+
+
+async def test_a_writer_that_fails_is_a_crash_and_no_acknowledgement(start: Start) -> None:
+    bench = await start()
+    bench.writer.held = True
+    event = await bench.submit(body("a"))
+    waiting = await bench.submit(body("a"), first_offset=1)
+    await until(lambda: bench.writer.waiting)
+    bench.writer.error = RuntimeError("a defect")
+    bench.writer.answer(0)
+    await until(lambda: bench.storage.crashed)
+    assert not event.acked.is_set()
+    assert not waiting.acked.is_set()
+    assert bench.outcomes.counts == Counter({})
+    assert bench.guard.remembered()[0] == 0
+
+
+async def test_outcomes_that_do_not_add_up_are_a_crash(start: Start) -> None:
+    bench = await start()
+    bench.writer.answers[body("a")] = cast("Result", "neither stored nor refused")
+    event = await bench.submit(body("a"))
+    await until(lambda: bench.storage.crashed)
+    assert not event.acked.is_set()
+
+
+@pytest.mark.parametrize(
+    "bound", [{"in_flight_documents": 3}, {"in_flight_bytes": 1500}], ids=["documents", "bytes"]
+)
+async def test_what_is_in_flight_is_bounded(start: Start, bound: dict[str, int]) -> None:
+    bench = await start(**bound)
+    bench.writer.held = True
+    large = '"' + "x" * 600 + '"'
+    await bench.submit(body("a", large), body("b", large))
+    await bench.submit(body("c", large), first_offset=2)
+    third = asyncio.create_task(bench.submit(body("d", large), first_offset=3))
+    await until(lambda: len(bench.writer.waiting) == 2)
+    assert not third.done()
+    in_flight = bench.storage.documents_in_flight
+    bench.writer.answer(0)
+    event = await asyncio.wait_for(third, 20)
+    assert bench.storage.documents_in_flight < in_flight
+    for waiting in bench.writer.waiting[1:]:
+        waiting.set_result(None)
+    bench.writer.held = False
+    await asyncio.wait_for(event.acked.wait(), 20)
+    await until(lambda: bench.storage.documents_in_flight == 0)
+    assert bench.storage.bytes_in_flight == 0
+
+
+async def test_a_chunk_larger_than_the_bound_is_stored_when_nothing_else_is_in_flight(
+    start: Start,
+) -> None:
+    bench = await start(in_flight_documents=1)
+    await bench.store(*(body(str(number)) for number in range(50)))
+    assert bench.outcomes.counts == Counter({STORED: 50})
