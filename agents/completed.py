@@ -2,13 +2,18 @@
 
 from typing import Any
 
-from app.application import app
+from faust.types import StreamT
+
+from app.application import Persister
+from app.kafka.delivery import chunk_events
 from models.roles import TopicRole
 
 
-@app.agent(app.role_topics[TopicRole.COMPLETED], name="completed")
-async def completed(stream: Any) -> None:
+def register(app: Persister) -> None:
     """Route to the internal topic, at the store level of blocking activations."""
-    async for event in stream.noack().events():
-        await app.intake.take(event.value, TopicRole.COMPLETED)
-        event.ack()
+
+    @app.agent(app.role_topics[TopicRole.COMPLETED], name="completed")
+    async def completed(stream: StreamT[Any]) -> None:
+        async for event in chunk_events(stream):
+            await app.intake.take(event.value, TopicRole.COMPLETED)
+            event.ack()

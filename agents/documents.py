@@ -2,14 +2,19 @@
 
 from typing import Any
 
-from app.application import app
+from faust.types import StreamT
+
+from app.application import Persister
+from app.kafka.delivery import chunk_events
 
 
-@app.agent(app.documents_topic, name="documents")
-async def documents(stream: Any) -> None:
+def register(app: Persister) -> None:
     """Store each chunk; its event is acknowledged when its last document is settled.
 
     Chunks are stored side by side, so that documents of all partitions fill a request together.
     """
-    async for event in stream.noack().events():
-        await app.storage.submit(event)
+
+    @app.agent(app.documents_topic, name="documents")
+    async def documents(stream: StreamT[Any]) -> None:
+        async for event in chunk_events(stream):
+            await app.storage.submit(event)

@@ -5,6 +5,7 @@ imported without settings, and a wrong setting is one clear message instead of a
 """
 
 import sys
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +23,21 @@ def __getattr__(name: str) -> Any:
     if PROJECT not in sys.path:
         # The command `faust` has its working folder on the path only while it imports this module.
         sys.path.insert(0, PROJECT)
-    from app.settings import SettingsError  # noqa: PLC0415 - not before it is needed
+    return _composed()
+
+
+@cache
+def _composed() -> "Persister":
+    """Put together what `faust -A app` runs: the one place that knows application and agents."""
+    from agents import register  # noqa: PLC0415 - not before it is needed, as all of these
+    from app import commands  # noqa: F401, PLC0415 - they register themselves with Faust's
+    from app.application import create_app  # noqa: PLC0415
+    from app.settings import SettingsError, load  # noqa: PLC0415
 
     try:
-        from app.application import app  # noqa: PLC0415
+        settings = load()
     except SettingsError as error:
         sys.exit(f"The settings are wrong:\n{error}")
-    return app
+    application = create_app(settings)
+    register(application)
+    return application

@@ -1,7 +1,6 @@
 """The application: what it is made of, and in which order its parts start and stop."""
 
 import gc
-import sys
 import time
 from collections.abc import Iterable
 from itertools import chain
@@ -32,7 +31,7 @@ from app.monitoring.retention import Retention, Unread
 from app.monitoring.web import Web, add_pages
 from app.routing.breaker import Breakers
 from app.routing.step import Intake
-from app.settings import Settings, load
+from app.settings import Settings
 from app.stopping import GRACE, Watchdog
 from app.storing.guard import Guard
 from app.storing.step import Storage
@@ -80,7 +79,7 @@ class BootStrategy(FaustBootStrategy):
 
 
 class Persister(faust.App):
-    """The Faust app with the persister's parts as attributes; agents find them here."""
+    """The Faust app with the persister's parts as typed attributes; agents find them here."""
 
     BootStrategy = BootStrategy
 
@@ -197,10 +196,6 @@ class Persister(faust.App):
         await agent.crash(exc)
         await self.crash(exc)
 
-    def _on_autodiscovery_error(self, name: str) -> None:
-        # Faust logs a warning and starts without the agents of the module.
-        raise ImportError(f"cannot import {name}") from sys.exc_info()[1]
-
     async def _forget(self, _app: Any, /, *revoked: Any, **_: Any) -> None:
         (partitions,) = revoked
         self.guard.revoke(self._numbers(partitions))
@@ -217,6 +212,19 @@ class Persister(faust.App):
         return [tp.partition for tp in partitions if tp.topic == self.names.documents]
 
 
+def create_app(settings: Settings) -> Persister:
+    """Build the application, with its pages and what is mended in the libraries beneath it.
+
+    Agents are added by `agents.register`. Nothing connects before the worker starts.
+    """
+    mode.loop.use("uvloop")
+    mend_connections()
+    calm_kafka_clients()
+    app = Persister(settings)
+    add_pages(app)
+    return app
+
+
 def faust_options(settings: Settings) -> dict[str, Any]:
     """Faust's own settings, where its defaults lose data or time; each says why."""
     kafka, worker = settings.kafka, settings.worker
@@ -224,7 +232,6 @@ def faust_options(settings: Settings) -> dict[str, Any]:
         "broker": kafka.url,
         "broker_credentials": broker_credentials(kafka),
         "datadir": str(worker.datadir),
-        "autodiscover": ["agents"],
         "TableManager": TableManager,
         "store": "memory://",
         "logging_config": {"merge": True, "loggers": QUIET},
@@ -250,12 +257,3 @@ def faust_options(settings: Settings) -> dict[str, Any]:
         "producer_acks": -1,
         "producer_max_request_size": 1024 * 1024,
     }
-
-
-mode.loop.use("uvloop")
-mend_connections()
-calm_kafka_clients()
-app = Persister(load())
-add_pages(app)
-
-from app import commands  # noqa: E402, F401 - they register themselves, and may need the app

@@ -1,4 +1,4 @@
-"""What a start ends with when Kafka goes away in it."""
+"""What the application is made of, and what a start ends with when Kafka goes away in it."""
 
 import faust
 import pytest
@@ -9,8 +9,29 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
 )
 
-from app.application import app
+import agents
+from app.application import Persister, create_app
 from app.errors import StartError
+from app.settings import load
+from models.roles import TopicRole
+
+
+@pytest.fixture
+def app() -> Persister:
+    return create_app(load())
+
+
+def test_every_role_has_an_agent(app: Persister) -> None:
+    agents.register(app)
+    assert set(app.agents) == {"activations", "completed", "others", "documents"}
+
+
+def test_a_role_without_an_agent_is_an_error(
+    app: Persister, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agents.others, "register", lambda _app: None)
+    with pytest.raises(StartError, match=f"role {TopicRole.OTHERS}: add one to agents/"):
+        agents.register(app)
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, error: KafkaError) -> None:
@@ -22,7 +43,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: KafkaError) -> None:
 
 @pytest.mark.parametrize("error", [NodeNotReadyError("node 1"), KafkaConnectionError("closed")])
 async def test_a_kafka_that_goes_away_is_one_line(
-    monkeypatch: pytest.MonkeyPatch, error: KafkaError
+    app: Persister, monkeypatch: pytest.MonkeyPatch, error: KafkaError
 ) -> None:
     failing(monkeypatch, error)
     with pytest.raises(StartError, match=r"kafka://.* went away .*check PERSISTER_KAFKA_URL"):
@@ -30,6 +51,7 @@ async def test_a_kafka_that_goes_away_is_one_line(
 
 
 async def test_what_does_not_pass_by_itself_keeps_its_traceback(
+    app: Persister,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     failing(monkeypatch, TopicAuthorizationFailedError("guard"))

@@ -13,6 +13,6 @@ every chunk is finished.
 
 from app.kafka.delivery.chunk import Chunk
 from app.kafka.delivery.consumer import Transport
-from app.kafka.delivery.topic import ChunkTopic
+from app.kafka.delivery.topic import ChunkEvent, ChunkTopic, chunk_events
 
-__all__ = ["Chunk", "ChunkTopic", "Transport"]
+__all__ = ["Chunk", "ChunkEvent", "ChunkTopic", "Transport", "chunk_events"]

@@ -1,12 +1,30 @@
 """A Faust topic whose events carry chunks."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Protocol, cast
 
 import faust
-from faust.types import EventT, Message
+from faust.types import EventT, Message, StreamT
 
+from app.kafka.delivery.chunk import Chunk
 from models.roles import TopicRole
+
+
+class ChunkEvent(Protocol):
+    """A Faust event whose value is a chunk."""
+
+    value: Chunk
+
+    def ack(self) -> bool:
+        """Mark the chunk as finished."""
+
+
+def chunk_events(stream: StreamT[Any]) -> AsyncIterator[ChunkEvent]:
+    """The events of a stream of chunks, each acknowledged by its reader's `event.ack()` alone.
+
+    Faust acknowledges an event when the loop body is left, also by an exception.
+    """
+    return cast("AsyncIterator[ChunkEvent]", cast("Any", stream).noack().events())
 
 
 class ChunkTopic(faust.Topic):
@@ -27,6 +45,10 @@ class ChunkTopic(faust.Topic):
     def _clone_args(self) -> Mapping[str, Any]:
         # Each agent reads a clone of its topic.
         return {**super()._clone_args(), "role": self.role}
+
+    def get_topic_name(self) -> str:
+        """What `faust agents` shows; Faust's raises while no topic of the role exists."""
+        return str(super().get_topic_name()) if self.topics else f"({self.role}: none yet)"
 
     def _compile_decode(self) -> None:
         # Replaces Topic._compile_decode, which compiles the schema's decoder for single records.
