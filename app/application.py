@@ -4,7 +4,8 @@ import gc
 import time
 from collections.abc import Iterable
 from itertools import chain
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import faust
 import mode.loop
@@ -29,6 +30,7 @@ from app.kafka.topics import TopicNames
 from app.monitoring.outcomes import Outcomes
 from app.monitoring.retention import Retention, Unread
 from app.monitoring.web import Web, add_pages
+from app.preflight import check_port, prepare_folder, raise_open_files
 from app.routing.breaker import Breakers
 from app.routing.step import Intake
 from app.settings import Settings
@@ -141,9 +143,14 @@ class Persister(faust.App):
         """Start everything.
 
         Raises:
-            StartError: Kafka has let the worker in and then gone away. What connects then cannot
-                begin again within Faust; the supervisor's next start waits for Kafka.
+            StartError: this machine lacks something; or Kafka has let the worker in and then gone
+                away. What connects then cannot begin again within Faust; the supervisor's next
+                start waits for Kafka.
         """
+        raise_open_files()
+        prepare_folder(Path(self.conf.datadir))
+        if self.conf.web_enabled:
+            check_port(cast("Web", self.web).address, self.conf.web_port)
         try:
             await super().start()
         except KafkaError as error:
@@ -235,7 +242,8 @@ def faust_options(settings: Settings) -> dict[str, Any]:
         "TableManager": TableManager,
         "store": "memory://",
         "logging_config": {"merge": True, "loggers": QUIET},
-        "web_host": worker.web_host,
+        # Stands in Faust's canonical URL.
+        "web_host": f"[{worker.web_host}]" if ":" in worker.web_host else worker.web_host,
         # Where it listens; Faust's default is every address.
         "web_bind": worker.web_host,
         "web_port": worker.web_port,

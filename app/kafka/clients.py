@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING, Any
 
 from aiokafka.record.default_records import DefaultRecordBatch
-from yarl import URL
 
 from app.settings import Compression, KafkaSettings
+from app.settings.kafka import broker_addresses, host_and_port
 from app.settings.security import client_context
 
 if TYPE_CHECKING:
@@ -13,9 +13,12 @@ if TYPE_CHECKING:
 
 
 def bootstrap_servers(url: str) -> list[str]:
-    """The `host:port` of each broker in `kafka://a:9092;b:9092` (the scheme may be repeated)."""
-    parts = [part if "://" in part else f"kafka://{part}" for part in url.split(";") if part]
-    return [f"{parsed.host}:{parsed.port or 9092}" for parsed in map(URL, parts)]
+    """The `host:port` of each broker in an address such as `kafka://a:9092;b:9092`.
+
+    Raises:
+        ValueError: it is no list of brokers.
+    """
+    return [host_and_port(*address) for address in broker_addresses(url)]
 
 
 def client_options(settings: KafkaSettings) -> dict[str, Any]:

@@ -88,7 +88,8 @@ class Web(driver.Web):
         """Where it listens: `--web-bind` if given, else `--web-host`, which Faust only shows."""
         conf = self.app.conf
         given = conf.web_bind != self.app.settings.worker.web_host
-        return str(conf.web_bind if given else conf.web_host)
+        # Faust's own host stands in a URL, so that an IPv6 address has brackets there.
+        return str(conf.web_bind if given else conf.web_host).strip("[]")
 
     def _new_transport_tcp(self) -> web.BaseSite:
         return web.TCPSite(self._runner, self.address, self.app.conf.web_port)

@@ -5,12 +5,13 @@ Grouped by what they are about; every group reads the same flat namespace, so th
 `SettingsError` that names each variable, its value (never a secret) and what is allowed.
 """
 
+import os
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
 from pydantic import ValidationError
 
-from app.settings.base import PREFIX, SettingsError, explained
+from app.settings.base import PREFIX, SettingsError, explained, misspelt, variables
 from app.settings.breaker import BreakerSettings
 from app.settings.database import DatabaseSettings
 from app.settings.guard import GuardSettings
@@ -35,6 +36,7 @@ __all__ = [
     "StoreLevel",
     "WorkerSettings",
     "explained",
+    "known_variables",
     "load",
 ]
 
@@ -51,6 +53,11 @@ class Settings:
     worker: WorkerSettings
 
 
+def known_variables() -> set[str]:
+    """The variables of all groups."""
+    return set[str]().union(*map(variables, get_type_hints(Settings).values()))
+
+
 def load() -> Settings:
     """Read all settings.
 
@@ -64,6 +71,7 @@ def load() -> Settings:
             groups[name] = group()
         except ValidationError as error:
             problems += explained(error, PREFIX)
+    problems += misspelt(os.environ, known_variables(), PREFIX)
     if problems:
         raise SettingsError("\n".join(problems))
     return Settings(**groups)

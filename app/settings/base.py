@@ -1,5 +1,8 @@
 """What every group of settings is made of."""
 
+import difflib
+import re
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from pydantic import SecretStr, ValidationError
@@ -35,6 +38,40 @@ class Group(BaseSettings):
         """
         env_settings.config = {**env_settings.config, "validate_by_name": False}
         return init_settings, env_settings
+
+
+def variables(group: type[Group]) -> set[str]:
+    """The names of the variables that a group reads."""
+    prefix = str(group.model_config.get("env_prefix", ""))
+    return {field.alias or prefix + name.upper() for name, field in group.model_fields.items()}
+
+
+def misspelt(given: Iterable[str], known: Collection[str], prefix: str) -> list[str]:
+    """What is wrong with variables that begin with a prefix and that nobody reads, a line each.
+
+    Kubernetes gives every container variables named after its services (`<SERVICE>_PORT` and the
+    like), so that a service called like the prefix makes some of its own; they mean nothing here.
+
+    Args:
+        given: names of variables, in any case.
+        known: those that are read.
+        prefix: what is ours.
+    """
+    ours = {name.upper() for name in given if name.upper().startswith(prefix)}
+    lines = []
+    for name in sorted(ours - set(known)):
+        if _OF_KUBERNETES.fullmatch(name.removeprefix(prefix)):
+            continue
+        near = difflib.get_close_matches(name, known, n=1, cutoff=_NEAR)
+        meant = f"; {near[0]} is the nearest name that is one" if near else ""
+        lines.append(f"{name} is no setting{meant}: correct or unset it")
+    return lines
+
+
+_OF_KUBERNETES = re.compile(r"(?:.*_)?(?:SERVICE_HOST|SERVICE_PORT(?:_.*)?|PORT(?:_\d+_.*)?)")
+
+_NEAR = 0.6
+"""Likeness from which on a name is suggested, as `difflib` measures it."""
 
 
 def secret_from(file: Path | None, secret: SecretStr | None, variable: str) -> SecretStr | None:

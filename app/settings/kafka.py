@@ -1,5 +1,6 @@
 """Broker, topics, the consumer group, and how they are spoken to."""
 
+import re
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -10,6 +11,13 @@ from yarl import URL
 
 from app.settings.base import Group, either
 from app.settings.security import SaslMechanism, SecurityProtocol, client_context
+
+DEFAULT_PORT = 9092
+
+_EXPECTED_BROKERS = (
+    "expected host:port or kafka://host:port, several separated by ',' or ';', an IPv6 address in "
+    "brackets, without credentials"
+)
 
 
 class Compression(StrEnum):
@@ -22,13 +30,40 @@ class Compression(StrEnum):
     ZSTD = "zstd"
 
 
+def broker_addresses(value: str) -> list[tuple[str, int]]:
+    """Host and port of each broker in a list of addresses.
+
+    Args:
+        value: separated by `,` or `;`, each `host`, `host:port` or `kafka://host:port`; an IPv6
+            address in brackets.
+
+    Raises:
+        ValueError: one of them is something else.
+    """
+    addresses = []
+    for part in filter(None, (part.strip() for part in re.split("[,;]", value))):
+        try:
+            url = URL(part if "://" in part else f"kafka://{part}")
+            port = url.port
+        except ValueError:
+            raise ValueError(_EXPECTED_BROKERS) from None
+        wrong_scheme = url.scheme not in ("kafka", "aiokafka")
+        if wrong_scheme or not url.host or url.user or url.password or url.path.strip("/"):
+            raise ValueError(_EXPECTED_BROKERS)
+        addresses.append((url.host, port or DEFAULT_PORT))
+    if not addresses:
+        raise ValueError(_EXPECTED_BROKERS)
+    return addresses
+
+
+def host_and_port(host: str, port: int) -> str:
+    """An address as clients take it: IPv6 in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def _kafka_url(value: str) -> str:
-    for part in value.split(";"):
-        url = URL(part)
-        if url.scheme not in ("kafka", "aiokafka") or not url.host or url.user or url.password:
-            msg = "expected kafka://host:port, several separated by ';', without credentials"
-            raise ValueError(msg)
-    return value
+    """The same brokers in one form: `kafka://host:port`, separated by `;`."""
+    return ";".join(f"kafka://{host_and_port(*address)}" for address in broker_addresses(value))
 
 
 class KafkaSettings(Group):
@@ -37,7 +72,7 @@ class KafkaSettings(Group):
     url: Annotated[str, AfterValidator(_kafka_url)] = Field(
         "kafka://127.0.0.1:9092", alias="PERSISTER_KAFKA_URL"
     )
-    """Brokers, separated by `;`."""
+    """Brokers, each `kafka://host:port`, separated by `;`."""
 
     app_id: str = Field("activation-persister", pattern=r"^[A-Za-z0-9._-]{1,200}$")
     """Consumer group, and the prefix of the guard's changelog topic."""

@@ -7,7 +7,7 @@ from typing import Any, get_type_hints
 import pytest
 import trustme
 
-from app.settings import LogMode, Settings, SettingsError, StoreLevel, load
+from app.settings import LogMode, Settings, SettingsError, StoreLevel, known_variables, load
 from app.settings.database import DatabaseSettings
 
 
@@ -45,6 +45,14 @@ def test_without_a_variable_the_defaults_count() -> None:
     "variable,value,group,field,read",
     [
         ("KAFKA_URL", "kafka://a:1;kafka://b:2", "kafka", "url", "kafka://a:1;kafka://b:2"),
+        (
+            "KAFKA_URL",
+            "a:1, kafka://b:2;c",
+            "kafka",
+            "url",
+            "kafka://a:1;kafka://b:2;kafka://c:9092",
+        ),
+        ("KAFKA_URL", "kafka://[::1]:9093", "kafka", "url", "kafka://[::1]:9093"),
         ("TOPIC_PREFIX", "ow-prod-", "kafka", "topic_prefix", "ow-prod-"),
         ("PARTITIONS", "3", "kafka", "partitions", 3),
         ("LOG_MODE", "in-record", "routing", "log_mode", LogMode.IN_RECORD),
@@ -75,13 +83,46 @@ def test_each_variable_reaches_its_field(
 def test_the_name_of_a_field_that_has_another_variable_is_none(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    defaults = load()
-    for group in get_type_hints(Settings).values():
-        for name, field in group.model_fields.items():
-            if field.alias:
-                monkeypatch.setenv(f"PERSISTER_{name.upper()}", "1")
-    assert load() == defaults
+    names = {
+        name.upper()
+        for group in get_type_hints(Settings).values()
+        for name, field in group.model_fields.items()
+        if field.alias and f"PERSISTER_{name.upper()}" not in known_variables()
+    }
+    lines = mistakes(monkeypatch, **dict.fromkeys(names, "1"))
+    assert len(lines) == len(names) > 0
+    assert all(" is no setting" in line for line in lines)
     assert DatabaseSettings(user="somebody", password="hidden").user == "somebody"
+
+
+@pytest.mark.parametrize(
+    "given,meant",
+    [
+        ("LOGMODE", "PERSISTER_LOG_MODE"),
+        ("KAFKA_URLS", "PERSISTER_KAFKA_URL"),
+        ("COUCHDB_PASSWD", "PERSISTER_COUCHDB_PASSWORD"),
+        ("NON_BLOCKING_STORELEVEL", "PERSISTER_NON_BLOCKING_STORE_LEVEL"),
+    ],
+)
+def test_a_misspelt_variable_is_a_mistake_that_names_the_nearest(
+    monkeypatch: pytest.MonkeyPatch, given: str, meant: str
+) -> None:
+    (line,) = mistakes(monkeypatch, **{given: "secret"})
+    assert line.startswith(f"PERSISTER_{given} is no setting; {meant} ")
+    assert "secret" not in line
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT", "PORT_6066_TCP_ADDR"],
+)
+def test_what_kubernetes_sets_for_a_service_is_none_of_ours(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    defaults = load()
+    monkeypatch.setenv(f"PERSISTER_{name}", "tcp://10.0.0.1:6066")
+    monkeypatch.setenv(f"PERSISTER_WORKER_{name}", "tcp://10.0.0.1:6066")
+    assert load() == defaults
 
 
 def test_an_empty_variable_counts_as_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,7 +134,9 @@ def test_an_empty_variable_counts_as_not_given(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize(
     "variable,value",
     [
-        ("KAFKA_URL", "127.0.0.1:9092"),
+        ("KAFKA_URL", "kafka://a:9092;b:x"),
+        ("KAFKA_URL", "a:9092/topic"),
+        ("KAFKA_URL", " ; "),
         ("KAFKA_URL", "http://127.0.0.1:9092"),
         ("COUCHDB_URL", "ftp://127.0.0.1"),
         ("COUCHDB_URL", "http://"),

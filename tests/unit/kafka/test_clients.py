@@ -156,8 +156,6 @@ def test_a_variable_of_kafka_is_not_taken_for_the_databases(
 ) -> None:
     settings = read(monkeypatch, SASL)
     assert (settings.database.user, settings.database.password) == (None, None)
-    kafka = read(monkeypatch, dict.fromkeys(SASL, "") | {"PASSWORD": "x", "USER": "y"}).kafka
-    assert (kafka.sasl_user, kafka.sasl_password) == (None, None)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,77 @@
+"""What a worker needs of its machine, looked at before it starts.
+
+Each of these would otherwise end the start in a traceback through the frameworks, or, with too few
+open files, much later.
+"""
+
+import os
+import resource
+import socket
+from pathlib import Path
+
+from app.errors import StartError
+
+LEAST_OPEN_FILES = 256
+"""Connections to brokers, to the database and of the web endpoint, and some to spare."""
+
+PRIVATE = 0o700
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make the data folder, if it is missing, and let nobody else look into it.
+
+    Raises:
+        StartError: it cannot be made or written to.
+    """
+    try:
+        folder.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+        if folder.stat().st_uid == os.geteuid():
+            folder.chmod(PRIVATE)
+    except OSError as error:
+        raise StartError(_unusable(folder, error.strerror)) from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise StartError(_unusable(folder, "it may not be written to"))
+
+
+def _unusable(folder: Path, why: str | None) -> str:
+    return (
+        f"the data folder {folder} cannot be used ({why}): set PERSISTER_DATADIR to a folder that "
+        "this user may write to"
+    )
+
+
+def check_port(host: str, port: int) -> None:
+    """Check that the web endpoint will be able to listen.
+
+    Raises:
+        StartError: it will not: another process does, or the address is not this machine's.
+    """
+    try:
+        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM)
+        family, kind, protocol, _, address = found[0]
+        with socket.socket(family, kind, protocol) as probe:
+            # As the web server does it: connections of a worker that has just ended do not count.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise StartError(
+            f"the web endpoint cannot listen on {host}, port {port} ({error.strerror}): choose "
+            "another with PERSISTER_WEB_PORT or --web-port (each worker of a machine needs its "
+            "own), or another address with PERSISTER_WEB_HOST"
+        ) from None
+
+
+def raise_open_files() -> None:
+    """Allow this process as many open files as its user may have.
+
+    Raises:
+        StartError: they are too few.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < LEAST_OPEN_FILES:
+        raise StartError(
+            f"only {hard} files may be open at a time, and a worker needs {LEAST_OPEN_FILES}: "
+            "raise the limit (ulimit -Hn, or LimitNOFILE= of the service)"
+        )
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
