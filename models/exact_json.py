@@ -16,8 +16,14 @@ from typing import Any, Final, NamedTuple
 MAX_DEPTH: Final = 1000
 """Levels of values (the outermost is the first) that OpenWhisk's parser reads."""
 
+MAX_NUMBER_LENGTH: Final = 100
+"""Characters of a number that OpenWhisk's parser reads."""
+
 _SHALLOW: Final = 200
-_token = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]|[^\s,:\[\]{}"]+', re.DOTALL)
+# A string that is never closed is one token, so that no part of a text is looked at twice.
+_string = r'"(?:[^"\\]++|\\.?)*+"?'
+_token = re.compile(_string + r'|[\[{]|[\]}]|[^\s,:\[\]{}"]+', re.DOTALL)
+_number_or_string = re.compile(_string + r"|(-?[0-9][0-9.eE+-]*+)", re.DOTALL)
 _space = re.compile(r"[ \t\n\r]*")
 
 
@@ -61,6 +67,14 @@ def _members(text: str) -> Iterator[Member]:
         at = _after_space(text, end)
         if text[at] == ",":
             at = _after_space(text, at + 1)
+
+
+def has_long_number(text: str) -> bool:
+    """Whether a JSON text holds a number of more characters than OpenWhisk's parser takes."""
+    return any(
+        match.end(1) - match.start(1) > MAX_NUMBER_LENGTH
+        for match in _number_or_string.finditer(text)
+    )
 
 
 @contextmanager

@@ -30,7 +30,7 @@ class RejectReason(StrEnum):
     """The value is missing, not UTF-8 or not JSON."""
 
     NOT_A_MESSAGE = "not-a-message"
-    """JSON, but none of OpenWhisk's three message kinds."""
+    """JSON with neither an activation record nor an acknowledgement in it."""
 
     INVALID_RECORD = "invalid-record"
     """A message whose activation record OpenWhisk's reader would not accept."""

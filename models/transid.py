@@ -36,6 +36,12 @@ class TransactionId(faust.Record, include_metadata=False):
             transid = cls(id=own_id, start=began, extra_logging=extra, parent=transid)
         return transid or cls.unknown()
 
+    @staticmethod
+    def asks_for_extra_logging(value: Any) -> bool:
+        """`extra_logging` of what `from_wire` would make of this; parents do not count."""
+        parts = _parts(value)
+        return parts is not None and parts[2]
+
     def to_wire(self, version: Version = Version.CURRENT) -> list[Any]:
         """The JSON array; 2019 knew no parents."""
         parts: list[Any] = [self.id, self.start]

@@ -10,8 +10,7 @@ from typing import Any, Final, NamedTuple
 from app.settings import RoutingSettings, StoreLevel
 from models import exact_json
 from models.activation import ADDED_FIELDS, ENTITY_TYPE, Activation
-from models.fields import FieldError
-from models.messages import CompletionMessage, message_from_wire
+from models.fields import FieldError, activation_id
 from models.reasons import SkipReason
 from models.roles import TopicRole
 from models.transid import TransactionId
@@ -61,23 +60,43 @@ def expectation(role: TopicRole, value: bytes | None, rules: RoutingSettings) ->
         rules: store levels and excluded namespaces.
     """
     try:
-        decoded = exact_json.loads((value or b"").decode())
-        message = message_from_wire(decoded)
-    except (ValueError, FieldError):
+        text = (value or b"").decode()
+        decoded = exact_json.loads(text)
+        found = _record_or_id(decoded)
+    except ValueError:
         return Unusable(_id_in(value or b""))
-    if isinstance(message, CompletionMessage):
-        return Finished(message.activation_id)
-    if isinstance(message.response, str):
-        return Finished(message.response)
-    activation = message.response
+    if isinstance(found, str):
+        return Finished(found)
+    activation = found
     fields = _document_fields(decoded["response"], activation)
     if any(name.startswith("_") for name in fields):
         # CouchDB keeps these names to itself.
         return Unusable(activation.activation_id)
-    reason = _left_out(role, message.transid, activation, rules)
+    if exact_json.has_long_number(exact_json.members(text)["response"].value_text):
+        # OpenWhisk's reader would not take it.
+        return Unusable(activation.activation_id)
+    transid = TransactionId.from_wire(decoded.get("transid"))
+    reason = _left_out(role, transid, activation, rules)
     if reason is not None:
         return LeftOut(activation.activation_id, reason)
     return Expected(activation.activation_id, activation.document_id, fields)
+
+
+def _record_or_id(message: Any) -> Activation | str:
+    """The record in a message, or the id of the activation that it tells of.
+
+    Raises `FieldError` where there is neither; nothing else of the envelope matters.
+    """
+    if not isinstance(message, Mapping):
+        raise FieldError("a message must be an object")
+    response = message.get("response")
+    if isinstance(response, Mapping):
+        return Activation.from_wire(response)
+    if "response" not in message and message.keys() & {"instance", "invoker"}:
+        response = message.get("activationId")
+    elif not isinstance(response, str):
+        raise FieldError("response must be an activation record or its id")
+    return activation_id(response)
 
 
 def _document_fields(record: Mapping[str, Any], activation: Activation) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """What can be decided about a message."""
 
+from typing import Final
+
 from msgspec import Raw, Struct
 
 from models.reasons import RejectReason, SkipReason
@@ -37,6 +39,10 @@ class Candidate(Store, frozen=True, gc=False):
     status_code: int
     transid: Raw
     """As it is written; read only where a store level asks for it."""
+
+
+NO_TRANSID: Final = Raw(b"null")
+"""Of a message without one: OpenWhisk reads whatever is malformed as an unknown transaction."""
 
 
 Decision = Store | Skip | Reject

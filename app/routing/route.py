@@ -12,8 +12,9 @@ _NO_VALUE = Reject(RejectReason.NOT_JSON, "the record has no value")
 def route(role: TopicRole, value: bytes | None, timestamp: int, rules: Rules) -> Decision:
     """Decide what becomes of a record of one of OpenWhisk's topics; never raises.
 
-    All kinds of messages are accepted on all topics; what is accepted is what OpenWhisk's own
-    reader accepts (`AcknowledgementMessage.parse`), in both versions of the message.
+    All kinds of messages are accepted on all topics. A record is accepted when OpenWhisk's own
+    reader accepts it (`WhiskActivation.serdes`, by spray-json), whatever the message around it
+    looks like: a version of OpenWhisk that is not known yet may acknowledge in another form.
 
     Args:
         role: of the topic; decides which store level applies.

@@ -58,10 +58,15 @@ def left_out(role: TopicRole, candidate: Candidate, rules: Rules) -> Skip | None
 
 
 def _extra_logging(transid: Raw) -> bool:
+    """Whether a transid is well-formed and asks for it; in another form it asks for nothing."""
     written = bytes(transid)
     if b"true" not in written:
         return False
-    return TransactionId.from_wire(exact_json.loads(written.decode())).extra_logging
+    try:
+        decoded = exact_json.loads(written.decode())
+    except ValueError:
+        return False
+    return TransactionId.asks_for_extra_logging(decoded)
 
 
 def _stored_at(level: StoreLevel, status_code: int) -> bool:

@@ -1,15 +1,17 @@
 """Any value at all, read by the rules of OpenWhisk's reader, with the reason of a rejection."""
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 from msgspec import Raw
 
-from app.routing.outcomes import Candidate, Reject, Skip
+from app.routing.outcomes import NO_TRANSID, Candidate, Reject, Skip
 from models import exact_json
 from models.activation import ADDED_FIELDS, Activation, added_fields
 from models.exact_json import Member
-from models.fields import FieldError, RecordError
-from models.messages import CompletionMessage, Message, message_from_wire
+from models.fields import FieldError, RecordError, activation_id, required, response_kind
+from models.messages import INSTANCE_FIELD
 from models.reasons import RejectReason, SkipReason
 
 _TIMES = ("start", "end")
@@ -31,34 +33,40 @@ def read(value: bytes, timestamp: int) -> Candidate | Skip | Reject:
     except ValueError as error:
         return Reject(RejectReason.NOT_JSON, f"the value is not JSON: {error}")
     try:
-        message = message_from_wire(decoded)
+        return _message(text, decoded, timestamp)
     except RecordError as error:
         return Reject(RejectReason.INVALID_RECORD, str(error))
     except FieldError as error:
         return Reject(RejectReason.NOT_A_MESSAGE, str(error))
-    return _accepted(text, message, timestamp)
 
 
-def _accepted(text: str, message: Message, timestamp: int) -> Candidate | Skip | Reject:
-    if isinstance(message, CompletionMessage):
+def _message(text: str, decoded: Any, timestamp: int) -> Candidate | Skip:
+    """What the message holds; of the envelope only what tells whether there is a record."""
+    if not isinstance(decoded, Mapping):
+        raise FieldError("a message must be an object")
+    if "response" not in decoded and any(name in decoded for name in INSTANCE_FIELD.values()):
+        required(decoded, "activationId", activation_id)
         return Skip(SkipReason.ACKNOWLEDGEMENT)
-    if isinstance(message.response, str):
+    if required(decoded, "response", response_kind) == "id":
+        required(decoded, "response", activation_id)
         return Skip(SkipReason.NO_RECORD)
-    activation = message.response
+    activation = Activation.from_wire(decoded["response"])
     outer = exact_json.members(text)
-    record = exact_json.members(outer["response"].value_text)
+    record_text = outer["response"].value_text
+    if exact_json.has_long_number(record_text):
+        raise RecordError(f"a number has more than {exact_json.MAX_NUMBER_LENGTH} characters")
+    record = exact_json.members(record_text)
     for name in record:
         if name.startswith("_") and name not in ADDED_FIELDS:
-            return Reject(
-                RejectReason.INVALID_RECORD,
-                f"{name[:_SHOWN_NAME]!a}: CouchDB keeps names beginning with _ to itself",
+            raise RecordError(
+                f"{name[:_SHOWN_NAME]!a}: CouchDB keeps names beginning with _ to itself"
             )
     return Candidate(
         activation.activation_id,
         _document(record, activation, timestamp),
         activation.namespace,
         activation.response.status_code,
-        Raw(outer["transid"].value_text.encode()),
+        Raw(outer["transid"].value_text.encode()) if "transid" in outer else NO_TRANSID,
     )
 
 

@@ -132,6 +132,30 @@ def test_absurd_numbers_are_numbers_but_not_whole_ones(raw: str) -> None:
     assert isinstance(routed(message(record(duration=RAW), raw=raw)), Reject)
 
 
+LONGEST = ["9" * 100, "-" + "9" * 99, "0." + "1" * 98, "1e+" + "0" * 97]
+
+
+@pytest.mark.parametrize("raw", LONGEST)
+@pytest.mark.parametrize("where", ["result", "annotation", "unknown"])
+def test_a_number_may_have_as_many_characters_as_openwhisk_reads(raw: str, where: str) -> None:
+    parts: dict[str, dict[str, Any]] = {
+        "result": {"response": {"statusCode": 0, "result": {"deep": [RAW]}}},
+        "annotation": {"annotations": [{"key": "a", "value": RAW}]},
+        "unknown": {"more": RAW},
+    }
+    longer = raw[:-1] + "1" + raw[-1:]
+
+    assert isinstance(routed(message(record(**parts[where]), raw=raw)), Store)
+    assert routed(message(record(**parts[where]), raw=longer)) == Reject(
+        RejectReason.INVALID_RECORD, "a number has more than 100 characters"
+    )
+
+
+@pytest.mark.parametrize("text", ["9" * 5000, "\\" + "9" * 5000, '"' + "9" * 5000 + "e"])
+def test_a_text_may_look_like_a_long_number(text: str) -> None:
+    assert isinstance(routed(message(record(logs=[text]))), Store)
+
+
 def test_a_detail_never_shows_contents() -> None:
     secret = "s3cret-value"
     for name in record():

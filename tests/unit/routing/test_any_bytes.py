@@ -28,6 +28,7 @@ PIECES = [
     b'"start":"2026-01-02T03:04:05.1Z",',
     b'"response":{',
     b"9" * 32,
+    b"9" * 120,
     b"true",
 ]
 json_values = st.recursive(
