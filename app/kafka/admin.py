@@ -1,0 +1,204 @@
+"""The admin client: topics, their settings, and what a consumer group has committed.
+
+A typed wrapper of aiokafka's, which hands back bare answers of the protocol and leaves error codes
+to be looked for in them.
+"""
+
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Self
+
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError, NoError, TopicAlreadyExistsError, for_code
+from aiokafka.protocol.commit import OffsetFetchRequest
+
+from app.kafka.clients import client_options
+from app.kafka.patches.committed_offsets import checked
+from app.kafka.topics import TopicSpec
+from app.settings import KafkaSettings
+
+
+class UnreadableSettingsError(Exception):
+    """Kafka does not tell the settings of a topic: it is gone, or DescribeConfigs is missing."""
+
+
+class Admin:
+    """Asks Kafka for what only an admin client can.
+
+    Every method raises aiokafka's `KafkaError` (whose `retriable` tells whether it may pass) when
+    Kafka cannot be reached or refuses, and `OSError` when a connection breaks meanwhile.
+
+    Args:
+        client: started; `connect` and `open_admin` make one.
+    """
+
+    def __init__(self, client: AIOKafkaAdminClient) -> None:
+        self._client = client
+
+    @classmethod
+    async def connect(cls, settings: KafkaSettings) -> Self:
+        """Connect a client of its own; who asks for it closes it.
+
+        Raises:
+            KafkaError: no broker can be reached.
+        """
+        client = AIOKafkaAdminClient(**client_options(settings))
+        try:
+            await client.start()
+        except BaseException:
+            await client.close()
+            raise
+        return cls(client)
+
+    async def close(self) -> None:
+        """Disconnect."""
+        await self._client.close()
+
+    async def topics(self) -> set[str]:
+        """The names of all topics that this client may see."""
+        return set(await self._client.list_topics())
+
+    async def partition_counts(self) -> dict[str, int]:
+        """How many partitions each topic has that this client may see."""
+        # All of them: to ask for a missing topic by its name may create it.
+        described = await self._client.describe_topics()
+        return {topic["topic"]: len(topic["partitions"]) for topic in described}
+
+    async def create(self, topic: TopicSpec, replication: int) -> bool:
+        """Create a topic unless it exists; an existing one is left as it is.
+
+        Args:
+            topic: its name, partitions and settings.
+            replication: replicas of each partition.
+
+        Returns:
+            Whether it was created now.
+        """
+        error = (await self._create([topic], replication)).get(topic.name)
+        if error is not None and not isinstance(error, TopicAlreadyExistsError):
+            raise error
+        return error is None
+
+    async def would_refuse(
+        self, topics: Iterable[TopicSpec], replication: int
+    ) -> dict[str, KafkaError]:
+        """Why Kafka would not create these topics, by name; creates nothing.
+
+        A topic that exists and is hidden from this client is refused with
+        `TopicAuthorizationFailedError`, as one that it may not create.
+        """
+        # Without their settings: a missing right is what is asked for.
+        bare = [TopicSpec(topic.name, topic.partitions, {}) for topic in topics]
+        return await self._create(bare, replication, validate_only=True) if bare else {}
+
+    async def _create(
+        self, topics: Iterable[TopicSpec], replication: int, *, validate_only: bool = False
+    ) -> dict[str, KafkaError]:
+        """Create topics; returns the errors of those that were not created."""
+        new = [
+            NewTopic(topic.name, topic.partitions, replication, topic_configs=dict(topic.config))
+            for topic in topics
+        ]
+        answer = await self._client.create_topics(new, validate_only=validate_only)
+        refused = {}
+        for name, code, *reason in answer.topic_errors:
+            error = for_code(code)
+            if error is not NoError:
+                refused[name] = error(f"cannot create topic {name}: {_reason(error, *reason)}")
+        return refused
+
+    async def grow(self, topic: str, partitions: int) -> None:
+        """Raise a topic's number of partitions to `partitions`."""
+        await self._client.create_partitions({topic: NewPartitions(partitions)})
+
+    async def delete(self, topics: Collection[str]) -> None:
+        """Delete topics."""
+        if not topics:
+            return
+        answer = await self._client.delete_topics(list(topics))
+        for name, code, *reason in answer.topic_error_codes:
+            error = for_code(code)
+            if error is not NoError:
+                raise error(f"cannot delete topic {name}: {_reason(error, *reason)}")
+
+    async def topic_settings(
+        self, topics: Iterable[str], keys: Collection[str]
+    ) -> dict[str, dict[str, str]]:
+        """These settings of these topics, whether set for the topic or the broker's default.
+
+        Args:
+            topics: must exist.
+            keys: such as `retention.ms`.
+
+        Raises:
+            UnreadableSettingsError: a topic is gone, or the right DescribeConfigs is missing.
+        """
+        resources = [
+            ConfigResource(ConfigResourceType.TOPIC, topic, configs=dict.fromkeys(keys))
+            for topic in topics
+        ]
+        found = {}
+        for answer in await self._client.describe_configs(resources) if resources else ():
+            for code, reason, _, topic, entries in answer.resources:
+                if code:
+                    raise UnreadableSettingsError(f"{topic}: {_reason(for_code(code), reason)}")
+                found[topic] = {entry[0]: entry[1] for entry in entries if entry[0] in keys}
+        return found
+
+    async def change_topic_settings(self, topic: str, settings: Mapping[str, str]) -> None:
+        """Give a topic these settings; those that are not named fall back to the broker's."""
+        resource = ConfigResource(ConfigResourceType.TOPIC, topic, configs=dict(settings))
+        for answer in await self._client.alter_configs([resource]):
+            for code, reason, *_ in answer.resources:
+                if code:
+                    error = for_code(code)
+                    raise error(f"cannot change the settings of {topic}: {_reason(error, reason)}")
+
+    async def coordinator(self, group: str) -> int:
+        """The id of the broker that coordinates a consumer group."""
+        broker: int = await self._client.find_coordinator(group)
+        return broker
+
+    async def committed(self, group: str) -> dict[TopicPartition, int]:
+        """The offsets that a consumer group has committed, of all topics.
+
+        Not by aiokafka's `list_consumer_group_offsets`: it takes the answer of a coordinator that
+        is still loading for a group that has committed nothing.
+
+        Raises:
+            GroupLoadInProgressError, GroupCoordinatorNotAvailableError,
+            NotCoordinatorForGroupError: the coordinator is not ready; it may be in a moment.
+        """
+        # Looked for each time: after an error another broker may be the one.
+        coordinator = await self.coordinator(group)
+
+        async def send(request: OffsetFetchRequest) -> Any:
+            return await self._client._send_request(request, coordinator)  # noqa: SLF001
+
+        answer = await checked(send, lambda: None)(OffsetFetchRequest(group, None))
+        found = {}
+        for topic, partitions in answer.topics:
+            for number, offset, _, code in partitions:
+                if code:
+                    raise for_code(code)(f"cannot read what is committed of {topic}/{number}")
+                if offset >= 0:
+                    found[TopicPartition(topic, number)] = offset
+        return found
+
+
+@asynccontextmanager
+async def open_admin(settings: KafkaSettings) -> AsyncIterator[Admin]:
+    """Connect for as long as the block runs; raises `KafkaError` where no broker is reached."""
+    admin = await Admin.connect(settings)
+    try:
+        yield admin
+    finally:
+        await admin.close()
+
+
+def _reason(error: type[KafkaError], *reason: str | None) -> str:
+    """What Kafka says, or what its error code stands for."""
+    said = next(filter(None, reason), None)
+    return said or error.description or error.__name__
