@@ -27,6 +27,7 @@ from app.kafka.patches.repeated_logs import calm_kafka_clients
 from app.kafka.patches.table_recovery import TableManager
 from app.kafka.producer import Outbox
 from app.kafka.topics import TopicNames
+from app.logs import protect_logs
 from app.monitoring.outcomes import Outcomes
 from app.monitoring.retention import Retention, Unread
 from app.monitoring.web import Web, add_pages
@@ -225,6 +226,7 @@ def create_app(settings: Settings) -> Persister:
     Agents are added by `agents.register`. Nothing connects before the worker starts.
     """
     mode.loop.use("uvloop")
+    protect_logs()
     mend_connections()
     calm_kafka_clients()
     app = Persister(settings)

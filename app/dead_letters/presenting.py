@@ -5,6 +5,7 @@ from typing import Any
 
 from app.dead_letters.activation import activation_id
 from app.dead_letters.reading import Letter
+from app.printable import printable
 from models.dead_letter import Header
 
 COLUMNS = ("letter", "set aside", "reason", "from", "activation", "attempts", "replayed", "detail")
@@ -71,14 +72,6 @@ def instant(millis: int) -> str:
         return datetime.fromtimestamp(millis / 1000, UTC).isoformat(timespec="milliseconds")
     except (OverflowError, ValueError, OSError):
         return str(millis)
-
-
-def printable(text: str, besides: str = "") -> str:
-    """The text with what could steer a terminal or break a line escaped."""
-    return "".join(
-        char if char.isprintable() or char in besides else char.encode("unicode_escape").decode()
-        for char in text
-    )
 
 
 def _bytes(value: bytes | None, besides: str = "") -> str:

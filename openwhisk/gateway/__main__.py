@@ -10,6 +10,7 @@ from aiohttp import web
 from aiokafka.errors import KafkaError
 
 from app.kafka.patches.closed_transport import mend_connections
+from app.logs import protect_logs
 from app.settings import SettingsError
 from openwhisk.gateway.server import Gateway
 from openwhisk.gateway.settings import Configuration, load
@@ -106,6 +107,7 @@ async def _ensure_topic(publisher: Publisher, configuration: Configuration) -> N
 
 def main() -> int:
     """Run; the exit code."""
+    protect_logs()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     # It logs every attempt; the publisher says once that Kafka is away and once that it is back.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)

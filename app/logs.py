@@ -1,0 +1,138 @@
+"""What every line of a log goes through, whoever logs it: bounded, printable, without credentials.
+
+It is done where records are made (`logging.setLogRecordFactory`), because handlers are chosen by
+Faust, by the command line and by tests, and libraries log what they were sent: aiohttp shows a
+malformed header as it came, credentials included.
+"""
+
+import logging
+import re
+import traceback
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any
+
+from aiohttp import ClientResponseError
+from aiohttp.http_exceptions import HttpProcessingError
+
+from app.printable import printable
+
+LONGEST_ARGUMENT = 2000
+"""Characters of one text that is filled into a message."""
+
+LONGEST_MESSAGE = 8000
+"""Characters of a message; a traceback may have as many more."""
+
+NOT_SHOWN = "(not shown: it may hold credentials)"
+
+_QUOTING = (HttpProcessingError, ClientResponseError)
+"""Exceptions whose text quotes what a peer sent."""
+
+_BLANK = r"(?:[ \t]|\\t)"
+
+_SECRETS = (
+    # A header up to the end of its line, also as the pair of name and value that Python shows.
+    re.compile(
+        rf"(?i)((?:authorization|cookie|x-auth-couchdb-\w{{1,20}})['\"]?{_BLANK}{{0,9}}[:=,])[^\r\n]+"
+    ),
+    re.compile(rf"(?i)\b((?:basic|bearer){_BLANK}{{1,9}})[\w.~+/=-]{{4,}}"),
+    re.compile(r"(?i)(AuthSession=)[^\s;,'\"]+"),
+    re.compile(r"(://)[^\s/@'\"]{1,500}@"),
+)
+
+_Excinfo = tuple[type[BaseException], BaseException, TracebackType | None]
+
+
+def without_credentials(text: str) -> str:
+    """The text with what looks like credentials left out."""
+    for pattern in _SECRETS[:-1]:
+        text = pattern.sub(r"\1***", text)
+    return _SECRETS[-1].sub(r"\1***@", text)
+
+
+class SafeRecord(logging.LogRecord):
+    """A log record whose text anybody may have written."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if isinstance(self.exc_info, tuple) and self.exc_info[1] is not None:
+            # Formatters take this text where it is given.
+            self.exc_text = _traceback(self.exc_info)
+
+    def getMessage(self) -> str:  # noqa: N802 - of logging
+        """The message as it is shown. Line ends may stay in it, but not in what is filled in."""
+        given, self.args = self.args, _arguments(self.args)
+        try:
+            text = super().getMessage()
+        finally:
+            self.args = given
+        return _safe(text)
+
+
+def protect_logs() -> None:
+    """Make every record of this process a `SafeRecord`."""
+    logging.setLogRecordFactory(SafeRecord)
+
+
+def _arguments(args: Any) -> Any:
+    if isinstance(args, tuple):
+        return tuple(_argument(arg) for arg in args)
+    if isinstance(args, dict):
+        return {name: _argument(arg) for name, arg in args.items()}
+    return args
+
+
+def _argument(value: object) -> object:
+    # What is no text of its own must stay as it is: `%d` and `%r` are applied to it.
+    if isinstance(value, str):
+        return printable(value, longest=LONGEST_ARGUMENT)
+    if isinstance(value, BaseException):
+        return _Error(value)
+    return value
+
+
+class _Error:
+    """An exception among the arguments of a message."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    def __str__(self) -> str:
+        return self._told(str(self._error))
+
+    def __repr__(self) -> str:
+        return self._told(repr(self._error))
+
+    def _told(self, text: str) -> str:
+        if isinstance(self._error, _QUOTING):
+            return f"{type(self._error).__name__} {NOT_SHOWN}"
+        return printable(text, longest=LONGEST_ARGUMENT)
+
+
+def _traceback(exc_info: _Excinfo | tuple[Any, ...]) -> str:
+    _, error, place = exc_info
+    # Compact, as a RecursionError's thousand lines are no use to anybody.
+    text = "".join(traceback.format_exception(type(error), error, place, limit=-30))
+    for cause in _chain(error):
+        if isinstance(cause, _QUOTING):
+            text = text.replace(str(cause), NOT_SHOWN)
+    return _safe(text.rstrip("\n"))
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        one = waiting.pop()
+        if one is not None and id(one) not in seen:
+            seen.add(id(one))
+            yield one
+            waiting += [one.__cause__, one.__context__]
+
+
+def _safe(text: str) -> str:
+    if len(text) > LONGEST_MESSAGE:
+        half = LONGEST_MESSAGE // 2
+        left_out = len(text) - 2 * half
+        text = f"{text[:half]}... ({left_out} more characters) ...{text[-half:]}"
+    return printable(without_credentials(text), "\n\t")

@@ -1,0 +1,40 @@
+"""Text from records, topics, requests and databases, made safe for a log or a terminal.
+
+Whoever writes such text could otherwise begin a line of the log that nobody logged, steer the
+terminal of its reader, or fill the disk.
+"""
+
+LONGEST = 1000
+"""Characters that are shown of one text, unless the caller says otherwise."""
+
+
+def printable(text: str, besides: str = "", *, longest: int | None = None) -> str:
+    """The text with everything that is not printable escaped: controls, line ends, surrogates.
+
+    Args:
+        text: of whatever origin.
+        besides: characters that may stay as they are, such as line ends.
+        longest: characters of the text to show; how many are left out is said. None shows all.
+    """
+    left_out = 0 if longest is None else max(0, len(text) - longest)
+    if left_out:
+        text = text[:longest]
+    if not text.isprintable():
+        text = "".join(
+            char if char.isprintable() or char in besides else _escaped(char) for char in text
+        )
+    return f"{text}... ({left_out} more characters)" if left_out else text
+
+
+def shown(value: object, *, longest: int = LONGEST) -> str:
+    """Any value as one printable line of bounded length; bytes as the UTF-8 that they may be."""
+    if isinstance(value, bytes | bytearray):
+        # A character takes at most four bytes.
+        return printable(
+            bytes(value[: 4 * longest]).decode(errors="backslashreplace"), longest=longest
+        )
+    return printable(str(value), longest=longest)
+
+
+def _escaped(char: str) -> str:
+    return char.encode("unicode_escape").decode()
