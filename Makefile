@@ -33,6 +33,7 @@ test-integration: environment ## Run the tests that need Kafka and a database, w
 lint: environment ## Check style and formatting
 	@$(PY) -m ruff check
 	@$(PY) -m ruff format --check
+	@.venv/bin/lint-imports --no-logo --no-cache
 
 format: environment ## Format, and mend what can be mended by itself
 	@$(PY) -m ruff check --fix

@@ -14,9 +14,13 @@ from dev.kafka import install_kafka
 from dev.services import services
 from dev.steps import SetupError, say
 
+SIMULATE = ("-m", "faust", "-A", "app", "simulate")
+
 
 def main() -> int:
     """Run the command line and return the exit code."""
+    if sys.argv[1:2] == ["simulate"]:  # its options are its own
+        os.execv(sys.executable, [sys.executable, *SIMULATE, *sys.argv[2:]])  # noqa: S606
     arguments = _parser().parse_args()
     signal.signal(signal.SIGTERM, _exit_on_signal)
     try:
@@ -82,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m dev", description=__doc__)
     actions = parser.add_subparsers(dest="action", required=True)
     actions.add_parser("setup", help="install Kafka and the CouchDB stand-in")
+    actions.add_parser("simulate", help="write activations to Kafka as OpenWhisk would")
     runner = actions.add_parser(
         "run",
         help="run a command beside Kafka and CouchDB",

@@ -1,5 +1,5 @@
 """The commands beside `worker`: importing them registers them with Faust's command line."""
 
-from app.commands import audit, dead_letters, simulate
+from app.commands import audit, checkout, dead_letters
 
-__all__ = ["audit", "dead_letters", "simulate"]
+__all__ = ["audit", "checkout", "dead_letters"]

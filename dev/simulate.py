@@ -1,6 +1,6 @@
 """`faust -A app simulate`: write to Kafka what an OpenWhisk would, and tell what must become of it.
 
-For an operator's load test, and to try the persister without an OpenWhisk.
+For a load test, and to try the persister without an OpenWhisk. `app.commands.checkout` loads it.
 """
 
 import asyncio

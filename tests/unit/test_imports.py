@@ -1,0 +1,32 @@
+"""What a process loads: only what it needs."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[2]
+
+
+def loaded(statement: str) -> set[str]:
+    """The top-level modules of a new process after a statement."""
+    code = f"import sys; {statement}; print(*{{name.split('.')[0] for name in sys.modules}})"
+    result = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", code],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return set(result.stdout.split())
+
+
+def test_the_worker_loads_neither_the_producing_side_nor_the_development_environment() -> None:
+    assert loaded("from app import app; app.main") & {"openwhisk", "dev", "tests"} == set()
+
+
+@pytest.mark.parametrize("module", ["app.routing", "app.kafka.clients", "app.settings"])
+def test_what_both_sides_use_needs_neither_agents_nor_openwhisk(module: str) -> None:
+    assert loaded(f"import {module}") & {"agents", "openwhisk", "dev"} == set()
