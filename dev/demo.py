@@ -59,7 +59,7 @@ async def run(provided: Services, folder: Path) -> bool:
         summary = await produce(provided)
         status = await settle(worker, summary.ledger)
         documents = await stored(provided.couchdb_url)
-        balanced = report(summary, status, documents)
+        balanced = report(summary, status, documents) and await audited(worker)
         if KEEP:
             await keep(provided, worker)
         return balanced
@@ -138,6 +138,19 @@ def report(summary: Summary, status: Mapping[str, Any], documents: list[dict[str
     for document in documents[:: max(1, len(documents) // SHOWN)][:SHOWN]:
         say(f"\n{json.dumps(document)[:600]}")
     return balanced
+
+
+async def audited(worker: Worker) -> bool:
+    """Have the audit compare Kafka with the database, by rules of its own; whether it agrees."""
+    audit = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "faust", "-A", "app", "audit"),
+        env=worker.env,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await audit.communicate()
+    say(f"\nThe audit, which counts for itself (faust -A app audit):\n{output.decode().rstrip()}")
+    return audit.returncode == 0
 
 
 def line(name: str, count: int, parts: Mapping[str, int]) -> None:

@@ -73,7 +73,7 @@ class Service:
         self._command = [str(argument) for argument in command]
         self._folder = folder
         self._ready = ready
-        self._env = env
+        self.env = env
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -194,7 +194,7 @@ class Service:
                 stdout=log,
                 stderr=log,
                 cwd=self._folder,
-                env=self._env,
+                env=self.env,
                 start_new_session=True,  # Ctrl-C is for the command, not for what it talks to
                 preexec_fn=_end_with_parent,  # noqa: PLW1509 - one system call, nothing that locks
             )

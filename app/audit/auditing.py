@@ -13,7 +13,7 @@ So a record is called missing only when it was settled before the database was a
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -137,6 +137,12 @@ class Auditor:
                 f"{', '.join(sorted(unknown))}: not a topic that the persister reads, by "
                 "PERSISTER_TOPIC_PREFIX and PERSISTER_LOG_MODE, or it does not exist"
             )
+        if not sources:
+            raise AuditError(
+                "nothing to audit: Kafka has no topic that the persister reads, by "
+                f"PERSISTER_TOPIC_PREFIX ({self._names.prefix!r}) and PERSISTER_LOG_MODE "
+                f"({log_mode}); of its own it has {_listed(self._names, partitions)}"
+            )
         return [source for source in sources if not topics or source.topic in topics]
 
     async def _read_messages(
@@ -249,6 +255,12 @@ class Auditor:
     def _note_loss(self, tp: TopicPartition, committed: int, log_start: int) -> None:
         if committed < log_start:
             self._result.lost.append(Lost(tp.topic, tp.partition, log_start - committed))
+
+
+def _listed(names: TopicNames, existing: Collection[str]) -> str:
+    """The persister's own topics that exist, for whoever has to find the right prefix."""
+    own = sorted({names.documents, names.dead_letters} & set(existing))
+    return ", ".join(own) or "none either"
 
 
 @asynccontextmanager

@@ -52,8 +52,13 @@ class Report:
 
     @property
     def good(self) -> bool:
-        """Whether nothing is missing or different."""
+        """Whether no record is missing, different, unaccounted for, or lost."""
         return not any(self.counts.values()) and not self.audited.lost
+
+    @property
+    def records(self) -> int:
+        """Records that were looked at."""
+        return self.totals().total()
 
     def totals(self) -> Counter[Verdict]:
         """Records of all topics by how they have ended."""
@@ -67,7 +72,7 @@ class Report:
         """For programs; times in ISO 8601."""
         shown: dict[str, Any] = {
             "ok": self.good,
-            "records": self.totals().total(),
+            "records": self.records,
             "totals": _by_name(self.totals()),
             "failures": _by_name(self.counts),
             "topics": {
@@ -117,7 +122,7 @@ class Report:
                     yield f"  and {count - len(self.examples[verdict])} more"
         yield from self._remarks()
         if self.good:
-            yield "Nothing is missing."
+            yield f"Nothing is missing: {self.records} records were checked."
 
     def _line(self, example: Example) -> str:
         topic, partition, offset = example.place

@@ -52,7 +52,10 @@ GOOD, BAD, ERROR = 0, 1, 2
 def audit(*, as_object: bool, **options: Any) -> None:
     """Compare the database with what Kafka still holds.
 
-    Exit code 0: nothing is missing or different. 1: something is. 2: the audit failed.
+    Exit code 0: every record is accounted for. 1: documents are missing or different, records are
+    not set aside that should be, records never arrived although an acknowledgement reported them,
+    or Kafka deleted some unread; `failures` and `lost_to_retention` of --json count them. 2: the
+    audit could not be made, or there was nothing to audit.
     """
     # Its errors are told in one line, below.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
@@ -92,6 +95,8 @@ async def _audit(
     with closing(Findings()) as findings, closing(_Bar()) as bar:
         audited = await Auditor(settings, findings, bar).run(Scope(since, until), frozenset(topics))
         report = Report.of(audited, findings, shown)
+        if not report.records:
+            raise AuditError(f"nothing to audit: no record in {', '.join(audited.topics)}")
         if different := report.examples[Verdict.DIFFERENT]:
             async with open_database(settings) as database:
                 report.differing = await differences(settings, database, different)

@@ -38,7 +38,7 @@ class ToughWorker(Worker):
         **settings: object,
     ) -> None:
         super().__init__(folder, services, **settings)
-        self._env = {**(self._env or {}), **environment}
+        self.env = {**(self.env or {}), **environment}
 
 
 @dataclass(eq=False)

@@ -1,4 +1,4 @@
-"""What else is found on the topics: other tools' records, broken ones, ids without a record."""
+"""What else is found on the topics: other tools' records, and broken ones."""
 
 from collections.abc import Callable
 from random import Random
@@ -8,8 +8,7 @@ import msgspec
 
 from dev.traffic.events import Junk
 from models.activation import Activation
-from models.messages import ResultMessage, encode
-from models.reasons import RejectReason, SkipReason
+from models.reasons import RejectReason
 from models.transid import TransactionId
 
 _NOT_JSON = (b"", b"ping", b'{"transid":["x",1],"response":{', b"\xff\xfe{}", b"{'a': 1}", b"NaN")
@@ -41,14 +40,11 @@ def junk(random: Random, topic: str, transid: TransactionId, activation: Activat
         transid: for those kinds that are messages.
         activation: what a broken record is made from.
     """
-    match random.randrange(4):
+    match random.randrange(3):
         case 0:
             return Junk(topic, random.choice(_NOT_JSON), RejectReason.NOT_JSON)
         case 1:
             return Junk(topic, random.choice(_NOT_A_MESSAGE), RejectReason.NOT_A_MESSAGE)
-        case 2:
-            just_id = ResultMessage(transid=transid, response=activation.activation_id)
-            return Junk(topic, encode(just_id), SkipReason.NO_RECORD)
     record = activation.to_wire()
     random.choice(_BREAK)(record)
     value = msgspec.json.encode({"transid": transid.to_wire(), "response": record})

@@ -232,8 +232,10 @@ async def test_what_keeps_an_audit_from_being_made_is_one_line_and_exit_code_2(
         assert answer.status == 201
     no_kafka = await Commands("kafka://127.0.0.1:1", couchdb_url, **settings).run("audit")
     assert "PERSISTER_KAFKA_URL" in no_kafka.errors
+    nothing = await commands.run("audit")
+    assert f"PERSISTER_TOPIC_PREFIX ({prefix!r})" in nothing.errors
     no_topic = await commands.run("audit", "--topic", "nothing")
     assert "nothing" in no_topic.errors
-    for ran in (missing_database, no_database, no_kafka, no_topic):
+    for ran in (missing_database, no_database, no_kafka, nothing, no_topic):
         assert (ran.code, ran.output) == (2, "")
         assert len(ran.errors.splitlines()) == 1, ran.errors

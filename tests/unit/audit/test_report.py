@@ -41,7 +41,7 @@ def test_a_good_one_is_a_table_and_one_line() -> None:
         ["completed0", "2026-01-02T03", "15", "12", "3"],
         ["total", "15", "12", "3"],
     ]
-    assert lines[3:] == ["", "Nothing is missing."]
+    assert lines[3:] == ["", "Nothing is missing: 15 records were checked."]
 
 
 def test_what_is_missing_is_listed_and_counted() -> None:
