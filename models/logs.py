@@ -27,12 +27,6 @@ class LogLine(faust.Record, include_metadata=False):
         """The time, to the microsecond."""
         return isoparse(self.time)
 
-    @property
-    def nanoseconds(self) -> int:
-        """The fraction of the second, in nanoseconds."""
-        fraction = re.search(r"\.(\d+)", self.time)
-        return int(f"{fraction[1]:0<9.9}") if fraction else 0
-
     @classmethod
     def parse(cls, line: str) -> Self | None:
         """Read a line; `None` when this is not one."""

@@ -11,10 +11,7 @@ from models.activation import Activation
 from models.fields import optional, required
 from models.instances import Instance, instance_from_wire
 from models.transid import TransactionId
-from models.wire import Version
-
-INSTANCE_FIELD = {Version.V2019: "invoker", Version.CURRENT: "instance"}
-"""What each version calls the instance that acknowledges."""
+from models.wire import INSTANCE_FIELD, Version
 
 # Faust's own codecs know no Decimal and no way to leave a field out: messages are encoded here.
 _encoder = msgspec.json.Encoder(decimal_format="number")

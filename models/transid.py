@@ -4,8 +4,7 @@ from typing import Any, Self
 
 import faust
 
-from models.fields import is_number
-from models.instants import epoch_millis
+from models.reading import transid_parts
 from models.wire import Version
 
 
@@ -28,19 +27,13 @@ class TransactionId(faust.Record, include_metadata=False):
     def from_wire(cls, value: Any) -> Self:
         """Read `[id, start, extraLogging?, parent?]`; never raises, since OpenWhisk does not."""
         chain: list[tuple[str, int, bool]] = []
-        while (parts := _parts(value)) is not None:
+        while (parts := transid_parts(value)) is not None:
             id_, start, extra_logging, value = parts
             chain.append((id_, start, extra_logging))
         transid: Self | None = None
         for own_id, began, extra in reversed(chain):
             transid = cls(id=own_id, start=began, extra_logging=extra, parent=transid)
         return transid or cls.unknown()
-
-    @staticmethod
-    def asks_for_extra_logging(value: Any) -> bool:
-        """`extra_logging` of what `from_wire` would make of this; parents do not count."""
-        parts = _parts(value)
-        return parts is not None and parts[2]
 
     def to_wire(self, version: Version = Version.CURRENT) -> list[Any]:
         """The JSON array; 2019 knew no parents."""
@@ -50,17 +43,3 @@ class TransactionId(faust.Record, include_metadata=False):
         if self.parent and version is not Version.V2019:
             parts.append(self.parent.to_wire(version))
         return parts
-
-
-def _parts(value: Any) -> tuple[str, int, bool, Any] | None:
-    """Id, start, extra logging and what stands in the parent's place; `None`: malformed."""
-    match value:
-        case [str(id_), start] if is_number(start):
-            return id_, epoch_millis(start), False, None
-        case [str(id_), start, bool(extra_logging)] if is_number(start):
-            return id_, epoch_millis(start), extra_logging, None
-        case [str(id_), start, bool(extra_logging), parent] if is_number(start):
-            return id_, epoch_millis(start), extra_logging, parent
-        case [str(id_), start, parent] if is_number(start):
-            return id_, epoch_millis(start), False, parent
-    return None

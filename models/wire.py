@@ -11,3 +11,7 @@ class Version(StrEnum):
 
     CURRENT = "current"
     """It is called `instance`: an invoker, a controller or a scheduler."""
+
+
+INSTANCE_FIELD = {Version.V2019: "invoker", Version.CURRENT: "instance"}
+"""What each version calls the instance that acknowledges."""

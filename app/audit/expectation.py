@@ -9,7 +9,8 @@ from typing import Any, Final, NamedTuple
 
 from app.settings import RoutingSettings, StoreLevel
 from models import exact_json
-from models.activation import ADDED_FIELDS, ENTITY_TYPE, Activation
+from models.activation import Activation
+from models.documents import ADDED_FIELDS, ENTITY_TYPE
 from models.fields import FieldError, activation_id
 from models.reasons import SkipReason
 from models.roles import TopicRole

@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, MsgspecError, Raw, Struct, UnsetType, Validatio
 from msgspec.json import Decoder
 
 from app.routing.outcomes import NO_TRANSID, Candidate, Skip
-from models.activation import ADDED_FIELDS, added_fields
+from models.documents import ADDED_FIELDS, added_fields
 from models.exact_json import MAX_NUMBER_LENGTH
 from models.fields import ACTIVATION_ID, ENTITY_NAME
 from models.reasons import SkipReason

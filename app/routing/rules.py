@@ -12,9 +12,9 @@ from msgspec import Raw
 from app.routing.outcomes import Candidate, Skip
 from app.settings import StoreLevel
 from models import exact_json
+from models.reading import asks_for_extra_logging
 from models.reasons import SkipReason
 from models.roles import TopicRole
-from models.transid import TransactionId
 
 
 class Rules(Protocol):
@@ -66,7 +66,7 @@ def _extra_logging(transid: Raw) -> bool:
         decoded = exact_json.loads(written.decode())
     except ValueError:
         return False
-    return TransactionId.asks_for_extra_logging(decoded)
+    return asks_for_extra_logging(decoded)
 
 
 def _stored_at(level: StoreLevel, status_code: int) -> bool:

@@ -8,11 +8,12 @@ from msgspec import Raw
 
 from app.routing.outcomes import NO_TRANSID, Candidate, Reject, Skip
 from models import exact_json
-from models.activation import ADDED_FIELDS, Activation, added_fields
+from models.documents import ADDED_FIELDS, added_fields
 from models.exact_json import Member
 from models.fields import FieldError, RecordError, activation_id, required, response_kind
-from models.messages import INSTANCE_FIELD
+from models.reading import ActivationFields, read_activation
 from models.reasons import RejectReason, SkipReason
+from models.wire import INSTANCE_FIELD
 
 _TIMES = ("start", "end")
 _SHOWN_NAME = 60
@@ -50,7 +51,7 @@ def _message(text: str, decoded: Any, timestamp: int) -> Candidate | Skip:
     if required(decoded, "response", response_kind) == "id":
         required(decoded, "response", activation_id)
         return Skip(SkipReason.NO_RECORD)
-    activation = Activation.from_wire(decoded["response"])
+    activation = read_activation(decoded["response"])
     outer = exact_json.members(text)
     record_text = outer["response"].value_text
     if exact_json.has_long_number(record_text):
@@ -62,18 +63,19 @@ def _message(text: str, decoded: Any, timestamp: int) -> Candidate | Skip:
                 f"{name[:_SHOWN_NAME]!a}: CouchDB keeps names beginning with _ to itself"
             )
     return Candidate(
-        activation.activation_id,
+        activation["activation_id"],
         _document(record, activation, timestamp),
-        activation.namespace,
-        activation.response.status_code,
+        activation["namespace"],
+        activation["response"]["status_code"],
         Raw(outer["transid"].value_text.encode()) if "transid" in outer else NO_TRANSID,
     )
 
 
-def _document(record: dict[str, Member], activation: Activation, timestamp: int) -> bytes:
+def _document(record: dict[str, Member], activation: ActivationFields, timestamp: int) -> bytes:
     """The record's fields as they came, ISO times as millis, and the three that are added."""
-    millis = {"start": activation.start, "end": activation.end}
-    added = added_fields(json.dumps(activation.document_id)[1:-1], timestamp)
+    millis = {"start": activation["start"], "end": activation["end"]}
+    document_id = f"{activation['namespace']}/{activation['activation_id']}"
+    added = added_fields(json.dumps(document_id)[1:-1], timestamp)
     parts = []
     for name, member in record.items():
         if name in _TIMES and isinstance(member.value, str):

@@ -10,7 +10,8 @@ from app.monitoring.outcomes import Key, Outcome, Outcomes, Step
 from app.settings import LogMode
 from dev.traffic.events import Activity, Again, Ended, Event, Junk, Ran
 from dev.traffic.setup import Setup
-from models.activation import ENTITY_TYPE, Activation
+from models.activation import Activation
+from models.documents import ENTITY_TYPE
 from models.reasons import RejectReason, SkipReason
 from models.roles import TopicRole
 from openwhisk.store import InvokerRecords, left_out_as

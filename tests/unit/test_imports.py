@@ -27,6 +27,10 @@ def test_the_worker_loads_neither_the_producing_side_nor_the_development_environ
     assert loaded("from app import app; app.main") & {"openwhisk", "dev", "tests"} == set()
 
 
+def test_the_gateway_does_without_faust() -> None:
+    assert loaded("import openwhisk.gateway.__main__") & {"faust", "mode", "agents", "dev"} == set()
+
+
 @pytest.mark.parametrize("module", ["app.routing", "app.kafka.clients", "app.settings"])
 def test_what_both_sides_use_needs_neither_agents_nor_openwhisk(module: str) -> None:
     assert loaded(f"import {module}") & {"agents", "openwhisk", "dev"} == set()

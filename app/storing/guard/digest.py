@@ -14,7 +14,7 @@ from msgspec.json import Decoder
 
 from app.storing.guard.index import DIGEST_SIZE
 from models import exact_json
-from models.activation import DOCUMENT_START
+from models.documents import DOCUMENT_START
 
 
 class _Document(Struct, gc=False):

@@ -31,7 +31,6 @@ def test_a_line_is_taken_apart() -> None:
     assert line is not None
     assert (line.stream, line.text) == ("stdout", "text: with colons")
     assert line.moment == datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
-    assert line.nanoseconds == 678_901_234
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,10 @@ import json
 
 import pytest
 
-from models.activation import Activation, ActivationResponse
+from models.activation import ActivationResponse
 from models.fields import NULL, FieldError, RecordError
 from models.instances import ControllerInstance, InvokerInstance, SchedulerInstance
 from models.messages import (
-    CombinedCompletionAndResultMessage,
     CompletionMessage,
     ResultMessage,
     encode,
@@ -16,7 +15,7 @@ from models.messages import (
 )
 from models.transid import TransactionId
 from models.wire import Version
-from tests.golden import Case, Number, cases, exactly
+from tests.golden import Case, cases
 
 TRANSID = TransactionId(id="t", start=1)
 INVOKER = InvokerInstance(instance=0, user_memory="1024 MB")
@@ -32,17 +31,6 @@ def test_a_golden_message_is_read_and_written_again(case: Case) -> None:
     assert type(message).__name__ == case.kind
     assert message.to_wire(case.version) == fields
     assert json.loads(encode(message, case.version)) == fields
-
-
-@pytest.mark.parametrize("case", [case for case in cases() if case.document], ids=str)
-def test_a_golden_record_makes_its_document(case: Case) -> None:
-    message = message_from_wire(json.loads(case.message))
-
-    assert isinstance(message, ResultMessage | CombinedCompletionAndResultMessage)
-    assert isinstance(message.response, Activation)
-    document = exactly(json.dumps(message.response.to_document(updated=7)))
-    assert document.pop("updated") == Number("7")
-    assert document == case.document
 
 
 def test_each_version_has_its_own_instance_field() -> None:
