@@ -10,6 +10,9 @@ from openwhisk.gateway.records import Record
 _RETRY_AFTER = "5"
 """Seconds; a client that waits less than a broker needs to restart only adds load."""
 
+NO_ANSWER = 499
+"""Counted as the status of requests whose connection was closed; never sent."""
+
 _UNCACHED = {"Cache-Control": "must-revalidate"}
 
 
@@ -51,6 +54,20 @@ def try_again(reason: str) -> web.Response:
 def no_answer(reason: str) -> web.Response:
     """CouchDB is not there for what only CouchDB can do."""
     return _error(502, "bad_gateway", reason, {"Retry-After": _RETRY_AFTER})
+
+
+def none(request: web.Request) -> web.Response:
+    """Close the connection instead of answering.
+
+    OpenWhisk's client never repeats a request that was answered, whatever the status, but does
+    repeat one whose connection broke.
+
+    Returns:
+        What the server then fails to send; its status stands for "no answer" where it is counted.
+    """
+    if request.transport is not None:
+        request.transport.close()
+    return web.Response(status=NO_ANSWER)
 
 
 def too_slow() -> web.Response:

@@ -1,5 +1,6 @@
 """The real CouchDB behind the gateway: what passes through, and the few requests of our own."""
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,6 +36,18 @@ _HOP_BY_HOP = frozenset(
 
 _ANSWERED_HERE = frozenset({"host", "expect"})
 """The client library names the host; `100 Continue` was said already."""
+
+_SMALL = 64 * 1024
+"""Bytes of a successful answer that still leaves in one piece."""
+
+_LARGEST_ERROR = 1024 * 1024
+"""Bytes of an error that still leaves in one piece; CouchDB's have some hundred."""
+
+_FIRST_PIECES = 0.05
+"""Seconds for an answer of unknown length to end; then it is a feed, or large, and streams."""
+
+_ERROR = 300
+"""From this status on, OpenWhisk's client takes an answer for an error."""
 
 _BULK_TIMEOUT = 60.0
 """Seconds for a `_bulk_docs` request of our own."""
@@ -98,7 +111,10 @@ class Upstream:
         await self._session.close()
 
     async def forward(self, request: web.Request, body: bytes | None = None) -> web.StreamResponse:
-        """Pass a request through, both bodies as streams.
+        """Pass a request through, its body as a stream, and its answer unless that is small.
+
+        An error and a small answer leave in one piece, as from CouchDB: OpenWhisk's client reads
+        the body of an error twice, and finds nothing the second time if it came after the headers.
 
         Args:
             request: of the client.
@@ -122,17 +138,27 @@ class Upstream:
                 data=data,
                 allow_redirects=False,
             ) as answer:
+                beginning, ended = await _beginning(answer)
+                headers = _without_hops(answer.headers)
+                if ended:
+                    return web.Response(
+                        status=answer.status,
+                        reason=answer.reason,
+                        headers=headers,
+                        body=beginning,
+                    )
                 response = web.StreamResponse(
-                    status=answer.status,
-                    reason=answer.reason,
-                    headers=_without_hops(answer.headers),
+                    status=answer.status, reason=answer.reason, headers=headers
                 )
                 await response.prepare(request)
+                await response.write(beginning)
                 async for piece in answer.content.iter_any():
                     await response.write(piece)
                 await response.write_eof()
                 return response
         except (aiohttp.ClientError, OSError) as problem:
+            if response is None and isinstance(problem, aiohttp.ClientPayloadError):
+                return answers.none(request)  # as it broke off, so it does here
             if response is None:
                 return answers.no_answer(f"CouchDB does not answer: {_told(problem)}")
             raise ConnectionAbortedError("the answer of CouchDB broke off") from problem
@@ -186,6 +212,25 @@ class Upstream:
     async def reachable(self) -> bool:
         """Whether CouchDB answers at all."""
         return await self.ask({}) is not Verdict.UNREACHABLE
+
+
+async def _beginning(answer: aiohttp.ClientResponse) -> tuple[bytes, bool]:
+    """What comes of an answer's body before it has to stream, and whether that is all."""
+    error = answer.status >= _ERROR
+    length = answer.content_length
+    if not error and length is not None and length > _SMALL:
+        return b"", False
+    limit = _LARGEST_ERROR if error else _SMALL
+    body = bytearray()
+    try:
+        async with asyncio.timeout(None if error or length is not None else _FIRST_PIECES):
+            async for piece in answer.content.iter_any():
+                body += piece
+                if len(body) > limit:
+                    return bytes(body), False
+    except TimeoutError:
+        return bytes(body), False
+    return bytes(body), True
 
 
 def _to_upstream(request: web.Request) -> CIMultiDict[str]:
