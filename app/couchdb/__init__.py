@@ -7,19 +7,7 @@ speaks HTTP and turns what can go wrong there into the few types of `errors`.
 """
 
 from app.couchdb.database import Database, DatabaseInfo
-from app.couchdb.documents import Document
-from app.couchdb.errors import DatabaseError, WriterStopped
-from app.couchdb.results import Refused, Result, Settled
+from app.couchdb.errors import DatabaseError
 from app.couchdb.writer import BulkWriter
 
-__all__ = [
-    "BulkWriter",
-    "Database",
-    "DatabaseError",
-    "DatabaseInfo",
-    "Document",
-    "Refused",
-    "Result",
-    "Settled",
-    "WriterStopped",
-]
+__all__ = ["BulkWriter", "Database", "DatabaseError", "DatabaseInfo"]

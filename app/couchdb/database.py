@@ -24,7 +24,6 @@ from aiocouch.exception import RemoteResponseError
 
 from app.couchdb.answers import Entry, failure, read_documents, read_entries
 from app.couchdb.design_documents import design_documents
-from app.couchdb.documents import Document
 from app.couchdb.errors import (
     DatabaseError,
     DatabaseMissing,
@@ -35,6 +34,7 @@ from app.couchdb.errors import (
 )
 from app.settings import DatabaseSettings
 from app.settings.security import client_context
+from app.storing.sink import Document
 
 logger = logging.getLogger(__name__)
 

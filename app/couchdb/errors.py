@@ -87,7 +87,3 @@ class RequestTooLarge(DatabaseError):
 
 class TooMuchAtOnce(Exception):
     """A request of several documents failed again and again; a part of it may succeed."""
-
-
-class WriterStopped(Exception):
-    """The writer was stopped before the documents were settled: their state is unknown."""

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from app.couchdb.documents import Document
 from app.couchdb.requests import Part
 from app.couchdb.suspects import divide_suspects
+from app.storing.sink import Document
 
 
 def isolate_suspects(part: Part) -> list[Part]:

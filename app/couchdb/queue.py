@@ -5,8 +5,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.couchdb.documents import Document
-from app.couchdb.results import STORED, Result
+from app.storing.sink import STORED, Document, Result
 
 SMALLEST_REQUEST = 64 * 1024
 """Bytes below which requests are not made smaller."""

@@ -9,7 +9,6 @@ from app.couchdb.answers import Entry
 from app.couchdb.availability import Availability
 from app.couchdb.backoff import Backoff
 from app.couchdb.database import Database
-from app.couchdb.documents import Document
 from app.couchdb.errors import (
     DatabaseError,
     DatabaseMissing,
@@ -20,6 +19,7 @@ from app.couchdb.errors import (
 from app.couchdb.gate import Admission, Gate
 from app.couchdb.pace import ConcurrencyLimit
 from app.couchdb.stats import WriterStats
+from app.storing.sink import Document
 
 logger = logging.getLogger(__name__)
 

@@ -5,13 +5,12 @@ from collections.abc import Callable, Iterable, Sequence
 
 from app.couchdb.answers import Entry
 from app.couchdb.comparison import difference
-from app.couchdb.documents import Document
 from app.couchdb.errors import RequestRefused, RequestTooLarge, TooMuchAtOnce
 from app.couchdb.narrowing import halve, isolate_suspects, without
 from app.couchdb.requests import Part, Requests
-from app.couchdb.results import DUPLICATE, STORED, Refused, Result
 from app.couchdb.stats import WriterStats
 from app.couchdb.suspects import carries_its_id
+from app.storing.sink import DUPLICATE, STORED, Document, Refused, Result
 from models.reasons import RejectReason
 
 PASSING_ERRORS = frozenset(

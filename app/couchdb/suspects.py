@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from app.couchdb.documents import Document
+from app.storing.sink import Document
 
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 

@@ -10,16 +10,14 @@ from mode import Service
 
 from app.couchdb.availability import Availability
 from app.couchdb.database import Database
-from app.couchdb.documents import Document
-from app.couchdb.errors import WriterStopped
 from app.couchdb.gate import Gate
 from app.couchdb.pace import ConcurrencyLimit, RateLimit
 from app.couchdb.queue import Call, Queue, Request
 from app.couchdb.requests import Requests
-from app.couchdb.results import Result
 from app.couchdb.settling import Settling
 from app.couchdb.stats import WriterStats
 from app.settings import DatabaseSettings
+from app.storing.sink import Document, Result, SinkStopped
 
 
 class BulkWriter(Service):
@@ -96,7 +94,7 @@ class BulkWriter(Service):
 
         Callers that want their documents settled wait for `write` before they stop the writer.
         """
-        stopped = WriterStopped("the writer was stopped before the documents were settled")
+        stopped = SinkStopped("the writer was stopped before the documents were settled")
         for call in self.queue.take_all():
             call.fail(stopped)
         for request in self._unfinished:
@@ -119,10 +117,10 @@ class BulkWriter(Service):
             One result for each document, in order, once the last one is settled.
 
         Raises:
-            WriterStopped: The writer was stopped before; what became of the documents is unknown.
+            SinkStopped: The writer was stopped before; what became of the documents is unknown.
         """
         if not self.started or self.should_stop:
-            raise WriterStopped("the writer is not running")
+            raise SinkStopped("the writer is not running")
         if not documents:
             return []
         call = Call(documents, self._clock(), asyncio.get_running_loop().create_future())
@@ -175,7 +173,7 @@ class BulkWriter(Service):
             request.settle(await self._settling.settle(request.documents))
         except BaseException as error:
             cancelled = isinstance(error, asyncio.CancelledError)
-            request.fail(WriterStopped("the writer was stopped") if cancelled else error)
+            request.fail(SinkStopped("the writer was stopped") if cancelled else error)
             raise
         finally:
             self._unfinished.discard(request)

@@ -2,27 +2,20 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from mode import Service
 
-from app.couchdb import Document, Refused, Result, Settled
 from app.dead_letters import DeadLetters, SetAside
 from app.kafka.delivery import Chunk
 from app.monitoring.outcomes import Key, Outcome, Outcomes, Step
 from app.settings import WorkerSettings
 from app.storing.guard import Guard, identify
+from app.storing.sink import Document, Refused, Settled, Sink
 from models.reasons import RejectReason
 from models.repair import is_repair
-
-
-class Writer(Protocol):
-    """What storing needs of the sink."""
-
-    async def write(self, documents: Sequence[Document]) -> list[Result]:
-        """Settle the documents; see `app.couchdb.BulkWriter`."""
 
 
 class ChunkEvent(Protocol):
@@ -67,7 +60,7 @@ class Storage(Service):
     def __init__(
         self,
         guard: Guard,
-        writer: Writer,
+        sink: Sink,
         dead_letters: DeadLetters,
         outcomes: Outcomes,
         settings: WorkerSettings,
@@ -75,7 +68,7 @@ class Storage(Service):
     ) -> None:
         super().__init__(**kwargs)
         self._guard = guard
-        self._writer = writer
+        self._sink = sink
         self._dead_letters = dead_letters
         self._outcomes = outcomes
         self._settings = settings
@@ -167,7 +160,7 @@ class Storage(Service):
         ids = [item.id for item in fresh]
         self._under_way.update(dict.fromkeys(ids, written))
         try:
-            results = await self._writer.write(fresh)
+            results = await self._sink.write(fresh)
             stored = []
             for item, result in zip(fresh, results, strict=True):
                 if isinstance(result, Refused):

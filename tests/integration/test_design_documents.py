@@ -9,9 +9,10 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from app.couchdb import Database, Document
+from app.couchdb import Database
 from app.couchdb.design_documents import design_documents
 from app.settings import DatabaseSettings
+from app.storing.sink import Document
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 BOUND = "non-blocking action of a bound package"

@@ -9,7 +9,6 @@ import pytest
 from aiokafka.structs import ConsumerRecord
 from faust.types import TP
 
-from app.couchdb import Document, Result, Settled
 from app.dead_letters import DeadLetters
 from app.kafka.delivery import Chunk
 from app.kafka.producer import Outbox, Outgoing
@@ -18,6 +17,7 @@ from app.routing.breaker import Breakers
 from app.routing.step import Intake
 from app.settings import BreakerSettings, GuardSettings, RoutingSettings, WorkerSettings
 from app.storing.guard import Guard
+from app.storing.sink import Document, Result, Settled
 from app.storing.step import Storage
 from models.repair import REPAIR, is_repair
 from models.roles import TopicRole

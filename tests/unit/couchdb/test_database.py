@@ -7,7 +7,7 @@ from io import BytesIO
 
 import pytest
 
-from app.couchdb import Database, Document
+from app.couchdb import Database
 from app.couchdb.design_documents import design_documents
 from app.couchdb.errors import (
     DatabaseError,
@@ -17,6 +17,7 @@ from app.couchdb.errors import (
     Unavailable,
 )
 from app.settings import DatabaseSettings
+from app.storing.sink import Document
 from tests.fakes.couchdb import FakeCouchDB, Stored, cuts, fails, holds, shows_page
 
 Connect = Callable[..., Awaitable[Database]]

@@ -3,9 +3,8 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.couchdb import Document
 from app.couchdb.queue import SMALLEST_REQUEST, Call, Queue
-from app.couchdb.results import DUPLICATE, STORED
+from app.storing.sink import DUPLICATE, STORED, Document
 
 
 def documents(*sizes: int, prefix: str = "") -> list[Document]:

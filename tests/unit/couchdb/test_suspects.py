@@ -1,7 +1,7 @@
 import pytest
 
-from app.couchdb import Document
 from app.couchdb.suspects import carries_its_id, divide_suspects, is_suspect
+from app.storing.sink import Document
 
 
 @pytest.mark.parametrize(

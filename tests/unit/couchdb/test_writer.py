@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from app.couchdb import BulkWriter, Document, Refused, Result, Settled, WriterStopped
-from app.couchdb.results import DUPLICATE, STORED
+from app.couchdb import BulkWriter
+from app.storing.sink import DUPLICATE, STORED, Document, Refused, Result, Settled, SinkStopped
 from models.reasons import RejectReason
 from tests.fakes.couchdb import (
     FakeCouchDB,
@@ -489,9 +489,9 @@ async def test_stopping_ends_what_waits_without_a_result(
     await until(lambda: couchdb._at_once)
     await writer.stop()
     for task in (in_flight, waiting):
-        with pytest.raises(WriterStopped):
+        with pytest.raises(SinkStopped):
             await task
-    with pytest.raises(WriterStopped):
+    with pytest.raises(SinkStopped):
         await writer.write([document("c")])
     go.set()
 
@@ -505,7 +505,7 @@ async def test_stopping_ends_a_write_that_is_being_retried(
     writing = asyncio.create_task(writer.write(documents(2)))
     await until(lambda: writer.stats.retries)
     await writer.stop()
-    with pytest.raises(WriterStopped):
+    with pytest.raises(SinkStopped):
         await writing
 
 

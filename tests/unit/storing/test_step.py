@@ -7,11 +7,11 @@ from typing import Any, cast
 
 import pytest
 
-from app.couchdb import Document, Refused, Result, Settled
 from app.dead_letters import DeadLetters
 from app.monitoring.outcomes import Key, Outcome, Outcomes, Step
 from app.settings import GuardSettings, WorkerSettings
 from app.storing.guard import Guard
+from app.storing.sink import Document, Refused, Result, Settled
 from app.storing.step import Storage
 from models.dead_letter import DeadLetter
 from models.reasons import RejectReason

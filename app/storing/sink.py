@@ -1,0 +1,79 @@
+"""What storing asks of a database: documents in, and what became of each.
+
+Nothing here knows which database it is. `app.couchdb` implements it; another sink would be another
+package beside it, handed to `app.storing.step.Storage`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+import msgspec
+
+from models.reasons import RejectReason
+
+
+class Document(msgspec.Struct, frozen=True, gc=False):
+    """One activation document, ready to be stored.
+
+    A struct because there is one for every record: it is made in a tenth of a dataclass's time.
+
+    Args:
+        id: Its key in the database, `<namespace>/<activation id>`.
+        body: The encoded JSON object; it contains `_id`.
+    """
+
+    id: str
+    body: bytes
+
+
+class Settled(Enum):
+    """The document is in the database."""
+
+    STORED = "stored"
+    """This sink put it there.
+
+    Also when a conflict shows that an earlier attempt of the same request, whose answer was lost,
+    had written it: the record arrived once and was written once.
+    """
+
+    DUPLICATE = "duplicate"
+    """An equal document was there before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The document can not be stored, however often it is tried.
+
+    Args:
+        reason: `TOO_LARGE`, `REFUSED` or `DIVERGENT`.
+        detail: The database's words or the names of differing fields; never a field's contents.
+    """
+
+    reason: RejectReason
+    detail: str
+
+
+Result = Settled | Refused
+
+STORED = Settled.STORED
+DUPLICATE = Settled.DUPLICATE
+
+
+class SinkStopped(Exception):  # noqa: N818 - an event, not an error
+    """The sink was stopped before the documents were settled: their state is unknown."""
+
+
+class Sink(Protocol):
+    """A database that documents are written to."""
+
+    async def write(self, documents: Sequence[Document]) -> list[Result]:
+        """Store documents; returns one result for each, in order, once the last is settled.
+
+        What may pass is retried for as long as it takes, so a slow `write` is how the caller
+        notices that the database cannot keep up. May be called by many tasks at once.
+
+        Raises:
+            SinkStopped: What became of the documents is unknown.
+        """
