@@ -1,0 +1,236 @@
+"""What Kafka knows of a consumer group: who reads what, how far, and where it ends.
+
+Asked with a client of its own, since the worker's consumer is what is being looked at.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
+from aiokafka.errors import NoError, for_code
+from aiokafka.protocol.fetch import FetchRequest
+from aiokafka.protocol.offset import OffsetRequest, OffsetResetStrategy
+from aiokafka.record.memory_records import MemoryRecords
+from faust.types import TP
+
+from app.kafka.admin import Admin
+from app.kafka.clients import client_options
+from app.settings import KafkaSettings
+
+ANSWER_SECONDS = 5.0
+"""How long one broker may take for one answer."""
+
+FETCH_BYTES = 64 * 1024
+"""Of the first unread records; Kafka sends one batch even if it is larger."""
+
+FETCH_MILLIS = 100
+
+NO_OFFSET = -1
+EVERY_ISOLATION_LEVEL = 0
+STABLE = "Stable"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A consumer in the group.
+
+    Args:
+        host: where it connects from.
+        partitions: that it was assigned; none while the group rebalances.
+    """
+
+    host: str
+    partitions: frozenset[TP]
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How far the group is in a partition; each None where Kafka does not say.
+
+    Args:
+        start: the first offset that the log still has.
+        end: the offset that the next record will get.
+        committed: the next offset that the group reads; None before its first commit.
+    """
+
+    start: int | None
+    end: int | None
+    committed: int | None
+
+    @property
+    def lag(self) -> int | None:
+        """Records between what is committed and the end, those that are deleted left out."""
+        if self.start is None or self.end is None:
+            return None
+        return max(0, self.end - max(self.start, self.committed or 0))
+
+
+@dataclass(frozen=True, slots=True)
+class GroupView:
+    """A consumer group and the topics that it should read, as Kafka sees them.
+
+    Args:
+        state: of the group, in Kafka's words: `Stable`, `Empty`, `PreparingRebalance` …
+        members: by member id.
+        topics: the names of all topics that the client may see.
+        partitions: of the topics that were asked about.
+    """
+
+    state: str
+    members: Mapping[str, Member]
+    topics: frozenset[str]
+    partitions: Mapping[TP, Reach] = field(default_factory=dict)
+
+    @property
+    def stable(self) -> bool:
+        """Whether the members' partitions are settled."""
+        return self.state == STABLE
+
+    def holders(self) -> dict[TP, str]:
+        """By partition, the id of the member that was assigned it."""
+        return {tp: name for name, member in self.members.items() for tp in member.partitions}
+
+
+class Observer:
+    """A client that looks at a group and changes nothing.
+
+    Every method raises aiokafka's `KafkaError` or `OSError` when Kafka does not answer; the client
+    is then of no use any more, since it never looks at the bootstrap address again.
+    """
+
+    def __init__(self, client: AIOKafkaAdminClient, settings: KafkaSettings) -> None:
+        self._client = client
+        self._admin = Admin(client)
+        self._settings = settings
+        self._leaders: dict[TP, int] = {}
+
+    @classmethod
+    async def connect(cls, settings: KafkaSettings) -> Self:
+        """Connect; who asks for it closes it."""
+        client = AIOKafkaAdminClient(
+            request_timeout_ms=int(ANSWER_SECONDS * 1000), **client_options(settings)
+        )
+        try:
+            await client.start()
+        except BaseException:
+            await client.close()
+            raise
+        return cls(client, settings)
+
+    async def close(self) -> None:
+        """Disconnect."""
+        await self._client.close()
+
+    async def topics(self) -> dict[str, int]:
+        """The topics that this client may see, with their partitions; finds their leaders."""
+        # All of them: to ask for a missing topic by its name may create it.
+        described = await self._client.describe_topics()
+        self._leaders = {
+            TP(topic["topic"], partition["partition"]): partition["leader"]
+            for topic in described
+            for partition in topic["partitions"]
+        }
+        return {topic["topic"]: len(topic["partitions"]) for topic in described}
+
+    async def look(self, topics: Mapping[str, int], wanted: Iterable[str]) -> GroupView:
+        """The group, and how far it is in the wanted ones among these topics."""
+        partitions = [
+            TP(name, number) for name in sorted(wanted) for number in range(topics.get(name, 0))
+        ]
+        (state, members), committed, starts, ends = await asyncio.gather(
+            self._group(),
+            self._admin.committed(self._settings.app_id),
+            self._offsets(partitions, OffsetResetStrategy.EARLIEST),
+            self._offsets(partitions, OffsetResetStrategy.LATEST),
+        )
+        reached: Mapping[Any, int] = committed
+        return GroupView(
+            state,
+            members,
+            frozenset(topics),
+            {tp: Reach(starts.get(tp), ends.get(tp), reached.get(tp)) for tp in partitions},
+        )
+
+    async def oldest(self, tp: TP, offset: int) -> int | None:
+        """When the first record at or after an offset was written, in epoch millis.
+
+        None when there is none: what stands there are a transaction's markers, or an aborted
+        transaction was compacted away.
+        """
+        leader = self._leaders.get(tp, NO_OFFSET)
+        request = FetchRequest(
+            FETCH_MILLIS,
+            1,
+            FETCH_BYTES,
+            EVERY_ISOLATION_LEVEL,
+            [(tp.topic, [(tp.partition, offset, FETCH_BYTES)])],
+        )
+        answer = await self._client._send_request(request, leader)  # noqa: SLF001 - has no public one
+        for _, partitions in answer.topics:
+            for _, code, *_, data in partitions:
+                _raise(code, f"cannot read {tp.topic}/{tp.partition}")
+                return _first_timestamp(data, offset)
+        return None
+
+    async def _group(self) -> tuple[str, dict[str, Member]]:
+        coordinator = await self._admin.coordinator(self._settings.app_id)
+        (answer,) = await self._client.describe_consumer_groups(
+            [self._settings.app_id], group_coordinator_id=coordinator
+        )
+        code, _, state, _, _, members, *_ = answer.groups[0]
+        _raise(code, f"cannot describe the consumer group {self._settings.app_id}")
+        return state, {
+            name: Member(host.lstrip("/"), _assigned(assignment))
+            for name, _, host, _, assignment in members
+        }
+
+    async def _offsets(self, partitions: Iterable[TP], which: int) -> dict[TP, int]:
+        """The first or last offset of each partition whose leader tells it."""
+        by_leader: defaultdict[int, defaultdict[str, list[tuple[int, int]]]]
+        by_leader = defaultdict(lambda: defaultdict(list))
+        for tp in partitions:
+            leader = self._leaders.get(tp, NO_OFFSET)
+            if leader != NO_OFFSET:
+                by_leader[leader][tp.topic].append((tp.partition, which))
+        answers = await asyncio.gather(
+            *(
+                self._client._send_request(  # noqa: SLF001 - has no public one
+                    OffsetRequest(-1, EVERY_ISOLATION_LEVEL, list(topics.items())), leader
+                )
+                for leader, topics in by_leader.items()
+            )
+        )
+        return {
+            TP(topic, number): offset
+            for answer in answers
+            for topic, found in answer.topics
+            for number, code, _, offset, *_ in found
+            if for_code(code) is NoError
+        }
+
+
+def _assigned(assignment: bytes) -> frozenset[TP]:
+    if not assignment:
+        return frozenset()
+    decoded = ConsumerProtocolMemberAssignment.decode(assignment)
+    return frozenset(TP(*tp) for tp in decoded.partitions())
+
+
+def _first_timestamp(data: bytes, offset: int) -> int | None:
+    records = MemoryRecords(data)
+    while (batch := records.next_batch()) is not None:
+        if not getattr(batch, "is_control_batch", False):
+            for record in batch:
+                if record.offset >= offset:
+                    return int(record.timestamp)
+    return None
+
+
+def _raise(code: int, what: str) -> None:
+    error = for_code(code)
+    if error is not NoError:
+        raise error(f"{what}: {error.description or error.__name__}")

@@ -1,0 +1,149 @@
+"""Whether the work moves. Pure; time and facts are handed in.
+
+What counts is what is committed: a partition with something unread, whose committed offset does
+not move, stands still, however well every part of the worker believes that it runs. It then waits,
+when there is a reason that a restart does not mend (the database, the pace it allows, a breaker),
+or it is stuck. A partition that nobody reads is everybody's concern; one that another worker
+reads is that worker's.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
+from typing import NamedTuple
+
+from faust.types import TP
+
+from app.kafka.group_view import GroupView
+from app.monitoring.progress.facts import Seen, Silence, Worker
+from app.monitoring.progress.lasting import Lasting
+from app.monitoring.progress.partitions import Finding, Partitions, Reason
+from app.monitoring.progress.rules import STANDING, Rules
+from app.monitoring.progress.verdict import PartitionVerdict, State, Verdict
+
+SEVERAL = 3
+"""Partitions that are named; of more, only how many there are."""
+
+
+class _Cause(NamedTuple):
+    """Something that stands still.
+
+    Args:
+        why: in words.
+        stands: seconds since when.
+        stuck: for how many of them a restart might have mended it; 0 if it cannot.
+        blocks: whether the worker is not ready because of it.
+    """
+
+    why: str
+    stands: float
+    stuck: float = 0.0
+    blocks: bool = True
+
+
+class Judge:
+    """Compares what it is told with what it was told before.
+
+    Args:
+        rules: what does not change.
+    """
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self._lasting = Lasting()
+        self._judge = Partitions(rules, self._lasting)
+        self._partitions: Mapping[TP, PartitionVerdict] = {}
+
+    def look(self, at: float, wall: float, seen: Seen, worker: Worker) -> Verdict:
+        """Judge.
+
+        Args:
+            at: seconds of a monotonic clock.
+            wall: epoch seconds.
+            seen: what Kafka says.
+            worker: what the worker knows.
+        """
+        self._lasting.tick(at)
+        self._lasting.of("answers", worker.database.answers)
+        self._lasting.of("settled", worker.database.settled)
+        causes = [*self._own(worker, silent=isinstance(seen, Silence))]
+        if isinstance(seen, GroupView):
+            findings = self._judge.judge(wall, seen, worker)
+            self._partitions = {tp: finding.verdict for tp, finding in findings.items()}
+            causes += [*self._group(seen, worker), *_summed_up(findings)]
+        else:
+            causes.append(_Cause(f"Kafka does not answer: {seen.why}", self._lasting.of("silence")))
+        return self._verdict(wall, worker, causes)
+
+    def _own(self, worker: Worker, *, silent: bool) -> Iterator[_Cause]:
+        """What the worker itself knows to stand in its way."""
+        if not worker.started:
+            # Each step forward begins the wait anew; while Kafka is silent there can be none.
+            step = (worker.generation, worker.recovery_left, silent)
+            stands = self._lasting.of("starting", step)
+            left = worker.recovery_left
+            what = f"the guard's table ({left} changes left)" if left else "a first assignment"
+            yield _Cause(f"starting: waiting for {what}", stands, 0.0 if silent else stands)
+        elif worker.rebalancing:
+            stands = self._lasting.of("rebalancing", (worker.generation, silent))
+            why = "rebalancing: waiting for the group's next assignment"
+            yield _Cause(why, stands, 0.0 if silent else stands)
+        if worker.database.failing:
+            why = f"the database takes no documents: {worker.database.failing}"
+            yield _Cause(why, self._lasting.of("database"))
+
+    def _group(self, seen: GroupView, worker: Worker) -> Iterator[_Cause]:
+        """What stands in the way of the group, or of this worker's part in it."""
+        for topic in sorted(set(self._rules.required) - seen.topics):
+            stands = self._lasting.of(("missing", topic))
+            yield _Cause(f"the topic {topic} is gone: a start makes it again", stands, stands)
+        if not worker.started or worker.rebalancing:
+            return
+        if not seen.stable and seen.members:
+            stands = self._lasting.of("unstable", worker.generation)
+            yield _Cause(f"the consumer group is not stable ({seen.state})", stands, stands)
+        elif worker.member not in seen.members:
+            stands = self._lasting.of("member")
+            why = "Kafka does not know this worker as a member of its consumer group"
+            yield _Cause(why, stands, stands)
+
+    def _verdict(self, wall: float, worker: Worker, causes: Collection[_Cause]) -> Verdict:
+        if worker.stopping:
+            return Verdict(State.WAITING, "stopping", partitions=self._partitions)
+        worst = max(causes, key=lambda cause: cause.stuck, default=None)
+        stuck_for, stuck_on = (worst.stuck, worst.why) if worst and worst.stuck else (0.0, "")
+        # A worker that has not started is not ready from the first moment on.
+        patience = STANDING if worker.started else 0.0
+        blocking = [one for one in causes if one.blocks and one.stands >= patience]
+        if not blocking:
+            state = self._state()
+            return Verdict(state, None, None, stuck_for, stuck_on, self._partitions)
+        state = State.STUCK if any(one.stuck for one in blocking) else State.WAITING
+        why = "; ".join(dict.fromkeys(one.why for one in blocking))
+        since = wall - max(one.stands for one in blocking)
+        return Verdict(state, why, since, stuck_for, stuck_on, self._partitions)
+
+    def _state(self) -> State:
+        """Of a worker that is ready."""
+        states = {one.state for one in self._partitions.values() if one.mine}
+        for state in (State.MOVING, State.STUCK, State.WAITING):
+            if state in states:
+                return state
+        return State.IDLE
+
+
+def _summed_up(findings: Mapping[TP, Finding]) -> Iterator[_Cause]:
+    """One cause for all partitions that stand still for the same reason."""
+    by_reason: defaultdict[Reason, dict[TP, Finding]] = defaultdict(dict)
+    for tp, finding in findings.items():
+        if finding.reason is not None:
+            by_reason[finding.reason][tp] = finding
+    for reason, found in by_reason.items():
+        stands = max(one.stands for one in found.values())
+        stuck = max(one.stuck for one in found.values()) if reason.restart else 0.0
+        yield _Cause(f"{_names(found)}: {reason.why}", stands, stuck, reason.blocks)
+
+
+def _names(partitions: Collection[TP]) -> str:
+    names = [f"{tp.topic}/{tp.partition}" for tp in sorted(partitions)]
+    more = len(names) - SEVERAL
+    return ", ".join(names[:SEVERAL]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,32 @@
+"""For how long something has been as it is, counted only while it was looked at. Pure."""
+
+from collections.abc import Hashable
+
+LONGEST_STEP = 10.0
+"""Seconds between two looks that count. A process that was frozen has seen nothing in between."""
+
+
+class Lasting:
+    """Stop watches by key, each of which starts anew when its value changes."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+        self._last: float | None = None
+        self._since: dict[Hashable, tuple[Hashable, float]] = {}
+        self._asked: set[Hashable] = set()
+
+    def tick(self, at: float) -> None:
+        """Begin a new look, at so many seconds of a monotonic clock; forget what nobody asks."""
+        if self._last is not None:
+            self._now += min(at - self._last, LONGEST_STEP)
+            self._since = {key: self._since[key] for key in self._asked}
+        self._last = at
+        self._asked = set()
+
+    def of(self, key: Hashable, value: Hashable = None) -> float:
+        """Seconds for which `key` was asked for at every look, and had this value."""
+        before = self._since.get(key)
+        if before is None or before[0] != value:
+            self._since[key] = (value, self._now)
+        self._asked.add(key)
+        return self._now - self._since[key][1]

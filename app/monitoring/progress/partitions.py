@@ -1,0 +1,144 @@
+"""Whether the work moves in each partition. Pure."""
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from faust.types import TP
+
+from app.kafka.group_view import GroupView, Reach
+from app.monitoring.progress.facts import Database, Worker
+from app.monitoring.progress.lasting import Lasting
+from app.monitoring.progress.rules import STANDING, Rules
+from app.monitoring.progress.verdict import PartitionVerdict, State
+
+
+class Reason(NamedTuple):
+    """Why a partition does not move.
+
+    Args:
+        why: in words.
+        restart: whether a restart may mend it.
+        blocks: whether the worker is not ready because of it.
+    """
+
+    why: str
+    restart: bool = False
+    blocks: bool = True
+
+
+NOBODY = Reason("nobody reads it", restart=True)
+UNKNOWN = Reason("nothing is committed, for no known reason", restart=True)
+OVERTAKEN = Reason("what came after it is stored, and it is not", restart=True)
+NO_LEADER = Reason("Kafka does not say where it ends")
+BETWEEN = Reason("the group rebalances, or the guard's table is read", blocks=False)
+PACE = Reason("waiting at the pace of the database", blocks=False)
+FOREIGN = Reason("the worker that reads it does not move", blocks=False)
+
+
+class Finding(NamedTuple):
+    """What was found of one partition.
+
+    Args:
+        stands: seconds for which it has not moved, whatever the reason.
+        stuck: seconds for which it has not for this one.
+        reason: why it stands still; None while it does not.
+    """
+
+    verdict: PartitionVerdict
+    stands: float = 0.0
+    stuck: float = 0.0
+    reason: Reason | None = None
+
+
+class _Look(NamedTuple):
+    wall: float
+    seen: GroupView
+    worker: Worker
+
+
+class Partitions:
+    """Judges every partition that the group should read.
+
+    Args:
+        rules: what does not change.
+        lasting: the stop watches; they have been told of the present look.
+    """
+
+    def __init__(self, rules: Rules, lasting: Lasting) -> None:
+        self._rules = rules
+        self._lasting = lasting
+        self._first: frozenset[TP] | None = None
+        self._holders: Mapping[TP, str] = {}
+        self._settled: dict[TP, int] = {}
+
+    def judge(self, wall: float, seen: GroupView, worker: Worker) -> dict[TP, Finding]:
+        """Judge each; `wall` is epoch seconds."""
+        if self._first is None:
+            self._first = frozenset(seen.partitions)
+        if seen.stable or not seen.members:
+            # While a group rebalances Kafka does not tell who holds what.
+            self._holders = seen.holders()
+        self._settled = {tp: count for tp, count in self._settled.items() if tp in seen.partitions}
+        return dict(self._each(_Look(wall, seen, worker)))
+
+    def _each(self, look: _Look) -> Iterator[tuple[TP, Finding]]:
+        for tp, reach in look.seen.partitions.items():
+            holder = self._holders.get(tp)
+            yield tp, (self._held(tp, reach, look) if holder else self._unheld(tp, reach, look))
+
+    def _unheld(self, tp: TP, reach: Reach, look: _Look) -> Finding:
+        """A partition that no member was assigned. A new one may take a while."""
+        known = self._first is not None and tp in self._first
+        grace = 0.0 if known else self._rules.discovery
+        lasts = self._lasting.of(("unheld", tp))
+        since = look.wall - lasts
+        if lasts < STANDING + grace:
+            why = "nobody reads it yet"
+            return Finding(PartitionVerdict(State.WAITING, reach, since=since, why=why))
+        verdict = PartitionVerdict(State.STUCK, reach, since=since, why=NOBODY.why)
+        return Finding(verdict, lasts, lasts, NOBODY)
+
+    def _held(self, tp: TP, reach: Reach, look: _Look) -> Finding:
+        member = self._holders[tp]
+        host = look.seen.members[member].host if member in look.seen.members else ""
+        mine = member == look.worker.member
+        stands = self._lasting.of(("place", tp), (reach.committed, reach.lag == 0, mine))
+        if not stands:
+            self._settled[tp] = look.worker.database.settled
+        if reach.lag == 0:
+            return Finding(PartitionVerdict(State.IDLE, reach, host, mine))
+        reason = self._reason(tp, reach, look.worker) if mine else FOREIGN
+        stuck = self._lasting.of(("reason", tp), (reach.committed, reason))
+        if stands < STANDING:
+            return Finding(PartitionVerdict(State.MOVING, reach, host, mine))
+        state = State.STUCK if reason.restart else State.WAITING
+        since = look.wall - stands
+        verdict = PartitionVerdict(state, reach, host, mine, since, reason.why)
+        return Finding(verdict, stands, stuck, reason)
+
+    def _reason(self, tp: TP, reach: Reach, worker: Worker) -> Reason:
+        """Why a partition of this worker does not move, if it does not."""
+        if not worker.started or worker.rebalancing:
+            return BETWEEN
+        if reach.lag is None:
+            return NO_LEADER
+        if tp.topic in worker.held:
+            return Reason(worker.held[tp.topic], blocks=False)
+        if tp.topic == self._rules.documents:
+            return self._database(tp, worker.database)
+        return UNKNOWN
+
+    def _database(self, tp: TP, database: Database) -> Reason:
+        """Why documents are not stored."""
+        if database.failing:
+            # The worker says it for itself, once.
+            return Reason(database.failing, blocks=False)
+        unanswered = self._lasting.of("answers", database.answers)
+        if not database.busy or unanswered > self._rules.request_timeout + STANDING:
+            return UNKNOWN
+        if database.settled - self._settled[tp] > 2 * self._rules.in_flight:
+            return OVERTAKEN
+        if self._lasting.of("settled", database.settled) < STANDING:
+            return PACE
+        said = f"; it last said: {database.last_error}" if database.last_error else ""
+        return Reason(f"the database stores nothing{said}")

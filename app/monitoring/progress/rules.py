@@ -1,0 +1,32 @@
+"""What the judge has to know beforehand, and its one measure of patience."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+STANDING = 8.0
+"""Seconds without movement after which something stands still.
+
+With the pause between two looks it has to stay below 15, and above what a rebalance and a slow
+request take.
+"""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What does not change while the worker runs.
+
+    Args:
+        documents: the internal topic.
+        required: topics without which the worker cannot work.
+        wanted: whether a topic should be read.
+        discovery: seconds that a new topic or partition may take until somebody reads it.
+        in_flight: documents that may be in front of a document on its way to the database.
+        request_timeout: seconds that a request to the database may take.
+    """
+
+    documents: str
+    required: Collection[str]
+    wanted: Callable[[str], bool]
+    discovery: float
+    in_flight: int
+    request_timeout: float

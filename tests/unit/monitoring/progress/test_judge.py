@@ -1,0 +1,337 @@
+"""The judge: what stands still, why, since when, and whether a restart may mend it."""
+
+from dataclasses import dataclass, field, replace
+
+from faust.types import TP
+
+from app.kafka.group_view import STABLE, GroupView, Member, Reach
+from app.monitoring.progress.facts import Silence, Worker
+from app.monitoring.progress.judge import Judge
+from app.monitoring.progress.rules import Rules
+from app.monitoring.progress.verdict import State, Verdict
+
+RULES = Rules(
+    documents="documents",
+    required=("documents",),
+    wanted=lambda topic: topic.startswith("completed"),
+    discovery=4.0,
+    in_flight=1000,
+    request_timeout=60.0,
+)
+INPUT, DOCUMENTS = TP("completed0", 0), TP("documents", 0)
+WALL = 1_700_000_000.0
+PAUSE = 2.0
+
+
+@dataclass
+class World:
+    """A group of this worker, "me", and of another one; everything moves as it is told."""
+
+    judge: Judge = field(default_factory=lambda: Judge(RULES))
+    now: float = 0.0
+    state: str = STABLE
+    reaches: dict[TP, Reach] = field(
+        default_factory=lambda: {INPUT: Reach(0, 10, 10), DOCUMENTS: Reach(0, 10, 10)}
+    )
+    held: dict[str, set[TP]] = field(default_factory=lambda: {"me": {INPUT, DOCUMENTS}})
+    topics: set[str] = field(default_factory=lambda: {"completed0", "documents"})
+    worker: Worker = field(default_factory=lambda: Worker(member="me", generation=1))
+    silent: str = ""
+
+    def look(self) -> Verdict:
+        members = {
+            name: Member(f"host-of-{name}", frozenset(held)) for name, held in self.held.items()
+        }
+        view = GroupView(self.state, members, frozenset(self.topics), dict(self.reaches))
+        seen = Silence(self.silent) if self.silent else view
+        return self.judge.look(self.now, WALL + self.now, seen, self.worker)
+
+    def after(self, seconds: float) -> Verdict:
+        """The verdict when nothing has changed for so long."""
+        verdict = self.look()
+        for _ in range(int(seconds / PAUSE)):
+            self.now += PAUSE
+            verdict = self.look()
+        return verdict
+
+    def database(self, **changes: object) -> None:
+        database = replace(self.worker.database, **changes)  # type: ignore[arg-type]
+        self.worker = replace(self.worker, database=database)
+
+
+def test_nothing_unread_is_idle_and_ready_for_as_long_as_it_lasts() -> None:
+    verdict = World().after(3600)
+    assert (verdict.state, verdict.not_ready, verdict.stuck_for) == (State.IDLE, None, 0.0)
+
+
+def test_what_is_committed_moves() -> None:
+    world = World()
+    for committed in range(0, 1000, 10):
+        world.reaches[INPUT] = Reach(0, 1000, committed)
+        verdict = world.look()
+        world.now += 5.0
+        assert verdict.not_ready is None
+        assert verdict.partitions[INPUT].state is State.MOVING
+    assert verdict.lag() == 10
+
+
+def test_something_unread_that_does_not_move_is_not_ready_in_15_seconds_and_then_stuck() -> None:
+    world = World()
+    world.after(3600)
+    world.reaches[INPUT] = Reach(0, 12, 10)
+    assert world.after(4).not_ready is None
+    verdict = world.after(8)
+    assert verdict.state is State.STUCK
+    assert verdict.not_ready == "completed0/0: nothing is committed, for no known reason"
+    # Since something has been unread, not since the last commit.
+    assert verdict.since == WALL + 3600
+    assert verdict.partitions[INPUT].since == WALL + 3600
+    assert world.after(50).stuck_for == 62.0
+
+
+def test_new_records_are_not_movement() -> None:
+    world = World()
+    for end in range(11, 40):
+        world.reaches[INPUT] = Reach(0, end, 10)
+        verdict = world.look()
+        world.now += PAUSE
+    assert verdict.state is State.STUCK
+
+
+def test_records_that_retention_deleted_are_not_unread() -> None:
+    world = World()
+    world.reaches[INPUT] = Reach(20, 20, 10)
+    assert world.after(60).not_ready is None
+
+
+def test_a_partition_that_was_never_committed_is_unread_from_its_start() -> None:
+    world = World()
+    world.reaches[INPUT] = Reach(5, 10, None)
+    verdict = world.after(20)
+    assert verdict.state is State.STUCK
+    assert verdict.lag() == 5
+
+
+def test_many_partitions_are_one_reason() -> None:
+    world = World()
+    stuck = {TP("completed0", number): Reach(0, 5, 0) for number in range(5)}
+    world.reaches |= stuck
+    world.held["me"] |= set(stuck)
+    why = world.after(20).not_ready
+    assert why is not None
+    assert why.startswith("completed0/0, completed0/1, completed0/2 and 2 more: ")
+
+
+def test_a_partition_that_nobody_holds_is_shown_by_every_worker() -> None:
+    world = World(held={"me": {DOCUMENTS}, "other": set()})
+    verdict = world.after(12)
+    assert verdict.not_ready == "completed0/0: nobody reads it"
+    assert verdict.partitions[INPUT].holder is None
+    assert world.after(60).stuck_for > 60
+
+
+def test_a_new_partition_has_the_time_of_the_discovery() -> None:
+    world = World()
+    world.after(10)
+    new = TP("completed1", 0)
+    world.reaches[new] = Reach(0, 3, None)
+    assert world.after(10).not_ready is None
+    assert world.after(4).not_ready == "completed1/0: nobody reads it"
+    world.held["me"].add(new)
+    world.reaches[new] = Reach(0, 3, 3)
+    assert world.after(0).not_ready is None
+
+
+def test_what_another_worker_holds_is_not_ours_but_shown() -> None:
+    world = World(held={"me": {DOCUMENTS}, "other": {INPUT}})
+    world.reaches[INPUT] = Reach(0, 12, 10)
+    verdict = world.after(120)
+    assert (verdict.not_ready, verdict.stuck_for, verdict.lag()) == (None, 0.0, 0)
+    shown = verdict.partitions[INPUT]
+    assert (shown.state, shown.holder, shown.mine) == (State.WAITING, "host-of-other", False)
+
+
+def test_a_worker_that_is_no_member_is_not_ready_though_nothing_is_unread() -> None:
+    world = World(held={"other": {INPUT, DOCUMENTS}})
+    verdict = world.after(12)
+    assert verdict.state is State.STUCK
+    assert "not know this worker" in (verdict.not_ready or "")
+    assert world.after(60).stuck_for > 60
+
+
+def test_the_holders_are_remembered_while_the_group_rebalances() -> None:
+    world = World()
+    world.after(10)
+    world.state, world.held = "PreparingRebalance", {"me": set()}
+    verdict = world.after(6)
+    assert verdict.not_ready is None
+    assert verdict.partitions[INPUT].mine
+
+
+def test_a_rebalance_without_end_is_not_ready_and_then_stuck() -> None:
+    world = World()
+    world.after(10)
+    world.worker = replace(world.worker, rebalancing=True)
+    assert world.after(4).not_ready is None
+    assert (world.after(8).not_ready or "").startswith("rebalancing")
+    assert world.after(60).stuck_for > 60
+
+
+def test_rebalances_that_go_on_are_not_stuck() -> None:
+    world = World()
+    for generation in range(2, 20):
+        world.worker = replace(world.worker, rebalancing=True, generation=generation)
+        assert world.after(10).stuck_for <= 10.0
+
+
+def test_a_group_that_is_not_stable_for_long_is_stuck() -> None:
+    world = World(state="PreparingRebalance")
+    assert "PreparingRebalance" in (world.after(12).not_ready or "")
+    assert world.after(60).stuck_for > 60
+
+
+def test_what_a_rebalance_took_does_not_count_afterwards() -> None:
+    world = World()
+    world.reaches[INPUT] = Reach(0, 20, 10)
+    world.worker = replace(world.worker, rebalancing=True)
+    world.after(50)
+    world.worker = replace(world.worker, rebalancing=False)
+    assert world.after(20).stuck_for == 20.0
+
+
+def test_a_start_is_not_ready_at_once_and_stuck_only_without_a_step_forward() -> None:
+    world = World(worker=Worker(started=False), held={})
+    assert world.look().not_ready == "starting: waiting for a first assignment"
+    for left in range(100, 0, -1):
+        world.worker = replace(world.worker, recovery_left=left)
+        assert world.after(10).not_ready is not None
+    assert "guard's table (1 changes left)" in (world.look().not_ready or "")
+    world.held = {"me": {INPUT, DOCUMENTS}}
+    world.worker = replace(world.worker, member="me")
+    assert world.look().stuck_for <= 12.0
+    assert world.after(60).stuck_for >= 60
+
+
+def test_kafka_away_is_waited_for_whatever_else_stands_still() -> None:
+    world = World()
+    world.reaches[INPUT] = Reach(0, 20, 10)
+    world.after(20)
+    world.silent = "connection refused"
+    verdict = world.after(600)
+    assert (verdict.state, verdict.stuck_for) == (State.WAITING, 0.0)
+    assert verdict.not_ready == "Kafka does not answer: connection refused"
+    world.silent = ""
+    # What stood still before has had no chance meanwhile.
+    assert world.look().not_ready is None
+    assert world.after(20).state is State.STUCK
+
+
+def test_a_start_without_kafka_is_waited_for() -> None:
+    world = World(worker=Worker(started=False), silent="connection refused")
+    verdict = world.after(600)
+    assert verdict.stuck_for == 0.0
+    assert "starting" in (verdict.not_ready or "")
+    assert "connection refused" in (verdict.not_ready or "")
+
+
+def test_a_database_that_is_down_is_waited_for() -> None:
+    world = World()
+    world.reaches[DOCUMENTS] = Reach(0, 20, 10)
+    world.database(failing="connection refused", busy=True)
+    assert world.after(6).not_ready is None
+    verdict = world.after(600)
+    assert verdict.not_ready == "the database takes no documents: connection refused"
+    assert (verdict.state, verdict.stuck_for) == (State.WAITING, 0.0)
+    shown = verdict.partitions[DOCUMENTS]
+    assert (shown.state, shown.why) == (State.WAITING, "connection refused")
+
+
+def test_a_database_that_is_down_is_said_by_a_worker_with_nothing_unread_too() -> None:
+    world = World()
+    world.database(failing="connection refused")
+    assert world.after(20).not_ready is not None
+
+
+def test_a_slow_database_sets_the_pace() -> None:
+    world = World()
+    world.reaches[DOCUMENTS] = Reach(0, 900, 10)
+    for settled in range(100):
+        world.database(settled=settled, answers=settled, busy=True)
+        verdict = world.after(4)
+        assert (verdict.not_ready, verdict.stuck_for) == (None, 0.0)
+    shown = verdict.partitions[DOCUMENTS]
+    assert (shown.state, shown.why) == (State.WAITING, "waiting at the pace of the database")
+
+
+def test_a_database_that_only_says_slow_down_stores_nothing() -> None:
+    world = World()
+    world.reaches[DOCUMENTS] = Reach(0, 900, 10)
+    for answers in range(100):
+        world.database(answers=answers, busy=True, last_error="429")
+        verdict = world.after(2)
+    assert verdict.stuck_for == 0.0
+    assert verdict.not_ready == "documents/0: the database stores nothing; it last said: 429"
+
+
+def test_a_request_without_an_answer_is_waited_for_no_longer_than_its_time_out() -> None:
+    world = World()
+    world.reaches[DOCUMENTS] = Reach(0, 900, 10)
+    world.database(busy=True)
+    assert world.after(60).state is State.WAITING
+    assert world.after(20).state is State.STUCK
+
+
+def test_a_chunk_that_the_others_pass_is_stuck() -> None:
+    world = World()
+    world.reaches[DOCUMENTS] = Reach(0, 900, 10)
+    for turn in range(100):
+        world.database(settled=turn * 100, answers=turn, busy=True)
+        verdict = world.after(2)
+    assert verdict.state is State.STUCK
+    assert "what came after it is stored" in (verdict.not_ready or "")
+
+
+def test_documents_that_no_request_carries_are_stuck() -> None:
+    world = World()
+    world.reaches[DOCUMENTS] = Reach(0, 900, 10)
+    assert world.after(20).state is State.STUCK
+
+
+def test_a_topic_that_is_held_on_purpose_is_waited_for_by_a_ready_worker() -> None:
+    world = World()
+    world.reaches[INPUT] = Reach(0, 900, 10)
+    world.worker = replace(world.worker, held={"completed0": "100 of 100 rejected"})
+    verdict = world.after(120)
+    assert (verdict.not_ready, verdict.stuck_for, verdict.state) == (None, 0.0, State.WAITING)
+    assert verdict.partitions[INPUT].why == "100 of 100 rejected"
+
+
+def test_an_own_topic_that_is_gone_is_mended_by_a_restart() -> None:
+    world = World(topics={"completed0"})
+    verdict = world.after(12)
+    assert verdict.not_ready == "the topic documents is gone: a start makes it again"
+    assert world.after(60).stuck_for > 60
+
+
+def test_a_partition_without_a_leader_is_waited_for() -> None:
+    world = World()
+    world.reaches[INPUT] = Reach(None, None, 10)
+    verdict = world.after(120)
+    assert (verdict.state, verdict.stuck_for) == (State.WAITING, 0.0)
+    assert verdict.not_ready == "completed0/0: Kafka does not say where it ends"
+
+
+def test_a_worker_that_was_frozen_has_seen_nothing_meanwhile() -> None:
+    world = World()
+    world.reaches[INPUT] = Reach(0, 20, 10)
+    world.look()
+    world.now += 3600
+    assert world.look().stuck_for <= 10.0
+
+
+def test_a_worker_that_stops_is_not_ready_and_never_stuck() -> None:
+    world = World()
+    world.reaches[INPUT] = Reach(0, 20, 10)
+    world.worker = replace(world.worker, stopping=True)
+    verdict = world.after(600)
+    assert (verdict.not_ready, verdict.stuck_for) == ("stopping", 0.0)
