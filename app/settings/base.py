@@ -40,10 +40,14 @@ class Group(BaseSettings):
         return init_settings, env_settings
 
 
+def variable_of(group: type[Group], field: str) -> str:
+    """The name of the variable from which a field of a group is read."""
+    return group.model_fields[field].alias or PREFIX + field.upper()
+
+
 def variables(group: type[Group]) -> set[str]:
     """The names of the variables that a group reads."""
-    prefix = str(group.model_config.get("env_prefix", ""))
-    return {field.alias or prefix + name.upper() for name, field in group.model_fields.items()}
+    return {variable_of(group, field) for field in group.model_fields}
 
 
 def misspelt(given: Iterable[str], known: Collection[str], prefix: str) -> list[str]:

@@ -1,0 +1,91 @@
+"""`persister`: the worker, the gateway and every command under one name, from any folder.
+
+The same commands are there as `faust -A app ...` for those who come from Faust. Each is loaded when
+it is run, so that the help of one does not wait for the imports of all.
+"""
+
+import runpy
+import sys
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import click
+
+from app.version import VERSION
+
+
+class _Where(NamedTuple):
+    module: str
+    attribute: str
+    summary: str
+
+
+_COMMANDS = {
+    "worker": _Where("app.commands.main", "worker", "Route and store records until told to stop."),
+    "gateway": _Where("app.commands.main", "gateway", "Take an unmodified OpenWhisk's writes."),
+    "status": _Where("app.commands.status", "status", "Tell what a running worker is doing."),
+    "config": _Where("app.commands.config", "config", "List every setting and where it is from."),
+    "audit": _Where("app.commands.audit", "audit", "Compare the database with what Kafka holds."),
+    "dead-letters": _Where(
+        "app.commands.dead_letters", "dead_letters", "Look at what was set aside, and replay it."
+    ),
+}
+
+
+class _Lazy(click.Group):
+    """A group whose commands are imported when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        where = _COMMANDS.get(cmd_name)
+        if where is None:
+            return None
+        command: click.Command = getattr(import_module(where.module), where.attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, where.summary) for name, where in _COMMANDS.items()])
+
+
+@click.group(cls=_Lazy)
+@click.version_option(VERSION, prog_name="persister", message="%(prog)s %(version)s")
+def main() -> None:
+    """Carry Apache OpenWhisk's activation records from Kafka to CouchDB.
+
+    Settings come from the environment (PERSISTER_*): see `persister config`.
+    """
+
+
+_PASSED_ON: dict[str, Any] = {
+    "context_settings": {"ignore_unknown_options": True, "allow_extra_args": True},
+    "add_help_option": False,
+}
+
+
+@click.command("worker", **_PASSED_ON)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def worker(arguments: tuple[str, ...]) -> None:
+    """Run a worker; the options are those of `faust worker`."""
+    from faust.cli.faust import cli  # noqa: PLC0415 - half of the time that a start takes
+
+    level = (
+        [] if {"-l", "--loglevel"} & {one.partition("=")[0] for one in arguments} else ["-linfo"]
+    )
+    cli.main(["-A", "app", "worker", *level, *arguments], prog_name="persister")
+
+
+@click.command("gateway", **_PASSED_ON)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def gateway(arguments: tuple[str, ...]) -> None:
+    """Run the gateway (`python -m openwhisk.gateway`)."""
+    # By its name: the worker's side imports nothing of the producing side.
+    sys.argv = ["persister gateway", *arguments]
+    runpy.run_module("openwhisk.gateway", run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()

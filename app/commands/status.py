@@ -1,0 +1,124 @@
+"""`persister status`: what a running worker says of itself, for people and for programs."""
+
+import http.client
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from app.printable import shown
+from app.settings import SettingsError, WorkerSettings, load
+
+READY, NOT_READY, NO_ANSWER = 0, 1, 2
+SECONDS = 10.0
+
+
+class NoAnswerError(Exception):
+    """The worker does not answer, or not with its status; the message says what to do."""
+
+
+@click.command("status")
+@click.option("--url", help="Of the worker's endpoint; without it, PERSISTER_WEB_HOST and _PORT.")
+@click.option("--json", "as_object", is_flag=True, help="All that /status says, as JSON.")
+def status(url: str | None, *, as_object: bool) -> None:
+    """Tell what a running worker is doing.
+
+    Exit code 0: it is ready. 1: it is not. 2: it does not answer.
+    """
+    try:
+        settings = load().worker
+        answer = fetch(url or _address(settings), settings)
+    except (SettingsError, NoAnswerError) as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(NO_ANSWER)
+    if as_object:
+        click.echo(json.dumps(answer, indent=2))
+    else:
+        show(answer, Console(soft_wrap=not sys.stdout.isatty()))
+    sys.exit(READY if answer.get("ready") else NOT_READY)
+
+
+def _address(settings: WorkerSettings) -> str:
+    host = settings.web_host
+    if host in ("0.0.0.0", "::", ""):  # noqa: S104 - it listens there; we ask on loopback
+        host = "127.0.0.1"
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.web_port}"
+
+
+def fetch(url: str, settings: WorkerSettings) -> dict[str, Any]:
+    """What `GET /status` of a worker says.
+
+    Args:
+        url: `http://host:port` of the endpoint.
+        settings: for the token.
+
+    Raises:
+        NoAnswerError: nobody answers there, or the token is missing or wrong.
+    """
+    parts = urlsplit(url if "://" in url else f"http://{url}")
+    if parts.scheme != "http" or not parts.hostname:
+        raise NoAnswerError(f"--url {url}: expected http://host:port")
+    headers = {}
+    if settings.web_token is not None:
+        headers["Authorization"] = f"Bearer {settings.web_token.get_secret_value()}"
+    connection = http.client.HTTPConnection(parts.hostname, parts.port or 80, timeout=SECONDS)
+    try:
+        connection.request("GET", "/status", headers=headers)
+        response = connection.getresponse()
+        body = response.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise NoAnswerError(
+            f"no worker answers at {url} ({error or type(error).__name__}): is it running there? "
+            "--url, PERSISTER_WEB_HOST and PERSISTER_WEB_PORT say where it is looked for"
+        ) from None
+    finally:
+        connection.close()
+    if response.status != http.HTTPStatus.OK:
+        raise NoAnswerError(f"{url}/status: HTTP {response.status}: {shown(body).strip()}")
+    try:
+        answer: dict[str, Any] = json.loads(body)
+    except ValueError:
+        raise NoAnswerError(f"{url}/status: not a worker's answer: {shown(body)}") from None
+    return answer
+
+
+def show(answer: Mapping[str, Any], console: Console) -> None:
+    """Print the state: first, in words, whether all is well, then what is read and what became."""
+    why = answer.get("not_ready")
+    console.print(f"not ready: {shown(why)}" if why else "ready", highlight=False, markup=False)
+    console.print(_partitions(answer.get("topics", {})))
+    for line in _lines(answer):
+        console.print(line, highlight=False, markup=False)
+
+
+def _partitions(topics: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Table:
+    table = Table("topic", "partition", "lag", "committed", "end", box=None, pad_edge=False)
+    for topic, partitions in topics.items():
+        for number, state in partitions.items():
+            cells = (_number(state.get(key)) for key in ("lag", "committed", "end"))
+            table.add_row(topic, number, *cells)
+    return table
+
+
+def _number(value: object) -> str:
+    return "?" if value is None else f"{value}"
+
+
+def _lines(answer: Mapping[str, Any]) -> Iterator[str]:
+    for step in ("route", "store"):
+        outcomes = answer.get("outcomes", {}).get(step, {})
+        parts = [
+            f"{outcome} {sum(count.values()) if isinstance(count, dict) else count}"
+            for outcome, count in outcomes.items()
+        ]
+        yield f"{step}: {', '.join(parts)}"
+    database = answer.get("database", {})
+    state = "down" if database.get("down") else "up"
+    yield f"database {shown(database.get('address', '?'))}: {state}"
+    if database.get("down"):
+        yield f"  {shown(database.get('last_error'))}"

@@ -1,0 +1,56 @@
+"""`persister`, as a shell runs it from any folder."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.commands.main import _COMMANDS
+from app.version import VERSION
+
+PROJECT = Path(__file__).parents[3]
+
+
+def run(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("PERSISTER_")}
+    return subprocess.run(  # noqa: S603
+        [sys.executable, "-m", "app.commands.main", *arguments],
+        cwd=folder,
+        env={**kept, "PYTHONPATH": str(PROJECT), "COLUMNS": "200", **settings},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_the_version_is_ours(tmp_path: Path) -> None:
+    assert run(tmp_path, "--version").stdout == f"persister {VERSION}\n"
+
+
+def test_every_command_is_listed(tmp_path: Path) -> None:
+    listed = run(tmp_path, "--help").stdout
+    assert all(f"  {command} " in listed for command in _COMMANDS)
+
+
+@pytest.mark.parametrize("command", sorted(_COMMANDS.keys() - {"gateway"}))
+def test_each_command_explains_itself(tmp_path: Path, command: str) -> None:
+    result = run(tmp_path, command, "--help")
+    assert result.returncode == 0, result.stderr
+    assert "Usage:" in result.stdout
+
+
+@pytest.mark.parametrize("command", ["worker", "config", "status"])
+def test_a_misspelt_setting_is_one_message(tmp_path: Path, command: str) -> None:
+    result = run(tmp_path, command, PERSISTER_LOGMODE="in-record")
+    assert result.returncode != 0
+    assert "PERSISTER_LOGMODE is no setting; PERSISTER_LOG_MODE" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_worker_that_is_not_there_is_exit_code_2(tmp_path: Path) -> None:
+    result = run(tmp_path, "status", PERSISTER_WEB_PORT="1")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "PERSISTER_WEB_PORT" in result.stderr
