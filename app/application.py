@@ -98,7 +98,9 @@ class Persister(faust.App):
         self.discovery = Discovery(self, beacon=self.beacon)
         compressed = {self.names.documents: settings.kafka.compression}
         self.outbox = Outbox(settings.kafka, compressed, beacon=self.beacon)
-        self.dead_letters = DeadLetters(self.outbox, self.names.dead_letters)
+        self.dead_letters = DeadLetters(
+            self.outbox, self.names.dead_letters, ours={self.names.documents}
+        )
         self.breakers = Breakers(settings.breaker)
         self.intake = Intake(
             settings.routing,

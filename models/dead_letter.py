@@ -1,5 +1,6 @@
 """A record that was set aside, with where it came from and why."""
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Self
 
@@ -13,11 +14,13 @@ _PREFIX = "dead-letter-"
 _ORIGINAL = "original-"
 
 ATTEMPTS = "dead-letter-attempts"
-"""Header of a replayed record: how often it has been replayed. It travels to the internal topic and
-into the next dead letter, so that a record that is rejected again and again is noticed."""
+"""Header of a document that was replayed: how often it has been. It counts on the internal topic
+only, where nobody else writes; for records of OpenWhisk's topics, the log of replays counts."""
 
 REPLAY_OF = "dead-letter-replay-of"
 """Header of a replayed record: which dead letter it was."""
+
+_natural = re.compile(r"-?[0-9]{1,19}", re.ASCII)
 
 
 class DeadLetter(faust.Record, include_metadata=False):
@@ -60,7 +63,10 @@ class DeadLetter(faust.Record, include_metadata=False):
         return own + [(_ORIGINAL + name, value) for name, value in self.headers]
 
     def replay_headers(self, name: str) -> list[Header]:
-        """The headers of the record when it is sent again; `name` is this letter's."""
+        """The headers of the record when it is sent again; `name` is this letter's.
+
+        The count is for whoever looks; see `ATTEMPTS` for where it is believed.
+        """
         own: list[Header] = [
             (ATTEMPTS, str(self.attempts + 1).encode()),
             (REPLAY_OF, name.encode()),
@@ -82,42 +88,52 @@ class DeadLetter(faust.Record, include_metadata=False):
         try:
             return cls(
                 topic=about["topic"],
-                partition=int(about["partition"]),
-                offset=int(about["offset"]),
-                timestamp=int(about["timestamp"]),
+                partition=_number(about["partition"]),
+                offset=_number(about["offset"]),
+                timestamp=_number(about["timestamp"]),
                 reason=RejectReason(about["reason"]),
                 detail=about["detail"],
                 key=key,
                 value=value,
                 headers=tuple(original),
                 # Letters of earlier versions have none.
-                attempts=int(about.get("attempts", 0)),
+                attempts=_number(about.get("attempts", "0")),
             )
         except KeyError as missing:
             raise ValueError(f"not a dead letter: no header {_PREFIX}{missing.args[0]}") from None
 
 
-def replayed(headers: Sequence[Header]) -> list[Header]:
-    """The header that a consumed record hands on to what is made of it; none if not replayed."""
-    return [header for header in headers if header[0] == ATTEMPTS]
+def without_replay(headers: Sequence[Header]) -> Sequence[Header]:
+    """The headers of a consumed record without what replaying added; none of them is believed."""
+    if not any(name.startswith(_PREFIX) for name, _ in headers):
+        return headers
+    return tuple(header for header in headers if header[0] not in _OF_REPLAY)
 
 
 def true_headers(headers: Sequence[Header]) -> tuple[Sequence[Header], int]:
-    """The headers of a consumed record without what replaying added, and how often it was.
+    """The same for a record of a topic that only the persister writes to, and how often it came.
 
-    A dead letter that some other tool copied to a topic as it is counts as a replay of it.
+    A dead letter that some other tool copied there as it is counts as a replay of it.
     """
     if not any(name.startswith(_PREFIX) for name, _ in headers):
         return headers, 0
     try:
         copied = DeadLetter.from_record(None, None, headers)
     except ValueError:
-        own = (ATTEMPTS, REPLAY_OF)
-        kept = tuple(header for header in headers if header[0] not in own)
-        return kept, max((_number(value) for _, value in replayed(headers)), default=0)
+        counts = [_count(value) for name, value in headers if name == ATTEMPTS]
+        return without_replay(headers), max(counts, default=0)
     return copied.headers, copied.attempts + 1
 
 
-def _number(value: bytes | None) -> int:
-    """A count in a header; 0 when it is none, since anybody can write to OpenWhisk's topics."""
+_OF_REPLAY = (ATTEMPTS, REPLAY_OF)
+
+
+def _number(text: str) -> int:
+    if not _natural.fullmatch(text):
+        raise ValueError("not a dead letter: a number in its headers is none")
+    return int(text)
+
+
+def _count(value: bytes | None) -> int:
+    """A count in a header; 0 when it is none."""
     return int(value) if value and value.isdigit() and len(value) < len(str(2**31)) else 0

@@ -150,6 +150,18 @@ def entity_path(value: Any) -> str:
     return "/".join(parts)
 
 
+def owned_path(value: Any) -> str:
+    """`EntityPath` of which a document's id may be made.
+
+    An id that begins with `_` means something to CouchDB: `_design/…` is a design document.
+    OpenWhisk's `_` stands for the caller's own namespace, and never reaches a store.
+    """
+    path = entity_path(value)
+    if path.startswith("_"):
+        raise FieldError("must not begin with _: CouchDB keeps such ids to itself")
+    return path
+
+
 def subject(value: Any) -> str:
     """`Subject`: at least 5 characters (UTF-16 units, as Java counts) without outer space."""
     trimmed = value.strip(_TRIMMED) if isinstance(value, str) else ""

@@ -90,7 +90,7 @@ def asks_for_extra_logging(transid: Any) -> bool:
 
 def _activation(fields: Mapping[str, Any]) -> ActivationFields:
     return ActivationFields(
-        namespace=required(fields, "namespace", field.entity_path),
+        namespace=required(fields, "namespace", field.owned_path),
         name=required(fields, "name", field.entity_name),
         subject=required(fields, "subject", field.subject),
         activation_id=required(fields, "activationId", field.activation_id),

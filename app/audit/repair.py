@@ -1,8 +1,8 @@
-"""Sending the records of missing documents again, the normal way.
+"""Sending the documents that are missing again, by the internal topic.
 
-The record's own bytes go to the partition that they came from, and from there through the worker as
-if they had just arrived. A header tells the worker that the guard's memory is wrong about them
-(`models.repair`). They get a new timestamp: Kafka's retention could delete old ones at once.
+The record is routed here as the worker routes it, and its document goes where the worker would have
+put it. A header says that the guard's memory is wrong about it (`models.repair`): it counts on the
+internal topic only, where nobody else writes.
 """
 
 import asyncio
@@ -19,7 +19,10 @@ from app.audit.findings import Place
 from app.audit.reading import Watcher
 from app.dead_letters.kafka import open_consumer, records_between
 from app.kafka.clients import producer_options
-from app.settings import KafkaSettings
+from app.kafka.producer import partition_of
+from app.kafka.topics import TopicNames
+from app.routing import Store, route
+from app.settings import Settings
 from models.repair import REPAIR
 
 BATCH_RECORDS = 100
@@ -36,13 +39,17 @@ class Repaired:
     """Kafka has deleted them meanwhile."""
 
     refused: int = 0
-    """Kafka does not take them."""
+    """Kafka does not take them, or there is nothing in them that may be stored."""
 
     error: str | None = None
-    """Why it did not take the last one of these."""
+    """Why the last one of these was refused."""
 
     dry_run: bool = False
     """Whether nothing was sent, on purpose."""
+
+
+class _NothingToStoreError(Exception):
+    """The record is one that the worker would not store either."""
 
 
 class Repairer:
@@ -52,13 +59,20 @@ class Repairer:
         consumer: started, without a group.
         producer: started, idempotent.
         watcher: is told of every record.
+        settings: which topics there are, and what is stored of them.
     """
 
     def __init__(
-        self, consumer: AIOKafkaConsumer, producer: AIOKafkaProducer, watcher: Watcher
+        self,
+        consumer: AIOKafkaConsumer,
+        producer: AIOKafkaProducer,
+        watcher: Watcher,
+        settings: Settings,
     ) -> None:
         self._consumer = consumer
         self._producer = producer
+        self._rules = settings.routing
+        self._names = TopicNames(settings.kafka.topic_prefix)
         self._watcher = watcher
         self._repaired = Repaired(0)
 
@@ -91,7 +105,7 @@ class Repairer:
     async def _send(self, batch: list[Any]) -> None:
         results = await asyncio.gather(*map(self._send_one, batch), return_exceptions=True)
         for result in results:
-            if isinstance(result, KafkaError):
+            if isinstance(result, KafkaError | _NothingToStoreError):
                 self._repaired.refused += 1
                 self._repaired.error = str(result) or type(result).__name__
             elif isinstance(result, BaseException):
@@ -101,13 +115,23 @@ class Repairer:
         self._watcher.forward(len(batch))
 
     async def _send_one(self, record: Any) -> None:
-        headers = [header for header in record.headers if header[0] != REPAIR]
+        role = self._names.role(record.topic, self._rules.log_mode)
+        if role is None:
+            raise _NothingToStoreError(f"{record.topic} is not read in this log mode")
+        decision = route(role, record.value, record.timestamp, self._rules)
+        if not isinstance(decision, Store):
+            raise _NothingToStoreError(
+                f"offset {record.offset} of {record.topic}/{record.partition} holds nothing that "
+                f"is stored ({decision.reason})"
+            )
+        key = decision.activation_id.encode()
+        partitions = len(await self._producer.partitions_for(self._names.documents))
         await self._producer.send_and_wait(
-            record.topic,
-            record.value,
-            record.key,
-            record.partition,
-            headers=[*headers, (REPAIR, b"audit")],
+            self._names.documents,
+            decision.document,
+            key,
+            partition_of(key, partitions),
+            headers=[(REPAIR, b"audit")],
         )
 
 
@@ -125,13 +149,13 @@ async def records(
 
 
 @asynccontextmanager
-async def open_repairer(settings: KafkaSettings, watcher: Watcher) -> AsyncIterator[Repairer]:
+async def open_repairer(settings: Settings, watcher: Watcher) -> AsyncIterator[Repairer]:
     """Connect; raises `KafkaError`."""
-    producer = AIOKafkaProducer(**producer_options(settings))
+    producer = AIOKafkaProducer(**producer_options(settings.kafka))
     try:
         await producer.start()
-        async with open_consumer(settings) as consumer:
-            yield Repairer(consumer, producer, watcher)
+        async with open_consumer(settings.kafka) as consumer:
+            yield Repairer(consumer, producer, watcher, settings)
     finally:
         await producer.stop()
 

@@ -110,7 +110,7 @@ async def _repair(
 ) -> Repaired:
     if dry_run:
         return Repaired(findings.count_documents_with(Verdict.MISSING), dry_run=True)
-    async with open_repairer(settings.kafka, bar) as repairer:
+    async with open_repairer(settings, bar) as repairer:
         return await repairer.run(findings.missing())
 
 

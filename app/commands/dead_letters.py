@@ -104,7 +104,8 @@ async def _list(
                 break
             if letter and chosen.takes(letter):
                 shown += 1
-                click.echo(_line(letter, replayed=progress.replayed(letter), as_object=as_objects))
+                known = progress.counted(letter)
+                click.echo(_line(known, replayed=progress.replayed(letter), as_object=as_objects))
     _unreadable(asked.unreadable)
 
 
@@ -116,7 +117,7 @@ def _line(letter: Letter, *, replayed: bool, as_object: bool, **more: str) -> st
 
 async def _show(settings: Settings, wanted: LetterId, *, raw: bool) -> None:
     async with _opened(settings) as (letters, progress):
-        letter = await letters.get(wanted)
+        letter = progress.counted(await letters.get(wanted))
     if raw:
         click.get_binary_stream("stdout").write(letter.content.value or b"")
     else:

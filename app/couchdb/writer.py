@@ -17,7 +17,13 @@ from app.couchdb.requests import Requests
 from app.couchdb.settling import Settling
 from app.couchdb.stats import WriterStats
 from app.settings import DatabaseSettings
-from app.storing.sink import Document, Result, SinkStopped
+from app.storing.sink import Document, Refused, Result, SinkStopped
+from models.reasons import RejectReason
+
+RESERVED_ID = Refused(
+    RejectReason.REFUSED, "illegal_docid: Only reserved document ids may start with _"
+)
+"""In CouchDB's words, although it is not asked: it would take a design document."""
 
 
 class BulkWriter(Service):
@@ -114,13 +120,21 @@ class BulkWriter(Service):
             documents: In any order; their ids should not be under way already.
 
         Returns:
-            One result for each document, in order, once the last one is settled.
+            One result for each document, in order, once the last one is settled. A document whose
+            id begins with `_` is refused here, whoever made it: it would be a design document.
 
         Raises:
             SinkStopped: The writer was stopped before; what became of the documents is unknown.
         """
         if not self.started or self.should_stop:
             raise SinkStopped("the writer is not running")
+        allowed = [document for document in documents if document.id[:1] != "_"]
+        if len(allowed) == len(documents):
+            return await self._write(documents)
+        results = iter(await self._write(allowed))
+        return [RESERVED_ID if document.id[:1] == "_" else next(results) for document in documents]
+
+    async def _write(self, documents: Sequence[Document]) -> list[Result]:
         if not documents:
             return []
         call = Call(documents, self._clock(), asyncio.get_running_loop().create_future())

@@ -11,6 +11,7 @@ from app.dead_letters.selection import Selection
 from app.kafka.topics import TopicNames
 from app.settings import Settings
 from models.reasons import RejectReason
+from models.reserved import is_reserved
 
 RECORD_OVERHEAD = 512
 """Bytes that Kafka and the headers of a replay add to a record, at most."""
@@ -24,6 +25,7 @@ class Stay(StrEnum):
     DIVERGENT = "divergent (replayed only with --reason divergent)"
     NO_TOPIC = "without a topic to go to"
     TOO_LARGE = "too large for the topic (raise its max.message.bytes)"
+    RESERVED = "not a document, or with an id or a field that CouchDB keeps to itself"
 
 
 class Planned(NamedTuple):
@@ -66,6 +68,7 @@ class Planner:
 
     async def plan(self, letter: Letter) -> Planned | Stay:
         """Where the letter goes, or why it stays."""
+        letter = self._progress.counted(letter)
         stay = self._stay(letter)
         if stay:
             return stay
@@ -74,6 +77,8 @@ class Planner:
             return Stay.NO_TOPIC
         if size(letter) + RECORD_OVERHEAD > await self._limit(to.topic):
             return Stay.TOO_LARGE
+        if to.topic == self._names.documents and is_reserved(letter.content.value or b""):
+            return Stay.RESERVED
         return Planned(letter, to)
 
     def _stay(self, letter: Letter) -> Stay | None:

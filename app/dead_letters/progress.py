@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -46,9 +47,23 @@ class Note(msgspec.Struct, frozen=True):
     offset: int
     """Where the letter is sent to, and the end of that partition before it was sent."""
 
-    def done(self) -> "Note":
-        """The same, when it was acknowledged."""
-        return msgspec.structs.replace(self, state=State.REPLAYED)
+    attempt: int = 0
+    """How often the record has been sent with this time; 0 in notes of earlier versions."""
+
+    digest: str = ""
+    """Of the value that is sent: anybody may write a header that names a letter."""
+
+    landed: int | None = None
+    """The offset at which it was acknowledged."""
+
+    def done(self, landed: int | None) -> "Note":
+        """The same, when it was acknowledged at this offset; None where Kafka does not say."""
+        return msgspec.structs.replace(self, state=State.REPLAYED, landed=landed)
+
+
+def digest(value: bytes | None) -> str:
+    """What tells a record's value from every other."""
+    return sha256(value or b"").hexdigest()
 
 
 @dataclass
@@ -58,6 +73,25 @@ class Progress:
     notes: dict[LetterId, Note] = field(default_factory=dict)
     last_note_at: int = 0
     """Epoch millis of the last note, by Kafka's clock."""
+
+    _landed: dict[tuple[str, int, int], int] = field(default_factory=dict)
+
+    def note(self, letter_id: LetterId, note: Note) -> None:
+        """Take in the latest about a letter."""
+        self.notes[letter_id] = note
+        if note.landed is not None:
+            self._landed[note.topic, note.partition, note.landed] = note.attempt
+
+    def counted(self, letter: Letter) -> Letter:
+        """The letter with how often its record was replayed before it was set aside.
+
+        Told by where the record was, since a header in it could be anybody's. What a document's
+        letter says is the worker's own count.
+        """
+        content = letter.content
+        place = content.topic, content.partition, content.offset
+        attempts = max(content.attempts, self._landed.get(place, 0))
+        return letter._replace(content=content.derive(attempts=attempts))
 
     def replayed(self, letter: Letter) -> bool:
         """Tell whether this letter has been sent."""
@@ -99,7 +133,7 @@ def _take(progress: Progress, record: Any) -> None:
         if record.value is None:
             progress.notes.pop(letter_id, None)
         else:
-            progress.notes[letter_id] = _decoder.decode(record.value)
+            progress.note(letter_id, _decoder.decode(record.value))
     except (ValueError, msgspec.DecodeError) as error:
         raise LettersError(
             f"Offset {record.offset} of {record.topic} is no note about a replay: {error}"

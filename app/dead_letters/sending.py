@@ -10,7 +10,7 @@ from aiokafka.errors import KafkaError
 
 from app.dead_letters.kafka import LettersError, records_between
 from app.dead_letters.planning import Planned, size
-from app.dead_letters.progress import Note, Progress, ProgressLog, State
+from app.dead_letters.progress import Note, Progress, ProgressLog, State, digest
 from app.kafka.clients import producer_options
 from app.settings import KafkaSettings
 from models.dead_letter import REPLAY_OF
@@ -82,23 +82,34 @@ class Sender:
         ends = await self._consumer.end_offsets({TopicPartition(*to) for _, to in batch})
         claims = {
             letter.id: Note(
-                State.CLAIMED, letter.set_aside_at, *to, offset=ends[TopicPartition(*to)]
+                State.CLAIMED,
+                letter.set_aside_at,
+                *to,
+                offset=ends[TopicPartition(*to)],
+                attempt=letter.content.attempts + 1,
+                digest=digest(letter.content.value),
             )
             for letter, to in batch
         }
         await self._log.write(claims)
         try:
             async with asyncio.timeout(SEND_SECONDS):
-                await self._send(batch)
+                landed = await self._send(batch)
         except (KafkaError, TimeoutError) as error:
             raise LettersError(
                 f"Kafka did not acknowledge all letters ({type(error).__name__}): run it again, it "
                 "finds out which ones, and goes on"
             ) from error
-        await self._log.write({letter_id: claim.done() for letter_id, claim in claims.items()})
+        await self._log.write(
+            {
+                letter_id: claim.done(offset)
+                for (letter_id, claim), offset in zip(claims.items(), landed, strict=True)
+            }
+        )
         return len(batch)
 
-    async def _send(self, batch: Iterable[Planned]) -> None:
+    async def _send(self, batch: Iterable[Planned]) -> list[int | None]:
+        """Send these letters; returns at which offsets they were acknowledged, where Kafka says."""
         acknowledgements = []
         for letter, to in batch:
             content = letter.content
@@ -108,7 +119,9 @@ class Sender:
                     to.topic, content.value, content.key, to.partition, headers=headers
                 )
             )
-        await asyncio.gather(*acknowledgements)
+        offsets = [metadata.offset for metadata in await asyncio.gather(*acknowledgements)]
+        # A batch that Kafka had already taken is acknowledged without its place.
+        return [offset if offset >= 0 else None for offset in offsets]
 
     async def settle(
         self,
@@ -135,32 +148,41 @@ class Sender:
         arrived = await self._arrived(
             [claim for claim in claims.values() if claim.partition < partitions.get(claim.topic, 0)]
         )
-        sent = {id_: claim.done() for id_, claim in claims.items() if str(id_) in arrived}
+        sent = {
+            id_: claim.done(arrived[str(id_), claim.digest])
+            for id_, claim in claims.items()
+            if (str(id_), claim.digest) in arrived
+        }
         not_sent = claims.keys() - sent.keys()
         await self._log.write(sent)
         await self._log.forget(not_sent)
-        progress.notes.update(sent)
+        for letter_id, note in sent.items():
+            progress.note(letter_id, note)
         for letter_id in not_sent:
             del progress.notes[letter_id]
         say(f"It left open whether {len(claims)} letters were sent: {len(sent)} were.")
 
-    async def _arrived(self, claims: Iterable[Note]) -> set[str]:
-        """The names of all letters that were sent to where these claims say, since then."""
+    async def _arrived(self, claims: Iterable[Note]) -> dict[tuple[str, str], int]:
+        """The offsets of all letters that were sent to where these claims say, since then.
+
+        By name and digest of the value: the name is in a header that anybody could have written.
+        Claims of earlier versions have no digest.
+        """
         starts: dict[TopicPartition, int] = {}
         for claim in claims:
             partition = TopicPartition(claim.topic, claim.partition)
             starts[partition] = min(claim.offset, starts.get(partition, claim.offset))
         earliest = await self._consumer.beginning_offsets(list(starts))
         ends = await self._consumer.end_offsets(list(starts))
-        arrived: set[str] = set()
+        arrived: dict[tuple[str, str], int] = {}
         for partition, start in starts.items():
             # What retention has deleted meanwhile cannot be asked; it may be sent once more, and
             # the guard and the database settle that. Not sending it could lose it.
             first = max(start, earliest[partition])
             async for record in records_between(self._consumer, partition, first, ends[partition]):
-                arrived |= {
-                    (value or b"").decode(errors="replace")
-                    for name, value in record.headers
-                    if name == REPLAY_OF
-                }
+                for name, value in record.headers:
+                    if name == REPLAY_OF:
+                        letter = (value or b"").decode(errors="replace")
+                        arrived[letter, digest(record.value)] = record.offset
+                        arrived[letter, ""] = record.offset
         return arrived

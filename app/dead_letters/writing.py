@@ -1,17 +1,18 @@
 """Setting records aside: into the dead-letter topic, byte for byte, with where and why.
 
-A record that was replayed and is set aside again keeps its own headers and the count of replays.
+A document that was replayed and is set aside again keeps its own headers and the count of replays.
+Of a record that others may have written, no header is believed, whatever it is called.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from faust.types import TP
 from mode import get_logger
 
 from app.kafka.producer import Outbox, Outgoing
-from models.dead_letter import DeadLetter, true_headers
+from models.dead_letter import DeadLetter, true_headers, without_replay
 from models.reasons import RejectReason
 
 logger = get_logger(__name__)
@@ -32,11 +33,18 @@ class DeadLetterTooLargeError(Exception):
 
 
 class DeadLetters:
-    """Writes to the dead-letter topic."""
+    """Writes to the dead-letter topic.
 
-    def __init__(self, outbox: Outbox, topic: str) -> None:
+    Args:
+        outbox: Sends them.
+        topic: The dead-letter topic.
+        ours: The topics that only the persister writes to: there its own headers are believed.
+    """
+
+    def __init__(self, outbox: Outbox, topic: str, ours: Collection[str] = ()) -> None:
         self._outbox = outbox
         self._topic = topic
+        self._ours = ours
 
     async def write(self, tp: TP, set_aside: Sequence[SetAside]) -> None:
         """Write records of a partition; returns when all are acknowledged.
@@ -46,7 +54,9 @@ class DeadLetters:
         """
         if not set_aside:
             return
-        too_large = await self._outbox.send(self._topic, [_outgoing(tp, one) for one in set_aside])
+        too_large = await self._outbox.send(
+            self._topic, [self._outgoing(tp, one) for one in set_aside]
+        )
         if too_large:
             sizes = sorted(len(letter.value or b"") for letter in too_large)
             raise DeadLetterTooLargeError(
@@ -55,23 +65,25 @@ class DeadLetters:
             )
         _log(self._topic, tp, set_aside)
 
-
-def _outgoing(tp: TP, set_aside: SetAside) -> Outgoing:
-    record, reason, detail = set_aside
-    headers, attempts = true_headers(record.headers)
-    letter = DeadLetter(
-        topic=tp.topic,
-        partition=tp.partition,
-        offset=record.offset,
-        timestamp=record.timestamp,
-        reason=reason,
-        detail=detail,
-        key=record.key,
-        value=record.value,
-        headers=tuple(headers),
-        attempts=attempts,
-    )
-    return Outgoing(record.key, record.value, letter.to_headers())
+    def _outgoing(self, tp: TP, set_aside: SetAside) -> Outgoing:
+        record, reason, detail = set_aside
+        if tp.topic in self._ours:
+            headers, attempts = true_headers(record.headers)
+        else:
+            headers, attempts = without_replay(record.headers), 0
+        letter = DeadLetter(
+            topic=tp.topic,
+            partition=tp.partition,
+            offset=record.offset,
+            timestamp=record.timestamp,
+            reason=reason,
+            detail=detail,
+            key=record.key,
+            value=record.value,
+            headers=tuple(headers),
+            attempts=attempts,
+        )
+        return Outgoing(record.key, record.value, letter.to_headers())
 
 
 def _log(topic: str, tp: TP, set_aside: Sequence[SetAside]) -> None:

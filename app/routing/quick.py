@@ -62,6 +62,7 @@ class _NewerRecord(_Record, gc=False, forbid_unknown_fields=False):
 
 
 _usual_name: Final = re.compile(ENTITY_NAME).fullmatch
+_usual_namespace: Final = re.compile(f"(?!_){ENTITY_NAME}").fullmatch
 _usual_subject: Final = re.compile(r"[^\x00-\x20]{5,}").fullmatch
 _usual_version: Final = re.compile(r"(?=[0.]*[1-9])[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}").fullmatch
 _usual_activation_id: Final = re.compile(ACTIVATION_ID).fullmatch
@@ -133,7 +134,7 @@ def _candidate(response: memoryview, transid: Raw, timestamp: int) -> Candidate 
 def _usual_action(namespace: str, name: str, subject: str, version: str) -> bool:
     """Whether these are in the usual form; the namespace is then of one part."""
     return bool(
-        _usual_name(namespace)
+        _usual_namespace(namespace)
         and _usual_name(name)
         and _usual_subject(subject)
         and _usual_version(version)

@@ -1,7 +1,7 @@
 """The first step: from a chunk of OpenWhisk's messages to documents in the internal topic."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from mode import get_logger
@@ -13,15 +13,10 @@ from app.monitoring.outcomes import Key, Outcome, Outcomes, Step
 from app.routing import Skip, Store, route
 from app.routing.breaker import COUNTED, Breakers, Change
 from app.settings import RoutingSettings
-from models.dead_letter import ATTEMPTS, Header
 from models.reasons import RejectReason
-from models.repair import REPAIR
 from models.roles import TopicRole
 
 logger = get_logger(__name__)
-
-_HANDED_ON = frozenset({ATTEMPTS, REPAIR})
-"""Headers that a document takes over from the record that it was in."""
 
 _HELD = (
     "Stopped reading %s: %s. What comes now stays in Kafka, until the topic's retention deletes "
@@ -64,10 +59,7 @@ class Intake:
         for record in chunk.records:
             decision = route(role, record.value, record.timestamp, self._rules)
             if isinstance(decision, Store):
-                headers = _handed_on(record.headers) if record.headers else []
-                documents.append(
-                    Outgoing(decision.activation_id.encode(), decision.document, headers)
-                )
+                documents.append(Outgoing(decision.activation_id.encode(), decision.document))
                 sources.append(record)
             elif isinstance(decision, Skip):
                 counts[Key(Step.ROUTE, Outcome.SKIPPED, decision.reason)] += 1
@@ -92,10 +84,6 @@ class Intake:
             logger.error(_HELD, topic, self._breakers.why(topic), topic)
         elif change is Change.CLOSED:
             logger.warning("Reading %s again: its records are accepted.", topic)
-
-
-def _handed_on(headers: Sequence[Header]) -> list[Header]:
-    return [header for header in headers if header[0] in _HANDED_ON]
 
 
 def _too_large(

@@ -14,7 +14,7 @@ import pytest
 
 from app.dead_letters.destination import Destination
 from app.dead_letters.kafka import LettersError, open_topics
-from app.dead_letters.progress import Note, State, open_log
+from app.dead_letters.progress import Note, State, digest, open_log
 from app.dead_letters.reading import Letter, LetterId, open_letters
 from app.dead_letters.replaying import Replay, Watcher
 from app.dead_letters.selection import Selection
@@ -335,10 +335,16 @@ async def test_a_replay_that_was_killed_while_sending_goes_on_without_sending_tw
         open_log(settings.kafka, topics, names.replays) as log,
     ):
         claims = {
-            letter.id: Note(State.CLAIMED, letter.set_aside_at, *to, offset=1)
+            letter.id: Note(
+                *(State.CLAIMED, letter.set_aside_at, *to),
+                offset=1,
+                digest=digest(letter.content.value),
+            )
             for letter in letters[:3]
         }
         await log.write(claims)
+    # Anybody can say that a record is a letter's.
+    await kafka.send(topic, JUNK, headers=[(REPLAY_OF, b"2")])
     for letter in letters[:2]:
         headers: Any = letter.content.replay_headers(str(letter.id))
         await kafka.send(topic, letter.content.value, headers=headers)
@@ -349,7 +355,7 @@ async def test_a_replay_that_was_killed_while_sending_goes_on_without_sending_tw
     assert watcher.remarks == ["It left open whether 3 letters were sent: 2 were."]
     assert (report.replayed, report.stayed) == (2, {"replayed before": 2})
     sent = [(r.value, dict(r.headers)[REPLAY_OF]) for r in await read_topic(kafka_url, topic)]
-    assert sent[1:] == [(b"junk %d" % n, str(n).encode()) for n in range(4)]
+    assert sent[2:] == [(b"junk %d" % n, str(n).encode()) for n in range(4)]
     assert summary(await dead_letters("replay", "--json")) == {
         "replayed": 0,
         "stayed": {"replayed-before": 4},

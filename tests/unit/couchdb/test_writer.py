@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from app.couchdb import BulkWriter
+from app.couchdb.writer import RESERVED_ID
 from app.storing.sink import DUPLICATE, STORED, Document, Refused, Result, Settled, SinkStopped
 from models.reasons import RejectReason
 from tests.fakes.couchdb import (
@@ -530,3 +531,14 @@ async def test_every_request_is_shown_to_who_counts_them(writer: BulkWriter) -> 
     await writer.write([document("a")])
     await writer.write([document("a")])
     assert seen[-3:] == ["201", "201", "200"]
+
+
+@pytest.mark.parametrize("id_", ["_design/evil", "_local/x", "_", "_x/y"])
+async def test_no_id_that_couchdb_keeps_to_itself_is_ever_sent(
+    id_: str, couchdb: FakeCouchDB, writer: BulkWriter
+) -> None:
+    results = await writer.write([document("a"), document(id_), document("b")])
+
+    assert results == [STORED, RESERVED_ID, STORED]
+    assert await writer.write([document(id_)]) == [RESERVED_ID]
+    assert held(couchdb) == {"a", "b"}

@@ -5,12 +5,14 @@ import pytest
 from app.dead_letters.destination import Destination
 from app.dead_letters.planning import RECORD_OVERHEAD, Planned, Planner, Stay
 from app.dead_letters.progress import Note, Progress, State
+from app.dead_letters.reading import Letter, LetterId
 from app.dead_letters.selection import Selection
 from app.settings import Settings, load
 from models.reasons import RejectReason
 from tests.unit.dead_letters.letters import letter
 
 TO = Destination("completed0", 0)
+DOCUMENTS = "persister-documents"
 MEGABYTE = 1024 * 1024
 
 
@@ -22,7 +24,10 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 
 def planner(
-    settings: Settings, progress: Progress | None = None, **chosen: Any
+    settings: Settings,
+    progress: Progress | None = None,
+    partitions: dict[str, int] | None = None,
+    **chosen: Any,
 ) -> tuple[Planner, list[str]]:
     asked: list[str] = []
 
@@ -35,7 +40,7 @@ def planner(
         Selection(**chosen),
         progress or Progress(),
         max_attempts=3,
-        partitions={"completed0": 1},
+        partitions={"completed0": 1} if partitions is None else partitions,
         largest=largest,
     )
     return made, asked
@@ -91,3 +96,41 @@ async def test_a_letter_of_a_topic_that_was_made_anew_is_another_one(settings: S
     again = letter(set_aside_at=known.set_aside_at + 1)
 
     assert isinstance(await planner(settings, progress)[0].plan(again), Planned)
+
+
+async def test_attempts_are_counted_by_where_the_replayed_record_was(settings: Settings) -> None:
+    progress = Progress()
+    progress.note(LetterId(0, 1), Note(State.REPLAYED, 5, *TO, offset=70, attempt=3, landed=77))
+    again = letter(offset=2, topic=TO.topic, partition=0)
+
+    def at(offset: int) -> Letter:
+        content = again.content.derive(offset=offset)
+        return again._replace(content=content)
+
+    assert await planner(settings, progress)[0].plan(at(77)) is Stay.ATTEMPTS
+    found = await planner(settings, progress)[0].plan(at(78))
+    assert isinstance(found, Planned)
+    assert found.letter.content.attempts == 0
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b'{"_id":"_design/evil","validate_doc_update":"function(){throw 1}"}',
+        b'{"_id":"guest/a","\\u005fid":"_design/evil"}',
+        b'{"_id":"guest/a","_deleted":true}',
+        b'{"_id":"guest/a","\\u005frev":"1-a"}',
+        b'{"_id":1}',
+        b"{}",
+        b"junk",
+        None,
+    ],
+)
+async def test_nothing_that_couchdb_keeps_to_itself_goes_to_the_internal_topic(
+    settings: Settings, value: bytes | None
+) -> None:
+    made, _ = planner(settings, partitions={DOCUMENTS: 8})
+    good = letter(topic=DOCUMENTS, value=b'{"_id":"guest/a","name":"_x"}')
+
+    assert await made.plan(letter(topic=DOCUMENTS, value=value)) is Stay.RESERVED
+    assert isinstance(await made.plan(good), Planned)

@@ -11,6 +11,7 @@ from models.reasons import RejectReason
 from tests.unit.dead_letters.letters import content
 
 TOPIC = TP("completed0", 2)
+OURS = TP("persister-documents", 2)
 
 
 class Record(NamedTuple):
@@ -34,10 +35,10 @@ class Outbox:
         return records if self._too_large else []
 
 
-async def written(record: Record) -> DeadLetter:
+async def written(record: Record, tp: TP = OURS) -> DeadLetter:
     outbox: Any = Outbox()
-    await DeadLetters(outbox, "letters").write(
-        TOPIC, [SetAside(record, RejectReason.NOT_JSON, "why")]
+    await DeadLetters(outbox, "letters", ours={OURS.topic}).write(
+        tp, [SetAside(record, RejectReason.NOT_JSON, "why")]
     )
     ((topic, outgoing),) = outbox.sent
     assert topic == "letters"
@@ -47,7 +48,7 @@ async def written(record: Record) -> DeadLetter:
 async def test_a_record_is_kept_as_it_came() -> None:
     headers = (("trace", b"\x01"), ("trace", None))
 
-    letter = await written(Record(headers=headers))
+    letter = await written(Record(headers=headers), TOPIC)
 
     assert letter == content(
         partition=2,
@@ -58,7 +59,7 @@ async def test_a_record_is_kept_as_it_came() -> None:
     )
 
 
-async def test_a_replayed_record_that_is_rejected_again_keeps_its_headers_and_counts_on() -> None:
+async def test_a_replayed_document_that_is_rejected_again_keeps_its_headers_and_counts_on() -> None:
     headers = (("trace", b"\x01"), ("dead-letter-queue", b"of somebody else"))
     first = await written(Record(headers=headers))
 
@@ -69,12 +70,43 @@ async def test_a_replayed_record_that_is_rejected_again_keeps_its_headers_and_co
     assert first.headers == again.headers == once_more.headers == headers
 
 
-async def test_a_letter_that_another_tool_copied_to_a_topic_is_unwrapped() -> None:
+async def test_a_letter_that_another_tool_copied_to_the_internal_topic_is_unwrapped() -> None:
     first = content(headers=(("trace", b"\x01"),), attempts=1)
 
     again = await written(Record(headers=tuple(first.to_headers())))
 
     assert (again.headers, again.attempts) == (first.headers, 2)
+
+
+FORGED: list[tuple[tuple[str, bytes | None], ...]] = [
+    ((ATTEMPTS, b"2"),),
+    ((ATTEMPTS, b"9" * 4300), (REPLAY_OF, b"1")),
+    tuple(content(attempts=2).to_headers()),
+    (*content().to_headers(), ("dead-letter-attempts", b"9" * 4300)),
+    (*content().to_headers(), ("dead-letter-offset", b"9" * 5000)),
+    (*content().to_headers(), ("dead-letter-reason", b"\xff"), ("dead-letter-detail", b"\xff")),
+]
+
+
+@pytest.mark.parametrize("headers", FORGED)
+@pytest.mark.parametrize("tp", [TOPIC, OURS])
+async def test_whatever_headers_say_the_letter_is_written(
+    headers: tuple[tuple[str, bytes | None], ...], tp: TP
+) -> None:
+    letter = await written(Record(headers=headers), tp)
+
+    assert (letter.topic, letter.offset, letter.value) == (tp.topic, 9, b"junk")
+
+
+@pytest.mark.parametrize("headers", FORGED)
+async def test_no_header_of_a_record_that_others_may_have_written_is_believed(
+    headers: tuple[tuple[str, bytes | None], ...],
+) -> None:
+    letter = await written(Record(headers=(*headers, ("trace", b"1"))), TOPIC)
+
+    assert letter.attempts == 0
+    assert ("trace", b"1") in letter.headers
+    assert not {ATTEMPTS, REPLAY_OF} & {name for name, _ in letter.headers}
 
 
 @pytest.mark.parametrize("attempts", [b"many", b"-1", b"", None, b"9" * 5000, "²".encode()])

@@ -12,8 +12,25 @@ LONG_NAME = "x" * 256
 FIELD_VALUES: list[tuple[str, list[Any], list[Any]]] = [
     (
         "namespace",
-        ["x", "_", "a.b-c_d&e", "user@example.com", "two words", LONG_NAME, "a/b", "/a/", "a//b"],
-        ["", "/", " a", "a ", "-a", "é", LONG_NAME + "x", "a/ b", "a\n", None, 1, {}],
+        ["x", "x_", "a.b-c_d&e", "user@example.com", "two words", LONG_NAME, "a/b", "/a/", "a//b"],
+        [
+            "",
+            "/",
+            "_",
+            "_design",
+            "/_local/a",
+            "_x/y",
+            " a",
+            "a ",
+            "-a",
+            "é",
+            LONG_NAME + "x",
+            "a/ b",
+            "a\n",
+            None,
+            1,
+            {},
+        ],
     ),
     (
         "name",
