@@ -11,6 +11,6 @@ publishes and answers; `upstream` carries the rest.
 Two differences from CouchDB remain. The revision in the answer is not the one that the document
 will have, and a document that exists already is answered 201, not 409: the persister settles that
 later (equal: nothing happens; different: a dead letter). OpenWhisk neither uses the revision of an
-activation nor writes one twice. A `validate_doc_update` function in the activations database is
-heard when the persister writes, so its refusal becomes a dead letter.
+activation nor writes one twice. Where the database has a `validate_doc_update` function, writes
+pass through, unless the operator names who need not be heard.
 """

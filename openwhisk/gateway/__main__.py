@@ -10,6 +10,7 @@ from aiohttp import web
 from aiokafka.errors import KafkaError
 
 from app.kafka.patches.closed_transport import mend_connections
+from app.kafka.patches.repeated_logs import Seldom
 from app.logs import protect_logs
 from app.settings import SettingsError
 from openwhisk.gateway.server import Gateway
@@ -21,6 +22,9 @@ logger = logging.getLogger("openwhisk.gateway")
 
 _PRODUCER_LEAVES = 1.0
 """Seconds for Kafka to acknowledge what nobody waits for any more: it was not claimed stored."""
+
+_STRANGERS_CAUSE = ("aiohttp.server", "asyncio", "openwhisk.gateway.credentials")
+"""Loggers of what any client can bring about: each message once in a while, with a count."""
 
 _TOPIC_PAUSE = 2.0
 """Seconds between attempts to create the topic."""
@@ -46,6 +50,8 @@ async def serve(configuration: Configuration) -> None:
         configuration.database,
         connect_timeout=settings.connect_timeout,
         ca_file=configuration.ca_file,
+        trusted=settings.authorized_users,
+        validation_ttl=settings.credentials_ttl,
     )
     gateway = Gateway(configuration, publisher, upstream)
     runner = gateway.runner()
@@ -111,6 +117,8 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     # It logs every attempt; the publisher says once that Kafka is away and once that it is back.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    for name in _STRANGERS_CAUSE:
+        logging.getLogger(name).addFilter(Seldom())
     mend_connections()
     try:
         uvloop.run(serve(load()))

@@ -5,6 +5,7 @@ from urllib.parse import quote
 import msgspec
 from aiohttp import web
 
+from openwhisk.gateway.credentials import Refusal
 from openwhisk.gateway.records import Record
 
 _RETRY_AFTER = "5"
@@ -39,6 +40,12 @@ def bulk(status: int, documents: list[bytes]) -> web.Response:
 def as_it_came(status: int, body: bytes) -> web.Response:
     """CouchDB's own answer to a part of a request."""
     return _json(status, body)
+
+
+def refused(refusal: Refusal) -> web.Response:
+    """CouchDB's own answer to credentials that it refuses."""
+    challenge = {"WWW-Authenticate": refusal.challenge} if refusal.challenge else None
+    return _json(refusal.status, refusal.body, challenge)
 
 
 def too_large() -> web.Response:

@@ -1,36 +1,106 @@
-"""Whether CouchDB would let a writer in, remembered for a short while.
+"""Who may write through the gateway: who may write to the database, and CouchDB says who.
 
-A write is answered in CouchDB's name, so CouchDB decides who may: the credentials of a request are
-tried on it. While it can't be asked, credentials that it accepted lately still count, because
-taking records while the database is down is what the gateway is for; unknown ones never do.
+A write is answered in CouchDB's name, so its credentials are tried on CouchDB first, by a write of
+no documents. The verdict counts for a short while, and is kept by user: what one user sends, in
+however many sessions, pushes out nobody else's.
+
+While CouchDB is away, credentials that it accepted lately still count, because taking records then
+is what the gateway is for. While it is merely busy they count for minutes only, and it is asked all
+the while: a user who was deleted must not stay because many others keep the database at work.
+Credentials that were never accepted do not count at any time.
 """
 
 import asyncio
 import hashlib
+import logging
 import secrets
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from app.printable import shown
+
+logger = logging.getLogger(__name__)
+
 _RECHECK_PAUSE = 2.0
 """Seconds between questions to a CouchDB that does not answer."""
 
-_MOST_REMEMBERED = 1000
+_MOST_USERS = 1000
+_MOST_OF_A_USER = 16
+"""Credentials of one user that are remembered: sessions, and a password being changed."""
+
+_WRONG_PASSWORD_COUNTS = 100.0
+"""Seconds that refused credentials are not tried again.
+
+CouchDB 3.4 and later locks a user out for minutes after five wrong attempts from an address, also
+with the right password. A client that keeps on with an old one makes three attempts in that time.
+"""
+
+_MOST_REFUSED = 1000
+
+_MOST_QUESTIONS = 8
+"""Questions at a time for one address about credentials that are not known; each costs CouchDB the
+hashing of a password."""
+
+_LONGEST_NAME = 100
 
 
 class Verdict(StrEnum):
     """What CouchDB says about credentials."""
 
     VALID = "valid"
+    HEARD_BY_COUCHDB = "heard by couchdb"
+    """They may write, and CouchDB is to hear each document: its answer is the answer."""
+
     REFUSED = "refused"
+    BUSY = "busy"
+    """CouchDB is there and can't say now."""
+
     UNREACHABLE = "unreachable"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """CouchDB's own answer to credentials that it refuses.
+
+    Attributes:
+        status: of HTTP.
+        body: JSON, as it came.
+        challenge: of its `WWW-Authenticate`, if any.
+        locked: the user is locked out for a while, whatever the password.
+    """
+
+    status: int
+    body: bytes
+    challenge: str | None = None
+    locked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A verdict, and what it is about.
+
+    Attributes:
+        verdict: about the credentials.
+        user: whose they are, as CouchDB says; None for nobody in particular.
+        refusal: CouchDB's answer, when it refused them.
+    """
+
+    verdict: Verdict
+    user: str | None = None
+    refusal: Refusal | None = None
 
 
 @dataclass(slots=True)
 class _Known:
+    judgement: Judgement
     valid_at: float
     ask_again_at: float
+
+
+Ask = Callable[[Mapping[str, str], str], Awaitable[Judgement]]
 
 
 def credentials_of(headers: Mapping[str, str]) -> dict[str, str]:
@@ -44,65 +114,166 @@ def credentials_of(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 class Credentials:
-    """Remembers valid credentials by a keyed hash; they themselves are not kept.
+    """Remembers verdicts by a keyed hash of the credentials; they themselves are not kept.
 
     Args:
-        ask: asks CouchDB about the given headers and no others.
+        ask: asks CouchDB about the given headers and no others, on behalf of a client's address.
         ttl: seconds that a positive verdict counts.
-        grace: seconds that it counts while CouchDB can't be asked.
+        grace: seconds that it counts while CouchDB is away.
+        busy_grace: seconds that it counts while CouchDB is there and does not say.
+        patience: seconds that a request waits for CouchDB's verdict.
         clock: monotonic seconds.
     """
 
     def __init__(
         self,
-        ask: Callable[[Mapping[str, str]], Awaitable[Verdict]],
+        ask: Ask,
         *,
         ttl: float,
         grace: float,
+        busy_grace: float,
+        patience: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ask = ask
         self._ttl = ttl
-        self._grace = grace
+        self._grace = {
+            Verdict.UNREACHABLE: grace,
+            Verdict.BUSY: min(grace, ttl + busy_grace),
+        }
+        self._patience = patience
         self._clock = clock
         self._hash_key = secrets.token_bytes(32)
-        self._known: dict[bytes, _Known] = {}
-        self._asking: dict[bytes, asyncio.Task[Verdict]] = {}
+        self._known = _Memory()
+        self._refused: dict[bytes, tuple[float, Judgement]] = {}
+        self._asking: dict[bytes, asyncio.Task[Judgement]] = {}
+        self._guessing: Counter[str] = Counter()
 
-    async def verdict(self, headers: Mapping[str, str]) -> Verdict:
-        """The verdict about a request with these headers; one question at a time per user."""
+    async def judge(self, headers: Mapping[str, str], client: str) -> Judgement:
+        """The verdict about a request with these headers; one question at a time about each.
+
+        Args:
+            headers: of the request.
+            client: the address that it came from.
+        """
         credentials = credentials_of(headers)
         key = self._key(credentials)
+        now = self._clock()
         known = self._known.get(key)
-        if known is not None and self._clock() < known.ask_again_at:
-            return Verdict.VALID
+        if known is not None and now < known.ask_again_at:
+            return known.judgement
+        if key in self._refused:
+            until, judgement = self._refused[key]
+            if now < until:
+                return judgement
+            del self._refused[key]
         question = self._asking.get(key)
         if question is None:
-            question = asyncio.get_running_loop().create_task(self._asked(key, credentials))
-            self._asking[key] = question
-            question.add_done_callback(lambda _: self._asking.pop(key))
-        return await asyncio.shield(question)
+            if known is None and self._guessing[client] >= _MOST_QUESTIONS:
+                return Judgement(Verdict.BUSY)
+            question = self._question(key, credentials, client, guess=known is None)
+        # The question goes on: a database that is slow to answer ends the time of who is deleted.
+        done, _ = await asyncio.wait({question}, timeout=self._patience)
+        return question.result() if done else self._meanwhile(key, Verdict.BUSY)
 
-    async def _asked(self, key: bytes, credentials: Mapping[str, str]) -> Verdict:
+    def _question(
+        self, key: bytes, credentials: Mapping[str, str], client: str, *, guess: bool
+    ) -> asyncio.Task[Judgement]:
+        question = asyncio.get_running_loop().create_task(self._asked(key, credentials, client))
+        self._asking[key] = question
+        self._guessing[client] += guess
+
+        def done(_: asyncio.Task[Judgement]) -> None:
+            del self._asking[key]
+            self._guessing[client] -= guess
+            if not self._guessing[client]:
+                del self._guessing[client]
+
+        question.add_done_callback(done)
+        return question
+
+    async def _asked(self, key: bytes, credentials: Mapping[str, str], client: str) -> Judgement:
         asked_at = self._clock()
-        verdict = await self._ask(credentials)
-        known = self._known.pop(key, None)
-        if verdict is Verdict.VALID:
-            known = _Known(valid_at=asked_at, ask_again_at=asked_at + self._ttl)
-        elif verdict is Verdict.UNREACHABLE and known and self._in_grace(known):
-            known.ask_again_at = self._clock() + _RECHECK_PAUSE
-        else:
-            return verdict
-        self._known[key] = known
-        if len(self._known) > _MOST_REMEMBERED:
-            self._known.pop(next(iter(self._known)))
-        return Verdict.VALID
+        judgement = await self._ask(credentials, client)
+        if judgement.verdict in (Verdict.VALID, Verdict.HEARD_BY_COUCHDB):
+            self._known.put(key, _Known(judgement, asked_at, asked_at + self._ttl))
+            return judgement
+        if judgement.verdict is not Verdict.REFUSED:
+            return self._meanwhile(key, judgement.verdict)
+        refusal = judgement.refusal
+        if refusal and refusal.locked and self._known.get(key):
+            # Somebody else's wrong attempts say nothing about who had the right password.
+            return self._meanwhile(key, Verdict.BUSY)
+        self._known.drop(key)
+        self._refuse(key, judgement, credentials, client)
+        return judgement
 
-    def _in_grace(self, known: _Known) -> bool:
-        return self._clock() < known.valid_at + self._grace
+    def _meanwhile(self, key: bytes, verdict: Verdict) -> Judgement:
+        """What counts while CouchDB does not say."""
+        known = self._known.get(key)
+        now = self._clock()
+        if known is None or now >= known.valid_at + self._grace[verdict]:
+            return Judgement(verdict)
+        known.ask_again_at = now + _RECHECK_PAUSE
+        return known.judgement
+
+    def _refuse(
+        self, key: bytes, judgement: Judgement, credentials: Mapping[str, str], client: str
+    ) -> None:
+        refusal = judgement.refusal
+        logger.warning(
+            "CouchDB refused a write of %s from %s: %s",
+            _named(credentials),
+            client,
+            shown(refusal.body if refusal else b"", longest=200),
+        )
+        # Other refusals (no member, no such database) cost CouchDB nothing to repeat.
+        if refusal and refusal.status == 401 and credentials:  # noqa: PLR2004 - unauthorized
+            if len(self._refused) >= _MOST_REFUSED:
+                self._refused.pop(next(iter(self._refused)))
+            self._refused[key] = (self._clock() + _WRONG_PASSWORD_COUNTS, judgement)
 
     def _key(self, credentials: Mapping[str, str]) -> bytes:
         digest = hashlib.blake2b(key=self._hash_key)
         for name, value in sorted(credentials.items()):
             digest.update(f"{name.lower()}\0{value}\0".encode(errors="surrogateescape"))
         return digest.digest()
+
+
+class _Memory:
+    """What is known of credentials, bounded for each user and in all."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, _Known] = {}
+        self._of_user: dict[str | None, dict[bytes, None]] = {}
+
+    def get(self, key: bytes) -> _Known | None:
+        return self._known.get(key)
+
+    def put(self, key: bytes, known: _Known) -> None:
+        self.drop(key)
+        user = known.judgement.user
+        keys = self._of_user.pop(user, {})
+        keys[key] = None
+        self._of_user[user] = keys  # the last one in the order of users, too
+        self._known[key] = known
+        if len(keys) > _MOST_OF_A_USER:
+            self.drop(next(iter(keys)))
+        if len(self._of_user) > _MOST_USERS:
+            for oldest in list(self._of_user[next(iter(self._of_user))]):
+                self.drop(oldest)
+
+    def drop(self, key: bytes) -> None:
+        known = self._known.pop(key, None)
+        if known is None:
+            return
+        keys = self._of_user[known.judgement.user]
+        del keys[key]
+        if not keys:
+            del self._of_user[known.judgement.user]
+
+
+def _named(credentials: Mapping[str, str]) -> str:
+    """Who somebody says to be, without what proves it."""
+    ways = ", ".join(sorted(shown(name, longest=_LONGEST_NAME) for name in credentials))
+    return f"somebody with {ways}" if ways else "somebody without credentials"

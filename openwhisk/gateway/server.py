@@ -51,7 +51,11 @@ class Gateway:
         self._bodies = ByteBudget(settings.bytes_in_flight)
         self._metrics = Metrics(self._bodies, publisher.budget)
         self._credentials = Credentials(
-            upstream.ask, ttl=settings.credentials_ttl, grace=settings.credentials_grace
+            upstream.ask,
+            ttl=settings.credentials_ttl,
+            grace=settings.credentials_grace,
+            busy_grace=settings.credentials_busy_grace,
+            patience=settings.connect_timeout,
         )
         self._writes = Writes(
             publisher,
@@ -139,11 +143,16 @@ class Gateway:
             response.headers["Connection"] = "close"
 
     async def _write(self, request: web.Request, wanted: Target) -> web.StreamResponse:
-        verdict = await self._credentials.verdict(request.headers)
-        if verdict is Verdict.REFUSED:
-            return await self._upstream.forward(request)  # CouchDB says why
-        if verdict is Verdict.UNREACHABLE:
+        judgement = await self._credentials.judge(request.headers, request.remote or "unknown")
+        if judgement.refusal is not None:
+            return answers.refused(judgement.refusal)
+        if judgement.verdict is Verdict.HEARD_BY_COUCHDB:
+            return await self._upstream.forward(request)
+        if judgement.verdict is not Verdict.VALID:
             return self._try_again("credentials", "CouchDB can't be asked about the credentials")
+        return await self._within_bounds(request, wanted)
+
+    async def _within_bounds(self, request: web.Request, wanted: Target) -> web.StreamResponse:
         try:
             return await self._receive_and_write(request, wanted)
         except BodyTooLarge:

@@ -1,9 +1,10 @@
 """Settings of the gateway: its own from `GATEWAY_*`, the others as the persister reads them."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app import settings as persister
 from app.kafka.clients import RECORD_OVERHEAD
@@ -62,13 +63,27 @@ class GatewaySettings(BaseSettings):
     """Seconds that credentials count as valid after CouchDB accepted them."""
 
     credentials_grace: float = Field(86_400.0, ge=0)
-    """Seconds that they still do while CouchDB can't be asked."""
+    """Seconds that they still do while CouchDB is away."""
+
+    credentials_busy_grace: float = Field(300.0, ge=0)
+    """Seconds that they still do while CouchDB is there, and busy."""
+
+    authorized_users: Annotated[frozenset[str], NoDecode] = frozenset()
+    """Users whose activations no validation function of the database need hear.
+
+    Where any are named, everybody else's writes pass through to CouchDB, which hears them.
+    """
 
     connect_timeout: float = Field(5.0, gt=0, le=300)
     """Seconds to connect to CouchDB, and to wait for its verdict about credentials."""
 
     shutdown_deadline: float = Field(10.0, gt=0, le=600)
     """Seconds for requests in flight when the gateway is told to stop."""
+
+    @field_validator("authorized_users", mode="before")
+    @classmethod
+    def _users(cls, value: object) -> object:
+        return _separated(value) if isinstance(value, str) else value
 
 
 @dataclass(frozen=True)
@@ -101,6 +116,10 @@ class Configuration:
             "retention.ms": str(int(self.gateway.topic_retention * 1000)),
             "max.message.bytes": str(self.kafka.max_record_bytes + RECORD_OVERHEAD),
         }
+
+
+def _separated(value: str) -> frozenset[str]:
+    return frozenset(part.strip() for part in value.split(",") if part.strip())
 
 
 def load() -> Configuration:

@@ -13,7 +13,8 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from openwhisk.gateway import answers
-from openwhisk.gateway.credentials import Verdict, credentials_of
+from openwhisk.gateway.credentials import Judgement, credentials_of
+from openwhisk.gateway.questions import Questions
 from openwhisk.gateway.records import bulk_body
 
 LONGEST_LINE = 65_536
@@ -52,8 +53,6 @@ _ERROR = 300
 _BULK_TIMEOUT = 60.0
 """Seconds for a `_bulk_docs` request of our own."""
 
-_MAY_PASS = (408, 429)
-
 _documents = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
@@ -84,14 +83,23 @@ class Upstream:
         database: of the activations.
         connect_timeout: seconds to connect, and to answer a question of the gateway's own.
         ca_file: certificate authority for https, when it is not one of the system's.
+        trusted: users whose activations no validation function need hear. Where any are named,
+            CouchDB hears everybody else's.
+        validation_ttl: seconds that it is remembered whether there are validation functions.
     """
 
     def __init__(
-        self, url: str, database: str, *, connect_timeout: float, ca_file: str | None = None
+        self,
+        url: str,
+        database: str,
+        *,
+        connect_timeout: float,
+        ca_file: str | None = None,
+        trusted: frozenset[str] = frozenset(),
+        validation_ttl: float = 60.0,
     ) -> None:
         self._url = url
         self._database = URL(f"{url}/{quote(database, safe='')}", encoded=True)
-        self._quick = aiohttp.ClientTimeout(total=connect_timeout)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=0,  # as many connections as clients
@@ -104,6 +112,14 @@ class Upstream:
             skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
             max_line_size=LONGEST_LINE,
             max_field_size=LONGEST_LINE,
+        )
+        self._questions = Questions(
+            self._session,
+            url,
+            self._database,
+            connect_timeout=connect_timeout,
+            trusted=trusted,
+            validation_ttl=validation_ttl,
         )
 
     async def close(self) -> None:
@@ -190,28 +206,18 @@ class Upstream:
             raise UpstreamError(f"{len(entries)} answers to {len(documents)} documents")
         return BulkAnswer(answer.status, body, entries)
 
-    async def ask(self, credentials: Mapping[str, str]) -> Verdict:
-        """Whether CouchDB lets these headers into the activations database.
+    async def ask(self, credentials: Mapping[str, str], client: str) -> Judgement:
+        """Whether CouchDB lets these headers write to the activations database.
 
-        Reading and writing documents need the same role, member of the database.
+        Args:
+            credentials: headers of a request.
+            client: address that it came from.
         """
-        try:
-            async with self._session.get(
-                self._database,
-                headers=_own(credentials),
-                timeout=self._quick,
-                allow_redirects=False,
-            ) as answer:
-                status = answer.status
-        except (aiohttp.ClientError, OSError):
-            return Verdict.UNREACHABLE
-        if status >= 500 or status in _MAY_PASS:  # noqa: PLR2004 - server errors
-            return Verdict.UNREACHABLE
-        return Verdict.VALID if status == 200 else Verdict.REFUSED  # noqa: PLR2004 - OK
+        return await self._questions.may_write(_own(credentials), client)
 
     async def reachable(self) -> bool:
         """Whether CouchDB answers at all."""
-        return await self.ask({}) is not Verdict.UNREACHABLE
+        return await self._questions.answers()
 
 
 async def _beginning(answer: aiohttp.ClientResponse) -> tuple[bytes, bool]:
@@ -239,6 +245,10 @@ def _to_upstream(request: web.Request) -> CIMultiDict[str]:
         headers.popall(name, None)
     # CouchDB builds the Location of its answers with it.
     headers.setdefault("X-Forwarded-Host", request.host)
+    # CouchDB takes the last address for the client's, and locks out by it who guesses passwords:
+    # otherwise one who does through the gateway would lock out everybody else here.
+    before = headers.popall("X-Forwarded-For", [])
+    headers["X-Forwarded-For"] = ", ".join([*before, request.remote or "unknown"])
     return headers
 
 

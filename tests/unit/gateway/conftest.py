@@ -55,7 +55,9 @@ async def start(database: FakeDatabase, producer: FakeProducer) -> AsyncIterator
             new_producer=lambda: producer,
         )
         await publisher.start()
-        upstream = Upstream(configuration.upstream, DATABASE, connect_timeout=5)
+        upstream = Upstream(
+            configuration.upstream, DATABASE, connect_timeout=5, trusted=chosen.authorized_users
+        )
         runner = Gateway(configuration, publisher, upstream).runner()
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()

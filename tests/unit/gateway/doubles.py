@@ -107,40 +107,68 @@ class Seen:
         return docs
 
 
+def is_question(request: Seen) -> bool:
+    """Whether it is the gateway's question whether a user may write."""
+    asked = (request.method, request.path) == ("POST", f"/{DATABASE}/_bulk_docs")
+    return asked and request.body == b'{"docs":[]}' and "X-Forwarded-Host" not in request.headers
+
+
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+async def answered(status: int, **fields: Any) -> web.Response:
+    return web.json_response(fields, status=status)
 
 
 @dataclass
 class FakeDatabase:
-    """Records what reaches it; answers `GET /<database>` by password, the rest as told."""
+    """Records what reaches it; answers questions about users by password, the rest as told."""
 
     seen: list[Seen] = field(default_factory=list)
     answer: Answer | None = None
     up: bool = True
     url: str = ""
+    validating: list[str] = field(default_factory=list)
+    """Design documents with a validation function."""
 
     @property
     def writes(self) -> list[Seen]:
-        return [request for request in self.seen if request.method in ("PUT", "POST")]
+        written = [request for request in self.seen if request.method in ("PUT", "POST")]
+        return [request for request in written if not is_question(request)]
 
     @property
     def questions(self) -> list[Seen]:
-        return [r for r in self.seen if (r.method, r.path) == ("GET", f"/{DATABASE}")]
+        return [request for request in self.seen if is_question(request)]
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         self.seen.append(Seen(request.method, request.raw_path, request.headers, body))
+        return await (self._own(request) or self._told(request))
+
+    def _own(self, request: web.Request) -> Awaitable[web.StreamResponse] | None:
+        """The answer that does not depend on what a test says."""
         if not self.up:
-            return web.Response(status=503)
+            return answered(503)
         if request.headers.get("Authorization") != BASIC["Authorization"]:
-            answer = {"error": "unauthorized", "reason": "Name or password is incorrect."}
-            return web.json_response(answer, status=401)
-        if self.answer is not None and request.raw_path != f"/{DATABASE}":
+            return answered(401, error="unauthorized", reason="Name or password is incorrect.")
+        if is_question(self.seen[-1]):
+            return answered(201)
+        if request.path == "/_session":
+            return answered(200, userCtx={"name": "whisk", "roles": []})
+        if "startkey=%22_design/%22" in request.raw_path:
+            return answered(200, rows=[self._design(name) for name in self.validating])
+        return None
+
+    async def _told(self, request: web.Request) -> web.StreamResponse:
+        if self.answer is not None:
             return await self.answer(request)
         if request.raw_path.endswith("/_bulk_docs"):
             answers = [{"ok": True, "id": d["_id"], "rev": "1-x"} for d in self.seen[-1].documents]
             return web.json_response(answers, status=201)
-        return web.json_response({"ok": True}, status=200 if request.method == "GET" else 201)
+        return await answered(200 if request.method == "GET" else 201, ok=True)
+
+    def _design(self, name: str) -> dict[str, Any]:
+        return {"id": name, "doc": {"_id": name, "validate_doc_update": "function() {}"}}
 
 
 @dataclass

@@ -1,35 +1,70 @@
 import asyncio
+import base64
+import logging
 from collections.abc import Mapping
 
 import pytest
 
-from openwhisk.gateway.credentials import Credentials, Verdict, credentials_of
+from openwhisk.gateway.credentials import (
+    Credentials,
+    Judgement,
+    Refusal,
+    Verdict,
+    credentials_of,
+)
 
-ALICE = {"Authorization": "Basic YWxpY2U6YQ=="}
-BOB = {"Authorization": "Basic Ym9iOmI="}
 TTL = 60.0
 GRACE = 3600.0
+BUSY_GRACE = 300.0
+CLIENT = "10.0.0.9"
+WRONG = Refusal(401, b'{"error":"unauthorized","reason":"Name or password is incorrect."}')
+LOCKED = Refusal(403, b'{"error":"forbidden","reason":"temporarily locked"}', locked=True)
+
+
+def basic(user: str, word: str = "a") -> dict[str, str]:
+    return {"Authorization": "Basic " + base64.b64encode(f"{user}:{word}".encode()).decode()}
+
+
+def session(user: str, number: int) -> dict[str, str]:
+    return {"Cookie": f"AuthSession={user}-{number}"}
+
+
+ALICE, BOB = basic("alice"), basic("bob")
 
 
 class CouchDB:
-    """Knows Alice."""
+    """Knows Alice by her password, and by whatever sessions are given."""
 
     def __init__(self) -> None:
         self.asked: list[Mapping[str, str]] = []
-        self.up = True
+        self.silence: Verdict | None = None
+        self.refusal = WRONG
+        self.hanging: asyncio.Event | None = None
         self.now = 1000.0
-        self.knows = [ALICE]
-        self.credentials = Credentials(self.ask, ttl=TTL, grace=GRACE, clock=lambda: self.now)
+        self.knows: dict[str, str] = {str(ALICE): "alice"}
+        self.credentials = Credentials(
+            self.ask,
+            ttl=TTL,
+            grace=GRACE,
+            busy_grace=BUSY_GRACE,
+            patience=0.01,
+            clock=lambda: self.now,
+        )
 
-    async def ask(self, headers: Mapping[str, str]) -> Verdict:
+    async def ask(self, headers: Mapping[str, str], client: str) -> Judgement:
+        assert client == CLIENT
         self.asked.append(headers)
         await asyncio.sleep(0)
-        if not self.up:
-            return Verdict.UNREACHABLE
-        return Verdict.VALID if headers in self.knows else Verdict.REFUSED
+        if self.hanging is not None:
+            await self.hanging.wait()
+        if self.silence is not None:
+            return Judgement(self.silence)
+        if str(headers) in self.knows:
+            return Judgement(Verdict.VALID, self.knows[str(headers)])
+        return Judgement(Verdict.REFUSED, refusal=self.refusal)
 
     async def verdict(self, headers: Mapping[str, str] = ALICE) -> Verdict:
-        return await self.credentials.verdict(headers)
+        return (await self.credentials.judge(headers, CLIENT)).verdict
 
 
 @pytest.fixture
@@ -48,12 +83,6 @@ async def test_a_positive_verdict_is_remembered_for_a_short_time(couchdb: CouchD
     assert len(couchdb.asked) == 2
 
 
-async def test_a_refusal_is_not_remembered(couchdb: CouchDB) -> None:
-    assert await couchdb.verdict(BOB) is Verdict.REFUSED
-    couchdb.knows.append(BOB)
-    assert await couchdb.verdict(BOB) is Verdict.VALID
-
-
 async def test_one_user_is_not_another(couchdb: CouchDB) -> None:
     assert await couchdb.verdict(ALICE) is Verdict.VALID
     assert await couchdb.verdict(BOB) is Verdict.REFUSED
@@ -68,22 +97,58 @@ async def test_only_what_was_hashed_is_asked_about(couchdb: CouchDB) -> None:
 
 async def test_known_ones_count_longer_while_couchdb_is_away(couchdb: CouchDB) -> None:
     await couchdb.verdict()
-    couchdb.up = False
+    couchdb.silence = Verdict.UNREACHABLE
     couchdb.now += GRACE - 1
     assert await couchdb.verdict() is Verdict.VALID
     couchdb.now += 10
     assert await couchdb.verdict() is Verdict.UNREACHABLE
 
 
+async def test_while_couchdb_is_busy_they_count_for_minutes_only(couchdb: CouchDB) -> None:
+    await couchdb.verdict()
+    couchdb.silence = Verdict.BUSY
+    couchdb.now += TTL + BUSY_GRACE - 1
+    assert await couchdb.verdict() is Verdict.VALID
+    couchdb.now += 10
+    assert await couchdb.verdict() is Verdict.BUSY
+
+
+async def test_an_answer_that_comes_late_ends_the_time_of_who_was_deleted(
+    couchdb: CouchDB,
+) -> None:
+    await couchdb.verdict()
+    couchdb.knows.clear()
+    couchdb.now += TTL
+    couchdb.hanging = asyncio.Event()
+    assert await couchdb.verdict() is Verdict.VALID  # nobody has said otherwise yet
+    couchdb.hanging.set()
+    await asyncio.wait(couchdb.credentials._asking.values())
+    couchdb.now += 2  # known ones are asked about again after a pause only
+    assert await couchdb.verdict() is Verdict.REFUSED
+    assert len(couchdb.asked) == 2
+
+
+async def test_guesses_of_one_address_are_not_all_asked_at_once(couchdb: CouchDB) -> None:
+    couchdb.hanging = asyncio.Event()
+    guesses = [couchdb.verdict(basic("alice", str(number))) for number in range(100)]
+    assert set(await asyncio.gather(*guesses)) == {Verdict.BUSY}
+    assert len(couchdb.asked) == 8
+    couchdb.hanging.set()
+    await asyncio.wait(couchdb.credentials._asking.values())
+    assert await couchdb.verdict(ALICE) is Verdict.VALID
+
+
 async def test_unknown_ones_never_count_while_couchdb_is_away(couchdb: CouchDB) -> None:
     await couchdb.verdict(ALICE)
-    couchdb.up = False
+    couchdb.silence = Verdict.UNREACHABLE
     assert await couchdb.verdict(BOB) is Verdict.UNREACHABLE
+    couchdb.silence = Verdict.BUSY
+    assert await couchdb.verdict(BOB) is Verdict.BUSY
 
 
 async def test_grace_is_not_extended_by_itself(couchdb: CouchDB) -> None:
     await couchdb.verdict()
-    couchdb.up = False
+    couchdb.silence = Verdict.UNREACHABLE
     for _ in range(4):
         couchdb.now += GRACE / 4
         last = await couchdb.verdict()
@@ -92,14 +157,15 @@ async def test_grace_is_not_extended_by_itself(couchdb: CouchDB) -> None:
 
 async def test_a_refusal_after_the_outage_ends_the_grace(couchdb: CouchDB) -> None:
     await couchdb.verdict()
-    couchdb.up = False
+    couchdb.silence = Verdict.UNREACHABLE
     couchdb.now += TTL
     await couchdb.verdict()
-    couchdb.up = True
+    couchdb.silence = None
     couchdb.knows.clear()
     couchdb.now += TTL
     assert await couchdb.verdict() is Verdict.REFUSED
-    couchdb.up = False
+    couchdb.silence = Verdict.UNREACHABLE
+    couchdb.now += GRACE
     assert await couchdb.verdict() is Verdict.UNREACHABLE
 
 
@@ -109,12 +175,62 @@ async def test_many_requests_of_one_user_ask_once(couchdb: CouchDB) -> None:
     assert len(couchdb.asked) == 1
 
 
-async def test_what_is_remembered_is_bounded(couchdb: CouchDB) -> None:
-    couchdb.knows += [{"Cookie": f"AuthSession={number}"} for number in range(1001)]
-    for headers in couchdb.knows:
-        await couchdb.verdict(headers)
+async def test_a_thousand_sessions_of_one_user_push_out_nobody_else(couchdb: CouchDB) -> None:
+    await couchdb.verdict(ALICE)
+    for number in range(2000):
+        cookie = session("mallory", number)
+        couchdb.knows[str(cookie)] = "mallory"
+        assert await couchdb.verdict(cookie) is Verdict.VALID
+    couchdb.silence = Verdict.UNREACHABLE
+    couchdb.now += TTL
     assert await couchdb.verdict(ALICE) is Verdict.VALID
-    assert couchdb.asked.count(ALICE) == 2
+    assert await couchdb.verdict(session("mallory", 1999)) is Verdict.VALID
+    assert await couchdb.verdict(session("mallory", 0)) is Verdict.UNREACHABLE
+
+
+async def test_what_is_remembered_is_bounded_in_all(couchdb: CouchDB) -> None:
+    for number in range(1001):
+        cookie = session("user", number)
+        couchdb.knows[str(cookie)] = f"user-{number}"
+        await couchdb.verdict(cookie)
+    couchdb.silence = Verdict.UNREACHABLE
+    assert await couchdb.verdict(session("user", 0)) is Verdict.UNREACHABLE
+    assert await couchdb.verdict(session("user", 1)) is Verdict.VALID
+
+
+async def test_a_wrong_password_is_not_tried_often_enough_to_be_locked_out(
+    couchdb: CouchDB, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        for _ in range(300):
+            assert await couchdb.verdict(BOB) is Verdict.REFUSED
+            couchdb.now += 1
+    assert len(couchdb.asked) < 5
+    assert "Name or password is incorrect." in caplog.text
+    assert CLIENT in caplog.text
+    assert BOB["Authorization"] not in caplog.text
+
+
+async def test_a_corrected_password_counts_at_once(couchdb: CouchDB) -> None:
+    assert await couchdb.verdict(basic("alice", "old")) is Verdict.REFUSED
+    assert await couchdb.verdict(ALICE) is Verdict.VALID
+
+
+async def test_who_is_no_member_is_asked_about_again(couchdb: CouchDB) -> None:
+    couchdb.refusal = Refusal(403, b"{}")
+    assert await couchdb.verdict(BOB) is Verdict.REFUSED
+    couchdb.knows[str(BOB)] = "bob"
+    assert await couchdb.verdict(BOB) is Verdict.VALID
+
+
+async def test_being_locked_out_by_another_does_not_end_what_is_known(couchdb: CouchDB) -> None:
+    await couchdb.verdict()
+    couchdb.knows.clear()
+    couchdb.refusal = LOCKED
+    couchdb.now += TTL
+    assert await couchdb.verdict() is Verdict.VALID
+    couchdb.now += BUSY_GRACE
+    assert await couchdb.verdict() is Verdict.BUSY
 
 
 @pytest.mark.parametrize("name", ["authorization", "Cookie", "X-Auth-CouchDB-UserName"])

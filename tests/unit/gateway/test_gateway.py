@@ -172,15 +172,51 @@ class TestKafkaAway:
 
 
 class TestCredentials:
-    async def test_couchdb_itself_refuses_wrong_ones(
+    async def test_a_refusal_is_couchdbs_and_costs_one_attempt(
         self, gateway: Running, producer: FakeProducer, database: FakeDatabase
     ) -> None:
         fields = document()
-        async with gateway.put_document(fields, Authorization="Basic d3Jvbmc6") as answer:
-            assert answer.status == 401
-            assert (await answer.json())["error"] == "unauthorized"
+        for _ in range(3):
+            async with gateway.put_document(fields, Authorization="Basic d3Jvbmc6") as answer:
+                assert answer.status == 401
+                assert await answer.json() == {
+                    "error": "unauthorized",
+                    "reason": "Name or password is incorrect.",
+                }
         assert producer.sent == []
-        assert database.writes[0].body == encoded(fields)
+        assert len(database.seen) == 1
+        assert database.seen[0].headers["X-Forwarded-For"] == "127.0.0.1"
+
+    async def test_where_couchdb_validates_it_hears_every_write(
+        self, gateway: Running, producer: FakeProducer, database: FakeDatabase
+    ) -> None:
+        async def forbidden(_: web.Request) -> web.Response:
+            return web.json_response({"error": "forbidden", "reason": "read only"}, status=403)
+
+        database.validating = ["_design/auth"]
+        database.answer = forbidden
+        for fields in (document(), document()):
+            async with gateway.put_document(fields) as answer:
+                assert answer.status == 403
+                assert (await answer.json())["reason"] == "read only"
+            assert database.writes[-1].body == encoded(fields)
+        assert producer.sent == []
+        assert len(database.questions) == 1
+
+    @pytest.mark.parametrize("named,taken", [("whisk", 1), ("whisk, b", 1), ("other", 0)])
+    async def test_the_operator_may_name_who_need_not_be_heard(
+        self,
+        start: StartGateway,
+        producer: FakeProducer,
+        database: FakeDatabase,
+        named: str,
+        taken: int,
+    ) -> None:
+        gateway = await start(authorized_users=named)
+        database.validating = ["_design/auth"]
+        async with gateway.put_document(document()) as answer:
+            assert answer.status == 201
+        assert (len(producer.sent), len(database.writes)) == (taken, 1 - taken)
 
     async def test_couchdb_is_asked_once_for_many_writes(
         self, gateway: Running, database: FakeDatabase

@@ -1,0 +1,194 @@
+"""What the gateway asks CouchDB on its own: who may write, and whether writes are validated."""
+
+import logging
+import math
+import time
+from collections.abc import Mapping
+
+import aiohttp
+import msgspec
+from yarl import URL
+
+from app.printable import shown
+from openwhisk.gateway.credentials import Judgement, Refusal, Verdict
+
+logger = logging.getLogger(__name__)
+
+_TOO_MANY = 429
+_MAY_PASS = (408, _TOO_MANY)
+
+_TIMEOUT = 30.0
+"""Seconds for an answer; requests wait for it as long as they have patience."""
+
+_ANSWERED_LATELY = 60.0
+"""Seconds: a CouchDB that has answered anybody within them is not away."""
+
+_LONGEST_REFUSAL = 4096
+_LONGEST_DESIGNS = 16 * 1024 * 1024
+
+
+class _UserContext(msgspec.Struct):
+    name: str | None = None
+
+
+class _Session(msgspec.Struct):
+    userCtx: _UserContext = msgspec.field(default_factory=_UserContext)  # noqa: N815 - CouchDB's
+
+
+class _Design(msgspec.Struct):
+    validate_doc_update: object = None
+
+
+class _Row(msgspec.Struct):
+    id: str
+    doc: _Design
+
+
+class _Rows(msgspec.Struct):
+    rows: list[_Row]
+
+
+_session_of = msgspec.json.Decoder(_Session).decode
+_designs = msgspec.json.Decoder(_Rows).decode
+
+
+class Questions:
+    """Asks CouchDB, with the credentials of a client.
+
+    Args:
+        session: to CouchDB.
+        url: of CouchDB.
+        database: URL of the activations database.
+        connect_timeout: seconds to connect.
+        trusted: users whose activations no validation function need hear. Where any are named,
+            CouchDB hears everybody else's.
+        validation_ttl: seconds that it is remembered whether there are validation functions.
+    """
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        url: str,
+        database: URL,
+        *,
+        connect_timeout: float,
+        trusted: frozenset[str],
+        validation_ttl: float,
+    ) -> None:
+        self._session = session
+        self._url = url
+        self._database = database
+        self._quick = aiohttp.ClientTimeout(total=connect_timeout)
+        self._timeout = aiohttp.ClientTimeout(total=_TIMEOUT, sock_connect=connect_timeout)
+        self._trusted = trusted
+        self._validation = False
+        self._validation_ttl = validation_ttl
+        self._validation_asked_at = -math.inf
+        self._answered_at = -math.inf
+
+    async def may_write(self, headers: Mapping[str, str], client: str) -> Judgement:
+        """Whether CouchDB lets these headers write to the activations database.
+
+        A write of no documents takes the same right as one of many. A validation function is heard
+        for documents only, so where there is one, CouchDB hears the writes themselves.
+
+        Args:
+            headers: with the credentials of a request.
+            client: address that it came from; CouchDB counts wrong passwords by address.
+        """
+        headers = {**headers, "X-Forwarded-For": client}
+        try:
+            async with self._session.post(
+                self._database / "_bulk_docs",
+                data=b'{"docs":[]}',
+                headers=headers,
+                timeout=self._timeout,
+                allow_redirects=False,
+            ) as answer:
+                body = await answer.content.read(_LONGEST_REFUSAL)
+                judgement = self._judged(answer, body)
+            if judgement.verdict is not Verdict.VALID:
+                return judgement
+            user = await self._user(headers)
+            if user in self._trusted:
+                return Judgement(Verdict.VALID, user)
+            if self._trusted or await self._validates(headers):
+                return Judgement(Verdict.HEARD_BY_COUCHDB, user)
+            return Judgement(Verdict.VALID, user)
+        except (aiohttp.ClientError, OSError, msgspec.DecodeError) as problem:
+            return Judgement(self._silent(problem))
+
+    async def answers(self) -> bool:
+        """Whether CouchDB answers at all."""
+        try:
+            async with self._session.get(self._url, timeout=self._quick) as answer:
+                return answer.status < 500  # noqa: PLR2004 - server errors
+        except (aiohttp.ClientError, OSError):
+            return False
+
+    def _judged(self, answer: aiohttp.ClientResponse, body: bytes) -> Judgement:
+        status = answer.status
+        if status in (201, 202):
+            self._answered_at = time.monotonic()
+            return Judgement(Verdict.VALID)
+        if status in _MAY_PASS or status >= 500:  # noqa: PLR2004 - server errors
+            # A proxy in front answers for a CouchDB that is away; CouchDB itself names itself.
+            itself = status == _TOO_MANY or "couchdb" in answer.headers.get("Server", "").lower()
+            return Judgement(Verdict.BUSY if itself else Verdict.UNREACHABLE)
+        self._answered_at = time.monotonic()
+        locked = status == 403 and b"temporarily locked" in body  # noqa: PLR2004 - forbidden
+        challenge = answer.headers.get("WWW-Authenticate")
+        return Judgement(Verdict.REFUSED, refusal=Refusal(status, body, challenge, locked))
+
+    def _silent(self, problem: Exception) -> Verdict:
+        """What no answer means: a time-out of one who answers others is a busy database."""
+        connected = not isinstance(problem, aiohttp.ClientConnectorError)
+        lately = time.monotonic() - self._answered_at < _ANSWERED_LATELY
+        return Verdict.BUSY if connected and lately else Verdict.UNREACHABLE
+
+    async def _user(self, headers: Mapping[str, str]) -> str | None:
+        """The name of a user; None where CouchDB does not tell."""
+        status, body = await self._read("_session", headers)
+        if status != 200:  # noqa: PLR2004 - OK
+            return None
+        return _session_of(body).userCtx.name
+
+    async def _validates(self, headers: Mapping[str, str]) -> bool:
+        """Whether the database has a validation function; asked once in a while for all users.
+
+        Raises:
+            aiohttp.ClientError, TimeoutError: CouchDB does not say.
+            msgspec.DecodeError: not CouchDB's JSON.
+        """
+        if time.monotonic() - self._validation_asked_at < self._validation_ttl:
+            return self._validation
+        range_ = "startkey=%22_design/%22&endkey=%22_design0%22&include_docs=true"
+        path = f"{self._database.raw_path[1:]}/_all_docs?{range_}"
+        status, body = await self._read(path, headers)
+        if status in _MAY_PASS or status >= 500:  # noqa: PLR2004 - server errors
+            raise aiohttp.ClientPayloadError(f"status {status}")
+        if status != 200:  # noqa: PLR2004 - OK
+            return True  # who may not look can't know
+        names = [row.id for row in _designs(body).rows if row.doc.validate_doc_update]
+        if names and not self._validation:
+            logger.warning(
+                "database %s has validation functions (%s): writes pass through to CouchDB, which "
+                "hears them; GATEWAY_AUTHORIZED_USERS names users whose activations it need not "
+                "hear",
+                self._database.path[1:],
+                ", ".join(shown(name, longest=100) for name in names[:10]),
+            )
+        self._validation, self._validation_asked_at = bool(names), time.monotonic()
+        return self._validation
+
+    async def _read(self, path: str, headers: Mapping[str, str]) -> tuple[int, bytes]:
+        url = URL(f"{self._url}/{path}", encoded=True)
+        async with self._session.get(
+            url, headers=headers, timeout=self._timeout, allow_redirects=False
+        ) as answer:
+            body = bytearray()
+            async for piece in answer.content.iter_any():
+                body += piece
+                if len(body) > _LONGEST_DESIGNS:
+                    raise aiohttp.ClientPayloadError("longer than any answer that is expected")
+            return answer.status, bytes(body)
