@@ -25,7 +25,8 @@ from app.kafka.discovery import Discovery, OwnTopics
 from app.kafka.patches.closed_transport import mend_connections
 from app.kafka.patches.repeated_logs import calm_kafka_clients
 from app.kafka.patches.table_recovery import TableManager
-from app.kafka.producer import Outbox
+from app.kafka.producer import BatchProducer
+from app.kafka.producer_service import ProducerService
 from app.kafka.topics import TopicNames
 from app.logs import protect_logs
 from app.monitoring.outcomes import Outcomes
@@ -72,7 +73,7 @@ class BootStrategy(FaustBootStrategy):
             self.web_server(),
             [app.access, app.own_topics],
             self.kafka_producer(),
-            [app.outbox, app.writer, app.storage],
+            [app.producer_service, app.writer, app.storage],
             self.kafka_consumer(),
             self.agents(),
             self.kafka_conductor(),
@@ -97,14 +98,15 @@ class Persister(faust.App):
         self.own_topics = OwnTopics(self, beacon=self.beacon)
         self.discovery = Discovery(self, beacon=self.beacon)
         compressed = {self.names.documents: settings.kafka.compression}
-        self.outbox = Outbox(settings.kafka, compressed, beacon=self.beacon)
+        producer = BatchProducer(settings.kafka, compressed)
+        self.producer_service = ProducerService(producer, beacon=self.beacon)
         self.dead_letters = DeadLetters(
-            self.outbox, self.names.dead_letters, ours={self.names.documents}
+            producer, self.names.dead_letters, ours={self.names.documents}
         )
         self.breakers = Breakers(settings.breaker)
         self.intake = Intake(
             settings.routing,
-            self.outbox,
+            producer,
             self.names.documents,
             self.dead_letters,
             self.outcomes,

@@ -8,7 +8,6 @@ one can't go on.
 import asyncio
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -27,6 +26,7 @@ from aiokafka.errors import (
     for_code,
 )
 
+from app.kafka.byte_budget import ByteBudget
 from app.kafka.clients import client_options, producer_options
 from app.settings import KafkaSettings
 
@@ -57,52 +57,6 @@ class NotAcknowledged(PublishError):  # noqa: N818 - what happened, in Kafka's w
 
 class TooLarge(PublishError):  # noqa: N818
     """The record is larger than the topic or the producer takes; it will never pass."""
-
-
-class ByteBudget:
-    """Bounds the bytes in flight. Waiters are served in order; what exceeds it goes alone.
-
-    Args:
-        limit: most bytes at a time.
-    """
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.in_flight = 0
-        self._waiters: deque[tuple[asyncio.Future[None], int]] = deque()
-
-    async def acquire(self, size: int) -> None:
-        """Wait until `size` more bytes may be in flight, and count them."""
-        if not self._waiters and self._fits(size):
-            self.in_flight += size
-            return
-        waiter = asyncio.get_running_loop().create_future()
-        entry = (waiter, size)
-        self._waiters.append(entry)
-        try:
-            await waiter
-        except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled():
-                self.release(size)
-            else:
-                self._waiters.remove(entry)
-                self._admit()
-            raise
-
-    def release(self, size: int) -> None:
-        """Give back `size` bytes."""
-        self.in_flight -= size
-        self._admit()
-
-    def _fits(self, size: int) -> bool:
-        return self.in_flight == 0 or self.in_flight + size <= self.limit
-
-    def _admit(self) -> None:
-        while self._waiters and self._fits(self._waiters[0][1]):
-            waiter, size = self._waiters.popleft()
-            if not waiter.done():
-                self.in_flight += size
-                waiter.set_result(None)
 
 
 class _Record:

@@ -47,7 +47,7 @@ class Event:
         return True
 
 
-class Outbox:
+class Producer:
     """Keeps what is sent, by topic.
 
     Attributes:

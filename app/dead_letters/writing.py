@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from faust.types import TP
 from mode import get_logger
 
-from app.kafka.producer import Outbox, Outgoing
+from app.kafka.producer import BatchProducer, Outgoing
 from models.dead_letter import DeadLetter, true_headers, without_replay
 from models.reasons import RejectReason
 
@@ -36,13 +36,13 @@ class DeadLetters:
     """Writes to the dead-letter topic.
 
     Args:
-        outbox: Sends them.
+        producer: Sends them.
         topic: The dead-letter topic.
         ours: The topics that only the persister writes to: there its own headers are believed.
     """
 
-    def __init__(self, outbox: Outbox, topic: str, ours: Collection[str] = ()) -> None:
-        self._outbox = outbox
+    def __init__(self, producer: BatchProducer, topic: str, ours: Collection[str] = ()) -> None:
+        self._producer = producer
         self._topic = topic
         self._ours = ours
 
@@ -54,7 +54,7 @@ class DeadLetters:
         """
         if not set_aside:
             return
-        too_large = await self._outbox.send(
+        too_large = await self._producer.send(
             self._topic, [self._outgoing(tp, one) for one in set_aside]
         )
         if too_large:

@@ -1,31 +1,81 @@
-"""Sending to the persister's own topics, acknowledged by every replica.
+"""The one way to send to Kafka: batches, acknowledged by every in-sync replica.
 
-Records go out in batches per partition: aiokafka's `send` costs a future and a task switch for
-each record, and its default partitioner hashes keys in Python.
+Records go out in batches per partition, built here: aiokafka's `send` costs a future and a task
+switch for each record, and its default partitioner hashes keys in Python. The worker, the commands
+and the producing side (`openwhisk`, which runs without Faust) all send through `BatchProducer`.
+
+aiokafka numbers the batches of an idempotent producer before it sends them. A batch that fails for
+good leaves a gap: the broker refuses everything that follows in that partition with
+OutOfOrderSequenceNumber, for as long as the producer lives. So whatever makes a numbered batch
+fail, its client is discarded; it finishes what it has in flight, and a new one sends the rest.
 """
 
 import asyncio
-import itertools
+import logging
+import random
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
 from zlib import crc32
 
 import msgspec
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
+    InvalidProducerEpoch,
+    InvalidProducerIdMapping,
     KafkaError,
     KafkaTimeoutError,
     MessageSizeTooLargeError,
+    OutOfOrderSequenceNumber,
+    ProducerClosed,
+    ProducerFenced,
+    RecordListTooLargeError,
     RecordTooLargeError,
+    UnknownProducerId,
+    UnknownTopicOrPartitionError,
 )
 from aiokafka.producer.message_accumulator import BatchBuilder
-from mode import Service
 
-from app.kafka.clients import BATCH_BYTES, codec, producer_options
+from app.kafka.byte_budget import ByteBudget
+from app.kafka.clients import BATCH_BYTES, RECORD_OVERHEAD, codec, producer_options
 from app.settings import Compression, KafkaSettings
 
+logger = logging.getLogger(__name__)
+
 RETRY_SECONDS = 1.0
+"""Between attempts, where nothing but time helps."""
+
+ANSWER_SECONDS = 60.0
+"""For one batch. Kafka may answer a client that is made anew when it does not answer this one: when
+all brokers have moved, an aiokafka client never looks at the bootstrap addresses again."""
+
+STOP_SECONDS = 5.0
+"""For what is in flight when the producer stops."""
+
+IN_FLIGHT_BYTES = 64 * 1024 * 1024
+"""Handed to aiokafka at a time, over all partitions.
+
+aiokafka puts a batch of every partition into one request, and a broker closes the connection on a
+request of more than 100 MiB (`socket.request.max.bytes`) without saying why."""
+
+REQUEST_BYTES = 100 * 1024 * 1024 - RECORD_OVERHEAD
+"""Of a record that a broker can read at all, unless it is set up for larger ones."""
+
+_TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError, RecordTooLargeError)
+_NOT_NUMBERED = (KafkaTimeoutError, UnknownTopicOrPartitionError)
+"""Failures before a batch has a sequence number."""
+
+_SPENT = (
+    InvalidProducerEpoch,
+    InvalidProducerIdMapping,
+    OutOfOrderSequenceNumber,
+    ProducerClosed,
+    ProducerFenced,
+    UnknownProducerId,
+)
+"""Failures of a producer that another one does not have."""
 
 
 class Outgoing(msgspec.Struct, gc=False):
@@ -34,6 +84,37 @@ class Outgoing(msgspec.Struct, gc=False):
     key: bytes | None
     value: bytes | None
     headers: list[tuple[str, bytes | None]] = []
+    partition: int | None = None
+    """Decided by the key when it is not given, and by chance when there is no key either."""
+
+
+class Client(Protocol):
+    """What is used of an `AIOKafkaProducer`."""
+
+    async def start(self) -> None:
+        """Connect."""
+
+    async def stop(self) -> None:
+        """Send what is buffered, and disconnect."""
+
+    async def partitions_for(self, topic: str) -> set[int]:
+        """The partitions of a topic."""
+
+    async def send_batch(
+        self, batch: BatchBuilder, topic: str, *, partition: int
+    ) -> asyncio.Future[Any]:
+        """Queue a batch; the future is its acknowledgement."""
+
+
+class _Sent(NamedTuple):
+    """How far the records of one partition have come."""
+
+    too_large: list[Outgoing]
+    left: Sequence[Outgoing]
+    """What is still to be sent, in order."""
+
+    error: KafkaError | None = None
+    """Why, where it is for this partition to wait."""
 
 
 def partition_of(key: bytes | None, partitions: int) -> int:
@@ -41,107 +122,291 @@ def partition_of(key: bytes | None, partitions: int) -> int:
     return crc32(key or b"") % partitions
 
 
-class Outbox(Service):
-    """An idempotent producer for batches.
+class BatchProducer:
+    """An idempotent producer of batches that outlives its clients.
 
     Args:
-        settings: Where Kafka is.
-        compressed: The topics whose batches are compressed, and how.
+        settings: where Kafka is, and the largest record.
+        compressed: the topics whose batches are compressed, and how.
+        request_timeout: seconds for a broker to answer a request, before it is asked again.
+        answer_timeout: seconds for a batch to be acknowledged, before a new client sends it again.
+        new_client: makes a client that is not started yet.
     """
 
     def __init__(
-        self, settings: KafkaSettings, compressed: Mapping[str, Compression], **kwargs: Any
+        self,
+        settings: KafkaSettings,
+        compressed: Mapping[str, Compression] = MappingProxyType({}),
+        *,
+        request_timeout: float = 40.0,
+        answer_timeout: float = ANSWER_SECONDS,
+        new_client: Callable[[], Client] | None = None,
     ) -> None:
-        super().__init__(**kwargs)
         self._settings = settings
         self._codecs = {topic: codec(compression) for topic, compression in compressed.items()}
-        self._producer: Any = None
-        self._partitions: dict[str, int] = {}
+        self._request_timeout = request_timeout
+        self._answer_timeout = answer_timeout
+        self._new_client = new_client or self._make_client
+        self._client: Client | None = None
+        self._connecting: asyncio.Task[None] | None = None
+        self._turns: defaultdict[tuple[str, int], asyncio.Lock] = defaultdict(asyncio.Lock)
+        """One batch of a partition at a time: none waits within a client that is discarded."""
+        self._closing: set[asyncio.Task[None]] = set()
+        self._stopped = False
+        self._in_flight = ByteBudget(IN_FLIGHT_BYTES)
+        self._largest = max(settings.max_record_bytes + RECORD_OVERHEAD, REQUEST_BYTES)
+        self._batch_bytes: dict[str, int] = {}
+        """By topic, where the broker refuses batches of `BATCH_BYTES`."""
+        self._failing: set[str] = set()
 
-    async def on_start(self) -> None:
-        """Connect."""
-        self._producer = AIOKafkaProducer(**producer_options(self._settings))
-        await self._producer.start()
+    async def start(self) -> None:
+        """Connect.
 
-    async def on_stop(self) -> None:
-        """Send what is buffered and disconnect."""
-        if self._producer is not None:
-            await self._producer.stop()
+        Raises:
+            KafkaError: no broker can be reached, or it refuses.
+        """
+        self._client = await self._connect()
+
+    async def stop(self, deadline: float = STOP_SECONDS) -> None:
+        """Wait for what is in flight, at most `deadline` seconds, and disconnect."""
+        self._stopped = True
+        if self._connecting is not None:
+            self._connecting.cancel()
+            await asyncio.wait([self._connecting])
+        if self._client is not None:
+            self._discard(self._client)
+        if self._closing:
+            _, late = await asyncio.wait(self._closing, timeout=deadline)
+            for task in late:
+                task.cancel()
+            if late:
+                logger.warning("Kafka did not acknowledge everything within %g s", deadline)
+                await asyncio.wait(late)
 
     async def send(self, topic: str, records: Iterable[Outgoing]) -> list[Outgoing]:
         """Send records; returns, once all others are acknowledged, those that are too large.
 
-        What can pass (a broker that is down, a leader that moves) is tried again for as long as it
-        takes: a batch that was written before its acknowledgement was lost may then be there
-        twice, which the guard and the database settle.
+        What can pass (a broker that is down, a leader that moves, a topic that is not there yet) is
+        tried again for as long as it takes. A batch that was written before its acknowledgement was
+        lost may then be there twice, which the guard and the database settle.
+
+        A record is too large when the topic refuses it alone (`max.message.bytes`). Where it
+        refuses several together, they are sent in smaller batches from then on.
 
         Raises:
             KafkaError: what does not pass by itself, such as a missing right.
         """
-        count = await self._partition_count(topic)
-        by_partition: defaultdict[int, list[Outgoing]] = defaultdict(list)
-        for record in records:
-            by_partition[partition_of(record.key, count)].append(record)
-        results = await asyncio.gather(
-            *(self._send_partition(topic, number, part) for number, part in by_partition.items())
-        )
-        return [record for too_large in results for record in too_large]
-
-    async def _partition_count(self, topic: str) -> int:
-        if topic not in self._partitions:
-            self._partitions[topic] = len(await self._producer.partitions_for(topic))
-        return self._partitions[topic]
-
-    async def _send_partition(
-        self, topic: str, partition: int, records: Sequence[Outgoing]
-    ) -> list[Outgoing]:
+        left: Sequence[Outgoing] = list(records)
         too_large: list[Outgoing] = []
-        for batch, contents in self._batches(topic, records):
-            if not await self._send_batch(topic, partition, batch, contents):
-                too_large += contents
+        while left:
+            sent = await self._attempt(topic, left)
+            too_large += [record for part in sent for record in part.too_large]
+            left = [record for part in sent for record in part.left]
+            error = next((part.error for part in sent if part.error), None)
+            if error is not None:
+                self._failed(topic, error)
+                await asyncio.sleep(RETRY_SECONDS)
+        self._took(topic)
         return too_large
 
-    def _batches(
-        self, topic: str, records: Sequence[Outgoing]
-    ) -> list[tuple[Any, Sequence[Outgoing]]]:
-        """Pack records into full batches; one that is larger than a batch is alone in its own."""
-        batches: list[tuple[Any, Sequence[Outgoing]]] = []
+    async def answers(self, topic: str, timeout: float) -> bool:  # noqa: ASYNC109 - a bound
+        """Whether a broker answers within so many seconds, and knows the topic."""
+        client: Any = None
+        answered = False
+        try:
+            async with asyncio.timeout(timeout):
+                client = await self._connected()
+                await client.partitions_for(topic)
+                answered = await client.client.force_metadata_update()
+        except (TimeoutError, KafkaError):
+            answered = False
+        if not answered and client is not None:
+            # It may be this client alone that cannot reach them.
+            self._discard(client)
+        return answered
+
+    async def _attempt(self, topic: str, records: Sequence[Outgoing]) -> list[_Sent]:
+        """Send records to their partitions, as far as it goes without a new client."""
+        client = await self._connected()
+        try:
+            count = len(await client.partitions_for(topic))
+        except KafkaError as error:
+            return [self._interrupted(topic, error, [], records)]
+        by_partition: defaultdict[int, list[Outgoing]] = defaultdict(list)
+        keyless = random.randrange(count)  # noqa: S311 - to spread them
+        for record in records:
+            if record.partition is not None:
+                by_partition[record.partition].append(record)
+            elif record.key is not None:
+                by_partition[crc32(record.key) % count].append(record)
+            else:
+                by_partition[keyless].append(record)
+        return await asyncio.gather(
+            *(
+                self._send_partition(client, topic, number, part)
+                for number, part in by_partition.items()
+            )
+        )
+
+    async def _send_partition(
+        self, client: Client, topic: str, partition: int, records: Sequence[Outgoing]
+    ) -> _Sent:
+        """Send one batch after the other, until all are acknowledged or one fails."""
+        too_large: list[Outgoing] = []
         start = 0
         while start < len(records):
-            batch = BatchBuilder(BATCH_BYTES, self._codecs.get(topic, 0))
-            end = start + _fill(batch, itertools.islice(records, start, None))
-            batches.append((batch, records[start:end]))
+            batch_bytes = self._batch_bytes.get(topic, BATCH_BYTES)
+            batch = BatchBuilder(batch_bytes, self._codecs.get(topic, 0))
+            end = start + _fill(batch, islice(records, start, None))
+            alone = end == start + 1
+            if alone and batch.size() > self._largest:
+                too_large.append(records[start])
+                start = end
+                continue
+            try:
+                async with self._turns[topic, partition]:
+                    if client is not self._client:
+                        return _Sent(too_large, records[start:])
+                    await self._send_batch(client, topic, partition, batch)
+            except _TOO_LARGE:
+                if alone:
+                    too_large.append(records[start])
+                    return _Sent(too_large, records[end:])
+                self._send_smaller(topic, batch_bytes)
+                return _Sent(too_large, records[start:])
+            except KafkaError as error:
+                place = f"{topic}/{partition}"
+                return self._interrupted(place, error, too_large, records[start:])
             start = end
-        return batches
+        return _Sent(too_large, [])
 
     async def _send_batch(
-        self, topic: str, partition: int, batch: Any, contents: Sequence[Outgoing]
-    ) -> bool:
-        """Send one batch until it is acknowledged; False when its single record is too large."""
-        while True:
+        self, client: Client, topic: str, partition: int, batch: BatchBuilder
+    ) -> None:
+        """Return when a batch is acknowledged; a client whose batch fails is discarded."""
+        async with self._in_flight.take(batch.size()):
             try:
-                await (await self._producer.send_batch(batch, topic, partition=partition))
-            except (MessageSizeTooLargeError, RecordTooLargeError):
-                if len(contents) > 1:
-                    raise
-                return False
+                if partition not in await client.partitions_for(topic):
+                    raise UnknownTopicOrPartitionError(f"{topic} has no partition {partition}")
+                acknowledged = await client.send_batch(batch, topic, partition=partition)
             except KafkaError as error:
-                if not _passes(error):
-                    raise
-                self.log.warning(
-                    "Sending to %s/%d failed (%s); trying again.",
-                    *(topic, partition, type(error).__name__),
-                )
-                await self.sleep(RETRY_SECONDS)
-                ((batch, contents),) = self._batches(topic, contents)
-            else:
-                return True
+                if not isinstance(error, _NOT_NUMBERED):
+                    self._discard(client)
+                raise
+            try:
+                async with asyncio.timeout(self._answer_timeout):
+                    await acknowledged
+            except TimeoutError:
+                self._discard(client)
+                raise KafkaTimeoutError(f"no answer for {self._answer_timeout:g} s") from None
+            except KafkaError:
+                self._discard(client)
+                raise
+
+    def _interrupted(
+        self,
+        place: str,
+        error: KafkaError,
+        too_large: list[Outgoing],
+        left: Sequence[Outgoing],
+    ) -> _Sent:
+        """What is left after an error; raises it when it does not pass by itself."""
+        if self._stopped or not _passes(error):
+            error.add_note(f"while sending to {place}")
+            raise error
+        return _Sent(too_large, left, error)
+
+    def _send_smaller(self, topic: str, refused: int) -> None:
+        """Halve a topic's batches, of which one of `refused` bytes was refused."""
+        if self._batch_bytes.get(topic, BATCH_BYTES) == refused:
+            self._batch_bytes[topic] = refused // 2
+            logger.warning(
+                "Topic %s refuses batches of up to %d bytes (its max.message.bytes): sending "
+                "smaller ones, which is slower",
+                *(topic, refused),
+            )
+
+    async def _connected(self) -> Client:
+        """The client in use, or a new one, which may take as long as Kafka is away."""
+        while self._client is None:
+            if self._connecting is None:
+                self._connecting = asyncio.get_running_loop().create_task(self._reconnect())
+            # Who stops waiting leaves it to the others.
+            await asyncio.shield(self._connecting)
+        return self._client
+
+    async def _reconnect(self) -> None:
+        try:
+            while self._client is None:
+                try:
+                    self._client = await self._connect()
+                except KafkaError as error:
+                    if self._stopped or not _passes(error):
+                        raise
+                    self._failed("", error)
+                    await asyncio.sleep(RETRY_SECONDS)
+        finally:
+            self._connecting = None
+
+    async def _connect(self) -> Client:
+        if self._stopped:
+            raise ProducerClosed
+        client = self._new_client()
+        try:
+            await client.start()
+        except BaseException:
+            await client.stop()
+            raise
+        return client
+
+    def _make_client(self) -> Client:
+        client: Client = AIOKafkaProducer(
+            **producer_options(self._settings),
+            request_timeout_ms=int(self._request_timeout * 1000),
+        )
+        return client
+
+    def _discard(self, client: Client) -> None:
+        """Send no more through this client; what it has in flight, it may finish."""
+        if client is self._client:
+            self._client = None
+            task = asyncio.get_running_loop().create_task(_close(client, self._answer_timeout))
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+    def _failed(self, topic: str, error: KafkaError) -> None:
+        """Say once that sending to a topic fails."""
+        if topic not in self._failing:
+            self._failing.add(topic)
+            place = f"to {topic}" if topic else f"to Kafka at {self._settings.url}"
+            logger.warning("Sending %s fails (%r); trying again until it works", place, error)
+
+    def _took(self, topic: str) -> None:
+        if self._failing:
+            if topic in self._failing:
+                logger.info("Kafka takes records of %s again", topic)
+            self._failing -= {topic, ""}
+
+
+async def _close(client: Any, patience: float) -> None:
+    """Close a client once it has sent what it has, or at once when that takes too long."""
+    try:
+        async with asyncio.timeout(patience):
+            await client.stop()
+    except (TimeoutError, asyncio.CancelledError):
+        # Without this it would go on trying, in the background.
+        await client.client.close()
+        await client._sender.close()  # noqa: SLF001 - aiokafka has no way to give up
 
 
 def _passes(error: KafkaError) -> bool:
     # aiokafka's own time-out is not marked as such: with a broker that is down, a batch waits only
-    # so long for the one before it.
-    return bool(error.retriable) or isinstance(error, KafkaTimeoutError)
+    # so long for the one before it. A bare KafkaError is how its sender ends on a surprise.
+    return (
+        bool(error.retriable)
+        or isinstance(error, (KafkaTimeoutError, *_SPENT))
+        or type(error) is KafkaError
+    )
 
 
 def _fill(batch: Any, records: Iterable[Outgoing]) -> int:

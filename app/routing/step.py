@@ -8,7 +8,7 @@ from mode import get_logger
 
 from app.dead_letters import DeadLetters, SetAside
 from app.kafka.delivery import Chunk
-from app.kafka.producer import Outbox, Outgoing
+from app.kafka.producer import BatchProducer, Outgoing
 from app.monitoring.outcomes import Key, Outcome, Outcomes, Step
 from app.routing import Skip, Store, route
 from app.routing.breaker import COUNTED, Breakers, Change
@@ -32,7 +32,7 @@ class Intake:
     def __init__(
         self,
         rules: RoutingSettings,
-        outbox: Outbox,
+        producer: BatchProducer,
         documents_topic: str,
         dead_letters: DeadLetters,
         outcomes: Outcomes,
@@ -40,7 +40,7 @@ class Intake:
         breakers: Breakers,
     ) -> None:
         self._rules = rules
-        self._outbox = outbox
+        self._producer = producer
         self._documents_topic = documents_topic
         self._dead_letters = dead_letters
         self._outcomes = outcomes
@@ -65,7 +65,7 @@ class Intake:
                 counts[Key(Step.ROUTE, Outcome.SKIPPED, decision.reason)] += 1
             else:
                 set_aside.append(SetAside(record, decision.reason, decision.detail))
-        too_large = await self._outbox.send(self._documents_topic, documents)
+        too_large = await self._producer.send(self._documents_topic, documents)
         if too_large:
             set_aside += _too_large(zip(sources, documents, strict=True), too_large)
         await self._dead_letters.write(chunk.tp, set_aside)

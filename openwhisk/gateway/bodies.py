@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from openwhisk.publisher import ByteBudget
+from app.kafka.byte_budget import ByteBudget
 
 _PIECE = 256 * 1024
 _GZIP_HEADER = 16

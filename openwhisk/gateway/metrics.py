@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from openwhisk.publisher import ByteBudget
+from app.kafka.byte_budget import ByteBudget
 
 
 class Metrics:

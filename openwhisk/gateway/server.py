@@ -6,6 +6,7 @@ import logging
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from app.kafka.byte_budget import ByteBudget
 from openwhisk.gateway import answers
 from openwhisk.gateway.bodies import BodyTooLarge, NoRoom, TooSlow, received
 from openwhisk.gateway.credentials import Credentials, Verdict
@@ -15,7 +16,7 @@ from openwhisk.gateway.settings import Configuration
 from openwhisk.gateway.targets import Target, target
 from openwhisk.gateway.upstream import LONGEST_LINE, Upstream
 from openwhisk.gateway.writes import Writes
-from openwhisk.publisher import ByteBudget, Publisher
+from openwhisk.publisher import Publisher
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from faust.types import TP
 
 from app.dead_letters import DeadLetters
 from app.kafka.delivery import Chunk
-from app.kafka.producer import Outbox, Outgoing
+from app.kafka.producer import BatchProducer, Outgoing
 from app.monitoring.outcomes import Key, Outcome, Outcomes, Step
 from app.routing.breaker import Breakers
 from app.routing.step import Intake
@@ -40,7 +40,7 @@ def chunk(topic: str, *records: tuple[bytes, Headers]) -> Chunk:
 
 
 class Sent:
-    """An outbox that takes everything."""
+    """A producer that takes everything."""
 
     def __init__(self) -> None:
         self.records: list[Outgoing] = []
@@ -77,8 +77,8 @@ class Event:
         return True
 
 
-def dead_letters(outbox: Sent) -> DeadLetters:
-    return DeadLetters(cast("Outbox", outbox), "persister-dead-letters")
+def dead_letters(producer: Sent) -> DeadLetters:
+    return DeadLetters(cast("BatchProducer", producer), "persister-dead-letters")
 
 
 @pytest.fixture
@@ -106,12 +106,12 @@ async def submit(storage: Storage, *records: tuple[bytes, Headers]) -> None:
 
 
 async def test_intake_hands_no_header_on_since_anybody_may_have_written_it() -> None:
-    outbox = Sent()
+    producer = Sent()
     intake = Intake(
         RoutingSettings(),
-        cast("Outbox", outbox),
+        cast("BatchProducer", producer),
         DOCUMENTS,
-        dead_letters(outbox),
+        dead_letters(producer),
         Outcomes(),
         breakers=Breakers(BreakerSettings()),
     )
@@ -125,7 +125,7 @@ async def test_intake_hands_no_header_on_since_anybody_may_have_written_it() -> 
         ),
         TopicRole.COMPLETED,
     )
-    assert [record.headers for record in outbox.records] == [[], [], []]
+    assert [record.headers for record in producer.records] == [[], [], []]
 
 
 async def test_a_repaired_document_is_written_although_the_guard_has_seen_it(

@@ -22,7 +22,7 @@ class Record(NamedTuple):
     timestamp: int = 1_767_325_445_000
 
 
-class Outbox:
+class Producer:
     """Takes everything, or calls it too large."""
 
     def __init__(self, *, too_large: bool = False) -> None:
@@ -36,11 +36,11 @@ class Outbox:
 
 
 async def written(record: Record, tp: TP = OURS) -> DeadLetter:
-    outbox: Any = Outbox()
-    await DeadLetters(outbox, "letters", ours={OURS.topic}).write(
+    producer: Any = Producer()
+    await DeadLetters(producer, "letters", ours={OURS.topic}).write(
         tp, [SetAside(record, RejectReason.NOT_JSON, "why")]
     )
-    ((topic, outgoing),) = outbox.sent
+    ((topic, outgoing),) = producer.sent
     assert topic == "letters"
     return DeadLetter.from_record(outgoing.key, outgoing.value, outgoing.headers)
 
@@ -117,8 +117,8 @@ async def test_a_header_that_is_no_count_counts_nothing(attempts: bytes | None) 
 
 
 async def test_what_the_topic_does_not_take_is_an_error_that_names_the_setting() -> None:
-    outbox: Any = Outbox(too_large=True)
-    letters = DeadLetters(outbox, "letters")
+    producer: Any = Producer(too_large=True)
+    letters = DeadLetters(producer, "letters")
 
     with pytest.raises(DeadLetterTooLargeError, match=r"4 bytes.*letters.*max\.message\.bytes"):
         await letters.write(TOPIC, [SetAside(Record(), RejectReason.NOT_JSON, "why")])

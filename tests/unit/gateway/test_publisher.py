@@ -13,7 +13,7 @@ from aiokafka.errors import (
 
 from app.settings import KafkaSettings
 from openwhisk import publisher as module
-from openwhisk.publisher import ByteBudget, NotAcknowledged, Publisher, TooLarge
+from openwhisk.publisher import NotAcknowledged, Publisher, TooLarge
 from tests.unit.gateway.doubles import FakeProducer
 
 SOON = 0.05
@@ -157,49 +157,3 @@ async def test_stopping_closes_the_producer(producers: Producers) -> None:
     await sender.publish("topic", b"a")
     await sender.stop()
     assert producers.made[0].stopped == 1
-
-
-class TestByteBudget:
-    async def test_waiters_are_served_in_order(self) -> None:
-        budget = ByteBudget(10)
-        await budget.acquire(8)
-        large = asyncio.create_task(budget.acquire(5))
-        small = asyncio.create_task(budget.acquire(1))
-        await asyncio.sleep(0)
-        assert not large.done()
-        assert not small.done()
-        budget.release(8)
-        await asyncio.gather(large, small)
-        assert budget.in_flight == 6
-
-    async def test_what_exceeds_it_goes_alone(self) -> None:
-        budget = ByteBudget(10)
-        await budget.acquire(100)
-        after = asyncio.create_task(budget.acquire(1))
-        await asyncio.sleep(0)
-        assert not after.done()
-        budget.release(100)
-        await after
-
-    async def test_who_stops_waiting_holds_nothing_and_lets_others_pass(self) -> None:
-        budget = ByteBudget(10)
-        await budget.acquire(8)
-        large = asyncio.create_task(budget.acquire(5))
-        small = asyncio.create_task(budget.acquire(1))
-        await asyncio.sleep(0)
-        large.cancel()
-        await small
-        assert budget.in_flight == 9
-        budget.release(9)
-        assert budget.in_flight == 0
-
-    async def test_who_stops_just_when_admitted_gives_it_back(self) -> None:
-        budget = ByteBudget(10)
-        await budget.acquire(10)
-        waiter = asyncio.create_task(budget.acquire(10))
-        await asyncio.sleep(0)
-        budget.release(10)
-        waiter.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await waiter
-        assert budget.in_flight == 0

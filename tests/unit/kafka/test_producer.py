@@ -1,62 +1,33 @@
-"""Batches per partition, sent until they are acknowledged."""
+"""What `BatchProducer` does beside what the fake has in common with a real broker."""
 
 import asyncio
+import logging
 import zlib
-from collections import defaultdict
-from typing import Any
 
 import pytest
 from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    InvalidProducerEpoch,
+    KafkaConnectionError,
+    KafkaError,
     KafkaTimeoutError,
-    MessageSizeTooLargeError,
     NotLeaderForPartitionError,
+    OutOfOrderSequenceNumber,
+    ProducerClosed,
+    ProducerFenced,
     TopicAuthorizationFailedError,
+    UnknownProducerId,
 )
-from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.default_records import DefaultRecordBatch
 
-from app.kafka.producer import Outbox, Outgoing, partition_of
+from app.kafka.producer import BatchProducer, Outgoing, partition_of
 from app.settings import Compression, KafkaSettings
+from tests.fakes.kafka import FakeBroker
 
 BATCH = 170
 """Bytes that a batch takes: two records of 40."""
 
-
-def written(batch: BatchBuilder) -> DefaultRecordBatch:
-    """A batch as a broker gets it."""
-    return DefaultRecordBatch(bytes(batch._build()))
-
-
-class Producer:
-    """Kafka, as a producer sees it.
-
-    Attributes:
-        acknowledged: Values by partition.
-        codecs: Topics and how their batches were compressed.
-        failures: What the next batches fail with.
-    """
-
-    def __init__(self, partitions: int) -> None:
-        self.acknowledged: defaultdict[int, list[list[bytes]]] = defaultdict(list)
-        self.codecs: set[tuple[str, int]] = set()
-        self.attempts = 0
-        self.failures: list[Exception] = []
-        self._partitions = partitions
-
-    async def partitions_for(self, _topic: str) -> set[int]:
-        return set(range(self._partitions))
-
-    async def send_batch(self, batch: BatchBuilder, topic: str, *, partition: int) -> Any:
-        self.attempts += 1
-        acknowledged = asyncio.get_running_loop().create_future()
-        if self.failures:
-            acknowledged.set_exception(self.failures.pop(0))
-        else:
-            encoded = written(batch)
-            self.codecs.add((topic, encoded.compression_type))
-            self.acknowledged[partition].append([record.value for record in encoded])
-            acknowledged.set_result(None)
-        return acknowledged
+SOON = 0.05
 
 
 @pytest.fixture(autouse=True)
@@ -69,10 +40,24 @@ def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.kafka.producer.BATCH_BYTES", BATCH)
 
 
-def outbox(producer: Producer, compression: Compression = Compression.SNAPPY) -> Outbox:
-    made = Outbox(KafkaSettings(), {"compressed": compression})
-    made._producer = producer
+@pytest.fixture
+def broker() -> FakeBroker:
+    made = FakeBroker()
+    made.create("t")
     return made
+
+
+def producer(
+    broker: FakeBroker,
+    compression: Compression = Compression.SNAPPY,
+    answer_timeout: float = 60.0,
+) -> BatchProducer:
+    return BatchProducer(
+        KafkaSettings(),
+        {"compressed": compression},
+        answer_timeout=answer_timeout,
+        new_client=broker.client,
+    )
 
 
 def records(*values: bytes, key: bytes | None = None) -> list[Outgoing]:
@@ -93,74 +78,184 @@ def test_keys_are_spread_over_all_partitions() -> None:
     assert {partition_of(f"{number:032x}".encode(), 8) for number in range(200)} == set(range(8))
 
 
-async def test_records_of_a_key_keep_their_order_in_full_batches() -> None:
-    producer = Producer(4)
+async def test_records_of_a_key_keep_their_order_in_full_batches(broker: FakeBroker) -> None:
+    broker.create("many", 4)
     values = [bytes([number]) * 40 for number in range(5)]
-    assert await outbox(producer).send("t", records(*values, key=b"k")) == []
-    (batches,) = producer.acknowledged.values()
-    assert batches == [values[:2], values[2:4], values[4:]]
+    assert await producer(broker).send("many", records(*values, key=b"k")) == []
+    (found,) = broker.values("many").values()
+    assert found == values
+    assert [batches for batches in broker.batches["many"].values() if batches] == [[2, 2, 1]]
 
 
-async def test_nothing_to_send_is_nothing_sent() -> None:
-    producer = Producer(1)
-    assert await outbox(producer).send("t", []) == []
-    assert producer.attempts == 0
+async def test_nothing_to_send_is_nothing_sent(broker: FakeBroker) -> None:
+    assert await producer(broker).send("t", []) == []
+    assert broker.clients == []
 
 
-async def test_a_record_larger_than_a_batch_goes_alone() -> None:
-    producer = Producer(1)
+async def test_a_record_larger_than_a_batch_goes_alone(broker: FakeBroker) -> None:
     large = b"x" * (BATCH * 3)
-    assert await outbox(producer).send("t", records(b"a", large, b"b")) == []
-    assert producer.acknowledged[0] == [[b"a"], [large], [b"b"]]
+    assert await producer(broker).send("t", records(b"a", large, b"b")) == []
+    assert broker.values("t")[0] == [b"a", large, b"b"]
+    assert broker.batches["t"][0] == [1, 1, 1]
 
 
 @pytest.mark.parametrize("compression", Compression)
-async def test_each_compression_is_one_that_a_consumer_reads(compression: Compression) -> None:
-    producer = Producer(1)
-    made = outbox(producer, compression)
+async def test_each_compression_is_one_that_a_consumer_reads(
+    broker: FakeBroker, compression: Compression
+) -> None:
+    broker.create("compressed")
     values = [b"x" * 40, b"y" * 40]
-    assert await made.send("compressed", records(*values)) == []
-    assert producer.acknowledged[0] == [values]
-    ((_, used),) = producer.codecs
+    assert await producer(broker, compression).send("compressed", records(*values)) == []
+    assert broker.values("compressed")[0] == values
+    ((_, used),) = broker.codecs
     assert bool(used) is (compression is not Compression.NONE)
 
 
-async def test_only_the_topics_that_are_said_to_be_are_compressed() -> None:
-    producer = Producer(1)
-    values = [b"x" * 40, b"y" * 40, b"z" * 40]
-    for topic in ("plain", "compressed"):
-        assert await outbox(producer).send(topic, records(*values)) == []
-    assert producer.codecs == {("plain", 0), ("compressed", DefaultRecordBatch.CODEC_SNAPPY)}
-    assert producer.acknowledged[0] == [values[:2], values[2:]] * 2
+async def test_only_the_topics_that_are_said_to_be_are_compressed(broker: FakeBroker) -> None:
+    broker.create("compressed")
+    for topic in ("t", "compressed"):
+        assert await producer(broker).send(topic, records(b"x" * 40, b"y" * 40)) == []
+    assert broker.codecs == {("t", 0), ("compressed", DefaultRecordBatch.CODEC_SNAPPY)}
 
 
-@pytest.mark.parametrize("error", [KafkaTimeoutError, NotLeaderForPartitionError])
-async def test_what_can_pass_is_tried_until_it_does(error: type[Exception]) -> None:
-    producer = Producer(1)
-    producer.failures = [error(), error(), error()]
-    assert await outbox(producer).send("t", records(b"a", b"b")) == []
-    assert producer.acknowledged[0] == [[b"a", b"b"]]
-    assert producer.attempts == 4
+@pytest.mark.parametrize(
+    "error",
+    [
+        InvalidProducerEpoch,
+        KafkaError,
+        KafkaTimeoutError,
+        NotLeaderForPartitionError,
+        OutOfOrderSequenceNumber,
+        ProducerFenced,
+        UnknownProducerId,
+    ],
+)
+async def test_a_batch_that_fails_is_sent_again_by_another_client(
+    broker: FakeBroker, error: type[KafkaError]
+) -> None:
+    broker.failures = [error(), error()]
+    made = producer(broker)
+    values = [bytes([number]) * 40 for number in range(5)]
+    assert await made.send("t", records(*values)) == []
+    assert broker.values("t")[0] == values
+    await made.stop()
+    assert [client.stopped for client in broker.clients] == [True, True, True]
 
 
-async def test_what_does_not_pass_is_raised() -> None:
-    producer = Producer(1)
-    producer.failures = [TopicAuthorizationFailedError()]
-    with pytest.raises(TopicAuthorizationFailedError):
-        await outbox(producer).send("t", records(b"a"))
-    assert producer.attempts == 1
+async def test_what_does_not_pass_is_raised_and_says_where(broker: FakeBroker) -> None:
+    broker.failures = [TopicAuthorizationFailedError("t")]
+    with pytest.raises(TopicAuthorizationFailedError) as raised:
+        await producer(broker).send("t", records(b"a"))
+    assert raised.value.__notes__ == ["while sending to t/0"]
+    assert broker.values("t") == {}
 
 
-async def test_a_record_that_is_too_large_is_given_back_and_the_rest_is_sent() -> None:
-    producer = Producer(1)
-    producer.failures = [MessageSizeTooLargeError()]
-    large = Outgoing(b"k", b"x" * BATCH)
-    assert await outbox(producer).send("t", [large, *records(b"a", b"b")]) == [large]
-    assert producer.acknowledged[0] == [[b"a", b"b"]]
+async def test_a_client_that_gets_no_answer_is_replaced(broker: FakeBroker) -> None:
+    # All brokers have moved: aiokafka's client never looks at the bootstrap addresses again.
+    broker.answering = False
+    sending = asyncio.create_task(producer(broker, answer_timeout=SOON).send("t", records(b"a")))
+    await asyncio.wait_for(broker.made(3), 5)
+    broker.answering = True
+    assert await sending == []
+    assert broker.values("t")[0] == [b"a"]
+    assert broker.clients[0].stopped
 
 
-async def test_a_batch_that_is_too_large_is_a_topic_that_is_set_up_wrong() -> None:
-    producer = Producer(1)
-    producer.failures = [MessageSizeTooLargeError()]
-    with pytest.raises(MessageSizeTooLargeError):
-        await outbox(producer).send("t", records(b"a", b"b"))
+async def test_records_wait_for_the_connection(broker: FakeBroker) -> None:
+    broker.refused_starts = 3
+    assert await producer(broker).send("t", records(b"a")) == []
+    assert [client.stopped for client in broker.clients] == [True, True, True, False]
+
+
+async def test_who_stops_waiting_leaves_the_connection_to_the_others(broker: FakeBroker) -> None:
+    broker.refused_starts = 1000
+    made = producer(broker)
+    impatient, patient = (
+        asyncio.create_task(made.send("t", records(value))) for value in (b"a", b"b")
+    )
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    impatient.cancel()
+    await asyncio.wait([impatient])
+    broker.refused_starts = 0
+    assert await patient == []
+    assert broker.values("t")[0] == [b"b"]
+
+
+async def test_connecting_at_the_start_is_tried_once(broker: FakeBroker) -> None:
+    broker.refused_starts = 1
+    made = producer(broker)
+    with pytest.raises(KafkaConnectionError):
+        await made.start()
+    await made.start()
+    assert await made.send("t", records(b"a")) == []
+    assert len(broker.clients) == 2
+
+
+async def test_a_missing_right_to_connect_is_raised(
+    broker: FakeBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(_self: object) -> None:
+        raise ClusterAuthorizationFailedError
+
+    monkeypatch.setattr("tests.fakes.kafka.FakeClient.start", refuse)
+    with pytest.raises(ClusterAuthorizationFailedError):
+        await producer(broker).send("t", records(b"a"))
+
+
+async def test_a_topic_that_has_lost_partitions_is_looked_at_again(broker: FakeBroker) -> None:
+    broker.create("many", 4)
+    made = producer(broker)
+    values = [b"%d" % number for number in range(20)]
+    outgoing = [Outgoing(value, value) for value in values]
+    assert await made.send("many", outgoing[:10]) == []
+    broker.create("many", 1)
+    assert await made.send("many", outgoing[10:]) == []
+    assert sorted(broker.values("many")[0]) == values[10:]
+
+
+async def test_failing_and_recovering_are_each_said_once(
+    broker: FakeBroker, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    broker.failures = [NotLeaderForPartitionError() for _ in range(5)]
+    made = producer(broker)
+    for _ in range(3):
+        assert await made.send("t", records(b"a")) == []
+    failing, recovered = caplog.messages
+    assert failing.startswith("Sending to t fails")
+    assert recovered == "Kafka takes records of t again"
+
+
+async def test_a_topic_that_refuses_batches_gets_smaller_ones_from_then_on(
+    broker: FakeBroker, caplog: pytest.LogCaptureFixture
+) -> None:
+    broker.create("narrow", 1, BATCH // 2 + 50)
+    made = producer(broker)
+    for _ in range(10):
+        assert await made.send("narrow", records(b"x" * 40, b"y" * 40)) == []
+    assert broker.batches["narrow"][0] == [1] * 20
+    assert len(broker.clients) == 2
+    assert len(caplog.messages) == 1
+
+
+async def test_nothing_is_sent_after_the_stop(broker: FakeBroker) -> None:
+    made = producer(broker)
+    assert await made.send("t", records(b"a")) == []
+    await made.stop()
+    with pytest.raises(ProducerClosed):
+        await made.send("t", records(b"b"))
+    assert len(broker.clients) == 1
+
+
+async def test_a_client_that_does_not_stop_is_given_up(
+    broker: FakeBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hang(_self: object) -> None:
+        await asyncio.Event().wait()
+
+    made = producer(broker)
+    assert await made.send("t", records(b"a")) == []
+    monkeypatch.setattr("tests.fakes.kafka.FakeClient.stop", hang)
+    await made.stop(SOON)
+    assert broker.clients[0].stopped

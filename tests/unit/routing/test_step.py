@@ -14,7 +14,7 @@ from models.dead_letter import DeadLetter
 from models.reasons import RejectReason, SkipReason
 from models.roles import TopicRole
 from tests.integration.support.records import INVOKER, Records, document, encode, result
-from tests.support import NOW, Outbox, chunk
+from tests.support import NOW, Producer, chunk
 
 DOCUMENTS, LETTERS = "persister-documents", "persister-dead-letters"
 
@@ -27,13 +27,13 @@ class Bench:
     """An intake and what surrounds it."""
 
     def __init__(self, **rules: Any) -> None:
-        self.outbox = Outbox()
+        self.producer = Producer()
         self.outcomes = Outcomes()
         self.intake = Intake(
             RoutingSettings(**rules),
-            cast("Any", self.outbox),
+            cast("Any", self.producer),
             DOCUMENTS,
-            DeadLetters(cast("Any", self.outbox), LETTERS),
+            DeadLetters(cast("Any", self.producer), LETTERS),
             self.outcomes,
             breakers=Breakers(BreakerSettings()),
         )
@@ -44,7 +44,7 @@ class Bench:
     def letters(self) -> list[DeadLetter]:
         return [
             DeadLetter.from_record(one.key, one.value, one.headers)
-            for one in self.outbox.sent.get(LETTERS, [])
+            for one in self.producer.sent.get(LETTERS, [])
         ]
 
 
@@ -52,7 +52,7 @@ async def test_a_record_becomes_its_document_keyed_by_activation_id() -> None:
     bench = Bench()
     record = Records(1).one()
     await bench.take(result(record))
-    (sent,) = bench.outbox.sent[DOCUMENTS]
+    (sent,) = bench.producer.sent[DOCUMENTS]
     assert sent.key == record["activationId"].encode()
     assert sent.value is not None
     kept = document(record, NOW)
@@ -105,10 +105,10 @@ async def test_a_document_that_kafka_finds_too_large_is_set_aside_as_its_message
     bench = Bench()
     large, small = Records(4).many(2)
     await bench.take(result(large))
-    document_of_large = bench.outbox.sent[DOCUMENTS][0].value
+    document_of_large = bench.producer.sent[DOCUMENTS][0].value
     assert document_of_large is not None
     bench = Bench()
-    bench.outbox.too_large = {document_of_large}
+    bench.producer.too_large = {document_of_large}
     await bench.take(result(large), result(small))
     (letter,) = bench.letters()
     assert (letter.reason, letter.value) == (RejectReason.TOO_LARGE, result(large))
@@ -120,7 +120,7 @@ async def test_a_document_that_kafka_finds_too_large_is_set_aside_as_its_message
 
 async def test_a_record_that_fits_nowhere_is_an_error_and_counted_as_nothing() -> None:
     bench = Bench()
-    bench.outbox.too_large = {b"ping"}
+    bench.producer.too_large = {b"ping"}
     with pytest.raises(DeadLetterTooLargeError, match=f"{LETTERS}.*PERSISTER_MAX_RECORD_BYTES"):
         await bench.take(b"ping")
     assert bench.outcomes.counts == Counter()
@@ -128,7 +128,7 @@ async def test_a_record_that_fits_nowhere_is_an_error_and_counted_as_nothing() -
 
 async def test_when_kafka_takes_nothing_nothing_is_counted() -> None:
     bench = Bench()
-    bench.outbox.error = ConnectionError("refused")
+    bench.producer.error = ConnectionError("refused")
     with pytest.raises(ConnectionError):
         await bench.take(result(Records(5).one()), b"ping")
     assert bench.outcomes.counts == Counter()

@@ -16,7 +16,7 @@ from app.storing.step import Storage
 from models.dead_letter import DeadLetter
 from models.reasons import RejectReason
 from tests.fakes.time import until
-from tests.support import Event, Outbox, chunk
+from tests.support import Event, Producer, chunk
 
 LETTERS = "persister-dead-letters"
 STORED = Key(Step.STORE, Outcome.STORED)
@@ -88,12 +88,12 @@ class Bench:
         )
         self.guard.assign([0, 1])
         self.writer = Writer()
-        self.outbox = Outbox()
+        self.producer = Producer()
         self.outcomes = Outcomes()
         self.storage = Storage(
             self.guard,
             self.writer,
-            DeadLetters(cast("Any", self.outbox), LETTERS),
+            DeadLetters(cast("Any", self.producer), LETTERS),
             self.outcomes,
             WorkerSettings(**settings),
         )
@@ -111,7 +111,7 @@ class Bench:
     def letters(self) -> list[DeadLetter]:
         return [
             DeadLetter.from_record(one.key, one.value, one.headers)
-            for one in self.outbox.sent.get(LETTERS, [])
+            for one in self.producer.sent.get(LETTERS, [])
         ]
 
 
@@ -256,7 +256,7 @@ async def test_a_chunk_without_a_document_to_write_needs_no_database(start: Star
 
 async def test_nothing_is_acknowledged_before_the_dead_letters_are(start: Start) -> None:
     bench = await start()
-    bench.outbox.error = RuntimeError("Kafka refuses")
+    bench.producer.error = RuntimeError("Kafka refuses")
     event = await bench.submit(b"text", body("a"))
     await until(lambda: bench.storage.crashed)
     assert not event.acked.is_set()
