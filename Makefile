@@ -5,10 +5,15 @@ PYTHON ?= $(shell python3.11 -c '' 2>/dev/null && echo python3.11 || echo python
 PY := .venv/bin/python
 # More arguments for pytest, for example: make test-unit ARGS='-k routing -x'
 ARGS ?=
+# Integration tests side by side: they wait more than they compute.
+JOBS ?= 4
+# Chaos has a target of its own: its deadlines want the machine for themselves.
+INTEGRATION := $(PY) -m dev run -- $(PY) -m pytest tests/integration --ignore tests/integration/test_chaos.py
+PARALLEL := --numprocesses $(JOBS) --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help setup environment demo test test-unit test-integration lint format typecheck \
-	bench chaos audit-deps clean
+	coverage bench chaos chaos-short internals audit-deps clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,13 +27,16 @@ environment:
 demo: environment ## Show the persister at work beside a Kafka and a database (KEEP=1 leaves them running)
 	@$(PY) -m dev.demo
 
-test: test-unit test-integration ## Run all tests
+test: test-unit test-integration chaos-short ## Run all tests
 
 test-unit: environment ## Run the tests that need no service
 	@$(PY) -m pytest tests/unit $(ARGS)
 
 test-integration: environment ## Run the tests that need Kafka and a database, which are started
-	@$(PY) -m dev run -- $(PY) -m pytest tests/integration $(ARGS)
+	@$(INTEGRATION) $(PARALLEL) --durations 10 $(ARGS)
+
+coverage: environment ## Report which lines the tests run (.coverage-html); workers are not counted
+	@$(PY) -m pytest tests/unit --cov --cov-report term:skip-covered --cov-report html:.coverage-html $(ARGS)
 
 lint: environment ## Check style and formatting
 	@$(PY) -m ruff check
@@ -48,9 +56,12 @@ bench: environment ## Measure throughput
 chaos: environment ## Kill workers, Kafka and the database while records flow, and count what arrived
 	@$(PY) -m dev.chaos
 
+chaos-short: environment ## The short form of chaos: a few of the faults, in two minutes
+	@$(PY) -m pytest tests/integration/test_chaos.py $(ARGS)
+
 audit-deps: environment ## Look for known vulnerabilities in the pinned packages
 	@$(PY) -m pip_audit --strict --requirement constraints.txt --no-deps --disable-pip
 
 clean: ## Delete everything that was installed or made
-	rm -rf .venv .dev .mypy_cache .pytest_cache .ruff_cache .hypothesis .persister-data
+	rm -rf .venv .dev .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage-html .ci/logs .persister-data
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from aiokafka.errors import KafkaError
 
 from dev.admin import Admin
 from dev.admin import admin as connect_admin
@@ -48,8 +49,24 @@ def _given(variable: str) -> str:
 
 @pytest.fixture(scope="session")
 def kafka_url() -> str:
-    """`kafka://host:port`."""
-    return _given(KAFKA_URL)
+    """`kafka://host:port`, of a broker that coordinates groups."""
+    url = _given(KAFKA_URL)
+    asyncio.run(_coordinated(url))
+    return url
+
+
+async def _coordinated(url: str) -> None:
+    """Return once groups have a coordinator: a new broker has none for the first who ask."""
+    async with asyncio.timeout(60), connect_admin(url) as connected:
+        while True:
+            try:
+                await connected.committed("no-such-group", "no-such-topic")
+            except KafkaError as error:
+                if not error.retriable:
+                    raise
+                await asyncio.sleep(0.2)
+            else:
+                return
 
 
 @pytest.fixture(scope="session")

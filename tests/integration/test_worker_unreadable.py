@@ -32,7 +32,6 @@ UNREADABLE: dict[str, list[bytes | None]] = {
         b'"text"',
         b"{}",
         encode({"transid": ["t", 1]}),
-        encode({"response": SOME.one()}),
         result(42),
         result("not an activation id"),
     ],
