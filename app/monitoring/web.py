@@ -13,11 +13,16 @@ from faust.web.drivers import aiohttp as driver
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import SecretStr
 
+from app.connections import BoundedSite, Connections, places
 from app.monitoring import metrics
 from app.monitoring.status import not_ready, status
 
 HEALTH = ("/health/live", "/health/ready")
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+_CONNECTIONS = 64
+_SHARE_OF_FILES = 8
+"""Connections have an eighth of the files at most: Kafka and the database need the others."""
 
 _FORBIDDEN = (
     "Only /health/live and /health/ready are shown on an address that others can reach. Set "
@@ -92,7 +97,12 @@ class Web(driver.Web):
         return str(conf.web_bind if given else conf.web_host).strip("[]")
 
     def _new_transport_tcp(self) -> web.BaseSite:
-        return web.TCPSite(self._runner, self.address, self.app.conf.web_port)
+        return BoundedSite(
+            self._runner,
+            self.address,
+            self.app.conf.web_port,
+            Connections(places(_CONNECTIONS, files_each=_SHARE_OF_FILES)),
+        )
 
     @web.middleware
     async def _guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:

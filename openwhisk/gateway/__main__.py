@@ -9,6 +9,7 @@ import uvloop
 from aiohttp import web
 from aiokafka.errors import KafkaError
 
+from app.connections import BoundedSite, Connections
 from app.kafka.patches.closed_transport import mend_connections
 from app.kafka.patches.repeated_logs import Seldom
 from app.logs import protect_logs
@@ -58,7 +59,7 @@ async def serve(configuration: Configuration) -> None:
     await publisher.start()
     topic = asyncio.create_task(_ensure_topic(publisher, configuration))
     try:
-        await _listen(runner, configuration)
+        await _listen(runner, configuration, gateway.connections)
         await stop.wait()
         logger.info("stopping: finishing what is in flight")
         for site in runner.sites:
@@ -72,11 +73,13 @@ async def serve(configuration: Configuration) -> None:
     logger.info("stopped")
 
 
-async def _listen(runner: web.AppRunner, configuration: Configuration) -> None:
+async def _listen(
+    runner: web.AppRunner, configuration: Configuration, connections: Connections
+) -> None:
     host, port = configuration.gateway.listen_host, configuration.gateway.listen_port
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port).start()
+        await BoundedSite(runner, host, port, connections).start()
     except OSError as error:
         raise SettingsError(
             f"GATEWAY_LISTEN_HOST, GATEWAY_LISTEN_PORT: cannot listen on {host}:{port}: "

@@ -39,6 +39,12 @@ class Metrics:
             ["cause"],
             registry=self.registry,
         )
+        self.closed = Counter(
+            "gateway_closed_connections",
+            "Connections of clients that were refused or closed, by cause.",
+            ["cause"],
+            registry=self.registry,
+        )
         self.publish_seconds = Histogram(
             "gateway_publish_seconds",
             "Seconds until Kafka acknowledged all records of a request.",

@@ -6,6 +6,7 @@ import logging
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from app.connections import Connections, places
 from app.kafka.byte_budget import ByteBudget
 from openwhisk.gateway import answers
 from openwhisk.gateway.bodies import BodyTooLarge, NoRoom, TooSlow, received
@@ -22,6 +23,9 @@ logger = logging.getLogger(__name__)
 
 _ANSWERS_LEAVE = 1.0
 """Seconds for the last answers to leave, after all requests have been dealt with."""
+
+_FILES_OF_A_CONNECTION = 2
+"""The client's, and the one to CouchDB for its request."""
 
 _IDLE_CONNECTION = 300.0
 """Seconds; as CouchDB, so that no client finds a pooled connection closed earlier than there."""
@@ -51,6 +55,10 @@ class Gateway:
         self._idle.set()
         self._bodies = ByteBudget(settings.bytes_in_flight)
         self._metrics = Metrics(self._bodies, publisher.budget)
+        self.connections = Connections(
+            places(settings.connections, files_each=_FILES_OF_A_CONNECTION),
+            closed=lambda why: self._metrics.closed.labels(why).inc(),
+        )
         self._credentials = Credentials(
             upstream.ask,
             ttl=settings.credentials_ttl,

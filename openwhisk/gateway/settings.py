@@ -50,6 +50,9 @@ class GatewaySettings(BaseSettings):
     receive_deadline: float = Field(60.0, gt=0, le=3600)
     """Seconds for a client to send the body of a write."""
 
+    connections: int = Field(1000, ge=4, le=100_000)
+    """Most connections of clients; fewer where the limit of open files has no room for them."""
+
     bytes_in_flight: int = Field(128 * _MEBIBYTE, ge=_MEBIBYTE)
     """Bodies of writes that are being received or published; memory is about three times that."""
 

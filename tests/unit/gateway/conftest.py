@@ -5,6 +5,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from app.connections import BoundedSite
 from app.settings import KafkaSettings, LogMode
 from openwhisk.gateway.server import Gateway
 from openwhisk.gateway.settings import Configuration, GatewaySettings
@@ -58,9 +59,10 @@ async def start(database: FakeDatabase, producer: FakeProducer) -> AsyncIterator
         upstream = Upstream(
             configuration.upstream, DATABASE, connect_timeout=5, trusted=chosen.authorized_users
         )
-        runner = Gateway(configuration, publisher, upstream).runner()
+        serving = Gateway(configuration, publisher, upstream)
+        runner = serving.runner()
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        await BoundedSite(runner, "127.0.0.1", 0, serving.connections).start()
         client = aiohttp.ClientSession(auto_decompress=False)
         closing.extend([client.close, runner.cleanup, upstream.close, publisher.stop])
         port = runner.addresses[0][1]

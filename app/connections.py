@@ -1,0 +1,363 @@
+"""Bounds for the connections of a web server, which aiohttp leaves to whatever stands in front.
+
+A process may hold only so many files open. When strangers' connections use them up, it can't reach
+Kafka or the database either, so the number of connections is bounded well below that, and no
+address has all of them. Connections that do not get on are closed in seconds: a request whose head
+or body does not come, an answer that nobody reads. When all are taken, a newcomer gets the place of
+one that waits for its next request, from whoever has the most; otherwise it is told that there is
+no place.
+"""
+# aiohttp has no public way to tell whether a connection waits; tests hold it to what was read.
+# ruff: noqa: SLF001
+
+import asyncio
+import logging
+import resource
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import ip_address, ip_network
+from typing import Any, cast
+
+from aiohttp import web
+
+logger = logging.getLogger(__name__)
+
+_FULL = (
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n"
+    b"Content-Length: 76\r\nRetry-After: 5\r\nConnection: close\r\n\r\n"
+    b'{"error":"service_unavailable","reason":"too many connections from clients"}'
+)
+
+_OWN_FILES = 128
+"""Open files for everything else: Kafka, the database, logs."""
+
+_ONE_ADDRESS = 3 / 4
+"""Share of all places that one address may have; OpenWhisk may well come from one only."""
+
+_SWEEP = 0.5
+"""Seconds between looks at all connections."""
+
+_LONGEST_HEAD = 256 * 1024
+"""Bytes of a request's head; aiohttp bounds each line and their number, not what they make."""
+
+_TOLD_EVERY = 30.0
+_IPV6 = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a connection may stand still, in seconds.
+
+    Attributes:
+        head: since the first byte of a request, until its head is complete.
+        first: since the connection was made, until that first byte.
+        body: without a byte of a body that is not complete.
+        answer: without anything being read of an answer.
+    """
+
+    head: float = 10.0
+    first: float = 30.0
+    body: float = 10.0
+    answer: float = 60.0
+
+
+class Closed(StrEnum):
+    """Why a connection was closed or refused; a label of a metric."""
+
+    FULL = "no-place"
+    EVICTED = "for-a-newcomer"
+    HEAD = "head-incomplete"
+    BODY = "body-incomplete"
+    ANSWER = "answer-not-read"
+
+
+def places(most: int, *, files_each: int, soft_limit: int | None = None) -> int:
+    """How many connections fit under the limit of open files.
+
+    Args:
+        most: that are wanted.
+        files_each: open files that one takes: itself, and what is opened for it.
+        soft_limit: of open files; that of the process when not given.
+    """
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0] if soft_limit is None else soft_limit
+    if limit == resource.RLIM_INFINITY:
+        return most
+    # With very few files allowed half of them must do.
+    return max(4, min(most, max(limit - _OWN_FILES, limit // 2) // files_each))
+
+
+class Connections:
+    """All connections of a server.
+
+    Args:
+        limit: most at a time.
+        patience: with those that stand still.
+        closed: is told why one was closed or refused.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        limit: int,
+        patience: Patience | None = None,
+        *,
+        closed: Callable[[Closed], None] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.limit = limit
+        self._patience = patience or Patience()
+        self._closed = closed
+        self._clock = clock
+        self._open: dict[Connection, None] = {}
+        self._of_address: Counter[str] = Counter()
+        self._sweeping: asyncio.TimerHandle | None = None
+        self._told: dict[Closed, float] = {}
+        self._untold: Counter[Closed] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def admit(self, connection: "Connection") -> bool:
+        """Whether there is a place for a new connection; it has it then."""
+        address = connection.address
+        own = self._of_address[address]
+        if own >= max(1, int(self.limit * _ONE_ADDRESS)):
+            victim = self._victim(address)
+        elif len(self._open) >= self.limit:
+            most, count = self._of_address.most_common(1)[0]
+            victim = self._victim(most, receiving=count > own + 1) or self._victim(None)
+        else:
+            return self._take(connection)
+        if victim is None:
+            self._tell(Closed.FULL, address)
+            return False
+        self._close(victim, Closed.EVICTED)
+        return self._take(connection)
+
+    def forget(self, connection: "Connection") -> None:
+        """Give back a connection's place."""
+        if connection not in self._open:
+            return
+        del self._open[connection]
+        self._of_address[connection.address] -= 1
+        if not self._of_address[connection.address]:
+            del self._of_address[connection.address]
+
+    def _take(self, connection: "Connection") -> bool:
+        self._open[connection] = None
+        self._of_address[connection.address] += 1
+        if self._sweeping is None:
+            self._sweeping = asyncio.get_running_loop().call_later(_SWEEP, self._sweep)
+        return True
+
+    def _victim(self, address: str | None, *, receiving: bool = False) -> "Connection | None":
+        """The one that waits for longest, of an address or of all; then one that still sends."""
+        those = [c for c in self._open if address is None or c.address == address]
+        waiting = [c for c in those if not c.busy] or [c for c in those if receiving and c.sends]
+        return min(waiting, key=lambda c: c.since, default=None)
+
+    def _sweep(self) -> None:
+        self._sweeping = None
+        now = self._clock()
+        for connection in list(self._open):
+            why = connection.overdue(now, self._patience)
+            if why is not None:
+                self._close(connection, why)
+        if self._open:
+            self._sweeping = asyncio.get_running_loop().call_later(_SWEEP, self._sweep)
+
+    def _close(self, connection: "Connection", why: Closed) -> None:
+        self._tell(why, connection.address)
+        self.forget(connection)
+        connection.abort()
+
+    def _tell(self, why: Closed, address: str) -> None:
+        self._closed(why)
+        now = self._clock()
+        if now - self._told.get(why, -_TOLD_EVERY) < _TOLD_EVERY:
+            self._untold[why] += 1
+            return
+        self._told[why] = now
+        before = self._untold.pop(why, 0)
+        logger.warning(
+            "%s a connection from %s (%s); %d of %d are open%s",
+            "refused" if why is Closed.FULL else "closed",
+            address,
+            why,
+            len(self._open),
+            self.limit,
+            f"; {before} more before" if before else "",
+        )
+
+
+class Connection(asyncio.Protocol):
+    """One connection: passes everything to aiohttp's handler and watches whether it gets on.
+
+    Args:
+        all_: of the server.
+        handler: of aiohttp, made when there is a place.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self, all_: Connections, handler: Callable[[], Any], clock: Callable[[], float]
+    ) -> None:
+        self._all = all_
+        self._new_handler = handler
+        self._handler: Any = None
+        self._clock = clock
+        self._transport: asyncio.Transport | None = None
+        self.address = ""
+        self.since = clock()
+        """When it last began to wait, or last got on."""
+        self._payload: Any = None
+        """The body of the last request that arrived."""
+        self._head_since: float | None = None
+        self._head_bytes = 0
+        self._requests = 0
+        self._unread_since: float | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request is being handled."""
+        handler = self._handler
+        return handler is not None and bool(handler._request_in_progress or handler._messages)
+
+    @property
+    def sends(self) -> bool:
+        """Whether the body of a request is still on its way, and nothing holds it up here."""
+        if self._payload is None or self._payload.is_eof():
+            return False
+        return not (self._handler._reading_paused or self._handler._buffer_paused)
+
+    def overdue(self, now: float, patience: Patience) -> Closed | None:
+        """Why the connection should be closed; None when it gets on."""
+        if self._unread_since is not None and now - self._unread_since > patience.answer:
+            return Closed.ANSWER
+        if self.sends:
+            return Closed.BODY if now - self.since > patience.body else None
+        if self.busy:
+            return None
+        if self._head_since is not None:
+            return Closed.HEAD if now - self._head_since > patience.head else None
+        if not self._requests:
+            return Closed.HEAD if now - self.since > patience.first else None
+        return None  # between requests, for aiohttp's keep-alive time-out
+
+    def abort(self) -> None:
+        """Close at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take a place, or say that there is none."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's by its methods alone
+        peer = transport.get_extra_info("peername")
+        self.address = _address(str(peer[0])) if isinstance(peer, tuple) else "a local socket"
+        if self._all.admit(self):
+            self._handler = self._new_handler()
+            self._handler.connection_made(transport)
+        else:
+            self._transport.write(_FULL)
+            self._transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        """Pass on, and note whether a request got on by it."""
+        handler = self._handler
+        if handler is None:
+            return
+        now = self._clock()
+        body_goes_on = self._payload is not None and not self._payload.is_eof()
+        handler.data_received(data)
+        if handler._request_count != self._requests:
+            self._requests = handler._request_count
+            # aiohttp's task takes messages up later, never while it is given data.
+            self._payload = handler._messages[-1][1] if handler._messages else None
+        elif not body_goes_on:
+            self._head_bytes += len(data)
+            if self._head_since is None:
+                self._head_since = now
+            if self._head_bytes > _LONGEST_HEAD:
+                self.abort()
+            return
+        self._head_since, self._head_bytes, self.since = None, 0, now
+
+    def eof_received(self) -> bool | None:
+        """The client sends no more."""
+        return bool(self._handler.eof_received()) if self._handler is not None else None
+
+    def pause_writing(self) -> None:
+        """The client does not read."""
+        self._unread_since = self._clock()
+        if self._handler is not None:
+            self._handler.pause_writing()
+
+    def resume_writing(self) -> None:
+        """It does again."""
+        self._unread_since = None
+        if self._handler is not None:
+            self._handler.resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Give the place back."""
+        self._all.forget(self)
+        if self._handler is not None:
+            self._handler.connection_lost(exc)
+
+
+def _address(peer: str) -> str:
+    """Whose connection it is; of an IPv6 address the network that one customer has."""
+    try:
+        address = ip_address(peer)
+    except ValueError:
+        return peer
+    return str(ip_network((peer, 64), strict=False)) if address.version == _IPV6 else peer
+
+
+class BoundedSite(web.TCPSite):
+    """A listening address whose connections are bounded.
+
+    Args:
+        runner: of aiohttp, set up.
+        host: address to listen on.
+        port: 0 for any.
+        connections: their bounds.
+        options: of `TCPSite`.
+    """
+
+    __slots__ = ("_connections",)
+
+    def __init__(
+        self,
+        runner: web.AppRunner,
+        host: str,
+        port: int,
+        connections: Connections,
+        **options: Any,
+    ) -> None:
+        super().__init__(runner, host, port, **options)
+        self._connections = connections
+
+    async def start(self) -> None:
+        """Listen."""
+        await web.BaseSite.start(self)
+        server = self._runner.server
+        if server is None:
+            raise RuntimeError("the runner is not set up")
+
+        def connection() -> Connection:
+            return Connection(self._connections, server, time.monotonic)
+
+        self._server = await asyncio.get_running_loop().create_server(
+            connection,
+            self._host,
+            self._port,
+            ssl=self._ssl_context,
+            backlog=self._backlog,
+            reuse_address=self._reuse_address,
+            reuse_port=self._reuse_port,
+        )
+        self._bound_port = self._server.sockets[0].getsockname()[1]

@@ -1,0 +1,231 @@
+"""A small server behind bounded connections, and clients that misbehave, over real sockets."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from app.connections import BoundedSite, Closed, Connections, Patience, places
+
+HASTE = Patience(head=0.05, first=0.05, body=0.05, answer=0.05)
+HEAD = b"GET / HTTP/1.1\r\nHost: a\r\n"
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - the server says nothing
+            await asyncio.sleep(0.001)
+
+
+async def ended(reader: asyncio.StreamReader) -> bool:
+    """Whether the server closes the connection without a byte."""
+    async with asyncio.timeout(5):
+        try:
+            return not await reader.read(1)
+        except ConnectionResetError:
+            return True
+
+
+@dataclass
+class Running:
+    """A server that answers each request, after `gate` when there is one."""
+
+    port: int
+    connections: Connections
+    closed: Counter[Closed]
+    gate: asyncio.Event
+    entered: asyncio.Event
+    writers: list[asyncio.StreamWriter] = field(default_factory=list)
+
+    async def connect(self, sent: bytes = b"", address: str = "127.0.0.1") -> asyncio.StreamReader:
+        """A client's connection, after the server has taken it or not."""
+        before = len(self.connections), self.closed.total()
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", self.port, local_addr=(address, 0)
+        )
+        self.writers.append(writer)
+        writer.write(sent)
+        await until(lambda: before != (len(self.connections), self.closed.total()))
+        return reader
+
+
+Start = Callable[..., Awaitable[Running]]
+
+
+@pytest.fixture
+async def start() -> AsyncIterator[Start]:
+    closing: list[Any] = []
+
+    async def server(limit: int = 100, patience: Patience | None = None) -> Running:
+        closed: Counter[Closed] = Counter()
+
+        def count(why: Closed) -> None:
+            closed[why] += 1
+
+        connections = Connections(limit, patience, closed=count)
+        running = Running(0, connections, closed, asyncio.Event(), asyncio.Event())
+        running.gate.set()
+
+        async def answer(request: web.Request) -> web.Response:
+            running.entered.set()
+            await running.gate.wait()
+            if request.path == "/large":
+                return web.Response(body=b"x" * 50_000_000)
+            body = await request.read()
+            return web.Response(text=f"{len(body)} bytes")
+
+        app = web.Application(client_max_size=0)
+        app.router.add_route("*", "/{path:.*}", answer)
+        runner = web.AppRunner(app, max_field_size=65_536, shutdown_timeout=0.1)
+        await runner.setup()
+        site = BoundedSite(runner, "127.0.0.1", 0, connections)
+        await site.start()
+        running.port = site.port
+        closing.append((running, runner))
+        return running
+
+    yield server
+    for running, runner in closing:
+        running.gate.set()
+        for writer in running.writers:
+            writer.close()
+        await runner.cleanup()
+
+
+@pytest.mark.parametrize(
+    "soft,most,each,expected",
+    [
+        (1024, 1000, 2, 448),
+        (1024, 1000, 8, 112),
+        (1024, 64, 8, 64),
+        (100_000, 1000, 2, 1000),
+        (128, 1000, 2, 32),
+        (1, 1000, 2, 4),
+        (-1, 1000, 2, 1000),
+    ],
+)
+def test_connections_leave_files_for_everything_else(
+    soft: int, most: int, each: int, expected: int
+) -> None:
+    assert places(most, files_each=each, soft_limit=soft) == expected
+
+
+@pytest.mark.parametrize(
+    "sent,why",
+    [
+        (b"", Closed.HEAD),
+        (b"G", Closed.HEAD),
+        (HEAD, Closed.HEAD),
+        (HEAD + b"Content-Length: 5\r\n\r\nab", Closed.BODY),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nab", Closed.BODY),
+    ],
+)
+async def test_what_does_not_come_is_not_waited_for(start: Start, sent: bytes, why: Closed) -> None:
+    running = await start(patience=HASTE)
+    reader = await running.connect(sent)
+    assert await ended(reader)
+    assert running.closed == {why: 1}
+    assert len(running.connections) == 0
+
+
+async def test_a_head_that_dribbles_in_is_closed_all_the_same(start: Start) -> None:
+    running = await start(patience=HASTE)
+    await running.connect(HEAD)
+    async with asyncio.timeout(5):
+        while len(running.connections):
+            running.writers[0].write(b"X-A: b\r\n")
+            await asyncio.sleep(0.01)
+    assert running.closed == {Closed.HEAD: 1}
+
+
+async def test_a_second_request_that_is_not_complete_is_closed_too(start: Start) -> None:
+    running = await start(patience=HASTE)
+    reader = await running.connect(HEAD + b"\r\n")
+    await reader.readuntil(b"0 bytes")
+    running.writers[0].write(HEAD)
+    assert await ended(reader)
+    assert running.closed == {Closed.HEAD: 1}
+
+
+async def test_an_answer_that_nobody_reads_is_given_up(start: Start) -> None:
+    running = await start(patience=HASTE)
+    await running.connect(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
+    running.writers[0].transport.pause_reading()  # type: ignore[attr-defined]
+    await until(lambda: bool(running.closed))
+    assert running.closed == {Closed.ANSWER: 1}
+
+
+async def test_who_waits_for_an_answer_is_left_alone(start: Start) -> None:
+    running = await start(patience=HASTE)
+    running.gate.clear()
+    reader = await running.connect(HEAD + b"Content-Length: 2\r\n\r\nab")
+    await asyncio.sleep(0.7)  # longer than all patience and a sweep
+    running.gate.set()
+    assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+    assert not running.closed
+
+
+async def test_a_head_without_end_is_cut_off(start: Start) -> None:
+    running = await start()
+    reader = await running.connect(HEAD)
+    running.writers[0].write((b"X-A: " + b"b" * 60_000 + b"\r\n") * 20)
+    assert await ended(reader)
+
+
+async def test_a_newcomer_gets_the_place_of_one_that_waits(start: Start) -> None:
+    running = await start(limit=8)
+    idle = [await running.connect(HEAD, "127.0.0.2") for _ in range(6)]
+    for _ in range(3):  # two places are free
+        reader = await running.connect(HEAD + b"\r\n")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+    assert running.closed == {Closed.EVICTED: 1}
+    assert await ended(idle[0])
+    assert len(running.connections) == 8
+
+
+async def test_one_address_never_has_all_places(start: Start) -> None:
+    running = await start(limit=8)
+    running.gate.clear()
+    for _ in range(6):
+        await running.connect(HEAD + b"\r\n", "127.0.0.2")
+    refused = await running.connect(HEAD + b"\r\n", "127.0.0.2")
+    head, _, body = (await refused.read()).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 503 ")
+    assert f"Content-Length: {len(body)}".encode() in head
+    assert running.closed == {Closed.FULL: 1}
+    reader = await running.connect(HEAD + b"\r\n")
+    running.gate.set()
+    assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+
+
+async def test_bodies_on_their_way_do_not_keep_others_out(start: Start) -> None:
+    running = await start(limit=8)
+    for address in ("127.0.0.2", "127.0.0.2", "127.0.0.2", "127.0.0.2", "127.0.0.3", "127.0.0.3"):
+        await running.connect(HEAD + b"Content-Length: 5\r\n\r\nab", address)
+    for _ in range(3):
+        reader = await running.connect(HEAD + b"\r\n")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+    assert len(running.connections) == 8
+
+
+async def test_requests_in_a_row_are_answered_in_order(start: Start) -> None:
+    running = await start(patience=HASTE)
+    post = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n"
+    sent = b"".join(post % size + b"x" * size for size in (3, 0, 100_000, 7))
+    reader = await running.connect(sent)
+    for size in (3, 0, 100_000, 7):
+        await reader.readuntil(b"\r\n\r\n%d bytes" % size)
+    assert not running.closed
+
+
+async def test_a_place_is_given_back(start: Start) -> None:
+    running = await start(limit=4)
+    for _ in range(20):
+        reader = await running.connect(HEAD + b"Connection: close\r\n\r\n")
+        assert (await reader.read()).endswith(b"0 bytes")
+    await until(lambda: not len(running.connections))
+    assert not running.closed
