@@ -43,6 +43,8 @@ from models.roles import TopicRole
 
 GC_THRESHOLDS = (100_000, 20, 20)
 
+REBALANCE_SECONDS = 30.0
+
 WEEKS = 20 * 86_400.0
 
 MIB = 1024 * 1024
@@ -258,9 +260,15 @@ def faust_options(settings: Settings) -> dict[str, Any]:
         "broker_heartbeat_interval": kafka.session_timeout / 4,
         "consumer_group_instance_id": kafka.instance_id,
         # While the database is down nothing is fetched, and that must not look like a dead member.
+        # It bounds two things, both within aiokafka: a member that has not fetched for so long
+        # leaves the group, and does not join again until it fetches, which here comes after it has
+        # joined. A worker that hangs is found by its endpoint and by the judge of its progress.
         "broker_max_poll_interval": WEEKS,
         # Chunks of a few thousand records cost a quarter less for each than those of a few hundred.
         "consumer_max_fetch_size": max(MIB, min(4 * MIB, FETCHED_AHEAD // kafka.partitions)),
+        # In JoinGroup: how long the others wait for a member that does not come back. Giving up
+        # partitions takes 3 s for what is in flight and at most 5 s each for a flush and a commit.
+        "broker_rebalance_timeout": REBALANCE_SECONDS,
         "broker_commit_interval": 1.0,
         "consumer_auto_offset_reset": "earliest",
         # The consumer's own wait_empty is bounded; without this a stop abandons what is in flight.

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from time import monotonic
 from typing import Any, ClassVar, cast
 
-from aiokafka.errors import IllegalStateError
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.conductor import Conductor as FaustConductor
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, Message
@@ -21,6 +22,7 @@ from app.kafka.delivery.ledger import NOTHING, Admitted, Ledger, Rewind
 from app.kafka.delivery.topic import ChunkTopic
 from app.kafka.patches.committed_offsets import watch_committed_offsets
 from app.kafka.patches.fetched_batches import unpack_chunks
+from app.kafka.patches.refused_offsets import Refused, set_refused_aside
 
 FIRST_LOOK, LAST_LOOK = 0.05, 0.4
 """Seconds between looks whether a held partition can be fetched again: as long as it was held so
@@ -29,6 +31,15 @@ far, within these bounds. Each look costs about what storing ten records costs.
 
 REVOKE_DEADLINE = 3.0
 """Seconds that in-flight work may take when partitions are revoked: the group waits meanwhile."""
+
+COMMIT_DEADLINE = 5.0
+"""Seconds that a commit may take. What is not committed then is committed by the next one."""
+
+FLUSH_DEADLINE = 5.0
+"""Seconds that a commit waits for what Faust still sends, which is the guard's table."""
+
+SOUGHT_AGAIN = 5.0
+"""Seconds between two times that a fetcher which reads too far is sent back in one partition."""
 
 
 class ReadOffsets(dict[TP, int | None]):
@@ -50,13 +61,84 @@ class ReadOffsets(dict[TP, int | None]):
 class ConsumerThread(driver.AIOKafkaConsumerThread):
     """Faust's thread around aiokafka's consumer."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._refused: Refused = {}
+        self._sought: dict[TP, float] = {}
+
     async def on_start(self) -> None:
-        """Start the consumer; see to it that committed offsets are read right and chunks fast."""
+        """Start the consumer; see to it that offsets are read and committed right, chunks fast."""
         await super().on_start()
         consumer = self._ensure_consumer()
-        watch_committed_offsets(consumer._coordinator)  # noqa: SLF001
+        coordinator = consumer._coordinator  # noqa: SLF001
+        watch_committed_offsets(coordinator)
+        set_refused_aside(coordinator, self._refused)
         delivery: Any = self.consumer
         unpack_chunks(consumer._fetcher, delivery.delivers_chunks)  # noqa: SLF001
+
+    async def commit_what_can(self, offsets: Mapping[TP, int]) -> Refused:
+        """Commit within `COMMIT_DEADLINE`; returns the partitions of which Kafka has not taken it.
+
+        Instead of Faust's `commit`, which waits for as long as Kafka answers with what may pass.
+        """
+        left: Refused = await self.call_thread(self._commit_what_can, offsets)
+        return left
+
+    async def _commit_what_can(self, offsets: Mapping[TP, int]) -> Refused:
+        consumer = self._ensure_consumer()
+        assigned = self.assignment()
+        wanted = {
+            TopicPartition(*tp): OffsetAndMetadata(offset, "")
+            for tp, offset in offsets.items()
+            if tp in assigned
+        }
+        self._refused.clear()
+        try:
+            async with asyncio.timeout(COMMIT_DEADLINE):
+                await consumer.commit(wanted)
+        except (TimeoutError, CommitFailedError, IllegalStateError) as error:
+            # Kafka is away, or the group has moved on: then somebody reads these records again.
+            return {tp: type(error) for tp in offsets}
+        except KafkaError as error:
+            await self.crash(error)
+            return {tp: type(error) for tp in offsets}
+        return dict(self._refused)
+
+    async def _fetch_records(
+        self,
+        consumer: Any,
+        active_partitions: set[TP],
+        timeout: float | None = None,  # noqa: ASYNC109 - Faust's signature
+        max_records: int | None = None,
+    ) -> Any:
+        """Fetch from where each partition stands, whatever aiokafka takes for its position.
+
+        aiokafka moves on when it hands records over, and Faust drops some of those around a
+        rebalance. Without this such records would be fetched again only when the next one comes
+        and shows the gap: never, if the traffic has ended.
+        """
+        self._send_back(consumer, active_partitions)
+        return await super()._fetch_records(consumer, active_partitions, timeout, max_records)
+
+    def _send_back(self, consumer: Any, partitions: Iterable[TP]) -> None:
+        subscription = consumer._subscription.subscription  # noqa: SLF001
+        assignment = subscription and subscription.assignment
+        if not assignment or not assignment.active:
+            return
+        ledger: Ledger = self.consumer.ledger  # type: ignore[attr-defined]
+        now = monotonic()
+        for tp in partitions:
+            expected = ledger.position(tp)
+            state = assignment.state_value(tp)
+            if expected is None or state is None or not state.has_valid_position:
+                continue
+            if state.position <= expected:
+                continue
+            # A hole at the log's end (a transaction's marker) looks the same and costs a small
+            # fetch each time: hence not without a pause.
+            if now - self._sought.get(tp, -SOUGHT_AGAIN) >= SOUGHT_AGAIN:
+                self._sought[tp] = now
+                consumer.seek(TopicPartition(*tp), expected)
 
 
 class Consumer(driver.Consumer):
@@ -73,6 +155,7 @@ class Consumer(driver.Consumer):
         self._group_offsets: dict[TP, int | None] = {}
         self._held: set[TP] = set()
         self._held_since = 0.0
+        self._uncommitted: set[TP] = set()
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -230,6 +313,19 @@ class Consumer(driver.Consumer):
         """
         return {**super()._filter_committable_offsets(tps), **self.ledger.committable()}
 
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        left = await cast("ConsumerThread", self._thread).commit_what_can(offsets)
+        self.ledger.put_back(left)
+        for tp, error in left.items():
+            if issubclass(error, KafkaError) and tp not in self._uncommitted:
+                self.log.warning(
+                    "Kafka does not take the committed offset of %s/%d (%s): is the topic being "
+                    "deleted, or Read on it not granted? The others go on.",
+                    *(tp.topic, tp.partition, error.__name__),
+                )
+        self._uncommitted = set(left)
+        return not left
+
     async def perform_seek(self) -> None:
         """Start every partition at its committed offset, or explicitly at the log's start.
 
@@ -245,13 +341,14 @@ class Consumer(driver.Consumer):
         # that came meanwhile would look like one of which nothing was ever committed.
         group = {tp: at for tp, at in self._group_offsets.items() if self.delivers_chunks(tp)}
         starts = await self._starts(group) if group else {}
-        # Not sought by Faust: what differs from the committed offset, and the offset 0.
-        unsought = {tp: at for tp, at in starts.items() if at != self._committed_offset[tp]}
-        await self.seek_wait(unsought)
         if self.app.consumer_generation_id != generation:
             return  # another rebalance has begun, and seeks again
         moved = [tp for tp, at in starts.items() if at != group[tp]]
+        # Before the fetcher is sent there: what a fetch from before the rebalance still brings
+        # meanwhile is then measured against these positions. And all of them are sought, since
+        # such a fetch may have moved those on that Faust has sought.
         self.ledger.reset(starts, moved)
+        await self.seek_wait(starts)
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Keep what the group has committed, since Faust takes an offset of 0 for none at all."""
@@ -302,6 +399,8 @@ class Consumer(driver.Consumer):
                 "%d chunks are not finished in time; they will be delivered again.",
                 len(self._unacked_messages),
             )
+        # One that runs already may not know of what was finished just now.
+        await self.maybe_wait_for_commit_to_finish()
         await self.commit_and_end_transactions()
 
     def _deadline(self) -> float:
@@ -329,6 +428,31 @@ class Consumer(driver.Consumer):
         `/status` shows lag and what the database is doing instead.
         """
 
+    def verify_recovery_event_path(self, now: float, tp: TP) -> None:
+        """Nothing: Faust's takes the time since the worker's start for that without a fetch.
+
+        A rebalance after some minutes then logs "Aiokafka has not sent fetch request" as errors,
+        for partitions of the guard's table that were assigned a moment ago.
+        """
+
+
+class Producer(driver.Producer):
+    """Faust's producer, of the guard's table alone; waiting for it has an end."""
+
+    async def flush(self) -> None:
+        """Wait until everything is sent, but not for longer than `FLUSH_DEADLINE`.
+
+        What the guard then has not written down, the database's conflict answers still catch.
+        """
+        try:
+            async with asyncio.timeout(FLUSH_DEADLINE):
+                await super().flush()
+        except TimeoutError:
+            self.log.warning(
+                "Kafka did not take what the guard remembers within %g s; going on without it.",
+                FLUSH_DEADLINE,
+            )
+
 
 class Conductor(FaustConductor):
     """Resubscribes soon after topics were added, not after 45 seconds."""
@@ -340,4 +464,5 @@ class Transport(driver.Transport):
     """Faust's aiokafka transport with this consumer."""
 
     Consumer: ClassVar[Any] = Consumer
+    Producer: ClassVar[Any] = Producer
     Conductor: ClassVar[Any] = Conductor

@@ -124,6 +124,12 @@ class Ledger:
                 moved[tp] = position.committed
         return moved
 
+    def put_back(self, partitions: Iterable[TP]) -> None:
+        """Kafka did not take the offsets of these partitions: commit them again next time."""
+        for tp in partitions:
+            if tp in self._positions:
+                self._positions[tp].moved = True
+
     def position(self, tp: TP) -> int | None:
         """The next offset to be delivered, or None while it is not known."""
         position = self._positions.get(tp)

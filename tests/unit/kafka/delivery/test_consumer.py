@@ -8,7 +8,7 @@ from typing import Any
 
 import faust
 import pytest
-from aiokafka.errors import IllegalStateError
+from aiokafka.errors import IllegalStateError, UnknownTopicOrPartitionError
 from faust.types import TP
 from faust.types.tuples import Message
 from yarl import URL
@@ -35,6 +35,7 @@ class Kafka:
         asked: For which partitions each fetch asked.
         seeks: Every seek, in order.
         commits: Every commit.
+        refused: Of which partitions no commit is taken, and why.
     """
 
     def __init__(self) -> None:
@@ -48,6 +49,7 @@ class Kafka:
         self.waited: list[float] = []
         self.seeks: list[dict[TP, int]] = []
         self.commits: list[dict[TP, int]] = []
+        self.refused: dict[TP, type[BaseException]] = {}
         self.revoked_meanwhile = False
         self.on_seek: Callable[[], None] = lambda: None
 
@@ -77,10 +79,11 @@ class Kafka:
     async def highwaters(self, *partitions: TP) -> dict[TP, int]:
         return {tp: self.ends[tp] for tp in partitions}
 
-    async def commit(self, offsets: dict[TP, int]) -> bool:
-        self.commits.append(offsets)
-        self.committed |= offsets
-        return True
+    async def commit_what_can(self, offsets: dict[TP, int]) -> dict[TP, type[BaseException]]:
+        taken = {tp: offset for tp, offset in offsets.items() if tp not in self.refused}
+        self.commits.append(taken)
+        self.committed |= taken
+        return dict(self.refused)
 
 
 class App(faust.App):
@@ -196,8 +199,21 @@ async def test_each_partition_starts_where_the_group_committed_or_at_the_logs_st
     kafka.earliest[SECOND] = 3
     await consumer.perform_seek()
     # Faust leaves a partition that was never committed where the fetcher happens to stand.
-    assert {tp: to for seek in kafka.seeks for tp, to in seek.items()} == {SECOND: 3}
+    assert {tp: to for seek in kafka.seeks for tp, to in seek.items()} == {FIRST: 5, SECOND: 3}
     assert (consumer.ledger.position(FIRST), consumer.ledger.position(SECOND)) == (5, 3)
+
+
+async def test_what_an_old_fetch_brings_while_positions_are_set_is_fetched_again(
+    consumer: Consumer, kafka: Kafka
+) -> None:
+    """It moves aiokafka's position on, and is dropped: nobody would ask for it again."""
+    kafka.committed = {FIRST: 5}
+    positions = []
+    kafka.on_seek = lambda: positions.append(consumer.ledger.position(FIRST))
+    await consumer.perform_seek()
+    # Whatever came before the last seek is undone by it, and what comes after it is expected.
+    assert kafka.seeks[-1] == {FIRST: 5, SECOND: 0}
+    assert positions[-1] == 5
 
 
 async def test_a_partition_is_sought_even_at_zero(consumer: Consumer, kafka: Kafka) -> None:
@@ -403,6 +419,22 @@ async def test_partitions_are_committed_independently(consumer: Consumer, kafka:
     consumer.ack(await deliver_next(consumer, kafka, SECOND, 0, 1))
     await consumer.commit()
     assert kafka.commits == [{SECOND: 2}]
+
+
+async def test_what_kafka_does_not_take_is_committed_again(
+    consumer: Consumer, kafka: Kafka, caplog: pytest.LogCaptureFixture
+) -> None:
+    await consumer.perform_seek()
+    for tp in (FIRST, SECOND):
+        consumer.ack(await deliver_next(consumer, kafka, tp, 0))
+    kafka.refused = {FIRST: UnknownTopicOrPartitionError}
+    assert not await consumer.commit()
+    assert not await consumer.commit()
+    assert kafka.commits == [{SECOND: 1}, {}]
+    assert caplog.text.count("does not take the committed offset of chunked/0") == 1
+    kafka.refused = {}
+    assert await consumer.commit()
+    assert kafka.commits[-1] == {FIRST: 1}
 
 
 async def test_a_revoked_partition_is_never_committed(consumer: Consumer, kafka: Kafka) -> None:

@@ -1,0 +1,59 @@
+"""Offsets that Kafka does not take of one partition, and takes of the others in the same request.
+
+aiokafka 0.14 (`GroupCoordinator.commit_offsets`) commits again, without end, when one partition is
+answered with an error that it takes for passing. `UnknownTopicOrPartitionError` is one, and never
+passes when the topic was deleted: a rebalance waits for this commit, and with it the whole group
+(aio-libs/aiokafka#1095). With `TopicAuthorizationFailedError` it raises, although the other
+partitions were committed.
+"""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from aiokafka.errors import (
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
+from aiokafka.protocol.commit import OffsetCommitRequest
+from faust.types import TP
+
+Send = Callable[[Any], Awaitable[Any]]
+Refused = MutableMapping[TP, type[BaseException]]
+
+OF_ONE_PARTITION = (UnknownTopicOrPartitionError, TopicAuthorizationFailedError)
+"""Errors that say nothing of the group, nor of the other partitions."""
+
+
+def set_refused_aside(coordinator: Any, refused: Refused) -> None:
+    """Have aiokafka's `GroupCoordinator` take such an answer for good, and note it in `refused`."""
+    coordinator._send_req = noting(coordinator._send_req, refused)  # noqa: SLF001
+
+
+def noting(send: Send, refused: Refused) -> Send:
+    """A sender of requests that takes refused partitions out of the answer to a commit."""
+
+    async def send_noting(request: Any) -> Any:
+        response = await send(request)
+        if isinstance(request, OffsetCommitRequest):
+            response.topics = [
+                (
+                    topic,
+                    [
+                        (number, code)
+                        for number, code in partitions
+                        if not note(topic, number, code)
+                    ],
+                )
+                for topic, partitions in response.topics
+            ]
+        return response
+
+    def note(topic: str, number: int, code: int) -> bool:
+        error = for_code(code)
+        if error not in OF_ONE_PARTITION:
+            return False
+        refused[TP(topic, number)] = error
+        return True
+
+    return send_noting

@@ -1,0 +1,127 @@
+"""What the consumer's thread asks of aiokafka: commits that end, fetches from where we stand."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.consumer.subscription_state import SubscriptionState
+from aiokafka.errors import CommitFailedError
+from faust.types import TP
+
+from app.kafka.delivery import consumer as module
+from app.kafka.delivery.consumer import ConsumerThread
+from app.kafka.delivery.ledger import Ledger
+
+TOPIC = TopicPartition("chunked", 0)
+OURS = TP(*TOPIC)
+
+
+class Client:
+    """aiokafka's consumer, with its real state of a subscription."""
+
+    def __init__(self) -> None:
+        self._subscription = SubscriptionState()
+        self._subscription.subscribe({"chunked"})
+        self._subscription.assign_from_subscribed({TOPIC})
+        self.answer: Any = None
+
+    def stands_at(self, offset: int) -> None:
+        self.seek(TOPIC, offset)
+
+    def seek(self, tp: TopicPartition, offset: int) -> None:
+        self._subscription.seek(tp, offset)
+
+    @property
+    def position(self) -> int:
+        return int(self._subscription._assigned_state(TOPIC).position)
+
+    async def commit(self, offsets: dict[TopicPartition, Any]) -> None:
+        await self.answer(offsets)
+
+
+@pytest.fixture
+async def client() -> Client:
+    return Client()
+
+
+@pytest.fixture
+async def thread(client: Client) -> Any:
+    made: Any = object.__new__(ConsumerThread)
+    made._refused = {}
+    made._sought = {}
+    made._consumer = client
+    made.consumer = SimpleNamespace(ledger=Ledger())
+    made.assignment = lambda: {OURS}
+    return made
+
+
+async def test_a_fetcher_that_reads_too_far_is_sent_back(thread: Any, client: Client) -> None:
+    thread.consumer.ledger.reset({OURS: 5})
+    client.stands_at(900)
+    thread._send_back(client, {OURS})
+    assert client.position == 5
+
+
+async def test_a_hole_at_the_logs_end_is_looked_at_seldom(
+    thread: Any, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(module, "monotonic", lambda: now)
+    thread.consumer.ledger.reset({OURS: 5})
+    client.stands_at(6)
+    thread._send_back(client, {OURS})
+    client.stands_at(6)
+    thread._send_back(client, {OURS})
+    assert client.position == 6
+    now += module.SOUGHT_AGAIN
+    thread._send_back(client, {OURS})
+    assert client.position == 5
+
+
+@pytest.mark.parametrize("stands_at", [4, 5])
+async def test_a_fetcher_that_does_not_read_too_far_is_left_alone(
+    thread: Any, client: Client, stands_at: int
+) -> None:
+    thread.consumer.ledger.reset({OURS: 5})
+    client.stands_at(stands_at)
+    thread._send_back(client, {OURS})
+    assert client.position == stands_at
+
+
+async def test_a_partition_without_a_position_is_left_alone(thread: Any, client: Client) -> None:
+    client.stands_at(900)
+    thread._send_back(client, {OURS})
+    assert client.position == 900
+
+
+async def test_a_commit_that_is_not_answered_ends(
+    thread: Any, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "COMMIT_DEADLINE", 0.01)
+
+    async def never(_offsets: object) -> None:
+        await asyncio.Event().wait()
+
+    client.answer = never
+    assert await thread._commit_what_can({OURS: 7}) == {OURS: TimeoutError}
+
+
+async def test_after_a_rebalance_nothing_counts_as_committed(thread: Any, client: Client) -> None:
+    async def moved_on(_offsets: object) -> None:
+        raise CommitFailedError("the group has already rebalanced")
+
+    client.answer = moved_on
+    assert await thread._commit_what_can({OURS: 7}) == {OURS: CommitFailedError}
+
+
+async def test_partitions_of_somebody_else_are_not_committed(thread: Any, client: Client) -> None:
+    asked = []
+
+    async def taken(offsets: dict[TopicPartition, Any]) -> None:
+        asked.append(offsets)
+
+    client.answer = taken
+    assert await thread._commit_what_can({OURS: 7, TP("chunked", 1): 9}) == {}
+    assert [list(offsets) for offsets in asked] == [[TOPIC]]
