@@ -23,6 +23,7 @@ from app.kafka.clients import broker_credentials
 from app.kafka.delivery import ChunkTopic, Transport
 from app.kafka.discovery import Discovery, OwnTopics
 from app.kafka.patches.closed_transport import mend_connections
+from app.kafka.patches.moved_brokers import follow_moved_brokers
 from app.kafka.patches.repeated_logs import calm_kafka_clients
 from app.kafka.patches.table_recovery import TableManager
 from app.kafka.producer import BatchProducer
@@ -234,6 +235,7 @@ def create_app(settings: Settings) -> Persister:
     mode.loop.use("uvloop")
     protect_logs()
     mend_connections()
+    follow_moved_brokers()
     calm_kafka_clients()
     app = Persister(settings)
     add_pages(app)
@@ -266,6 +268,8 @@ def faust_options(settings: Settings) -> dict[str, Any]:
         "broker_max_poll_interval": WEEKS,
         # Chunks of a few thousand records cost a quarter less for each than those of a few hundred.
         "consumer_max_fetch_size": max(MIB, min(4 * MIB, FETCHED_AHEAD // kafka.partitions)),
+        # For as long a dead connection may look alive; longer than a member waits in JoinGroup.
+        "broker_request_timeout": max(REBALANCE_SECONDS + 10, kafka.session_timeout),
         # In JoinGroup: how long the others wait for a member that does not come back. Giving up
         # partitions takes 3 s for what is in flight and at most 5 s each for a flush and a commit.
         "broker_rebalance_timeout": REBALANCE_SECONDS,
