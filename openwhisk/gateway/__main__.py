@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError
 
 from app.connections import BoundedSite, Connections
 from app.kafka.patches.closed_transport import mend_connections
+from app.kafka.patches.moved_brokers import follow_moved_brokers
 from app.kafka.patches.repeated_logs import Seldom
 from app.logs import protect_logs
 from app.settings import SettingsError
@@ -123,6 +124,7 @@ def main() -> int:
     for name in _STRANGERS_CAUSE:
         logging.getLogger(name).addFilter(Seldom())
     mend_connections()
+    follow_moved_brokers()
     try:
         uvloop.run(serve(load()))
     except SettingsError as error:

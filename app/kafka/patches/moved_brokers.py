@@ -44,7 +44,7 @@ def follow_moved_brokers() -> None:
 
 
 def following(update: Update) -> Update:
-    """`AIOKafkaClient._metadata_update` that asks the bootstrap servers when nobody else answers."""
+    """`AIOKafkaClient._metadata_update` that asks bootstrap servers when nobody else answers."""
 
     @wraps(update)
     async def updating(client: Any, cluster: Any, topics: Any) -> bool:

@@ -35,6 +35,7 @@ from faust.transport.drivers.aiokafka import (
     ConsumerRebalanceListener,
 )
 from faust.transport.drivers.aiokafka import Consumer as DriverConsumer
+from faust.transport.drivers.aiokafka import Producer as DriverProducer
 from faust.types.tuples import ConsumerMessage, Message
 from mode import Service
 
@@ -44,6 +45,8 @@ PINNED = {"faust-streaming": "0.15.3", "mode-streaming": "0.7.1", "aiokafka": "0
 DELIVERY = "app/kafka/delivery/consumer.py"
 UNPACKING = "app/kafka/patches/fetched_batches.py"
 COORDINATOR = "app/kafka/patches/committed_offsets.py"
+MOVED = "app/kafka/patches/moved_brokers.py"
+REFUSED = "app/kafka/patches/refused_offsets.py"
 DISCOVERY = "app/kafka/discovery.py"
 APPLICATION = "app/application.py"
 
@@ -75,6 +78,15 @@ LEANED_ON: list[tuple[Any, str, str]] = [
     (Fetcher._fetcher, DELIVERY, "68f894f0b577d810"),
     (DriverConsumer._new_consumer_thread, DELIVERY, "0870ec53dea75083"),
     (AIOKafkaConsumerThread.on_start, DELIVERY, "38b4e8bd1e10723a"),
+    (AIOKafkaConsumerThread._fetch_records, DELIVERY, "39a2c6c79fc1455a"),
+    (AIOKafkaConsumerThread.commit, DELIVERY, "d31c8558ba25310c"),
+    (DriverProducer.flush, DELIVERY, "36d0cb3615f65b01"),
+    (Recovery._verify_remaining, DELIVERY, "2427027d0c01623f"),
+    (AIOKafkaClient._metadata_update, MOVED, "06dc51ed3e0d38b8"),
+    (AIOKafkaClient._md_synchronizer, MOVED, "e0421bffa9a7735a"),
+    (AIOKafkaClient.bootstrap, MOVED, "198943b004e55849"),
+    (GroupCoordinator.commit_offsets, REFUSED, "5cbe31af28d6cc06"),
+    (GroupCoordinator._do_commit_offsets, REFUSED, "c3a3ea5613f39cac"),
     (AIOKafkaFetcher.__init__, UNPACKING, "bf21ecb7e0f210b7"),
     (AIOKafkaFetcher._proc_fetch_request, UNPACKING, "59bf948fff47eed5"),
     (AIOKafkaFetcher.fetched_records, UNPACKING, "be4348896b9b66af"),
