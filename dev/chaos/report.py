@@ -12,7 +12,7 @@ def failed(results: Iterable[Result]) -> bool:
 
 def table(results: Sequence[Result]) -> str:
     """One line for each fault."""
-    lines = [f"{'fault':28} {'times':>5}  {'recovery (s)':>18} {'allowed':>7}  holds"]
+    lines = [f"{'fault':28} {'times':>5}  {'recovery (s)':>18} {'usually':>7}  holds"]
     lines += [_line(result) for result in results]
     return "\n".join(lines)
 

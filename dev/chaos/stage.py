@@ -32,6 +32,9 @@ REQUEST_TIMEOUT = 10
 START_SECONDS = 60.0
 DRAIN_SECONDS = 120.0
 
+GIVE_UP = 90.0
+"""Seconds after which what does not go on is said to stand still."""
+
 SETTINGS = {
     "partitions": PARTITIONS,
     "session_timeout": SESSION_TIMEOUT,
@@ -158,19 +161,24 @@ class Stage:
     async def goes_on(self, within: float, what: str, topics: Iterable[str] = ()) -> float | None:
         """Wait until the partitions of these topics (all without) have moved on from now.
 
+        That they never do is a finding; that it takes longer than usual is only said.
+
         Args:
-            within: seconds; later is a finding.
+            within: seconds that it usually takes at most.
             what: must go on, for people.
             topics: to look at.
 
         Returns:
-            Seconds, or None when it was too late.
+            Seconds, or None when it was given up.
         """
+        patience = max(within, GIVE_UP)
         mark = await self.watch.mark()
-        took = await self.watch.moved_on(mark, within, topics)
+        took = await self.watch.moved_on(mark, patience, topics)
         if took is None:
             standing = ", ".join(f"{t}/{n}" for t, n in self.watch.movement.standing(mark, topics))
-            self.findings.append(f"{what}: not within {within:g} s; standing still: {standing}")
+            self.findings.append(f"{what}: not within {patience:g} s; standing still: {standing}")
+        elif took > within:
+            self.say(f"    slow: {what} after {took:.1f} s, usually within {within:g} s")
         return took
 
     async def mark(self) -> dict[Position, int]:

@@ -95,7 +95,7 @@ async def test_every_activation_is_one_document_in_every_setup(
     summary = await Simulation(traffic, publisher, count=EVENTS).run()
 
     assert not summary.failures
-    await drained(admin, prefix, *setup.read_topics, within=60)
+    await drained(admin, prefix, *setup.read_topics)
     documents = await stored(couchdb_url, database)
     assert not summary.ledger.differences(documents.values())
     assert {document["_rev"][:2] for document in documents.values()} == {"1-"}

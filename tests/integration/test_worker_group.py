@@ -91,7 +91,7 @@ async def test_workers_that_are_killed_under_load_lose_nothing_and_write_nothing
                 for victim in victims:
                     victim.kill()
                 await asyncio.gather(*(asyncio.to_thread(victim.start) for victim in victims))
-        await drained(admin, prefix, *topics, within=60)
+        await drained(admin, prefix, *topics)
         await assert_holds(couchdb_url, database, kafka.expected)
 
         ended = await outcomes(first, second)

@@ -12,12 +12,16 @@ from dev.worker import Worker
 POLL = 0.1
 """Seconds between two looks at something outside this process."""
 
+PATIENCE = 90.0
+"""Seconds after which something is said not to happen at all: many times what it takes alone on
+the machine, since tests run side by side. How long it takes is not what these tests are about."""
+
 Line = tuple[str, str, str]
 """Step, outcome, reason (empty where there is none)."""
 
 
 async def until(
-    condition: Callable[[], Awaitable[object]], what: str, *, within: float = 30
+    condition: Callable[[], Awaitable[object]], what: str, *, within: float = PATIENCE
 ) -> None:
     """Return once the condition holds; it says why not by returning something false."""
     deadline = time.monotonic() + within
@@ -52,7 +56,7 @@ def _lines(step: str, reported: dict[str, Any]) -> Iterable[tuple[Line, int]]:
             yield (step, outcome, ""), count
 
 
-async def drained(admin: Admin, prefix: str, *topics: str, within: float = 30) -> None:
+async def drained(admin: Admin, prefix: str, *topics: str, within: float = PATIENCE) -> None:
     """Return once the group has committed everything: these topics, then the internal one."""
     group = f"{prefix}persister"
     for topic in (*topics, f"{prefix}persister-documents"):

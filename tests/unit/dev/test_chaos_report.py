@@ -37,6 +37,7 @@ def test_an_unknown_name_is_an_error() -> None:
 
 
 def test_the_table_tells_what_held_and_what_could_not_be_provoked() -> None:
+    assert Result(FAULTS[0], recoveries=[None, 1.0, FAULTS[0].recovery + 1]).slow == 1
     held = Result(FAULTS[0], rounds=3, recoveries=[4.0, 9.5, 5.0])
     broken = Result(FAULTS[1], rounds=1, recoveries=[None], findings=["a record is lost"])
     skipped = Result(FAULTS[2], skipped="not on this machine")
