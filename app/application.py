@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import faust
 import mode.loop
@@ -17,20 +17,23 @@ from mode.types import ServiceT
 
 from app.couchdb import BulkWriter, Database
 from app.dead_letters import DeadLetters
-from app.errors import StartError
+from app.errors import StandstillError, StartError
+from app.heartbeat import Heartbeat
 from app.kafka.access import Access, explain
 from app.kafka.clients import broker_credentials
 from app.kafka.delivery import ChunkTopic, Transport
+from app.kafka.delivery.ledger import Ledger
 from app.kafka.discovery import Discovery, OwnTopics
 from app.kafka.patches.closed_transport import mend_connections
 from app.kafka.patches.moved_brokers import follow_moved_brokers
 from app.kafka.patches.repeated_logs import calm_kafka_clients
-from app.kafka.patches.table_recovery import TableManager
+from app.kafka.patches.table_recovery import Recovery, TableManager
 from app.kafka.producer import BatchProducer
 from app.kafka.producer_service import ProducerService
 from app.kafka.topics import TopicNames
 from app.logs import protect_logs
 from app.monitoring.outcomes import Outcomes
+from app.monitoring.progress import Knowledge, Progress, rules_of
 from app.monitoring.retention import Retention, Unread
 from app.monitoring.web import Web, add_pages
 from app.preflight import check_port, prepare_folder, raise_open_files
@@ -41,6 +44,9 @@ from app.stopping import GRACE, Watchdog
 from app.storing.guard import Guard
 from app.storing.step import Storage
 from models.roles import TopicRole
+
+if TYPE_CHECKING:
+    from app.kafka.delivery.consumer import Consumer
 
 GC_THRESHOLDS = (100_000, 20, 20)
 
@@ -74,7 +80,7 @@ class BootStrategy(FaustBootStrategy):
         return chain(
             self.sensors(),
             self.web_server(),
-            [app.access, app.own_topics],
+            [app.progress, app.access, app.own_topics],
             self.kafka_producer(),
             [app.producer_service, app.writer, app.storage],
             self.kafka_consumer(),
@@ -97,6 +103,15 @@ class Persister(faust.App):
         self.names = TopicNames(settings.kafka.topic_prefix)
         self.outcomes = Outcomes()
         self.stopping = Watchdog(settings.worker.shutdown_deadline + GRACE)
+        self.progress = Progress(
+            settings.kafka,
+            rules_of(settings, self.names),
+            Knowledge(self),
+            stuck_after=settings.worker.stuck_after,
+            end=self._end_standing_still,
+            heartbeat=Heartbeat(settings.worker.stuck_after),
+            beacon=self.beacon,
+        )
         self.access = Access(self, beacon=self.beacon)
         self.own_topics = OwnTopics(self, beacon=self.beacon)
         self.discovery = Discovery(self, beacon=self.beacon)
@@ -194,6 +209,16 @@ class Persister(faust.App):
         # Faust looks this up by the URL's scheme, too.
         return Web(self)
 
+    @property
+    def ledger(self) -> Ledger:
+        """Where the assigned partitions stand."""
+        return cast("Consumer", self.consumer).ledger
+
+    @property
+    def recovery(self) -> Recovery:
+        """What reads the guard's table after an assignment."""
+        return cast("Recovery", cast("TableManager", self.tables).recovery)
+
     def holds(self, tp: TP) -> bool:
         """Tell whether nothing of this partition may be fetched now."""
         return self.breakers.holds(tp.topic)
@@ -210,6 +235,11 @@ class Persister(faust.App):
         """
         await agent.crash(exc)
         await self.crash(exc)
+
+    async def _end_standing_still(self, error: StandstillError) -> None:
+        """End, whatever hangs: the stop has its own deadline."""
+        self.stopping.start()
+        await self.crash(error)
 
     async def _forget(self, _app: Any, /, *revoked: Any, **_: Any) -> None:
         (partitions,) = revoked

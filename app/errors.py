@@ -1,4 +1,4 @@
-"""Errors that end the worker at its start."""
+"""Errors that end the worker with one message and exit code 1."""
 
 
 class StartError(SystemExit):
@@ -7,3 +7,7 @@ class StartError(SystemExit):
     A `SystemExit`, so that an operator sees the message alone and the exit code is 1: a traceback
     through the frameworks would bury the one line that matters.
     """
+
+
+class StandstillError(SystemExit):
+    """The work has stood still for too long, and a new start may mend it; the exit code is 1."""

@@ -1,7 +1,7 @@
 """The worker's state in Prometheus' text format. Every metric is named in this file."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -9,16 +9,19 @@ from prometheus_client.registry import Collector
 
 from app.monitoring.status import PartitionLag, not_ready, partition_lags, seconds_left
 
+if TYPE_CHECKING:
+    from app.application import Persister
 
-async def render(app: Any) -> bytes:
+
+def render(app: "Persister") -> bytes:
     """Everything, as it is now."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Snapshot(app, await partition_lags(app)))
+    registry.register(_Snapshot(app, partition_lags(app)))
     return generate_latest(registry)
 
 
 class _Snapshot(Collector):
-    def __init__(self, app: Any, lags: list[PartitionLag]) -> None:
+    def __init__(self, app: "Persister", lags: list[PartitionLag]) -> None:
         self._app = app
         self._lags = lags
 

@@ -1,11 +1,15 @@
 """What the worker knows about itself, for `/status`, `/metrics` and `/health`."""
 
-import asyncio
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from faust.types import TP
+
+from app.monitoring.progress import PartitionVerdict
+
+if TYPE_CHECKING:
+    from app.application import Persister
 
 
 @dataclass(frozen=True)
@@ -15,77 +19,69 @@ class PartitionLag:
     Args:
         committed: the offset up to which every record is safe; None before the first seek.
         end: the offset that the next record will get; None while Kafka does not say.
+        start: the first offset that Kafka still has.
     """
 
     topic: str
     partition: int
     committed: int | None
     end: int | None
+    start: int = 0
 
     @property
     def lag(self) -> int | None:
         """Records that are not finished."""
         if self.committed is None or self.end is None:
             return None
-        return max(0, self.end - self.committed)
+        return max(0, self.end - max(self.committed, self.start))
 
 
-END_OFFSETS_SECONDS = 5.0
-"""How long to wait for Kafka's end offsets; lag is then unknown, not the page unanswered."""
-
-
-async def partition_lags(app: Any) -> list[PartitionLag]:
-    """Lag of every assigned partition that is delivered in chunks."""
-    consumer = app.consumer
-    partitions = sorted(tp for tp in assigned(app) if consumer.delivers_chunks(tp))
-    ends: dict[TP, int] = {}
-    if partitions:
-        try:
-            async with asyncio.timeout(END_OFFSETS_SECONDS):
-                ends = await consumer.highwaters(*partitions)
-        except TimeoutError:
-            ends = {}
+def partition_lags(app: "Persister") -> list[PartitionLag]:
+    """Lag of every partition that this worker reads; nothing is asked of Kafka for it."""
     return [
-        PartitionLag(tp.topic, tp.partition, consumer.ledger.committed(tp), ends.get(tp))
-        for tp in partitions
+        lag_of(app, tp, found)
+        for tp, found in sorted(app.progress.verdict.partitions.items())
+        if found.mine
     ]
 
 
-def assigned(app: Any) -> set[TP]:
-    """The assigned partitions; none while the consumer is not connected, or not any more."""
-    thread = getattr(app.consumer, "_thread", None)
-    # Faust raises otherwise.
-    if thread is None or thread._consumer is None or thread.thread_loop.is_closed():  # noqa: SLF001
-        return set()
-    return set(app.consumer.assignment())
+def lag_of(app: "Persister", tp: TP, found: PartitionVerdict) -> PartitionLag:
+    """Lag as Kafka told it, and of an own partition as this worker knows it since."""
+    reach = found.reach
+    ledger = app.ledger if found.mine else None
+    committed = ledger.committed(tp) if ledger else None
+    position = (ledger.position(tp) if ledger else None) or 0
+    return PartitionLag(
+        tp.topic,
+        tp.partition,
+        reach.committed if committed is None else committed,
+        None if reach.end is None else max(reach.end, position),
+        reach.start or 0,
+    )
 
 
-def seconds_left(app: Any, lag: PartitionLag) -> float | None:
+def seconds_left(app: "Persister", lag: PartitionLag) -> float | None:
     """Until Kafka may delete what is unread of a partition; None: nothing, or not to be told."""
-    left: float | None = app.retention.seconds_left(TP(lag.topic, lag.partition))
+    left = app.retention.seconds_left(TP(lag.topic, lag.partition))
     return left if lag.lag else None
 
 
-def not_ready(app: Any) -> str | None:
-    """Why the worker does not consume, or None when it does."""
-    if app.should_stop:
-        return "stopping"
-    if not app.tables.recovery.completed.is_set():
-        return "starting: waiting for Kafka, a first assignment and the guard's table"
-    if app.rebalancing:
-        return "rebalancing"
-    return None
+def not_ready(app: "Persister") -> str | None:
+    """Why the worker's work does not move, or None when it does."""
+    return "stopping" if app.should_stop else app.progress.verdict.not_ready
 
 
-async def status(app: Any) -> dict[str, object]:
+def status(app: "Persister") -> dict[str, object]:
     """Everything, as JSON."""
-    lags = await partition_lags(app)
+    verdict = app.progress.verdict
     return {
         "app_id": app.conf.id,
         "ready": not_ready(app) is None,
         "not_ready": not_ready(app),
-        "topics": _topics(app, lags),
-        "lag": sum(lag.lag or 0 for lag in lags),
+        "not_ready_since": verdict.since,
+        "work": verdict.state,
+        "topics": _topics(app),
+        "lag": sum(lag.lag or 0 for lag in partition_lags(app)),
         "outcomes": app.outcomes.as_json(),
         "in_flight": {
             "documents": app.storage.documents_in_flight,
@@ -93,23 +89,41 @@ async def status(app: Any) -> dict[str, object]:
         },
         "breaker": _breaker(app),
         "guard": {"remembered": app.guard.remembered()},
+        "kafka": _kafka(app),
         "database": _database(app),
     }
 
 
-def _topics(app: Any, lags: list[PartitionLag]) -> dict[str, dict[int, dict[str, float | None]]]:
-    topics: defaultdict[str, dict[int, dict[str, float | None]]] = defaultdict(dict)
-    for lag in lags:
-        topics[lag.topic][lag.partition] = {
+def _topics(app: "Persister") -> dict[str, dict[int, dict[str, object]]]:
+    """Every partition that the group should read, whoever reads it."""
+    topics: defaultdict[str, dict[int, dict[str, object]]] = defaultdict(dict)
+    for tp, found in sorted(app.progress.verdict.partitions.items()):
+        lag = lag_of(app, tp, found)
+        topics[tp.topic][tp.partition] = {
             "committed": lag.committed,
             "end": lag.end,
             "lag": lag.lag,
             "deleted_in_seconds": seconds_left(app, lag),
+            "holder": found.holder,
+            "mine": found.mine,
+            "work": found.state,
+            "since": found.since,
+            "why": found.why,
         }
     return dict(topics)
 
 
-def _breaker(app: Any) -> dict[str, dict[str, object]]:
+def _kafka(app: "Persister") -> dict[str, object]:
+    kafka = app.progress.kafka
+    return {
+        "address": app.settings.kafka.url,
+        "away_since": kafka.away_since,
+        "last_error": kafka.last_error,
+        "last_error_at": kafka.last_error_at,
+    }
+
+
+def _breaker(app: "Persister") -> dict[str, dict[str, object]]:
     """The topics that are held, or about to be tried again."""
     return {
         topic: {
@@ -123,7 +137,7 @@ def _breaker(app: Any) -> dict[str, dict[str, object]]:
     }
 
 
-def _database(app: Any) -> dict[str, object]:
+def _database(app: "Persister") -> dict[str, object]:
     writer, availability = app.writer, app.writer.availability
     stats = writer.stats
     return {

@@ -138,10 +138,10 @@ def add_pages(app: Any) -> None:
     @app.page("/status")
     async def show_status(view: Any, _request: Any) -> Any:
         """Topics, lag, outcomes, guard and database."""
-        return view.json(await status(app))
+        return view.json(status(app))
 
     @app.page("/metrics")
     async def show_metrics(view: Any, _request: Any) -> Any:
         """The same for Prometheus."""
-        body = await metrics.render(app)
+        body = metrics.render(app)
         return view.bytes(body, headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -27,6 +27,10 @@ class WorkerSettings(Group):
     shutdown_deadline: float = Field(10.0, gt=0, le=600)
     """Seconds for in-flight work when the worker is told to stop."""
 
+    stuck_after: float = Field(60.0, ge=0, le=86_400)
+    """Seconds after which a worker ends whose work stands still, for what a restart may mend; 0 for
+    never."""
+
     in_flight_documents: int = Field(16_000, ge=1)
     """Documents taken from the internal topic and not settled yet, at which fetching pauses."""
 

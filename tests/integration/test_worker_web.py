@@ -79,7 +79,13 @@ async def test_the_pages_say_what_became_of_the_records(
         "end": 32,
         "lag": 0,
         "deleted_in_seconds": None,
+        "holder": "127.0.0.1",
+        "mine": True,
+        "work": "idle",
+        "since": None,
+        "why": "",
     }
+    assert shown["kafka"]["away_since"] is None
     assert sum(shown["guard"]["remembered"].values()) == 30
     assert shown["database"]["documents_written"] == 30
     assert shown["in_flight"] == {"documents": 0, "bytes": 0}
@@ -122,12 +128,18 @@ async def waiting(worker: StartWorker) -> Worker:
 async def test_a_worker_that_waits_for_kafka_lives_but_is_not_ready(waiting: Worker) -> None:
     code, body = await page(waiting, "/health/ready")
     assert code == 503
-    assert "waiting for Kafka" in body["reason"]
+    assert "starting" in body["reason"]
     shown = await status(waiting)
     assert shown["topics"] == {}
     assert not shown["ready"]
     assert only(await samples(waiting), "persister_ready") == 0
     assert "PERSISTER_KAFKA_URL" in waiting.log()
+
+    async def says_why() -> bool:
+        return "Kafka does not answer" in (await page(waiting, "/health/ready"))[1]["reason"]
+
+    await until(says_why, "it says that Kafka is away")
+    assert (await status(waiting))["kafka"]["away_since"]
     # Pages of Faust that show more than health are not there.
     paths = ("/table", "/table/guard", "/router", "/router/guard", "/graph", "/stats")
     assert {path: (await get(waiting, path))[0] for path in paths} == dict.fromkeys(paths, 404)

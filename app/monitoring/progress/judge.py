@@ -82,25 +82,33 @@ class Judge:
             stands = self._lasting.of("starting", step)
             left = worker.recovery_left
             what = f"the guard's table ({left} changes left)" if left else "a first assignment"
-            yield _Cause(f"starting: waiting for {what}", stands, 0.0 if silent else stands)
+            why = f"starting: waiting for {what}"
+            yield _Cause(why, stands, self._joining(stands, silent=silent))
         elif worker.rebalancing:
             stands = self._lasting.of("rebalancing", (worker.generation, silent))
             why = "rebalancing: waiting for the group's next assignment"
-            yield _Cause(why, stands, 0.0 if silent else stands)
+            yield _Cause(why, stands, self._joining(stands, silent=silent))
         if worker.database.failing:
             why = f"the database takes no documents: {worker.database.failing}"
             yield _Cause(why, self._lasting.of("database"))
 
+    def _joining(self, stands: float, *, silent: bool = False) -> float:
+        """For how long of it a restart might have helped: the group may wait for a dead member."""
+        return 0.0 if silent else max(0.0, stands - self._rules.session)
+
     def _group(self, seen: GroupView, worker: Worker) -> Iterator[_Cause]:
         """What stands in the way of the group, or of this worker's part in it."""
+        if not worker.started:
+            return
         for topic in sorted(set(self._rules.required) - seen.topics):
             stands = self._lasting.of(("missing", topic))
             yield _Cause(f"the topic {topic} is gone: a start makes it again", stands, stands)
-        if not worker.started or worker.rebalancing:
+        if worker.rebalancing:
             return
         if not seen.stable and seen.members:
             stands = self._lasting.of("unstable", worker.generation)
-            yield _Cause(f"the consumer group is not stable ({seen.state})", stands, stands)
+            why = f"the consumer group is not stable ({seen.state})"
+            yield _Cause(why, stands, self._joining(stands))
         elif worker.member not in seen.members:
             stands = self._lasting.of("member")
             why = "Kafka does not know this worker as a member of its consumer group"

@@ -83,7 +83,7 @@ class Retention(Service):
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._look_now.wait(), pause)
             self._look_now.clear()
-            lags = await partition_lags(self._app)
+            lags = partition_lags(self._app)
             await self.look(lags)
             pause = SOON_SECONDS if any(lag.lag is None for lag in lags) else LOOK_SECONDS
 

@@ -1,29 +1,52 @@
-"""What `/status` says of a worker that is not, or not any more, connected to Kafka."""
+"""Lag of a partition: as Kafka told it, and of an own one as this worker knows it since."""
 
-import asyncio
 from types import SimpleNamespace
 from typing import Any
 
 from faust.types import TP
 
-from app.monitoring.status import assigned
+from app.kafka.delivery.ledger import Ledger
+from app.kafka.group_view import Reach
+from app.monitoring.progress import PartitionVerdict, State, Verdict
+from app.monitoring.status import PartitionLag, lag_of, not_ready, partition_lags
 
-ASSIGNED = {TP("documents", 0)}
+FIRST, SECOND = TP("completed0", 0), TP("documents", 1)
 
 
-def app(loop: asyncio.AbstractEventLoop, *, connected: bool = True) -> Any:
-    thread = SimpleNamespace(_consumer=object() if connected else None, thread_loop=loop)
+def application(partitions: dict[TP, PartitionVerdict], *, stopping: bool = False) -> Any:
+    verdict = Verdict(State.MOVING, None, partitions=partitions)
     return SimpleNamespace(
-        consumer=SimpleNamespace(_thread=thread, assignment=lambda: frozenset(ASSIGNED))
+        ledger=Ledger(), progress=SimpleNamespace(verdict=verdict), should_stop=stopping
     )
 
 
-def test_the_partitions_are_those_of_a_consumer_that_is_connected_and_runs() -> None:
-    loop = asyncio.new_event_loop()
-    try:
-        assert assigned(app(loop)) == ASSIGNED
-        assert assigned(app(loop, connected=False)) == set()
-    finally:
-        loop.close()
-    assert assigned(app(loop)) == set()
-    assert assigned(SimpleNamespace(consumer=SimpleNamespace())) == set()
+def verdict_of(reach: Reach, *, mine: bool) -> PartitionVerdict:
+    return PartitionVerdict(State.MOVING, reach, "host", mine)
+
+
+def test_the_lag_of_a_worker_is_that_of_the_partitions_it_reads() -> None:
+    own, foreign = Reach(0, 10, 4), Reach(0, 10, 1)
+    app = application({SECOND: verdict_of(foreign, mine=False), FIRST: verdict_of(own, mine=True)})
+    assert partition_lags(app) == [PartitionLag("completed0", 0, 4, 10)]
+    assert lag_of(app, SECOND, app.progress.verdict.partitions[SECOND]).lag == 9
+
+
+def test_what_this_worker_has_read_since_kafka_was_asked_counts() -> None:
+    app = application({FIRST: verdict_of(Reach(0, 10, 4), mine=True)})
+    app.ledger.reset({FIRST: 12})
+    assert partition_lags(app) == [PartitionLag("completed0", 0, 12, 12)]
+
+
+def test_what_retention_deleted_is_no_lag() -> None:
+    app = application({FIRST: verdict_of(Reach(8, 10, 4), mine=True)})
+    assert [lag.lag for lag in partition_lags(app)] == [2]
+
+
+def test_the_lag_is_not_known_while_kafka_does_not_say_where_a_partition_ends() -> None:
+    app = application({FIRST: verdict_of(Reach(None, None, 4), mine=True)})
+    assert [lag.lag for lag in partition_lags(app)] == [None]
+
+
+def test_a_worker_that_was_told_to_stop_is_not_ready_at_once() -> None:
+    assert not_ready(application({}, stopping=True)) == "stopping"
+    assert not_ready(application({})) is None

@@ -111,7 +111,6 @@ LEANED_ON: list[tuple[Any, str, str]] = [
     (AIOKafkaConsumerThread.seek_to_committed, DELIVERY, "775ab0adc4b052ab"),
     (AIOKafkaConsumerThread.earliest_offsets, DELIVERY, "5d697cd768735af7"),
     (AIOKafkaConsumerThread._commit, DELIVERY, "932852ce7a23f658"),
-    (AIOKafkaConsumerThread.assignment, "app/monitoring/status.py", "61f105132ae619f6"),
     (ConsumerRebalanceListener.on_partitions_revoked, DELIVERY, "348c3aec879faf80"),
     (ConsumerRebalanceListener.on_partitions_assigned, DELIVERY, "1c1f8406ad3698a6"),
     (ConsumerMessage, DELIVERY, "5edc45d571eb42a2"),

@@ -17,6 +17,7 @@ RULES = Rules(
     discovery=4.0,
     in_flight=1000,
     request_timeout=60.0,
+    session=10.0,
 )
 INPUT, DOCUMENTS = TP("completed0", 0), TP("documents", 0)
 WALL = 1_700_000_000.0

@@ -1,0 +1,61 @@
+"""Ends the process when its event loop hangs: nothing in it could notice that, or stop anything."""
+
+import faulthandler
+import logging
+import os
+import threading
+from collections.abc import Callable
+
+from app.stopping import FORCED
+
+logger = logging.getLogger(__name__)
+
+BEAT_SECONDS = 1.0
+
+
+class Heartbeat:
+    """A thread that counts how often the event loop was late.
+
+    It counts its own turns, not the time: a process that was frozen as a whole, or a machine that
+    was asleep, has missed no beat.
+
+    Args:
+        seconds: without a beat, after which the process is ended; 0 for never.
+        end: ends the process at once, with an exit code.
+    """
+
+    def __init__(self, seconds: float, *, end: Callable[[int], object] = os._exit) -> None:
+        self._limit = seconds / BEAT_SECONDS
+        self._end = end
+        self._missed = 0
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+
+    def start(self) -> None:
+        """Begin to count."""
+        if self._limit:
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Count no more."""
+        self._stopped.set()
+
+    def beat(self) -> None:
+        """The event loop runs."""
+        self._missed = 0
+
+    def turn(self) -> None:
+        """Count one turn; ends the process when there have been too many without a beat."""
+        self._missed += 1
+        if self._missed >= self._limit:
+            logger.error(
+                "The event loop has hung for %d s: ending the process, so that its supervisor "
+                "starts it anew (PERSISTER_STUCK_AFTER). Where it hangs follows.",
+                self._missed * BEAT_SECONDS,
+            )
+            faulthandler.dump_traceback(all_threads=True)
+            self._end(FORCED)
+
+    def _run(self) -> None:
+        while not self._stopped.wait(BEAT_SECONDS):
+            self.turn()

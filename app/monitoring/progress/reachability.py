@@ -1,0 +1,41 @@
+"""Whether Kafka answers: one log line when that changes."""
+
+import logging
+from collections.abc import Callable
+
+logger = logging.getLogger(__name__)
+
+
+class Reachability:
+    """Follows answers and silence.
+
+    Args:
+        address: of Kafka, for the log.
+        wall: epoch seconds.
+    """
+
+    def __init__(self, address: str, wall: Callable[[], float]) -> None:
+        self.away_since: float | None = None
+        """Epoch seconds of the first question without an answer since the last one with."""
+        self.last_error: str | None = None
+        """What was last said; stays when Kafka answers again."""
+        self.last_error_at: float | None = None
+        """Epoch seconds."""
+        self._address = address
+        self._wall = wall
+
+    def failed(self, why: str) -> None:
+        """Kafka did not answer."""
+        self.last_error, self.last_error_at = why, self._wall()
+        if self.away_since is None:
+            self.away_since = self.last_error_at
+            logger.error(
+                "Kafka at %s does not answer: %s; asking until it does", self._address, why
+            )
+
+    def answered(self) -> None:
+        """Kafka has answered."""
+        if self.away_since is not None:
+            lasted = self._wall() - self.away_since
+            logger.info("Kafka at %s answers again, after %.0f s", self._address, lasted)
+        self.away_since = None

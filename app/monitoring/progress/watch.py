@@ -1,0 +1,216 @@
+"""The service that asks Kafka every few seconds and has the judge decide."""
+
+import asyncio
+import re
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, Protocol
+
+from faust.types import TP
+from mode import Service
+
+from app.errors import StandstillError
+from app.heartbeat import BEAT_SECONDS, Heartbeat
+from app.kafka.access import explain
+from app.kafka.group_view import GroupView, Observer, Reach
+from app.monitoring.progress.facts import Seen, Silence, Worker
+from app.monitoring.progress.judge import Judge
+from app.monitoring.progress.reachability import Reachability
+from app.monitoring.progress.rules import STANDING, Rules
+from app.monitoring.progress.verdict import BEFORE_THE_FIRST, Verdict
+from app.settings import KafkaSettings
+
+LOOK_SECONDS = 2.0
+"""Between two looks."""
+
+ANSWER_SECONDS = 6.0
+"""How long Kafka may take for all answers of one look."""
+
+CLOSE_SECONDS = 2.0
+
+REMIND_SECONDS = 60.0
+"""Between two lines that say the same."""
+
+HEADS = 32
+"""Partitions with something unread whose oldest record is looked at; what a look costs is
+bounded."""
+
+
+class Client(Protocol):
+    """What looking takes; see `app.kafka.group_view.Observer`."""
+
+    async def topics(self) -> dict[str, int]:
+        """The topics, with their numbers of partitions."""
+
+    async def look(self, topics: dict[str, int], wanted: list[str]) -> GroupView:
+        """The group, and how far it is."""
+
+    async def oldest(self, tp: TP, offset: int) -> int | None:
+        """When the record there was written, in epoch millis."""
+
+    async def close(self) -> None:
+        """Disconnect."""
+
+
+class Progress(Service):
+    """Knows whether the work moves, and ends a worker that a restart may help.
+
+    Args:
+        settings: how to connect.
+        rules: for the judge.
+        worker: what the worker knows, asked at each look.
+        stuck_after: seconds after which what is stuck ends the worker; 0 for never.
+        end: ends the worker.
+        heartbeat: ends the process when the event loop hangs.
+        connect: makes a client; it is made anew whenever Kafka did not answer.
+        clock: monotonic seconds.
+        wall: epoch seconds.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        rules: Rules,
+        worker: Callable[[], Worker],
+        *,
+        stuck_after: float,
+        end: Callable[[StandstillError], Awaitable[None]],
+        heartbeat: Heartbeat,
+        connect: Callable[[KafkaSettings], Awaitable[Client]] = Observer.connect,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.verdict: Verdict = BEFORE_THE_FIRST
+        self.kafka = Reachability(settings.url, wall)
+        self.oldest: dict[TP, int] = {}
+        """When the oldest unread record was written, in epoch millis, where it is known."""
+        self._settings = settings
+        self._rules = rules
+        self._worker = worker
+        self._stuck_after = stuck_after
+        self._end = end
+        self._heartbeat = heartbeat
+        self._connect = connect
+        self._clock = clock
+        self._wall = wall
+        self._judge = Judge(rules)
+        self._client: Client | None = None
+        self._heads: dict[TP, tuple[int, int | None]] = {}
+        self._ending = False
+        self._said: str | None = None
+        self._said_at = 0.0
+
+    async def on_start(self) -> None:
+        """Have the event loop watched from now on."""
+        self._heartbeat.start()
+
+    async def on_stop(self) -> None:
+        """Disconnect."""
+        self._heartbeat.stop()
+        await self._disconnect()
+
+    @Service.task
+    async def _watch(self) -> None:
+        while not self.should_stop:
+            await self.look()
+            await self.sleep(LOOK_SECONDS)
+
+    @Service.task
+    async def _beat(self) -> None:
+        while not self.should_stop:
+            self._heartbeat.beat()
+            await self.sleep(BEAT_SECONDS / 2)
+
+    async def look(self) -> None:
+        """Ask, judge, say what has changed, and end the worker if it has stood still too long."""
+        seen = await self._ask()
+        worker = self._worker()
+        self.verdict = self._judge.look(self._clock(), self._wall(), seen, worker)
+        if not worker.stopping:
+            self._say(self.verdict)
+            await self._end_if_stuck(self.verdict)
+
+    async def _ask(self) -> Seen:
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                view = await self._view()
+        except Exception as error:  # noqa: BLE001 - whatever a client raises, it gave no answer
+            why = explain(error, self._settings)
+            self.kafka.failed(why)
+            await self._disconnect()
+            return Silence(why)
+        self.kafka.answered()
+        return view
+
+    async def _view(self) -> GroupView:
+        if self._client is None:
+            self._client = await self._connect(self._settings)
+        topics = await self._client.topics()
+        wanted = [name for name in topics if name == self._rules.documents]
+        wanted += [name for name in topics if self._rules.wanted(name)]
+        view = await self._client.look(topics, wanted)
+        await self._look_at_heads(self._client, view)
+        reaches = {tp: self._real(tp, reach) for tp, reach in view.partitions.items()}
+        return replace(view, partitions=reaches)
+
+    async def _look_at_heads(self, client: Client, view: GroupView) -> None:
+        """Find out how old the first unread records are."""
+        mine = view.members.get(self._worker().member)
+        unread = {
+            tp: max(reach.start or 0, reach.committed or 0)
+            for tp, reach in view.partitions.items()
+            if reach.lag and mine and tp in mine.partitions
+        }
+        known = {tp: self._heads[tp] for tp, at in unread.items() if self._known(tp, at)}
+        asked = [tp for tp in unread if tp not in known][:HEADS]
+        found = await asyncio.gather(*(client.oldest(tp, unread[tp]) for tp in asked))
+        self._heads = known | {tp: (unread[tp], at) for tp, at in zip(asked, found, strict=True)}
+        self.oldest = {tp: at for tp, (_, at) in self._heads.items() if at is not None}
+
+    def _known(self, tp: TP, offset: int) -> bool:
+        """Whether it is known what the record at an offset is; what is empty may be filled."""
+        at = self._heads.get(tp)
+        return at is not None and at[0] == offset and at[1] is not None
+
+    def _real(self, tp: TP, reach: Reach) -> Reach:
+        """Without an unread rest of transaction markers alone, which nobody can commit."""
+        head = self._heads.get(tp)
+        hollow = head is not None and head[1] is None
+        return replace(reach, start=reach.end) if hollow else reach
+
+    async def _disconnect(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(client.close(), CLOSE_SECONDS)
+
+    def _say(self, verdict: Verdict) -> None:
+        """One line when something begins to stand still or goes on, and one a minute meanwhile."""
+        now = self._wall()
+        since = now if verdict.since is None else verdict.since
+        if verdict.not_ready is None:
+            if self._said is not None:
+                self.log.info("Ready again: the work moves.")
+            self._said = None
+        elif now - since >= STANDING:
+            # Without the numbers in it, which change all the time.
+            what = re.sub(r"\d+", "", verdict.not_ready)
+            if what != self._said or now - self._said_at >= REMIND_SECONDS:
+                self.log.warning("Not ready for %.0f s: %s", now - since, verdict.not_ready)
+                self._said, self._said_at = what, now
+
+    async def _end_if_stuck(self, verdict: Verdict) -> None:
+        if self._ending or not self._stuck_after or verdict.stuck_for < self._stuck_after:
+            return
+        self._ending = True
+        error = StandstillError(
+            f"Nothing has moved for {verdict.stuck_for:.0f} s, though Kafka answers: "
+            f"{verdict.stuck_on}. Ending this worker, so that its supervisor starts it anew "
+            "(PERSISTER_STUCK_AFTER)."
+        )
+        self.log.error("%s", error)
+        await self._end(error)

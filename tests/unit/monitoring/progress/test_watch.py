@@ -1,0 +1,192 @@
+"""The service: asks by a client that is made anew, says what changes, ends what is stuck."""
+
+import logging
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+from aiokafka.errors import KafkaConnectionError
+from faust.types import TP
+
+from app.errors import StandstillError
+from app.heartbeat import Heartbeat
+from app.kafka.group_view import STABLE, GroupView, Member, Reach
+from app.monitoring.progress.facts import Worker
+from app.monitoring.progress.rules import Rules
+from app.monitoring.progress.watch import Progress
+from app.settings import KafkaSettings
+
+INPUT, DOCUMENTS = TP("completed0", 0), TP("documents", 0)
+RULES = Rules(
+    documents="documents",
+    required=("documents",),
+    wanted=lambda topic: topic.startswith("completed"),
+    discovery=2.0,
+    in_flight=1000,
+    request_timeout=60.0,
+    session=10.0,
+)
+
+
+@dataclass
+class Kafka:
+    """A cluster with one worker in the group; makes clients and is one."""
+
+    reaches: dict[TP, Reach] = field(
+        default_factory=lambda: {INPUT: Reach(0, 10, 10), DOCUMENTS: Reach(0, 10, 10)}
+    )
+    written: dict[TP, int] = field(default_factory=dict)
+    failing: Exception | None = None
+    connected: int = 0
+    closed: int = 0
+    asked: list[tuple[TP, int]] = field(default_factory=list)
+    wanted: list[str] = field(default_factory=list)
+
+    async def connect(self, _: KafkaSettings) -> "Kafka":
+        self.connected += 1
+        return self
+
+    async def topics(self) -> dict[str, int]:
+        if self.failing:
+            raise self.failing
+        return {"completed0": 1, "documents": 1, "else": 3}
+
+    async def look(self, topics: dict[str, int], wanted: list[str]) -> GroupView:
+        self.wanted = wanted
+        members = {"me": Member("host", frozenset(self.reaches))}
+        return GroupView(STABLE, members, frozenset(topics), dict(self.reaches))
+
+    async def oldest(self, tp: TP, offset: int) -> int | None:
+        self.asked.append((tp, offset))
+        return self.written.get(tp)
+
+    async def close(self) -> None:
+        self.closed += 1
+
+
+class Run:
+    def __init__(self, stuck_after: float = 60.0) -> None:
+        self.now = 0.0
+        self.kafka = Kafka()
+        self.worker = Worker(member="me", generation=1)
+        self.ended: list[StandstillError] = []
+        self.progress = Progress(
+            KafkaSettings(),
+            RULES,
+            lambda: self.worker,
+            stuck_after=stuck_after,
+            end=self._end,
+            heartbeat=Heartbeat(0),
+            connect=self.kafka.connect,
+            clock=lambda: self.now,
+            wall=lambda: self.now,
+        )
+
+    async def _end(self, error: StandstillError) -> None:
+        self.ended.append(error)
+
+    async def after(self, seconds: float) -> Any:
+        for _ in range(int(seconds / 2)):
+            await self.progress.look()
+            self.now += 2.0
+        return self.progress.verdict
+
+    def stand_still(self) -> None:
+        self.kafka.reaches[INPUT] = Reach(0, 12, 10)
+        self.kafka.written[INPUT] = 1000
+
+
+async def test_before_the_first_look_nobody_is_ready() -> None:
+    assert "starting" in (Run().progress.verdict.not_ready or "")
+
+
+async def test_it_asks_about_openwhisks_topics_and_the_internal_one() -> None:
+    run = Run()
+    await run.after(2)
+    assert sorted(run.kafka.wanted) == ["completed0", "documents"]
+
+
+async def test_what_stands_still_is_said_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    run = Run(stuck_after=0)
+    run.stand_still()
+    await run.after(100)
+    said = [one.message for one in caplog.records if "Not ready" in one.message]
+    assert len(said) == 2
+    assert "completed0/0: nothing is committed" in said[0]
+    run.kafka.reaches[INPUT] = Reach(0, 12, 12)
+    await run.after(2)
+    assert caplog.records[-1].message.endswith("Ready again: the work moves.")
+
+
+async def test_what_stands_still_ends_the_worker_once() -> None:
+    run = Run(stuck_after=60)
+    run.stand_still()
+    await run.after(60)
+    assert not run.ended
+    await run.after(60)
+    (error,) = run.ended
+    assert "completed0/0" in str(error)
+    assert "PERSISTER_STUCK_AFTER" in str(error)
+
+
+async def test_zero_never_ends_it() -> None:
+    run = Run(stuck_after=0)
+    run.stand_still()
+    await run.after(3600)
+    assert not run.ended
+
+
+async def test_a_worker_that_stops_is_not_ended() -> None:
+    run = Run()
+    run.stand_still()
+    run.worker = replace(run.worker, stopping=True)
+    await run.after(600)
+    assert not run.ended
+
+
+@pytest.mark.parametrize(
+    "error", [KafkaConnectionError("refused"), TimeoutError(), OSError("x"), IndexError("x")]
+)
+async def test_kafka_away_is_a_state_and_each_question_has_a_client_of_its_own(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    run = Run()
+    await run.after(10)
+    assert run.kafka.connected == 1
+    run.kafka.failing = error
+    verdict = await run.after(600)
+    assert "Kafka does not answer" in verdict.not_ready
+    assert run.progress.kafka.away_since == 10.0
+    assert run.progress.kafka.last_error
+    assert run.kafka.connected == run.kafka.closed == 300
+    assert len([one for one in caplog.records if one.levelname == "ERROR"]) == 1
+    run.kafka.failing = None
+    assert (await run.after(2)).not_ready is None
+    assert run.progress.kafka.away_since is None
+    assert any("answers again, after 600 s" in one.message for one in caplog.records)
+    assert not run.ended
+
+
+async def test_a_rest_of_transaction_markers_is_nothing_unread() -> None:
+    run = Run()
+    run.kafka.reaches[INPUT] = Reach(0, 12, 10)
+    verdict = await run.after(120)
+    assert verdict.not_ready is None
+    assert verdict.partitions[INPUT].reach.lag == 0
+    # Asked again each time: a record may come.
+    assert len(run.kafka.asked) == 60
+    run.kafka.written[INPUT] = 5000
+    assert (await run.after(20)).not_ready is not None
+
+
+async def test_the_age_of_what_is_unread_is_asked_for_once() -> None:
+    run = Run(stuck_after=0)
+    run.stand_still()
+    await run.after(20)
+    assert run.kafka.asked == [(INPUT, 10)]
+    assert run.progress.oldest == {INPUT: 1000}
+    run.kafka.reaches[INPUT] = Reach(0, 12, 12)
+    await run.after(2)
+    assert run.progress.oldest == {}

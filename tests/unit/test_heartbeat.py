@@ -1,0 +1,42 @@
+"""A hung event loop ends the process."""
+
+import logging
+import threading
+
+import pytest
+
+from app.heartbeat import Heartbeat
+
+
+@pytest.fixture
+def ended() -> list[int]:
+    return []
+
+
+def test_beats_keep_it_alive(ended: list[int]) -> None:
+    heartbeat = Heartbeat(3, end=ended.append)
+    for _ in range(10):
+        heartbeat.turn()
+        heartbeat.turn()
+        heartbeat.beat()
+    assert not ended
+
+
+def test_without_them_it_says_so_and_ends(
+    ended: list[int], caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    heartbeat = Heartbeat(3, end=ended.append)
+    heartbeat.turn()
+    heartbeat.turn()
+    assert not ended
+    heartbeat.turn()
+    assert ended == [1]
+    assert "event loop has hung for 3 s" in caplog.text
+    assert caplog.records[0].levelno == logging.ERROR
+    assert "test_without_them_it_says_so_and_ends" in capfd.readouterr().err
+
+
+def test_zero_counts_nothing() -> None:
+    before = threading.active_count()
+    Heartbeat(0).start()
+    assert threading.active_count() == before
