@@ -16,7 +16,8 @@ PARTITIONS = 4
 
 async def partitions_of(worker: Worker, prefix: str) -> set[str]:
     topics = (await status(worker))["topics"]
-    return set(topics.get(f"{prefix}persister-documents", {}))
+    partitions = topics.get(f"{prefix}persister-documents", {})
+    return {number for number, shown in partitions.items() if shown["mine"]}
 
 
 async def shared(prefix: str, *workers: Worker) -> None:
