@@ -1,5 +1,6 @@
 """A record that was set aside, with where it came from and why."""
 
+import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from typing import Self
@@ -48,6 +49,18 @@ class DeadLetter(faust.Record, include_metadata=False):
     attempts: int = 0
     """How often the record has been replayed before it was set aside again."""
 
+    left_out: str | None = None
+    """Size and hash of a value that did not fit into the dead-letter topic; key and headers are
+    left out with it. `None`: the letter is complete."""
+
+    def shortened(self) -> Self:
+        """The same without key, value and headers, but with what tells which value it was."""
+        value = self.value or b""
+        hash_ = hashlib.sha256(value).hexdigest()
+        return self.derive(
+            key=None, value=None, headers=(), left_out=f"{len(value)} bytes, SHA-256 {hash_}"
+        )
+
     def to_headers(self) -> list[Header]:
         """The headers of the dead letter's own Kafka record."""
         about = {
@@ -59,6 +72,8 @@ class DeadLetter(faust.Record, include_metadata=False):
             "detail": self.detail,
             "attempts": str(self.attempts),
         }
+        if self.left_out is not None:
+            about["left-out"] = self.left_out
         own: list[Header] = [(_PREFIX + name, text.encode()) for name, text in about.items()]
         return own + [(_ORIGINAL + name, value) for name, value in self.headers]
 
@@ -98,6 +113,7 @@ class DeadLetter(faust.Record, include_metadata=False):
                 headers=tuple(original),
                 # Letters of earlier versions have none.
                 attempts=_number(about.get("attempts", "0")),
+                left_out=about.get("left-out"),
             )
         except KeyError as missing:
             raise ValueError(f"not a dead letter: no header {_PREFIX}{missing.args[0]}") from None

@@ -35,6 +35,13 @@ class RejectReason(StrEnum):
     INVALID_RECORD = "invalid-record"
     """A message whose activation record OpenWhisk's reader would not accept."""
 
+    UNREADABLE = "unreadable"
+    """A batch that was not unpacked: its records are too large together, or broken. The letter's
+    value is the batch as it stands in Kafka."""
+
+    UNFORESEEN = "unforeseen"
+    """The persister failed at this record: a defect, of which the log has the traceback."""
+
     TOO_LARGE = "too-large"
     """The document is larger than Kafka's internal topic or the database takes."""
 

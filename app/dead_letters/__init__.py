@@ -8,6 +8,12 @@
 - `kafka`: what reading and replaying need of topics.
 """
 
-from app.dead_letters.writing import DeadLetters, DeadLetterTooLargeError, SetAside
+from app.dead_letters.writing import (
+    DeadLetters,
+    DeadLetterTooLargeError,
+    SetAside,
+    aside,
+    unforeseen,
+)
 
-__all__ = ["DeadLetterTooLargeError", "DeadLetters", "SetAside"]
+__all__ = ["DeadLetterTooLargeError", "DeadLetters", "SetAside", "aside", "unforeseen"]

@@ -25,6 +25,7 @@ class Stay(StrEnum):
     DIVERGENT = "divergent (replayed only with --reason divergent)"
     NO_TOPIC = "without a topic to go to"
     TOO_LARGE = "too large for the topic (raise its max.message.bytes)"
+    INCOMPLETE = "kept without the record (it did not fit, or could not be unpacked)"
     RESERVED = "not a document, or with an id or a field that CouchDB keeps to itself"
 
 
@@ -86,6 +87,8 @@ class Planner:
             return Stay.REPLAYED_BEFORE
         if letter.content.attempts >= self._max_attempts:
             return Stay.ATTEMPTS
+        if letter.content.left_out or letter.content.reason is RejectReason.UNREADABLE:
+            return Stay.INCOMPLETE
         # Another document is stored under its id: it would only be set aside again.
         divergent = RejectReason.DIVERGENT
         if letter.content.reason is divergent and divergent not in self._selection.reasons:

@@ -4,18 +4,25 @@ A document that was replayed and is set aside again keeps its own headers and th
 Of a record that others may have written, no header is believed, whatever it is called.
 """
 
+import hashlib
+import traceback
 from collections import Counter
 from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from faust.types import TP
 from mode import get_logger
 
 from app.kafka.producer import BatchProducer, Outgoing
+from app.kafka.unreadable import Unreadable
+from app.printable import printable
 from models.dead_letter import DeadLetter, true_headers, without_replay
 from models.reasons import RejectReason
 
 logger = get_logger(__name__)
+
+_SHOWN_OFFSETS = 10
 
 
 class SetAside(NamedTuple):
@@ -28,8 +35,39 @@ class SetAside(NamedTuple):
     detail: str
 
 
+def aside(record: Any, reason: RejectReason, detail: str) -> SetAside:
+    """A record that is set aside for this reason, or because it could not even be read."""
+    if isinstance(record, Unreadable):
+        return SetAside(record, RejectReason.UNREADABLE, record.why)
+    return SetAside(record, reason, detail)
+
+
+def unforeseen(tp: TP, record: Any, error: Exception) -> SetAside:
+    """A record at which the persister failed: a defect, which must not end the worker.
+
+    Each kind of error is logged once with its traceback, but without its message: that may show
+    what is in the record.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    where = (type(error).__name__, frames[-1].filename, frames[-1].lineno or 0)
+    if where not in _told and len(_told) < _MOST_TOLD:
+        _told.add(where)
+        logger.error(
+            "A defect: %s at %s/%d, offset %d. The record is set aside; further ones of this kind "
+            "are only counted. Please report it, with this traceback:\n%s",
+            *(where[0], tp.topic, tp.partition, record.offset, "".join(frames.format())),
+        )
+    found = f"{where[0]} in line {where[2]} of {Path(where[1]).name}"
+    hash_ = hashlib.sha256(record.value or b"").hexdigest()
+    return SetAside(record, RejectReason.UNFORESEEN, f"{found}; SHA-256 of the value {hash_}")
+
+
+_told: set[tuple[str, str, int]] = set()
+_MOST_TOLD = 100
+
+
 class DeadLetterTooLargeError(Exception):
-    """The dead-letter topic does not take the record either; going on would lose it."""
+    """The dead-letter topic does not even take where a record is."""
 
 
 class DeadLetters:
@@ -46,32 +84,56 @@ class DeadLetters:
         self._topic = topic
         self._ours = ours
 
-    async def write(self, tp: TP, set_aside: Sequence[SetAside]) -> None:
+    async def write(self, tp: TP, set_aside: Sequence[SetAside]) -> int:
         """Write records of a partition; returns when all are acknowledged.
 
+        Returns:
+            For how many only place, size and hash could be written: the topic does not take the
+            record.
+
         Raises:
-            DeadLetterTooLargeError: the topic's `max.message.bytes` is too small for one of them.
+            DeadLetterTooLargeError: not even these fit; its `max.message.bytes` is absurd.
         """
         if not set_aside:
-            return
-        too_large = await self._producer.send(
-            self._topic, [self._outgoing(tp, one) for one in set_aside]
-        )
-        if too_large:
-            sizes = sorted(len(letter.value or b"") for letter in too_large)
-            raise DeadLetterTooLargeError(
-                f"{len(too_large)} records of up to {sizes[-1]} bytes do not fit into "
-                f"{self._topic}: raise its max.message.bytes and PERSISTER_MAX_RECORD_BYTES"
+            return 0
+        letters = [self._letter(tp, one) for one in set_aside]
+        outgoing = [_outgoing(letter) for letter in letters]
+        refused = {id(one) for one in await self._producer.send(self._topic, outgoing)}
+        if refused:
+            await self._shorten(
+                tp,
+                [
+                    letter
+                    for letter, one in zip(letters, outgoing, strict=True)
+                    if id(one) in refused
+                ],
             )
         _log(self._topic, tp, set_aside)
+        return len(refused)
 
-    def _outgoing(self, tp: TP, set_aside: SetAside) -> Outgoing:
+    async def _shorten(self, tp: TP, letters: Sequence[DeadLetter]) -> None:
+        shortened = [_outgoing(letter.shortened()) for letter in letters]
+        if await self._producer.send(self._topic, shortened):
+            raise DeadLetterTooLargeError(
+                f"{self._topic} does not take {len(shortened[0].headers)} short headers: raise its "
+                "max.message.bytes and PERSISTER_MAX_RECORD_BYTES"
+            )
+        logger.error(
+            "%d records of %s/%d do not fit into %s, which now says only where they are, how large "
+            "and with which hash: offsets %s. They stay in %s until its retention deletes them; "
+            "raise max.message.bytes of %s and PERSISTER_MAX_RECORD_BYTES.",
+            *(len(letters), tp.topic, tp.partition, self._topic),
+            ", ".join(str(letter.offset) for letter in letters[:_SHOWN_OFFSETS]),
+            *(tp.topic, self._topic),
+        )
+
+    def _letter(self, tp: TP, set_aside: SetAside) -> DeadLetter:
         record, reason, detail = set_aside
         if tp.topic in self._ours:
             headers, attempts = true_headers(record.headers)
         else:
             headers, attempts = without_replay(record.headers), 0
-        letter = DeadLetter(
+        return DeadLetter(
             topic=tp.topic,
             partition=tp.partition,
             offset=record.offset,
@@ -79,11 +141,14 @@ class DeadLetters:
             reason=reason,
             detail=detail,
             key=record.key,
-            value=record.value,
+            value=record.encoded if isinstance(record, Unreadable) else record.value,
             headers=tuple(headers),
             attempts=attempts,
         )
-        return Outgoing(record.key, record.value, letter.to_headers())
+
+
+def _outgoing(letter: DeadLetter) -> Outgoing:
+    return Outgoing(letter.key, letter.value, letter.to_headers())
 
 
 def _log(topic: str, tp: TP, set_aside: Sequence[SetAside]) -> None:
@@ -94,5 +159,5 @@ def _log(topic: str, tp: TP, set_aside: Sequence[SetAside]) -> None:
     logger.warning(
         "Set aside %d records of %s/%d, offsets %d to %d, in %s: %s. First: %s",
         *(len(set_aside), tp.topic, tp.partition, first.offset, last.offset, topic, reasons),
-        set_aside[0].detail,
+        printable(set_aside[0].detail),
     )

@@ -54,6 +54,12 @@ class _Snapshot(Collector):
         for topic, count in outcomes.lost.items():
             lost.add_metric([topic], count)
         yield lost
+        shortened = CounterMetricFamily(
+            "persister_dead_letters_shortened",
+            "Dead letters without the record, which did not fit into the dead-letter topic",
+        )
+        shortened.add_metric([], outcomes.shortened)
+        yield shortened
 
     def _delivery(self) -> Iterator[Metric]:
         app = self._app

@@ -60,6 +60,9 @@ class Outcomes:
     lost: Counter[str] = field(default_factory=Counter)
     """By topic: records that Kafka's retention deleted before they were read."""
 
+    shortened: int = 0
+    """Dead letters without the record, which did not fit into the dead-letter topic."""
+
     def add(self, step: Step, counts: Counter[Key], records: int) -> None:
         """Add a finished chunk.
 

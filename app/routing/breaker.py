@@ -18,7 +18,13 @@ from app.settings import BreakerSettings
 from models.reasons import RejectReason
 
 COUNTED = frozenset(
-    {RejectReason.NOT_JSON, RejectReason.NOT_A_MESSAGE, RejectReason.INVALID_RECORD}
+    {
+        RejectReason.NOT_JSON,
+        RejectReason.NOT_A_MESSAGE,
+        RejectReason.INVALID_RECORD,
+        RejectReason.UNREADABLE,
+        RejectReason.UNFORESEEN,
+    }
 )
 """The reasons that speak against what is in a topic; the others are about single records."""
 

@@ -4,13 +4,14 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from faust.types import TP
 from mode import get_logger
 
-from app.dead_letters import DeadLetters, SetAside
+from app.dead_letters import DeadLetters, SetAside, aside, unforeseen
 from app.kafka.delivery import Chunk
 from app.kafka.producer import BatchProducer, Outgoing
 from app.monitoring.outcomes import Key, Outcome, Outcomes, Step
-from app.routing import Skip, Store, route
+from app.routing import Decision, Skip, Store, route
 from app.routing.breaker import COUNTED, Breakers, Change
 from app.settings import RoutingSettings
 from models.reasons import RejectReason
@@ -56,23 +57,39 @@ class Intake:
         set_aside: list[SetAside] = []
         sources: list[Any] = []
         documents: list[Outgoing] = []
-        for record in chunk.records:
-            decision = route(role, record.value, record.timestamp, self._rules)
+        for record, decision in zip(chunk.records, self._decide(chunk, role), strict=True):
             if isinstance(decision, Store):
                 documents.append(Outgoing(decision.activation_id.encode(), decision.document))
                 sources.append(record)
             elif isinstance(decision, Skip):
                 counts[Key(Step.ROUTE, Outcome.SKIPPED, decision.reason)] += 1
+            elif isinstance(decision, SetAside):
+                set_aside.append(decision)
             else:
-                set_aside.append(SetAside(record, decision.reason, decision.detail))
+                set_aside.append(aside(record, decision.reason, decision.detail))
         too_large = await self._producer.send(self._documents_topic, documents)
         if too_large:
             set_aside += _too_large(zip(sources, documents, strict=True), too_large)
-        await self._dead_letters.write(chunk.tp, set_aside)
+        shortened = await self._dead_letters.write(chunk.tp, set_aside)
         counts[Key(Step.ROUTE, Outcome.ROUTED)] = len(documents) - len(too_large)
         counts.update(Key(Step.ROUTE, Outcome.DEAD_LETTERED, letter.reason) for letter in set_aside)
         self._outcomes.add(Step.ROUTE, counts, len(chunk.records))
+        self._outcomes.shortened += shortened
         self._watch(chunk, set_aside)
+
+    def _decide(self, chunk: Chunk, role: TopicRole) -> list[Decision | SetAside]:
+        """What becomes of each record; one at which the persister fails is set aside."""
+        rules = self._rules
+        try:
+            return [route(role, one.value, one.timestamp, rules) for one in chunk.records]
+        except Exception:  # noqa: BLE001 - which one it is, is found below
+            return [self._decide_alone(chunk.tp, record, role) for record in chunk.records]
+
+    def _decide_alone(self, tp: TP, record: Any, role: TopicRole) -> Decision | SetAside:
+        try:
+            return route(role, record.value, record.timestamp, self._rules)
+        except Exception as error:  # noqa: BLE001 - no record may end the worker
+            return unforeseen(tp, record, error)
 
     def _watch(self, chunk: Chunk, set_aside: Iterable[SetAside]) -> None:
         """Have the topic's breaker judge the chunk, and say so when it opens or closes."""

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from faust.types import TP
 from mode import Service
 
-from app.dead_letters import DeadLetters, SetAside
+from app.dead_letters import DeadLetters, SetAside, aside, unforeseen
 from app.kafka.delivery import Chunk
 from app.monitoring.outcomes import Key, Outcome, Outcomes, Step
 from app.settings import WorkerSettings
@@ -108,7 +109,7 @@ class Storage(Service):
 
     async def _settle(self, chunk: Chunk) -> None:
         settling = _Settling()
-        self._identify(chunk.records, settling)
+        self._identify(chunk.tp, chunk.records, settling)
         while settling.open:
             fresh, waiting = self._sort_out(chunk.tp.partition, settling)
             settling.open = waiting
@@ -116,14 +117,15 @@ class Storage(Service):
                 await self._write(chunk, fresh, settling)
             elif waiting:
                 await asyncio.wait({self._under_way[item.id] for item in waiting})
-        await self._dead_letters.write(chunk.tp, settling.set_aside)
+        shortened = await self._dead_letters.write(chunk.tp, settling.set_aside)
         settling.counts.update(
             Key(Step.STORE, Outcome.DEAD_LETTERED, letter.reason) for letter in settling.set_aside
         )
         self._outcomes.add(Step.STORE, settling.counts, len(chunk.records))
+        self._outcomes.shortened += shortened
 
     @staticmethod
-    def _identify(records: Iterable[Any], settling: _Settling) -> None:
+    def _identify(tp: TP, records: Iterable[Any], settling: _Settling) -> None:
         """Find out what the records are; the internal topic may hold what others put there."""
         for record in records:
             value = record.value or b""
@@ -131,7 +133,9 @@ class Storage(Service):
                 document_id, digest = identify(value)
             except ValueError as error:
                 detail = f"not a document: {error}"
-                settling.set_aside.append(SetAside(record, RejectReason.NOT_JSON, detail))
+                settling.set_aside.append(aside(record, RejectReason.NOT_JSON, detail))
+            except Exception as error:  # noqa: BLE001 - no record may end the worker
+                settling.set_aside.append(unforeseen(tp, record, error))
             else:
                 repair = bool(record.headers) and is_repair(record.headers)
                 settling.open.append(_Candidate(document_id, value, record, digest, repair))

@@ -74,7 +74,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         watch_committed_offsets(coordinator)
         set_refused_aside(coordinator, self._refused)
         delivery: Any = self.consumer
-        unpack_chunks(consumer._fetcher, delivery.delivers_chunks)  # noqa: SLF001
+        largest = delivery.app.settings.kafka.max_record_bytes
+        unpack_chunks(consumer._fetcher, delivery.delivers_chunks, largest)  # noqa: SLF001
 
     async def commit_what_can(self, offsets: Mapping[TP, int]) -> Refused:
         """Commit within `COMMIT_DEADLINE`; returns the partitions of which Kafka has not taken it.

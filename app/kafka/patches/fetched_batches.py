@@ -6,6 +6,7 @@ three times as long as unpacking it. Of a chunk nothing is read but offset, time
 and headers, and those a batch's own records have; and processors have an instruction for the sum.
 """
 
+import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
 from struct import Struct
@@ -19,6 +20,9 @@ from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.record.memory_records import MemoryRecords
 from faust.types import TP
 
+from app.kafka.patches.unpacked_size import SLACK, exceeds
+from app.kafka.unreadable import Unreadable
+
 CHUNK_BYTES = 4 * 1024 * 1024
 """Of values in a chunk, give or take a batch. A larger one would cost less for each record, but may
 be in memory for each partition, several times as large as it was fetched: batches are compressed.
@@ -26,8 +30,14 @@ be in memory for each partition, several times as large as it was fetched: batch
 
 _SUMS_FAST = google_crc32c.implementation == "c"
 
-# Where a batch's length and checksum stand: Kafka's protocol guide, "Record Batch".
-_LENGTH_AT, _AFTER_LENGTH, _SUMMED_FROM = 8, 12, 21
+MIB = 1024 * 1024
+
+LARGEST = 16 * MIB
+"""Bytes of a batch's records, unpacked, up to which it is unpacked: the default of
+`PERSISTER_MAX_RECORD_BYTES`."""
+
+# Where things stand in a batch: Kafka's protocol guide, "Record Batch".
+_LENGTH_AT, _AFTER_LENGTH, _SUMMED_FROM, _RECORDS_FROM = 8, 12, 21, 61
 _length = Struct(">i").unpack_from
 
 
@@ -40,9 +50,15 @@ class Batches(MemoryRecords):
 
 
 class Unpacked:
-    """In the place of aiokafka's `PartitionRecords`: the records of the batches of one fetch."""
+    """In the place of aiokafka's `PartitionRecords`: the records of the batches of one fetch.
 
-    def __init__(self, fetched: PartitionRecords) -> None:
+    Args:
+        fetched: what they are taken from.
+        largest: bytes of a batch's records, unpacked, up to which it is unpacked.
+    """
+
+    def __init__(self, fetched: PartitionRecords, largest: int = LARGEST) -> None:
+        self._largest = largest
         self._tp = fetched._tp  # noqa: SLF001
         self._fetched: Batches = fetched._records  # noqa: SLF001
         # Never begun, it keeps its own object alive, and the whole answer of the broker with it.
@@ -66,7 +82,9 @@ class Unpacked:
         taken: list[Any] = []
         size = 0
         while size < enough and not self.ended:
-            records = self._records(self._next_batch())
+            start = self._start
+            batch = self._next_batch()
+            records = self._records(batch, memoryview(self._fetched.encoded)[start : self._start])
             taken += records
             size += sum([len(record.value or b"") for record in records])
         return taken
@@ -81,16 +99,47 @@ class Unpacked:
         self._start = end
         return batch
 
-    def _records(self, batch: Any) -> list[Any]:
+    def _records(self, batch: Any, encoded: memoryview) -> list[Any]:
         wanted = self.next_fetch_offset
         # Not the last record's: compaction may have removed the end of a batch.
         self.next_fetch_offset = batch.next_offset
         if batch.is_control_batch:
             return []
-        records = list(batch)
+        records = unpack(batch, encoded, self._largest)
         if records and records[0].offset < wanted:  # batches are fetched whole
             records = [record for record in records if record.offset >= wanted]
         return records
+
+
+def unpack(batch: Any, encoded: memoryview, largest: int) -> list[Any]:
+    """The records of a batch, or the batch itself as one that can't be read.
+
+    Who may write to a topic may write what becomes gigabytes, or what aiokafka fails at, such as
+    the name of a header that is no UTF-8. Kafka's clients make a batch of one producer's records
+    only, so nobody else's are in it.
+    """
+    limit = largest + SLACK
+    # Batches of the older formats have no such property.
+    codec = getattr(batch, "compression_type", 0)
+    if codec and exceeds(codec, encoded[_RECORDS_FROM:], limit):
+        return [_unreadable(batch, encoded, f"they unpack to more than {limit} bytes")]
+    try:
+        return list(batch)
+    except Exception as error:  # noqa: BLE001 - whatever the bytes make aiokafka raise
+        return [_unreadable(batch, encoded, f"they can't be unpacked ({type(error).__name__})")]
+
+
+def _unreadable(batch: Any, encoded: memoryview, why: str) -> Unreadable:
+    last = batch.next_offset - 1
+    first = getattr(batch, "base_offset", last)
+    hash_ = hashlib.sha256(encoded).hexdigest()
+    return Unreadable(
+        offset=last,
+        timestamp=max(0, getattr(batch, "max_timestamp", 0) or 0),
+        encoded=bytes(encoded),
+        why=f"the records of the batch from offset {first} to {last}: {why}; as it stands in "
+        f"Kafka, it has {len(encoded)} bytes with the SHA-256 {hash_}",
+    )
 
 
 def intact(batch: Any, encoded: bytes, start: int, end: int) -> bool:
@@ -126,21 +175,26 @@ class Fetched(OrderedDict[Any, Any]):
 
     Args:
         chunked: tells which partitions are delivered as chunks; others are left as they are.
+        largest: see `Unpacked`.
     """
 
-    def __init__(self, chunked: Callable[[TP], bool]) -> None:
+    def __init__(self, chunked: Callable[[TP], bool], largest: int = LARGEST) -> None:
         super().__init__()
         self._chunked = chunked
+        self._largest = largest
 
     def __setitem__(self, tp: Any, result: Any) -> None:
         """Keep a result (or an error) of a fetch."""
         if isinstance(result, FetchResult) and self._chunked(TP(*tp)):
-            result._partition_records = Unpacked(result._partition_records)  # noqa: SLF001
+            result._partition_records = Unpacked(  # noqa: SLF001
+                result._partition_records,  # noqa: SLF001
+                self._largest,
+            )
         super().__setitem__(tp, result)
 
 
-def unpack_chunks(fetcher: Any, chunked: Callable[[TP], bool]) -> None:
+def unpack_chunks(fetcher: Any, chunked: Callable[[TP], bool], largest: int = LARGEST) -> None:
     """Have an aiokafka `Fetcher`, before its first fetch, unpack these partitions' records so."""
     aiokafka_fetcher.MemoryRecords = Batches
     aiokafka_fetcher.FetchResult = Fetch
-    fetcher._records = Fetched(chunked)  # noqa: SLF001
+    fetcher._records = Fetched(chunked, largest)  # noqa: SLF001

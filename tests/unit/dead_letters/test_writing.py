@@ -1,11 +1,13 @@
 from collections.abc import Iterable
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 import pytest
 from faust.types import TP
 
-from app.dead_letters import DeadLetters, DeadLetterTooLargeError, SetAside
+from app.dead_letters import DeadLetters, DeadLetterTooLargeError, SetAside, aside, unforeseen
 from app.kafka.producer import Outgoing
+from app.kafka.unreadable import Unreadable
 from models.dead_letter import ATTEMPTS, REPLAY_OF, DeadLetter
 from models.reasons import RejectReason
 from tests.unit.dead_letters.letters import content
@@ -23,16 +25,25 @@ class Record(NamedTuple):
 
 
 class Producer:
-    """Takes everything, or calls it too large."""
+    """Takes everything up to so many bytes, headers included."""
 
-    def __init__(self, *, too_large: bool = False) -> None:
+    def __init__(self, *, largest: int = 1 << 20) -> None:
         self.sent: list[tuple[str, Outgoing]] = []
-        self._too_large = too_large
+        self._largest = largest
 
     async def send(self, topic: str, records: Iterable[Outgoing]) -> list[Outgoing]:
-        records = list(records)
-        self.sent += [(topic, record) for record in records]
-        return records if self._too_large else []
+        refused = []
+        for record in records:
+            if size(record) > self._largest:
+                refused.append(record)
+            else:
+                self.sent.append((topic, record))
+        return refused
+
+
+def size(record: Outgoing) -> int:
+    headers = sum(len(name) + len(value or b"") for name, value in record.headers)
+    return len(record.key or b"") + len(record.value or b"") + headers
 
 
 async def written(record: Record, tp: TP = OURS) -> DeadLetter:
@@ -116,9 +127,62 @@ async def test_a_header_that_is_no_count_counts_nothing(attempts: bytes | None) 
     assert (letter.headers, letter.attempts) == ((), 0)
 
 
-async def test_what_the_topic_does_not_take_is_an_error_that_names_the_setting() -> None:
-    producer: Any = Producer(too_large=True)
+@pytest.mark.parametrize(
+    "record",
+    [
+        Record(value=b"x" * 5000),
+        Record(key=b"x" * 5000),
+        Record(headers=(("trace", b"1"),) * 2000),
+    ],
+)
+async def test_a_record_that_does_not_fit_leaves_its_place_size_and_hash(record: Record) -> None:
+    producer: Any = Producer(largest=1000)
+
+    shortened = await DeadLetters(producer, "letters").write(
+        TOPIC,
+        [SetAside(one, RejectReason.NOT_JSON, "why") for one in (Record(offset=8), record)],
+    )
+
+    assert shortened == 1
+    small, large = (
+        DeadLetter.from_record(one.key, one.value, one.headers) for _, one in producer.sent
+    )
+    assert (small.offset, small.value, small.left_out) == (8, b"junk", None)
+    assert (large.topic, large.partition, large.offset) == (*TOPIC, 9)
+    assert (large.key, large.value, large.headers) == (None, None, ())
+    value = record.value or b""
+    assert large.left_out == f"{len(value)} bytes, SHA-256 {sha256(value).hexdigest()}"
+
+
+async def test_a_topic_that_takes_nothing_is_an_error_that_names_the_setting() -> None:
+    producer: Any = Producer(largest=10)
     letters = DeadLetters(producer, "letters")
 
-    with pytest.raises(DeadLetterTooLargeError, match=r"4 bytes.*letters.*max\.message\.bytes"):
+    with pytest.raises(DeadLetterTooLargeError, match=r"letters.*max\.message\.bytes"):
         await letters.write(TOPIC, [SetAside(Record(), RejectReason.NOT_JSON, "why")])
+
+
+def test_a_batch_that_could_not_be_read_is_kept_as_it_stands_in_kafka() -> None:
+    found = aside(Unreadable(9, 0, b"encoded", "why not"), RejectReason.NOT_JSON, "no value")
+
+    assert (found.reason, found.detail) == (RejectReason.UNREADABLE, "why not")
+
+
+def failing(secret: str) -> Exception:
+    try:
+        return dict[str, Exception]()[secret]
+    except KeyError as error:
+        return error
+
+
+async def test_what_nobody_foresaw_is_logged_once_and_shows_nothing_of_the_record(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    found = [unforeseen(TOPIC, Record(), failing("s3cret")) for _ in range(3)]
+
+    assert {one.reason for one in found} == {RejectReason.UNFORESEEN}
+    assert sha256(b"junk").hexdigest() in found[0].detail
+    (line,) = caplog.records
+    assert "KeyError at completed0/2, offset 9" in line.getMessage()
+    assert "in failing" in line.getMessage()
+    assert "s3cret" not in found[0].detail + line.getMessage()

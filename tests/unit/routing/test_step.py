@@ -4,9 +4,13 @@ from collections import Counter
 from typing import Any, cast
 
 import pytest
+from faust.types import TP
 
-from app.dead_letters import DeadLetters, DeadLetterTooLargeError
+from app.dead_letters import DeadLetters
+from app.kafka.delivery import Chunk
+from app.kafka.unreadable import Unreadable
 from app.monitoring.outcomes import Key, Outcome, Outcomes, Step
+from app.routing import Decision, route
 from app.routing.breaker import Breakers
 from app.routing.step import Intake
 from app.settings import BreakerSettings, RoutingSettings
@@ -23,19 +27,24 @@ def routed(outcome: Outcome, reason: SkipReason | RejectReason | str = "") -> Ke
     return Key(Step.ROUTE, outcome, reason)
 
 
+def rejected(reason: RejectReason) -> Key:
+    return routed(Outcome.DEAD_LETTERED, reason)
+
+
 class Bench:
     """An intake and what surrounds it."""
 
     def __init__(self, **rules: Any) -> None:
         self.producer = Producer()
         self.outcomes = Outcomes()
+        self.breakers = Breakers(BreakerSettings())
         self.intake = Intake(
             RoutingSettings(**rules),
             cast("Any", self.producer),
             DOCUMENTS,
             DeadLetters(cast("Any", self.producer), LETTERS),
             self.outcomes,
-            breakers=Breakers(BreakerSettings()),
+            breakers=self.breakers,
         )
 
     async def take(self, *values: bytes | None, role: TopicRole = TopicRole.COMPLETED) -> None:
@@ -118,12 +127,66 @@ async def test_a_document_that_kafka_finds_too_large_is_set_aside_as_its_message
     )
 
 
-async def test_a_record_that_fits_nowhere_is_an_error_and_counted_as_nothing() -> None:
+async def test_a_record_that_fits_nowhere_is_counted_twice_over() -> None:
     bench = Bench()
     bench.producer.too_large = {b"ping"}
-    with pytest.raises(DeadLetterTooLargeError, match=f"{LETTERS}.*PERSISTER_MAX_RECORD_BYTES"):
-        await bench.take(b"ping")
-    assert bench.outcomes.counts == Counter()
+    await bench.take(b"ping")
+    (letter,) = bench.letters()
+    assert (letter.value, letter.offset) == (None, 0)
+    assert letter.left_out is not None
+    assert bench.outcomes.counts == Counter({rejected(RejectReason.NOT_JSON): 1})
+    assert bench.outcomes.shortened == 1
+
+
+async def test_a_record_at_which_the_persister_fails_costs_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def failing(role: TopicRole, value: bytes | None, timestamp: int, rules: Any) -> Decision:
+        if value == b"poison":
+            raise RecursionError
+        return route(role, value, timestamp, rules)
+
+    monkeypatch.setattr("app.routing.step.route", failing)
+    bench = Bench()
+    first, last = Records(6).many(2)
+    await bench.take(result(first), b"poison", b"ping", result(last))
+    assert len(bench.producer.sent[DOCUMENTS]) == 2
+    assert [(letter.offset, letter.value) for letter in bench.letters()] == [
+        (1, b"poison"),
+        (2, b"ping"),
+    ]
+    assert bench.outcomes.counts == Counter(
+        {
+            routed(Outcome.ROUTED): 2,
+            rejected(RejectReason.UNFORESEEN): 1,
+            rejected(RejectReason.NOT_JSON): 1,
+        }
+    )
+
+
+async def test_defects_in_numbers_hold_the_topic() -> None:
+    bench = Bench()
+
+    def failing(*_: Any) -> Decision:
+        raise KeyError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("app.routing.step.route", failing)
+        await bench.take(*[b"ping"] * 1000)
+    assert bench.breakers.holds("topic")
+
+
+async def test_a_batch_that_was_not_unpacked_is_set_aside_as_it_is() -> None:
+    bench = Bench()
+    batch = Unreadable(offset=9, timestamp=NOW, encoded=b"batch", why="too large")
+    await bench.intake.take(Chunk(TP("topic", 0), [batch]), TopicRole.COMPLETED)
+    (letter,) = bench.letters()
+    assert (letter.offset, letter.value, letter.reason, letter.detail) == (
+        9,
+        b"batch",
+        RejectReason.UNREADABLE,
+        "too large",
+    )
 
 
 async def test_when_kafka_takes_nothing_nothing_is_counted() -> None:

@@ -1,7 +1,9 @@
 """Records of chunks, unpacked without aiokafka's detour: the same ones, from the same offset on."""
 
 import gc
+import hashlib
 import struct
+import tracemalloc
 import weakref
 from typing import Any
 
@@ -14,6 +16,7 @@ from faust.types import TP
 
 from app.kafka.patches import fetched_batches
 from app.kafka.patches.fetched_batches import Batches, Fetch, Fetched, Unpacked
+from app.kafka.unreadable import Unreadable
 
 ENOUGH = 1 << 20
 """Bytes: more than there are."""
@@ -208,3 +211,49 @@ def test_the_broker_s_answer_is_let_go_once_it_is_unpacked() -> None:
     finally:
         gc.enable()
     assert len(records) == 3
+
+
+def signed(encoded: bytearray) -> bytearray:
+    struct.pack_into(">I", encoded, CRC, calc_crc32c(bytes(encoded[SUMMED:])))
+    return encoded
+
+
+def test_a_name_of_a_header_that_is_no_text_costs_its_own_batch() -> None:
+    odd = batch(7, 2)
+    odd[odd.index(b"trace")] = 0xFF
+    encoded = bytes(signed(odd))
+    unpacked = Unpacked(fetched(5, batch(5, 2), odd, batch(9, 1)))
+
+    first, second, unreadable, last = unpacked.take(ENOUGH)
+
+    assert [first.offset, second.offset, last.offset] == [5, 6, 9]
+    assert isinstance(unreadable, Unreadable)
+    assert (unreadable.offset, unreadable.value, unreadable.encoded) == (8, None, encoded)
+    assert "from offset 7 to 8" in unreadable.why
+    assert hashlib.sha256(encoded).hexdigest() in unreadable.why
+
+
+@pytest.mark.parametrize("codec", [1, 2, 3, 4])
+def test_a_batch_that_would_unpack_to_too_much_is_not_unpacked(codec: int) -> None:
+    builder = DefaultRecordBatchBuilder(2, codec, 0, -1, -1, -1, 1 << 30)
+    builder.append(0, 1000, b"key", bytes(64 * 1024 * 1024), [])
+    bomb = bytearray(builder.build())
+    struct.pack_into(">q", bomb, BASE_OFFSET, 5)
+    tracemalloc.start()
+
+    (unreadable,) = Unpacked(fetched(5, bomb)).take(ENOUGH)
+
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert isinstance(unreadable, Unreadable)
+    assert "unpack to more than" in unreadable.why
+    assert peak < 16 * 1024 * 1024
+    assert Unpacked(fetched(5, bomb), 64 * 1024 * 1024).take(ENOUGH)[0].offset == 5
+
+
+@pytest.mark.parametrize("codec", [1, 2, 3, 4, 5, 7])
+def test_records_that_are_not_packed_as_they_say_are_no_error(codec: int) -> None:
+    (unreadable,) = Unpacked(fetched(5, batch(5, 2, attributes=codec))).take(ENOUGH)
+
+    assert isinstance(unreadable, Unreadable)
+    assert unreadable.offset == 6

@@ -1,0 +1,139 @@
+"""How large the records of a batch are once they are unpacked, found without unpacking them.
+
+aiokafka unpacks a batch as a whole, whatever it holds: one of 1 MB may become gigabytes. Each
+format says in its framing how much a block can become; only gzip does not, and is unpacked a piece
+at a time and counted.
+
+What is found is never too small, and too large by no more than `SLACK`. Batches of formats before
+Kafka 0.11 are not looked at: brokers since Kafka 4.0 hold none.
+"""
+
+import gzip
+import io
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Final
+
+SLACK: Final = 4 * 1024 * 1024
+"""The largest block of lz4, of which only the bound is known."""
+
+_GZIP_RATIO: Final = 1032
+"""What a byte of deflated data can become, at most."""
+
+_PIECE: Final = 1024 * 1024
+_ZSTD_BLOCK: Final = 128 * 1024
+_XERIAL_HEADER: Final = b"\x82SNAPPY\x00"
+_XERIAL_BLOCKS_AT: Final = 16
+
+_uint32 = struct.Struct("<I").unpack_from
+_block_length = struct.Struct(">i").unpack_from
+
+
+def exceeds(codec: int, data: memoryview, limit: int) -> bool:
+    """Whether the records of a batch would have more bytes than `limit`.
+
+    Data that is broken counts as far as it can be read: unpacking it is an error at once.
+
+    Args:
+        codec: of the batch's attributes; of one that is not known nothing can be unpacked.
+        data: the compressed records.
+        limit: in bytes.
+    """
+    sizes = _SIZES.get(codec)
+    if sizes is None or (codec == _GZIP and len(data) * _GZIP_RATIO <= limit):
+        return False
+    total = 0
+    try:
+        for size in sizes(data):
+            total += size
+            if total > limit:
+                return True
+    except (struct.error, IndexError, EOFError, OSError, zlib.error):
+        pass
+    return False
+
+
+def _gzip(data: memoryview) -> Iterator[int]:
+    with gzip.GzipFile(fileobj=io.BytesIO(data)) as unpacked:
+        while piece := unpacked.read(_PIECE):
+            yield len(piece)
+
+
+def _snappy(data: memoryview) -> Iterator[int]:
+    if len(data) <= _XERIAL_BLOCKS_AT or bytes(data[: len(_XERIAL_HEADER)]) != _XERIAL_HEADER:
+        yield _varint(data)
+        return
+    at = _XERIAL_BLOCKS_AT
+    while at < len(data):
+        (length,) = _block_length(data, at)
+        if length <= 0:
+            return
+        at += 4
+        yield _varint(data[at : at + length])
+        at += length
+
+
+def _varint(data: memoryview) -> int:
+    """The unpacked length, with which a block of snappy begins."""
+    number = 0
+    for position in range(5):
+        number |= (data[position] & 0x7F) << 7 * position
+        if data[position] < 0x80:  # noqa: PLR2004 - the flag of a varint's further bytes
+            break
+    return number
+
+
+def _lz4(data: memoryview) -> Iterator[int]:
+    """By LZ4's frame format: what each block can become is in the head of its frame."""
+    at = 0
+    while at < len(data):
+        (magic,) = _uint32(data, at)
+        if magic & 0xFFFFFFF0 == _SKIPPABLE:
+            at += 8 + _uint32(data, at + 4)[0]
+            continue
+        if magic != 0x184D2204:  # noqa: PLR2004 - the format's magic number
+            return
+        flags, largest = data[at + 4], 1 << 8 + 2 * (data[at + 5] >> 4 & 7)
+        at += 7 + 8 * (flags >> 3 & 1) + 4 * (flags & 1)
+        while (head := _uint32(data, at)[0]) != 0:
+            length = head & 0x7FFFFFFF
+            yield length if head >> 31 else min(largest, 255 * length)
+            at += 4 + length + 4 * (flags >> 4 & 1)
+        at += 4 + 4 * (flags >> 2 & 1)
+
+
+def _zstd(data: memoryview) -> Iterator[int]:
+    """By RFC 8878: a block becomes 128 KiB at most."""
+    at = 0
+    while at < len(data):
+        (magic,) = _uint32(data, at)
+        if magic & 0xFFFFFFF0 == _SKIPPABLE:
+            at += 8 + _uint32(data, at + 4)[0]
+            continue
+        if magic != 0xFD2FB528:  # noqa: PLR2004 - the format's magic number
+            return
+        descriptor = data[at + 4]
+        single_segment = descriptor >> 5 & 1
+        content_size = (single_segment, 2, 4, 8)[descriptor >> 6]
+        at += 5 + (not single_segment) + (0, 1, 2, 4)[descriptor & 3] + content_size
+        last = False
+        while not last:
+            head = int.from_bytes(data[at : at + 3], "little")
+            if len(data) < at + 3:
+                return
+            last, kind, length = bool(head & 1), head >> 1 & 3, head >> 3
+            yield _ZSTD_BLOCK if kind == 2 else length  # noqa: PLR2004 - a compressed block
+            at += 3 + (1 if kind == 1 else length)
+        at += 4 * (descriptor >> 2 & 1)
+
+
+_SKIPPABLE: Final = 0x184D2A50
+_GZIP: Final = 1
+_SIZES: Final[dict[int, Callable[[memoryview], Iterator[int]]]] = {
+    _GZIP: _gzip,
+    2: _snappy,
+    3: _lz4,
+    4: _zstd,
+}
+"""By the number that Kafka gives each codec."""

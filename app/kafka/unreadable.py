@@ -1,0 +1,28 @@
+"""What stands in a topic for records that can't be read."""
+
+from typing import Final
+
+from msgspec import Struct
+
+
+class Unreadable(Struct, gc=False):
+    """A batch of records that was not unpacked, delivered in the place of its last record.
+
+    To whoever reads it as a record it is one without a value.
+    """
+
+    offset: int
+    """Of the last record."""
+
+    timestamp: int
+    """The latest of its records, in epoch millis."""
+
+    encoded: bytes
+    """The batch as it stands in Kafka."""
+
+    why: str
+    """For a person, with place, size and hash."""
+
+    key: Final[None] = None
+    value: Final[None] = None
+    headers: Final[tuple[()]] = ()
