@@ -1,50 +1,31 @@
-"""Sending records to Kafka so that "sent" means "acknowledged by every in-sync replica".
+"""Publishing records so that "published" means "acknowledged by every in-sync replica".
 
-`Publisher` is shared by the activation store and the gateway. It adds to aiokafka's producer a
-deadline per record, a bound on the bytes in flight, typed errors, and a new producer when the old
-one can't go on.
+`Publisher` is shared by the activation store, the acknowledgements and the gateway. It adds to the
+one producer (`app.kafka.producer`) a deadline per record, a bound on the bytes in flight and typed
+errors. What is published while Kafka still has the records before it goes together as a batch.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections import defaultdict, deque
+from collections.abc import Mapping, Sequence
 
-from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import (
-    ClusterAuthorizationFailedError,
-    InvalidTopicError,
-    KafkaError,
-    KafkaTimeoutError,
-    MessageSizeTooLargeError,
-    RecordListTooLargeError,
-    TopicAlreadyExistsError,
-    TopicAuthorizationFailedError,
-    UnknownTopicOrPartitionError,
-    for_code,
-)
+from aiokafka.errors import KafkaError
 
+from app.kafka.admin import open_admin
 from app.kafka.byte_budget import ByteBudget
-from app.kafka.clients import client_options, producer_options
+from app.kafka.producer import ANSWER_SECONDS, BatchProducer, Outgoing
+from app.kafka.topics import TopicSpec
 from app.settings import KafkaSettings
 
 logger = logging.getLogger(__name__)
 
-_RETRY_PAUSE = 0.2
-"""Seconds between attempts."""
-
 _PROBE_TIMEOUT = 2.0
 """Seconds for a broker to answer a question about its health."""
 
-_TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
-_FOR_GOOD = (
-    ClusterAuthorizationFailedError,
-    InvalidTopicError,
-    TopicAuthorizationFailedError,
-)
-_PRODUCER_GOES_ON = (KafkaTimeoutError, UnknownTopicOrPartitionError)
+_TOGETHER_BYTES = 1024 * 1024
+"""Published together: the first of them waits for the last."""
 
 
 class PublishError(Exception):
@@ -60,32 +41,22 @@ class TooLarge(PublishError):  # noqa: N818
 
 
 class _Record:
-    """A record on its way."""
+    """A record on its way; `settled` is its acknowledgement, or why there is none."""
 
-    __slots__ = ("acknowledged", "error", "failure", "key", "size", "value")
+    __slots__ = ("outgoing", "settled", "size", "waiting")
 
-    def __init__(self, value: bytes, key: bytes | None = None) -> None:
-        self.value = value
-        self.key = key
+    def __init__(self, value: bytes, key: bytes | None) -> None:
+        self.outgoing = Outgoing(key, value)
         self.size = len(value) + len(key or b"")
-        self.acknowledged = False
-        self.error: PublishError | None = None
-        """Why it is given up."""
-        self.failure: KafkaError | None = None
-        """How the last attempt ended."""
+        self.waiting = False
+        self.settled: asyncio.Future[PublishError | None] = (
+            asyncio.get_running_loop().create_future()
+        )
 
-    @property
-    def settled(self) -> bool:
-        """Whether no attempt is needed any more."""
-        return self.acknowledged or self.error is not None
-
-    def settle(self, sent: asyncio.Future[Any]) -> None:
-        """Take over how an attempt ended."""
-        failure = None if sent.cancelled() else sent.exception()
-        if isinstance(failure, KafkaError):
-            self.failure = failure
-        elif failure is None and not sent.cancelled():
-            self.acknowledged = True
+    def settle(self, error: PublishError | None) -> None:
+        """Tell who still waits for it."""
+        if not self.settled.done():
+            self.settled.set_result(error)
 
 
 class Publisher:
@@ -94,9 +65,8 @@ class Publisher:
     Args:
         kafka: brokers and the largest record.
         deadline: seconds that one `publish` may take, retries and waiting for room included.
-        bytes_in_flight: most bytes handed to the producer and not acknowledged yet.
-        linger: seconds that a batch waits for more records.
-        new_producer: makes a producer that is not started yet; tests pass a fake.
+        bytes_in_flight: most bytes that were taken and are not acknowledged yet.
+        producer: a producer of its own, when none is given.
     """
 
     def __init__(
@@ -105,38 +75,37 @@ class Publisher:
         *,
         deadline: float = 30.0,
         bytes_in_flight: int = 64 * 1024 * 1024,
-        linger: float = 0.005,
-        new_producer: Callable[[], Any] | None = None,
+        producer: BatchProducer | None = None,
     ) -> None:
         self.budget = ByteBudget(bytes_in_flight)
         self.failing_since: float | None = None
         """Monotonic time of the first failure since the last acknowledgement."""
         self._kafka = kafka
         self._deadline = deadline
-        self._linger = linger
-        self._new_producer = new_producer or self._producer
-        self._connection: asyncio.Task[Any] | None = None
-        self._turn = asyncio.Lock()
-        self._closing: set[asyncio.Task[None]] = set()
+        self._producer = producer or BatchProducer(
+            kafka,
+            # A broker that hangs is given up early enough for another attempt.
+            request_timeout=max(1.0, deadline / 3),
+            answer_timeout=min(ANSWER_SECONDS, max(2.0, deadline * 2 / 3)),
+        )
+        self._waiting: defaultdict[str, deque[_Record]] = defaultdict(deque)
+        """By topic, what the producer does not have yet."""
+        self._sending: dict[str, asyncio.Task[None]] = {}
 
     async def start(self) -> None:
         """Begin to connect, in the background: records wait for the connection."""
-        self._connect()
+        self._producer.connect_soon()
 
     async def stop(self, deadline: float = 10.0) -> None:
         """Wait for what is in flight, at most `deadline` seconds, then close."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.cancel()
-            await asyncio.wait([connection])
-            if _succeeded(connection):
-                self._close(connection.result())
-        if self._closing:
-            _, late = await asyncio.wait(self._closing, timeout=deadline)
+        sending = list(self._sending.values())
+        if sending:
+            _, late = await asyncio.wait(sending, timeout=deadline)
             for task in late:
                 task.cancel()
             if late:
                 logger.error("Kafka did not acknowledge everything within %s s", deadline)
+        await self._producer.stop()
 
     async def publish(self, topic: str, value: bytes, key: bytes | None = None) -> None:
         """Return when Kafka has acknowledged the record.
@@ -148,27 +117,17 @@ class Publisher:
             NotAcknowledged: not acknowledged within the deadline, or refused by the broker.
             TooLarge: larger than `PERSISTER_MAX_RECORD_BYTES` or the topic's `max.message.bytes`.
         """
-        record = _Record(value, key)
-        await self._publish(topic, [record])
-        if record.error:
-            raise record.error
+        (error,) = await self._publish(topic, [_Record(value, key)])
+        if error:
+            raise error
 
     async def publish_all(self, topic: str, values: Sequence[bytes]) -> list[PublishError | None]:
         """Publish many records; what `publish` would have raised for each, in order."""
-        records = [_Record(value) for value in values]
-        await self._publish(topic, records)
-        return [record.error for record in records]
+        return await self._publish(topic, [_Record(value, None) for value in values])
 
     async def reachable(self, topic: str) -> bool:
         """Whether a broker answers now and knows the topic."""
-        try:
-            async with asyncio.timeout(_PROBE_TIMEOUT):
-                producer = await asyncio.shield(self._connect())
-                await producer.partitions_for(topic)
-                answered: bool = await producer.client.force_metadata_update()
-        except (TimeoutError, KafkaError):
-            return False
-        return answered
+        return await self._producer.answers(topic, _PROBE_TIMEOUT)
 
     async def ensure_topic(
         self, topic: str, partitions: int, config: Mapping[str, str] | None = None
@@ -186,134 +145,91 @@ class Publisher:
         Raises:
             KafkaError: Kafka is not reachable or refuses.
         """
-        admin = AIOKafkaAdminClient(**client_options(self._kafka))
-        try:
-            await admin.start()
-            answer = await admin.create_topics(
-                [
-                    NewTopic(
-                        topic, partitions, self._kafka.replication, topic_configs=dict(config or {})
-                    )
-                ]
+        async with open_admin(self._kafka) as admin:
+            return await admin.create(
+                TopicSpec(topic, partitions, dict(config or {})), self._kafka.replication
             )
-        finally:
-            await admin.close()
-        _, code, *reason = answer.topic_errors[0]
-        error = for_code(code)
-        created: bool = code == 0
-        if created or error is TopicAlreadyExistsError:
-            return created
-        raise error(f"cannot create topic {topic}: {reason[0] if reason else error.description}")
 
-    async def _publish(self, topic: str, records: Sequence[_Record]) -> None:
-        """Settle every record: acknowledged, or with an error."""
-        for record in records:
-            if record.size > self._kafka.max_record_bytes:
-                record.error = TooLarge(
-                    f"{record.size} bytes; PERSISTER_MAX_RECORD_BYTES is "
-                    f"{self._kafka.max_record_bytes}"
-                )
+    async def _publish(self, topic: str, records: Sequence[_Record]) -> list[PublishError | None]:
+        """Return the outcome of each record, within the deadline."""
         try:
             async with asyncio.timeout(self._deadline):
-                while unsettled := [record for record in records if not record.settled]:
-                    await self._attempt(topic, unsettled)
+                for record in records:
+                    await self._hand_over(topic, record)
+                if records:
+                    await asyncio.wait([record.settled for record in records])
         except TimeoutError:
             reason = f"no acknowledgement for topic {topic} within {self._deadline:g} s"
             error = self._failed(reason)
             for record in records:
-                record.error = record.error or (None if record.acknowledged else error)
+                record.settle(error)
+        finally:
+            self._withdraw(topic, records)
+        return [record.settled.result() for record in records]
 
-    async def _attempt(self, topic: str, records: Sequence[_Record]) -> None:
-        producer = await asyncio.shield(self._connect())
-        sent: list[asyncio.Future[Any]] = []
-        failures: list[tuple[_Record, KafkaError]] = []
+    async def _hand_over(self, topic: str, record: _Record) -> None:
+        """Queue a record once there is room for its bytes."""
+        if record.size > self._kafka.max_record_bytes:
+            record.settle(
+                TooLarge(
+                    f"{record.size} bytes; PERSISTER_MAX_RECORD_BYTES is "
+                    f"{self._kafka.max_record_bytes}"
+                )
+            )
+            return
+        await self.budget.acquire(record.size)
+        record.waiting = True
+        self._waiting[topic].append(record)
+        if topic not in self._sending:
+            task = asyncio.get_running_loop().create_task(self._send_waiting(topic))
+            self._sending[topic] = task
+
+    def _withdraw(self, topic: str, records: Sequence[_Record]) -> None:
+        """Take back what nobody waits for any more and the producer does not have yet."""
         for record in records:
-            try:
-                sent.append(await self._send(producer, topic, record))
-            except KafkaError as error:
-                failures.append((record, error))
-        if sent:
-            await asyncio.wait(sent)
-        failures += [(record, record.failure) for record in records if record.failure is not None]
-        for record, failure in failures:
-            self._judge(record, failure, topic, producer)
-        if any(not record.settled for record in records):
-            await asyncio.sleep(_RETRY_PAUSE)
-        elif any(record.acknowledged for record in records):
-            self._acknowledged()
-
-    async def _send(self, producer: Any, topic: str, record: _Record) -> asyncio.Future[Any]:
-        # One at a time: aiokafka wakes all who wait for a full batch at once, for a few places.
-        async with self._turn:
-            await self.budget.acquire(record.size)
-            try:
-                future: asyncio.Future[Any] = await producer.send(topic, record.value, record.key)
-            except BaseException:
+            if record.waiting:
+                record.waiting = False
+                self._waiting[topic].remove(record)
                 self.budget.release(record.size)
-                raise
-        record.failure = None
 
-        def settle(future: asyncio.Future[Any]) -> None:
-            # The producer holds the bytes until now, however long the caller waited.
-            self.budget.release(record.size)
-            record.settle(future)
+    async def _send_waiting(self, topic: str) -> None:
+        try:
+            while self._waiting[topic]:
+                await self._send(topic, self._next(topic))
+        finally:
+            del self._sending[topic]
 
-        future.add_done_callback(settle)
-        return future
+    def _next(self, topic: str) -> list[_Record]:
+        """Some of what waits, the oldest first."""
+        waiting = self._waiting[topic]
+        records = [waiting.popleft()]
+        size = records[0].size
+        while waiting and size + waiting[0].size <= _TOGETHER_BYTES:
+            records.append(waiting.popleft())
+            size += records[-1].size
+        for record in records:
+            record.waiting = False
+        return records
 
-    def _judge(self, record: _Record, error: KafkaError, topic: str, producer: Any) -> None:
-        """Settle a record that will never pass; discard the producer if it is spent.
-
-        aiokafka retries by itself what an idempotent producer can retry. A batch that failed
-        nevertheless leaves a gap in its sequence numbers: the broker refuses all that follow.
-        """
-        if not isinstance(error, _PRODUCER_GOES_ON):
-            self._discard(producer)
-        if isinstance(error, _TOO_LARGE):
-            record.error = TooLarge(f"topic {topic} takes no record of this size: {error}")
-        elif isinstance(error, _FOR_GOOD):
-            record.error = self._failed(f"topic {topic}: {error!r}")
-
-    def _connect(self) -> asyncio.Task[Any]:
-        connection = self._connection
-        if connection is None or (connection.done() and not _succeeded(connection)):
-            connection = asyncio.get_running_loop().create_task(self._connected())
-            self._connection = connection
-        return connection
-
-    async def _connected(self) -> Any:
-        while True:
-            producer = self._new_producer()
-            try:
-                await producer.start()
-            except KafkaError as error:
-                await producer.stop()
-                self._failed(f"cannot connect to {self._kafka.url}: {error!r}")
-                await asyncio.sleep(_RETRY_PAUSE)
-            except BaseException:
-                await producer.stop()
-                raise
-            else:
-                return producer
-
-    def _producer(self) -> AIOKafkaProducer:
-        return AIOKafkaProducer(
-            **producer_options(self._kafka),
-            linger_ms=int(self._linger * 1000),
-            # A broker that hangs is given up early enough for another attempt.
-            request_timeout_ms=int(max(1.0, self._deadline / 3) * 1000),
-        )
-
-    def _discard(self, producer: Any) -> None:
-        connection = self._connection
-        if connection and _succeeded(connection) and connection.result() is producer:
-            self._connection = None
-            self._close(producer)
-
-    def _close(self, producer: Any) -> None:
-        task = asyncio.get_running_loop().create_task(producer.stop())
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
+    async def _send(self, topic: str, records: Sequence[_Record]) -> None:
+        try:
+            refused = await self._producer.send(topic, [record.outgoing for record in records])
+        except KafkaError as failure:
+            error = self._failed(f"topic {topic}: {failure!r}")
+            for record in records:
+                record.settle(error)
+        else:
+            too_large = {id(outgoing) for outgoing in refused}
+            for record in records:
+                record.settle(
+                    TooLarge(f"topic {topic} takes no record of this size: {record.size} bytes")
+                    if id(record.outgoing) in too_large
+                    else None
+                )
+            if len(refused) < len(records):
+                self._acknowledged()
+        finally:
+            self.budget.release(sum(record.size for record in records))
 
     def _failed(self, reason: str) -> NotAcknowledged:
         if self.failing_since is None:
@@ -326,7 +242,3 @@ class Publisher:
             failing = time.monotonic() - self.failing_since
             self.failing_since = None
             logger.warning("Kafka takes records again, after %.1f s", failing)
-
-
-def _succeeded(task: asyncio.Task[Any]) -> bool:
-    return task.done() and not task.cancelled() and task.exception() is None

@@ -167,6 +167,16 @@ class BatchProducer:
         """
         self._client = await self._connect()
 
+    def connect_soon(self) -> asyncio.Task[None]:
+        """Connect in the background, for as long as Kafka is away.
+
+        The task raises `KafkaError` where Kafka refuses; so does `send`.
+        """
+        if self._connecting is None:
+            self._connecting = asyncio.get_running_loop().create_task(self._reconnect())
+            self._connecting.add_done_callback(_seen)
+        return self._connecting
+
     async def stop(self, deadline: float = STOP_SECONDS) -> None:
         """Wait for what is in flight, at most `deadline` seconds, and disconnect."""
         self._stopped = True
@@ -255,11 +265,12 @@ class BatchProducer:
         too_large: list[Outgoing] = []
         start = 0
         while start < len(records):
-            batch_bytes = self._batch_bytes.get(topic, BATCH_BYTES)
-            batch = BatchBuilder(batch_bytes, self._codecs.get(topic, 0))
+            batch = BatchBuilder(
+                self._batch_bytes.get(topic, BATCH_BYTES), self._codecs.get(topic, 0)
+            )
             end = start + _fill(batch, islice(records, start, None))
-            alone = end == start + 1
-            if alone and batch.size() > self._largest:
+            alone, size = end == start + 1, batch.size()
+            if alone and size > self._largest:
                 too_large.append(records[start])
                 start = end
                 continue
@@ -272,7 +283,7 @@ class BatchProducer:
                 if alone:
                     too_large.append(records[start])
                     return _Sent(too_large, records[end:])
-                self._send_smaller(topic, batch_bytes)
+                self._send_smaller(topic, size)
                 return _Sent(too_large, records[start:])
             except KafkaError as error:
                 place = f"{topic}/{partition}"
@@ -317,22 +328,20 @@ class BatchProducer:
         return _Sent(too_large, left, error)
 
     def _send_smaller(self, topic: str, refused: int) -> None:
-        """Halve a topic's batches, of which one of `refused` bytes was refused."""
-        if self._batch_bytes.get(topic, BATCH_BYTES) == refused:
+        """Send batches of at most half the bytes that a topic has refused."""
+        if refused // 2 < self._batch_bytes.get(topic, BATCH_BYTES):
             self._batch_bytes[topic] = refused // 2
             logger.warning(
-                "Topic %s refuses batches of up to %d bytes (its max.message.bytes): sending "
-                "smaller ones, which is slower",
+                "Topic %s refuses a batch of %d bytes (its max.message.bytes): sending smaller "
+                "ones, which is slower",
                 *(topic, refused),
             )
 
     async def _connected(self) -> Client:
         """The client in use, or a new one, which may take as long as Kafka is away."""
         while self._client is None:
-            if self._connecting is None:
-                self._connecting = asyncio.get_running_loop().create_task(self._reconnect())
             # Who stops waiting leaves it to the others.
-            await asyncio.shield(self._connecting)
+            await asyncio.shield(self.connect_soon())
         return self._client
 
     async def _reconnect(self) -> None:
@@ -386,6 +395,12 @@ class BatchProducer:
             if topic in self._failing:
                 logger.info("Kafka takes records of %s again", topic)
             self._failing -= {topic, ""}
+
+
+def _seen(task: asyncio.Task[None]) -> None:
+    """Look at how a task ended, which whoever sends hears as well."""
+    if not task.cancelled():
+        task.exception()
 
 
 async def _close(client: Any, patience: float) -> None:

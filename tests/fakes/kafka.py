@@ -5,6 +5,8 @@
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from aiokafka.errors import (
@@ -29,10 +31,11 @@ class FakeBroker:
         records: by topic and partition, in order.
         batches: the same, with how many records came together.
         codecs: topics, and how their batches were compressed.
+        handed: topic and record of everything that was handed over, in order.
+        arrived: set when something was.
         clients: all that were made.
         failures: what the next batches fail with instead of being written.
         refused_starts: how many of the next clients cannot connect.
-        answering: whether batches are acknowledged at all.
     """
 
     def __init__(self) -> None:
@@ -42,10 +45,42 @@ class FakeBroker:
         self.clients: list[FakeClient] = []
         self.failures: list[KafkaError] = []
         self.refused_starts = 0
-        self.answering = True
+        self.handed: list[tuple[str, Any]] = []
+        self.arrived = asyncio.Event()
+        self._answering = True
+        self._held: list[Callable[[], None]] = []
+        self._left: int | None = None
         self._limits: dict[str, int] = {}
         self._next: dict[tuple[int, str, int], int] = {}
         self._another = asyncio.Condition()
+
+    @property
+    def answering(self) -> bool:
+        """Whether batches are taken and acknowledged, or held until they are."""
+        return self._answering
+
+    @answering.setter
+    def answering(self, answering: bool) -> None:
+        self._answering = answering
+        if answering:
+            held, self._held = self._held, []
+            for deliver in held:
+                deliver()
+
+    def hold_after(self, batches: int) -> None:
+        """Answer for so many batches more, and for no other until `answering` is set."""
+        self._left = batches
+
+    def deliver(self, deliver: Callable[[], None]) -> None:
+        """Take a batch, in a moment or once the broker answers."""
+        if self._left is not None:
+            self._left -= 1
+            if self._left < 0:
+                self._answering, self._left = False, None
+        if self._answering:
+            asyncio.get_running_loop().call_soon(deliver)
+        else:
+            self._held.append(deliver)
 
     def create(self, topic: str, partitions: int = 1, limit: int = BROKER_DEFAULT) -> None:
         """Create a topic; `limit` is its `max.message.bytes`."""
@@ -140,15 +175,17 @@ class FakeClient:
         self._sequence[topic, partition] += count
         batch._set_producer_state(self._id, 0, sequence)
         encoded = bytes(batch._build())
-        loop = asyncio.get_running_loop()
-        acknowledged = loop.create_future()
-        if self._broker.answering:
-            loop.call_soon(self._deliver, acknowledged, topic, partition, encoded)
+        acknowledged = asyncio.get_running_loop().create_future()
+        self._broker.deliver(partial(self._deliver, acknowledged, topic, partition, encoded))
+        self._broker.handed += [(topic, record) for record in DefaultRecordBatch(encoded)]
+        self._broker.arrived.set()
         return acknowledged
 
     def _deliver(
         self, acknowledged: asyncio.Future[None], topic: str, partition: int, encoded: bytes
     ) -> None:
+        if acknowledged.done():
+            return
         try:
             if self._broker.failures:
                 raise self._broker.failures.pop(0)

@@ -6,6 +6,7 @@ import pytest
 from aiohttp import web
 
 from app.connections import BoundedSite
+from app.kafka.producer import BatchProducer
 from app.settings import KafkaSettings, LogMode
 from openwhisk.gateway.server import Gateway
 from openwhisk.gateway.settings import Configuration, GatewaySettings
@@ -53,7 +54,7 @@ async def start(database: FakeDatabase, producer: FakeProducer) -> AsyncIterator
             configuration.kafka,
             deadline=chosen.publish_deadline,
             bytes_in_flight=chosen.bytes_in_flight,
-            new_producer=lambda: producer,
+            producer=BatchProducer(configuration.kafka, new_client=producer.client),
         )
         await publisher.start()
         upstream = Upstream(

@@ -1,18 +1,18 @@
 """Stand-ins for Kafka's producer and for CouchDB, and a client of the gateway between them."""
 
-import asyncio
 import json
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
 from aiohttp import web
 
 from openwhisk.publisher import Publisher
+from tests.fakes.kafka import FakeBroker
 
+TOPIC = "completed-others"
 DATABASE = "whisk_activations"
 BASIC = {"Authorization": "Basic d2hpc2s6c2VjcmV0"}
 
@@ -50,46 +50,20 @@ def encoded(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode()
 
 
-class FakeProducer:
-    """Stands in for aiokafka's producer; acknowledges at once unless told otherwise."""
+class FakeProducer(FakeBroker):
+    """Kafka behind the gateway; acknowledges at once unless told otherwise."""
 
     def __init__(self) -> None:
-        self.sent: list[tuple[str, bytes, bytes | None]] = []
-        self.futures: list[asyncio.Future[None]] = []
-        self.arrived = asyncio.Event()
-        self.acknowledging = True
-        self.failures: list[Exception | None] = []
-        """How the next sends end; None is an acknowledgement."""
-        self.started = 0
-        self.stopped = 0
-        self.client = SimpleNamespace(force_metadata_update=self._answers)
+        super().__init__()
+        self.create(TOPIC, limit=20_000_000)
 
-    async def start(self) -> None:
-        self.started += 1
-
-    async def stop(self) -> None:
-        self.stopped += 1
-
-    async def partitions_for(self, _: str) -> set[int]:
-        return {0}
-
-    async def send(self, topic: str, value: bytes, key: bytes | None) -> asyncio.Future[None]:
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.sent.append((topic, value, key))
-        self.futures.append(future)
-        self.arrived.set()
-        failure = self.failures.pop(0) if self.failures else None
-        if failure is not None:
-            future.set_exception(failure)
-        elif self.acknowledging:
-            future.set_result(None)
-        return future
+    @property
+    def sent(self) -> list[tuple[str, bytes]]:
+        """Topic and value of what was handed to Kafka, acknowledged or not."""
+        return [(topic, record.value) for topic, record in self.handed]
 
     def messages(self) -> list[dict[str, Any]]:
-        return [json.loads(value) for _, value, _ in self.sent]
-
-    async def _answers(self) -> bool:
-        return True
+        return [json.loads(value) for _, value in self.sent]
 
 
 @dataclass

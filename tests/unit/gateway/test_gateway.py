@@ -8,13 +8,13 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
-from aiokafka.errors import MessageSizeTooLargeError
 from yarl import URL
 
 from tests.unit.gateway.conftest import StartGateway
 from tests.unit.gateway.doubles import (
     BASIC,
     DATABASE,
+    TOPIC,
     FakeDatabase,
     FakeProducer,
     Running,
@@ -23,7 +23,6 @@ from tests.unit.gateway.doubles import (
 )
 
 SOON = 0.05
-TOPIC = "completed-others"
 
 
 def without_own(fields: dict[str, Any]) -> dict[str, Any]:
@@ -101,7 +100,7 @@ class TestTakenWrites:
     async def test_the_answer_waits_for_the_acknowledgement(
         self, gateway: Running, producer: FakeProducer
     ) -> None:
-        producer.acknowledging = False
+        producer.answering = False
 
         async def status() -> int:
             async with gateway.put_document(document()) as answer:
@@ -112,7 +111,7 @@ class TestTakenWrites:
         async with gateway.client.get(f"{gateway.url}/_gateway/metrics") as answer:
             assert answer.status == 200
         assert not asking.done()
-        producer.futures[0].set_result(None)
+        producer.answering = True
         assert await asking == 201
 
     async def test_fifty_clients_at_once(self, gateway: Running, producer: FakeProducer) -> None:
@@ -135,7 +134,7 @@ class TestKafkaAway:
         self, start: StartGateway, producer: FakeProducer, database: FakeDatabase, *, bulk: bool
     ) -> None:
         gateway = await start(publish_deadline=SOON)
-        producer.acknowledging = False
+        producer.answering = False
         fields = document()
         sending = gateway.bulk_documents([fields]) if bulk else gateway.put_document(fields)
         async with sending as answer:
@@ -148,9 +147,9 @@ class TestKafkaAway:
         self, start: StartGateway, producer: FakeProducer
     ) -> None:
         gateway = await start(publish_deadline=SOON)
-        producer.failures = [None, None]
-        producer.acknowledging = False
-        async with gateway.bulk_documents([document() for _ in range(3)]) as answer:
+        producer.hold_after(2)
+        documents = [document(extra="x" * 700_000) for _ in range(3)]  # each in its own batch
+        async with gateway.bulk_documents(documents) as answer:
             assert answer.status == 503
 
     async def test_health_follows(self, start: StartGateway, producer: FakeProducer) -> None:
@@ -161,11 +160,11 @@ class TestKafkaAway:
                 return answer.status, await answer.json()
 
         assert await health() == (200, {"taking_records": True, "kafka": True, "couchdb": True})
-        producer.acknowledging = False
+        producer.answering = False
         async with gateway.put_document(document()):
             pass
         assert (await health())[0] == 503
-        producer.acknowledging = True
+        producer.answering = True
         async with gateway.put_document(document()):
             pass
         assert (await health())[0] == 200
@@ -340,8 +339,8 @@ class TestLeftToCouchDB:
     async def test_a_record_too_large_for_the_topic_goes_to_couchdb(
         self, gateway: Running, producer: FakeProducer, database: FakeDatabase, *, bulk: bool
     ) -> None:
-        producer.failures = [MessageSizeTooLargeError()]
-        large, small = document(), document()
+        producer.create(TOPIC, limit=10_000)
+        large, small = document(extra="x" * 10_000), document()
         sending = gateway.bulk_documents([large, small]) if bulk else gateway.put_document(large)
         async with sending as answer:
             assert answer.status == 201
