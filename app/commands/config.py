@@ -13,10 +13,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from app.settings import Settings, SettingsError, load
+from app.settings import Settings, load
 from app.settings.base import variable_of
-
-WRONG = 2
 
 
 @dataclass(frozen=True)
@@ -73,11 +71,7 @@ def config(*, as_objects: bool) -> None:
 
     Exit code 0; 2 when a setting is wrong or misspelt, and then says which.
     """
-    try:
-        found = list(rows(load(), os.environ))
-    except SettingsError as error:
-        click.echo(f"The settings are wrong:\n{error}", err=True)
-        sys.exit(WRONG)
+    found = list(rows(load(), os.environ))
     if as_objects:
         click.echo(json.dumps([asdict(row) for row in found], indent=2))
         return

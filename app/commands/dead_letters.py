@@ -15,12 +15,15 @@ from typing import Any
 import click
 from aiokafka.errors import KafkaError
 from faust.cli.base import cli
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 from tqdm import tqdm
 
 from app.commands.filters import Name, filters, selection
 from app.dead_letters.kafka import LettersError, open_topics
 from app.dead_letters.planning import Planned
-from app.dead_letters.presenting import COLUMNS, as_json, as_line, as_text
+from app.dead_letters.presenting import COLUMNS, as_columns, as_json, as_line, as_text
 from app.dead_letters.progress import Progress, read_progress
 from app.dead_letters.reading import Letter, LetterId, Letters, open_letters
 from app.dead_letters.replaying import Replay, Report, Watcher
@@ -42,7 +45,10 @@ def dead_letters() -> None:
 @filters
 @click.option("--json", "as_objects", is_flag=True, help="A JSON object on each line.")
 def list_letters(limit: int | None, *, as_objects: bool, **chosen: Any) -> None:
-    """List letters, without what is in them: tab-separated, the oldest first."""
+    """List letters, without what is in them, the oldest first.
+
+    A table on a terminal; elsewhere one line for each, its columns separated by tabs.
+    """
     run(_list(load(), selection(**chosen), limit, as_objects=as_objects))
 
 
@@ -64,29 +70,57 @@ def show(letter: LetterId, *, raw: bool) -> None:
     show_default=True,
     help="Leave letters that were replayed so often and set aside again.",
 )
+@click.option("--yes", is_flag=True, help="Do not ask before everything is sent.")
 @click.option("--json", "as_objects", is_flag=True, help="The summary as a JSON object.")
 def replay(
-    limit: int | None, *, dry_run: bool, max_attempts: int, as_objects: bool, **chosen: Any
+    limit: int | None,
+    *,
+    dry_run: bool,
+    max_attempts: int,
+    yes: bool,
+    as_objects: bool,
+    **chosen: Any,
 ) -> None:
     """Send letters again to where they came from, each once.
 
     Running it again goes on where it stopped. Divergent records are sent only with
-    --reason divergent.
+    --reason divergent. Without a filter it asks, or takes --yes.
     """
     asked = Replay(selection(**chosen), max_attempts, limit, dry_run)
+    if not (dry_run or yes or limit or any(chosen.values())):
+        _ask_whether_all()
     run(_replay(load(), asked, as_objects=as_objects))
 
 
+def _ask_whether_all() -> None:
+    """Ask whether really all letters are meant.
+
+    Raises:
+        click.UsageError: nobody is there to answer.
+    """
+    if not sys.stdin.isatty():
+        raise click.UsageError(
+            "without a filter every dead letter would be sent again: say --yes if that is meant"
+        )
+    click.confirm("Send every dead letter again?", abort=True)
+
+
+class _FailedError(click.ClickException):
+    """The command could not do its work."""
+
+    exit_code = 2
+
+
 def run(command: Coroutine[Any, Any, None]) -> None:
-    """Run a command; what goes wrong is one line on standard error and exit code 1."""
+    """Run a command; what goes wrong is one line on standard error and exit code 2."""
     try:
         asyncio.run(command)
     except LettersError as error:
-        raise click.ClickException(str(error)) from error
+        raise _FailedError(str(error)) from error
     except BrokenPipeError:
         raise
     except (KafkaError, OSError) as error:
-        raise click.ClickException(
+        raise _FailedError(
             f"{error or type(error).__name__} (PERSISTER_KAFKA_URL says where Kafka is)"
         ) from error
 
@@ -94,19 +128,32 @@ def run(command: Coroutine[Any, Any, None]) -> None:
 async def _list(
     settings: Settings, chosen: Selection, limit: int | None, *, as_objects: bool
 ) -> None:
-    if not as_objects and sys.stdout.isatty():
-        click.echo("\t".join(COLUMNS))
-    shown = 0
+    table = _table() if sys.stdout.isatty() and not as_objects else None
+    found = 0
     async with _opened(settings) as (letters, progress):
         asked = await letters.since(chosen.since)
         async for _, letter in asked.read():
-            if shown == limit:
+            if found == limit:
                 break
             if letter and chosen.takes(letter):
-                shown += 1
-                known = progress.counted(letter)
-                click.echo(_line(known, replayed=progress.replayed(letter), as_object=as_objects))
+                found += 1
+                replayed = progress.replayed(letter)
+                if table is None:
+                    click.echo(_line(letter, replayed=replayed, as_object=as_objects))
+                else:
+                    table.add_row(*map(escape, as_columns(letter, replayed=replayed)))
+    if table is not None and found:
+        Console().print(table)
+    if not found:
+        click.echo("No dead letters, or none like that.", err=True)
     _unreadable(asked.unreadable)
+
+
+def _table() -> Table:
+    table = Table(box=None, pad_edge=False)
+    for name in COLUMNS:
+        table.add_column(name, overflow="fold", no_wrap=name in ("letter", "reason"))
+    return table
 
 
 def _line(letter: Letter, *, replayed: bool, as_object: bool, **more: str) -> str:

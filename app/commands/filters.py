@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
+from dateutil.parser import isoparse
 
 from app.dead_letters.reading import LetterId
 from app.dead_letters.selection import Selection
@@ -28,7 +29,7 @@ class Instant(click.ParamType):
             if ago := _AGO.fullmatch(value):
                 when = datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
             else:
-                when = datetime.fromisoformat(value)
+                when = isoparse(value)
             return int(when.replace(tzinfo=when.tzinfo or UTC).timestamp() * 1000)
         except (ValueError, OverflowError):
             self.fail(

@@ -11,7 +11,11 @@ from typing import Any, NamedTuple
 
 import click
 
+from app.settings import SettingsError
 from app.version import VERSION
+
+WRONG_SETTINGS = 2
+"""Exit code."""
 
 
 class _Where(NamedTuple):
@@ -44,6 +48,14 @@ class _Lazy(click.Group):
             return None
         command: click.Command = getattr(import_module(where.module), where.attribute)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; wrong settings are one message, whichever command reads them."""
+        try:
+            return super().invoke(ctx)
+        except SettingsError as error:
+            click.echo(f"The settings are wrong:\n{error}", err=True)
+            sys.exit(WRONG_SETTINGS)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands without importing them."""

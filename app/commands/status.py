@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from app.printable import shown
-from app.settings import SettingsError, WorkerSettings, load
+from app.settings import WorkerSettings, load
 
 READY, NOT_READY, NO_ANSWER = 0, 1, 2
 SECONDS = 10.0
@@ -30,10 +30,10 @@ def status(url: str | None, *, as_object: bool) -> None:
 
     Exit code 0: it is ready. 1: it is not. 2: it does not answer.
     """
+    settings = load().worker
     try:
-        settings = load().worker
         answer = fetch(url or _address(settings), settings)
-    except (SettingsError, NoAnswerError) as error:
+    except NoAnswerError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(NO_ANSWER)
     if as_object:

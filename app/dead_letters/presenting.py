@@ -13,6 +13,11 @@ COLUMNS = ("letter", "set aside", "reason", "from", "activation", "attempts", "r
 
 def as_line(letter: Letter, *, replayed: bool) -> str:
     """One line, columns separated by tabs."""
+    return "\t".join(as_columns(letter, replayed=replayed))
+
+
+def as_columns(letter: Letter, *, replayed: bool) -> list[str]:
+    """What stands in each of the columns, printable."""
     content = letter.content
     columns = (
         str(letter.id),
@@ -24,7 +29,7 @@ def as_line(letter: Letter, *, replayed: bool) -> str:
         "yes" if replayed else "no",
         content.detail,
     )
-    return "\t".join(map(printable, columns))
+    return list(map(printable, columns))
 
 
 def as_json(letter: Letter, *, replayed: bool) -> dict[str, Any]:

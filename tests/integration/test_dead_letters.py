@@ -304,7 +304,7 @@ async def test_what_is_replayed_passes_the_normal_way(
     )
     await set_aside(kafka, names, reason=RejectReason.DIVERGENT, value=result(divergent))
 
-    assert summary(await dead_letters("replay", "--json")) == {
+    assert summary(await dead_letters("replay", "--yes", "--json")) == {
         "replayed": 2,
         "stayed": {"divergent": 1},
     }
@@ -361,7 +361,7 @@ async def test_a_replay_that_was_killed_while_sending_goes_on_without_sending_tw
     assert (report.replayed, report.stayed) == (2, {"replayed before": 2})
     sent = [(r.value, dict(r.headers)[REPLAY_OF]) for r in await read_topic(kafka_url, topic)]
     assert sent[2:] == [(b"junk %d" % n, str(n).encode()) for n in range(4)]
-    assert summary(await dead_letters("replay", "--json")) == {
+    assert summary(await dead_letters("replay", "--yes", "--json")) == {
         "replayed": 0,
         "stayed": {"replayed-before": 4},
     }
@@ -399,19 +399,24 @@ async def test_a_second_replay_stops_the_first_before_it_sends_more(
 
 
 @pytest.mark.parametrize(
-    "arguments, environment, line",
+    "arguments, environment, code, line",
     [
-        (("list",), {}, b"Error: There is no topic "),
-        (("list",), {"PERSISTER_KAFKA_URL": "kafka://127.0.0.1:1"}, b"Error: KafkaConnection"),
-        (("replay",), {"PERSISTER_LOG_MODE": "both"}, b"The settings are wrong:"),
+        (("list",), {}, 2, b"Error: There is no topic "),
+        (("list",), {"PERSISTER_KAFKA_URL": "kafka://127.0.0.1:1"}, 2, b"Error: KafkaConnection"),
+        (("replay",), {}, 2, b"Usage: "),
+        (("replay",), {"PERSISTER_LOG_MODE": "both"}, 1, b"The settings are wrong:"),
     ],
 )
 async def test_an_error_is_told_without_a_traceback(
-    dead_letters: Faust, arguments: tuple[str, ...], environment: dict[str, str], line: bytes
+    dead_letters: Faust,
+    arguments: tuple[str, ...],
+    environment: dict[str, str],
+    code: int,
+    line: bytes,
 ) -> None:
     done = await dead_letters(*arguments, **environment)
 
-    assert done.returncode == 1
+    assert done.returncode == code
     assert done.stdout == b""
     assert done.stderr.startswith(line)
     assert b"Traceback" not in done.stderr
