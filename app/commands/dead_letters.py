@@ -137,11 +137,11 @@ async def _list(
                 break
             if letter and chosen.takes(letter):
                 found += 1
-                replayed = progress.replayed(letter)
+                known, replayed = progress.counted(letter), progress.replayed(letter)
                 if table is None:
-                    click.echo(_line(letter, replayed=replayed, as_object=as_objects))
+                    click.echo(_line(known, replayed=replayed, as_object=as_objects))
                 else:
-                    table.add_row(*map(escape, as_columns(letter, replayed=replayed)))
+                    table.add_row(*map(escape, as_columns(known, replayed=replayed)))
     if table is not None and found:
         Console().print(table)
     if not found:
