@@ -59,6 +59,9 @@ chaos: environment ## Kill workers, Kafka and the database while records flow, a
 chaos-short: environment ## The short form of chaos: a few of the faults, in two minutes
 	@$(PY) -m pytest tests/integration/test_chaos.py $(ARGS)
 
+internals: environment ## Show what a new version changes below us: make internals NEW=aiokafka==0.15.0
+	@$(PY) -m dev.internals $(NEW)
+
 audit-deps: environment ## Look for known vulnerabilities in the pinned packages
 	@$(PY) -m pip_audit --strict --requirement constraints.txt --no-deps --disable-pip
 

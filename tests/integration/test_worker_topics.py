@@ -11,7 +11,7 @@ from tests.integration.support.records import Records
 from tests.integration.support.waiting import drained, outcomes, status, until
 
 SOON = 30
-"""Seconds within which a new topic must be read: well below the 300 that aiokafka keeps metadata."""
+"""Seconds within which a new topic must be read; aiokafka keeps metadata for 300."""
 
 
 async def test_topics_that_appear_while_the_worker_runs_are_read_soon(

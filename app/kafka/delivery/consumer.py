@@ -1,8 +1,7 @@
 """Faust's consumer, delivering chunks and committing only what is finished without a gap.
 
 Each method that replaces one of Faust's says what Faust would have done. They lean on Faust's
-internals, so the version is pinned and `tests/unit/delivery/test_faust_internals.py` fails when
-one of the replaced methods changes.
+internals, so the version is pinned, and `python -m dev.internals` shows what a new one changes.
 """
 
 import asyncio

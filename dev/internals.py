@@ -1,0 +1,257 @@
+"""What a new version of Faust, mode or aiokafka changes in what the persister leans on.
+
+    python -m dev.internals aiokafka==0.15.0
+
+Methods of these libraries are overridden, called past their public interface, or relied on in the
+order of their steps. Each is listed here with what leans on it; the script installs the version of
+`requirements.txt` and the new one side by side, and shows the difference of every listed piece that
+is not the same in both. Read each, read what leans on it, run the integration tests and
+`make chaos`, and only then take the new version.
+"""
+
+import argparse
+import ast
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from difflib import unified_diff
+from pathlib import Path
+
+from dev import paths
+from dev.steps import SetupError, command, say
+
+PACKAGES = {"faust": "faust-streaming", "mode": "mode-streaming", "aiokafka": "aiokafka"}
+"""What is installed, by the package that is imported."""
+
+LEANED_ON: dict[str, tuple[str, ...]] = {
+    "app/kafka/delivery/consumer.py": (
+        "faust.transport.consumer:Consumer.__init__",
+        "faust.transport.consumer:Consumer.perform_seek",
+        "faust.transport.consumer:ThreadDelegateConsumer.seek_to_committed",
+        "faust.transport.consumer:Consumer.on_partitions_revoked",
+        "faust.transport.consumer:Consumer.on_partitions_assigned",
+        "faust.transport.consumer:Consumer.getmany",
+        "faust.transport.consumer:Consumer._wait_next_records",
+        "faust.transport.consumer:Consumer._drain_messages",
+        "faust.transport.consumer:Consumer.track_message",
+        "faust.transport.consumer:Consumer.ack",
+        "faust.transport.consumer:Consumer._wait_for_ack",
+        "faust.transport.consumer:Consumer.wait_empty",
+        "faust.transport.consumer:Consumer.on_stop",
+        "faust.transport.consumer:Consumer.commit",
+        "faust.transport.consumer:Consumer.force_commit",
+        "faust.transport.consumer:Consumer._filter_tps_with_pending_acks",
+        "faust.transport.consumer:Consumer._commit_tps",
+        "faust.transport.consumer:Consumer._filter_committable_offsets",
+        "faust.transport.consumer:Consumer._handle_attached",
+        "faust.transport.consumer:Consumer._commit_offsets",
+        "faust.transport.consumer:Consumer._add_gap",
+        "faust.transport.consumer:Consumer.stop_flow",
+        "faust.transport.consumer:Consumer.resume_flow",
+        "faust.transport.consumer:Consumer.verify_all_partitions_active",
+        "faust.transport.consumer:Fetcher._fetcher",
+        "faust.transport.drivers.aiokafka:Consumer._new_consumer_thread",
+        "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread.on_start",
+        "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread._fetch_records",
+        "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread.commit",
+        "faust.transport.drivers.aiokafka:Producer.flush",
+        "faust.tables.recovery:Recovery._verify_remaining",
+        "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread._create_worker_consumer",
+        "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread.getmany",
+        "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread._fetch_records",
+        "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread._seek_wait",
+        "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread.seek_to_committed",
+        "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread.earliest_offsets",
+        "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread._commit",
+        "faust.transport.drivers.aiokafka:ConsumerRebalanceListener.on_partitions_revoked",
+        "faust.transport.drivers.aiokafka:ConsumerRebalanceListener.on_partitions_assigned",
+        "faust.types.tuples:ConsumerMessage",
+        "faust.types.tuples:Message.ack",
+        "faust.types.tuples:Message.incref",
+        "faust.types.tuples:Message.decref",
+        "faust.channels:Channel.put",
+    ),
+    "app/kafka/patches/moved_brokers.py": (
+        "aiokafka.client:AIOKafkaClient._metadata_update",
+        "aiokafka.client:AIOKafkaClient._md_synchronizer",
+        "aiokafka.client:AIOKafkaClient.bootstrap",
+    ),
+    "app/kafka/patches/refused_offsets.py": (
+        "aiokafka.consumer.group_coordinator:GroupCoordinator.commit_offsets",
+        "aiokafka.consumer.group_coordinator:GroupCoordinator._do_commit_offsets",
+    ),
+    "app/kafka/patches/fetched_batches.py": (
+        "aiokafka.consumer.fetcher:Fetcher.__init__",
+        "aiokafka.consumer.fetcher:Fetcher._proc_fetch_request",
+        "aiokafka.consumer.fetcher:Fetcher.fetched_records",
+        "aiokafka.consumer.fetcher:FetchResult.__init__",
+        "aiokafka.consumer.fetcher:FetchResult.check_assignment",
+        "aiokafka.consumer.fetcher:FetchResult._update_position",
+        "aiokafka.consumer.fetcher:FetchResult.getall",
+        "aiokafka.consumer.fetcher:FetchResult.has_more",
+        "aiokafka.consumer.fetcher:PartitionRecords._unpack_records",
+    ),
+    "app/kafka/producer.py": (
+        "aiokafka.producer.message_accumulator:BatchBuilder.__init__",
+        "aiokafka.producer.message_accumulator:BatchBuilder.append",
+        "aiokafka.producer.message_accumulator:BatchBuilder.record_count",
+    ),
+    "app/kafka/patches/committed_offsets.py": (
+        "aiokafka.consumer.group_coordinator:GroupCoordinator._do_fetch_commit_offsets",
+        "aiokafka.consumer.group_coordinator:GroupCoordinator.fetch_committed_offsets",
+        "aiokafka.consumer.group_coordinator:GroupCoordinator._send_req",
+    ),
+    "app/kafka/patches/closed_transport.py": (
+        "aiokafka.conn:AIOKafkaConnection.send",
+        "aiokafka.client:AIOKafkaClient._md_synchronizer",
+    ),
+    "agents, app/storing/step.py": ("faust.events:Event.ack",),
+    "agents": (
+        "faust.streams:Stream.noack",
+        "faust.streams:Stream.events",
+    ),
+    "app/kafka/delivery/topic.py": (
+        "faust.topics:Topic._compile_decode",
+        "faust.topics:Topic._clone_args",
+        "faust.topics:Topic.declare",
+        "faust.channels:Channel.clone",
+    ),
+    "app/kafka/discovery.py": (
+        "faust.transport.conductor:Conductor._subscriber",
+        "faust.transport.conductor:Conductor._update_indices",
+        "faust.transport.conductor:Conductor._update_tp_index",
+        "faust.transport.conductor:Conductor.add",
+        "faust.transport.conductor:Conductor.on_partitions_assigned",
+        "mode.services:Service.sleep",
+        "mode.services:Service.wait",
+    ),
+    "app/application.py": (
+        "faust.app.base:App._new_transport",
+        "faust.app.base:App._new_web",
+        "faust.app.base:App._on_agent_error",
+        "faust.app.base:App._on_autodiscovery_error",
+        "faust.app.base:App._on_partitions_revoked",
+        "faust.app.base:App._on_partitions_assigned",
+        "faust.app.base:App._stop_consumer",
+        "faust.app.base:App._consumer_wait_empty",
+        "faust.app.base:App.on_started",
+        "faust.app.base:BootStrategy.server",
+        "faust.agents.agent:Agent._execute_actor",
+        "faust.tables.recovery:Recovery.on_recovery_completed",
+        "faust.tables.recovery:Recovery._restart_recovery",
+        "faust.tables.manager:TableManager.on_partitions_revoked",
+    ),
+    "app/kafka/patches/table_recovery.py": (
+        "faust.tables.recovery:Recovery._wait",
+        "mode.services:Service.wait_first",
+        "faust.tables.manager:TableManager.recovery",
+    ),
+    "app/storing/guard/guard.py": (
+        "faust.tables.base:Collection._send_changelog",
+        "faust.tables.base:Collection.partition_for_key",
+    ),
+    "app/storing/step.py": ("mode.services:Service.add_future",),
+}
+"""By what leans on it: `module:qualified name` of a function, method or class."""
+
+
+class NotThere(Exception):  # noqa: N818 - what it is
+    """A piece that is looked for is in no source of the library."""
+
+
+def leaned_on(package: str) -> Iterator[tuple[str, str]]:
+    """What is listed of an importable package, with what leans on it."""
+    for by, names in LEANED_ON.items():
+        for name in names:
+            if name.partition(".")[0] == package:
+                yield name, by
+
+
+def piece(folder: Path, name: str) -> str:
+    """The source of `module:qualified name` below a folder of packages; raises `NotThere`."""
+    module, _, qualified = name.partition(":")
+    file = folder.joinpath(*module.split("."))
+    file = file / "__init__.py" if file.is_dir() else file.with_suffix(".py")
+    if not file.exists():
+        raise NotThere(name)
+    text = file.read_text(encoding="utf-8")
+    return ast.get_source_segment(text, found(ast.parse(text), qualified), padded=True) or ""
+
+
+def found(tree: ast.Module, qualified: str) -> ast.stmt:
+    """The definition of a qualified name; raises `NotThere`."""
+    body: list[ast.stmt] = tree.body
+    node: ast.stmt | None = None
+    for part in qualified.split("."):
+        node = next((each for each in body if getattr(each, "name", None) == part), None)
+        if node is None:
+            raise NotThere(qualified)
+        body = getattr(node, "body", [])
+    if node is None:
+        raise NotThere(qualified)
+    return node
+
+
+def changes(old: Path, new: Path, names: Mapping[str, str]) -> Iterator[str]:
+    """For each name whose source differs: what leans on it, and the difference.
+
+    Args:
+        old: Folder of the packages of the known version.
+        new: The same of the new one.
+        names: What leans on each name.
+    """
+    for name, by in names.items():
+        before = piece(old, name)
+        try:
+            after = piece(new, name)
+        except NotThere:
+            yield f"{name} is gone. {by} leans on it."
+            continue
+        if before != after:
+            lines = unified_diff(before.splitlines(), after.splitlines(), n=2, lineterm="")
+            shown = "\n".join(f"    {line}" for line in list(lines)[2:])
+            yield f"{name} has changed. {by} leans on it.\n{shown}"
+
+
+def known_version(distribution: str) -> str:
+    """`name==version`, as `requirements.txt` has it; raises `SetupError`."""
+    lines = (paths.PROJECT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    for line in lines:
+        if line.partition("==")[0] == distribution:
+            return line
+    raise SetupError(f"{distribution} is not in requirements.txt")
+
+
+def install(requirement: str, folder: Path) -> None:
+    """Put a package alone into a folder; raises `SetupError`."""
+    pip = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps"]
+    command([*pip, "--target", folder, requirement])
+
+
+def main() -> int:
+    """Show the changes; 1 when there are any."""
+    parser = argparse.ArgumentParser(prog="python -m dev.internals", description=__doc__)
+    parser.add_argument("requirement", metavar="PACKAGE==VERSION", help="the new version")
+    requirement = parser.parse_args().requirement
+    distribution = requirement.partition("==")[0]
+    package = next((name for name, of in PACKAGES.items() if of == distribution), None)
+    if package is None:
+        parser.error(f"nothing is known of {distribution}, only of {', '.join(PACKAGES.values())}")
+    with tempfile.TemporaryDirectory() as temporary:
+        old, new = Path(temporary, "old"), Path(temporary, "new")
+        try:
+            known = known_version(distribution)
+            install(known, old)
+            install(requirement, new)
+        except SetupError as error:
+            say(str(error))
+            return 2
+        names = dict(leaned_on(package))
+        changed = list(changes(old, new, names))
+    print("\n\n".join(changed))
+    print(f"{len(changed)} of {len(names)} pieces differ between {known} and {requirement}.")
+    return 1 if changed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
