@@ -8,11 +8,14 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from app.kafka.byte_budget import ByteBudget
+from openwhisk.gateway.shares import Share
 
 _PIECE = 256 * 1024
 _GZIP_HEADER = 16
 """Makes zlib expect gzip's header and trailer."""
+
+_PAUSE = 5.0
+"""Seconds that a client may pause while it sends a body."""
 
 
 class BodyTooLarge(Exception):  # noqa: N818 - the answer's name
@@ -28,6 +31,23 @@ class NoRoom(Exception):  # noqa: N818
 
 
 @dataclass(frozen=True, slots=True)
+class Bounds:
+    """Of one body.
+
+    Attributes:
+        size: most bytes, as they come and decompressed.
+        room: seconds to wait for room.
+        time: seconds for the client to send it, without the wait for room.
+        pause: seconds that the client may pause meanwhile.
+    """
+
+    size: int
+    room: float
+    time: float
+    pause: float = _PAUSE
+
+
+@dataclass(frozen=True, slots=True)
 class Body:
     """A received body.
 
@@ -40,46 +60,14 @@ class Body:
     data: bytes | None
 
 
-class _Reservation:
-    """Bytes of one body in the budget; waits for room no longer than the deadline."""
-
-    def __init__(self, budget: ByteBudget, limit: int, deadline: float) -> None:
-        self.held = 0
-        self._budget = budget
-        self._limit = limit
-        self._deadline = deadline
-
-    async def hold(self, size: int) -> None:
-        """Hold at least `size` bytes in all."""
-        if size > self._limit:
-            raise BodyTooLarge
-        if size > self.held:
-            more = size - self.held
-            try:
-                async with asyncio.timeout(self._deadline):
-                    await self._budget.acquire(more)
-            except TimeoutError:
-                raise NoRoom from None
-            self.held = size
-
-
 @asynccontextmanager
-async def received(
-    request: web.Request,
-    budget: ByteBudget,
-    *,
-    limit: int,
-    room_deadline: float,
-    deadline: float,
-) -> AsyncIterator[Body]:
+async def received(request: web.Request, share: Share, bounds: Bounds) -> AsyncIterator[Body]:
     """Receive a body; its bytes count as in flight until the context ends.
 
     Args:
         request: plain or gzipped, not decompressed by the server.
-        budget: bounds the bytes of all bodies.
-        limit: most bytes, decompressed.
-        room_deadline: seconds to wait for room.
-        deadline: seconds for the client to send it.
+        share: of the memory for all bodies.
+        bounds: of this one.
 
     Raises:
         BodyTooLarge: over the limit.
@@ -87,43 +75,68 @@ async def received(
         TooSlow: the body did not arrive in time.
         ConnectionError: the client left.
     """
-    reservation = _Reservation(budget, limit, room_deadline)
+    receiving = _Receiving(share, bounds)
     try:
-        await reservation.hold(request.content_length or 0)
-        try:
-            async with asyncio.timeout(deadline):
-                raw = await _read(request, reservation)
-        except TimeoutError:
-            raise TooSlow from None
+        if (request.content_length or 0) > bounds.size:
+            raise BodyTooLarge
+        raw = await receiving.read(request)
         if request.headers.get("Content-Encoding", "identity").lower() == "gzip":
-            yield Body(raw, await _gunzip(raw, reservation))
+            yield Body(raw, await receiving.unzip(raw))
         else:
             yield Body(raw, raw)
     finally:
-        budget.release(reservation.held)
+        share.release()
 
 
-async def _read(request: web.Request, reservation: _Reservation) -> bytes:
-    body = bytearray()
-    async for piece in request.content.iter_any():
-        await reservation.hold(len(body) + len(piece))
-        body += piece
-    return bytes(body)
+class _Receiving:
+    """One body on its way."""
 
+    def __init__(self, share: Share, bounds: Bounds) -> None:
+        self._share = share
+        self._bounds = bounds
 
-async def _gunzip(raw: bytes, reservation: _Reservation) -> bytes | None:
-    unzip = zlib.decompressobj(zlib.MAX_WBITS | _GZIP_HEADER)
-    data = bytearray()
-    rest = raw
-    try:
-        while not unzip.eof:
-            piece = unzip.decompress(rest, _PIECE)
-            rest = unzip.unconsumed_tail
-            if not piece and not unzip.eof:
-                return None  # cut off
-            await reservation.hold(len(raw) + len(data) + len(piece))
-            data += piece
-            await asyncio.sleep(0)  # others get their turn while a large one unfolds
-    except zlib.error:
-        return None
-    return None if unzip.unused_data else bytes(data)
+    async def read(self, request: web.Request) -> bytes:
+        body = bytearray()
+        left = self._bounds.time
+        loop = asyncio.get_running_loop()
+        while True:
+            asked_at = loop.time()
+            try:
+                async with asyncio.timeout(min(self._bounds.pause, left)):
+                    piece = await request.content.readany()
+            except TimeoutError:
+                raise TooSlow from None
+            if not piece:
+                return bytes(body)
+            left = max(0.0, left - (loop.time() - asked_at))
+            await self._hold(len(body) + len(piece))
+            body += piece
+
+    async def unzip(self, raw: bytes) -> bytes | None:
+        unzip = zlib.decompressobj(zlib.MAX_WBITS | _GZIP_HEADER)
+        data = bytearray()
+        fed = 0
+        try:
+            while not unzip.eof and fed < len(raw):
+                # In slices: what is not consumed yet is copied each time.
+                rest = raw[fed : fed + _PIECE]
+                fed += len(rest)
+                while rest or unzip.unconsumed_tail:
+                    piece = unzip.decompress(rest, _PIECE)
+                    rest = unzip.unconsumed_tail
+                    await self._hold(len(raw) + len(data) + len(piece))
+                    data += piece
+                    await asyncio.sleep(0)  # others get their turn while a large one unfolds
+        except zlib.error:
+            return None
+        # Cut off, or followed by something else.
+        return bytes(data) if unzip.eof and not unzip.unused_data and fed >= len(raw) else None
+
+    async def _hold(self, size: int) -> None:
+        if size > self._bounds.size:
+            raise BodyTooLarge
+        try:
+            async with asyncio.timeout(self._bounds.room):
+                await self._share.hold(size)
+        except TimeoutError:
+            raise NoRoom from None

@@ -3,6 +3,7 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from app.kafka.byte_budget import ByteBudget
+from openwhisk.gateway.shares import Shares
 
 
 class Metrics:
@@ -13,7 +14,7 @@ class Metrics:
         records: bytes of records in flight.
     """
 
-    def __init__(self, bodies: ByteBudget, records: ByteBudget) -> None:
+    def __init__(self, bodies: Shares, records: ByteBudget) -> None:
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "gateway_requests",

@@ -15,6 +15,7 @@ from msgspec import Raw
 from app.routing import Store, route
 from app.settings import RoutingSettings, StoreLevel
 from models.roles import TopicRole
+from openwhisk.gateway.counts import few_values
 
 RULES = RoutingSettings(
     blocking_store_level=StoreLevel.STORE_ALWAYS,
@@ -68,7 +69,7 @@ class Taking:
             now: epoch millis.
             path_id: the id in the request's path; it counts where the document names none.
         """
-        if len(document) > self._max_bytes:
+        if len(document) > self._max_bytes or not few_values(document):
             return None
         try:
             # CouchDB answers 400 to half a surrogate pair, to a number that is no double, to

@@ -7,13 +7,13 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from app.connections import Connections, places
-from app.kafka.byte_budget import ByteBudget
 from openwhisk.gateway import answers
-from openwhisk.gateway.bodies import BodyTooLarge, NoRoom, TooSlow, received
+from openwhisk.gateway.bodies import BodyTooLarge, Bounds, NoRoom, TooSlow, received
 from openwhisk.gateway.credentials import Credentials, Verdict
 from openwhisk.gateway.metrics import Metrics
 from openwhisk.gateway.records import Taking
 from openwhisk.gateway.settings import Configuration
+from openwhisk.gateway.shares import Share, Shares
 from openwhisk.gateway.targets import Target, target
 from openwhisk.gateway.upstream import LONGEST_LINE, Upstream
 from openwhisk.gateway.writes import Writes
@@ -53,7 +53,13 @@ class Gateway:
         self._in_flight = 0
         self._idle = asyncio.Event()
         self._idle.set()
-        self._bodies = ByteBudget(settings.bytes_in_flight)
+        self._bodies = Shares(settings.bytes_in_flight)
+        self._bounds = Bounds(
+            settings.max_body_bytes,
+            room=settings.publish_deadline,
+            time=settings.receive_deadline,
+            pause=settings.receive_pause,
+        )
         self._metrics = Metrics(self._bodies, publisher.budget)
         self.connections = Connections(
             places(settings.connections, files_each=_FILES_OF_A_CONNECTION),
@@ -159,11 +165,16 @@ class Gateway:
             return await self._upstream.forward(request)
         if judgement.verdict is not Verdict.VALID:
             return self._try_again("credentials", "CouchDB can't be asked about the credentials")
-        return await self._within_bounds(request, wanted)
+        owners = [f"address {request.remote}"]
+        if judgement.user is not None:
+            owners.append(f"user {judgement.user}")
+        return await self._within_bounds(request, wanted, self._bodies.share(*owners))
 
-    async def _within_bounds(self, request: web.Request, wanted: Target) -> web.StreamResponse:
+    async def _within_bounds(
+        self, request: web.Request, wanted: Target, share: Share
+    ) -> web.StreamResponse:
         try:
-            return await self._receive_and_write(request, wanted)
+            return await self._receive_and_write(request, wanted, share)
         except BodyTooLarge:
             return answers.too_large()
         except NoRoom:
@@ -171,14 +182,10 @@ class Gateway:
         except TooSlow:
             return answers.too_slow()
 
-    async def _receive_and_write(self, request: web.Request, wanted: Target) -> web.StreamResponse:
-        async with received(
-            request,
-            self._bodies,
-            limit=self._settings.max_body_bytes,
-            room_deadline=self._settings.publish_deadline,
-            deadline=self._settings.receive_deadline,
-        ) as body:
+    async def _receive_and_write(
+        self, request: web.Request, wanted: Target, share: Share
+    ) -> web.StreamResponse:
+        async with received(request, share, self._bounds) as body:
             if wanted.document_id is None:
                 return await self._writes.bulk(request, body)
             return await self._writes.document(request, body, wanted.document_id)

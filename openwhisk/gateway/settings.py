@@ -53,6 +53,9 @@ class GatewaySettings(BaseSettings):
     connections: int = Field(1000, ge=4, le=100_000)
     """Most connections of clients; fewer where the limit of open files has no room for them."""
 
+    receive_pause: float = Field(5.0, gt=0, le=3600)
+    """Seconds that a client may pause while it sends the body of a write."""
+
     bytes_in_flight: int = Field(128 * _MEBIBYTE, ge=_MEBIBYTE)
     """Bodies of writes that are being received or published; memory is about three times that."""
 

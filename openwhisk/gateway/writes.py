@@ -9,13 +9,25 @@ from aiohttp import web
 
 from openwhisk.gateway import answers
 from openwhisk.gateway.bodies import Body
+from openwhisk.gateway.counts import few_documents
 from openwhisk.gateway.metrics import Metrics
 from openwhisk.gateway.records import Record, Taking, bulk_documents, without_repeated
 from openwhisk.gateway.upstream import BulkAnswer, Upstream, UpstreamError
 from openwhisk.publisher import NotAcknowledged, PublishError, TooLarge
 
-_TURN = 64
-"""Documents that are looked at before other requests get their turn."""
+_TURN = 512 * 1024
+"""Bytes that are looked at before other requests get their turn."""
+
+_COST = 4096
+"""Bytes that a document of no length would count for."""
+
+
+async def _documents(body: Body) -> list[bytes]:
+    """The documents of a `_bulk_docs` body; none if all of it is CouchDB's business."""
+    if not body.data or not few_documents(body.data):
+        return []
+    await asyncio.sleep(0)  # each look at a large body takes tens of milliseconds
+    return bulk_documents(body.data) or []
 
 
 class Publishes(Protocol):
@@ -85,10 +97,10 @@ class Writes:
 
         CouchDB's part goes first: when it refuses the request, nothing of it is written.
         """
-        documents = body.data and bulk_documents(body.data)
-        records = await self._take(documents or [])
+        documents = await _documents(body)
+        records = await self._take(documents)
         if not documents or not any(records):
-            return await self._forward(request, body, "not-taken", len(documents or ()))
+            return await self._forward(request, body, "not-taken", max(1, len(documents)))
         entries = [answers.written(record) if record else b"" for record in records]
         others = [index for index, record in enumerate(records) if record is None]
         taken = [record for record in records if record]
@@ -115,8 +127,11 @@ class Writes:
     async def _take(self, documents: Sequence[bytes]) -> list[Record | None]:
         records = []
         now = self._millis()
-        for index, document in enumerate(documents):
-            if index % _TURN == _TURN - 1:
+        looked_at = 0
+        for document in documents:
+            looked_at += len(document) + _COST
+            if looked_at > _TURN:
+                looked_at = 0
                 await asyncio.sleep(0)
             records.append(self._taking.take(document, now))
         return without_repeated(documents, records)

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import tracemalloc
 from typing import Any
 
 import aiohttp
@@ -395,21 +396,61 @@ class TestBounds:
         assert database.writes[0].body == encoded(fields)
         assert producer.sent == []
 
-    async def test_without_room_a_write_is_503(
-        self, start: StartGateway, producer: FakeProducer
+    async def test_large_bodies_without_room_are_503_and_small_ones_pass(
+        self, start: StartGateway
     ) -> None:
         gateway = await start(bytes_in_flight=1024 * 1024, publish_deadline=SOON)
-        _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
-        writer.write(write_begun(gateway.publisher.budget.limit))
-        await bodies_in_flight(gateway, gateway.publisher.budget.limit)
-        async with gateway.put_document(document()) as answer:
-            assert answer.status == 503
-            assert "bytes in flight" in (await answer.json())["reason"]
-        writer.close()
+        blank = b" " * 800_000
+        large = b'{"docs":[' + blank
+
+        async def chunked() -> Any:
+            yield large
+            await asyncio.sleep(10 * SOON)  # it does not end before the others give up
+            yield blank + b"]}"
+
+        async def send(body: Any) -> int:
+            async with gateway.bulk(body) as answer:
+                if answer.status == 503:
+                    assert "bytes in flight" in (await answer.json())["reason"]
+                return int(answer.status)
+
+        sending = [asyncio.create_task(send(chunked())) for _ in range(6)]
+        await bodies_in_flight(gateway, len(large))
+        for _ in range(20):
+            async with gateway.put_document(document()) as answer:
+                assert answer.status == 201
+        assert set(await asyncio.gather(*sending)) <= {201, 503}
         await bodies_in_flight(gateway, 0)
-        async with gateway.put_document(document()) as answer:
+
+    async def test_what_is_announced_is_not_held(self, gateway: Running) -> None:
+        announced = []
+        for _ in range(4):
+            _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+            writer.write(write_begun(64 * 1024 * 1024))
+            announced.append(writer)
+        documents = [document(extra="x" * 1_000_000) for _ in range(5)]
+        async with gateway.bulk_documents(documents) as answer:
             assert answer.status == 201
-        assert len(producer.sent) == 1
+        for writer in announced:
+            writer.close()
+
+    async def test_a_million_documents_in_a_kilobyte_are_not_built(
+        self, gateway: Running, producer: FakeProducer, database: FakeDatabase
+    ) -> None:
+        async def bad_request(_: web.Request) -> web.Response:
+            return web.json_response({"error": "bad_request"}, status=400)
+
+        database.answer = bad_request
+        for entry in (b"1", b"{}", b'{"_id":"a/b"}'):
+            body = gzip.compress(b'{"docs":[' + b",".join([entry] * 1_000_000) + b"]}")
+            tracemalloc.start()
+            async with gateway.bulk(body, Content_Encoding="gzip") as answer:
+                assert answer.status == 400
+            _, peak = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+            assert peak < 60_000_000
+            assert database.writes[-1].body == body
+        assert producer.sent == []
 
     async def test_a_client_that_leaves_while_sending_stores_nothing(
         self, gateway: Running, producer: FakeProducer
@@ -417,15 +458,18 @@ class TestBounds:
         body = encoded({"docs": [document()]})
         _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
         writer.write(write_begun(len(body) + 1) + body)
-        await bodies_in_flight(gateway, len(body) + 1)
+        await bodies_in_flight(gateway, len(body))
         writer.close()
         await bodies_in_flight(gateway, 0)
         assert producer.sent == []
 
-    async def test_a_client_that_does_not_send_its_body_is_408(self, start: StartGateway) -> None:
-        gateway = await start(receive_deadline=SOON)
+    @pytest.mark.parametrize("setting", ["receive_deadline", "receive_pause"])
+    async def test_a_client_that_does_not_send_its_body_is_408(
+        self, start: StartGateway, setting: str
+    ) -> None:
+        gateway = await start(**{setting: SOON})
         reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
-        writer.write(write_begun(100))
+        writer.write(write_begun(100) + b"{")
         assert (await reader.readline()).startswith(b"HTTP/1.1 408 ")
         writer.close()
 
