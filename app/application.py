@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import faust
+import mode
 import mode.loop
 from aiokafka.errors import KafkaError
 from faust.app.base import BootStrategy as FaustBootStrategy
@@ -31,7 +32,7 @@ from app.kafka.patches.table_recovery import Recovery, TableManager
 from app.kafka.producer import BatchProducer
 from app.kafka.producer_service import ProducerService
 from app.kafka.topics import TopicNames
-from app.logs import protect_logs
+from app.logs import faust_logging, protect_logs
 from app.monitoring.outcomes import Outcomes
 from app.monitoring.progress import Knowledge, Progress, rules_of
 from app.monitoring.retention import Retention, Unread
@@ -58,13 +59,6 @@ MIB = 1024 * 1024
 
 FETCHED_AHEAD = 32 * MIB
 """Of the internal topic, as it stands in Kafka, if one worker has all of its partitions."""
-
-QUIET = {
-    name: {"level": "WARNING"}
-    for name in ("faust", "mode", "aiokafka", "app.kafka.patches.table_recovery")
-}
-"""Libraries log each step of a start, a rebalance and a stop, in tables; the persister's own lines
-say what an operator needs to know of them."""
 
 
 class BootStrategy(FaustBootStrategy):
@@ -264,6 +258,8 @@ def create_app(settings: Settings) -> Persister:
     """
     mode.loop.use("uvloop")
     protect_logs()
+    # That each service starts and stops is nothing that an operator needs to know.
+    mode.Service.mundane_level = "debug"
     mend_connections()
     follow_moved_brokers()
     calm_kafka_clients()
@@ -281,7 +277,7 @@ def faust_options(settings: Settings) -> dict[str, Any]:
         "datadir": str(worker.datadir),
         "TableManager": TableManager,
         "store": "memory://",
-        "logging_config": {"merge": True, "loggers": QUIET},
+        "logging_config": faust_logging(),
         # Stands in Faust's canonical URL.
         "web_host": f"[{worker.web_host}]" if ":" in worker.web_host else worker.web_host,
         # Where it listens; Faust's default is every address.

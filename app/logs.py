@@ -9,6 +9,7 @@ import logging
 import re
 import traceback
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any
 
@@ -67,6 +68,47 @@ class SafeRecord(logging.LogRecord):
         finally:
             self.args = given
         return _safe(text)
+
+
+class LineFormatter(logging.Formatter):
+    """One line for an event: when, in UTC; how bad; which part of the program; what happened.
+
+    The names that `mode` puts before the messages of its services are left out: they name classes.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(part)s: %(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, and below it the traceback, if there is one."""
+        record.part = record.name.removeprefix("app.")
+        return super().format(record)
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802, ARG002
+        """ISO 8601, in UTC."""
+        moment = datetime.fromtimestamp(record.created, UTC)
+        return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - of logging
+        """Fill in the line."""
+        record.message = _SERVICE.sub("", record.message).rstrip()
+        return super().formatMessage(record)
+
+
+_SERVICE = re.compile(r"^\[\^-*\w*(?::[^\]]{1,200})?\]: ")
+
+QUIET = ("faust", "mode", "aiokafka", "app.kafka.patches.table_recovery")
+"""They log each step of a start, a rebalance and a stop, in tables."""
+
+
+def faust_logging() -> dict[str, Any]:
+    """Faust's `logging_config`: our lines, and of its libraries what is worth a warning."""
+    return {
+        "merge": True,
+        # The second is for a terminal.
+        "formatters": {key: {"()": LineFormatter} for key in ("default", "colored")},
+        "loggers": {name: {"level": "WARNING"} for name in QUIET},
+    }
 
 
 def protect_logs() -> None:

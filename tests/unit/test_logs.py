@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from aiohttp.http_exceptions import BadHttpMessage, InvalidHeader
 
-from app.logs import LONGEST_MESSAGE, SafeRecord, protect_logs, without_credentials
+from app.logs import LONGEST_MESSAGE, LineFormatter, SafeRecord, protect_logs, without_credentials
 
 SECRET = "d2hpc2s6c2VjcmV0"
 
@@ -107,3 +107,20 @@ def test_a_line_has_a_bounded_length(line: Line) -> None:
     assert len(line("x" * 10**6)) < bound
     assert len(line("%s", ["x" * 10**6])) < bound
     assert len(line("failed", exc_info=raised(ValueError("x" * 10**6)))) < bound
+
+
+@pytest.mark.parametrize(
+    "message,shown",
+    [
+        ("[^--OwnTopics]: Created topic documents. ", "Created topic documents."),
+        ("[^-Agent: app.x]: failed", "failed"),
+        ("[not a service]: kept", "[not a service]: kept"),
+    ],
+)
+def test_a_line_tells_when_with_its_zone_and_what_without_our_classes(
+    message: str, shown: str
+) -> None:
+    record = logging.LogRecord("app.kafka.discovery", logging.INFO, "", 1, message, (), None)
+    record.created = 1_795_779_290.878
+    expected = f"2026-11-27T11:34:50.878Z INFO kafka.discovery: {shown}"
+    assert LineFormatter().format(record) == expected

@@ -101,6 +101,7 @@ class Progress(Service):
         self._client: Client | None = None
         self._heads: dict[TP, tuple[int, int | None]] = {}
         self._ending = False
+        self._was_ready = False
         self._said: str | None = None
         self._said_at = 0.0
 
@@ -193,9 +194,11 @@ class Progress(Service):
         now = self._wall()
         since = now if verdict.since is None else verdict.since
         if verdict.not_ready is None:
-            if self._said is not None:
+            if not self._was_ready:
+                self.log.info("Ready: every partition is read by a worker of the group.")
+            elif self._said is not None:
                 self.log.info("Ready again: the work moves.")
-            self._said = None
+            self._was_ready, self._said = True, None
         elif now - since >= STANDING:
             # Without the numbers in it, which change all the time.
             what = re.sub(r"\d+", "", verdict.not_ready)
