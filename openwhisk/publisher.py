@@ -45,8 +45,10 @@ class _Record:
 
     __slots__ = ("outgoing", "settled", "size", "waiting")
 
-    def __init__(self, value: bytes, key: bytes | None) -> None:
-        self.outgoing = Outgoing(key, value)
+    def __init__(
+        self, value: bytes, key: bytes | None = None, timestamp: int | None = None
+    ) -> None:
+        self.outgoing = Outgoing(key, value, timestamp=timestamp)
         self.size = len(value) + len(key or b"")
         self.waiting = False
         self.settled: asyncio.Future[PublishError | None] = (
@@ -121,9 +123,21 @@ class Publisher:
         if error:
             raise error
 
-    async def publish_all(self, topic: str, values: Sequence[bytes]) -> list[PublishError | None]:
-        """Publish many records; what `publish` would have raised for each, in order."""
-        return await self._publish(topic, [_Record(value, None) for value in values])
+    async def publish_all(
+        self, topic: str, values: Sequence[bytes], timestamps: Sequence[int] | None = None
+    ) -> list[PublishError | None]:
+        """Publish many records; what `publish` would have raised for each, in order.
+
+        Args:
+            topic: its full name.
+            values: of the records.
+            timestamps: of the records, in epoch millis; the time of sending if not given.
+        """
+        times: Sequence[int | None] = timestamps or [None] * len(values)
+        return await self._publish(
+            topic,
+            [_Record(value, timestamp=time) for value, time in zip(values, times, strict=True)],
+        )
 
     async def reachable(self, topic: str) -> bool:
         """Whether a broker answers now and knows the topic."""

@@ -87,6 +87,9 @@ class Outgoing(msgspec.Struct, gc=False):
     partition: int | None = None
     """Decided by the key when it is not given, and by chance when there is no key either."""
 
+    timestamp: int | None = None
+    """Epoch millis; the time of sending when it is not given."""
+
 
 class Client(Protocol):
     """What is used of an `AIOKafkaProducer`."""
@@ -432,7 +435,7 @@ def _fill(batch: Any, records: Iterable[Outgoing]) -> int:
     append = batch._builder.append  # noqa: SLF001
     count = 0
     for record in records:
-        if append(count, None, record.key, record.value, record.headers) is None:
+        if append(count, record.timestamp, record.key, record.value, record.headers) is None:
             break
         count += 1
     batch._relative_offset = count  # noqa: SLF001

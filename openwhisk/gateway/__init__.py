@@ -5,12 +5,13 @@ activations are taken and answered as CouchDB would once Kafka has acknowledged 
 else passes through untouched, credentials included.
 
 The way of a request: `server` asks `targets` whether it may be such a write and `credentials`
-whether CouchDB would let it in, `bodies` reads it, `records` decides document by document, `writes`
-publishes and answers; `upstream` carries the rest.
+whether CouchDB would let it in, `bodies` reads it, `records` decides document by document,
+`storing` gets the records to Kafka (or to CouchDB, while `fallback` says so) and `writes` answers;
+`reads` answers for what is not stored yet, `upstream` carries the rest.
 
-Two differences from CouchDB remain. The revision in the answer is not the one that the document
-will have, and a document that exists already is answered 201, not 409: the persister settles that
-later (equal: nothing happens; different: a dead letter). OpenWhisk neither uses the revision of an
-activation nor writes one twice. Where the database has a `validate_doc_update` function, writes
+The document is the one that OpenWhisk would have written itself, `updated` and revision included
+(`revisions`). One difference remains: a document that exists already is answered 201, not 409, and
+the persister settles that later (equal: nothing happens; different: a dead letter). OpenWhisk
+writes an activation once. Where the database has a `validate_doc_update` function, writes
 pass through, unless the operator names who need not be heard.
 """

@@ -6,6 +6,7 @@ import msgspec
 from aiohttp import web
 
 from openwhisk.gateway.credentials import Refusal
+from openwhisk.gateway.recent import as_read
 from openwhisk.gateway.records import Record
 
 _RETRY_AFTER = "5"
@@ -14,7 +15,20 @@ _RETRY_AFTER = "5"
 NO_ANSWER = 499
 """Counted as the status of requests whose connection was closed; never sent."""
 
+_STATUSES = {"conflict": 409, "forbidden": 403, "unauthorized": 401}
+"""What CouchDB answers for one document where `_bulk_docs` has an entry."""
+
 _UNCACHED = {"Cache-Control": "must-revalidate"}
+
+
+class _Entry(msgspec.Struct):
+    id: str = ""
+    rev: str = ""
+    error: str = ""
+    reason: str = ""
+
+
+_entry = msgspec.json.Decoder(_Entry).decode
 
 
 def written(record: Record) -> bytes:
@@ -22,14 +36,23 @@ def written(record: Record) -> bytes:
     return msgspec.json.encode({"ok": True, "id": record.id, "rev": record.revision})
 
 
-def created(record: Record, database: str, request: web.Request) -> web.Response:
-    """The answer to a `PUT` of a document."""
-    path = f"/{quote(database, safe='')}/{quote(record.id, safe='')}"
+def document(entry: bytes, database: str, request: web.Request) -> web.Response:
+    """The answer to a `PUT` of a document, from what `_bulk_docs` says about it."""
+    told = _entry(entry)
+    if told.error:
+        status = _STATUSES.get(told.error, 500)
+        return _error(status, told.error, told.reason)
+    path = f"/{quote(database, safe='')}/{quote(told.id, safe='')}"
     headers = {
-        "ETag": f'"{record.revision}"',
+        "ETag": f'"{told.rev}"',
         "Location": f"{request.scheme}://{request.host}{path}",
     }
-    return _json(201, written(record), headers)
+    return _json(201, entry, headers)
+
+
+def read(record: Record) -> web.Response:
+    """The answer to a `GET` or `HEAD` of a document."""
+    return _json(200, as_read(record), {"ETag": f'"{record.revision}"'})
 
 
 def bulk(status: int, documents: list[bytes]) -> web.Response:
@@ -51,11 +74,6 @@ def refused(refusal: Refusal) -> web.Response:
 def too_large() -> web.Response:
     """The answer to a body over the limit, as CouchDB's `max_http_request_size` gives it."""
     return _error(413, "too_large", "the request entity is too large")
-
-
-def try_again(reason: str) -> web.Response:
-    """Nothing was stored; the same request may pass later."""
-    return _error(503, "service_unavailable", reason, {"Retry-After": _RETRY_AFTER})
 
 
 def no_answer(reason: str) -> web.Response:

@@ -1,8 +1,13 @@
 """What the gateway counts, for `/_gateway/metrics`."""
 
+from collections.abc import Callable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from app.kafka.byte_budget import ByteBudget
+from openwhisk.gateway.fallback import Switch
+from openwhisk.gateway.log_mode import LogModeWatch
+from openwhisk.gateway.recent import Recent
 from openwhisk.gateway.shares import Shares
 
 
@@ -12,9 +17,19 @@ class Metrics:
     Args:
         bodies: bytes of bodies in flight.
         records: bytes of records in flight.
+        recent: what was taken lately.
+        switch: between Kafka and CouchDB.
+        log_mode: whether it fits.
     """
 
-    def __init__(self, bodies: Shares, records: ByteBudget) -> None:
+    def __init__(
+        self,
+        bodies: Shares,
+        records: ByteBudget,
+        recent: Recent,
+        switch: Switch,
+        log_mode: LogModeWatch,
+    ) -> None:
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "gateway_requests",
@@ -34,9 +49,19 @@ class Metrics:
             ["reason"],
             registry=self.registry,
         )
+        self.direct_records = Counter(
+            "gateway_direct_records",
+            "Records that were written to CouchDB because Kafka was away.",
+            registry=self.registry,
+        )
+        self.early_reads = Counter(
+            "gateway_early_reads",
+            "Reads that were answered before the record was stored.",
+            registry=self.registry,
+        )
         self.refused = Counter(
             "gateway_refused_writes",
-            "Writes answered 503, by cause.",
+            "Writes that were not stored, and whose connection was closed, by cause.",
             ["cause"],
             registry=self.registry,
         )
@@ -60,3 +85,19 @@ class Metrics:
         )
         in_flight.labels("bodies").set_function(lambda: bodies.in_flight)
         in_flight.labels("records").set_function(lambda: records.in_flight)
+        self._gauge(
+            "gateway_recent_bytes", "Bytes of documents kept for early reads.", lambda: recent.size
+        )
+        self._gauge(
+            "gateway_kafka_away",
+            "1 while Kafka does not acknowledge in time.",
+            lambda: switch.away_since is not None,
+        )
+        self._gauge(
+            "gateway_log_mode_mismatch",
+            "1 when records show that PERSISTER_LOG_MODE does not fit this OpenWhisk.",
+            lambda: not log_mode.fits,
+        )
+
+    def _gauge(self, name: str, about: str, value: Callable[[], float]) -> None:
+        Gauge(name, about, registry=self.registry).set_function(value)

@@ -4,9 +4,8 @@ A document is taken only if it is sure to be stored later: it is a new activatio
 OpenWhisk gives it, the persister's own routing would store it, and CouchDB would not refuse it.
 """
 
-import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -16,6 +15,7 @@ from app.routing import Store, route
 from app.settings import RoutingSettings, StoreLevel
 from models.roles import TopicRole
 from openwhisk.gateway.counts import few_values
+from openwhisk.gateway.revisions import first_revision
 
 RULES = RoutingSettings(
     blocking_store_level=StoreLevel.STORE_ALWAYS,
@@ -24,13 +24,16 @@ RULES = RoutingSettings(
 )
 """OpenWhisk has decided already: it writes to its store only what is to be stored."""
 
+_CLOCKS_AGREE = 600_000
+"""Milliseconds that OpenWhisk's clock and the gateway's may differ, and a batch may wait."""
+
 _UNREADABLE = (KeyError, ValueError, RecursionError)
 """What reading raises; msgspec's and Unicode's errors are `ValueError`s."""
 
-_anything = msgspec.json.Decoder().decode
 _fields = msgspec.json.Decoder(dict[str, Raw]).decode
 _documents = msgspec.json.Decoder(list[Raw]).decode
 _string = msgspec.json.Decoder(str).decode
+_integer = msgspec.json.Decoder(int).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -41,11 +44,15 @@ class Record:
     Attributes:
         id: of the document.
         message: the `ResultMessage` for Kafka.
-        revision: what the answer calls its revision; equal records have equal ones.
+        updated: epoch millis; the timestamp of the record on Kafka.
+        document: what the persister makes of the two.
+        revision: the one that the document will have.
     """
 
     id: str
     message: bytes
+    updated: int
+    document: bytes
     revision: str
 
 
@@ -55,11 +62,15 @@ class Taking:
     Args:
         role: in which the persister reads the topic.
         max_bytes: of the largest document that is taken.
+        look_at_logs: told the `logs` of each record that is taken, as JSON.
     """
 
-    def __init__(self, role: TopicRole, max_bytes: int) -> None:
+    def __init__(
+        self, role: TopicRole, max_bytes: int, look_at_logs: Callable[[bytes], None]
+    ) -> None:
         self._role = role
         self._max_bytes = max_bytes
+        self._look_at_logs = look_at_logs
 
     def take(self, document: bytes, now: int, path_id: str | None = None) -> Record | None:
         """The record in a document; None if the document is CouchDB's business.
@@ -72,17 +83,19 @@ class Taking:
         if len(document) > self._max_bytes or not few_values(document):
             return None
         try:
+            document_id, fields = _activation(document, path_id)
+            updated = _updated(fields.pop("updated", None), now)
+            message = result_message(_encode(fields), now)
+            routed = route(self._role, message, updated, RULES)
+            if not isinstance(routed, Store):
+                return None
             # CouchDB answers 400 to half a surrogate pair, to a number that is no double, to
             # invalid UTF-8: what msgspec does not read either goes there and gets its answer.
-            _anything(document)
-            document_id, fields = _activation(document, path_id)
+            revision = first_revision(routed.document)
         except _UNREADABLE:
             return None
-        record = _encode(fields)
-        message = result_message(record, now)
-        if not isinstance(route(self._role, message, now, RULES), Store):
-            return None
-        return Record(document_id, message, revision(record))
+        self._look_at_logs(bytes(fields["logs"]))
+        return Record(document_id, message, updated, routed.document, revision)
 
 
 class _NotNewError(ValueError):
@@ -97,7 +110,6 @@ def _activation(document: bytes, path_id: str | None) -> tuple[str, dict[str, Ra
         raise _NotNewError
     if _string(fields.pop("entityType")) != "activation":
         raise _NotNewError
-    fields.pop("updated", None)
     if document_id != f"{_string(fields['namespace'])}/{_string(fields['activationId'])}":
         raise _NotNewError
     # `_rev`, `_deleted`, `_attachments` say more than "new"; a namespace may begin with `_`, but
@@ -107,6 +119,18 @@ def _activation(document: bytes, path_id: str | None) -> tuple[str, dict[str, Ra
     return document_id, fields
 
 
+def _updated(given: Raw | None, now: int) -> int:
+    """OpenWhisk's own `updated`, so that the document is what OpenWhisk would have stored.
+
+    It becomes the timestamp of a record on Kafka, by which Kafka ends what it keeps: a clock that
+    is wrong must not shorten that.
+    """
+    if given is None:
+        return now
+    updated = _integer(given)
+    return updated if abs(updated - now) <= _CLOCKS_AGREE else now
+
+
 def result_message(record: bytes, now: int) -> bytes:
     """OpenWhisk's `ResultMessage` for a record.
 
@@ -114,11 +138,6 @@ def result_message(record: bytes, now: int) -> bytes:
     element, `extraLogging`, says that the store level does not apply any more.
     """
     return b'{"transid":["sid_gateway",%d,true],"response":%b}' % (now, record)
-
-
-def revision(record: bytes) -> str:
-    """A first revision in CouchDB's form, made of the record's content."""
-    return f"1-{hashlib.md5(record, usedforsecurity=False).hexdigest()}"
 
 
 def bulk_documents(body: bytes) -> list[bytes] | None:
@@ -143,14 +162,15 @@ def without_repeated(
 ) -> list[Record | None]:
     """Leave to CouchDB every id that a request names more than once: it answers in order."""
     ids = [
-        record.id if record else _document_id(document)
+        record.id if record else id_of(document)
         for document, record in zip(documents, records, strict=True)
     ]
     count = Counter(ids)
     return [record if record and count[record.id] == 1 else None for record in records]
 
 
-def _document_id(document: bytes) -> str | None:
+def id_of(document: bytes) -> str | None:
+    """The id that a document names, if any."""
     try:
         return _string(_fields(document)["_id"])
     except _UNREADABLE:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -9,12 +10,17 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from app.connections import Connections, places
 from openwhisk.gateway import answers
 from openwhisk.gateway.bodies import BodyTooLarge, Bounds, NoRoom, TooSlow, received
-from openwhisk.gateway.credentials import Credentials, Verdict
+from openwhisk.gateway.credentials import Credentials, Judgement, Verdict
+from openwhisk.gateway.fallback import Fallback, Switch
+from openwhisk.gateway.log_mode import LogModeWatch
 from openwhisk.gateway.metrics import Metrics
+from openwhisk.gateway.reads import Reads
+from openwhisk.gateway.recent import Recent
 from openwhisk.gateway.records import Taking
 from openwhisk.gateway.settings import Configuration
 from openwhisk.gateway.shares import Share, Shares
-from openwhisk.gateway.targets import Target, target
+from openwhisk.gateway.storing import Storing
+from openwhisk.gateway.targets import Target, document, reads, target
 from openwhisk.gateway.upstream import LONGEST_LINE, Upstream
 from openwhisk.gateway.writes import Writes
 from openwhisk.publisher import Publisher
@@ -26,6 +32,9 @@ _ANSWERS_LEAVE = 1.0
 
 _FILES_OF_A_CONNECTION = 2
 """The client's, and the one to CouchDB for its request."""
+
+_VERDICT_PAUSE = 1.0
+"""Seconds between questions about credentials while CouchDB does not say."""
 
 _IDLE_CONNECTION = 300.0
 """Seconds; as CouchDB, so that no client finds a pooled connection closed earlier than there."""
@@ -60,7 +69,12 @@ class Gateway:
             time=settings.receive_deadline,
             pause=settings.receive_pause,
         )
-        self._metrics = Metrics(self._bodies, publisher.budget)
+        self._switch = Switch(settings.fallback)
+        self._log_mode = LogModeWatch(configuration.log_mode)
+        recent = Recent(settings.recent_bytes, settings.recent_seconds)
+        self._metrics = Metrics(
+            self._bodies, publisher.budget, recent, self._switch, self._log_mode
+        )
         self.connections = Connections(
             places(settings.connections, files_each=_FILES_OF_A_CONNECTION),
             closed=lambda why: self._metrics.closed.labels(why).inc(),
@@ -72,12 +86,24 @@ class Gateway:
             busy_grace=settings.credentials_busy_grace,
             patience=settings.connect_timeout,
         )
+        self._reads = Reads(
+            recent, upstream, patience=settings.change_patience, metrics=self._metrics
+        )
         self._writes = Writes(
-            publisher,
-            configuration.topic,
+            Storing(
+                publisher,
+                configuration.topic,
+                upstream=upstream,
+                switch=self._switch,
+                patience=settings.fallback_after,
+                deadline=settings.publish_deadline,
+                recent=recent,
+                metrics=self._metrics,
+            ),
             upstream=upstream,
             database=configuration.database,
-            taking=Taking(configuration.role, settings.max_document_bytes),
+            taking=Taking(configuration.role, settings.max_document_bytes, self._log_mode.look),
+            reads=self._reads,
             metrics=self._metrics,
         )
 
@@ -124,13 +150,24 @@ class Gateway:
                 self._idle.set()
 
     async def health(self, _: web.Request) -> web.Response:
-        """200 while records can be taken; CouchDB may be away meanwhile."""
+        """200 while records can be taken; one of Kafka and CouchDB may be away meanwhile."""
         kafka, couchdb = await asyncio.gather(
             self._publisher.reachable(self._topic), self._upstream.reachable()
         )
-        taking = kafka and self._publisher.failing_since is None
+        kafka = kafka and self._switch.away_since is None
+        taking = kafka or (couchdb and self._switch.fallback is Fallback.COUCHDB)
         return web.json_response(
-            {"taking_records": taking, "kafka": kafka, "couchdb": couchdb},
+            {
+                "taking_records": taking,
+                "kafka": kafka,
+                "couchdb": couchdb,
+                "writing_to": "couchdb" if self._switch.open else "kafka",
+                "log_mode": {
+                    "set": self._log_mode.mode,
+                    "logs": self._log_mode.logs,
+                    "fits": self._log_mode.fits,
+                },
+            },
             status=200 if taking else 503,
         )
 
@@ -145,12 +182,23 @@ class Gateway:
         wanted = target(request.method, request.raw_path, request.headers, self._database)
         if wanted is None:
             kind = "proxied"
-            response = await self._upstream.forward(request)
+            response = await self._pass(request)
         else:
             kind = "document" if wanted.document_id else "bulk"
             response = await self._write(request, wanted)
         self._metrics.requests.labels(kind, response.status).inc()
         return response
+
+    async def _pass(self, request: web.Request) -> web.StreamResponse:
+        """Pass a request through, unless it is about a document that is not stored yet."""
+        document_id = document(request.method, request.raw_path, self._database)
+        if document_id and reads(request.method):
+            early = await self._reads.document(request, document_id)
+            if early is not None:
+                return early
+        elif document_id:
+            await self._reads.stored([document_id], request.headers)
+        return await self._upstream.forward(request)
 
     async def _close_when_draining(self, _: web.Request, response: web.StreamResponse) -> None:
         if self._draining:
@@ -158,13 +206,13 @@ class Gateway:
             response.headers["Connection"] = "close"
 
     async def _write(self, request: web.Request, wanted: Target) -> web.StreamResponse:
-        judgement = await self._credentials.judge(request.headers, request.remote or "unknown")
+        judgement = await self._judged(request)
         if judgement.refusal is not None:
             return answers.refused(judgement.refusal)
         if judgement.verdict is Verdict.HEARD_BY_COUCHDB:
             return await self._upstream.forward(request)
         if judgement.verdict is not Verdict.VALID:
-            return self._try_again("credentials", "CouchDB can't be asked about the credentials")
+            return self._no_answer(request, "credentials")
         owners = [f"address {request.remote}"]
         if judgement.user is not None:
             owners.append(f"user {judgement.user}")
@@ -178,7 +226,7 @@ class Gateway:
         except BodyTooLarge:
             return answers.too_large()
         except NoRoom:
-            return self._try_again("bytes-in-flight", "too many bytes in flight")
+            return self._no_answer(request, "bytes-in-flight")
         except TooSlow:
             return answers.too_slow()
 
@@ -190,6 +238,17 @@ class Gateway:
                 return await self._writes.bulk(request, body)
             return await self._writes.document(request, body, wanted.document_id)
 
-    def _try_again(self, cause: str, reason: str) -> web.Response:
+    async def _judged(self, request: web.Request) -> Judgement:
+        """The verdict about a write; it is held while CouchDB can't be asked."""
+        until = time.monotonic() + self._settings.publish_deadline
+        while True:
+            client = request.remote or "unknown"
+            judgement = await self._credentials.judge(request.headers, client)
+            known = judgement.verdict not in (Verdict.BUSY, Verdict.UNREACHABLE)
+            if known or time.monotonic() >= until:
+                return judgement
+            await asyncio.sleep(min(_VERDICT_PAUSE, max(0.0, until - time.monotonic())))
+
+    def _no_answer(self, request: web.Request, cause: str) -> web.Response:
         self._metrics.refused.labels(cause).inc()
-        return answers.try_again(f"not stored: {reason}")
+        return answers.none(request)

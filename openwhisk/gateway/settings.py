@@ -10,6 +10,7 @@ from app import settings as persister
 from app.kafka.clients import RECORD_OVERHEAD
 from app.settings import KafkaSettings, LogMode, SettingsError, explained
 from models.roles import TopicRole
+from openwhisk.gateway.fallback import Fallback
 
 PREFIX = "GATEWAY_"
 _MEBIBYTE = 1024 * 1024
@@ -40,12 +41,27 @@ class GatewaySettings(BaseSettings):
     long as the database is away, so this has to outlast only a persister that is down itself.
     """
 
-    publish_deadline: float = Field(30.0, gt=0, le=600)
-    """Seconds until a write that Kafka has not acknowledged is answered 503.
+    publish_deadline: float = Field(65.0, gt=0, le=3600)
+    """Seconds that a write is held when it can't be stored; then its connection is closed.
 
-    OpenWhisk gives a record up when its write is refused and its HTTP client waits 60 s: long
-    enough for a broker to restart, well under the 60.
+    OpenWhisk gives a record up when its write is answered with any error. Its HTTP client waits
+    60 s, and repeats a batch whose connection broke or timed out three more times.
     """
+
+    fallback: Fallback = Fallback.COUCHDB
+    """Where records go while Kafka is away: to CouchDB, or nowhere (`none`)."""
+
+    fallback_after: float = Field(5.0, gt=0, le=600)
+    """Seconds for Kafka to acknowledge a write, before it is away."""
+
+    recent_bytes: int = Field(32 * _MEBIBYTE, ge=0)
+    """Documents kept for readers who come before the persister has stored them; 0: none."""
+
+    recent_seconds: float = Field(60.0, gt=0, le=3600)
+    """How long they are kept at most."""
+
+    change_patience: float = Field(10.0, ge=0, le=60)
+    """Seconds that a change of such a document waits for the persister to store it."""
 
     receive_deadline: float = Field(60.0, gt=0, le=3600)
     """Seconds for a client to send the body of a write."""

@@ -21,6 +21,9 @@ class Target:
 
 BULK = Target(None)
 
+_READS = frozenset({"GET", "HEAD"})
+_OF_A_DOCUMENT = _READS | {"PUT", "DELETE"}
+
 _CHANGES_MEANING = frozenset({"if-match", "if-none-match", "x-http-method-override"})
 """Headers with which a write is more than a write of new documents."""
 
@@ -47,6 +50,25 @@ def target(method: str, raw_path: str, headers: Mapping[str, str], database: str
     document_id = _decoded(segments[2])
     # An encoded slash belongs to the id; one as it is would have named an attachment.
     return Target(document_id) if document_id and "/" in document_id else None
+
+
+def document(method: str, raw_path: str, database: str) -> str | None:
+    """The id of the activation that a request reads, changes or deletes, if it does."""
+    path, _, query = raw_path.partition("?")
+    segments = path.split("/")
+    if method not in _OF_A_DOCUMENT or len(segments) != len(("", "database", "id")):
+        return None
+    if segments[0] or _decoded(segments[1]) != database:
+        return None
+    if query and (method in _READS or not query.startswith("rev=")):
+        return None
+    document_id = _decoded(segments[2])
+    return document_id if document_id and "/" in document_id else None
+
+
+def reads(method: str) -> bool:
+    """Whether a method only reads."""
+    return method in _READS
 
 
 def _plain_json(headers: Mapping[str, str]) -> bool:

@@ -4,6 +4,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote
 
 import aiohttp
@@ -53,6 +54,16 @@ _ERROR = 300
 _BULK_TIMEOUT = 60.0
 """Seconds for a `_bulk_docs` request of our own."""
 
+
+class _Row(msgspec.Struct):
+    doc: dict[str, Any] | None = None
+
+
+class _Rows(msgspec.Struct):
+    rows: list[_Row]
+
+
+_rows = msgspec.json.Decoder(_Rows).decode
 _documents = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
@@ -205,6 +216,55 @@ class Upstream:
         if len(entries) != len(documents):
             raise UpstreamError(f"{len(entries)} answers to {len(documents)} documents")
         return BulkAnswer(answer.status, body, entries)
+
+    async def documents(
+        self, ids: Sequence[str], headers: Mapping[str, str]
+    ) -> list[dict[str, Any] | None]:
+        """Read documents, in order; None where there is none.
+
+        Raises:
+            UpstreamError: no answer, or one that is not CouchDB's.
+        """
+        status, body = await self._own_request(
+            "POST",
+            "/_all_docs?include_docs=true",
+            headers,
+            msgspec.json.encode({"keys": ids}),
+        )
+        if status != 200:  # noqa: PLR2004 - OK
+            raise UpstreamError(f"CouchDB answers {status}")
+        try:
+            return [row.doc for row in _rows(body).rows]
+        except msgspec.DecodeError as problem:
+            raise UpstreamError("the answer to _all_docs is not CouchDB's JSON") from problem
+
+    async def missing(self, document_id: str, headers: Mapping[str, str]) -> bool | None:
+        """Whether a document was never there; None if CouchDB does not say.
+
+        Raises:
+            UpstreamError: no answer.
+        """
+        status, body = await self._own_request("GET", f"/{quote(document_id, safe='')}", headers)
+        if status == 404:  # noqa: PLR2004 - not found
+            # Of a deleted one it says so.
+            return b'"missing"' in body
+        return False if status == 200 else None  # noqa: PLR2004 - OK
+
+    async def _own_request(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None
+    ) -> tuple[int, bytes]:
+        try:
+            async with self._session.request(
+                method,
+                URL(f"{self._database}{path}", encoded=True),
+                data=body,
+                headers=_own(headers),
+                timeout=aiohttp.ClientTimeout(total=_BULK_TIMEOUT),
+                allow_redirects=False,
+            ) as answer:
+                return answer.status, await answer.read()
+        except (aiohttp.ClientError, OSError) as problem:
+            raise UpstreamError(f"CouchDB does not answer: {_told(problem)}") from problem
 
     async def ask(self, credentials: Mapping[str, str], client: str) -> Judgement:
         """Whether CouchDB lets these headers write to the activations database.

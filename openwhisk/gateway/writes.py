@@ -1,9 +1,8 @@
-"""Writes of activations: to Kafka what is taken, to CouchDB the rest, one answer for both."""
+"""Writes of activations: what is taken is stored, the rest goes to CouchDB, one answer for both."""
 
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from aiohttp import web
 
@@ -11,9 +10,16 @@ from openwhisk.gateway import answers
 from openwhisk.gateway.bodies import Body
 from openwhisk.gateway.counts import few_documents
 from openwhisk.gateway.metrics import Metrics
-from openwhisk.gateway.records import Record, Taking, bulk_documents, without_repeated
-from openwhisk.gateway.upstream import BulkAnswer, Upstream, UpstreamError
-from openwhisk.publisher import NotAcknowledged, PublishError, TooLarge
+from openwhisk.gateway.reads import Reads
+from openwhisk.gateway.records import (
+    Record,
+    Taking,
+    bulk_documents,
+    id_of,
+    without_repeated,
+)
+from openwhisk.gateway.storing import NotStored, Refused, Storing
+from openwhisk.gateway.upstream import Upstream, UpstreamError
 
 _TURN = 512 * 1024
 """Bytes that are looked at before other requests get their turn."""
@@ -30,50 +36,35 @@ async def _documents(body: Body) -> list[bytes]:
     return bulk_documents(body.data) or []
 
 
-class Publishes(Protocol):
-    """The part of `Publisher` that is used here."""
-
-    async def publish_all(self, topic: str, values: Sequence[bytes]) -> list[PublishError | None]:
-        """Publish many records; the error of each."""
-
-
-class _Refused(Exception):  # noqa: N818
-    """CouchDB refused its part of a request: its answer is the answer."""
-
-    def __init__(self, answer: BulkAnswer) -> None:
-        super().__init__(f"status {answer.status}")
-        self.answer = answer
-
-
 class Writes:
     """Carries out writes whose credentials are valid.
 
     Args:
-        publisher: to Kafka.
-        topic: of the records.
+        storing: of what is taken.
         upstream: for what is not taken.
         database: of the activations.
         taking: decides about documents.
+        reads: knows what is taken and not stored yet.
         metrics: counts.
         clock: epoch seconds.
     """
 
     def __init__(
         self,
-        publisher: Publishes,
-        topic: str,
+        storing: Storing,
         *,
         upstream: Upstream,
         database: str,
         taking: Taking,
+        reads: Reads,
         metrics: Metrics,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._publisher = publisher
-        self._topic = topic
+        self._storing = storing
         self._upstream = upstream
         self._database = database
         self._taking = taking
+        self._reads = reads
         self._metrics = metrics
         self._clock = clock
 
@@ -83,14 +74,17 @@ class Writes:
         """Answer `PUT /<database>/<id>`."""
         record = body.data and self._taking.take(body.data, self._millis(), document_id)
         if not record:
+            await self._reads.stored([document_id], request.headers)
             return await self._forward(request, body, "not-taken")
         try:
-            (too_large,) = await self._publish([record])
-        except NotAcknowledged as problem:
-            return self._try_again(problem)
-        if too_large:
+            (entry,) = await self._storing.store([record], request.headers)
+        except NotStored:
+            return self._no_answer(request)
+        except Refused as refused:
+            return answers.as_it_came(refused.answer.status, refused.answer.body)
+        if entry is None:
             return await self._forward(request, body, "too-large")
-        return answers.created(record, self._database, request)
+        return answers.document(entry, self._database, request)
 
     async def bulk(self, request: web.Request, body: Body) -> web.StreamResponse:
         """Answer `POST /<database>/_bulk_docs`.
@@ -100,27 +94,21 @@ class Writes:
         documents = await _documents(body)
         records = await self._take(documents)
         if not documents or not any(records):
+            await self._stored(request, documents)
             return await self._forward(request, body, "not-taken", max(1, len(documents)))
-        entries = [answers.written(record) if record else b"" for record in records]
+        entries: list[bytes] = [b""] * len(documents)
         others = [index for index, record in enumerate(records) if record is None]
-        taken = [record for record in records if record]
         status = 201
         try:
+            await self._stored(request, [documents[index] for index in others])
             status = await self._rest(request, documents, others, entries, "not-taken")
-            indices = [index for index, record in enumerate(records) if record]
-            too_large = [
-                index
-                for index, late in zip(indices, await self._publish(taken), strict=True)
-                if late
-            ]
+            too_large = await self._store(request, records, entries)
             status = max(
                 status, await self._rest(request, documents, too_large, entries, "too-large")
             )
-        except NotAcknowledged as problem:
-            return self._try_again(problem)
-        except UpstreamError as problem:
-            return answers.no_answer(str(problem))
-        except _Refused as refused:
+        except (NotStored, UpstreamError):
+            return self._no_answer(request)
+        except Refused as refused:
             return answers.as_it_came(refused.answer.status, refused.answer.body)
         return answers.bulk(status, entries)
 
@@ -136,27 +124,19 @@ class Writes:
             records.append(self._taking.take(document, now))
         return without_repeated(documents, records)
 
-    async def _publish(self, records: Sequence[Record]) -> list[bool]:
-        """Publish all; whether each one is too large for Kafka instead.
-
-        Raises:
-            NotAcknowledged: of at least one it is not known that Kafka has it.
-        """
-        started = time.perf_counter()
-        messages = [record.message for record in records]
-        outcomes = await self._publisher.publish_all(self._topic, messages)
-        self._metrics.publish_seconds.observe(time.perf_counter() - started)
-        sizes = [
-            len(message)
-            for message, outcome in zip(messages, outcomes, strict=True)
-            if outcome is None
-        ]
-        self._metrics.records.inc(len(sizes))
-        self._metrics.record_bytes.inc(sum(sizes))
-        for outcome in outcomes:
-            if outcome is not None and not isinstance(outcome, TooLarge):
-                raise outcome
-        return [outcome is not None for outcome in outcomes]
+    async def _store(
+        self, request: web.Request, records: Sequence[Record | None], entries: list[bytes]
+    ) -> list[int]:
+        """Store what is taken and put the answers in their places; what is too large instead."""
+        taken = [(index, record) for index, record in enumerate(records) if record]
+        stored = await self._storing.store([record for _, record in taken], request.headers)
+        too_large = []
+        for (index, _), entry in zip(taken, stored, strict=True):
+            if entry is None:
+                too_large.append(index)
+            else:
+                entries[index] = entry
+        return too_large
 
     async def _rest(
         self,
@@ -172,10 +152,15 @@ class Writes:
         self._metrics.forwarded.labels(reason).inc(len(indices))
         answer = await self._upstream.write([documents[i] for i in indices], request.headers)
         if answer.documents is None:
-            raise _Refused(answer)
+            raise Refused(answer)
         for index, entry in zip(indices, answer.documents, strict=True):
             entries[index] = entry
         return answer.status
+
+    async def _stored(self, request: web.Request, documents: Sequence[bytes]) -> None:
+        """Wait for what is to be changed or deleted here, and is taken and not stored yet."""
+        ids = [found for document in documents if (found := id_of(document))]
+        await self._reads.stored(ids, request.headers)
 
     async def _forward(
         self, request: web.Request, body: Body, reason: str, documents: int = 1
@@ -183,9 +168,9 @@ class Writes:
         self._metrics.forwarded.labels(reason).inc(documents)
         return await self._upstream.forward(request, body.raw)
 
-    def _try_again(self, problem: NotAcknowledged) -> web.Response:
-        self._metrics.refused.labels("kafka").inc()
-        return answers.try_again(f"not stored: {problem}")
+    def _no_answer(self, request: web.Request) -> web.Response:
+        self._metrics.refused.labels("not-stored").inc()
+        return answers.none(request)
 
     def _millis(self) -> int:
         return int(self._clock() * 1000)

@@ -1,10 +1,13 @@
 """The gateway as a process, between a client as OpenWhisk is one, a real Kafka and the database."""
 
 import asyncio
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,12 +16,15 @@ import aiohttp
 import pytest
 from yarl import URL
 
+from app.routing import Store, route
 from dev import paths
 from dev.admin import Admin
 from dev.admin import admin as connect_admin
 from dev.kafka import Kafka, kafka
 from dev.process import HOST, Service, free_port
 from dev.worker import database_settings
+from models.roles import TopicRole
+from openwhisk.gateway.records import RULES
 from tests.integration.conftest import StartWorker
 from tests.integration.support.database import stored
 from tests.integration.support.kafka import producer, read_topic
@@ -31,6 +37,7 @@ from tests.integration.support.records import (
     result,
 )
 from tests.integration.support.waiting import drained, outcomes, until
+from tests.openwhisk_client import OpenWhiskClient
 
 JSON = {"Content-Type": "application/json"}
 
@@ -88,6 +95,11 @@ class Gateway(Service):
 
 
 StartGateway = Callable[..., Gateway]
+
+
+def now() -> int:
+    """Epoch millis."""
+    return int(time.time() * 1000)
 
 
 def settings(
@@ -213,46 +225,96 @@ async def test_fifty_clients_at_once(start: StartGateway, kafka_url: str, prefix
 
 
 async def test_kafka_stops_and_starts_again(
-    start: StartGateway, stoppable: Kafka, prefix: str
+    start: StartGateway, stoppable: Kafka, couchdb_url: str, prefix: str, database: str
 ) -> None:
-    gateway = start(stoppable.url, publish_deadline=1)
+    gateway = start(stoppable.url, fallback_after=1)
+    client = OpenWhiskClient(gateway.url, database)
     source = Records(4)
-    claimed: list[str] = []
+    sent: list[str] = []
 
-    async def write() -> bool:
-        batch = source.many(5)
-        status = await gateway.bulk(batch)
-        assert status in (201, 503)
-        if status == 201:
-            claimed.extend(document_id(record) for record in batch)
-        return status == 201
+    async def write() -> None:
+        batch = [document(record, now()) for record in source.many(5)]
+        sent.extend(fields["_id"] for fields in batch)
+        assert await client.store(batch) == [True] * 5
 
-    assert await write()
+    async def writing_to_kafka() -> bool:
+        await write()
+        _, health = await gateway.get("/_gateway/health")
+        return bool(health["writing_to"] == "kafka" and health["kafka"])
+
+    await write()
     await asyncio.to_thread(stoppable.stop)
-    assert not any(await asyncio.gather(*(write() for _ in range(10))))
-    assert (await gateway.get("/_gateway/health"))[0] == 503
+    await asyncio.gather(*(write() for _ in range(10)))
+    status, health = await gateway.get("/_gateway/health")
+    assert (status, health["writing_to"], health["kafka"]) == (200, "couchdb", False)
     await asyncio.to_thread(stoppable.start)
-    await until(write, "Kafka takes records again")
-    assert await write()
-    assert (await gateway.get("/_gateway/health"))[0] == 200
-    found = ids_on(await read_topic(stoppable.url, f"{prefix}completed-others"))
-    assert set(claimed) <= set(found)
-    told = [line for line in gateway.log().splitlines() if "openwhisk.publisher" in line]
+    await until(writing_to_kafka, "Kafka takes records again")
+    client.close()
+    found = set(ids_on(await read_topic(stoppable.url, f"{prefix}completed-others")))
+    held = await stored(couchdb_url, database)
+    assert found | held.keys() == set(sent)
+    told = [line for line in gateway.log().splitlines() if "openwhisk.gateway.fallback" in line]
     assert [line.split()[2] for line in told] == ["ERROR", "WARNING"]
+
+
+@pytest.mark.parametrize("fallback", ["couchdb", "none"])
+async def test_kafka_stands_still_under_load(
+    start: StartGateway,
+    stoppable: Kafka,
+    couchdb_url: str,
+    prefix: str,
+    database: str,
+    fallback: str,
+) -> None:
+    gateway = start(stoppable.url, fallback=fallback, fallback_after=1)
+    client = OpenWhiskClient(gateway.url, database)
+    source = Records(9)
+    sent: list[dict[str, Any]] = []
+    batches: set[asyncio.Task[list[bool]]] = set()
+
+    async def load(seconds: float) -> None:
+        ends = asyncio.get_running_loop().time() + seconds
+        while asyncio.get_running_loop().time() < ends:
+            batch = [document(record, now()) for record in source.many(10)]
+            sent.extend(batch)
+            batches.add(asyncio.create_task(client.store(batch)))
+            await asyncio.sleep(0.05)
+
+    await load(1)
+    os.kill(stoppable.pid, signal.SIGSTOP)
+    try:
+        await load(6)
+    finally:
+        os.kill(stoppable.pid, signal.SIGCONT)
+    await load(2)
+    assert all(all(taken) for taken in await asyncio.gather(*batches))
+    client.close()
+    held = await stored(couchdb_url, database)
+    assert bool(held) is (fallback == "couchdb")
+    assert {fields.pop("_rev")[:2] for fields in held.values()} <= {"1-"}
+    for message in await read_topic(stoppable.url, f"{prefix}completed-others"):
+        routed = route(TopicRole.OTHERS, message.value, message.timestamp, RULES)
+        assert isinstance(routed, Store)
+        fields = json.loads(routed.document)
+        assert held.setdefault(fields["_id"], fields) == fields  # a duplicate, or new
+    assert held == {fields["_id"]: fields for fields in sent}
 
 
 async def test_it_starts_without_kafka(
     start: StartGateway, stoppable: Kafka, prefix: str, database: str
 ) -> None:
     await asyncio.to_thread(stoppable.stop)
-    gateway = start(stoppable.url, publish_deadline=1)
+    gateway = start(stoppable.url, publish_deadline=1, fallback="none")
     assert (await gateway.get(f"/{database}"))[0] == 200
     record = Records(5).one()
-    assert await gateway.put(record) == 503
+    with pytest.raises(aiohttp.ServerDisconnectedError):
+        await gateway.put(record)
     await asyncio.to_thread(stoppable.start)
 
     async def written() -> bool:
-        return await gateway.put(record) == 201
+        with contextlib.suppress(aiohttp.ServerDisconnectedError):
+            return await gateway.put(record) == 201
+        return False
 
     await until(written, "records are taken")
     async with connect_admin(stoppable.url) as topics:

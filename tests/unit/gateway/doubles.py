@@ -1,14 +1,18 @@
 """Stand-ins for Kafka's producer and for CouchDB, and a client of the gateway between them."""
 
+import asyncio
 import json
 import secrets
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote
 
 import aiohttp
 from aiohttp import web
 
+from openwhisk.gateway.revisions import first_revision
 from openwhisk.publisher import Publisher
 from tests.fakes.kafka import FakeBroker
 
@@ -41,7 +45,7 @@ def document(**changed: Any) -> dict[str, Any]:
     own = {
         "_id": f"guest/{fields['activationId']}",
         "entityType": "activation",
-        "updated": 1767325446000,
+        "updated": int(time.time() * 1000),
     }
     return {**fields, **own, **changed}
 
@@ -61,6 +65,11 @@ class FakeProducer(FakeBroker):
     def sent(self) -> list[tuple[str, bytes]]:
         """Topic and value of what was handed to Kafka, acknowledged or not."""
         return [(topic, record.value) for topic, record in self.handed]
+
+    @property
+    def timestamps(self) -> list[int]:
+        """Of what was handed to Kafka."""
+        return [record.timestamp for _, record in self.handed]
 
     def messages(self) -> list[dict[str, Any]]:
         return [json.loads(value) for _, value in self.sent]
@@ -99,6 +108,8 @@ class FakeDatabase:
     """Records what reaches it; answers questions about users by password, the rest as told."""
 
     seen: list[Seen] = field(default_factory=list)
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set by each request."""
     answer: Answer | None = None
     up: bool = True
     url: str = ""
@@ -117,6 +128,7 @@ class FakeDatabase:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         self.seen.append(Seen(request.method, request.raw_path, request.headers, body))
+        self.asked.set()
         return await (self._own(request) or self._told(request))
 
     def _own(self, request: web.Request) -> Awaitable[web.StreamResponse] | None:
@@ -171,3 +183,52 @@ class Running:
         given = {name.replace("_", "-"): value for name, value in headers.items()}
         sent = {"Content-Type": "application/json", **BASIC, **given}
         return self.client.request(method, self.url + path, data=body, headers=sent)
+
+
+class Documents:
+    """What a `FakeDatabase` holds when it is to behave as CouchDB does about documents."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, dict[str, Any]] = {}
+        self.deleted: set[str] = set()
+        self.failing: str | None = None
+        """The error of every document that is written."""
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        if request.path.endswith("/_bulk_docs"):
+            entries = [self.write(fields) for fields in json.loads(body)["docs"]]
+            return web.json_response(entries, status=201)
+        if request.path.endswith("/_all_docs"):
+            rows = [{"key": key, "doc": self.held.get(key)} for key in json.loads(body)["keys"]]
+            return web.json_response({"rows": rows})
+        return self._document(request, unquote(request.raw_path.rpartition("/")[2]), body)
+
+    def write(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """The entry of one document of a `_bulk_docs` request."""
+        document_id = fields["_id"]
+        if self.failing:
+            return {"id": document_id, "error": self.failing, "reason": "as told"}
+        if fields.get("_rev") != self.held.get(document_id, {}).get("_rev"):
+            return {"id": document_id, "error": "conflict", "reason": "Document update conflict."}
+        number = int(fields["_rev"].partition("-")[0]) + 1 if "_rev" in fields else 1
+        revision = first_revision(encoded(fields)) if number == 1 else f"{number}-x"
+        self.held[document_id] = {**fields, "_rev": revision}
+        return {"ok": True, "id": document_id, "rev": revision}
+
+    def _document(self, request: web.Request, document_id: str, body: bytes) -> web.Response:
+        given = request.headers.get("If-Match", "").strip('"')
+        held = self.held.get(document_id)
+        if request.method == "PUT":
+            entry = self.write(json.loads(body) | {"_id": document_id, "_rev": given})
+            return web.json_response(entry, status=409 if "error" in entry else 201)
+        if held is None:
+            reason = "deleted" if document_id in self.deleted else "missing"
+            return web.json_response({"error": "not_found", "reason": reason}, status=404)
+        if request.method == "DELETE":
+            if given != held["_rev"]:
+                return web.json_response({"error": "conflict", "reason": ""}, status=409)
+            del self.held[document_id]
+            self.deleted.add(document_id)
+            return web.json_response({"ok": True})
+        return web.json_response(held)

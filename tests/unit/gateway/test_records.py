@@ -17,11 +17,13 @@ from openwhisk.gateway.records import (
     bulk_documents,
     without_repeated,
 )
+from openwhisk.gateway.revisions import first_revision
 from tests.golden import Case, cases, exactly
 
 ID = "0123456789abcdef0123456789abcdef"
 NOW = 1767325447000
-TAKING = Taking(TopicRole.OTHERS, max_bytes=1_000_000)
+LOGS: list[bytes] = []
+TAKING = Taking(TopicRole.OTHERS, max_bytes=1_000_000, look_at_logs=LOGS.append)
 
 RECORD = (
     f'"namespace":"guest","name":"hello","subject":"guest-user","activationId":"{ID}",'
@@ -143,12 +145,38 @@ def test_the_id_in_the_path_and_the_document_must_agree() -> None:
     assert TAKING.take(document(), NOW, f"guest/{ID[::-1]}") is None
 
 
-def test_equal_records_have_equal_revisions() -> None:
-    later = document().replace(b'"updated":1767325446000', b'"updated":1767325449999')
+def test_the_document_is_what_the_persister_will_make_of_the_record() -> None:
+    record = taken(document())
+    decision = route(TopicRole.OTHERS, record.message, record.updated, RULES)
+    assert isinstance(decision, Store)
+    assert decision.document == record.document
+
+
+@pytest.mark.parametrize(
+    "given, kept",
+    [
+        (f'"updated":{NOW - 1_000}', NOW - 1_000),
+        (f'"updated":{NOW + 60_000}', NOW + 60_000),
+        (f'"updated":{NOW - 3_600_000}', NOW),
+        (f'"updated":{NOW + 3_600_000}', NOW),
+        ('"updated":0', NOW),
+        ('"entityType":"activation"', NOW),
+    ],
+)
+def test_openwhisks_own_time_of_writing_is_kept_unless_a_clock_is_wrong(
+    given: str, kept: int
+) -> None:
+    body = document(own=f'"_id":"guest/{ID}","entityType":"activation",{given}')
+    record = taken(body)
+    assert record.updated == kept
+    assert json.loads(record.document)["updated"] == kept
+
+
+def test_equal_documents_have_equal_revisions() -> None:
     other = document().replace(b"hello", b"other")
-    assert taken(document()).revision == taken(later).revision
+    assert taken(document()).revision == taken(document()).revision
     assert taken(document()).revision != taken(other).revision
-    assert taken(document()).revision.startswith("1-")
+    assert taken(document()).revision == first_revision(taken(document()).document)
 
 
 def test_bulk_documents_keep_their_bytes() -> None:

@@ -1,0 +1,87 @@
+"""Whether `PERSISTER_LOG_MODE` fits the OpenWhisk that writes: do its records have logs? Pure.
+
+A stock OpenWhisk keeps logs inside the record. The persister must then read the complete records
+alone (`in-record`); with `separate` it reads the acknowledgements too, which are sent before the
+logs are collected, and the same activation comes once without logs and once with them.
+"""
+
+import logging
+import re
+from enum import StrEnum
+
+import msgspec
+
+from app.settings import LogMode
+
+logger = logging.getLogger(__name__)
+
+_LINE = re.compile(r"\d{4}-\d\d-\d\dT\S+ +(stdout|stderr): ")
+"""How a log line of an action begins; what sequences and triggers list in `logs` does not."""
+
+_MANY = 1000
+"""Records without a single log line after which logs are taken to be kept elsewhere."""
+
+_texts = msgspec.json.Decoder(list[str]).decode
+
+
+class Logs(StrEnum):
+    """Where OpenWhisk keeps logs, from what was seen."""
+
+    UNKNOWN = "unknown"
+    INSIDE = "inside"
+    ELSEWHERE = "elsewhere"
+
+
+class LogModeWatch:
+    """Looks at the logs of records until it knows where OpenWhisk keeps them.
+
+    Args:
+        mode: as it is set.
+    """
+
+    def __init__(self, mode: LogMode) -> None:
+        self.mode = mode
+        self.logs = Logs.UNKNOWN
+        self._without = 0
+
+    @property
+    def fits(self) -> bool:
+        """Whether nothing speaks against the mode that is set."""
+        return self.logs is Logs.UNKNOWN or (
+            (self.logs is Logs.INSIDE) is (self.mode is LogMode.IN_RECORD)
+        )
+
+    def look(self, logs: bytes) -> None:
+        """Look at the `logs` of a record (JSON)."""
+        if self.logs is Logs.INSIDE:
+            return
+        if logs != b"[]" and any(map(_LINE.match, _texts(logs))):
+            self._know(Logs.INSIDE)
+            return
+        self._without += 1
+        if self._without == _MANY:
+            self._know(Logs.ELSEWHERE)
+
+    def _know(self, logs: Logs) -> None:
+        self.logs = logs
+        if self.fits:
+            return
+        if logs is Logs.INSIDE:
+            logger.error(
+                "records come with their logs inside, but PERSISTER_LOG_MODE=%s is for an "
+                "OpenWhisk with a log store: set PERSISTER_LOG_MODE=%s for the persister, and then "
+                "for the gateway; until then acknowledgements without logs compete with complete "
+                "records",
+                self.mode.value,
+                LogMode.IN_RECORD.value,
+            )
+        else:
+            logger.warning(
+                "none of %d records had a log line, but PERSISTER_LOG_MODE=%s is for an OpenWhisk "
+                "that keeps logs inside the record; nothing is lost, and if the actions just log "
+                "nothing, all is well; for an OpenWhisk with a log store set "
+                "PERSISTER_LOG_MODE=%s",
+                _MANY,
+                self.mode.value,
+                LogMode.SEPARATE.value,
+            )

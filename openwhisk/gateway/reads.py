@@ -1,0 +1,74 @@
+"""Reading what was just written: for a record that is taken and not yet stored.
+
+CouchDB is always asked first. It decides who may read, and what it knows is right; only where it
+knows nothing of a document yet, what the gateway remembers of it is the answer. A write that names
+the revision of such a document waits until the persister has stored it.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+from aiohttp import web
+
+from openwhisk.gateway import answers
+from openwhisk.gateway.metrics import Metrics
+from openwhisk.gateway.recent import Recent
+from openwhisk.gateway.upstream import Upstream, UpstreamError
+
+_PAUSE = 0.1
+"""Seconds between questions whether a document is stored."""
+
+
+class Reads:
+    """Answers for documents that are not stored yet.
+
+    Args:
+        recent: what was taken lately.
+        upstream: CouchDB.
+        patience: seconds for the persister to store a document that is to be changed.
+        metrics: counts.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        recent: Recent,
+        upstream: Upstream,
+        *,
+        patience: float,
+        metrics: Metrics,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._recent = recent
+        self._upstream = upstream
+        self._patience = patience
+        self._metrics = metrics
+        self._clock = clock
+
+    async def document(self, request: web.Request, document_id: str) -> web.Response | None:
+        """The answer to `GET` or `HEAD` of a document; None if CouchDB has it."""
+        record = self._recent.get(document_id)
+        if record is None or not await self._missing(document_id, request.headers):
+            return None
+        self._metrics.early_reads.inc()
+        return answers.read(record)
+
+    async def stored(self, document_ids: Iterable[str], headers: Mapping[str, str]) -> None:
+        """Return when the persister has stored those of them that were taken, or it is too late."""
+        until = self._clock() + self._patience
+        for document_id in document_ids:
+            while self._recent.get(document_id) and await self._missing(document_id, headers):
+                if self._clock() >= until:
+                    return
+                await asyncio.sleep(_PAUSE)
+
+    async def _missing(self, document_id: str, headers: Mapping[str, str]) -> bool:
+        """Whether CouchDB knows nothing of a document; what it knows need not be remembered."""
+        try:
+            missing = await self._upstream.missing(document_id, headers)
+        except UpstreamError:
+            return False
+        if missing is False:
+            self._recent.forget(document_id)
+        return bool(missing)

@@ -1,0 +1,74 @@
+"""What was taken a moment ago, for a reader who comes before the persister has stored it."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from openwhisk.gateway.records import Record
+
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    record: Record
+    at: float
+
+
+class Recent:
+    """The records that were taken lately, bounded in bytes and time.
+
+    Args:
+        limit: bytes of documents; 0 remembers nothing.
+        seconds: how long a record is remembered.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self, limit: int, seconds: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.size = 0
+        """Bytes that are remembered."""
+        self._limit = limit
+        self._seconds = seconds
+        self._clock = clock
+        self._taken: OrderedDict[str, _Taken] = OrderedDict()
+
+    def add(self, record: Record) -> None:
+        """Remember a record that Kafka has acknowledged."""
+        self.forget(record.id)
+        if len(record.document) > self._limit:
+            return
+        self._taken[record.id] = _Taken(record, self._clock())
+        self.size += len(record.document)
+        self._shrink()
+
+    def get(self, document_id: str) -> Record | None:
+        """The record of a document, if it was taken lately."""
+        self._shrink()
+        taken = self._taken.get(document_id)
+        return taken.record if taken else None
+
+    def forget(self, document_id: str) -> None:
+        """It is stored, or deleted: the database knows better."""
+        taken = self._taken.pop(document_id, None)
+        if taken:
+            self.size -= len(taken.record.document)
+
+    def _shrink(self) -> None:
+        oldest = self._clock() - self._seconds
+        while self._taken:
+            document_id, taken = next(iter(self._taken.items()))
+            if taken.at > oldest and self.size <= self._limit:
+                return
+            self.forget(document_id)
+
+
+def as_read(record: Record) -> bytes:
+    """The document as CouchDB answers a `GET` of it once it is stored."""
+    fields = _fields(record.document)
+    revision = msgspec.Raw(msgspec.json.encode(record.revision))
+    return msgspec.json.encode({"_id": fields.pop("_id"), "_rev": revision, **fields})

@@ -1,0 +1,264 @@
+"""Getting records to where they are safe, for as long as their client waits.
+
+Kafka first. What it has not acknowledged within a few seconds goes to CouchDB itself, unless the
+operator wants that spared. A record whose publishing was given up may still reach Kafka later: the
+persister then meets a document that is there already, equal to the byte, and counts a duplicate.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from openwhisk.gateway import answers
+from openwhisk.gateway.fallback import Fallback, Switch
+from openwhisk.gateway.metrics import Metrics
+from openwhisk.gateway.recent import Recent
+from openwhisk.gateway.records import Record
+from openwhisk.gateway.upstream import BulkAnswer, Upstream, UpstreamError
+from openwhisk.publisher import PublishError, TooLarge
+
+_PAUSE = 0.5
+"""Seconds between attempts when neither of the two takes records."""
+
+_MAY_PASS = (408, 429)
+_FINAL = frozenset({"conflict", "forbidden", "unauthorized"})
+"""What CouchDB says about a document for good; all else speaks of its own state."""
+
+
+class NotStored(Exception):  # noqa: N818 - what is the case
+    """Neither Kafka nor CouchDB has taken all records in time."""
+
+
+class Refused(Exception):  # noqa: N818
+    """CouchDB refused a request: its answer is the answer."""
+
+    def __init__(self, answer: BulkAnswer) -> None:
+        super().__init__(f"status {answer.status}")
+        self.answer = answer
+
+
+class Publishes(Protocol):
+    """The part of `Publisher` that is used here."""
+
+    async def publish_all(
+        self, topic: str, values: Sequence[bytes], timestamps: Sequence[int]
+    ) -> list[PublishError | None]:
+        """Publish many records; the error of each."""
+
+
+class _Entry(msgspec.Struct):
+    """What CouchDB says about one document."""
+
+    error: str = ""
+
+
+_entry = msgspec.json.Decoder(_Entry).decode
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+class Storing:
+    """Stores records on Kafka, or in CouchDB while Kafka is away.
+
+    Args:
+        publisher: to Kafka.
+        topic: of the records.
+        upstream: CouchDB.
+        switch: says which of them, and is told what happens.
+        patience: seconds for Kafka to acknowledge, before records go to CouchDB.
+        deadline: seconds for all attempts together.
+        recent: remembers what Kafka has acknowledged.
+        metrics: counts.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        publisher: Publishes,
+        topic: str,
+        *,
+        upstream: Upstream,
+        switch: Switch,
+        patience: float,
+        deadline: float,
+        recent: Recent,
+        metrics: Metrics,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._publisher = publisher
+        self._topic = topic
+        self._upstream = upstream
+        self._switch = switch
+        self._patience = patience
+        self._deadline = deadline
+        self._recent = recent
+        self._metrics = metrics
+        self._clock = clock
+
+    async def store(
+        self, records: Sequence[Record], headers: Mapping[str, str]
+    ) -> list[bytes | None]:
+        """CouchDB's entry for each record; None for what is too large for Kafka.
+
+        Args:
+            records: with different ids.
+            headers: of the client; its credentials count if CouchDB is written to.
+
+        Raises:
+            NotStored: not all of them are known to be safe.
+            Refused: CouchDB refused to be written to.
+        """
+        until = self._clock() + self._deadline
+        direct = _Direct(records)
+        publishing: asyncio.Task[list[PublishError | None]] | None = None
+        try:
+            while True:
+                if publishing is None and self._switch.tries_kafka():
+                    publishing = asyncio.create_task(self._publish(records))
+                if publishing is not None:
+                    await asyncio.wait([publishing], timeout=self._wait(until))
+                    if publishing.done():
+                        outcomes = publishing.result()
+                        publishing = None
+                        if all(isinstance(o, TooLarge | None) for o in outcomes):
+                            return self._acknowledged(records, outcomes)
+                        self._switch.late(_reason(outcomes))
+                    else:
+                        self._switch.late(f"no acknowledgement within {self._patience:g} s")
+                if self._switch.open and await self._write(direct, headers):
+                    return direct.entries
+                if self._clock() >= until:
+                    raise NotStored
+                await asyncio.sleep(min(_PAUSE, max(0.0, until - self._clock())))
+        finally:
+            if publishing is not None:
+                publishing.cancel()
+
+    def _wait(self, until: float) -> float:
+        left = max(0.0, until - self._clock())
+        if self._switch.fallback is Fallback.NONE and self._switch.away_since is not None:
+            return left
+        return min(self._patience, left)
+
+    async def _publish(self, records: Sequence[Record]) -> list[PublishError | None]:
+        started = time.perf_counter()
+        outcomes = await self._publisher.publish_all(
+            self._topic,
+            [record.message for record in records],
+            [record.updated for record in records],
+        )
+        self._metrics.publish_seconds.observe(time.perf_counter() - started)
+        return outcomes
+
+    def _acknowledged(
+        self, records: Sequence[Record], outcomes: Sequence[PublishError | None]
+    ) -> list[bytes | None]:
+        taken = [r for r, o in zip(records, outcomes, strict=True) if o is None]
+        if taken:
+            self._switch.acknowledged()
+        for record in taken:
+            self._recent.add(record)
+        self._metrics.records.inc(len(taken))
+        self._metrics.record_bytes.inc(sum(len(record.message) for record in taken))
+        return [
+            answers.written(record) if outcome is None else None
+            for record, outcome in zip(records, outcomes, strict=True)
+        ]
+
+    async def _write(self, direct: "_Direct", headers: Mapping[str, str]) -> bool:
+        """Write what is left to CouchDB once; whether all has its answer now."""
+        left = direct.left
+        documents = [direct.body(index) for index in left]
+        try:
+            answer = await self._upstream.write(documents, headers)
+        except UpstreamError:
+            return False
+        if answer.documents is None:
+            if answer.status >= 500 or answer.status in _MAY_PASS:  # noqa: PLR2004 - server errors
+                return False
+            raise Refused(answer)
+        stored = direct.take(answer.documents)
+        if direct.unclear:
+            stored += await self._compare(direct, headers)
+        self._switch.direct += stored
+        self._metrics.direct_records.inc(stored)
+        return not direct.left
+
+    async def _compare(self, direct: "_Direct", headers: Mapping[str, str]) -> int:
+        """Settle conflicts: is it the same record that is there?"""
+        ids = [direct.records[index].id for index in direct.unclear]
+        try:
+            return direct.compare(await self._upstream.documents(ids, headers))
+        except UpstreamError:
+            return 0
+
+
+class _Direct:
+    """How far writing records to CouchDB has come."""
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        self.records = records
+        self.entries: list[bytes | None] = [None] * len(records)
+        self.left = list(range(len(records)))
+        self.unclear: dict[int, bytes] = {}
+        """By index of what conflicted, CouchDB's entry."""
+        self.replaced: dict[int, str] = {}
+        """By index of what has logs that the document lacks, the revision of that."""
+
+    def body(self, index: int) -> bytes:
+        """The document to write."""
+        document = self.records[index].document
+        if index not in self.replaced:
+            return document
+        return b'{"_rev":%b,%b' % (msgspec.json.encode(self.replaced.pop(index)), document[1:])
+
+    def take(self, entries: Sequence[bytes]) -> int:
+        """Take CouchDB's entries for what is left; how many are stored."""
+        stored = 0
+        left = []
+        for index, entry in zip(self.left, entries, strict=True):
+            error = _entry(entry).error
+            if error == "conflict":
+                self.unclear[index] = entry
+                left.append(index)
+            elif error and error not in _FINAL:
+                left.append(index)
+            else:
+                self.entries[index] = entry
+                stored += not error
+        self.left = left
+        return stored
+
+    def compare(self, found: Sequence[dict[str, Any] | None]) -> int:
+        """Take what is there of what conflicted; how many are stored."""
+        stored = 0
+        for (index, entry), document in zip(self.unclear.items(), found, strict=True):
+            if document is None:
+                continue  # deleted meanwhile: it is written again
+            record = self.records[index]
+            ours = _decode(record.document)
+            same = _content(ours) == _content(document) or _only_adds_logs(document, ours)
+            if not same and _only_adds_logs(ours, document):
+                self.replaced[index] = document["_rev"]
+                continue
+            self.entries[index] = answers.written(record) if same else entry
+            self.left.remove(index)
+            stored += same
+        self.unclear = {}
+        return stored
+
+
+def _content(document: Mapping[str, Any], *more: str) -> dict[str, Any]:
+    """What two copies of the same record have in common."""
+    return {name: document[name] for name in document.keys() - {"updated", "_rev", *more}}
+
+
+def _only_adds_logs(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether a copy differs from another one only by having logs at all."""
+    return not other["logs"] and _content(one, "logs") == _content(other, "logs")
+
+
+def _reason(outcomes: Sequence[PublishError | None]) -> str:
+    return next(str(outcome) for outcome in outcomes if not isinstance(outcome, TooLarge | None))

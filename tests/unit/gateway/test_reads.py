@@ -1,0 +1,139 @@
+"""What was just written is there for its reader, before the persister has stored it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.openwhisk_client import OpenWhiskClient
+from tests.unit.gateway.conftest import StartGateway
+from tests.unit.gateway.doubles import DATABASE, Documents, FakeDatabase, document
+
+
+@pytest.fixture(autouse=True)
+def documents(database: FakeDatabase) -> Documents:
+    held = Documents()
+    database.answer = held.answer
+    return held
+
+
+@pytest.fixture
+async def client(start: StartGateway) -> AsyncIterator[OpenWhiskClient]:
+    gateway = await start(change_patience=5)
+    made = OpenWhiskClient(gateway.url.replace("//", "//whisk:secret@"), DATABASE)
+    yield made
+    made.close()
+
+
+async def test_a_record_reads_as_it_was_written(client: OpenWhiskClient) -> None:
+    fields = document()
+    written = await client.put(fields)
+    revision = written.json["rev"]
+    read = await client.get(fields["_id"], revision)
+    assert (read.status, read.segments) == (200, 1)
+    assert read.json == {**fields, "_rev": revision}
+    assert read.headers["etag"] == f'"{revision}"'
+    path = f"/{DATABASE}/{fields['_id'].replace('/', '%2F')}"
+    head = await client.request("HEAD", path)
+    assert (head.status, head.headers["content-length"]) == (200, str(len(read.body)))
+
+
+async def test_one_of_a_batch_reads_too(client: OpenWhiskClient) -> None:
+    batch = [document() for _ in range(10)]
+    await client.store(batch)
+    found = [await client.get(fields["_id"]) for fields in batch]
+    assert [read.json["activationId"] for read in found] == [f["activationId"] for f in batch]
+
+
+async def test_the_revision_is_the_one_that_it_has_once_stored(
+    client: OpenWhiskClient, documents: Documents
+) -> None:
+    fields = document()
+    early = (await client.put(fields)).json["rev"]
+    stored = (await client.get(fields["_id"])).json
+    del stored["_rev"]
+    assert documents.write(stored)["rev"] == early
+
+
+async def test_what_couchdb_has_is_what_is_read(
+    client: OpenWhiskClient, documents: Documents
+) -> None:
+    fields = document()
+    await client.put(fields)
+    documents.write({**fields, "name": "stored"})
+    assert (await client.get(fields["_id"])).json["name"] == "stored"
+    # What was deleted since does not come back.
+    documents.held.clear()
+    documents.deleted.add(fields["_id"])
+    assert (await client.get(fields["_id"])).status == 404
+
+
+async def test_what_was_deleted_before_it_was_read_stays_so(
+    client: OpenWhiskClient, documents: Documents
+) -> None:
+    fields = document()
+    await client.put(fields)
+    documents.deleted.add(fields["_id"])
+    assert (await client.get(fields["_id"])).status == 404
+
+
+async def test_who_may_not_read_does_not(start: StartGateway, documents: Documents) -> None:
+    gateway = await start()
+    mine = OpenWhiskClient(gateway.url.replace("//", "//whisk:secret@"), DATABASE)
+    theirs = OpenWhiskClient(gateway.url.replace("//", "//other:wrong@"), DATABASE)
+    fields = document()
+    await mine.put(fields)
+    assert (await mine.get(fields["_id"])).status == 200
+    assert (await theirs.get(fields["_id"])).status == 401
+    assert not documents.held
+    mine.close()
+    theirs.close()
+
+
+@pytest.mark.parametrize("how", ["delete", "put", "bulk"])
+async def test_a_change_waits_until_the_record_is_stored(
+    client: OpenWhiskClient, documents: Documents, database: FakeDatabase, how: str
+) -> None:
+    fields = document()
+    revision = (await client.put(fields)).json["rev"]
+    stored = (await client.get(fields["_id"])).json
+    del stored["_rev"]
+    changed = {**fields, "name": "changed", "_rev": revision}
+    if how == "delete":
+        changing = asyncio.ensure_future(client.delete(fields["_id"], revision))
+    elif how == "put":
+        changing = asyncio.ensure_future(client.put(changed, revision))
+    else:
+        changing = asyncio.ensure_future(client.store([changed, document()]))  # type: ignore[arg-type]
+    for _ in range(2):
+        database.asked.clear()
+        async with asyncio.timeout(5):
+            await database.asked.wait()
+    assert not changing.done()
+    documents.write(stored)
+    answer = await changing
+    if how == "delete":
+        assert answer.json == {"ok": True}
+        assert not documents.held
+    else:
+        assert documents.held[fields["_id"]]["name"] == "changed"
+
+
+async def test_a_change_does_not_wait_for_ever(start: StartGateway, documents: Documents) -> None:
+    gateway = await start(change_patience=0.2)
+    client = OpenWhiskClient(gateway.url.replace("//", "//whisk:secret@"), DATABASE)
+    fields = document()
+    revision = (await client.put(fields)).json["rev"]
+    assert (await client.delete(fields["_id"], revision)).status == 404
+    assert not documents.held
+    client.close()
+
+
+async def test_it_can_be_switched_off(start: StartGateway, documents: Documents) -> None:
+    gateway = await start(recent_bytes=0)
+    client = OpenWhiskClient(gateway.url.replace("//", "//whisk:secret@"), DATABASE)
+    fields = document()
+    await client.put(fields)
+    assert (await client.get(fields["_id"])).status == 404
+    assert not documents.held
+    client.close()

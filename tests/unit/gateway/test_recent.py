@@ -1,0 +1,81 @@
+import json
+
+import pytest
+
+from openwhisk.gateway.recent import Recent, as_read
+from openwhisk.gateway.records import Record
+
+SECONDS = 60.0
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def record(document_id: str = "guest/a", size: int = 100) -> Record:
+    start = f'{{"updated":1,"_id":"{document_id}","x":"'
+    document = f'{start}{"x" * (size - len(start) - 2)}"}}'.encode()
+    return Record(document_id, b"", 1, document, "1-a")
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def recent(clock: Clock) -> Recent:
+    return Recent(250, SECONDS, clock)
+
+
+def test_what_was_taken_lately_is_there(recent: Recent) -> None:
+    taken = record()
+    recent.add(taken)
+    assert recent.get("guest/a") is taken
+    assert recent.get("guest/b") is None
+
+
+def test_it_is_there_for_a_while(recent: Recent, clock: Clock) -> None:
+    recent.add(record())
+    clock.now += SECONDS
+    assert recent.get("guest/a") is None
+    assert recent.size == 0
+
+
+def test_the_oldest_go_when_there_is_no_room(recent: Recent) -> None:
+    for name in "abc":
+        recent.add(record(f"guest/{name}"))
+    assert [name for name in "abc" if recent.get(f"guest/{name}")] == ["b", "c"]
+    assert recent.size == 200
+
+
+def test_one_that_is_larger_than_all_room_pushes_out_nothing(recent: Recent) -> None:
+    recent.add(record("guest/a"))
+    recent.add(record("guest/b", 300))
+    assert recent.get("guest/a")
+    assert recent.get("guest/b") is None
+
+
+def test_the_same_one_again_counts_once(recent: Recent) -> None:
+    recent.add(record())
+    recent.add(record())
+    assert recent.size == 100
+    recent.forget("guest/a")
+    recent.forget("guest/a")
+    assert (recent.size, recent.get("guest/a")) == (0, None)
+
+
+def test_without_room_nothing_is_kept() -> None:
+    off = Recent(0, SECONDS)
+    off.add(record())
+    assert off.get("guest/a") is None
+
+
+def test_a_document_reads_as_couchdb_writes_it() -> None:
+    read = json.loads(as_read(record()))
+    assert list(read) == ["_id", "_rev", "updated", "x"]
+    assert (read["_id"], read["_rev"], read["updated"]) == ("guest/a", "1-a", 1)

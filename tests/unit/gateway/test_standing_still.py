@@ -1,0 +1,229 @@
+"""Kafka stands still, for shorter and longer, under load: OpenWhisk loses nothing.
+
+A second of OpenWhisk's is ten milliseconds here: its client waits 0.6 s, the gateway 0.05 s for
+Kafka before it turns to CouchDB.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from app.routing import Store, route
+from models.roles import TopicRole
+from openwhisk.gateway.fallback import Fallback
+from openwhisk.gateway.records import RULES
+from tests.openwhisk_client import BrokenError, OpenWhiskClient
+from tests.unit.gateway.conftest import StartGateway
+from tests.unit.gateway.doubles import (
+    DATABASE,
+    Documents,
+    FakeDatabase,
+    FakeProducer,
+    Running,
+    document,
+)
+
+SILENCE = 0.6
+PATIENCE = 0.05
+HELD = 0.65
+
+
+@pytest.fixture
+def documents(database: FakeDatabase) -> Documents:
+    held = Documents()
+    database.answer = held.answer
+    return held
+
+
+class Load:
+    """An OpenWhisk that stores batches all the while."""
+
+    def __init__(self, gateway: Running) -> None:
+        self.client = OpenWhiskClient(
+            gateway.url.replace("//", "//whisk:secret@"), DATABASE, silence=SILENCE
+        )
+        self.sent: list[dict[str, Any]] = []
+        self.stored: list[bool] = []
+        self._batches: set[asyncio.Task[None]] = set()
+
+    async def run(self, seconds: float) -> None:
+        until = asyncio.get_running_loop().time() + seconds
+        while asyncio.get_running_loop().time() < until:
+            self._batches.add(asyncio.create_task(self._batch()))
+            await asyncio.sleep(0.01)
+
+    async def end(self) -> None:
+        await asyncio.gather(*self._batches)
+        self.client.close()
+
+    async def _batch(self) -> None:
+        batch = [document() for _ in range(5)]
+        self.sent += batch
+        self.stored += await self.client.store(batch)
+
+
+@pytest.fixture
+async def kafka_goes_on(producer: FakeProducer) -> AsyncIterator[None]:
+    yield
+    producer.answering = True
+
+
+def persisted(producer: FakeProducer, documents: Documents) -> dict[str, dict[str, Any]]:
+    """What is in the database once the persister has stored what is on Kafka, as often as it is."""
+    for (_, value), timestamp in zip(producer.sent, producer.timestamps, strict=True):
+        routed = route(TopicRole.OTHERS, value, timestamp, RULES)
+        assert isinstance(routed, Store)
+        fields = json.loads(routed.document)
+        held = documents.held.get(fields["_id"])
+        if held is None:
+            documents.write(fields)
+        else:
+            assert {k: v for k, v in held.items() if k != "_rev"} == fields  # a duplicate
+    return documents.held
+
+
+@pytest.mark.usefixtures("kafka_goes_on")
+@pytest.mark.parametrize("fallback", Fallback)
+@pytest.mark.parametrize("seconds", [0.01, 0.1, 0.7, 1.2])
+async def test_nothing_is_lost_and_nothing_doubled(
+    start: StartGateway,
+    producer: FakeProducer,
+    documents: Documents,
+    fallback: Fallback,
+    seconds: float,
+) -> None:
+    gateway = await start(fallback=fallback.value, fallback_after=PATIENCE, publish_deadline=HELD)
+    load = Load(gateway)
+    await load.run(0.05)
+    producer.answering = False
+    await load.run(seconds)
+    producer.answering = True
+    await load.run(0.05)
+    await load.end()
+    assert load.stored == [True] * len(load.sent)
+    expected = {fields["_id"] for fields in load.sent}
+    on_kafka = {f"guest/{message['response']['activationId']}" for message in producer.messages()}
+    assert expected == on_kafka | documents.held.keys()
+    if fallback is Fallback.NONE:
+        assert not documents.held
+    held = persisted(producer, documents)
+    assert held.keys() == expected
+    assert {fields["_rev"][:2] for fields in held.values()} == {"1-"}
+
+
+@pytest.mark.usefixtures("kafka_goes_on")
+async def test_couchdb_is_turned_to_only_after_a_while_and_left_again(
+    start: StartGateway, producer: FakeProducer, documents: Documents
+) -> None:
+    gateway = await start(fallback_after=PATIENCE, publish_deadline=HELD)
+    client = Load(gateway).client
+    producer.answering = False
+    first, second = document(), document()
+    assert await client.store([first]) == [True]
+    assert await client.store([second]) == [True]
+    assert list(documents.held) == [first["_id"], second["_id"]]
+    # The second was not kept waiting: nothing of it went to Kafka.
+    assert len(producer.sent) == 1
+    assert await health(gateway) == (200, False, "couchdb")
+    producer.answering = True
+    async with asyncio.timeout(10):
+        while (await health(gateway))[2] == "couchdb":
+            assert await client.store([document()]) == [True]
+    on_kafka = len(producer.sent)
+    assert await client.store([document()]) == [True]
+    assert len(producer.sent) == on_kafka + 1
+    client.close()
+
+
+async def health(gateway: Running) -> tuple[int, bool, str]:
+    async with gateway.client.get(f"{gateway.url}/_gateway/health") as answer:
+        told = await answer.json()
+        return answer.status, told["kafka"], told["writing_to"]
+
+
+@pytest.mark.usefixtures("kafka_goes_on")
+@pytest.mark.parametrize("bulk", [True, False])
+async def test_when_neither_takes_records_the_connection_closes_unanswered(
+    start: StartGateway,
+    producer: FakeProducer,
+    documents: Documents,
+    *,
+    bulk: bool,
+) -> None:
+    gateway = await start(fallback_after=PATIENCE, publish_deadline=0.2)
+    documents.failing = "insufficent_storage"
+    producer.answering = False
+    client = Load(gateway).client
+    with pytest.raises(BrokenError):
+        await (client.store([document()]) if bulk else client.put(document()))
+    assert client.repeats > 0
+    assert (await health(gateway))[0] == 200  # the database answers
+    client.close()
+
+
+@pytest.mark.usefixtures("kafka_goes_on")
+async def test_a_record_is_safe_as_soon_as_either_takes_it_again(
+    start: StartGateway, producer: FakeProducer, documents: Documents
+) -> None:
+    gateway = await start(fallback_after=PATIENCE, publish_deadline=5)
+    documents.failing = "internal_server_error"
+    producer.answering = False
+    client = OpenWhiskClient(gateway.url.replace("//", "//whisk:secret@"), DATABASE)
+    storing = asyncio.create_task(client.store([document()]))
+    await producer.arrived.wait()
+    producer.answering = True
+    assert await storing == [True]
+    assert not documents.held
+    client.close()
+
+
+class TestConflicts:
+    """A record that is in the database already when the gateway writes it itself."""
+
+    @pytest.fixture
+    async def client(
+        self, start: StartGateway, producer: FakeProducer
+    ) -> AsyncIterator[OpenWhiskClient]:
+        gateway = await start(fallback_after=PATIENCE, publish_deadline=HELD)
+        producer.answering = False
+        made = Load(gateway).client
+        yield made
+        made.close()
+        producer.answering = True
+
+    async def test_the_same_record_is_stored(
+        self, client: OpenWhiskClient, documents: Documents
+    ) -> None:
+        fields = document()
+        documents.write({**fields, "updated": 1})
+        assert await client.store([fields, document()]) == [True, True]
+        assert documents.held[fields["_id"]]["updated"] == 1
+
+    async def test_another_one_is_a_conflict(
+        self, client: OpenWhiskClient, documents: Documents
+    ) -> None:
+        fields = document()
+        documents.write({**fields, "name": "other"})
+        assert await client.store([fields]) == [False]
+        answer = await client.put(fields)
+        assert (answer.status, answer.json["error"], answer.segments) == (409, "conflict", 1)
+
+    async def test_the_copy_with_logs_is_the_one_that_stays(
+        self, client: OpenWhiskClient, documents: Documents
+    ) -> None:
+        full, bare = document(logs=["a"]), document()
+        documents.write({**full, "logs": []})
+        documents.write({**bare, "logs": ["a"]})
+        assert await client.store([full, bare]) == [True, True]
+        assert documents.held[full["_id"]]["logs"] == ["a"]
+        assert documents.held[bare["_id"]]["logs"] == ["a"]
+
+    async def test_what_a_validation_function_forbids_is_not_tried_again(
+        self, client: OpenWhiskClient, documents: Documents
+    ) -> None:
+        documents.failing = "forbidden"
+        assert await client.store([document()]) == [False]
+        assert (await client.put(document())).status == 403
