@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import quote
 
 import faust
 import mode
@@ -14,6 +15,7 @@ from aiokafka.errors import KafkaError
 from faust.app.base import BootStrategy as FaustBootStrategy
 from faust.types import TP
 from faust.types.agents import AgentT
+from mode import Service
 from mode.types import ServiceT
 
 from app.couchdb import BulkWriter, Database
@@ -190,6 +192,18 @@ class Persister(faust.App):
         gc.set_threshold(*GC_THRESHOLDS)
         await super().on_started()
 
+    def end(self, error: StartError) -> None:
+        """End the worker while it runs, with a message and a non-zero exit code.
+
+        As a crash, so that it stops in its usual order, and without a crash's traceback.
+        """
+        if not self.should_stop:
+            self.log.error("%s. Ending the worker.", error)
+            self.stopping.start()
+            root = self.beacon.root
+            service = root.data if root and isinstance(root.data, Service) else self
+            service._crash(error)  # noqa: SLF001
+
     async def stop(self) -> None:
         """Stop within the deadline for in-flight work and a little more."""
         self.stopping.start()
@@ -287,6 +301,9 @@ def faust_options(settings: Settings) -> dict[str, Any]:
         "broker_session_timeout": kafka.session_timeout,
         "broker_heartbeat_interval": kafka.session_timeout / 4,
         "consumer_group_instance_id": kafka.instance_id,
+        # A static member is handed what it had before, and Faust's assignor takes it only from the
+        # same URL, although nobody asks there: it must outlive another host or port.
+        "canonical_url": f"http://{quote(kafka.instance_id)}" if kafka.instance_id else None,
         # While the database is down nothing is fetched, and that must not look like a dead member.
         # It bounds two things, both within aiokafka: a member that has not fetched for so long
         # leaves the group, and does not join again until it fetches, which here comes after it has
@@ -299,6 +316,8 @@ def faust_options(settings: Settings) -> dict[str, Any]:
         # In JoinGroup: how long the others wait for a member that does not come back. Giving up
         # partitions takes 3 s for what is in flight and at most 5 s each for a flush and a commit.
         "broker_rebalance_timeout": REBALANCE_SECONDS,
+        # Discovery asks for new metadata where they differ; this is for when it cannot.
+        "consumer_metadata_max_age_ms": 60_000,
         "broker_commit_interval": 1.0,
         "consumer_auto_offset_reset": "earliest",
         # The consumer's own wait_empty is bounded; without this a stop abandons what is in flight.

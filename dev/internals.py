@@ -80,6 +80,16 @@ LEANED_ON: dict[str, tuple[str, ...]] = {
         "aiokafka.consumer.group_coordinator:GroupCoordinator.commit_offsets",
         "aiokafka.consumer.group_coordinator:GroupCoordinator._do_commit_offsets",
     ),
+    "app/kafka/patches/refused_joins.py": (
+        "aiokafka.consumer.group_coordinator:GroupCoordinator._push_error_to_user",
+        "aiokafka.consumer.group_coordinator:GroupCoordinator._do_heartbeat",
+        "aiokafka.consumer.group_coordinator:CoordinatorGroupRebalance.perform_group_join",
+    ),
+    "app/kafka/patches/refused_fetches.py": (
+        "aiokafka.client:AIOKafkaClient.send",
+        "aiokafka.consumer.fetcher:Fetcher._proc_fetch_request",
+        "aiokafka.consumer.fetcher:Fetcher._get_actions_per_node",
+    ),
     "app/kafka/patches/fetched_batches.py": (
         "aiokafka.consumer.fetcher:Fetcher.__init__",
         "aiokafka.consumer.fetcher:Fetcher._proc_fetch_request",

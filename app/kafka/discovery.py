@@ -4,6 +4,7 @@ Faust cannot subscribe to a pattern, so a service looks for topics and hands the
 channels that agents read. Kafka then rebalances once, and the new topics are consumed.
 """
 
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -12,6 +13,7 @@ from mode import Service
 
 from app.errors import StartError
 from app.kafka.access import when_kafka_answers
+from app.kafka.admin import Admin
 from app.kafka.clients import client_options
 from app.kafka.delivery import ChunkTopic
 from app.kafka.topic_settings import UnreadableSettingsError, read_settings, shortcomings
@@ -97,13 +99,21 @@ class OwnTopics(Service):
 
 
 class Discovery(Service):
-    """Looks for new topics while the worker runs."""
+    """Looks while the worker runs for topics that are new, that have changed, or that are gone."""
 
     def __init__(self, app: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._app = app
-        self._admin: Any = None
+        self._admin: Admin | None = None
         self._blind = False
+        self._missing: set[str] = set()
+
+    @property
+    def unreadable(self) -> Mapping[str, str]:
+        """Topics that are subscribed to and may not be read, and why."""
+        thread = getattr(self._app.consumer, "thread", None)
+        found: Mapping[str, str] = thread.fetches.unreadable if thread else {}
+        return found
 
     async def on_stop(self) -> None:
         """Disconnect."""
@@ -116,7 +126,7 @@ class Discovery(Service):
             await self.look()
 
     async def look(self) -> None:
-        """Subscribe to topics that are new; says once when Kafka is away, and when it is back."""
+        """Read new topics and partitions; says once when Kafka is away, and when it is back."""
         try:
             await self._look()
         except (KafkaError, OSError) as error:
@@ -132,12 +142,42 @@ class Discovery(Service):
 
     async def _look(self) -> None:
         if self._admin is None:
-            self._admin = AIOKafkaAdminClient(**client_options(self._app.settings.kafka))
-            await self._admin.start()
-        new = subscribe(self._app, await self._admin.list_topics())
+            self._admin = await Admin.connect(self._app.settings.kafka)
+        existing = await self._admin.partition_counts()
+        new = subscribe(self._app, existing)
         if new:
             self.log.info("Found new topics: %s.", ", ".join(sorted(new)))
         self._resubscribe()
+        self._look_for_own(existing)
+        await self._look_for_changed(existing)
+
+    def _look_for_own(self, existing: Collection[str]) -> None:
+        """End the worker when a topic of its own is gone; its next start makes it again.
+
+        A start, and not here: with the topic everything goes that the worker knows of it, its
+        offsets, the producer's sequence numbers and the guard's table.
+        """
+        missing = {name for name in own_names(self._app) if name not in existing}
+        # Seen by two looks: one may have asked a broker that has just begun.
+        gone = missing & self._missing
+        self._missing = missing
+        if gone:
+            self._app.end(
+                OwnTopicError(
+                    f"{' and '.join(sorted(gone))} is gone from Kafka: was it deleted, or has "
+                    "Kafka come back without its data? What it held cannot be stored any more; "
+                    "the next start makes it again"
+                )
+            )
+
+    async def _look_for_changed(self, existing: Mapping[str, int]) -> None:
+        """Have the consumer learn of topics that were made again, or have more partitions."""
+        thread = self._app.consumer.thread
+        known = thread.known_partitions(self._app.topics._topic_name_index)  # noqa: SLF001
+        changed = sorted(name for name, count in known.items() if existing.get(name, 0) != count)
+        if changed:
+            self.log.info("Topics have changed: %s.", ", ".join(changed))
+            await thread.refresh_metadata()
 
     def _resubscribe(self) -> None:
         """Have Faust subscribe while any topic is not.
@@ -156,7 +196,13 @@ class Discovery(Service):
             await admin.close()
 
 
-def subscribe(app: Any, existing: list[str]) -> set[str]:
+def own_names(app: Any) -> set[str]:
+    """The topics without which the worker cannot work."""
+    specs = own_topics(app.names, app.settings.kafka)
+    return {*(spec.name for spec in specs), *app.tables.changelog_topics}
+
+
+def subscribe(app: Any, existing: Iterable[str]) -> set[str]:
     """Give every channel that reads a role the topics of that role; returns those that are new.
 
     Topics that vanish stay subscribed: deleting one is rare, and what is still in flight of it

@@ -19,6 +19,7 @@ def kafka(
     users: Mapping[str, str] | None = None,
     strangers: Mapping[str, str] | None = None,
     tls: Tls | None = None,
+    settings: Mapping[str, str] | None = None,
 ) -> Iterator[Kafka]:
     """Install Kafka if needed, start a broker, and stop it at the end.
 
@@ -27,13 +28,14 @@ def kafka(
         users: Passwords by user name; opens a second listener with SASL, at `sasl_url`.
         strangers: The same of users who may log in and nothing else; needs `users`.
         tls: Opens listeners with TLS, at `ssl_url` and, with users, at `sasl_ssl_url`.
+        settings: Of the broker, in place of those that tests usually have.
 
     Raises:
         SetupError: It cannot be installed or does not start.
     """
     install_kafka()
     with folder_or_temporary(folder, prefix="kafka-") as home:
-        broker = Kafka(home, users=users, strangers=strangers, tls=tls)
+        broker = Kafka(home, users=users, strangers=strangers, tls=tls, settings=settings)
         try:
             broker.start()
             yield broker

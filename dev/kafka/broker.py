@@ -36,6 +36,7 @@ class Kafka(Service):
         users: Mapping[str, str] | None = None,
         strangers: Mapping[str, str] | None = None,
         tls: Tls | None = None,
+        settings: Mapping[str, str] | None = None,
         flags: list[str] | None = None,
     ) -> None:
         """Lay out the broker's folder; `start` starts it.
@@ -46,6 +47,7 @@ class Kafka(Service):
             users: Passwords by user name; opens a listener with SASL.
             strangers: The same of users who may log in and nothing else; needs `users`.
             tls: Opens listeners with TLS.
+            settings: Of the broker, in place of those that tests usually have.
             flags: For Java, in place of those that use the class-data archive.
         """
         data = folder / "kafka"
@@ -60,6 +62,7 @@ class Kafka(Service):
             tls=tls,
             ssl_port=free_port() if tls else None,
             sasl_ssl_port=free_port() if tls and users else None,
+            settings=settings or {},
         )
         properties = folder / "server.properties"
         properties.write_text(configuration.properties())

@@ -72,6 +72,7 @@ class Configuration:
         tls: Opens a listener that asks for clients' certificates, and one with SASL.
         ssl_port: Of the first; needs `tls`.
         sasl_ssl_port: Of the second; needs `tls` and users.
+        settings: Of the broker, in place of those that tests usually have.
     """
 
     data: Path
@@ -83,6 +84,7 @@ class Configuration:
     tls: Tls | None = None
     ssl_port: int | None = None
     sasl_ssl_port: int | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     def properties(self) -> str:
         """The text of `server.properties`."""
@@ -104,6 +106,7 @@ class Configuration:
             *(line for name in opened if name.startswith("SASL") for line in self._sasl(name)),
             *self._certificates(),
             *self._rights(),
+            *(f"{name}={value}" for name, value in self.settings.items()),
         ]
         return _FIXED + "\n".join(lines) + "\n"
 

@@ -6,7 +6,7 @@ import pytest
 
 from dev.admin import Admin
 from tests.integration.conftest import StartWorker
-from tests.integration.support.database import stored
+from tests.integration.support.database import all_stored
 from tests.integration.support.kafka import producer
 from tests.integration.support.records import Records
 from tests.integration.support.waiting import drained, until
@@ -46,12 +46,67 @@ async def test_a_topic_deleted_before_its_last_commit_holds_nobody_up(
         await admin.delete_topics(deleted)
         last = records.many(10)
         await kafka.records(kept, last)
-
-        async def arrived() -> bool:
-            found = await stored(couchdb_url, database)
-            return all(f"{one['namespace']}/{one['activationId']}" in found for one in last)
-
-        await until(arrived, "records of the other topic are stored", within=SOON)
+        await until(lambda: all_stored(couchdb_url, database, last), "all is stored", within=SOON)
         await drained(admin, prefix, kept, within=SOON)
     for one in running:
         assert await asyncio.to_thread(one.terminate) == 0
+
+
+async def test_topics_that_were_made_again_or_have_grown_are_read_soon(
+    worker: StartWorker,
+    admin: Admin,
+    kafka_url: str,
+    couchdb_url: str,
+    prefix: str,
+    database: str,
+) -> None:
+    again, grown = f"{prefix}completed0", f"{prefix}completed1"
+    for topic in (again, grown):
+        await admin.create_topic(topic)
+    await worker(**QUICK)
+    records = Records(12)
+    async with producer(kafka_url) as kafka:
+        await kafka.records(again, records.many(10))
+        await kafka.records(grown, records.many(10))
+        await drained(admin, prefix, again, grown)
+
+    await admin.delete_topics(again)
+    await admin.create_topic(again)
+    await admin.grow_topic(grown, 3)
+    # A client of its own, which knows what there is now.
+    async with producer(kafka_url) as kafka:
+        fresh = records.many(15)
+        await kafka.records(again, fresh)
+        for partition in range(3):
+            more = records.many(5)
+            fresh += more
+            await kafka.records(grown, more, partition=partition)
+        await until(lambda: all_stored(couchdb_url, database, fresh), "all is stored", within=SOON)
+
+
+@pytest.mark.parametrize("which", ["documents", "guard-changelog"])
+async def test_a_worker_whose_own_topic_is_gone_ends_and_the_next_one_makes_it_again(
+    worker: StartWorker,
+    admin: Admin,
+    kafka_url: str,
+    couchdb_url: str,
+    prefix: str,
+    database: str,
+    which: str,
+) -> None:
+    topic = f"{prefix}completed0"
+    await admin.create_topic(topic)
+    running = await worker(**QUICK)
+    records = Records(13)
+    async with producer(kafka_url) as kafka:
+        await kafka.records(topic, records.many(10))
+        await drained(admin, prefix, topic)
+        await admin.delete_topics(f"{prefix}persister-{which}")
+        assert await asyncio.to_thread(running.wait, 20) == 1
+        last = running.log().splitlines()[-1]
+        assert f"{prefix}persister-{which} is gone from Kafka" in last
+
+        await worker(**QUICK)
+        fresh = records.many(10)
+        await kafka.records(topic, fresh)
+        await until(lambda: all_stored(couchdb_url, database, fresh), "all is stored", within=SOON)

@@ -16,11 +16,14 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, Message
 from faust.types.tuples import ConsumerMessage
 
+from app.errors import StartError
 from app.kafka.delivery.chunk import Chunk
 from app.kafka.delivery.ledger import NOTHING, Admitted, Ledger, Rewind
 from app.kafka.delivery.topic import ChunkTopic
 from app.kafka.patches.committed_offsets import watch_committed_offsets
 from app.kafka.patches.fetched_batches import unpack_chunks
+from app.kafka.patches.refused_fetches import Fetches
+from app.kafka.patches.refused_joins import Membership
 from app.kafka.patches.refused_offsets import Refused, set_refused_aside
 
 FIRST_LOOK, LAST_LOOK = 0.05, 0.4
@@ -64,6 +67,16 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         super().__init__(*args, **kwargs)
         self._refused: Refused = {}
         self._sought: dict[TP, float] = {}
+        app: Any = self.app
+        self.fetches = Fetches(self._say)
+        self.membership = Membership(app.settings.kafka, self._end, self._say)
+
+    def _say(self, line: str) -> None:
+        self.log.warning("%s.", line)
+
+    def _end(self, reason: str) -> None:
+        app: Any = self.app
+        app.loop.call_soon_threadsafe(app.end, StartError(reason))
 
     async def on_start(self) -> None:
         """Start the consumer; see to it that offsets are read and committed right, chunks fast."""
@@ -71,10 +84,17 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer = self._ensure_consumer()
         coordinator = consumer._coordinator  # noqa: SLF001
         watch_committed_offsets(coordinator)
+        self.membership.watch(consumer)
+        self.fetches.watch(consumer)
         set_refused_aside(coordinator, self._refused)
         delivery: Any = self.consumer
         largest = delivery.app.settings.kafka.max_record_bytes
         unpack_chunks(consumer._fetcher, delivery.delivers_chunks, largest)  # noqa: SLF001
+
+    def _stopped_set(self) -> None:
+        # Once the worker ends by a crash, the thread may have ended before it is told to.
+        if not self.thread_loop.is_closed():
+            super()._stopped_set()
 
     async def commit_what_can(self, offsets: Mapping[TP, int]) -> Refused:
         """Commit within `COMMIT_DEADLINE`; returns the partitions of which Kafka has not taken it.
@@ -117,8 +137,24 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         rebalance. Without this such records would be fetched again only when the next one comes
         and shows the gap: never, if the traffic has ended.
         """
+        self.fetches.try_again()
         self._send_back(consumer, active_partitions)
         return await super()._fetch_records(consumer, active_partitions, timeout, max_records)
+
+    def known_partitions(self, topics: Iterable[str]) -> dict[str, int]:
+        """How many partitions the consumer knows of each topic; 0 of one that it does not know."""
+        cluster = self._ensure_consumer()._client.cluster  # noqa: SLF001
+        return {topic: len(cluster.partitions_for_topic(topic) or ()) for topic in topics}
+
+    async def refresh_metadata(self) -> None:
+        """Ask Kafka for topics and partitions now, instead of when what is known gets old.
+
+        Where they differ, the group joins anew.
+        """
+        await self.call_thread(self._refresh_metadata)
+
+    async def _refresh_metadata(self) -> None:
+        await self._ensure_consumer()._client.force_metadata_update()  # noqa: SLF001
 
     def _send_back(self, consumer: Any, partitions: Iterable[TP]) -> None:
         subscription = consumer._subscription.subscription  # noqa: SLF001
@@ -156,6 +192,11 @@ class Consumer(driver.Consumer):
         self._held: set[TP] = set()
         self._held_since = 0.0
         self._uncommitted: set[TP] = set()
+
+    @property
+    def thread(self) -> ConsumerThread:
+        """The thread in which aiokafka runs."""
+        return cast("ConsumerThread", self._thread)
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -314,7 +355,7 @@ class Consumer(driver.Consumer):
         return {**super()._filter_committable_offsets(tps), **self.ledger.committable()}
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-        left = await cast("ConsumerThread", self._thread).commit_what_can(offsets)
+        left = await self.thread.commit_what_can(offsets)
         self.ledger.put_back(left)
         for tp, error in left.items():
             if issubclass(error, KafkaError) and tp not in self._uncommitted:
@@ -371,6 +412,11 @@ class Consumer(driver.Consumer):
             starts[tp] = max(committed, earliest[tp])
             self._report_loss(tp, committed, earliest[tp])
         return starts
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Go on as Faust does; the group has taken this member."""
+        self.thread.membership.joined()
+        await super().on_partitions_assigned(assigned, generation_id)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Let what is in flight finish for a moment, commit it, then forget the partitions."""

@@ -1,8 +1,11 @@
 """The database's whole content, and how it must compare."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import aiohttp
+
+from tests.integration.support.records import document_id
 
 EXACT_IN_DOUBLES = 2**53
 
@@ -17,6 +20,12 @@ async def stored(couchdb_url: str, database: str) -> dict[str, dict[str, Any]]:
         assert answer.status == 200, f"{database}: {answer.status}"
         rows = (await answer.json(content_type=None))["rows"]
     return {row["id"]: row["doc"] for row in rows if not row["id"].startswith("_design/")}
+
+
+async def all_stored(couchdb_url: str, database: str, records: Iterable[dict[str, Any]]) -> bool:
+    """Whether there is a document of each record."""
+    found = await stored(couchdb_url, database)
+    return all(document_id(record) in found for record in records)
 
 
 async def assert_holds(

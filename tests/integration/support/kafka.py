@@ -45,20 +45,29 @@ class Producer:
         return await (await self._begin(topic, value, key, headers, timestamp))
 
     async def send_all(
-        self, topic: str, values: Iterable[bytes], *, timestamp: int | None = None
+        self,
+        topic: str,
+        values: Iterable[bytes],
+        *,
+        timestamp: int | None = None,
+        partition: int | None = None,
     ) -> list[Sent]:
         """Write records in this order; returns once Kafka has them all."""
         return await asyncio.gather(
-            *[await self._begin(topic, value, None, (), timestamp) for value in values]
+            *[await self._begin(topic, value, None, (), timestamp, partition) for value in values]
         )
 
     async def records(
-        self, topic: str, records: Sequence[dict[str, Any]], *, timestamp: int | None = None
+        self,
+        topic: str,
+        records: Sequence[dict[str, Any]],
+        *,
+        timestamp: int | None = None,
+        partition: int | None = None,
     ) -> None:
         """Write each record as a result message and note the document that it must become."""
-        sent = await self.send_all(
-            topic, [result(record) for record in records], timestamp=timestamp
-        )
+        values = [result(record) for record in records]
+        sent = await self.send_all(topic, values, timestamp=timestamp, partition=partition)
         for record, kept in zip(records, sent, strict=True):
             self.expected.setdefault(document_id(record), document(record, kept.timestamp))
 
@@ -69,11 +78,12 @@ class Producer:
         key: bytes | None,
         headers: Sequence[tuple[str, bytes]],
         timestamp: int | None,
+        partition: int | None = None,
     ) -> "asyncio.Future[Sent]":
         # What aiokafka reports is the timestamp of the first record of the batch for all of them.
         created = timestamp or int(time.time() * 1000)
         future = await self._client.send(
-            topic, value, key=key, headers=list(headers), timestamp_ms=created
+            topic, value, key=key, headers=list(headers), timestamp_ms=created, partition=partition
         )
 
         async def sent() -> Sent:

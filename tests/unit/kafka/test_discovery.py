@@ -1,6 +1,7 @@
 """The persister's own topics before the start, and OpenWhisk's while it runs."""
 
 import asyncio
+from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +14,8 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
 )
 
-from app.kafka import access
+from app.errors import StartError
+from app.kafka import access, admin
 from app.kafka import discovery as module
 from app.kafka.delivery import ChunkTopic
 from app.kafka.discovery import Discovery, OwnTopicError, OwnTopics, subscribe, subscribed
@@ -60,8 +62,9 @@ class Kafka:
     async def list_topics(self) -> list[str]:
         return list(self.topics)
 
-    async def describe_topics(self, names: list[str]) -> list[dict[str, Any]]:
-        return [{"partitions": [{}] * self.topics[name]} for name in names]
+    async def describe_topics(self, names: list[str] | None = None) -> list[dict[str, Any]]:
+        asked = self.topics if names is None else names
+        return [{"topic": name, "partitions": [{}] * self.topics[name]} for name in asked]
 
     async def describe_configs(self, resources: list[Any]) -> list[Any]:
         settings = {
@@ -90,6 +93,20 @@ class Kafka:
         return SimpleNamespace(topic_errors=errors)
 
 
+class Thread:
+    """The consumer's, which knows of topics what it was told last."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, int] = {}
+        self.refreshed = 0
+
+    def known_partitions(self, topics: Iterable[str]) -> dict[str, int]:
+        return {topic: self.known.get(topic, 0) for topic in topics}
+
+    async def refresh_metadata(self) -> None:
+        self.refreshed += 1
+
+
 class App(faust.App):
     def __init__(self, **kafka: Any) -> None:
         super().__init__("test", broker="kafka://nowhere", set_as_current=False)
@@ -98,12 +115,20 @@ class App(faust.App):
         )
         self.names = TopicNames("")
         self.role_topics = {role: ChunkTopic(self, role=role) for role in TopicRole}
+        self.thread = Thread()
+        consumer: Any = SimpleNamespace(thread=self.thread)
+        self._consumer = consumer
+        self.ended: list[str] = []
+
+    def end(self, error: StartError) -> None:
+        self.ended.append(str(error))
 
 
 @pytest.fixture
 def kafka(monkeypatch: pytest.MonkeyPatch) -> Kafka:
     behind = Kafka()
-    monkeypatch.setattr(module, "AIOKafkaAdminClient", lambda **_: behind)
+    for user in (module, admin):
+        monkeypatch.setattr(user, "AIOKafkaAdminClient", lambda **_: behind)
     monkeypatch.setattr(access, "RETRY_SECONDS", 0)
     return behind
 
@@ -257,3 +282,42 @@ async def test_a_kafka_that_is_away_is_told_once_and_once_that_it_is_back(
         await watching.on_stop()
         assert kafka.connected == 0
     assert subscribed(watching._app) == {"completed0"}
+
+
+async def test_a_worker_whose_own_topic_is_gone_ends(kafka: Kafka) -> None:
+    app = App()
+    kafka.topics = dict.fromkeys(OWN, 1)
+    watching = Discovery(app)
+    await watching.look()
+    del kafka.topics["persister-documents"]
+    await watching.look()
+    assert app.ended == []
+    await watching.look()
+    (message,) = app.ended
+    assert message.startswith("persister-documents is gone from Kafka")
+
+
+async def test_a_broker_that_has_not_heard_of_a_topic_yet_ends_nobody(kafka: Kafka) -> None:
+    app = App()
+    watching = Discovery(app)
+    for topics in ({}, dict.fromkeys(OWN, 1), {}):
+        kafka.topics = topics
+        await watching.look()
+    assert app.ended == []
+
+
+@pytest.mark.parametrize(
+    "known,existing,refreshed",
+    [(1, 1, 0), (1, 3, 1), (0, 1, 1), (1, 0, 1), (0, 0, 0)],
+    ids=["as it was", "grown", "made again", "deleted", "still gone"],
+)
+async def test_the_consumer_asks_anew_when_a_topic_has_changed(
+    kafka: Kafka, known: int, existing: int, refreshed: int
+) -> None:
+    app = App()
+    conductor: Any = app.topics
+    conductor._topic_name_index["completed0"] = {app.role_topics[TopicRole.COMPLETED]}
+    app.thread.known = {"completed0": known} if known else {}
+    kafka.topics = {"completed0": existing} if existing else {}
+    await Discovery(app).look()
+    assert app.thread.refreshed == refreshed

@@ -16,6 +16,7 @@ from yarl import URL
 from app.kafka.delivery import Chunk, ChunkTopic, Transport
 from app.kafka.delivery import consumer as module
 from app.kafka.delivery.consumer import Consumer
+from app.settings import KafkaSettings
 from tests.fakes.time import until
 from tests.support import record
 
@@ -91,7 +92,9 @@ class App(faust.App):
 
     def __init__(self) -> None:
         super().__init__("test", broker="kafka://nowhere", set_as_current=False)
-        self.settings = SimpleNamespace(worker=SimpleNamespace(shutdown_deadline=DEADLINE))
+        self.settings = SimpleNamespace(
+            worker=SimpleNamespace(shutdown_deadline=DEADLINE), kafka=KafkaSettings()
+        )
         self.lost: list[tuple[TP, int]] = []
         self.held: set[TP] = set()
 

@@ -1,0 +1,191 @@
+"""Joins that the group's coordinator refuses, and tasks of aiokafka's consumer that end.
+
+aiokafka 0.14 hands such an error (`GroupCoordinator._push_error_to_user`) to the next call of
+`getone` or `getmany`, and does nothing more until that has raised it. Faust fetches below these
+methods, so nobody ever sees it: one line in the log, and a member that never joins, also when the
+cause is gone (aio-libs/aiokafka#44, dpkp/kafka-python#837). The same holds for its background
+tasks: when one ends with an error, only these methods would tell.
+
+Here the error is judged at once: what can pass is tried again, what cannot ends the worker.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from time import monotonic
+from typing import Any
+
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    InconsistentGroupProtocolError,
+    InvalidGroupIdError,
+    InvalidSessionTimeoutError,
+    UnknownMemberIdError,
+)
+from aiokafka.protocol.commit import OffsetCommitRequest
+from aiokafka.protocol.group import HeartbeatRequest, JoinGroupRequest, SyncGroupRequest
+
+from app.settings import KafkaSettings
+
+Send = Callable[[Any], Awaitable[Any]]
+
+RETRY_SECONDS = 2.0
+
+GROUP_FULL, FENCED = 81, 82
+"""GROUP_MAX_SIZE_REACHED and FENCED_INSTANCE_ID, which aiokafka does not know."""
+
+INCONSISTENT = InconsistentGroupProtocolError.errno
+
+OF_A_MEMBER = (HeartbeatRequest, JoinGroupRequest, SyncGroupRequest)
+
+SURELY = 0.8
+"""Share of the session timeout within which a member that was heard cannot have run out of it."""
+
+
+class Membership:
+    """What the group says to this member.
+
+    Args:
+        settings: what the messages name.
+        end: ends the worker with a message; called in the consumer's thread.
+        say: logs a line that something is wrong and tried again.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        end: Callable[[str], object],
+        say: Callable[[str], object],
+        *,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self._settings = settings
+        self._end = end
+        self._say = say
+        self._clock = clock
+        self._code = 0
+        self._heard = -settings.session_timeout
+        self.refused: str | None = None
+        """Why the group does not take this member, while it does not."""
+
+    def watch(self, consumer: Any) -> None:
+        """Judge what this aiokafka consumer, which has just been started, is told.
+
+        Its three background tasks may end only when it is closed.
+        """
+        coordinator = consumer._coordinator  # noqa: SLF001
+        closing = coordinator._closing  # noqa: SLF001
+        coordinator._send_req = self.hearing(coordinator._send_req, closing)  # noqa: SLF001
+
+        async def judge(error: BaseException) -> None:
+            await self.judge(error, coordinator)
+
+        coordinator._push_error_to_user = judge  # noqa: SLF001
+        for task in (
+            coordinator._coordination_task,  # noqa: SLF001
+            consumer._fetcher._fetch_task,  # noqa: SLF001
+            consumer._client._sync_task,  # noqa: SLF001
+        ):
+            task.add_done_callback(lambda ended: self._on_end(consumer, ended))
+
+    def joined(self) -> None:
+        """The group has taken this member."""
+        self.refused = None
+
+    def hearing(self, send: Send, closing: "asyncio.Future[Any]") -> Send:
+        """A sender of the coordinator's requests that notes what the answers say of this member.
+
+        Args:
+            send: sends a request and returns the answer.
+            closing: done when the consumer closes.
+        """
+
+        async def send_hearing(request: Any) -> Any:
+            response = await send(request)
+            codes = _codes(request, response)
+            if isinstance(request, OF_A_MEMBER):
+                (self._code,) = codes
+            if any(self._fenced(code) for code in codes):
+                self._end(
+                    f"Another worker has joined the group {self._settings.app_id} as "
+                    f"PERSISTER_INSTANCE_ID={self._settings.instance_id}: give each worker an "
+                    "instance id of its own, or none"
+                )
+                # aiokafka would join again, and throw the other one out in turn.
+                await asyncio.wait([closing])
+            return response
+
+        return send_hearing
+
+    def _fenced(self, code: int) -> bool:
+        """Whether another member has taken this one's place.
+
+        The heartbeats of aiokafka do not name the instance, so that a broker says only that it
+        does not know the member. It knows each one for its session timeout, though.
+        """
+        now = self._clock()
+        if code == 0:
+            self._heard = now
+        recent = now - self._heard < SURELY * self._settings.session_timeout
+        static = self._settings.instance_id is not None
+        return code == FENCED or (code == UnknownMemberIdError.errno and static and recent)
+
+    async def judge(self, error: BaseException, coordinator: Any) -> None:
+        """End the worker, or return when it is time to try again."""
+        if (reason := self._lasting(error)) is not None:
+            self._end(reason)
+            await coordinator._closing  # noqa: SLF001
+            return
+        reason = self._passing(error)
+        if reason != self.refused:
+            self._say(reason)
+        self.refused = reason
+        # A member whose heartbeat was refused must join anew, as one whose join was.
+        coordinator.request_rejoin()
+        await asyncio.wait([coordinator._closing], timeout=RETRY_SECONDS)  # noqa: SLF001
+
+    def _lasting(self, error: BaseException) -> str | None:
+        group = self._settings.app_id
+        match error:
+            case InvalidSessionTimeoutError():
+                return (
+                    f"Kafka refuses PERSISTER_SESSION_TIMEOUT={self._settings.session_timeout:g}: "
+                    "it must lie between the brokers' group.min.session.timeout.ms and "
+                    "group.max.session.timeout.ms (by default 6 and 1800 seconds)"
+                )
+            case InvalidGroupIdError():
+                return f"Kafka refuses PERSISTER_APP_ID={group} as the name of a consumer group"
+            case GroupAuthorizationFailedError():
+                return (
+                    f"This client may not use the consumer group {group} (PERSISTER_APP_ID): "
+                    "grant Read on it"
+                )
+        return None
+
+    def _passing(self, error: BaseException) -> str:
+        group = self._settings.app_id
+        if self._code == INCONSISTENT:
+            return (
+                f"The consumer group {group} has a member of another application, and takes no "
+                "worker beside it: end that one, or change PERSISTER_APP_ID"
+            )
+        if self._code == GROUP_FULL:
+            return (
+                f"The consumer group {group} is full: end a worker, or raise the brokers' "
+                "group.max.size"
+            )
+        return f"The consumer group {group} does not take this worker ({error!r})"
+
+    def _on_end(self, consumer: Any, task: "asyncio.Task[Any]") -> None:
+        if consumer._closed or task.cancelled():  # noqa: SLF001
+            return
+        if (error := task.exception()) is not None:
+            self._end(f"Kafka's client has failed within ({error!r}); the next start begins anew")
+
+
+def _codes(request: Any, response: Any) -> list[int]:
+    """The error codes in the answer to a request that a member makes; empty for others."""
+    if isinstance(request, OF_A_MEMBER):
+        return [response.error_code]
+    if isinstance(request, OffsetCommitRequest):
+        return [code for _, partitions in response.topics for _, code in partitions]
+    return []

@@ -1,0 +1,63 @@
+"""Giving and taking rights in Kafka (ACLs)."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.protocol.admin import CreateAclsRequest, DeleteAclsRequest
+
+from app.kafka.clients import bootstrap_servers
+
+# Numbers of Kafka's protocol: ResourceType, PatternType, AclOperation, AclPermissionType.
+TOPIC, GROUP, CLUSTER = 2, 3, 4
+LITERAL = 3
+ALL, READ = 2, 3
+DENY, ALLOW = 2, 3
+ANY_HOST = "*"
+
+
+class Rights:
+    """Those of one user.
+
+    Args:
+        client: of a user who may grant them; started.
+        user: whose they are.
+    """
+
+    def __init__(self, client: AIOKafkaAdminClient, user: str) -> None:
+        self._client = client
+        self._principal = f"User:{user}"
+
+    async def allow_everything(self) -> None:
+        """All on every topic and group, and on the cluster."""
+        for kind, name in ((TOPIC, "*"), (GROUP, "*"), (CLUSTER, "kafka-cluster")):
+            await self._create(kind, name, ALL, ALLOW)
+
+    async def deny_reading(self, topic: str) -> None:
+        """Leave the right to see the topic, and take the one to read it."""
+        await self._create(TOPIC, topic, READ, DENY)
+
+    async def stop_denying(self, topic: str) -> None:
+        """Undo `deny_reading`."""
+        request = DeleteAclsRequest(TOPIC, topic, LITERAL, self._principal, ANY_HOST, READ, DENY)
+        await self._client._send_request(request)
+
+    async def _create(self, kind: int, name: str, operation: int, permission: int) -> None:
+        request = CreateAclsRequest(
+            kind, name, LITERAL, self._principal, ANY_HOST, operation, permission
+        )
+        answer: Any = await self._client._send_request(request)
+        ((code, reason),) = answer.creation_responses
+        assert not code, f"cannot change rights on {name}: {reason}"
+
+
+@asynccontextmanager
+async def rights(kafka_url: str, user: str) -> AsyncIterator[Rights]:
+    """Those of a user, through a listener that everybody may use."""
+    client = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers(kafka_url))
+    await client.start()
+    try:
+        yield Rights(client, user)
+    finally:
+        await client.close()

@@ -1,0 +1,59 @@
+"""A topic that may be seen and not read is left out, and read once that is granted."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from app.kafka.patches import refused_fetches
+from dev.admin import admin as connect_admin
+from dev.kafka import Kafka, kafka
+from tests.integration.conftest import StartWorker
+from tests.integration.support.database import all_stored
+from tests.integration.support.kafka import producer
+from tests.integration.support.records import Records
+from tests.integration.support.rights import rights
+from tests.integration.support.waiting import drained, until
+
+LOGIN = {
+    "kafka_security_protocol": "SASL_PLAINTEXT",
+    "kafka_sasl_mechanism": "PLAIN",
+    "kafka_user": "stranger",
+    "kafka_password": "battery-staple",
+}
+SOON = 12
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[Kafka]:
+    users = {"somebody": "correct-horse"}
+    with kafka(users=users, strangers={"stranger": LOGIN["kafka_password"]}) as running:
+        yield running
+
+
+async def test_a_topic_that_may_not_be_read_is_left_out_until_it_may(
+    worker: StartWorker, broker: Kafka, couchdb_url: str, prefix: str, database: str
+) -> None:
+    open_, closed = f"{prefix}completed0", f"{prefix}completed1"
+    async with (
+        connect_admin(broker.url) as admin,
+        rights(broker.url, "stranger") as stranger,
+        producer(broker.url) as records,
+    ):
+        await stranger.allow_everything()
+        for topic in (open_, closed):
+            await admin.create_topic(topic)
+        await stranger.deny_reading(closed)
+        hidden, shown = Records(3).many(10), Records(4).many(10)
+        await records.records(closed, hidden)
+        settings = LOGIN | {"kafka_url": broker.sasl_url, "partitions": 2}
+        running = await worker(session_timeout=6, **settings)
+        await records.records(open_, shown)
+        await until(lambda: all_stored(couchdb_url, database, shown), "stored", within=SOON)
+        await drained(admin, prefix, open_)
+        assert running.running
+        assert running.log().count(f"{closed} may be seen, but not read") == 1
+
+        await stranger.stop_denying(closed)
+        within = refused_fetches.RETRY_SECONDS + SOON
+        await until(lambda: all_stored(couchdb_url, database, hidden), "stored", within=within)
+        assert f"{closed} may be read now" in running.log()
