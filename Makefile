@@ -13,7 +13,7 @@ PARALLEL := --numprocesses $(JOBS) --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help setup environment demo test test-unit test-integration lint format typecheck \
-	coverage bench chaos chaos-short internals audit-deps clean
+	coverage bench chaos chaos-short internals lock audit-deps clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,8 +62,11 @@ chaos-short: environment ## The short form of chaos: a few of the faults, in two
 internals: environment ## Show what a new version changes below us: make internals NEW=aiokafka==0.15.0
 	@$(PY) -m dev.internals $(NEW)
 
+lock: environment ## Make the locks anew, after requirements.txt or requirements-dev.txt changed
+	@$(PY) -m dev.lock
+
 audit-deps: environment ## Look for known vulnerabilities in the pinned packages
-	@$(PY) -m pip_audit --strict --requirement constraints.txt --no-deps --disable-pip
+	@$(PY) -m pip_audit --strict --requirement requirements-dev.lock --no-deps --disable-pip
 
 clean: ## Delete everything that was installed or made
 	rm -rf .venv .dev .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage-html .ci/logs .persister-data

@@ -1,61 +1,103 @@
 """Makes the virtual environment `.venv`: `python3 -m dev.environment`.
 
-Runs before anything is installed, so it imports the standard library alone.
+Runs before anything is installed, so it imports the standard library alone. uv installs the rest,
+from the lock with hashes; where there is no uv, pip fetches it first.
 """
 
 import importlib.util
+import re
+import shutil
 import sys
 import venv
+from pathlib import Path
 
 from dev import paths
-from dev.steps import SetupError, command, exclusive, once, say
+from dev.indexes import inherited
+from dev.steps import SetupError, command, exclusive, is_done, once, say
 
 OLDEST_PYTHON = (3, 11)
 PYTHON = paths.VENV / "bin/python"
-REQUIREMENTS = [paths.PROJECT / "requirements.txt", paths.PROJECT / "requirements-dev.txt"]
-CONSTRAINTS = paths.PROJECT / "constraints.txt"
+LOCK = paths.PROJECT / "requirements-dev.lock"
+UV_HOME = paths.HOME / "uv"
 
 
 def install_environment() -> None:
-    """Create `.venv` and install the pinned requirements, unless that was done for these pins.
+    """Create `.venv` and install what the lock says, unless that was done for this lock.
 
     Raises:
-        SetupError: This Python is too old or lacks venv, or pip failed.
+        SetupError: This Python is too old, there is no way to get uv, or an installation failed.
     """
     if sys.version_info < OLDEST_PYTHON:
         raise SetupError(f"Python {sys.version.split()[0]} is too old: set PYTHON=python3.11")
-    if importlib.util.find_spec("ensurepip") is None:
-        raise SetupError(
-            "this Python has no venv; on Debian and Ubuntu: apt-get install python3-venv"
-        )
-    pins = [file.read_text() for file in [*REQUIREMENTS, CONSTRAINTS]]
+    lock = LOCK.read_text(encoding="utf-8")
+    key, stamp = f"{sys.version}\n{lock}", paths.VENV / "installed.stamp"
+    if is_done(key, stamp):
+        return
     with exclusive():
-        once(
-            "Python packages",
-            "\n".join([sys.version, *pins]),
-            paths.VENV / "installed.stamp",
-            _build,
-        )
+        count = len(re.findall(r"^\S+==", lock, re.MULTILINE))
+        once(f"up to {count} Python packages", key, stamp, lambda: _build(lock))
 
 
-def _build() -> None:
+def _build(lock: str) -> None:
+    uv, environment = _uv(lock), inherited()
     # An environment of the same Python is kept: somebody may be working in it.
     if not _usable():
-        venv.create(paths.VENV, with_pip=True, clear=True)
-    pip = [str(PYTHON), "-m", "pip", "--disable-pip-version-check"]
-    requirements = [argument for file in REQUIREMENTS for argument in ("-r", str(file))]
-    command([*pip, "install", "--quiet", *requirements, "-c", str(CONSTRAINTS)])
+        shutil.rmtree(paths.VENV, ignore_errors=True)
+        command([*uv, "venv", "--quiet", "--python", sys.executable, paths.VENV], env=environment)
+    command(
+        [*uv, "pip", "install", "--quiet", "--require-hashes", "--python", PYTHON, "-r", LOCK],
+        env=environment,
+    )
 
 
 def _usable() -> bool:
     if not PYTHON.exists():
         return False
-    same_version = f"import sys, pip; sys.exit(sys.version != {sys.version!r})"
+    same_version = f"import sys; sys.exit(sys.version != {sys.version!r})"
     try:
         command([PYTHON, "-c", same_version])
     except (SetupError, OSError):
         return False
     return True
+
+
+def _uv(lock: str) -> list[str | Path]:
+    """The command uv: the one of this machine, or else the one of the lock, fetched by pip."""
+    if found := shutil.which("uv"):
+        return [found]
+    pinned = _entry(lock, "uv")
+    requirements = UV_HOME / "requirements.txt"
+    if not (requirements.exists() and requirements.read_text(encoding="utf-8") == pinned):
+        shutil.rmtree(UV_HOME, ignore_errors=True)
+        UV_HOME.mkdir(parents=True)
+        unfinished = requirements.with_suffix(".part")
+        unfinished.write_text(pinned, encoding="utf-8")
+        options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes"]
+        command([*_pip(), "install", *options, "--target", UV_HOME, "-r", unfinished])
+        unfinished.rename(requirements)
+    return [UV_HOME / "bin/uv"]
+
+
+def _pip() -> list[str | Path]:
+    """The command pip: this Python's own, or one in an environment made for it."""
+    if importlib.util.find_spec("pip") is not None:
+        return [sys.executable, "-m", "pip"]
+    if importlib.util.find_spec("ensurepip") is None:
+        raise SetupError(
+            "there is neither uv nor pip nor venv here; on Debian and Ubuntu: "
+            "apt-get install python3-venv"
+        )
+    home = paths.HOME / "pip"
+    venv.create(home, with_pip=True, clear=True)
+    return [home / "bin/python", "-m", "pip"]
+
+
+def _entry(lock: str, name: str) -> str:
+    """The lines of one package in the lock, its hashes with it."""
+    found = re.search(rf"^{re.escape(name)}==.*(?:\n    .*)*", lock, re.MULTILINE)
+    if found is None:
+        raise SetupError(f"{LOCK.name} has no {name}: `make lock` makes it anew")
+    return found[0] + "\n"
 
 
 if __name__ == "__main__":

