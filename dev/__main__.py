@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
 
@@ -37,8 +38,9 @@ def main() -> int:
 def setup() -> int:
     """Install Kafka and the CouchDB stand-in, as far as that is still to do."""
     began = time.monotonic()
-    install_kafka()
-    install_couchdb()
+    with ThreadPoolExecutor() as pool:
+        for done in [pool.submit(install_kafka), pool.submit(install_couchdb)]:
+            done.result()
     say(f"Kafka and the CouchDB stand-in are installed ({time.monotonic() - began:.1f} s)")
     return 0
 

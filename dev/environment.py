@@ -33,7 +33,7 @@ def install_environment() -> None:
     key, stamp = f"{sys.version}\n{lock}", paths.VENV / "installed.stamp"
     if is_done(key, stamp):
         return
-    with exclusive():
+    with exclusive("environment"):
         count = len(re.findall(r"^\S+==", lock, re.MULTILINE))
         once(f"up to {count} Python packages", key, stamp, lambda: _build(lock))
 

@@ -28,17 +28,17 @@ def say(message: str) -> None:
 
 
 @contextlib.contextmanager
-def exclusive() -> Iterator[None]:
-    """Hold the only right to install; another process that wants it waits until this one is done.
+def exclusive(name: str) -> Iterator[None]:
+    """Hold the only right to install something; whoever wants it too waits until this is done.
 
-    Not reentrant: a second call in the same process waits for ever.
+    Not reentrant: a second call for the same name waits for ever.
     """
     paths.HOME.mkdir(parents=True, exist_ok=True)
-    with (paths.HOME / "lock").open("w") as lock:
+    with (paths.HOME / f"{name}.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("waiting for another set-up to finish")
+            say(f"waiting for another set-up of {name} to finish")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

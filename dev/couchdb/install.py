@@ -27,7 +27,7 @@ def install_couchdb() -> None:
         SetupError: npm failed.
     """
     key = "\n".join(file.read_text() for file in _MANIFESTS)
-    with exclusive():
+    with exclusive("couchdb"):
         once("the CouchDB stand-in", key, HOME / "modules.stamp", _install)
 
 

@@ -21,7 +21,7 @@ def install_kafka() -> None:
     Raises:
         SetupError: A jar cannot be had, or Java does not run here.
     """
-    with exclusive():
+    with exclusive("kafka"):
         once("Kafka's jars", jars.LOCK.read_text(), _JARS_STAMP, jars.fetch, jars.progress)
         once(
             "Java's class-data archive",
