@@ -111,8 +111,7 @@ class Persister(faust.App):
         self.access = Access(self, beacon=self.beacon)
         self.own_topics = OwnTopics(self, beacon=self.beacon)
         self.discovery = Discovery(self, beacon=self.beacon)
-        compressed = {self.names.documents: settings.kafka.compression}
-        producer = BatchProducer(settings.kafka, compressed)
+        producer = BatchProducer(settings.kafka)
         self.producer_service = ProducerService(producer, beacon=self.beacon)
         self.dead_letters = DeadLetters(
             producer, self.names.dead_letters, ours={self.names.documents}

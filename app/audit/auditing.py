@@ -16,19 +16,17 @@ import time
 from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka import TopicPartition
 
 from app.audit.committed import committed_offsets
 from app.audit.errors import AuditError
 from app.audit.findings import Findings
-from app.audit.reading import MARGIN_MILLIS, Bounds, KafkaReader, Scope, Source, Watcher
+from app.audit.reading import MARGIN_MILLIS, Extent, KafkaReader, Scope, Source, Watcher
 from app.audit.stored import read_stored
 from app.couchdb import Database
-from app.dead_letters.kafka import open_consumer
-from app.kafka.clients import client_options
+from app.kafka.admin import Admin, open_admin
+from app.kafka.reader import Reader, open_reader
 from app.kafka.topics import TopicNames
 from app.settings import LogMode, Settings, StoreLevel
 from models.roles import TopicRole
@@ -94,27 +92,27 @@ class Auditor:
             AuditError: there is no such topic, or it is not known how far the worker has come.
             KafkaError: Kafka is not reachable, or does not allow it.
             DatabaseError: the same of the database.
-            LettersError: Kafka stops sending.
+            ReadError: Kafka stops sending.
         """
         async with (
             open_database(self._settings) as database,
-            _admin(self._settings) as admin,
-            open_consumer(self._settings.kafka) as consumer,
+            open_admin(self._settings.kafka) as admin,
+            open_reader(self._settings.kafka) as kafka,
         ):
-            partitions = await _partition_counts(admin)
+            partitions = await admin.partition_counts()
             sources = self._sources(partitions, topics)
             self._result.topics = [source.topic for source in sources]
-            reader = KafkaReader(consumer, self._findings, self._watcher)
+            reader = KafkaReader(kafka, self._findings, self._watcher)
             bounds = await reader.bounds(sources, scope)
             reach = await self._read_messages(reader, sources, bounds, scope)
-            await self._read_progress(reader, consumer, admin, partitions, bounds)
-            await self._read_letters(reader, consumer, partitions)
+            await self._read_progress(reader, kafka, admin, partitions, bounds)
+            await self._read_letters(reader, kafka, partitions)
             self._watcher.begin(database.name, self._findings.count_documents())
             await read_stored(database, self._findings, self._watcher)
             self._findings.judge()
             if not topics:
                 self._note_horizons(reach)
-                await self._await_late(reader, consumer, sources, bounds)
+                await self._await_late(reader, kafka, sources, bounds)
             self._result.not_judged = self._findings.judge_arrivals()
         return self._result
 
@@ -149,7 +147,7 @@ class Auditor:
         self,
         reader: KafkaReader,
         sources: Iterable[Source],
-        bounds: dict[TopicPartition, Bounds],
+        bounds: dict[TopicPartition, Extent],
         scope: Scope,
     ) -> dict[str, int | None]:
         """Read them; returns since when (epoch millis) all that came to each is still there."""
@@ -194,21 +192,22 @@ class Auditor:
     async def _read_progress(
         self,
         reader: KafkaReader,
-        consumer: AIOKafkaConsumer,
-        admin: Any,
+        kafka: Reader,
+        admin: Admin,
         partitions: dict[str, int],
-        bounds: dict[TopicPartition, Bounds],
+        bounds: dict[TopicPartition, Extent],
     ) -> None:
         group = self._settings.kafka.app_id
         committed = await committed_offsets(admin, group)
-        ends = await consumer.end_offsets(list(bounds)) if bounds else {}
+        ends = await kafka.ends(list(bounds))
         for tp, bound in bounds.items():
             # Beyond the end: the topic was deleted and made anew, and nothing of it is committed.
             if committed.get(tp, ends[tp] + 1) <= ends[tp]:
                 self._findings.add_committed(tp.topic, tp.partition, committed[tp])
                 self._note_loss(tp, committed[tp], bound.log_start)
         self._result.never_committed = not any(tp in committed for tp in bounds)
-        internal = await _ends(consumer, self._names.documents, partitions)
+        documents = self._names.documents
+        internal = await kafka.bounds(documents, partitions.get(documents, 0))
         # Again: what was committed above is in the internal topic before its end now.
         committed = await committed_offsets(admin, group)
         starts = {
@@ -218,15 +217,15 @@ class Auditor:
         for tp, (log_start, _) in internal.items():
             self._note_loss(tp, committed.get(tp, log_start), log_start)
         total = sum(max(0, end - starts[tp]) for tp, (_, end) in internal.items())
-        self._watcher.begin(self._names.documents, total)
+        self._watcher.begin(documents, total)
         for tp, (_, end) in internal.items():
             await reader.read_waiting(tp, starts[tp], end)
 
     async def _read_letters(
-        self, reader: KafkaReader, consumer: AIOKafkaConsumer, partitions: dict[str, int]
+        self, reader: KafkaReader, kafka: Reader, partitions: dict[str, int]
     ) -> None:
         topic = self._names.dead_letters
-        bounds = await _ends(consumer, topic, partitions)
+        bounds = await kafka.bounds(topic, partitions.get(topic, 0))
         self._watcher.begin(topic, sum(end - start for start, end in bounds.values()))
         for tp, (start, end) in bounds.items():
             await reader.read_letters(tp, start, end, self._names.documents)
@@ -234,9 +233,9 @@ class Auditor:
     async def _await_late(
         self,
         reader: KafkaReader,
-        consumer: AIOKafkaConsumer,
+        kafka: Reader,
         sources: Iterable[Source],
-        bounds: dict[TopicPartition, Bounds],
+        bounds: dict[TopicPartition, Extent],
     ) -> None:
         """Look again for records whose acknowledgements have come a moment before."""
         latest = self._findings.latest_unarrived()
@@ -245,7 +244,7 @@ class Auditor:
         await asyncio.sleep(min(LATE_SECONDS, max(0.0, latest / 1000 + LATE_SECONDS - time.time())))
         for source in sources:
             tps = _of(bounds, source.topic)
-            ends = await consumer.end_offsets(list(tps))
+            ends = await kafka.ends(list(tps))
             self._watcher.begin(
                 f"{source.topic}, late", sum(ends[tp] - bound.end for tp, bound in tps.items())
             )
@@ -263,33 +262,7 @@ def _listed(names: TopicNames, existing: Collection[str]) -> str:
     return ", ".join(own) or "none either"
 
 
-@asynccontextmanager
-async def _admin(settings: Settings) -> AsyncIterator[Any]:
-    admin = AIOKafkaAdminClient(**client_options(settings.kafka))
-    try:
-        await admin.start()
-        yield admin
-    finally:
-        await admin.close()
-
-
-async def _partition_counts(admin: Any) -> dict[str, int]:
-    described = await admin.describe_topics()
-    return {topic["topic"]: len(topic["partitions"]) for topic in described}
-
-
-async def _ends(
-    consumer: AIOKafkaConsumer, topic: str, partitions: dict[str, int]
-) -> dict[TopicPartition, tuple[int, int]]:
-    """Where the partitions of a topic begin and end now; none when it does not exist."""
-    tps = [TopicPartition(topic, number) for number in range(partitions.get(topic, 0))]
-    if not tps:
-        return {}
-    starts, ends = await consumer.beginning_offsets(tps), await consumer.end_offsets(tps)
-    return {tp: (starts[tp], ends[tp]) for tp in tps}
-
-
-def _of(bounds: dict[TopicPartition, Bounds], topic: str) -> dict[TopicPartition, Bounds]:
+def _of(bounds: dict[TopicPartition, Extent], topic: str) -> dict[TopicPartition, Extent]:
     return {tp: bound for tp, bound in bounds.items() if tp.topic == topic}
 
 

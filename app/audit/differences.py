@@ -10,7 +10,7 @@ from app.audit.findings import Example
 from app.audit.repair import records
 from app.audit.stored import read_back
 from app.couchdb import Database
-from app.dead_letters.kafka import open_consumer
+from app.kafka.reader import open_reader
 from app.kafka.topics import TopicNames
 from app.settings import Settings
 from models.roles import TopicRole
@@ -25,14 +25,15 @@ async def differences(
 
     Raises:
         KafkaError: Kafka is not reachable.
+        ReadError: it stops sending.
         DatabaseError: the same of the database.
     """
     found = {}
-    async with open_consumer(settings.kafka) as consumer:
+    async with open_reader(settings.kafka) as reader:
         for example in examples:
             tp = TopicPartition(example.place.topic, example.place.partition)
             stored = await read_back(database, [example.document or ""])
-            async for record in records(consumer, tp, {example.place.offset}):
+            async for record in records(reader, tp, {example.place.offset}):
                 expected = expectation(_role(settings, tp.topic), record.value, settings.routing)
                 for document_id, document in stored.items():
                     if isinstance(expected, Expected):

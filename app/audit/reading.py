@@ -1,10 +1,10 @@
 """Kafka into the findings."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
 from app.audit.content import Content, content, document_content
 from app.audit.expectation import (
@@ -17,7 +17,7 @@ from app.audit.expectation import (
 )
 from app.audit.findings import Findings, Found, Kind, Place
 from app.dead_letters.activation import activation_id
-from app.dead_letters.kafka import records_between
+from app.kafka.reader import Bounds, Reader
 from app.settings import RoutingSettings
 from models.dead_letter import DeadLetter
 from models.roles import TopicRole
@@ -38,7 +38,7 @@ class Watcher(Protocol):
         """So many more of them are done."""
 
 
-class Bounds(NamedTuple):
+class Extent(NamedTuple):
     """What of a partition is read."""
 
     log_start: int
@@ -93,39 +93,33 @@ class KafkaReader:
     """Reads whole ranges of partitions.
 
     Args:
-        consumer: started, without a group.
+        reader: connected.
         findings: where everything goes.
         watcher: is told of every record.
     """
 
-    def __init__(self, consumer: AIOKafkaConsumer, findings: Findings, watcher: Watcher) -> None:
-        self._consumer = consumer
+    def __init__(self, reader: Reader, findings: Findings, watcher: Watcher) -> None:
+        self._reader = reader
         self._findings = findings
         self._watcher = watcher
 
-    async def bounds(self, sources: Iterable[Source], scope: Scope) -> dict[TopicPartition, Bounds]:
+    async def bounds(self, sources: Iterable[Source], scope: Scope) -> dict[TopicPartition, Extent]:
         """What is to be read: from the log's start or `since` (and a little before), to its end."""
         found = {}
         for source in sources:
-            tps = [TopicPartition(source.topic, number) for number in range(source.partitions)]
-            starts = await self._consumer.beginning_offsets(tps)
-            ends = await self._consumer.end_offsets(tps)
-            later: Mapping[TopicPartition, Any] = {}
+            whole = await self._reader.bounds(source.topic, source.partitions)
+            read = whole
             if scope.since is not None:
-                from_then = dict.fromkeys(tps, max(0, scope.since - MARGIN_MILLIS))
-                later = await self._consumer.offsets_for_times(from_then)
-            for tp in tps:
-                start = starts[tp]
-                if scope.since is not None:
-                    start = later[tp].offset if later.get(tp) else ends[tp]
-                found[tp] = Bounds(starts[tp], max(start, starts[tp]), ends[tp])
+                read = await self._reader.since(whole, max(0, scope.since - MARGIN_MILLIS))
+            for tp, (start, end) in read.items():
+                found[tp] = Extent(whole[tp].start, start, end)
         return found
 
     async def read_messages(
         self,
         source: Source,
         tp: TopicPartition,
-        bounds: Bounds,
+        bounds: Extent,
         scope: Scope,
         rules: RoutingSettings,
     ) -> int | None:
@@ -178,7 +172,7 @@ class KafkaReader:
 
     async def _records(self, tp: TopicPartition, start: int, end: int) -> AsyncIterator[Any]:
         position = start
-        async for record in records_between(self._consumer, tp, start, end):
+        async for record in self._reader.records(tp, Bounds(start, end)):
             yield record
             self._watcher.forward(record.offset + 1 - position)
             position = record.offset + 1

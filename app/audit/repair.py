@@ -5,21 +5,18 @@ put it. A header says that the guard's memory is wrong about it (`models.repair`
 internal topic only, where nobody else writes.
 """
 
-import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka import TopicPartition
 
 from app.audit.findings import Place
 from app.audit.reading import Watcher
-from app.dead_letters.kafka import open_consumer, records_between
-from app.kafka.clients import producer_options
-from app.kafka.producer import partition_of
+from app.kafka.producer import BatchProducer, Outgoing, open_producer
+from app.kafka.reader import Bounds, Reader, open_reader
 from app.kafka.topics import TopicNames
 from app.routing import Store, route
 from app.settings import Settings
@@ -56,20 +53,20 @@ class Repairer:
     """Sends records again.
 
     Args:
-        consumer: started, without a group.
-        producer: started, idempotent.
+        reader: connected.
+        producer: connected.
         watcher: is told of every record.
         settings: which topics there are, and what is stored of them.
     """
 
     def __init__(
         self,
-        consumer: AIOKafkaConsumer,
-        producer: AIOKafkaProducer,
+        reader: Reader,
+        producer: BatchProducer,
         watcher: Watcher,
         settings: Settings,
     ) -> None:
-        self._consumer = consumer
+        self._reader = reader
         self._producer = producer
         self._rules = settings.routing
         self._names = TopicNames(settings.kafka.topic_prefix)
@@ -80,8 +77,8 @@ class Repairer:
         """Send these records; returns when Kafka has acknowledged them.
 
         Raises:
-            LettersError: Kafka does not send what is to be sent again.
-            KafkaError: the same.
+            ReadError: Kafka does not send what is to be sent again.
+            KafkaError: it is not reachable, or does not allow it.
         """
         wanted: defaultdict[TopicPartition, set[int]] = defaultdict(set)
         for topic, partition, offset in places:
@@ -91,7 +88,7 @@ class Repairer:
         for tp, offsets in wanted.items():
             found = 0
             batch: list[Any] = []
-            async for record in records(self._consumer, tp, offsets):
+            async for record in records(self._reader, tp, offsets):
                 found += 1
                 batch.append(record)
                 if len(batch) == BATCH_RECORDS or _size(batch) >= BATCH_BYTES:
@@ -103,18 +100,27 @@ class Repairer:
         return self._repaired
 
     async def _send(self, batch: list[Any]) -> None:
-        results = await asyncio.gather(*map(self._send_one, batch), return_exceptions=True)
-        for result in results:
-            if isinstance(result, KafkaError | _NothingToStoreError):
-                self._repaired.refused += 1
-                self._repaired.error = str(result) or type(result).__name__
-            elif isinstance(result, BaseException):
-                raise result
-            else:
-                self._repaired.sent += 1
+        documents = []
+        for record in batch:
+            try:
+                documents.append(self._document(record))
+            except _NothingToStoreError as error:
+                self._refuse(str(error))
+        too_large = await self._producer.send(self._names.documents, documents)
+        for document in too_large:
+            self._refuse(
+                f"a document of {len(document.value or b'')} bytes does not fit into "
+                f"{self._names.documents}: raise its max.message.bytes"
+            )
+        self._repaired.sent += len(documents) - len(too_large)
         self._watcher.forward(len(batch))
 
-    async def _send_one(self, record: Any) -> None:
+    def _refuse(self, why: str) -> None:
+        self._repaired.refused += 1
+        self._repaired.error = why
+
+    def _document(self, record: Any) -> Outgoing:
+        """The document of a record, as the worker would have sent it."""
         role = self._names.role(record.topic, self._rules.log_mode)
         if role is None:
             raise _NothingToStoreError(f"{record.topic} is not read in this log mode")
@@ -124,26 +130,16 @@ class Repairer:
                 f"offset {record.offset} of {record.topic}/{record.partition} holds nothing that "
                 f"is stored ({decision.reason})"
             )
-        key = decision.activation_id.encode()
-        partitions = len(await self._producer.partitions_for(self._names.documents))
-        await self._producer.send_and_wait(
-            self._names.documents,
-            decision.document,
-            key,
-            partition_of(key, partitions),
-            headers=[(REPAIR, b"audit")],
-        )
+        return Outgoing(decision.activation_id.encode(), decision.document, [(REPAIR, b"audit")])
 
 
-async def records(
-    consumer: AIOKafkaConsumer, tp: TopicPartition, offsets: set[int]
-) -> AsyncIterator[Any]:
+async def records(reader: Reader, tp: TopicPartition, offsets: set[int]) -> AsyncIterator[Any]:
     """Those of these records that Kafka still holds."""
-    starts = await consumer.beginning_offsets([tp])
+    starts = await reader.starts([tp])
     left = {offset for offset in offsets if offset >= starts[tp]}
     if not left:
         return
-    async for record in records_between(consumer, tp, min(left), max(left) + 1):
+    async for record in reader.records(tp, Bounds(min(left), max(left) + 1)):
         if record.offset in left:
             yield record
 
@@ -151,13 +147,8 @@ async def records(
 @asynccontextmanager
 async def open_repairer(settings: Settings, watcher: Watcher) -> AsyncIterator[Repairer]:
     """Connect; raises `KafkaError`."""
-    producer = AIOKafkaProducer(**producer_options(settings.kafka))
-    try:
-        await producer.start()
-        async with open_consumer(settings.kafka) as consumer:
-            yield Repairer(consumer, producer, watcher, settings)
-    finally:
-        await producer.stop()
+    async with open_producer(settings.kafka) as producer, open_reader(settings.kafka) as reader:
+        yield Repairer(reader, producer, watcher, settings)
 
 
 def _size(batch: Iterable[Any]) -> int:

@@ -26,7 +26,7 @@ from app.audit.report import Report
 from app.audit.verdicts import Verdict
 from app.commands.filters import Instant
 from app.couchdb import DatabaseError
-from app.dead_letters.kafka import LettersError
+from app.kafka.reader import ReadError
 from app.settings import Settings, load
 
 GOOD, BAD, ERROR = 0, 1, 2
@@ -63,7 +63,7 @@ def audit(*, as_object: bool, **options: Any) -> None:
         raise click.UsageError("--dry-run goes with --repair")
     try:
         report = asyncio.run(_audit(load(), **options))
-    except (AuditError, LettersError) as error:
+    except (AuditError, ReadError) as error:
         _fail(str(error))
     except KafkaError as error:
         _fail(f"Kafka: {error or type(error).__name__} (PERSISTER_KAFKA_URL says where it is)")

@@ -21,13 +21,15 @@ from rich.table import Table
 from tqdm import tqdm
 
 from app.commands.filters import Name, filters, selection
-from app.dead_letters.kafka import LettersError, open_topics
+from app.dead_letters.errors import LettersError
 from app.dead_letters.planning import Planned
 from app.dead_letters.presenting import COLUMNS, as_columns, as_json, as_line, as_text
 from app.dead_letters.progress import Progress, read_progress
 from app.dead_letters.reading import Letter, LetterId, Letters, open_letters
 from app.dead_letters.replaying import Replay, Report, Watcher
 from app.dead_letters.selection import Selection
+from app.kafka.admin import UnreadableSettingsError, open_admin
+from app.kafka.reader import ReadError
 from app.kafka.topics import TopicNames
 from app.settings import Settings, load
 
@@ -115,7 +117,7 @@ def run(command: Coroutine[Any, Any, None]) -> None:
     """Run a command; what goes wrong is one line on standard error and exit code 2."""
     try:
         asyncio.run(command)
-    except LettersError as error:
+    except (LettersError, ReadError, UnreadableSettingsError) as error:
         raise _FailedError(str(error)) from error
     except BrokenPipeError:
         raise
@@ -200,8 +202,8 @@ def _unreadable(count: int) -> None:
 async def _opened(settings: Settings) -> AsyncIterator[tuple[Letters, Progress]]:
     """The letters, and what was replayed of them."""
     kafka, names = settings.kafka, TopicNames(settings.kafka.topic_prefix)
-    async with open_topics(kafka) as topics:
-        partitions = await topics.partition_counts()
+    async with open_admin(kafka) as admin:
+        partitions = await admin.partition_counts()
     progress = Progress()
     if names.replays in partitions:
         progress = await read_progress(kafka, names.replays)

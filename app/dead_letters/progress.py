@@ -19,12 +19,15 @@ from hashlib import sha256
 from typing import Any
 
 import msgspec
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 from aiokafka.errors import InvalidProducerEpoch, ProducerFenced
 
-from app.dead_letters.kafka import LettersError, Topics, open_consumer, records_between
+from app.dead_letters.errors import LettersError
 from app.dead_letters.reading import Letter, LetterId
+from app.kafka.admin import Admin
 from app.kafka.clients import client_options
+from app.kafka.reader import open_reader
+from app.kafka.topics import replays_topic
 from app.settings import KafkaSettings
 
 
@@ -114,16 +117,15 @@ async def read_progress(settings: KafkaSettings, topic: str) -> Progress:
 
     Raises:
         LettersError: there is something else in it.
+        ReadError: Kafka stops sending.
         KafkaError: Kafka is not reachable.
     """
     progress = Progress()
-    log = TopicPartition(topic, 0)
     # What a run could not note as a whole must not count.
-    async with open_consumer(settings, isolation_level="read_committed") as consumer:
-        start = (await consumer.beginning_offsets([log]))[log]
-        end = (await consumer.end_offsets([log]))[log]
-        async for record in records_between(consumer, log, start, end):
-            _take(progress, record)
+    async with open_reader(settings, isolation_level="read_committed") as reader:
+        for log, bounds in (await reader.bounds(topic, 1)).items():
+            async for record in reader.records(log, bounds):
+                _take(progress, record)
     return progress
 
 
@@ -172,23 +174,13 @@ class ProgressLog:
 
 
 @asynccontextmanager
-async def open_log(
-    settings: KafkaSettings, topics: Topics, topic: str
-) -> AsyncIterator[ProgressLog]:
+async def open_log(settings: KafkaSettings, admin: Admin, topic: str) -> AsyncIterator[ProgressLog]:
     """Make the topic if it is missing, and take over from whoever writes to it.
 
     Raises:
         KafkaError: Kafka is not reachable, or does not allow it.
     """
-    # A note must outlive its letter, and Kafka deletes whole segments, earlier or later.
-    retention = int(2 * settings.dead_letters_retention * 1000)
-    config = {
-        "cleanup.policy": "compact,delete",
-        "retention.ms": str(retention),
-        "retention.bytes": "-1",
-        "message.timestamp.type": "LogAppendTime",
-    }
-    await topics.create(topic, settings.replication, config)
+    await admin.create(replays_topic(topic, settings), settings.replication)
     producer = AIOKafkaProducer(
         **client_options(settings),
         acks="all",

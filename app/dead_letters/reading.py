@@ -4,9 +4,10 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple, Self
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
-from app.dead_letters.kafka import LettersError, open_consumer, records_between
+from app.dead_letters.errors import LettersError
+from app.kafka.reader import Bounds, Reader, open_reader
 from app.settings import KafkaSettings
 from models.dead_letter import DeadLetter
 
@@ -42,15 +43,13 @@ class Letters:
     """The letters between the beginning and the end that the topic had when it was opened.
 
     Args:
-        consumer: started, and not used for anything else meanwhile.
+        reader: not used for anything else meanwhile.
         topic: the dead-letter topic.
-        bounds: by partition, the first offset and the one after the last.
+        bounds: what is read of its partitions.
     """
 
-    def __init__(
-        self, consumer: AIOKafkaConsumer, topic: str, bounds: dict[TopicPartition, tuple[int, int]]
-    ) -> None:
-        self._consumer = consumer
+    def __init__(self, reader: Reader, topic: str, bounds: dict[TopicPartition, Bounds]) -> None:
+        self._reader = reader
         self._topic = topic
         self._bounds = bounds
         self.unreadable = 0
@@ -68,21 +67,20 @@ class Letters:
         """
         if timestamp is None:
             return self
-        found = await self._consumer.offsets_for_times(dict.fromkeys(self._bounds, timestamp))
-        later = {
-            partition: (max(start, found[partition].offset) if found[partition] else end, end)
-            for partition, (start, end) in self._bounds.items()
-        }
-        return type(self)(self._consumer, self._topic, later)
+        later = await self._reader.since(self._bounds, timestamp)
+        return type(self)(self._reader, self._topic, later)
 
     async def read(self) -> AsyncGenerator[tuple[int, Letter | None], None]:
         """All of them in order, each with how many offsets it brings the pass forward.
 
         What is no letter comes as None.
+
+        Raises:
+            ReadError: Kafka stops sending.
         """
-        for partition, (start, end) in self._bounds.items():
-            position = start
-            async for record in records_between(self._consumer, partition, start, end):
+        for partition, bounds in self._bounds.items():
+            position = bounds.start
+            async for record in self._reader.records(partition, bounds):
                 letter = _letter(record)
                 self.unreadable += letter is None
                 yield record.offset + 1 - position, letter
@@ -93,17 +91,17 @@ class Letters:
 
         Raises:
             LettersError: there is none with this number.
+            ReadError: Kafka does not send it.
         """
         partition = TopicPartition(self._topic, wanted.partition)
-        start, end = self._bounds.get(partition, (0, 0))
+        start, end = self._bounds.get(partition, Bounds(0, 0))
         if not start <= wanted.offset < end:
             raise LettersError(
                 f"There is no letter {wanted}: partition {wanted.partition} of {self._topic} holds "
                 f"{f'{start} to {end - 1}' if start < end else 'none'}"
             )
-        async for record in records_between(
-            self._consumer, partition, wanted.offset, wanted.offset + 1
-        ):
+        alone = Bounds(wanted.offset, wanted.offset + 1)
+        async for record in self._reader.records(partition, alone):
             letter = _letter(record)
             if letter:
                 return letter
@@ -129,12 +127,8 @@ async def open_letters(
         raise LettersError(
             f"There is no topic {topic}: no worker has run with this PERSISTER_TOPIC_PREFIX yet"
         )
-    async with open_consumer(settings) as consumer:
-        all_partitions = [TopicPartition(topic, number) for number in range(partitions)]
-        starts = await consumer.beginning_offsets(all_partitions)
-        ends = await consumer.end_offsets(all_partitions)
-        bounds = {partition: (starts[partition], ends[partition]) for partition in all_partitions}
-        yield Letters(consumer, topic, bounds)
+    async with open_reader(settings) as reader:
+        yield Letters(reader, topic, await reader.bounds(topic, partitions))
 
 
 def _letter(record: Any) -> Letter | None:

@@ -9,12 +9,14 @@ from collections import Counter
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
 
-from app.dead_letters.kafka import open_consumer, open_topics
 from app.dead_letters.planning import Planned, Planner, Stay
 from app.dead_letters.progress import Progress, open_log, read_progress
 from app.dead_letters.reading import Letters, open_letters
 from app.dead_letters.selection import Selection
-from app.dead_letters.sending import SETTLE_SECONDS, Sender, open_producer
+from app.dead_letters.sending import SETTLE_SECONDS, Sender
+from app.kafka.admin import open_admin
+from app.kafka.producer import open_producer
+from app.kafka.reader import open_reader
 from app.kafka.topics import TopicNames
 from app.settings import Settings
 
@@ -68,23 +70,23 @@ class Replay:
         """Send the letters; returns when all are acknowledged and noted.
 
         Raises:
-            LettersError: it cannot go on; running it again goes on from there.
+            LettersError, ReadError: it cannot go on; running it again goes on from there.
             KafkaError: Kafka is not reachable or does not allow it.
         """
         kafka, names = settings.kafka, TopicNames(settings.kafka.topic_prefix)
         async with AsyncExitStack() as stack:
-            topics = await stack.enter_async_context(open_topics(kafka))
-            partitions = await topics.partition_counts()
+            admin = await stack.enter_async_context(open_admin(kafka))
+            partitions = await admin.partition_counts()
             letters = await stack.enter_async_context(
                 open_letters(kafka, names.dead_letters, partitions.get(names.dead_letters, 0))
             )
             asked = await letters.since(self.selection.since)
             sender = None
             if not self.dry_run:
-                log = await stack.enter_async_context(open_log(kafka, topics, names.replays))
+                log = await stack.enter_async_context(open_log(kafka, admin, names.replays))
                 producer = await stack.enter_async_context(open_producer(kafka))
-                consumer = await stack.enter_async_context(open_consumer(kafka))
-                sender = Sender(producer, consumer, log)
+                reader = await stack.enter_async_context(open_reader(kafka))
+                sender = Sender(producer, reader, log)
             progress = Progress()
             if sender or names.replays in partitions:
                 progress = await read_progress(kafka, names.replays)
@@ -96,7 +98,7 @@ class Replay:
                 progress,
                 max_attempts=self.max_attempts,
                 partitions=partitions,
-                largest=topics.largest_batch,
+                largest=admin.largest_batch,
             )
             return await self._pass(asked, planner, sender, watcher)
 

@@ -2,17 +2,18 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from app.dead_letters.kafka import LettersError, records_between
+from app.dead_letters.errors import LettersError
 from app.dead_letters.planning import Planned, size
 from app.dead_letters.progress import Note, Progress, ProgressLog, State, digest
-from app.kafka.clients import producer_options
-from app.settings import KafkaSettings
+from app.dead_letters.reading import LetterId
+from app.kafka.producer import BatchProducer, Outgoing
+from app.kafka.reader import Bounds, Reader
 from models.dead_letter import REPLAY_OF
 
 BATCH_LETTERS = 200
@@ -26,35 +27,19 @@ SETTLE_SECONDS = 30.0
 """After its last note, nothing more arrives of what another run has claimed: longer than
 `SEND_SECONDS`."""
 
-_CLOSE_SECONDS = 5.0
-
-
-@asynccontextmanager
-async def open_producer(settings: KafkaSettings) -> AsyncIterator[AIOKafkaProducer]:
-    """Connect an idempotent producer."""
-    producer = AIOKafkaProducer(**producer_options(settings))
-    try:
-        await producer.start()
-        yield producer
-    finally:
-        # Stopping waits for what is not acknowledged, which an unreachable Kafka never does.
-        await asyncio.wait({asyncio.ensure_future(producer.stop())}, timeout=_CLOSE_SECONDS)
-
 
 class Sender:
     """Sends planned letters.
 
     Args:
-        producer: idempotent, started.
-        consumer: for looking at the topics that are sent to.
+        producer: connected.
+        reader: for looking at the topics that are sent to.
         log: where progress is noted.
     """
 
-    def __init__(
-        self, producer: AIOKafkaProducer, consumer: AIOKafkaConsumer, log: ProgressLog
-    ) -> None:
+    def __init__(self, producer: BatchProducer, reader: Reader, log: ProgressLog) -> None:
         self._producer = producer
-        self._consumer = consumer
+        self._reader = reader
         self._log = log
         self._batch: list[Planned] = []
         self._bytes = 0
@@ -79,7 +64,7 @@ class Sender:
         batch, self._batch, self._bytes = self._batch, [], 0
         if not batch:
             return 0
-        ends = await self._consumer.end_offsets({TopicPartition(*to) for _, to in batch})
+        ends = await self._reader.ends({TopicPartition(*to) for _, to in batch})
         claims = {
             letter.id: Note(
                 State.CLAIMED,
@@ -100,28 +85,43 @@ class Sender:
                 f"Kafka did not acknowledge all letters ({type(error).__name__}): run it again, it "
                 "finds out which ones, and goes on"
             ) from error
-        await self._log.write(
-            {
-                letter_id: claim.done(offset)
-                for (letter_id, claim), offset in zip(claims.items(), landed, strict=True)
-            }
-        )
+        await self._log.write({id_: claims[id_].done(offset) for id_, offset in landed.items()})
+        if refused := claims.keys() - landed.keys():
+            await self._log.forget(refused)
+            letters = ", ".join(f"{id_} ({claims[id_].topic})" for id_ in sorted(refused))
+            raise LettersError(
+                f"These letters are larger than their topics take: {letters}. Raise the topics' "
+                "max.message.bytes, or leave them out"
+            )
         return len(batch)
 
-    async def _send(self, batch: Iterable[Planned]) -> list[int | None]:
-        """Send these letters; returns at which offsets they were acknowledged, where Kafka says."""
-        acknowledgements = []
+    async def _send(self, batch: Iterable[Planned]) -> dict[LetterId, int | None]:
+        """Send these letters; returns at which offsets they were acknowledged, where Kafka says.
+
+        Those that are too large for their topics are missing.
+        """
+        letters: dict[int, LetterId] = {}
+        by_topic: defaultdict[str, list[Outgoing]] = defaultdict(list)
         for letter, to in batch:
             content = letter.content
             headers = content.replay_headers(str(letter.id))
-            acknowledgements.append(
-                await self._producer.send(
-                    to.topic, content.value, content.key, to.partition, headers=headers
-                )
+            outgoing = Outgoing(content.key, content.value, headers, to.partition)
+            letters[id(outgoing)] = letter.id
+            by_topic[to.topic].append(outgoing)
+        landed: dict[LetterId, int | None] = {}
+
+        def acknowledged(records: Sequence[Outgoing], offset: int) -> None:
+            for place, outgoing in enumerate(records, offset):
+                # A batch that Kafka had already taken is acknowledged without its place.
+                landed[letters[id(outgoing)]] = place if offset >= 0 else None
+
+        await asyncio.gather(
+            *(
+                self._producer.send(topic, records, acknowledged)
+                for topic, records in by_topic.items()
             )
-        offsets = [metadata.offset for metadata in await asyncio.gather(*acknowledgements)]
-        # A batch that Kafka had already taken is acknowledged without its place.
-        return [offset if offset >= 0 else None for offset in offsets]
+        )
+        return landed
 
     async def settle(
         self,
@@ -172,14 +172,14 @@ class Sender:
         for claim in claims:
             partition = TopicPartition(claim.topic, claim.partition)
             starts[partition] = min(claim.offset, starts.get(partition, claim.offset))
-        earliest = await self._consumer.beginning_offsets(list(starts))
-        ends = await self._consumer.end_offsets(list(starts))
+        earliest = await self._reader.starts(list(starts))
+        ends = await self._reader.ends(list(starts))
         arrived: dict[tuple[str, str], int] = {}
         for partition, start in starts.items():
             # What retention has deleted meanwhile cannot be asked; it may be sent once more, and
             # the guard and the database settle that. Not sending it could lose it.
-            first = max(start, earliest[partition])
-            async for record in records_between(self._consumer, partition, first, ends[partition]):
+            bounds = Bounds(max(start, earliest[partition]), ends[partition])
+            async for record in self._reader.records(partition, bounds):
                 for name, value in record.headers:
                     if name == REPLAY_OF:
                         letter = (value or b"").decode(errors="replace")

@@ -147,6 +147,15 @@ class Admin:
                 found[topic] = {entry[0]: entry[1] for entry in entries if entry[0] in keys}
         return found
 
+    async def largest_batch(self, topic: str) -> int:
+        """The `max.message.bytes` of a topic.
+
+        Raises:
+            UnreadableSettingsError: the topic is gone, or the right DescribeConfigs is missing.
+        """
+        key = "max.message.bytes"
+        return int((await self.topic_settings([topic], [key]))[topic][key])
+
     async def change_topic_settings(self, topic: str, settings: Mapping[str, str]) -> None:
         """Give a topic these settings; those that are not named fall back to the broker's."""
         resource = ConfigResource(ConfigResourceType.TOPIC, topic, configs=dict(settings))

@@ -14,9 +14,9 @@ import asyncio
 import logging
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from itertools import islice
-from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 from zlib import crc32
 
@@ -40,6 +40,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 
 from app.kafka.byte_budget import ByteBudget
 from app.kafka.clients import BATCH_BYTES, RECORD_OVERHEAD, codec, producer_options
+from app.kafka.topics import TopicNames
 from app.settings import Compression, KafkaSettings
 
 logger = logging.getLogger(__name__)
@@ -91,6 +92,11 @@ class Outgoing(msgspec.Struct, gc=False):
     """Epoch millis; the time of sending when it is not given."""
 
 
+Acknowledged = Callable[[Sequence[Outgoing], int], None]
+"""Told of records that have been acknowledged together, and the offset of the first; it is negative
+where Kafka had written them before and does not say where."""
+
+
 class Client(Protocol):
     """What is used of an `AIOKafkaProducer`."""
 
@@ -129,8 +135,8 @@ class BatchProducer:
     """An idempotent producer of batches that outlives its clients.
 
     Args:
-        settings: where Kafka is, and the largest record.
-        compressed: the topics whose batches are compressed, and how.
+        settings: where Kafka is, the largest record, and how the internal topic is compressed.
+        compressed: instead, the topics whose batches are compressed, and how.
         request_timeout: seconds for a broker to answer a request, before it is asked again.
         answer_timeout: seconds for a batch to be acknowledged, before a new client sends it again.
         new_client: makes a client that is not started yet.
@@ -139,13 +145,15 @@ class BatchProducer:
     def __init__(
         self,
         settings: KafkaSettings,
-        compressed: Mapping[str, Compression] = MappingProxyType({}),
+        compressed: Mapping[str, Compression] | None = None,
         *,
         request_timeout: float = 40.0,
         answer_timeout: float = ANSWER_SECONDS,
         new_client: Callable[[], Client] | None = None,
     ) -> None:
         self._settings = settings
+        if compressed is None:
+            compressed = {TopicNames(settings.topic_prefix).documents: settings.compression}
         self._codecs = {topic: codec(compression) for topic, compression in compressed.items()}
         self._request_timeout = request_timeout
         self._answer_timeout = answer_timeout
@@ -196,7 +204,12 @@ class BatchProducer:
                 logger.warning("Kafka did not acknowledge everything within %g s", deadline)
                 await asyncio.wait(late)
 
-    async def send(self, topic: str, records: Iterable[Outgoing]) -> list[Outgoing]:
+    async def send(
+        self,
+        topic: str,
+        records: Iterable[Outgoing],
+        acknowledged: Acknowledged | None = None,
+    ) -> list[Outgoing]:
         """Send records; returns, once all others are acknowledged, those that are too large.
 
         What can pass (a broker that is down, a leader that moves, a topic that is not there yet) is
@@ -206,13 +219,18 @@ class BatchProducer:
         A record is too large when the topic refuses it alone (`max.message.bytes`). Where it
         refuses several together, they are sent in smaller batches from then on.
 
+        Args:
+            topic: where to.
+            records: in the order in which those of one partition are to stand.
+            acknowledged: is told of each batch that was.
+
         Raises:
             KafkaError: what does not pass by itself, such as a missing right.
         """
         left: Sequence[Outgoing] = list(records)
         too_large: list[Outgoing] = []
         while left:
-            sent = await self._attempt(topic, left)
+            sent = await self._attempt(topic, left, acknowledged)
             too_large += [record for part in sent for record in part.too_large]
             left = [record for part in sent for record in part.left]
             error = next((part.error for part in sent if part.error), None)
@@ -238,7 +256,9 @@ class BatchProducer:
             self._discard(client)
         return answered
 
-    async def _attempt(self, topic: str, records: Sequence[Outgoing]) -> list[_Sent]:
+    async def _attempt(
+        self, topic: str, records: Sequence[Outgoing], acknowledged: Acknowledged | None
+    ) -> list[_Sent]:
         """Send records to their partitions, as far as it goes without a new client."""
         client = await self._connected()
         try:
@@ -256,13 +276,18 @@ class BatchProducer:
                 by_partition[keyless].append(record)
         return await asyncio.gather(
             *(
-                self._send_partition(client, topic, number, part)
+                self._send_partition(client, topic, number, part, acknowledged)
                 for number, part in by_partition.items()
             )
         )
 
     async def _send_partition(
-        self, client: Client, topic: str, partition: int, records: Sequence[Outgoing]
+        self,
+        client: Client,
+        topic: str,
+        partition: int,
+        records: Sequence[Outgoing],
+        acknowledged: Acknowledged | None,
     ) -> _Sent:
         """Send one batch after the other, until all are acknowledged or one fails."""
         too_large: list[Outgoing] = []
@@ -281,7 +306,7 @@ class BatchProducer:
                 async with self._turns[topic, partition]:
                     if client is not self._client:
                         return _Sent(too_large, records[start:])
-                    await self._send_batch(client, topic, partition, batch)
+                    offset = await self._send_batch(client, topic, partition, batch)
             except _TOO_LARGE:
                 if alone:
                     too_large.append(records[start])
@@ -291,31 +316,34 @@ class BatchProducer:
             except KafkaError as error:
                 place = f"{topic}/{partition}"
                 return self._interrupted(place, error, too_large, records[start:])
+            if acknowledged is not None:
+                acknowledged(records[start:end], offset)
             start = end
         return _Sent(too_large, [])
 
     async def _send_batch(
         self, client: Client, topic: str, partition: int, batch: BatchBuilder
-    ) -> None:
-        """Return when a batch is acknowledged; a client whose batch fails is discarded."""
+    ) -> int:
+        """Return the offset of a batch once it is acknowledged; discard a client that fails."""
         async with self._in_flight.take(batch.size()):
             try:
                 if partition not in await client.partitions_for(topic):
                     raise UnknownTopicOrPartitionError(f"{topic} has no partition {partition}")
-                acknowledged = await client.send_batch(batch, topic, partition=partition)
+                sent = await client.send_batch(batch, topic, partition=partition)
             except KafkaError as error:
                 if not isinstance(error, _NOT_NUMBERED):
                     self._discard(client)
                 raise
             try:
                 async with asyncio.timeout(self._answer_timeout):
-                    await acknowledged
+                    offset: int = (await sent).offset
             except TimeoutError:
                 self._discard(client)
                 raise KafkaTimeoutError(f"no answer for {self._answer_timeout:g} s") from None
             except KafkaError:
                 self._discard(client)
                 raise
+        return offset
 
     def _interrupted(
         self,
@@ -398,6 +426,17 @@ class BatchProducer:
             if topic in self._failing:
                 logger.info("Kafka takes records of %s again", topic)
             self._failing -= {topic, ""}
+
+
+@asynccontextmanager
+async def open_producer(settings: KafkaSettings) -> AsyncIterator[BatchProducer]:
+    """Connect for as long as the block runs; raises `KafkaError` where no broker is reached."""
+    producer = BatchProducer(settings)
+    try:
+        await producer.start()
+        yield producer
+    finally:
+        await producer.stop()
 
 
 def _seen(task: asyncio.Task[None]) -> None:

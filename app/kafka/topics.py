@@ -74,6 +74,21 @@ class TopicSpec:
     config: dict[str, str]
 
 
+def replays_topic(name: str, settings: KafkaSettings) -> TopicSpec:
+    """Where replays note what they have sent; the first one creates it."""
+    return TopicSpec(
+        name,
+        1,
+        {
+            "cleanup.policy": "compact,delete",
+            # A note must outlive its letter, and Kafka deletes whole segments, earlier or later.
+            "retention.ms": str(int(2 * settings.dead_letters_retention * 1000)),
+            "retention.bytes": "-1",
+            "message.timestamp.type": "LogAppendTime",
+        },
+    )
+
+
 def own_topics(names: TopicNames, settings: KafkaSettings) -> list[TopicSpec]:
     """The persister's own topics.
 

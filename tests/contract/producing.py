@@ -222,6 +222,24 @@ class TestPartitions:
         assert await (await kafka.producer()).send(topic, records) == []
         assert await kafka.values(topic) == {number: [b"%d" % number] for number in range(4)}
 
+    async def test_it_is_told_where_records_stand(self, kafka: Kafka) -> None:
+        topic = await kafka.create("topic", 3)
+        producer = await kafka.producer()
+        told: dict[tuple[int, int], bytes | None] = {}
+
+        def acknowledged(records: Sequence[Outgoing], offset: int) -> None:
+            for place, record in enumerate(records, offset):
+                told[partition_of(record.key, 3), place] = record.value
+
+        refused = large("large")
+        assert await producer.send(topic, [*small(50), refused], acknowledged) == [refused]
+        assert await producer.send(topic, small(50, 50), acknowledged) == []
+        assert told == {
+            (partition, offset): value
+            for partition, found in (await kafka.values(topic)).items()
+            for offset, value in enumerate(found)
+        }
+
     async def test_without_either_all_are_used(self, kafka: Kafka) -> None:
         topic = await kafka.create("topic", 2)
         producer = await kafka.producer()

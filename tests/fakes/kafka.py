@@ -7,6 +7,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 from aiokafka.errors import (
@@ -112,8 +113,8 @@ class FakeBroker:
             if records
         }
 
-    def append(self, topic: str, partition: int, encoded: bytes) -> None:
-        """Write a batch.
+    def append(self, topic: str, partition: int, encoded: bytes) -> int:
+        """Write a batch; returns its offset.
 
         Raises:
             MessageSizeTooLargeError: it is larger than the topic's limit.
@@ -128,9 +129,12 @@ class FakeBroker:
             raise OutOfOrderSequenceNumber
         records = list(batch)
         self._next[writer] = batch.base_sequence + len(records)
-        self.records[topic][partition] += records
+        written = self.records[topic][partition]
+        offset = len(written)
+        written += records
         self.batches[topic][partition].append(len(records))
         self.codecs.add((topic, batch.compression_type))
+        return offset
 
 
 class FakeClient:
@@ -166,7 +170,7 @@ class FakeClient:
 
     async def send_batch(
         self, batch: BatchBuilder, topic: str, *, partition: int
-    ) -> asyncio.Future[None]:
+    ) -> asyncio.Future[Any]:
         if self.stopped:
             raise ProducerClosed
         count = batch.record_count()
@@ -182,15 +186,15 @@ class FakeClient:
         return acknowledged
 
     def _deliver(
-        self, acknowledged: asyncio.Future[None], topic: str, partition: int, encoded: bytes
+        self, acknowledged: asyncio.Future[Any], topic: str, partition: int, encoded: bytes
     ) -> None:
         if acknowledged.done():
             return
         try:
             if self._broker.failures:
                 raise self._broker.failures.pop(0)
-            self._broker.append(topic, partition, encoded)
+            offset = self._broker.append(topic, partition, encoded)
         except KafkaError as error:
             acknowledged.set_exception(error)
         else:
-            acknowledged.set_result(None)
+            acknowledged.set_result(SimpleNamespace(offset=offset))

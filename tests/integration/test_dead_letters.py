@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 
 from app.dead_letters.destination import Destination
-from app.dead_letters.kafka import LettersError, open_topics
+from app.dead_letters.errors import LettersError
 from app.dead_letters.progress import Note, State, digest, open_log
 from app.dead_letters.reading import Letter, LetterId, open_letters
 from app.dead_letters.replaying import Replay, Watcher
 from app.dead_letters.selection import Selection
+from app.kafka.admin import open_admin
 from app.kafka.topics import TopicNames
 from app.settings import Settings, load
 from dev import paths
@@ -336,8 +337,8 @@ async def test_a_replay_that_was_killed_while_sending_goes_on_without_sending_tw
     letters = await letters_of(settings, names)
     to = Destination(topic, 0)
     async with (
-        open_topics(settings.kafka) as topics,
-        open_log(settings.kafka, topics, names.replays) as log,
+        open_admin(settings.kafka) as connected,
+        open_log(settings.kafka, connected, names.replays) as log,
     ):
         claims = {
             letter.id: Note(
@@ -383,8 +384,8 @@ async def test_a_second_replay_stops_the_first_before_it_sends_more(
 
     async def first() -> None:
         async with (
-            open_topics(settings.kafka) as topics,
-            open_log(settings.kafka, topics, names.replays) as log,
+            open_admin(settings.kafka) as connected,
+            open_log(settings.kafka, connected, names.replays) as log,
         ):
             report = await Replay(Selection(), limit=1).run(settings, Watcher())
             assert report.replayed == 1

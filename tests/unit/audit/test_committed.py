@@ -19,6 +19,7 @@ from aiokafka.protocol.coordination import FindCoordinatorRequest, FindCoordinat
 from app.audit import committed as module
 from app.audit.committed import committed_offsets
 from app.audit.errors import AuditError
+from app.kafka.admin import Admin
 
 GROUP = "persister"
 HERE, THERE = 1, 2
@@ -35,7 +36,7 @@ def coordinator(node: int, error: Any = None) -> FindCoordinatorResponse_v1:
     return FindCoordinatorResponse_v1(0, error.errno if error else 0, "", node, "host", 9092)
 
 
-class Admin:
+class Client:
     """aiokafka's, with a script in the place of the brokers.
 
     Args:
@@ -59,32 +60,36 @@ class Admin:
         return self.answers.pop(0)
 
 
+def admin(*answers: OffsetFetchResponse_v3) -> Admin:
+    return Admin(Client(*answers))
+
+
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "RETRY_SECONDS", 0)
 
 
 async def test_only_what_was_committed_is_there() -> None:
-    assert await committed_offsets(Admin(COMMITTED), GROUP) == FOUND
+    assert await committed_offsets(admin(COMMITTED), GROUP) == FOUND
 
 
 async def test_a_coordinator_that_is_still_loading_is_asked_again() -> None:
     loading = failed(GroupLoadInProgressError)
-    assert await committed_offsets(Admin(loading, loading, COMMITTED), GROUP) == FOUND
+    assert await committed_offsets(admin(loading, loading, COMMITTED), GROUP) == FOUND
 
 
 @pytest.mark.parametrize("error", [NotCoordinatorForGroupError, GroupCoordinatorNotAvailableError])
 async def test_one_that_is_not_the_coordinator_any_more_is_looked_for_anew(error: Any) -> None:
     coordinators = coordinator(HERE), coordinator(THERE)
-    admin = Admin(failed(error), COMMITTED, coordinators=coordinators)
-    assert await committed_offsets(admin, GROUP) == FOUND
-    assert admin.asked == [HERE, THERE]
+    client = Client(failed(error), COMMITTED, coordinators=coordinators)
+    assert await committed_offsets(Admin(client), GROUP) == FOUND
+    assert client.asked == [HERE, THERE]
 
 
 async def test_a_group_without_a_coordinator_gets_one() -> None:
     missing = coordinator(-1, GroupCoordinatorNotAvailableError)
-    admin = Admin(COMMITTED, coordinators=(missing, coordinator(THERE)))
-    assert await committed_offsets(admin, GROUP) == FOUND
+    client = Client(COMMITTED, coordinators=(missing, coordinator(THERE)))
+    assert await committed_offsets(Admin(client), GROUP) == FOUND
 
 
 async def test_what_stays_so_is_told_and_not_taken_for_nothing(
@@ -92,12 +97,12 @@ async def test_what_stays_so_is_told_and_not_taken_for_nothing(
 ) -> None:
     monkeypatch.setattr(module, "PATIENCE", 0)
     with pytest.raises(AuditError, match=rf"{GROUP}.*GroupLoadInProgressError.*try again"):
-        await committed_offsets(Admin(failed(GroupLoadInProgressError)), GROUP)
+        await committed_offsets(admin(failed(GroupLoadInProgressError)), GROUP)
 
 
 async def test_a_missing_right_is_an_error() -> None:
     with pytest.raises(GroupAuthorizationFailedError):
-        await committed_offsets(Admin(failed(GroupAuthorizationFailedError)), GROUP)
+        await committed_offsets(admin(failed(GroupAuthorizationFailedError)), GROUP)
     forbidden = [("completed0", [(0, -1, "", TopicAuthorizationFailedError.errno)])]
     with pytest.raises(TopicAuthorizationFailedError, match="completed0/0"):
-        await committed_offsets(Admin(OffsetFetchResponse_v3(0, forbidden, 0)), GROUP)
+        await committed_offsets(admin(OffsetFetchResponse_v3(0, forbidden, 0)), GROUP)

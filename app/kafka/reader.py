@@ -1,0 +1,126 @@
+"""Reads whole topics: everything that stands between two offsets, a fetch at a time.
+
+For the commands (audit, dead letters, replay), which belong to no consumer group and commit
+nothing.
+"""
+
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+
+from app.kafka.clients import client_options
+from app.settings import KafkaSettings
+
+SILENCE_SECONDS = 30.0
+"""How long to wait for records that must be there."""
+
+
+class ReadError(Exception):
+    """Kafka does not send what a topic holds; the message is for the operator."""
+
+
+class Bounds(NamedTuple):
+    """A part of a partition."""
+
+    start: int
+    """The first offset."""
+
+    end: int
+    """The offset after the last one."""
+
+
+class Reader:
+    """Reads parts of partitions, one after the other.
+
+    Every method raises `KafkaError` when Kafka cannot be reached or refuses.
+
+    Args:
+        consumer: started, without a group, and used for nothing else; `open_reader` makes one.
+    """
+
+    def __init__(self, consumer: AIOKafkaConsumer) -> None:
+        self._consumer = consumer
+
+    async def bounds(self, topic: str, partitions: int) -> dict[TopicPartition, Bounds]:
+        """What each of a topic's partitions holds now.
+
+        Args:
+            topic: its name.
+            partitions: how many it has; 0 when it does not exist, and then there is nothing.
+        """
+        numbers = [TopicPartition(topic, number) for number in range(partitions)]
+        starts, ends = await self.starts(numbers), await self.ends(numbers)
+        return {number: Bounds(starts[number], ends[number]) for number in numbers}
+
+    async def since(
+        self, bounds: Mapping[TopicPartition, Bounds], timestamp: int
+    ) -> dict[TopicPartition, Bounds]:
+        """Of these parts, what begins with the first record of this time (epoch millis) or later.
+
+        Nothing is left of a partition without such a record.
+        """
+        times = dict.fromkeys(bounds, timestamp)
+        found = await self._consumer.offsets_for_times(times) if times else {}
+        return {
+            number: Bounds(max(start, found[number].offset) if found[number] else end, end)
+            for number, (start, end) in bounds.items()
+        }
+
+    async def starts(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        """By partition, the first offset that Kafka still holds."""
+        found = await self._consumer.beginning_offsets(partitions) if partitions else {}
+        return dict(found)
+
+    async def ends(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        """By partition, the offset that the next record will get."""
+        found = await self._consumer.end_offsets(partitions) if partitions else {}
+        return dict(found)
+
+    async def records(
+        self, partition: TopicPartition, bounds: Bounds
+    ) -> AsyncIterator[ConsumerRecord[bytes, bytes]]:
+        """All records of a part of a partition, in order.
+
+        Raises:
+            ReadError: Kafka stops sending before the end.
+        """
+        start, end = bounds
+        if start >= end:
+            # aiokafka 0.14 never stops when it is stopped while it takes over an assignment.
+            return
+        consumer = self._consumer
+        consumer.assign([partition])
+        consumer.seek(partition, start)
+        while (position := await consumer.position(partition)) < end:
+            fetched = await consumer.getmany(partition, timeout_ms=int(SILENCE_SECONDS * 1000))
+            for record in fetched.get(partition, ()):
+                if record.offset < end:
+                    yield record
+            if not fetched and await consumer.position(partition) == position:
+                raise ReadError(
+                    f"Kafka sends nothing more of {partition.topic}/{partition.partition} from "
+                    f"offset {position} on: try again"
+                )
+
+
+@asynccontextmanager
+async def open_reader(
+    settings: KafkaSettings, isolation_level: str = "read_uncommitted"
+) -> AsyncIterator[Reader]:
+    """Connect for as long as the block runs; raises `KafkaError` where no broker is reached."""
+    consumer = AIOKafkaConsumer(
+        **client_options(settings),
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level=isolation_level,
+        # Only what is there is read: waiting for more at the end would delay the next partition.
+        fetch_max_wait_ms=50,
+    )
+    try:
+        await consumer.start()
+        yield Reader(consumer)
+    finally:
+        await consumer.stop()
