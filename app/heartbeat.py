@@ -1,9 +1,10 @@
 """Ends the process when its event loop hangs: nothing in it could notice that, or stop anything."""
 
-import faulthandler
 import logging
 import os
+import sys
 import threading
+import traceback
 from collections.abc import Callable
 
 from app.stopping import FORCED
@@ -48,14 +49,22 @@ class Heartbeat:
         """Count one turn; ends the process when there have been too many without a beat."""
         self._missed += 1
         if self._missed >= self._limit:
-            logger.error(
-                "The event loop has hung for %d s: ending the process, so that its supervisor "
-                "starts it anew (PERSISTER_STUCK_AFTER). Where it hangs follows.",
-                self._missed * BEAT_SECONDS,
-            )
-            faulthandler.dump_traceback(all_threads=True)
-            self._end(FORCED)
+            try:
+                logger.error(
+                    "The event loop has hung for %d s: ending the process, so that its supervisor "
+                    "starts it anew (PERSISTER_STUCK_AFTER). It hangs here:\n%s",
+                    *(self._missed * BEAT_SECONDS, _stack()),
+                )
+            finally:
+                self._end(FORCED)
 
     def _run(self) -> None:
         while not self._stopped.wait(BEAT_SECONDS):
             self.turn()
+
+
+def _stack() -> str:
+    """Where the main thread, which runs the event loop, is now."""
+    main = threading.main_thread().ident
+    frame = sys._current_frames().get(main or 0)  # noqa: SLF001 - the documented way to another thread
+    return "".join(traceback.format_stack(frame))

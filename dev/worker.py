@@ -22,12 +22,15 @@ class Worker(Service):
         url: `http://host:port` of its web pages.
     """
 
-    def __init__(self, folder: Path, services: Services, **settings: object) -> None:
+    def __init__(
+        self, folder: Path, services: Services, *, application: object = "app", **settings: object
+    ) -> None:
         """Describe the process; `start` starts it and waits until it is ready to take records.
 
         Args:
             folder: For its log and its data; made if it is missing.
             services: Where Kafka and the database are.
+            application: The module that Faust takes the application from.
             settings: Further settings, by their variable's name in lower case without PERSISTER_:
                 `partitions=4`, `log_mode="in-record"`.
         """
@@ -44,7 +47,7 @@ class Worker(Service):
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)}
         super().__init__(
             "worker",
-            [sys.executable, "-m", "faust", "-A", "app", "worker", "-l", "info"],
+            [sys.executable, "-m", "faust", "-A", str(application), "worker", "-l", "info"],
             port=port,
             folder=folder,
             ready=self._is_ready,
