@@ -83,6 +83,7 @@ class Partitions:
 
     def _each(self, look: _Look) -> Iterator[tuple[TP, Finding]]:
         for tp, reach in look.seen.partitions.items():
+            self._lasting.of(("unread", tp), (reach.committed, reach.lag == 0))
             holder = self._holders.get(tp)
             yield tp, (self._held(tp, reach, look) if holder else self._unheld(tp, reach, look))
 
@@ -91,6 +92,9 @@ class Partitions:
         known = self._first is not None and tp in self._first
         grace = 0.0 if known else self._rules.discovery
         lasts = self._lasting.of(("unheld", tp))
+        if reach.lag and not grace:
+            # Whoever held it stood still before Kafka took it away.
+            lasts = max(lasts, self._lasting.of(("unread", tp), (reach.committed, False)))
         since = look.wall - lasts
         if lasts < STANDING + grace:
             why = "nobody reads it yet"

@@ -131,6 +131,15 @@ def test_a_partition_that_nobody_holds_is_shown_by_every_worker() -> None:
     assert world.after(60).stuck_for > 60
 
 
+def test_what_stood_still_before_its_holder_was_lost_counts() -> None:
+    world = World()
+    world.after(100)
+    world.reaches[INPUT] = Reach(0, 12, 10)
+    assert world.after(6).not_ready is None
+    world.held = {"other": {DOCUMENTS}}
+    assert world.after(2).not_ready == "completed0/0: nobody reads it"
+
+
 def test_a_new_partition_has_the_time_of_the_discovery() -> None:
     world = World()
     world.after(10)
