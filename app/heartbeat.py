@@ -6,12 +6,16 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 
 from app.stopping import FORCED
 
 logger = logging.getLogger(__name__)
 
 BEAT_SECONDS = 1.0
+
+FRAMES = 15
+"""Of the stack, the innermost ones; one argument of a log line is bounded."""
 
 
 class Heartbeat:
@@ -52,7 +56,7 @@ class Heartbeat:
             try:
                 logger.error(
                     "The event loop has hung for %d s: ending the process, so that its supervisor "
-                    "starts it anew (PERSISTER_STUCK_AFTER). It hangs here:\n%s",
+                    "starts it anew (PERSISTER_STUCK_AFTER). It hangs in %s.",
                     *(self._missed * BEAT_SECONDS, _stack()),
                 )
             finally:
@@ -64,7 +68,8 @@ class Heartbeat:
 
 
 def _stack() -> str:
-    """Where the main thread, which runs the event loop, is now."""
+    """Where the main thread, which runs the event loop, is now; innermost first."""
     main = threading.main_thread().ident
-    frame = sys._current_frames().get(main or 0)  # noqa: SLF001 - the documented way to another thread
-    return "".join(traceback.format_stack(frame))
+    frame = sys._current_frames().get(main or 0)  # noqa: SLF001 - the only way to another thread
+    frames = traceback.extract_stack(frame)[: -FRAMES - 1 : -1]
+    return " < ".join(f"{Path(one.filename).name}:{one.lineno} {one.name}" for one in frames)
