@@ -1,0 +1,136 @@
+"""Kafka: whether it answers, what the worker may do there, and how the topics are set up."""
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+
+from aiokafka.errors import KafkaError
+
+from app.doctor.finding import Finding, State
+from app.errors import StartError
+from app.kafka.access import ask, check_rights, explain
+from app.kafka.admin import Admin, UnreadableSettingsError, open_admin
+from app.kafka.topic_settings import shortcomings
+from app.kafka.topics import TopicNames, TopicSpec, own_topics
+from app.settings import LogMode, Settings
+
+SOON = 2 * 3600 * 1000
+"""Milliseconds: a topic that keeps its records for less needs a worker that is always there.
+
+OpenWhisk's own setting is one hour.
+"""
+
+_LIMITS = ("retention.ms", "max.message.bytes")
+
+
+async def examine_kafka(settings: Settings) -> AsyncIterator[Finding]:
+    """Look at the brokers, the rights, the persister's own topics and OpenWhisk's."""
+    kafka = settings.kafka
+    try:
+        await ask(kafka)
+    except StartError as error:
+        yield Finding("Kafka", State.WRONG, str(error))
+        return
+    except (KafkaError, OSError) as error:
+        yield Finding("Kafka", State.WRONG, f"{kafka.url}: {explain(error, kafka)}")
+        return
+    yield Finding("Kafka", State.OK, f"{kafka.url} answers")
+    specs = own_topics(TopicNames(kafka.topic_prefix), kafka)
+    try:
+        await check_rights(kafka, specs)
+        yield Finding("rights in Kafka", State.OK, f"topics, and the group {kafka.app_id}")
+        async with open_admin(kafka) as admin:
+            async for finding in _topics(admin, settings, specs):
+                yield finding
+    except StartError as error:
+        yield Finding("rights in Kafka", State.WRONG, str(error))
+    except (KafkaError, OSError) as error:
+        yield Finding("Kafka", State.WRONG, explain(error, kafka))
+
+
+async def _topics(
+    admin: Admin, settings: Settings, specs: list[TopicSpec]
+) -> AsyncIterator[Finding]:
+    partitions = await admin.partition_counts()
+    for spec in specs:
+        if spec.name in partitions:
+            yield await _own(admin, spec, partitions[spec.name])
+        else:
+            yield Finding(spec.name, State.OK, "missing; the first worker creates it")
+    for finding in log_mode(settings, partitions):
+        yield finding
+    names = TopicNames(settings.kafka.topic_prefix)
+    for topics in names.by_role(partitions, settings.routing.log_mode).values():
+        for topic in topics:
+            yield await _openwhisk(admin, topic, settings.kafka.max_record_bytes)
+
+
+async def _own(admin: Admin, spec: TopicSpec, partitions: int) -> Finding:
+    fixed = spec.partitions > 1
+    if fixed and partitions != spec.partitions:
+        advice = f"it has {partitions} partitions: set PERSISTER_PARTITIONS={partitions}"
+        return Finding(spec.name, State.WRONG, advice)
+    try:
+        actual = (await admin.topic_settings([spec.name], list(spec.config)))[spec.name]
+    except UnreadableSettingsError as error:
+        return Finding(spec.name, State.WARNING, f"its settings cannot be seen: {error}")
+    found = shortcomings(spec, actual)
+    if found:
+        return Finding(spec.name, State.WARNING, "; ".join(found))
+    return Finding(spec.name, State.OK, f"{partitions} partitions, set up as it should be")
+
+
+async def _openwhisk(admin: Admin, topic: str, largest: int) -> Finding:
+    try:
+        limits = (await admin.topic_settings([topic], _LIMITS))[topic]
+    except UnreadableSettingsError as error:
+        return Finding(topic, State.WARNING, f"its settings cannot be seen: {error}")
+    return judge_limits(topic, limits, largest)
+
+
+def judge_limits(topic: str, limits: Mapping[str, str], largest: int) -> Finding:
+    """What the settings of a topic of OpenWhisk's mean for the worker.
+
+    Args:
+        topic: its name.
+        limits: `retention.ms` and `max.message.bytes`, as Kafka has them.
+        largest: bytes of the largest record that the worker takes.
+    """
+    if int(limits["max.message.bytes"]) > largest:
+        return Finding(
+            topic,
+            State.WARNING,
+            f"it takes records of {limits['max.message.bytes']} bytes, and the worker of {largest}:"
+            " raise PERSISTER_MAX_RECORD_BYTES",
+        )
+    retention = int(limits["retention.ms"])
+    kept = "without end" if retention < 0 else f"for {retention / 3_600_000:.1f} h"
+    short = 0 <= retention < SOON
+    note = ": what is not read in that time is lost, so keep a worker running" if short else ""
+    return Finding(topic, State.OK, f"read; Kafka keeps its records {kept}{note}")
+
+
+def log_mode(settings: Settings, topics: Mapping[str, int]) -> Iterator[Finding]:
+    """Whether the topics that exist are those of the log mode.
+
+    Args:
+        settings: for prefix and mode.
+        topics: all that Kafka shows.
+    """
+    names, mode = TopicNames(settings.kafka.topic_prefix), settings.routing.log_mode
+    read = [name for role in names.by_role(topics, mode).values() for name in role]
+    what = f"PERSISTER_LOG_MODE={mode}"
+    if mode is LogMode.SEPARATE and set(names.stored(LogMode.IN_RECORD)) & set(topics):
+        yield Finding(
+            what,
+            State.WARNING,
+            f"{names.stored(LogMode.IN_RECORD)[0]} exists, to which OpenWhisk writes when it keeps "
+            "logs inside the records: if it does, set PERSISTER_LOG_MODE=in-record, or the logs "
+            "arrive nowhere",
+        )
+    elif not read:
+        others = sorted(name for name in topics if name.endswith(("completed0", "activations")))
+        seen = f"; Kafka has {', '.join(others)}: check PERSISTER_TOPIC_PREFIX" if others else ""
+        yield Finding(
+            what, State.WARNING, f"Kafka has no topic that is read in this mode yet{seen}"
+        )
+    else:
+        yield Finding(what, State.OK, f"reads {', '.join(sorted(read))}")
