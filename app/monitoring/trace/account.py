@@ -1,0 +1,178 @@
+"""Everything that is known of an activation, and the conclusion from it."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from app.monitoring.trace.sighting import Kind, Sighting
+from app.printable import printable, shown
+from models.logs import LogLine
+
+
+class Fate(StrEnum):
+    """Where an activation is."""
+
+    STORED = "stored"
+    WAITING = "waiting"
+    SET_ASIDE = "set aside"
+    LEFT_OUT = "left out"
+    REPORTED = "reported"
+    MISSING = "missing"
+    UNSEEN = "unseen"
+    UNKNOWN = "unknown"
+
+
+_CONCLUSIONS = {
+    Fate.SET_ASIDE: "It was set aside: see `persister dead-letters`.",
+    Fate.LEFT_OUT: "It is not stored, by a store level or an excluded namespace.",
+    Fate.REPORTED: "OpenWhisk reported it as finished, but its record is on no topic: it was lost "
+    "on OpenWhisk's side, or is still on its way.",
+    Fate.MISSING: "The worker has finished its record, and it is neither in the database nor set "
+    "aside: it was deleted since, or lost. `persister audit --repair` sends it again.",
+    Fate.UNKNOWN: "Where it is cannot be told without what could not be looked at.",
+    Fate.UNSEEN: "Kafka holds nothing of it: it never came, or Kafka has deleted it since. With "
+    "its namespace (<namespace>/<id>) the database can be asked all the same.",
+}
+
+
+@dataclass
+class Account:
+    """The answer to "where is my activation?".
+
+    Args:
+        activation_id: 32 hex digits.
+        sightings: where it was seen in Kafka, in the order of their times.
+        stored: the document in the database.
+        not_looked_at: what could not be, or not in time, and why.
+    """
+
+    activation_id: str
+    sightings: list[Sighting] = field(default_factory=list)
+    stored: dict[str, Any] | None = None
+    not_looked_at: list[str] = field(default_factory=list)
+
+    @property
+    def fate(self) -> Fate:
+        """Where it is, as far as was looked."""
+        kinds = {sighting.kind for sighting in self.sightings}
+        waits = any(one.waits for one in self.sightings if one.kind is not Kind.ACKNOWLEDGEMENT)
+        left_out = any(one.kind is Kind.RECORD and not one.document for one in self.sightings)
+        known = (
+            (Fate.STORED, self.stored is not None),
+            (Fate.WAITING, waits),
+            (Fate.SET_ASIDE, Kind.LETTER in kinds),
+            (Fate.LEFT_OUT, left_out),
+            (Fate.UNKNOWN, bool(self.not_looked_at)),
+            (Fate.MISSING, bool(kinds - {Kind.ACKNOWLEDGEMENT})),
+            (Fate.REPORTED, bool(kinds)),
+        )
+        return next((fate for fate, holds in known if holds), Fate.UNSEEN)
+
+    @property
+    def conclusion(self) -> str:
+        """The fate in one sentence."""
+        fate = self.fate
+        if fate is Fate.STORED:
+            return f"It is in the database, revision {(self.stored or {}).get('_rev', '?')}."
+        if fate is Fate.WAITING:
+            waiting = next(one for one in self.sightings if one.waits)
+            return f"It waits in {waiting.place}, behind {waiting.behind} records."
+        return _CONCLUSIONS[fate]
+
+    def facts(self) -> dict[str, Any]:
+        """What is known of the activation itself: who, which action, when, how it ended."""
+        record = self._record()
+        status = record.get("response")
+        kept = ("namespace", "name", "subject", "start", "end", "duration", "version", "cause")
+        found = {name: record[name] for name in kept if name in record}
+        if isinstance(status, dict) and "statusCode" in status:
+            found["status"] = status["statusCode"]
+        for name in ("start", "end"):
+            if isinstance(found.get(name), int):
+                found[name] = instant(found[name])
+        return found
+
+    def logs(self) -> list[str]:
+        """Its log lines."""
+        lines = self._record().get("logs", [])
+        return [str(line) for line in lines] if isinstance(lines, list) else []
+
+    def _record(self) -> dict[str, Any]:
+        if self.stored is not None:
+            return self.stored
+        for sighting in self.sightings:
+            if sighting.document is not None:
+                record = json.loads(sighting.document)
+                return record if isinstance(record, dict) else {}
+        return {}
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs; times in ISO 8601."""
+        return {
+            "activation_id": self.activation_id,
+            "fate": self.fate.value,
+            "conclusion": self.conclusion,
+            "activation": self.facts(),
+            "logs": self.logs(),
+            "revision": (self.stored or {}).get("_rev"),
+            "seen": [
+                {
+                    "topic": one.place.topic,
+                    "partition": one.place.partition,
+                    "offset": one.place.offset,
+                    "time": instant(one.place.at),
+                    "kind": one.kind.value,
+                    "decided": one.decided,
+                    "behind": one.behind,
+                }
+                for one in self.sightings
+            ],
+            "not_looked_at": self.not_looked_at,
+        }
+
+    def as_text(self) -> str:
+        """For people: the conclusion first."""
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        yield self.conclusion
+        facts = self.facts()
+        if facts:
+            yield ""
+            yield from (f"{name + ':':<11}{shown(value)}" for name, value in facts.items())
+        if self.sightings:
+            yield ""
+        for one in self.sightings:
+            wait = f", {one.behind} records before it" if one.waits else ""
+            decided = f"{printable(one.decided)}{wait}"
+            yield f"{instant(one.place.at)}  {one.kind} in {one.place}: {decided}"
+        if self.stored is not None:
+            yield f"{' ' * 26}document {shown(self.stored.get('_id'))} in the database"
+        lines = self.logs()
+        if lines:
+            yield ""
+            yield from map(_log_line, lines)
+        if self.not_looked_at:
+            yield ""
+            yield from (f"not looked at: {one}" for one in self.not_looked_at)
+
+
+def _log_line(line: str) -> str:
+    parsed = LogLine.parse(line)
+    if parsed is None:
+        return shown(line)
+    return (
+        f"{parsed.moment.isoformat(timespec='milliseconds')} {parsed.stream}: {shown(parsed.text)}"
+    )
+
+
+def instant(millis: int) -> str:
+    """Epoch millis as ISO 8601, in UTC; a number out of range as it is."""
+    try:
+        moment = datetime.fromtimestamp(millis / 1000, UTC)
+    except (OverflowError, ValueError, OSError):
+        return str(millis)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
