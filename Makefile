@@ -13,7 +13,7 @@ PARALLEL := --numprocesses $(JOBS) --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help setup environment demo test test-unit test-integration lint format typecheck \
-	coverage bench chaos chaos-short internals lock audit-deps clean
+	coverage bench chaos chaos-short internals package changelog lock audit-deps clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,12 @@ chaos-short: environment ## The short form of chaos: a few of the faults, in two
 internals: environment ## Show what a new version changes below us: make internals NEW=aiokafka==0.15.0
 	@$(PY) -m dev.internals $(NEW)
 
+package: environment ## Build a wheel and an sdist in dist/
+	@$(PY) -m dev.package
+
+changelog: environment ## Move the fragments of changes/ into CHANGELOG.md
+	@.venv/bin/towncrier build --yes --version "$$($(PY) -c 'from app.version import VERSION; print(VERSION)')"
+
 lock: environment ## Make the locks anew, after requirements.txt or requirements-dev.txt changed
 	@$(PY) -m dev.lock
 
@@ -69,5 +75,5 @@ audit-deps: environment ## Look for known vulnerabilities in the pinned packages
 	@$(PY) -m pip_audit --strict --requirement requirements-dev.lock --no-deps --disable-pip
 
 clean: ## Delete everything that was installed or made
-	rm -rf .venv .dev .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage-html .ci/logs .persister-data
+	rm -rf .venv .dev .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage-html .ci/logs build dist *.egg-info .persister-data
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
