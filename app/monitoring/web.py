@@ -5,7 +5,7 @@ One middleware stands before every page, those that do not exist included.
 
 import hmac
 from collections.abc import Awaitable, Callable
-from ipaddress import ip_address
+from http.client import OK
 from typing import Any, ClassVar
 
 from aiohttp import web
@@ -14,6 +14,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import SecretStr
 
 from app.connections import BoundedSite, Connections, places
+from app.hosts import is_loopback, known
 from app.monitoring import metrics
 from app.monitoring.status import not_ready, status
 
@@ -33,17 +34,35 @@ _UNAUTHORIZED = (
     "This page needs the token of PERSISTER_WEB_TOKEN[_FILE] as `Authorization: Bearer ...`.\n"
 )
 
+_ELSEWHERE = (
+    "This server is not known by the name in the request's Host header. Name it in "
+    "PERSISTER_WEB_NAMES, or use its address.\n"
+)
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def refusal(
-    path: str, authorization: str, *, address: str, token: SecretStr | None
-) -> web.Response | None:
-    """The answer to a request that may not see what it asks for; None when it may.
+def authorized(authorization: str, token: SecretStr | None) -> bool:
+    """Whether a request carries the token, when there is one.
+
+    Args:
+        authorization: the header of that name; empty without one.
+        token: of the settings.
+    """
+    if token is None:
+        return False
+    scheme, _, given = authorization.partition(" ")
+    expected = token.get_secret_value().encode()
+    # In constant time: how long it takes must not tell how much of a guess was right.
+    right = hmac.compare_digest(given.strip().encode(errors="surrogateescape"), expected)
+    return right and scheme.lower() == "bearer"
+
+
+def refusal(path: str, *, address: str, token: SecretStr | None) -> web.Response | None:
+    """The answer to a request without the token; None when it may see what it asks for.
 
     Args:
         path: of the page, decoded.
-        authorization: the header of that name; empty without one.
         address: that the server listens on.
         token: of the settings.
     """
@@ -51,23 +70,7 @@ def refusal(
         return None
     if token is None:
         return None if is_loopback(address) else web.Response(status=403, text=_FORBIDDEN)
-    scheme, _, given = authorization.partition(" ")
-    expected = token.get_secret_value().encode()
-    # In constant time: how long it takes must not tell how much of a guess was right.
-    right = hmac.compare_digest(given.strip().encode(errors="surrogateescape"), expected)
-    if right and scheme.lower() == "bearer":
-        return None
     return web.Response(status=401, text=_UNAUTHORIZED, headers={"WWW-Authenticate": "Bearer"})
-
-
-def is_loopback(address: str) -> bool:
-    """Whether only this machine can reach an address; not, when it is a name or empty."""
-    if address == "localhost":
-        return True
-    try:
-        return ip_address(address).is_loopback
-    except ValueError:
-        return False
 
 
 class Web(driver.Web):
@@ -106,19 +109,33 @@ class Web(driver.Web):
 
     @web.middleware
     async def _guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        refused = refusal(
-            request.path,
-            request.headers.get("Authorization", ""),
-            address=self.address,
-            token=self.app.settings.worker.web_token,
-        )
+        worker, address = self.app.settings.worker, self.address
+        token = worker.web_token
+        trusted = authorized(request.headers.get("Authorization", ""), token)
+        refused = None
+        if not trusted:
+            # Who has the token is no stranger's page, whatever name it uses for us.
+            meant = known(request.headers.getall("Host", ()), worker.web_names | {address})
+            refused = refusal(request.path, address=address, token=token) if meant else _elsewhere()
         try:
             response = refused or await handler(request)
         except web.HTTPException as error:
             error.headers.update(HEADERS)
             raise
+        if refused is None and not trusted and not is_loopback(address):
+            response = _in_short(request.path, response)
         response.headers.update(HEADERS)
         return response
+
+
+def _elsewhere() -> web.Response:
+    return web.Response(status=421, text=_ELSEWHERE)
+
+
+def _in_short(path: str, response: web.StreamResponse) -> web.Response:
+    """Health without details: they name topics, brokers and what is wrong with them."""
+    what = path.rpartition("/")[2]
+    return web.json_response({what: response.status == OK}, status=response.status)
 
 
 def add_pages(app: Any) -> None:

@@ -78,6 +78,13 @@ _NEAR = 0.6
 """Likeness from which on a name is suggested, as `difflib` measures it."""
 
 
+def separated(value: object) -> object:
+    """What a variable names, separated by commas; anything but text as it is."""
+    if not isinstance(value, str):
+        return value
+    return frozenset(part.strip() for part in value.split(",") if part.strip())
+
+
 def secret_from(file: Path | None, secret: SecretStr | None, variable: str) -> SecretStr | None:
     """The secret itself, or the first line of the file that holds it."""
     if file is None:

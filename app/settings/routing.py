@@ -1,12 +1,12 @@
 """What is read and what of it is stored."""
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import model_validator
+from pydantic import BeforeValidator
 from pydantic_settings import NoDecode
 
-from app.settings.base import Group
+from app.settings.base import Group, separated
 
 
 class LogMode(StrEnum):
@@ -33,16 +33,6 @@ class RoutingSettings(Group):
     log_mode: LogMode = LogMode.SEPARATE
     blocking_store_level: StoreLevel = StoreLevel.STORE_ALWAYS
     non_blocking_store_level: StoreLevel = StoreLevel.STORE_ALWAYS
-    excluded_namespaces: Annotated[frozenset[str], NoDecode] = frozenset()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _split(cls, values: dict[str, Any]) -> dict[str, Any]:
-        key = "excluded_namespaces"
-        return {**values, key: _comma_separated(values[key])} if key in values else values
-
-
-def _comma_separated(value: Any) -> Any:
-    if isinstance(value, str):
-        return frozenset(part.strip() for part in value.split(",") if part.strip())
-    return value
+    excluded_namespaces: Annotated[frozenset[str], NoDecode, BeforeValidator(separated)] = (
+        frozenset()
+    )

@@ -2,11 +2,12 @@
 
 import re
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic_settings import NoDecode
 
-from app.settings.base import Group, either
+from app.settings.base import Group, either, separated
 
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{16,}")
 """What `Authorization: Bearer` can carry (RFC 6750), and long enough not to be guessed."""
@@ -24,6 +25,9 @@ class WorkerSettings(Group):
     """What a request for anything but health must carry; without it they need loopback."""
 
     web_token_file: Path | None = None
+    web_names: Annotated[frozenset[str], NoDecode, BeforeValidator(separated)] = frozenset()
+    """Names by which the web endpoint is asked for, besides addresses, `localhost` and web_host."""
+
     shutdown_deadline: float = Field(10.0, gt=0, le=600)
     """Seconds for in-flight work when the worker is told to stop."""
 

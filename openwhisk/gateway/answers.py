@@ -71,6 +71,12 @@ def refused(refusal: Refusal) -> web.Response:
     return _json(refusal.status, refusal.body, challenge)
 
 
+def elsewhere() -> web.Response:
+    """The answer to a request that was meant for a server of another name."""
+    reason = "not known by the name in Host: name it in GATEWAY_NAMES, or use the address"
+    return _error(421, "misdirected_request", reason)
+
+
 def too_large() -> web.Response:
     """The answer to a body over the limit, as CouchDB's `max_http_request_size` gives it."""
     return _error(413, "too_large", "the request entity is too large")

@@ -3,11 +3,13 @@
 import asyncio
 import logging
 import time
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from app.connections import Connections, places
+from app.hosts import known
 from openwhisk.gateway import answers
 from openwhisk.gateway.bodies import BodyTooLarge, Bounds, NoRoom, TooSlow, received
 from openwhisk.gateway.credentials import Credentials, Judgement, Verdict
@@ -38,6 +40,8 @@ _VERDICT_PAUSE = 1.0
 
 _IDLE_CONNECTION = 300.0
 """Seconds; as CouchDB, so that no client finds a pooled connection closed earlier than there."""
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Gateway:
@@ -109,7 +113,7 @@ class Gateway:
 
     def runner(self) -> web.AppRunner:
         """The server, not yet listening."""
-        app = web.Application()
+        app = web.Application(middlewares=[self._meant_for_us])
         app.router.add_get("/_gateway/health", self.health)
         app.router.add_get("/_gateway/metrics", self.metrics)
         app.router.add_route("*", "/{path:.*}", self.handle)
@@ -199,6 +203,15 @@ class Gateway:
         elif document_id:
             await self._reads.stored([document_id], request.headers)
         return await self._upstream.forward(request)
+
+    @web.middleware
+    async def _meant_for_us(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        names = self._settings.names
+        own = request.path.startswith("/_gateway/")
+        hosts = request.headers.getall("Host", ())
+        if (own or names) and not known(hosts, names | {self._settings.listen_host}):
+            return answers.elsewhere()
+        return await handler(request)
 
     async def _close_when_draining(self, _: web.Request, response: web.StreamResponse) -> None:
         if self._draining:

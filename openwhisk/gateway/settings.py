@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app import settings as persister
 from app.kafka.clients import RECORD_OVERHEAD
 from app.settings import KafkaSettings, LogMode, SettingsError, explained
+from app.settings.base import separated
 from models.roles import TopicRole
 from openwhisk.gateway.fallback import Fallback
 
@@ -27,6 +28,10 @@ class GatewaySettings(BaseSettings):
     """Address to listen on. Credentials arrive here unencrypted: behind TLS outside loopback."""
 
     listen_port: int = Field(5985, ge=0, le=65535)
+
+    names: Annotated[frozenset[str], NoDecode, BeforeValidator(separated)] = frozenset()
+    """Names that clients have for the gateway. Its own pages answer to these, to `localhost` and to
+    addresses; where any are named, everything does."""
 
     topic: str | None = Field(None, pattern=r"^[A-Za-z0-9._-]{1,249}$")
     """Topic of the records, instead of the one that the log mode gives."""
@@ -90,7 +95,7 @@ class GatewaySettings(BaseSettings):
     credentials_busy_grace: float = Field(300.0, ge=0)
     """Seconds that they still do while CouchDB is there, and busy."""
 
-    authorized_users: Annotated[frozenset[str], NoDecode] = frozenset()
+    authorized_users: Annotated[frozenset[str], NoDecode, BeforeValidator(separated)] = frozenset()
     """Users whose activations no validation function of the database need hear.
 
     Where any are named, everybody else's writes pass through to CouchDB, which hears them.
@@ -101,11 +106,6 @@ class GatewaySettings(BaseSettings):
 
     shutdown_deadline: float = Field(10.0, gt=0, le=600)
     """Seconds for requests in flight when the gateway is told to stop."""
-
-    @field_validator("authorized_users", mode="before")
-    @classmethod
-    def _users(cls, value: object) -> object:
-        return _separated(value) if isinstance(value, str) else value
 
 
 @dataclass(frozen=True)
@@ -138,10 +138,6 @@ class Configuration:
             "retention.ms": str(int(self.gateway.topic_retention * 1000)),
             "max.message.bytes": str(self.kafka.max_record_bytes + RECORD_OVERHEAD),
         }
-
-
-def _separated(value: str) -> frozenset[str]:
-    return frozenset(part.strip() for part in value.split(",") if part.strip())
 
 
 def load() -> Configuration:

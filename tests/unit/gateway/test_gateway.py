@@ -199,6 +199,29 @@ class TestCredentials:
         assert len(producer.sent) == 2
 
 
+class TestNames:
+    @pytest.mark.parametrize(
+        "names,path,host,status",
+        [
+            ("", "/_gateway/metrics", "evil.example", 421),
+            ("", "/_gateway/health", "evil.example:5985", 421),
+            ("", "/_gateway/metrics", "localhost", 200),
+            ("", "/_gateway/metrics", "10.0.0.1:80", 200),
+            ("", "/db", "couchdb.example", 200),
+            ("couchdb.example", "/db", "couchdb.example", 200),
+            ("couchdb.example", "/_gateway/metrics", "couchdb.example", 200),
+            ("couchdb.example", "/db", "evil.example", 421),
+        ],
+    )
+    async def test_a_strangers_name_is_not_answered(
+        self, start: StartGateway, names: str, path: str, host: str, status: int
+    ) -> None:
+        gateway = await start(names=names)
+        headers = {**BASIC, "Host": host}
+        async with gateway.client.get(gateway.url + path, headers=headers) as answer:
+            assert answer.status == status
+
+
 class TestLeftToCouchDB:
     async def test_other_documents_pass_untouched(
         self, gateway: Running, producer: FakeProducer, database: FakeDatabase

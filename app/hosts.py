@@ -1,0 +1,52 @@
+"""Which names a web server answers to.
+
+A page of a stranger can have its name point to a server that only the visitor's browser reaches
+(DNS rebinding), and then reads that server's answers: the browser takes both for one site. Such a
+request carries the stranger's name in `Host`.
+"""
+
+from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
+from ipaddress import ip_address
+
+_OWN = {"localhost"}
+
+
+def known(hosts: Iterable[str], names: AbstractSet[str]) -> bool:
+    """Whether a request is meant for this server.
+
+    Args:
+        hosts: its `Host` headers. Browsers always send one; who sends none is no browser.
+        names: that the server has besides `localhost`. Addresses are always its own: a
+            stranger's page has no address of ours for a name.
+    """
+    own = {name.lower() for name in names} | _OWN
+    return all(_known(host, own) for host in hosts)
+
+
+def is_loopback(address: str) -> bool:
+    """Whether only this machine can reach an address; not, when it is a name or empty."""
+    if address == "localhost":
+        return True
+    try:
+        return ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+def _known(host: str, names: AbstractSet[str]) -> bool:
+    name = _without_port(host.strip()).lower().rstrip(".")
+    if name in names:
+        return True
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _without_port(host: str) -> str:
+    if host.startswith("["):
+        address, _, port = host[1:].partition("]")
+        return address if not port or port.startswith(":") else host
+    return host.partition(":")[0]
