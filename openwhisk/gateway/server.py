@@ -23,7 +23,7 @@ from openwhisk.gateway.settings import Configuration
 from openwhisk.gateway.shares import Share, Shares
 from openwhisk.gateway.storing import Storing
 from openwhisk.gateway.targets import Target, document, reads, target
-from openwhisk.gateway.upstream import LONGEST_LINE, Upstream
+from openwhisk.gateway.upstream import CLIENT, LONGEST_LINE, Upstream
 from openwhisk.gateway.writes import Writes
 from openwhisk.publisher import Publisher
 
@@ -146,6 +146,7 @@ class Gateway:
         """Take a write of activations, pass everything else through."""
         self._in_flight += 1
         self._idle.clear()
+        CLIENT.set(request.remote or "unknown")
         try:
             return await self._handled(request)
         finally:

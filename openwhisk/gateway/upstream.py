@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -20,6 +21,10 @@ from openwhisk.gateway.records import bulk_body
 
 LONGEST_LINE = 65_536
 """Bytes of a request line or header, each way; views are asked with long `keys`."""
+
+CLIENT: ContextVar[str] = ContextVar("CLIENT", default="unknown")
+"""Address of the client for whom CouchDB is asked: it counts wrong passwords by address, and the
+gateway and the persister may share theirs."""
 
 _HOP_BY_HOP = frozenset(
     {
@@ -327,7 +332,8 @@ def _without_hops(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
 
 def _own(headers: Mapping[str, str]) -> dict[str, str]:
     json = "application/json"
-    return {**credentials_of(headers), "Accept": json, "Content-Type": json}
+    client = {"X-Forwarded-For": CLIENT.get()}
+    return {**credentials_of(headers), **client, "Accept": json, "Content-Type": json}
 
 
 def _told(problem: Exception) -> str:

@@ -137,3 +137,12 @@ async def test_it_can_be_switched_off(start: StartGateway, documents: Documents)
     assert (await client.get(fields["_id"])).status == 404
     assert not documents.held
     client.close()
+
+
+async def test_couchdb_is_asked_on_behalf_of_the_clients_address(
+    client: OpenWhiskClient, database: FakeDatabase
+) -> None:
+    fields = document()
+    await client.put(fields)
+    await client.get(fields["_id"])
+    assert {seen.headers["X-Forwarded-For"] for seen in database.seen} == {"127.0.0.1"}
