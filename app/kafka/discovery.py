@@ -109,11 +109,15 @@ class Discovery(Service):
         self._missing: set[str] = set()
 
     @property
-    def unreadable(self) -> Mapping[str, str]:
+    def unreadable(self) -> dict[str, str]:
         """Topics that are subscribed to and may not be read, and why."""
-        thread = getattr(self._app.consumer, "thread", None)
-        found: Mapping[str, str] = thread.fetches.unreadable if thread else {}
-        return found
+        return dict(self._app.consumer.thread.fetches.unreadable)
+
+    @property
+    def refused(self) -> str | None:
+        """Why the consumer group does not take this worker, while it does not."""
+        reason: str | None = self._app.consumer.thread.membership.refused
+        return reason
 
     async def on_stop(self) -> None:
         """Disconnect."""

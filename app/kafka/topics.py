@@ -43,7 +43,7 @@ class TopicNames:
 
     def role(self, topic: str, log_mode: LogMode) -> TopicRole | None:
         """The role in which `topic` is read in this log mode, or None when it is not read."""
-        if not topic.startswith(self.prefix):
+        if not topic.startswith(self.prefix) or _OURS.fullmatch(topic):
             return None
         name = topic.removeprefix(self.prefix)
         if log_mode is LogMode.IN_RECORD:
@@ -63,6 +63,11 @@ class TopicNames:
 
 
 _COMPLETED = re.compile(r"completed.*")
+
+_OURS = re.compile(r".*(persister-(documents|dead-letters|replays)|-guard-changelog)")
+"""The persister's own, of any deployment: another prefix or application id may begin as OpenWhisk's
+topics do.
+"""
 
 
 @dataclass(frozen=True)

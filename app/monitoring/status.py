@@ -120,6 +120,8 @@ def _kafka(app: "Persister") -> dict[str, object]:
         "away_since": kafka.away_since,
         "last_error": kafka.last_error,
         "last_error_at": kafka.last_error_at,
+        "group_refuses": app.discovery.refused,
+        "unreadable_topics": app.discovery.unreadable,
     }
 
 

@@ -135,7 +135,18 @@ class KafkaSettings(Group):
 
 def _problems(kafka: KafkaSettings) -> list[str]:
     """What an operator must change before a connection can be tried, one line each."""
-    return [*_of_login(kafka), *_of_tls(kafka)]
+    return [*_of_names(kafka), *_of_login(kafka), *_of_tls(kafka)]
+
+
+def _of_names(kafka: KafkaSettings) -> Iterator[str]:
+    """What the application makes must not look like what it reads."""
+    read = f"{kafka.topic_prefix}completed"
+    if kafka.app_id.startswith(read):
+        yield (
+            f"PERSISTER_APP_ID={kafka.app_id}: its topic {kafka.app_id}-guard-changelog would be "
+            f"read as one of OpenWhisk's, which begin with {read} (PERSISTER_TOPIC_PREFIX="
+            f"{kafka.topic_prefix}); choose another one"
+        )
 
 
 def _of_login(kafka: KafkaSettings) -> Iterator[str]:

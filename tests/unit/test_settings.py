@@ -246,3 +246,14 @@ def test_a_file_without_an_authority_is_named_and_not_shown(
 def test_a_folder_is_no_authority(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (line,) = mistakes(monkeypatch, COUCHDB_CA_FILE=str(tmp_path))
     assert line.startswith(f"PERSISTER_COUCHDB_CA_FILE='{tmp_path}': cannot be used (")
+
+
+@pytest.mark.parametrize("prefix", ["", "ow-"])
+def test_an_app_id_whose_topic_would_be_read_is_refused_with_both_names(
+    monkeypatch: pytest.MonkeyPatch, prefix: str
+) -> None:
+    app_id = f"{prefix}completed-persister"
+    (line,) = mistakes(monkeypatch, APP_ID=app_id, TOPIC_PREFIX=prefix)
+    assert f"PERSISTER_APP_ID={app_id}" in line
+    assert f"{app_id}-guard-changelog" in line
+    assert f"PERSISTER_TOPIC_PREFIX={prefix}" in line

@@ -44,11 +44,12 @@ class Knowledge:
 
     def _held(self) -> dict[str, str]:
         breakers = self._app.breakers
-        return {
+        held = {
             topic: opened.why
             for topic, opened in breakers.topics().items()
             if opened and breakers.holds(topic)
         }
+        return held | self._app.discovery.unreadable
 
     def _database(self) -> Database:
         writer, consumed = self._app.writer, self._app.outcomes.consumed

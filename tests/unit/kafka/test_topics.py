@@ -86,3 +86,16 @@ def test_own_topics_are_never_read_as_openwhisks() -> None:
     names = TopicNames("completed")
     for own in own_topics(names, KafkaSettings()):
         assert names.role(own.name, SEPARATE) is None
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "completed-app-guard-changelog",
+        "completed2-persister-documents",
+        "completed2-persister-dead-letters",
+        "completed2-persister-replays",
+    ],
+)
+def test_topics_of_any_persister_are_never_read_as_openwhisks(topic: str) -> None:
+    assert TopicNames("").role(topic, LogMode.SEPARATE) is None
