@@ -59,9 +59,6 @@ WEEKS = 20 * 86_400.0
 
 MIB = 1024 * 1024
 
-FETCHED_AHEAD = 32 * MIB
-"""Of the internal topic, as it stands in Kafka, if one worker has all of its partitions."""
-
 
 class BootStrategy(FaustBootStrategy):
     """Faust's services and the persister's, in the order of their start; they stop in reverse.
@@ -309,7 +306,7 @@ def faust_options(settings: Settings) -> dict[str, Any]:
         # joined. A worker that hangs is found by its endpoint and by the judge of its progress.
         "broker_max_poll_interval": WEEKS,
         # Chunks of a few thousand records cost a quarter less for each than those of a few hundred.
-        "consumer_max_fetch_size": max(MIB, min(4 * MIB, FETCHED_AHEAD // kafka.partitions)),
+        "consumer_max_fetch_size": max(MIB, min(4 * MIB, kafka.fetch_bytes // kafka.partitions)),
         # For as long a dead connection may look alive; longer than a member waits in JoinGroup.
         "broker_request_timeout": max(REBALANCE_SECONDS + 10, kafka.session_timeout),
         # In JoinGroup: how long the others wait for a member that does not come back. Giving up

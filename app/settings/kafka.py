@@ -101,6 +101,9 @@ class KafkaSettings(Group):
     max_record_bytes: int = Field(16 * 1024 * 1024, ge=1024 * 1024, le=512 * 1024 * 1024)
     """Largest record, on the topics that are read and on the internal ones."""
 
+    fetch_bytes: int = Field(32 * 1024 * 1024, ge=1024 * 1024, le=2**30)
+    """Bytes fetched ahead of the work, as they stand in Kafka, of all partitions together."""
+
     session_timeout: float = Field(10.0, ge=2, le=300)
     """Seconds after which the broker gives a silent worker's partitions to the others."""
 

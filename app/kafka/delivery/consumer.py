@@ -21,7 +21,7 @@ from app.kafka.delivery.chunk import Chunk
 from app.kafka.delivery.ledger import NOTHING, Admitted, Ledger, Rewind
 from app.kafka.delivery.topic import ChunkTopic
 from app.kafka.patches.committed_offsets import watch_committed_offsets
-from app.kafka.patches.fetched_batches import unpack_chunks
+from app.kafka.patches.fetched_batches import Fetched, unpack_chunks
 from app.kafka.patches.refused_fetches import Fetches
 from app.kafka.patches.refused_joins import Membership
 from app.kafka.patches.refused_offsets import Refused, set_refused_aside
@@ -67,6 +67,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         super().__init__(*args, **kwargs)
         self._refused: Refused = {}
         self._sought: dict[TP, float] = {}
+        self._shelf: Fetched | None = None
         app: Any = self.app
         self.fetches = Fetches(self._say)
         self.membership = Membership(app.settings.kafka, self._end, self._say)
@@ -88,8 +89,13 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         self.fetches.watch(consumer)
         set_refused_aside(coordinator, self._refused)
         delivery: Any = self.consumer
-        largest = delivery.app.settings.kafka.max_record_bytes
-        unpack_chunks(consumer._fetcher, delivery.delivers_chunks, largest)  # noqa: SLF001
+        kafka = delivery.app.settings.kafka
+        self._shelf = unpack_chunks(
+            consumer._fetcher,  # noqa: SLF001
+            delivery.delivers_chunks,
+            kafka.max_record_bytes,
+            kafka.fetch_bytes,
+        )
 
     def _stopped_set(self) -> None:
         # Once the worker ends by a crash, the thread may have ended before it is told to.
@@ -137,6 +143,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         rebalance. Without this such records would be fetched again only when the next one comes
         and shows the gap: never, if the traffic has ended.
         """
+        if self._shelf is not None:
+            self._shelf.hand_over(active_partitions, monotonic())
         self.fetches.try_again()
         self._send_back(consumer, active_partitions)
         return await super()._fetch_records(consumer, active_partitions, timeout, max_records)

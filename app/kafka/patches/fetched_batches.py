@@ -8,7 +8,7 @@ and headers, and those a batch's own records have; and processors have an instru
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from struct import Struct
 from typing import Any
 
@@ -20,6 +20,7 @@ from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.record.memory_records import MemoryRecords
 from faust.types import TP
 
+from app.kafka.patches.fetch_budget import keep_within
 from app.kafka.patches.unpacked_size import SLACK, exceeds
 from app.kafka.unreadable import Unreadable
 
@@ -27,6 +28,13 @@ CHUNK_BYTES = 4 * 1024 * 1024
 """Of values in a chunk, give or take a batch. A larger one would cost less for each record, but may
 be in memory for each partition, several times as large as it was fetched: batches are compressed.
 """
+
+AT_ONCE = 16 * 1024 * 1024
+"""Bytes of values that are handed over together, of all partitions: half of what
+`PERSISTER_FETCH_BYTES` is by default."""
+
+UNWANTED = 2.0
+"""Seconds without anybody asking for records of a partition, after which it may be set aside."""
 
 _SUMS_FAST = google_crc32c.implementation == "c"
 
@@ -67,6 +75,13 @@ class Unpacked:
         """The offset to fetch next, once all that were taken so far are."""
         self._start = 0
         self._damaged = False
+        self.taken = 0
+        """Bytes of the values that were taken last."""
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that are kept, as they stand in Kafka."""
+        return len(self._fetched.encoded)
 
     @property
     def ended(self) -> bool:
@@ -87,6 +102,7 @@ class Unpacked:
             records = self._records(batch, memoryview(self._fetched.encoded)[start : self._start])
             taken += records
             size += sum([len(record.value or b"") for record in records])
+        self.taken = size
         return taken
 
     def _next_batch(self) -> Any:
@@ -154,6 +170,8 @@ class Fetch(FetchResult):
     """What one fetch brought of a partition, taken a chunk's worth at a time."""
 
     _partition_records: Any
+    shelf: "Fetched | None" = None
+    """Where it waits."""
 
     def getall(self, max_records: int | None = None) -> list[Any]:
         """The next records; aiokafka's returns all there are, of however many bytes."""
@@ -163,7 +181,13 @@ class Fetch(FetchResult):
             return others
         if not self.check_assignment(self._topic_partition):
             return []
-        taken = records.take(CHUNK_BYTES)
+        shelf = self.shelf
+        enough = min(CHUNK_BYTES, shelf.allowance) if shelf else CHUNK_BYTES
+        if enough <= 0:
+            return []
+        taken = records.take(enough)
+        if shelf:
+            shelf.allowance -= records.taken
         self._update_position()
         if records.ended:
             self._partition_records = None
@@ -176,12 +200,43 @@ class Fetched(OrderedDict[Any, Any]):
     Args:
         chunked: tells which partitions are delivered as chunks; others are left as they are.
         largest: see `Unpacked`.
+        at_once: bytes of values that are handed over together, of all partitions.
     """
 
-    def __init__(self, chunked: Callable[[TP], bool], largest: int = LARGEST) -> None:
+    def __init__(
+        self, chunked: Callable[[TP], bool], largest: int = LARGEST, at_once: int = AT_ONCE
+    ) -> None:
         super().__init__()
         self._chunked = chunked
         self._largest = largest
+        self._at_once = at_once
+        self._wanted: dict[TP, float] = {}
+        self._now = 0.0
+        self.allowance = at_once
+        """Bytes that may still be handed over."""
+
+    def hand_over(self, wanted: Iterable[TP], now: float) -> None:
+        """Begin to hand over what has arrived of these partitions; `now` is monotonic seconds."""
+        self.allowance = self._at_once
+        self._wanted.update(dict.fromkeys(wanted, now))
+        self._now = now
+
+    def waiting(self) -> int:
+        """Bytes of what waits here, as they stand in Kafka."""
+        return sum([_size(result) for result in self.values()])
+
+    def set_aside(self) -> None:
+        """Let go of what nobody has asked for in a while.
+
+        Of a topic that its breaker holds, or of the internal one while the database is down: it
+        must not keep the others from being fetched.
+        """
+        for tp in [tp for tp in self if self.unwanted(TP(*tp))]:
+            del self[tp]
+
+    def unwanted(self, tp: TP) -> bool:
+        """Whether nobody has asked for records of a partition in a while."""
+        return self._now - self._wanted.get(tp, self._now) > UNWANTED and self._chunked(tp)
 
     def __setitem__(self, tp: Any, result: Any) -> None:
         """Keep a result (or an error) of a fetch."""
@@ -190,11 +245,36 @@ class Fetched(OrderedDict[Any, Any]):
                 result._partition_records,  # noqa: SLF001
                 self._largest,
             )
+            if isinstance(result, Fetch):
+                result.shelf = self
         super().__setitem__(tp, result)
 
 
-def unpack_chunks(fetcher: Any, chunked: Callable[[TP], bool], largest: int = LARGEST) -> None:
-    """Have an aiokafka `Fetcher`, before its first fetch, unpack these partitions' records so."""
+def _size(result: Any) -> int:
+    """Bytes of a fetch's result that are kept, as they stand in Kafka."""
+    records = getattr(result, "_partition_records", None)
+    if isinstance(records, Unpacked):
+        return records.waiting
+    encoded = getattr(getattr(records, "_records", None), "encoded", b"")
+    return len(encoded)
+
+
+def unpack_chunks(
+    fetcher: Any,
+    chunked: Callable[[TP], bool],
+    largest: int = LARGEST,
+    budget: int = 2 * AT_ONCE,
+) -> Fetched:
+    """Have an aiokafka `Fetcher`, before its first fetch, unpack these partitions' records so.
+
+    Args:
+        fetcher: of a consumer that has just been started.
+        chunked: which partitions.
+        largest: see `Unpacked`.
+        budget: bytes that may wait, as they stand in Kafka; half as many are handed over at once.
+    """
     aiokafka_fetcher.MemoryRecords = Batches
     aiokafka_fetcher.FetchResult = Fetch
-    fetcher._records = Fetched(chunked, largest)  # noqa: SLF001
+    shelf = fetcher._records = Fetched(chunked, largest, budget // 2)  # noqa: SLF001
+    keep_within(fetcher, shelf, budget)
+    return shelf

@@ -5,6 +5,7 @@ import hashlib
 import struct
 import tracemalloc
 import weakref
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -257,3 +258,44 @@ def test_records_that_are_not_packed_as_they_say_are_no_error(codec: int) -> Non
 
     assert isinstance(unreadable, Unreadable)
     assert unreadable.offset == 6
+
+
+def kept(shelf: Fetched, tp: TP, *batches: bytearray) -> Any:
+    """A fetch's result of a partition that stands at its start."""
+    state = SimpleNamespace(paused=False, position=0, consumed_to=lambda _offset: None)
+    assignment = SimpleNamespace(active=True, state_value=lambda _tp: state)
+    records = fetched(0, *batches)
+    shelf[tp] = Fetch(tp, assignment=assignment, partition_records=records, backoff=0)
+    return shelf[tp]
+
+
+def test_one_hand_over_is_bounded_whatever_the_number_of_partitions() -> None:
+    size = len(b"value 0") * 2
+    shelf = Fetched(lambda _tp: True, at_once=size)
+    results = [kept(shelf, TP("chunked", number), batch(0, 2)) for number in range(3)]
+    shelf.hand_over(shelf, now=1.0)
+    assert [len(result.getall()) for result in results] == [2, 0, 0]
+    # What was not handed over waits for the next time.
+    assert [result.has_more() for result in results] == [False, True, True]
+    shelf.hand_over(shelf, now=2.0)
+    assert [len(result.getall()) for result in results[1:]] == [2, 0]
+
+
+def test_what_waits_is_counted_as_it_stands_in_kafka() -> None:
+    shelf = Fetched(lambda tp: tp == CHUNKED)
+    sent = batch(0, 2)
+    kept(shelf, CHUNKED, sent)
+    kept(shelf, PLAIN, sent, batch(2, 2))
+    assert shelf.waiting() == 3 * len(sent)
+
+
+def test_only_what_nobody_asks_for_is_set_aside() -> None:
+    asked, unasked = TP("chunked", 0), TP("chunked", 1)
+    shelf = Fetched(lambda tp: tp.topic == "chunked")
+    for tp in (asked, unasked, PLAIN):
+        kept(shelf, tp, batch(0, 2))
+    shelf.hand_over([asked, unasked, PLAIN], now=10.0)
+    shelf.hand_over([asked], now=10.0 + fetched_batches.UNWANTED + 0.1)
+    shelf.set_aside()
+    # Plain ones are Faust's own: it reads the guard's table only now and then.
+    assert shelf.keys() == {asked, PLAIN}

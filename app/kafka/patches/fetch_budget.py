@@ -1,0 +1,87 @@
+"""What is fetched ahead, of all partitions together.
+
+aiokafka 0.14 bounds what one answer brings of one partition and, for each broker, of all; but it
+asks for more as soon as any partition has nothing waiting, so that each of them can have its own
+maximum in memory: a hundred topics take ten times what ten take. Kafka's own client for Java does
+the same, and librdkafka has `queued.max.messages.kbytes` for it.
+
+Here everything that waits counts against one budget, and an answer may bring what is left of it.
+"""
+
+from typing import Any, Protocol
+
+from faust.types import TP
+
+MIB = 1024 * 1024
+
+ASKED_FOR = 8
+"""A fetch is worth its request when this part of the budget is free (one in so many)."""
+
+
+class Shelf(Protocol):
+    """Where what was fetched waits."""
+
+    def waiting(self) -> int:
+        """Bytes, as they stand in Kafka."""
+
+    def set_aside(self) -> None:
+        """Let go of what is unwanted; it is fetched again when somebody asks for it."""
+
+    def unwanted(self, tp: TP) -> bool:
+        """Whether nobody has asked for records of a partition in a while."""
+
+
+def keep_within(fetcher: Any, shelf: Shelf, budget: int) -> None:
+    """Have an aiokafka `Fetcher` fetch no more than fits.
+
+    Args:
+        fetcher: of a consumer that has just been started.
+        shelf: see there.
+        budget: bytes. A batch that is larger is fetched when nothing else waits: Kafka answers
+            with one batch at least.
+    """
+    fetcher._get_actions_per_node = Within(fetcher, shelf, budget).actions  # noqa: SLF001
+
+
+class Within:
+    """`Fetcher._get_actions_per_node`, which decides what each broker is asked for."""
+
+    def __init__(self, fetcher: Any, shelf: Shelf, budget: int) -> None:
+        self._fetcher = fetcher
+        self._shelf = shelf
+        self._budget = budget
+        self._actions = fetcher._get_actions_per_node  # noqa: SLF001
+        self._asked: dict[Any, int] = {}
+
+    def actions(self, assignment: Any) -> Any:
+        """What aiokafka would ask for, with what is left of the budget as the maximum."""
+        if self._left() < self._budget // ASKED_FOR:
+            self._shelf.set_aside()
+        left = self._left()
+        share = left // max(1, len(self._fetcher._client.cluster.brokers()))  # noqa: SLF001
+        self._fetcher._fetch_max_bytes = max(1, share)  # noqa: SLF001
+        fetches, *others = self._actions(_Wanted(assignment, self._shelf))
+        if left < self._budget // ASKED_FOR:
+            fetches = []
+        self._asked |= {node: share for node, _ in fetches}
+        return fetches, *others
+
+    def _left(self) -> int:
+        under_way = self._fetcher._in_flight  # noqa: SLF001
+        asked = sum(size for node, size in self._asked.items() if node in under_way)
+        return self._budget - self._shelf.waiting() - asked
+
+
+class _Wanted:
+    """An assignment without the partitions that nobody wants to read; see `Shelf.set_aside`.
+
+    One whose position is not known yet stays: whoever waits for that has not come to reading.
+    """
+
+    def __init__(self, assignment: Any, shelf: Shelf) -> None:
+        self.state_value = assignment.state_value
+        self.tps = [
+            tp
+            for tp in assignment.tps
+            if not (shelf.unwanted(TP(*tp)) and self.state_value(tp).has_valid_position)
+        ]

@@ -1,0 +1,113 @@
+"""Fetches of all partitions together stay within one budget, and none starves the others."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.consumer.subscription_state import Assignment
+from faust.types import TP
+
+from app.kafka.patches.fetch_budget import ASKED_FOR, Within
+
+BUDGET = 800
+BROKERS = ("one", "two")
+
+
+class Shelf:
+    def __init__(self) -> None:
+        self.bytes: dict[TP, int] = {}
+        self.unasked: set[TP] = set()
+
+    def waiting(self) -> int:
+        return sum(self.bytes.values())
+
+    def set_aside(self) -> None:
+        for tp in self.unasked:
+            self.bytes.pop(tp, None)
+
+    def unwanted(self, tp: TP) -> bool:
+        return tp in self.unasked
+
+
+class Fetcher:
+    """Asks both brokers, as aiokafka's would."""
+
+    def __init__(self) -> None:
+        self._client = SimpleNamespace(cluster=SimpleNamespace(brokers=lambda: BROKERS))
+        self._in_flight: set[str] = set()
+        self._fetch_max_bytes = 0
+        self.seen: list[TopicPartition] = []
+
+    def _get_actions_per_node(self, assignment: Any) -> Any:
+        self.seen = sorted(assignment.tps)
+        free = [node for node in BROKERS if node not in self._in_flight]
+        return [(node, "request") for node in free], {}, 0.2, False, []
+
+
+@pytest.fixture
+def fetcher() -> Fetcher:
+    return Fetcher()
+
+
+@pytest.fixture
+def shelf() -> Shelf:
+    return Shelf()
+
+
+@pytest.fixture
+async def assignment() -> Any:
+    made = Assignment({TopicPartition("a", 0), TopicPartition("b", 0)})
+    for tp in made.tps:
+        made.state_value(tp).seek(0)
+    return made
+
+
+def nodes(actions: Any) -> list[str]:
+    return [node for node, _ in actions[0]]
+
+
+async def test_brokers_share_what_is_left(fetcher: Any, shelf: Shelf, assignment: Any) -> None:
+    within = Within(fetcher, shelf, BUDGET)
+    assert nodes(within.actions(assignment)) == ["one", "two"]
+    assert fetcher._fetch_max_bytes == BUDGET // 2
+    shelf.bytes[TP("a", 0)] = 200
+    within.actions(assignment)
+    assert fetcher._fetch_max_bytes == (BUDGET - 200) // 2
+
+
+async def test_what_is_under_way_counts(fetcher: Any, shelf: Shelf, assignment: Any) -> None:
+    within = Within(fetcher, shelf, BUDGET)
+    within.actions(assignment)
+    fetcher._in_flight = {"one"}
+    assert nodes(within.actions(assignment)) == ["two"]
+    assert fetcher._fetch_max_bytes == (BUDGET - BUDGET // 2) // 2
+
+
+async def test_nothing_is_asked_for_when_nearly_nothing_is_left(
+    fetcher: Any, shelf: Shelf, assignment: Any
+) -> None:
+    within = Within(fetcher, shelf, BUDGET)
+    shelf.bytes[TP("a", 0)] = BUDGET - BUDGET // ASKED_FOR + 1
+    assert nodes(within.actions(assignment)) == []
+    shelf.bytes[TP("a", 0)] -= 1
+    assert nodes(within.actions(assignment)) == ["one", "two"]
+
+
+async def test_what_nobody_takes_makes_room_for_the_others(
+    fetcher: Any, shelf: Shelf, assignment: Any
+) -> None:
+    shelf.bytes = {TP("a", 0): BUDGET}
+    shelf.unasked = {TP("a", 0)}
+    assert nodes(Within(fetcher, shelf, BUDGET).actions(assignment)) == ["one", "two"]
+    assert fetcher._fetch_max_bytes == BUDGET // 2
+    assert fetcher.seen == [TopicPartition("b", 0)]
+
+
+async def test_a_position_is_found_for_a_partition_that_nobody_reads_yet(
+    fetcher: Any, shelf: Shelf
+) -> None:
+    fresh = Assignment({TopicPartition("a", 0)})
+    shelf.unasked = {TP("a", 0)}
+    Within(fetcher, shelf, BUDGET).actions(fresh)
+    assert fetcher.seen == [TopicPartition("a", 0)]
