@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaError
 from faust.cli import AppCommand, option
 from tqdm import tqdm
 
+from app.kafka.topics import NON_BLOCKING, OTHERS, TopicNames
 from dev.traffic import (
     Mix,
     Setup,
@@ -29,7 +30,6 @@ from dev.traffic import (
 from models.wire import Version
 from openwhisk.publisher import Publisher, PublishError
 from openwhisk.store import InvokerRecords, ensure_store_topic
-from openwhisk.topics import NON_BLOCKING, OTHERS, Topics
 
 _DEFAULT_COUNT = 1000
 _ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
@@ -207,7 +207,7 @@ def traffic(settings: Any, seed: int, options: dict[str, Any]) -> Traffic:
     setup = Setup(
         log_mode=settings.routing.log_mode,
         invoker_records=InvokerRecords(options["invoker_records"]),
-        topics=Topics(settings.kafka.topic_prefix, options["others"]),
+        topics=TopicNames(settings.kafka.topic_prefix, options["others"]),
         controllers=tuple(map(str, range(options["controllers"]))),
         versions=tuple(Version) if version == "both" else (Version(version),),
         rules=settings.routing,

@@ -1,5 +1,6 @@
 """How an activation is acknowledged to the controller that waits for it (`MessagingActiveAck`)."""
 
+from app.kafka.topics import LARGEST_ACKNOWLEDGEMENT, TopicNames
 from models.activation import Activation
 from models.messages import (
     CombinedCompletionAndResultMessage,
@@ -10,7 +11,6 @@ from models.messages import (
 from models.wire import Version
 from openwhisk.publisher import TooLarge
 from openwhisk.store import Publishes, encoded
-from openwhisk.topics import LARGEST_ACKNOWLEDGEMENT, Topics
 
 BATCH_OVERHEAD = 128
 """Bytes that Kafka adds to a record that is alone in its batch; `max.message.bytes` counts them."""
@@ -30,7 +30,7 @@ class Acknowledgements:
     def __init__(
         self,
         publisher: Publishes,
-        topics: Topics,
+        topics: TopicNames,
         *,
         version: Version = Version.CURRENT,
         max_message_bytes: int = LARGEST_ACKNOWLEDGEMENT,

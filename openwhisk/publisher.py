@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections import defaultdict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from aiokafka.errors import KafkaError
 
@@ -143,15 +143,8 @@ class Publisher:
         """Whether a broker answers now and knows the topic."""
         return await self._producer.answers(topic, _PROBE_TIMEOUT)
 
-    async def ensure_topic(
-        self, topic: str, partitions: int, config: Mapping[str, str] | None = None
-    ) -> bool:
+    async def ensure_topic(self, topic: TopicSpec) -> bool:
         """Create the topic if it is missing; an existing one is left as it is.
-
-        Args:
-            topic: its full name.
-            partitions: how many, when it is created.
-            config: topic settings (`retention.ms` ...), when it is created.
 
         Returns:
             Whether it was created now.
@@ -160,9 +153,7 @@ class Publisher:
             KafkaError: Kafka is not reachable or refuses.
         """
         async with open_admin(self._kafka) as admin:
-            return await admin.create(
-                TopicSpec(topic, partitions, dict(config or {})), self._kafka.replication
-            )
+            return await admin.create(topic, self._kafka.replication)
 
     async def _publish(self, topic: str, records: Sequence[_Record]) -> list[PublishError | None]:
         """Return the outcome of each record, within the deadline."""

@@ -7,6 +7,7 @@ from typing import Protocol
 import msgspec
 from msgspec import Raw
 
+from app.kafka.topics import TopicNames, store_topic
 from app.routing.outcomes import Candidate
 from app.routing.rules import Rules, left_out
 from app.settings import KafkaSettings, LogMode
@@ -17,7 +18,6 @@ from models.roles import TopicRole
 from models.transid import TransactionId
 from models.wire import Version
 from openwhisk.publisher import Publisher, PublishError
-from openwhisk.topics import Topics, store_topic_config
 
 
 class StoreRole(StrEnum):
@@ -85,14 +85,14 @@ class KafkaActivationStore:
         publisher: Publishes,
         role: StoreRole,
         log_mode: LogMode,
-        topics: Topics,
+        topics: TopicNames,
         *,
         rules: Rules,
         invoker_records: InvokerRecords = InvokerRecords.UNCARRIED,
         version: Version = Version.CURRENT,
         primary: PrimaryStore | None = None,
     ) -> None:
-        self.topic = topics.stored(log_mode)
+        self.topic = topics.store(log_mode)
         self._publisher = publisher
         self._rules = rules
         self._version = version
@@ -185,8 +185,7 @@ async def ensure_store_topic(publisher: Publisher, topic: str, settings: KafkaSe
     Raises:
         KafkaError: Kafka is not reachable or refuses.
     """
-    config = store_topic_config(settings.max_record_bytes)
-    return await publisher.ensure_topic(topic, 1, config)
+    return await publisher.ensure_topic(store_topic(topic, settings))
 
 
 def _about(activation: Activation, what: str) -> str:

@@ -9,7 +9,6 @@ import ssl
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.conn import create_conn
 from aiokafka.errors import (
     GroupAuthorizationFailedError,
@@ -21,13 +20,13 @@ from aiokafka.errors import (
     SaslAuthenticationFailed,
     TopicAuthorizationFailedError,
     UnsupportedSaslMechanismError,
-    for_code,
 )
 from aiokafka.protocol.metadata import MetadataRequest
 from mode import Service
 
 from app.errors import StartError
-from app.kafka.clients import bootstrap_servers, client_options, security_options
+from app.kafka.admin import Admin, open_admin
+from app.kafka.clients import bootstrap_servers, security_options
 from app.kafka.topics import TopicSpec, own_topics
 from app.settings import KafkaSettings
 
@@ -127,31 +126,22 @@ async def check_rights(settings: KafkaSettings, topics: Iterable[TopicSpec]) -> 
         AccessError: a right is missing.
         KafkaError, OSError: Kafka does not answer.
     """
-    admin = AIOKafkaAdminClient(**client_options(settings))
-    await admin.start()
-    try:
-        existing = await admin.list_topics()
-        missing = [
-            NewTopic(spec.name, spec.partitions, settings.replication)
-            for spec in topics
-            if spec.name not in existing
-        ]
-        # Only asked, not done.
-        answer = await admin.create_topics(missing, validate_only=True) if missing else None
-        for name, code, *_ in answer.topic_errors if answer else ():
-            if for_code(code) is TopicAuthorizationFailedError:
+    async with open_admin(settings) as admin:
+        existing = await admin.topics()
+        missing = [topic for topic in topics if topic.name not in existing]
+        refused = await admin.would_refuse(missing, settings.replication)
+        for name, error in refused.items():
+            if isinstance(error, TopicAuthorizationFailedError):
                 raise AccessError(
                     f"{_user(settings)} may neither see nor create topic {name}: grant Describe, "
                     "Read and Write on it, and Create unless it exists"
                 )
         await _check_group(admin, settings)
-    finally:
-        await admin.close()
 
 
-async def _check_group(admin: Any, settings: KafkaSettings) -> None:
+async def _check_group(admin: Admin, settings: KafkaSettings) -> None:
     try:
-        await admin.find_coordinator(settings.app_id)
+        await admin.coordinator(settings.app_id)
     except GroupAuthorizationFailedError:
         raise AccessError(
             f"{_user(settings)} may not use the consumer group {settings.app_id} "

@@ -208,6 +208,6 @@ async def open_admin(settings: KafkaSettings) -> AsyncIterator[Admin]:
 
 
 def _reason(error: type[KafkaError], *reason: str | None) -> str:
-    """What Kafka says, or what its error code stands for."""
+    """What Kafka says, or the name of its error code."""
     said = next(filter(None, reason), None)
-    return said or error.description or error.__name__
+    return said or error.__name__

@@ -7,16 +7,14 @@ channels that agents read. Kafka then rebalances once, and the new topics are co
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError
 from mode import Service
 
 from app.errors import StartError
 from app.kafka.access import when_kafka_answers
-from app.kafka.admin import Admin
-from app.kafka.clients import client_options
+from app.kafka.admin import Admin, UnreadableSettingsError, open_admin
 from app.kafka.delivery import ChunkTopic
-from app.kafka.topic_settings import UnreadableSettingsError, read_settings, shortcomings
+from app.kafka.topic_settings import shortcomings
 from app.kafka.topics import TopicSpec, own_topics
 
 
@@ -41,46 +39,37 @@ class OwnTopics(Service):
 
     async def _prepare(self) -> None:
         settings = self._app.settings.kafka
-        admin = AIOKafkaAdminClient(**client_options(settings))
-        await admin.start()
-        try:
-            existing = await admin.list_topics()
+        async with open_admin(settings) as admin:
+            existing = await admin.partition_counts()
             for spec in own_topics(self._app.names, settings):
                 if spec.name in existing:
-                    await self._check(admin, spec)
+                    await self._check(admin, spec, existing[spec.name])
                 else:
                     await self._create(admin, spec, settings.replication)
             subscribe(self._app, existing)
-        finally:
-            await admin.close()
         self._report()
 
-    async def _create(self, admin: Any, spec: TopicSpec, replication: int) -> None:
-        topic = NewTopic(spec.name, spec.partitions, replication, topic_configs=spec.config)
-        response = await admin.create_topics([topic])
-        for _, code, reason in response.topic_errors:
-            error = for_code(code)
-            if not code or error is TopicAlreadyExistsError:
-                continue
+    async def _create(self, admin: Admin, spec: TopicSpec, replication: int) -> None:
+        try:
+            await admin.create(spec, replication)
+        except KafkaError as error:
             if error.retriable:
-                raise error(f"cannot create {spec.name}: {reason}")
+                raise
             raise OwnTopicError(
                 f"Kafka does not create {spec.name} with {spec.partitions} partitions and "
-                f"{replication} replicas ({error.__name__}: {reason}): change PERSISTER_PARTITIONS "
-                "or PERSISTER_REPLICATION, grant Create, or create it by hand"
-            )
+                f"{replication} replicas ({error}): change PERSISTER_PARTITIONS or "
+                "PERSISTER_REPLICATION, grant Create, or create it by hand"
+            ) from None
         self.log.info("Created topic %s with %d partitions.", spec.name, spec.partitions)
 
-    async def _check(self, admin: Any, spec: TopicSpec) -> None:
-        (described,) = await admin.describe_topics([spec.name])
-        partitions = len(described["partitions"])
+    async def _check(self, admin: Admin, spec: TopicSpec, partitions: int) -> None:
         if spec.name == self._app.names.documents and partitions != spec.partitions:
             raise OwnTopicError(
                 f"{spec.name} has {partitions} partitions, and the guard's table needs as many: "
                 f"set PERSISTER_PARTITIONS={partitions}"
             )
         try:
-            settings = await read_settings(admin, [spec.name], spec.config)
+            settings = await admin.topic_settings([spec.name], spec.config)
         except UnreadableSettingsError as error:
             self.log.warning("Cannot see whether a topic is set up as it must be: %s.", error)
         else:

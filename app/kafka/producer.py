@@ -8,6 +8,10 @@ aiokafka numbers the batches of an idempotent producer before it sends them. A b
 good leaves a gap: the broker refuses everything that follows in that partition with
 OutOfOrderSequenceNumber, for as long as the producer lives. So whatever makes a numbered batch
 fail, its client is discarded; it finishes what it has in flight, and a new one sends the rest.
+
+That is aiokafka 0.14 (aio-libs/aiokafka#1017, open, where an unreachable cluster leaves the gap).
+Kafka's own producer takes the number back, or begins a new epoch. To see it: send a record, one
+that is larger than the topic's `max.message.bytes`, and another (`tests/contract`).
 """
 
 import asyncio

@@ -1,10 +1,6 @@
-"""What Kafka's topics are set to."""
+"""What of a topic's settings endangers records."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
-
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import for_code
+from collections.abc import Mapping
 
 from app.kafka.topics import TopicSpec
 
@@ -17,39 +13,6 @@ _SETTING = {
     "persister-dead-letters": "PERSISTER_DEAD_LETTERS_RETENTION",
 }
 _FOR_EVER = -1
-
-
-class UnreadableSettingsError(Exception):
-    """Kafka does not tell the settings of a topic."""
-
-
-async def read_settings(
-    admin: Any, topics: Iterable[str], keys: Iterable[str]
-) -> dict[str, dict[str, str]]:
-    """These settings of these topics, whether set for the topic or the broker's default.
-
-    Args:
-        admin: a started admin client.
-        topics: must exist.
-        keys: such as `retention.ms`.
-
-    Raises:
-        UnreadableSettingsError: a topic is gone, or a right (DescribeConfigs) is missing.
-        KafkaError: Kafka is not reachable.
-    """
-    wanted = list(keys)
-    resources = [
-        ConfigResource(ConfigResourceType.TOPIC, topic, configs=dict.fromkeys(wanted))
-        for topic in topics
-    ]
-    found = {}
-    for answer in await admin.describe_configs(resources) if resources else ():
-        for code, reason, _, topic, entries in answer.resources:
-            if code:
-                name = for_code(code).__name__
-                raise UnreadableSettingsError(f"{topic}: {reason or name}")
-            found[topic] = {entry[0]: entry[1] for entry in entries if entry[0] in wanted}
-    return found
 
 
 def shortcomings(spec: TopicSpec, actual: Mapping[str, str]) -> list[str]:

@@ -1,4 +1,7 @@
-"""Topics by role: which of OpenWhisk's are read, and which are the persister's own."""
+"""Topics: what OpenWhisk calls its own, in which role each is read, and the persister's own.
+
+The only place where a topic's name is spelled, for what reads them and for what writes them.
+"""
 
 import re
 from collections.abc import Iterable
@@ -8,17 +11,42 @@ from app.kafka.clients import RECORD_OVERHEAD
 from app.settings import KafkaSettings, LogMode
 from models.roles import TopicRole
 
+OTHERS = "completed-others"
+"""Records of OpenWhisk's Kafka activation store, while logs are kept elsewhere."""
+
+NON_BLOCKING = "completed-non-blocking"
+"""What the first proposal called `completed-others`."""
+
+ACTIVATIONS = "activations"
+"""The same records, when logs are kept inside them."""
+
+PAYLOAD_LIMIT = 1024 * 1024
+"""Bytes of a result (`whisk.activation.kafka.payload.max`)."""
+
+LARGEST_ACKNOWLEDGEMENT = PAYLOAD_LIMIT + 6068
+"""The `max.message.bytes` of `completed<controller>`: the payload and
+`whisk.activation.kafka.serdes-overhead`."""
+
 
 @dataclass(frozen=True)
 class TopicNames:
     """The names of one deployment, all under its prefix.
 
-    OpenWhisk writes acknowledgements to `completed<controller>`, records of its Kafka activation
-    store to `completed-others` (the first proposal called it `completed-non-blocking`), and, when
-    logs are kept inside the record, to `activations`.
+    Args:
+        prefix: `whisk.kafka.topics.prefix` of OpenWhisk, `PERSISTER_TOPIC_PREFIX`.
+        others: where the activation store writes while logs are kept elsewhere, without the prefix.
     """
 
-    prefix: str
+    prefix: str = ""
+    others: str = OTHERS
+
+    def completed(self, controller: str) -> str:
+        """The acknowledgements for a controller."""
+        return f"{self.prefix}completed{controller}"
+
+    def store(self, log_mode: LogMode) -> str:
+        """Where the Kafka activation store writes."""
+        return self.prefix + (ACTIVATIONS if log_mode is LogMode.IN_RECORD else self.others)
 
     @property
     def documents(self) -> str:
@@ -38,8 +66,8 @@ class TopicNames:
     def stored(self, log_mode: LogMode) -> tuple[str, ...]:
         """What OpenWhisk may call the topic of its Kafka activation store, the usual name first."""
         if log_mode is LogMode.IN_RECORD:
-            return (f"{self.prefix}activations",)
-        return f"{self.prefix}completed-others", f"{self.prefix}completed-non-blocking"
+            return (self.prefix + ACTIVATIONS,)
+        return self.prefix + OTHERS, self.prefix + NON_BLOCKING
 
     def role(self, topic: str, log_mode: LogMode) -> TopicRole | None:
         """The role in which `topic` is read in this log mode, or None when it is not read."""
@@ -47,8 +75,8 @@ class TopicNames:
             return None
         name = topic.removeprefix(self.prefix)
         if log_mode is LogMode.IN_RECORD:
-            return TopicRole.ACTIVATIONS if name == "activations" else None
-        if name in ("completed-others", "completed-non-blocking"):
+            return TopicRole.ACTIVATIONS if name == ACTIVATIONS else None
+        if name in (OTHERS, NON_BLOCKING):
             return TopicRole.OTHERS
         return TopicRole.COMPLETED if _COMPLETED.fullmatch(name) else None
 
@@ -72,11 +100,35 @@ topics do.
 
 @dataclass(frozen=True)
 class TopicSpec:
-    """A topic that the persister creates when it is missing."""
+    """A topic as it is created when it is missing."""
 
     name: str
     partitions: int
     config: dict[str, str]
+
+
+def completed_topic(name: str, largest: int = LARGEST_ACKNOWLEDGEMENT) -> TopicSpec:
+    """A topic as OpenWhisk creates its `completed` topics (`whisk.kafka.topics.completed`).
+
+    Args:
+        name: in full.
+        largest: bytes of the largest record, with what Kafka adds to it.
+    """
+    return TopicSpec(
+        name,
+        1,
+        {
+            "max.message.bytes": str(largest),
+            "retention.bytes": str(1024**3),
+            "retention.ms": str(3_600_000),
+            "segment.bytes": str(512 * 1024**2),
+        },
+    )
+
+
+def store_topic(name: str, settings: KafkaSettings) -> TopicSpec:
+    """The activation store's topic, which takes the largest record."""
+    return completed_topic(name, settings.max_record_bytes + RECORD_OVERHEAD)
 
 
 def replays_topic(name: str, settings: KafkaSettings) -> TopicSpec:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from app.kafka.topics import TopicNames
 from app.settings import KafkaSettings
 from dev.traffic import (
     Ledger,
@@ -19,7 +20,6 @@ from dev.traffic.events import Again, Event, Junk
 from models.reasons import RejectReason
 from openwhisk.publisher import Publisher, PublishError
 from openwhisk.store import InvokerRecords, Publishes
-from openwhisk.topics import Topics
 
 PUBLISH_SECONDS = 180.0
 """Longer than any fault: nothing may be in doubt, or the books would prove less."""
@@ -110,7 +110,7 @@ class Flow:
     """
 
     def __init__(self, kafka_url: str, prefix: str, *, seed: int, rate: float) -> None:
-        self.setup = Setup(topics=Topics(prefix=prefix), invoker_records=InvokerRecords.ALL)
+        self.setup = Setup(topics=TopicNames(prefix=prefix), invoker_records=InvokerRecords.ALL)
         self._settings = KafkaSettings.model_validate({"PERSISTER_KAFKA_URL": kafka_url})
         self._traffic = Endless(self.setup, seed=seed, mix=MIX)
         self._rate = rate

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 
+from app.kafka.topics import completed_topic
 from app.settings import KafkaSettings
 from dev.traffic.events import Again, Ended, Event, Junk, Ran, Unrunnable
 from dev.traffic.setup import Setup
@@ -13,7 +14,6 @@ from openwhisk.acknowledgements import Acknowledgements
 from openwhisk.invoker import Invoker
 from openwhisk.publisher import Publisher, PublishError
 from openwhisk.store import KafkaActivationStore, Publishes, StoreRole, ensure_store_topic
-from openwhisk.topics import LARGEST_ACKNOWLEDGEMENT, topic_config
 
 
 async def ensure_topics(publisher: Publisher, setup: Setup, settings: KafkaSettings) -> None:
@@ -23,7 +23,7 @@ async def ensure_topics(publisher: Publisher, setup: Setup, settings: KafkaSetti
         KafkaError: Kafka is not reachable or refuses.
     """
     for topic in setup.completed_topics:
-        await publisher.ensure_topic(topic, 1, topic_config(LARGEST_ACKNOWLEDGEMENT))
+        await publisher.ensure_topic(completed_topic(topic))
     await ensure_store_topic(publisher, setup.store_topic, settings)
 
 

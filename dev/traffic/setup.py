@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass, field, fields
 
+from app.kafka.topics import PAYLOAD_LIMIT, TopicNames
 from app.routing.rules import Rules
 from app.settings import LogMode, RoutingSettings, StoreLevel
 from models.wire import Version
 from openwhisk.store import InvokerRecords
-from openwhisk.topics import PAYLOAD_LIMIT, Topics
 
 STORE_EVERYTHING = RoutingSettings(
     blocking_store_level=StoreLevel.STORE_ALWAYS,
@@ -30,7 +30,7 @@ class Setup:
 
     log_mode: LogMode = LogMode.SEPARATE
     invoker_records: InvokerRecords = InvokerRecords.UNCARRIED
-    topics: Topics = field(default_factory=Topics)
+    topics: TopicNames = field(default_factory=TopicNames)
     controllers: tuple[str, ...] = ("0", "1")
     versions: tuple[Version, ...] = tuple(Version)
     rules: Rules = STORE_EVERYTHING
@@ -38,7 +38,7 @@ class Setup:
     @property
     def store_topic(self) -> str:
         """Where the activation stores write."""
-        return self.topics.stored(self.log_mode)
+        return self.topics.store(self.log_mode)
 
     @property
     def completed_topics(self) -> tuple[str, ...]:

@@ -97,13 +97,10 @@ async def _listen(
 
 
 async def _ensure_topic(publisher: Publisher, configuration: Configuration) -> None:
-    partitions = configuration.gateway.topic_partitions
     told = False
     while True:
         try:
-            created = await publisher.ensure_topic(
-                configuration.topic, partitions, configuration.topic_config
-            )
+            created = await publisher.ensure_topic(configuration.topic_spec)
         except (KafkaError, OSError) as error:
             if not told:
                 logger.error("topic %s is not ensured yet: %r", configuration.topic, error)  # noqa: TRY400 - one line

@@ -8,6 +8,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app import settings as persister
 from app.kafka.clients import RECORD_OVERHEAD
+from app.kafka.topics import TopicNames, TopicSpec
 from app.settings import KafkaSettings, LogMode, SettingsError, explained
 from app.settings.base import separated
 from models.roles import TopicRole
@@ -123,8 +124,7 @@ class Configuration:
     @property
     def topic(self) -> str:
         """Where an OpenWhisk with its own Kafka activation store would write."""
-        own = "activations" if self.log_mode is LogMode.IN_RECORD else "completed-others"
-        return self.gateway.topic or f"{self.kafka.topic_prefix}{own}"
+        return self.gateway.topic or TopicNames(self.kafka.topic_prefix).store(self.log_mode)
 
     @property
     def role(self) -> TopicRole:
@@ -132,12 +132,16 @@ class Configuration:
         return TopicRole.ACTIVATIONS if self.log_mode is LogMode.IN_RECORD else TopicRole.OTHERS
 
     @property
-    def topic_config(self) -> dict[str, str]:
-        """Settings of the topic when the gateway creates it."""
-        return {
-            "retention.ms": str(int(self.gateway.topic_retention * 1000)),
-            "max.message.bytes": str(self.kafka.max_record_bytes + RECORD_OVERHEAD),
-        }
+    def topic_spec(self) -> TopicSpec:
+        """The topic as the gateway creates it when it is missing."""
+        return TopicSpec(
+            self.topic,
+            self.gateway.topic_partitions,
+            {
+                "retention.ms": str(int(self.gateway.topic_retention * 1000)),
+                "max.message.bytes": str(self.kafka.max_record_bytes + RECORD_OVERHEAD),
+            },
+        )
 
 
 def load() -> Configuration:

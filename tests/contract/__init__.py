@@ -6,4 +6,4 @@ integration test. What only the fake can show does not belong here.
 
 import pytest
 
-pytest.register_assert_rewrite("tests.contract.producing")
+pytest.register_assert_rewrite("tests.contract.producing", "tests.contract.publishing")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from app.kafka.topics import TopicNames, completed_topic
 from app.settings import KafkaSettings, LogMode
 from dev import paths
 from dev.admin import Admin
@@ -38,7 +39,6 @@ from openwhisk.store import (
     StoreRole,
     ensure_store_topic,
 )
-from openwhisk.topics import Topics
 from tests.integration.conftest import StartWorker
 from tests.integration.support.database import stored
 from tests.integration.support.kafka import read_topic
@@ -85,7 +85,7 @@ async def test_every_activation_is_one_document_in_every_setup(
     records: InvokerRecords,
     others: str,
 ) -> None:
-    setup = Setup(log_mode, records, Topics(prefix, others))
+    setup = Setup(log_mode, records, TopicNames(prefix, others))
     await ensure_topics(publisher, setup, kafka)
     running = await worker(partitions=4, log_mode=log_mode.value)
     traffic = Traffic(setup, seed=13, mix=MIX, sizes=SIZES)
@@ -151,11 +151,11 @@ async def messages(kafka_url: str, topic: str) -> list[Any]:
 async def test_a_record_that_the_topic_of_acknowledgements_refuses_reaches_the_store(
     kafka: KafkaSettings, publisher: Publisher, kafka_url: str, prefix: str
 ) -> None:
-    topics = Topics(prefix)
+    topics = TopicNames(prefix)
     store = KafkaActivationStore(
         publisher, StoreRole.INVOKER, LogMode.SEPARATE, topics, rules=STORE_EVERYTHING
     )
-    await publisher.ensure_topic(topics.completed("0"), 1, {"max.message.bytes": str(SMALL)})
+    await publisher.ensure_topic(completed_topic(topics.completed("0"), SMALL))
     await ensure_store_topic(publisher, store.topic, kafka)
     invoker = Invoker(
         InvokerInstance(instance=0, user_memory="1024 MB"),
@@ -178,7 +178,11 @@ async def test_the_stores_topic_takes_the_largest_record_and_more_is_an_error(
     kafka = KafkaSettings(PERSISTER_KAFKA_URL=kafka_url, max_record_bytes=2 * 1024 * 1024)
     publisher = Publisher(kafka, deadline=10)
     store = KafkaActivationStore(
-        publisher, StoreRole.CONTROLLER, LogMode.SEPARATE, Topics(prefix), rules=STORE_EVERYTHING
+        publisher,
+        StoreRole.CONTROLLER,
+        LogMode.SEPARATE,
+        TopicNames(prefix),
+        rules=STORE_EVERYTHING,
     )
     assert await ensure_store_topic(publisher, store.topic, kafka)
     assert not await ensure_store_topic(publisher, store.topic, kafka)

@@ -5,6 +5,9 @@ aiokafka is prepared for an `OSError`. uvloop raises a `RuntimeError`: aiokafka 
 task that keeps a client's metadata up to date, for ever. Whoever waits for metadata then waits for
 ever too, and holds the lock without which nobody finds the group's coordinator: the worker neither
 fetches, commits, heartbeats nor stops.
+
+Reported: aio-libs/aiokafka#1038 (with aiokafka 0.11, from a commit), MagicStack/uvloop#506; open.
+Mend: `AIOKafkaConnection.send` expects `(OSError, RuntimeError)` of `writer.write`.
 """
 
 from collections.abc import Callable

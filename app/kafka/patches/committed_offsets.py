@@ -4,6 +4,15 @@ A broker that has just become the coordinator answers a question for committed o
 error for the whole answer and no partitions. aiokafka 0.14 looks at the errors of partitions alone
 and takes that for "nothing was ever committed": the worker would start at the beginning of every
 log and commit that, and days of records would be read again.
+
+Not reported of aiokafka; confluentinc/librdkafka#5586 is what the same answer does there.
+
+- Symptom: `GroupCoordinator.fetch_committed_offsets` and `AIOKafkaAdminClient.
+  list_consumer_group_offsets` return nothing, and raise nothing, while the coordinator loads.
+- Reproduction: answer an OffsetFetchRequest (version 2 or later) with `error_code` 14 and no
+  topics, as a broker does for some seconds after it was started with many groups.
+- Mend: in both, `for_code(response.error_code)` before the loop over the partitions; retry on
+  GroupLoadInProgress, look for the coordinator anew on NotCoordinator.
 """
 
 from collections.abc import Awaitable, Callable

@@ -4,6 +4,13 @@ aiokafka 0.14 turns each record of a batch into a `ConsumerRecord` of eleven fie
 through two generators in Python, and sums up each byte of a batch in software: together that takes
 three times as long as unpacking it. Of a chunk nothing is read but offset, timestamp, key, value
 and headers, and those a batch's own records have; and processors have an instruction for the sum.
+
+Not reported.
+
+- Symptom: of the CPU time of a consumer with records of 1 KB, two thirds go into
+  `PartitionRecords._unpack_records`, `_consumer_record` and `calc_crc32c_py`'s compiled twin.
+- Reproduction: profile `getmany` on a topic of a million such records.
+- Mend: `google-crc32c` where it is installed, and a way to get a batch's records as they are.
 """
 
 import hashlib

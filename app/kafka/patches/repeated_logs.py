@@ -2,6 +2,14 @@
 
 aiokafka logs every attempt to connect, and after an orderly stop of a broker it tries without a
 pause: megabytes a minute that say one thing.
+
+Not reported of aiokafka 0.14; Kafka's own clients had it too (KAFKA-3792).
+
+- Symptom: "Unable connect to node with id ...", "Got error produce response ..." and their like,
+  hundreds of times a second.
+- Reproduction: a producer with one batch to send; stop its broker in an orderly way.
+- Mend: a back-off in `Sender._sender_routine` and `Fetcher._fetch_requests_routine` for a node that
+  takes no connection, as for one that answers with an error.
 """
 
 import logging

@@ -3,6 +3,16 @@
 Recovery stands between an assignment and the first fetch. Faust's waits for each of its steps for
 `broker_request_timeout` and mistakes the end of that time for the end of the service: it returns
 without a word, and the worker never consumes again.
+
+Seen in faust-streaming 0.15.3. Not reported as such; faust-streaming/faust#47 and #597 have other
+causes of a recovery that does not end.
+
+- Symptom: the worker has its partitions and fetches nothing; the log ends in "Restoring state from
+  changelog topics" or before.
+- Reproduction: a table, a restart, and a broker that is paused (SIGSTOP) for longer than
+  `broker_request_timeout` when the recovery begins.
+- Mend: `Recovery._wait` tells a time-out (`wait_first` without a result) from the service's own
+  stop, and begins again.
 """
 
 from typing import Any

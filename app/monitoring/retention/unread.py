@@ -6,11 +6,10 @@ from contextlib import suppress
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from faust.types import TP
 
+from app.kafka.admin import Admin
 from app.kafka.clients import client_options
-from app.kafka.topic_settings import read_settings
 from app.monitoring.retention.policy import Head, Policy
 from app.settings import KafkaSettings
 
@@ -32,7 +31,7 @@ class Unread:
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
-        self._admin: Any = None
+        self._admin: Admin | None = None
         self._consumer: Any = None
 
     async def policies(self, topics: Collection[str]) -> dict[str, Policy]:
@@ -43,10 +42,9 @@ class Unread:
         if not topics:
             return {}
         if self._admin is None:
-            self._admin = AIOKafkaAdminClient(**client_options(self._settings))
-            await self._admin.start()
+            self._admin = await Admin.connect(self._settings)
         keys = ("cleanup.policy", "retention.ms", "retention.bytes")
-        settings = await read_settings(self._admin, topics, keys)
+        settings = await self._admin.topic_settings(topics, keys)
         return {topic: Policy.of(found) for topic, found in settings.items()}
 
     async def head(self, tp: TP, offset: int) -> Head | None:

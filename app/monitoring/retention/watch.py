@@ -10,7 +10,7 @@ from aiokafka.errors import KafkaError
 from faust.types import TP
 from mode import Service
 
-from app.kafka.topic_settings import UnreadableSettingsError
+from app.kafka.admin import UnreadableSettingsError
 from app.monitoring.retention.policy import Head, Left, left
 from app.monitoring.retention.unread import Unread
 from app.monitoring.status import PartitionLag, partition_lags

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from app.kafka.topics import TopicNames
 from app.routing import Store, route
 from app.settings import LogMode
 from dev.traffic import Mix, Setup, Simulation, Traffic, prefill
@@ -12,7 +13,6 @@ from dev.traffic.events import Again, Event
 from dev.traffic.pace import Pace
 from dev.traffic.setup import STORE_EVERYTHING
 from models.roles import TopicRole
-from openwhisk.topics import Topics
 from tests.fakes.publisher import FakePublisher
 
 
@@ -171,7 +171,7 @@ async def test_a_backlog_that_kafka_refuses_is_an_error(publisher: FakePublisher
     "setup, topics",
     [
         (Setup(), ("completed0", "completed1", "completed-others")),
-        (Setup(log_mode=LogMode.IN_RECORD, topics=Topics("ow-")), ("ow-activations",)),
+        (Setup(log_mode=LogMode.IN_RECORD, topics=TopicNames("ow-")), ("ow-activations",)),
     ],
 )
 def test_a_setup_reads_only_the_topics_of_its_log_mode(

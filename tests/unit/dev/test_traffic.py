@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.kafka.topics import TopicNames
+from app.kafka.topics import LARGEST_ACKNOWLEDGEMENT, TopicNames
 from app.monitoring.outcomes import Key, Outcome, Step
 from app.routing import Reject, Skip, Store, route
 from app.settings import LogMode, RoutingSettings, StoreLevel
@@ -17,7 +17,6 @@ from dev.traffic.events import Again, Junk, Ran
 from models.reasons import RejectReason, SkipReason
 from models.wire import Version
 from openwhisk.store import InvokerRecords
-from openwhisk.topics import LARGEST_ACKNOWLEDGEMENT, Topics
 from tests.fakes.publisher import FakePublisher
 
 COUNT = 1000
@@ -33,7 +32,7 @@ SETUPS = {
     "invoker stores everything": Setup(invoker_records=InvokerRecords.ALL),
     "logs in the record": Setup(log_mode=LogMode.IN_RECORD),
     "older topic name, prefix, one controller": Setup(
-        topics=Topics("ow-", "completed-non-blocking"), controllers=("controller-a",)
+        topics=TopicNames("ow-", "completed-non-blocking"), controllers=("controller-a",)
     ),
     "failures only, everything": Setup(rules=FAILURES, invoker_records=InvokerRecords.ALL),
     "failures only, in the record": Setup(rules=FAILURES, log_mode=LogMode.IN_RECORD),

@@ -34,8 +34,8 @@ def test_the_topic_follows_the_log_mode(
 
 def test_the_topic_takes_the_largest_record_for_an_hour() -> None:
     configuration = load()
-    assert configuration.topic_config["retention.ms"] == "3600000"
-    largest = int(configuration.topic_config["max.message.bytes"])
+    assert configuration.topic_spec.config["retention.ms"] == "3600000"
+    largest = int(configuration.topic_spec.config["max.message.bytes"])
     assert largest > configuration.kafka.max_record_bytes
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from app.kafka.topics import TopicNames
 from app.settings import LogMode, RoutingSettings
 from models import exact_json
 from models.activation import Activation
@@ -16,14 +17,13 @@ from models.messages import (
 from openwhisk.acknowledgements import Acknowledgements
 from openwhisk.invoker import Invoker
 from openwhisk.store import KafkaActivationStore, StoreRole
-from openwhisk.topics import Topics
 from tests.fakes.publisher import FakePublisher
 from tests.golden import Case, cases
 
 STORE_TOPICS = {
-    "completed-others": (Topics(), LogMode.SEPARATE),
-    "completed-non-blocking": (Topics(others="completed-non-blocking"), LogMode.SEPARATE),
-    "activations": (Topics(), LogMode.IN_RECORD),
+    "completed-others": (TopicNames(), LogMode.SEPARATE),
+    "completed-non-blocking": (TopicNames(others="completed-non-blocking"), LogMode.SEPARATE),
+    "activations": (TopicNames(), LogMode.IN_RECORD),
 }
 ACKNOWLEDGED = [case for case in cases() if case.topic not in STORE_TOPICS]
 STORED = [case for case in cases() if case.topic in STORE_TOPICS and case.kind == "ResultMessage"]
@@ -64,7 +64,7 @@ async def test_the_store_writes_it(publisher: FakePublisher, case: Case) -> None
 @pytest.mark.parametrize("case", ACKNOWLEDGED, ids=str)
 async def test_the_acknowledgement_is_sent_as_it_is(publisher: FakePublisher, case: Case) -> None:
     prefix, controller = split(case.topic)
-    acknowledgements = Acknowledgements(publisher, Topics(prefix), version=case.version)
+    acknowledgements = Acknowledgements(publisher, TopicNames(prefix), version=case.version)
     await acknowledgements.send(read(case), controller, blocking=True)
     [(topic, value)] = publisher.records
     assert topic == case.topic
@@ -105,7 +105,7 @@ def invoker(publisher: FakePublisher, case: Case, message: Message, prefix: str)
     log_mode = LogMode.IN_RECORD
     if not isinstance(message, ResultMessage):
         instance, log_mode = message.instance, LogMode.SEPARATE
-    topics = Topics(prefix)
+    topics = TopicNames(prefix)
     store = KafkaActivationStore(
         publisher,
         StoreRole.INVOKER,

@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 
+from app.kafka.topics import TopicNames
 from app.settings import LogMode, RoutingSettings
 from models.activation import Activation
 from models.instances import InvokerInstance
@@ -10,7 +11,6 @@ from openwhisk.acknowledgements import Acknowledgements
 from openwhisk.invoker import LOGS_MISSING, Invoker
 from openwhisk.publisher import NotAcknowledged
 from openwhisk.store import InvokerRecords, KafkaActivationStore, NotStored, StoreRole
-from openwhisk.topics import Topics
 from tests.fakes.publisher import FakePublisher
 
 LINES = ["2026-01-02T03:04:05.678901234Z stdout: one"]
@@ -25,12 +25,12 @@ def invoker(
         publisher,
         StoreRole.INVOKER,
         log_mode,
-        Topics(),
+        TopicNames(),
         rules=RoutingSettings(),
         invoker_records=records,
     )
     instance = InvokerInstance(instance=0, user_memory="1024 MB")
-    return Invoker(instance, Acknowledgements(publisher, Topics()), store, log_mode)
+    return Invoker(instance, Acknowledgements(publisher, TopicNames()), store, log_mode)
 
 
 def kinds(publisher: FakePublisher) -> list[tuple[str, str]]:

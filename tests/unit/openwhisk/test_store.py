@@ -2,12 +2,12 @@ from typing import Any
 
 import pytest
 
-from app.settings import LogMode, RoutingSettings, StoreLevel
+from app.kafka.topics import TopicNames, store_topic
+from app.settings import KafkaSettings, LogMode, RoutingSettings, StoreLevel
 from models.activation import Activation
 from models.transid import TransactionId
 from openwhisk.publisher import PublishError
 from openwhisk.store import InvokerRecords, KafkaActivationStore, NotStored, StoreRole
-from openwhisk.topics import Topics, store_topic_config
 from tests.fakes.publisher import FakePublisher
 
 EVERYTHING = RoutingSettings()
@@ -17,11 +17,11 @@ def store(
     publisher: FakePublisher,
     role: StoreRole = StoreRole.CONTROLLER,
     log_mode: LogMode = LogMode.SEPARATE,
-    topics: Topics | None = None,
+    topics: TopicNames | None = None,
     **options: Any,
 ) -> KafkaActivationStore:
     options.setdefault("rules", EVERYTHING)
-    return KafkaActivationStore(publisher, role, log_mode, topics or Topics(), **options)
+    return KafkaActivationStore(publisher, role, log_mode, topics or TopicNames(), **options)
 
 
 def failed(activation: Activation, status_code: int) -> Activation:
@@ -33,17 +33,17 @@ def failed(activation: Activation, status_code: int) -> Activation:
 @pytest.mark.parametrize(
     "topics, log_mode, topic",
     [
-        (Topics(), LogMode.SEPARATE, "completed-others"),
-        (Topics("ow-"), LogMode.SEPARATE, "ow-completed-others"),
-        (Topics(others="completed-non-blocking"), LogMode.SEPARATE, "completed-non-blocking"),
-        (Topics("ow-"), LogMode.IN_RECORD, "ow-activations"),
+        (TopicNames(), LogMode.SEPARATE, "completed-others"),
+        (TopicNames("ow-"), LogMode.SEPARATE, "ow-completed-others"),
+        (TopicNames(others="completed-non-blocking"), LogMode.SEPARATE, "completed-non-blocking"),
+        (TopicNames("ow-"), LogMode.IN_RECORD, "ow-activations"),
     ],
 )
 async def test_sends_a_result_message_to_the_topic_of_its_setup(
     publisher: FakePublisher,
     transid: TransactionId,
     activation: Activation,
-    topics: Topics,
+    topics: TopicNames,
     log_mode: LogMode,
     topic: str,
 ) -> None:
@@ -181,6 +181,6 @@ async def test_a_primary_store_that_fails_is_an_error(
 
 
 def test_the_topic_has_room_for_the_largest_record() -> None:
-    config = store_topic_config(2 * 1024 * 1024)
+    config = store_topic("topic", KafkaSettings(max_record_bytes=2 * 1024 * 1024)).config
     assert int(config["max.message.bytes"]) > 2 * 1024 * 1024
     assert config["retention.ms"] == "3600000"
