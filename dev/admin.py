@@ -1,5 +1,6 @@
 """Makes and looks at Kafka topics, for tests, demo and benchmark."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
@@ -11,6 +12,8 @@ from app.kafka.clients import client_options
 from app.kafka.topics import TopicSpec
 from app.settings import KafkaSettings
 
+_KNOWN_SECONDS = 20.0
+
 
 class Admin:
     """Topics, partitions and offsets of one Kafka. Errors are aiokafka's `KafkaError`."""
@@ -21,9 +24,15 @@ class Admin:
         self._settings = settings
 
     async def create_topic(self, name: str, partitions: int = 1, **configuration: str) -> None:
-        """Create a topic; further arguments are topic settings with `_` for `.`."""
+        """Create a topic; further arguments are topic settings with `_` for `.`.
+
+        Returns when brokers know it, which is a moment later.
+        """
         settings = {key.replace("_", "."): value for key, value in configuration.items()}
         await self._kafka.create(TopicSpec(name, partitions, settings), replication=1)
+        async with asyncio.timeout(_KNOWN_SECONDS):
+            while name not in await self._kafka.topics():  # noqa: ASYNC110 - Kafka tells nobody
+                await asyncio.sleep(0.05)
 
     async def grow_topic(self, name: str, partitions: int) -> None:
         """Raise a topic's number of partitions to `partitions`."""

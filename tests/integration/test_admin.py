@@ -18,6 +18,7 @@ from app.kafka.admin import Admin, UnreadableSettingsError, open_admin
 from app.kafka.topics import TopicSpec
 from app.settings import KafkaSettings
 from dev.admin import Admin as Topics
+from tests.integration.support.waiting import until
 
 
 @pytest.fixture
@@ -31,7 +32,11 @@ async def test_a_topic_is_created_once_and_then_left_as_it_is(kafka: Admin, pref
     topic = f"{prefix}topic"
     assert await kafka.create(TopicSpec(topic, 3, {"retention.ms": "1000"}), 1)
     assert not await kafka.create(TopicSpec(topic, 5, {"retention.ms": "2000"}), 1)
-    assert topic in await kafka.topics()
+
+    async def known() -> bool:
+        return topic in await kafka.topics()
+
+    await until(known, "brokers know the topic")
     assert (await kafka.partition_counts())[topic] == 3
     settings = await kafka.topic_settings([topic], ["retention.ms", "cleanup.policy"])
     assert settings == {topic: {"retention.ms": "1000", "cleanup.policy": "delete"}}
@@ -46,8 +51,10 @@ async def test_a_refusal_says_which_topic_and_why(kafka: Admin, prefix: str) -> 
         await kafka.topic_settings([f"{prefix}none"], ["retention.ms"])
 
 
-async def test_asking_what_would_be_refused_creates_nothing(kafka: Admin, prefix: str) -> None:
-    await kafka.create(TopicSpec(f"{prefix}old", 1, {}), 1)
+async def test_asking_what_would_be_refused_creates_nothing(
+    kafka: Admin, admin: Topics, prefix: str
+) -> None:
+    await admin.create_topic(f"{prefix}old")
     topics = [TopicSpec(f"{prefix}{name}", 1, {}) for name in ("new", "old", "not a name")]
     refused = await kafka.would_refuse(topics, 1)
     assert {name.removeprefix(prefix): type(error) for name, error in refused.items()} == {
@@ -57,15 +64,21 @@ async def test_asking_what_would_be_refused_creates_nothing(kafka: Admin, prefix
     assert [name for name in await kafka.topics() if name.startswith(prefix)] == [f"{prefix}old"]
 
 
-async def test_settings_change_and_partitions_grow(kafka: Admin, prefix: str) -> None:
+async def test_settings_change_and_partitions_grow(
+    kafka: Admin, admin: Topics, prefix: str
+) -> None:
     topic = f"{prefix}topic"
-    await kafka.create(TopicSpec(topic, 1, {}), 1)
+    await admin.create_topic(topic)
     await kafka.change_topic_settings(topic, {"max.message.bytes": "1000"})
     await kafka.grow(topic, 4)
     assert await kafka.topic_settings([topic], ["max.message.bytes"]) == {
         topic: {"max.message.bytes": "1000"}
     }
-    assert (await kafka.partition_counts())[topic] == 4
+
+    async def grown() -> bool:
+        return (await kafka.partition_counts())[topic] == 4
+
+    await until(grown, "brokers know the new partitions")
 
 
 async def test_a_group_that_has_committed_nothing_has_no_offsets(kafka: Admin, prefix: str) -> None:
