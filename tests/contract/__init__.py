@@ -6,4 +6,5 @@ integration test. What only the fake can show does not belong here.
 
 import pytest
 
-pytest.register_assert_rewrite("tests.contract.producing", "tests.contract.publishing")
+for _suite in ("administering", "producing", "publishing"):
+    pytest.register_assert_rewrite(f"tests.contract.{_suite}")

@@ -1,0 +1,111 @@
+"""aiokafka's admin client, with a Kafka behind it; `tests/contract` proves it."""
+
+import re
+from types import SimpleNamespace
+from typing import Any
+
+from aiokafka.errors import (
+    InvalidReplicationFactorError,
+    InvalidTopicError,
+    TopicAlreadyExistsError,
+    UnknownTopicOrPartitionError,
+)
+
+_DEFAULTS = {
+    "cleanup.policy": "delete",
+    "max.message.bytes": "1048588",
+    "message.timestamp.type": "CreateTime",
+    "retention.bytes": "-1",
+    "retention.ms": "604800000",
+}
+
+
+class FakeAdminClient:
+    """What `Admin` uses of an `AIOKafkaAdminClient`.
+
+    Attributes:
+        topics: partitions by name; a test may fill it.
+        settings: by topic, what it was created with.
+        all_settings: what differs from that for every topic.
+        created: what was created, as it was asked for.
+        answers: the error of a creation, by the topic's name.
+        unreadable: the error code when settings are asked for.
+        failures: what the next connections fail with.
+        brokers: as many replicas are possible.
+        attempts: how often somebody connected.
+        connected: clients that are not closed.
+    """
+
+    def __init__(self) -> None:
+        self.topics: dict[str, int] = {}
+        self.settings: dict[str, dict[str, str]] = {}
+        self.all_settings: dict[str, str] = {}
+        self.created: list[Any] = []
+        self.answers: dict[str, Any] = {}
+        self.unreadable = 0
+        self.failures: list[Exception] = []
+        self.brokers = 3
+        self.attempts = 0
+        self.connected = 0
+
+    async def start(self) -> None:
+        self.attempts += 1
+        self.connected += 1
+        if self.failures:
+            raise self.failures.pop(0)
+
+    async def close(self) -> None:
+        self.connected -= 1
+
+    async def list_topics(self) -> list[str]:
+        return list(self.topics)
+
+    async def describe_topics(self) -> list[dict[str, Any]]:
+        return [
+            {"topic": name, "partitions": [{}] * partitions}
+            for name, partitions in self.topics.items()
+        ]
+
+    async def create_topics(self, topics: list[Any], *, validate_only: bool) -> Any:
+        errors: list[Any] = []
+        for topic in topics:
+            error = self.answers.get(topic.name) or self._refusal(topic)
+            errors.append((topic.name, error.errno if error else 0, error and "said Kafka"))
+            if not error and not validate_only:
+                self.created.append(topic)
+                self.topics[topic.name] = topic.num_partitions
+                self.settings[topic.name] = dict(topic.topic_configs)
+        return SimpleNamespace(topic_errors=errors)
+
+    async def describe_configs(self, resources: list[Any]) -> list[Any]:
+        return [SimpleNamespace(resources=[self._described(one.name) for one in resources])]
+
+    async def alter_configs(self, resources: list[Any]) -> list[Any]:
+        for resource in resources:
+            self.settings[resource.name] = dict(resource.configs)
+        return [SimpleNamespace(resources=[(0, None, 2, one.name) for one in resources])]
+
+    async def create_partitions(self, topics: dict[str, Any]) -> None:
+        for name, new in topics.items():
+            self.topics[name] = new.total_count
+
+    async def delete_topics(self, topics: list[str]) -> Any:
+        missing = UnknownTopicOrPartitionError.errno
+        codes = [(name, 0 if name in self.topics else missing) for name in topics]
+        for name in topics:
+            self.topics.pop(name, None)
+        return SimpleNamespace(topic_error_codes=codes)
+
+    def _refusal(self, topic: Any) -> Any:
+        if not re.fullmatch(r"[\w.-]{1,249}", topic.name, re.ASCII):
+            return InvalidTopicError
+        if topic.name in self.topics:
+            return TopicAlreadyExistsError
+        return InvalidReplicationFactorError if topic.replication_factor > self.brokers else None
+
+    def _described(self, topic: str) -> tuple[int, str | None, int, str, list[tuple[str, str]]]:
+        code = self.unreadable or (
+            0 if topic in self.topics else UnknownTopicOrPartitionError.errno
+        )
+        found = _DEFAULTS | self.settings.get(topic, {}) | self.all_settings
+        return code, None, 2, topic, [] if code else list(found.items())
