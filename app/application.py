@@ -24,7 +24,7 @@ from app.errors import StandstillError, StartError
 from app.heartbeat import Heartbeat
 from app.kafka.access import Access, explain
 from app.kafka.clients import broker_credentials
-from app.kafka.delivery import ChunkTopic, Transport
+from app.kafka.delivery import Chunk, ChunkTopic, Transport
 from app.kafka.delivery.ledger import Ledger
 from app.kafka.discovery import Discovery, OwnTopics
 from app.kafka.patches.closed_transport import mend_connections
@@ -35,6 +35,7 @@ from app.kafka.producer import BatchProducer
 from app.kafka.producer_service import ProducerService
 from app.kafka.topics import TopicNames
 from app.logs import faust_logging, protect_logs
+from app.monitoring.latency import Latency
 from app.monitoring.outcomes import Outcomes
 from app.monitoring.progress import Knowledge, Progress, rules_of
 from app.monitoring.retention import Retention, Unread
@@ -94,9 +95,10 @@ class Persister(faust.App):
         super().__init__(settings.kafka.app_id, **faust_options(settings))
         self.settings = settings
         self.names = TopicNames(settings.kafka.topic_prefix)
-        self.outcomes = Outcomes()
+        self.outcomes: Outcomes = Outcomes()
+        self.latency: Latency = Latency(self.names.documents)
         self.stopping = Watchdog(settings.worker.shutdown_deadline + GRACE)
-        self.progress = Progress(
+        self.progress: Progress = Progress(
             settings.kafka,
             rules_of(settings, self.names),
             Knowledge(self),
@@ -123,7 +125,7 @@ class Persister(faust.App):
             breakers=self.breakers,
         )
         self.database = Database(settings.database)
-        self.writer = BulkWriter(self.database, settings.database)
+        self.writer: BulkWriter = BulkWriter(self.database, settings.database)
         self.writer.beacon.reattach(self.beacon)
         self.guard_table = self.Table(
             "guard",
@@ -136,7 +138,7 @@ class Persister(faust.App):
         self.guard = Guard(
             self.guard_table, settings.guard, clock=time.time, forget=self._forget_entry
         )
-        self.storage = Storage(
+        self.storage: Storage = Storage(
             self.guard,
             self.writer,
             self.dead_letters,
@@ -226,6 +228,10 @@ class Persister(faust.App):
     def holds(self, tp: TP) -> bool:
         """Tell whether nothing of this partition may be fetched now."""
         return self.breakers.holds(tp.topic)
+
+    def on_finished(self, chunk: Chunk) -> None:
+        """Measure what a chunk took; the consumer says when it is finished."""
+        self.latency.finished(chunk)
 
     def on_records_lost(self, tp: TP, count: int) -> None:
         """Count records that Kafka deleted before they were read; the consumer logs them."""

@@ -129,6 +129,8 @@ class Requests:
         """
 
         async def write() -> tuple[str, list[Entry]]:
+            self._stats.sizes.observe(len(part.documents))
+            self._stats.bytes.observe(sum([len(document.body) for document in part.documents]))
             answer = await self._database.bulk(part.documents)
             return str(answer.status), answer.entries
 
@@ -229,7 +231,7 @@ class Requests:
     def _count(self, status: str, admission: Admission) -> None:
         seconds = self._clock() - admission.started
         self._stats.requests[status] += 1
-        self._stats.request_seconds += seconds
+        self._stats.durations.observe(seconds)
         self.on_request(status, seconds)
 
     async def _created(self) -> bool:

@@ -3,6 +3,13 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
+from app.monitoring.histogram import (
+    REQUEST_BYTES,
+    REQUEST_DOCUMENTS,
+    REQUEST_SECONDS,
+    Histogram,
+)
+
 
 @dataclass(slots=True)
 class WriterStats:
@@ -11,8 +18,14 @@ class WriterStats:
     requests: Counter[str] = field(default_factory=Counter)
     """HTTP requests by status, or by a word when there was none (`timeout`, `connection` …)."""
 
-    request_seconds: float = 0.0
-    """Time that answered requests took, all together."""
+    durations: Histogram = field(default_factory=lambda: Histogram(REQUEST_SECONDS))
+    """Seconds that requests took, whatever came of them."""
+
+    sizes: Histogram = field(default_factory=lambda: Histogram(REQUEST_DOCUMENTS))
+    """Documents in bulk requests."""
+
+    bytes: Histogram = field(default_factory=lambda: Histogram(REQUEST_BYTES))
+    """Their bytes."""
 
     retries: Counter[str] = field(default_factory=Counter)
     """Attempts that had to be repeated, by cause: as above, or what an entry said."""

@@ -1,156 +1,365 @@
-"""The worker's state in Prometheus' text format. Every metric is named in this file."""
+"""The worker's state in Prometheus' text format: every metric, in the order of the reference.
 
-from collections.abc import Iterator
+`docs/metrics.md` is made from this list by `python -m app.monitoring.reference`.
+"""
+
+import platform
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.registry import Collector
 
-from app.monitoring.status import PartitionLag, not_ready, partition_lags, seconds_left
+from app.monitoring.histogram import Histogram
+from app.monitoring.outcomes import Key, Outcome, Step
+from app.monitoring.progress import State
+from app.monitoring.status import not_ready, partition_lags, seconds_left
+from app.version import VERSION
+from models.reasons import RejectReason, SkipReason
 
 if TYPE_CHECKING:
     from app.application import Persister
+
+Labels = tuple[str, ...]
+Values = Iterable[tuple[Labels, float]]
+Histograms = Iterable[tuple[Labels, Histogram]]
+
+ANSWERS = ("200", "201", "400", "401", "403", "404", "413", "429", "500", "503")
+"""HTTP statuses that are shown before they were ever met, as `FAILURES` are: the first one must be
+an increase."""
+
+FAILURES = ("connection", "timeout")
+
+OUTCOMES = (
+    Key(Step.ROUTE, Outcome.ROUTED),
+    *(Key(Step.ROUTE, Outcome.SKIPPED, reason) for reason in SkipReason),
+    *(Key(Step.ROUTE, Outcome.DEAD_LETTERED, reason) for reason in RejectReason),
+    Key(Step.STORE, Outcome.STORED),
+    Key(Step.STORE, Outcome.DUPLICATE, "guard"),
+    Key(Step.STORE, Outcome.DUPLICATE, "database"),
+    *(Key(Step.STORE, Outcome.DEAD_LETTERED, reason) for reason in RejectReason),
+)
+"""All that a record can become."""
+
+
+@dataclass(frozen=True)
+class _Defined:
+    """A metric: what it is called and means, and where its values come from."""
+
+    name: str
+    text: str
+    labels: Labels = ()
+
+
+@dataclass(frozen=True)
+class Gauge(_Defined):
+    """A value that goes up and down."""
+
+    read: Callable[["Persister"], Values] = lambda _: ()
+    kind = "gauge"
+
+    def family(self, app: "Persister") -> Metric:
+        """The metric with its present values."""
+        family = GaugeMetricFamily(self.name, self.text, labels=self.labels)
+        for labels, value in self.read(app):
+            family.add_metric(labels, value)
+        return family
+
+
+@dataclass(frozen=True)
+class Counter(_Defined):
+    """A count since the start of the worker; its name ends in `_total` where it is shown."""
+
+    read: Callable[["Persister"], Values] = lambda _: ()
+    kind = "counter"
+
+    def family(self, app: "Persister") -> Metric:
+        """The metric with its present values."""
+        family = CounterMetricFamily(self.name, self.text, labels=self.labels)
+        for labels, value in self.read(app):
+            family.add_metric(labels, value)
+        return family
+
+
+@dataclass(frozen=True)
+class Distribution(_Defined):
+    """A histogram."""
+
+    read: Callable[["Persister"], Histograms] = lambda _: ()
+    kind = "histogram"
+
+    def family(self, app: "Persister") -> Metric:
+        """The metric with its present values."""
+        family = HistogramMetricFamily(self.name, self.text, labels=self.labels)
+        for labels, histogram in self.read(app):
+            family.add_metric(labels, list(histogram.buckets()), histogram.total)
+        return family
 
 
 def render(app: "Persister") -> bytes:
     """Everything, as it is now."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Snapshot(app, partition_lags(app)))
+    registry.register(_Snapshot(app))
+    ProcessCollector(registry=registry)
     return generate_latest(registry)
 
 
 class _Snapshot(Collector):
-    def __init__(self, app: "Persister", lags: list[PartitionLag]) -> None:
+    def __init__(self, app: "Persister") -> None:
         self._app = app
-        self._lags = lags
 
     def collect(self) -> Iterator[Metric]:
-        yield from self._records()
-        yield from self._delivery()
-        yield from self._database()
-
-    def _records(self) -> Iterator[Metric]:
-        outcomes = self._app.outcomes
-        consumed = CounterMetricFamily(
-            "persister_records_consumed", "Records of finished chunks", labels=["step"]
-        )
-        for step, count in outcomes.consumed.items():
-            consumed.add_metric([step], count)
-        yield consumed
-        ended = CounterMetricFamily(
-            "persister_records",
-            "What became of consumed records; sums up to persister_records_consumed",
-            labels=["step", "outcome", "reason"],
-        )
-        for key, count in outcomes.counts.items():
-            ended.add_metric([key.step, key.outcome, str(key.reason)], count)
-        yield ended
-        lost = CounterMetricFamily(
-            "persister_records_lost_to_retention",
-            "Records that Kafka deleted before they were read",
-            labels=["topic"],
-        )
-        for topic, count in outcomes.lost.items():
-            lost.add_metric([topic], count)
-        yield lost
-        shortened = CounterMetricFamily(
-            "persister_dead_letters_shortened",
-            "Dead letters without the record, which did not fit into the dead-letter topic",
-        )
-        shortened.add_metric([], outcomes.shortened)
-        yield shortened
-
-    def _delivery(self) -> Iterator[Metric]:
-        app = self._app
-        yield _gauge("persister_ready", "1 while the worker consumes", not_ready(app) is None)
-        lag = GaugeMetricFamily(
-            "persister_lag_records", "Records not finished yet", labels=["topic", "partition"]
-        )
-        for partition in self._lags:
-            if partition.lag is not None:
-                lag.add_metric([partition.topic, str(partition.partition)], partition.lag)
-        yield lag
-        left = GaugeMetricFamily(
-            "persister_retention_seconds_left",
-            "Until Kafka may delete unread records; none while nothing is unread",
-            labels=["topic", "partition"],
-        )
-        for partition in self._lags:
-            seconds = seconds_left(app, partition)
-            if seconds is not None:
-                left.add_metric([partition.topic, str(partition.partition)], seconds)
-        yield left
-        yield _gauge(
-            "persister_in_flight_documents",
-            "Documents read from the internal topic and not settled",
-            app.storage.documents_in_flight,
-        )
-        yield _gauge("persister_in_flight_bytes", "Their bytes", app.storage.bytes_in_flight)
-        held = GaugeMetricFamily(
-            "persister_breaker_open",
-            "1 while nothing of the topic is fetched, since nearly everything was rejected",
-            labels=["topic"],
-        )
-        for topic in app.breakers.topics():
-            held.add_metric([topic], float(app.breakers.holds(topic)))
-        yield held
-        remembered = GaugeMetricFamily(
-            "persister_guard_records", "Records that the guard remembers", labels=["partition"]
-        )
-        for number, count in app.guard.remembered().items():
-            remembered.add_metric([str(number)], count)
-        yield remembered
-
-    def _database(self) -> Iterator[Metric]:
-        writer = self._app.writer
-        stats = writer.stats
-        yield _gauge(
-            "persister_database_down", "1 while it takes no documents", writer.availability.down
-        )
-        yield _gauge("persister_database_requests_in_flight", "Bulk requests", writer.in_flight)
-        yield _gauge(
-            "persister_database_requests_limit",
-            "Bulk requests at a time that the pace allows now",
-            writer.limit.current,
-        )
-        yield _gauge(
-            "persister_database_documents_waiting",
-            "Documents that no request has taken yet",
-            writer.waiting_documents,
-        )
-        requests = CounterMetricFamily(
-            "persister_database_requests", "HTTP requests by status or failure", labels=["status"]
-        )
-        for status, count in stats.requests.items():
-            requests.add_metric([status], count)
-        yield requests
-        retries = CounterMetricFamily(
-            "persister_database_retries", "Attempts that had to be repeated", labels=["cause"]
-        )
-        for cause, count in stats.retries.items():
-            retries.add_metric([cause], count)
-        yield retries
-        yield _counter(
-            "persister_database_request_seconds",
-            "Time that answered requests took",
-            stats.request_seconds,
-        )
-        yield _counter(
-            "persister_database_documents_written",
-            "Documents acknowledged with a revision",
-            stats.documents_written,
-        )
-        yield _counter(
-            "persister_database_conflicts_read_back",
-            "Documents compared with the stored one",
-            stats.conflicts_read_back,
-        )
+        for metric in METRICS:
+            yield metric.family(self._app)
 
 
-def _gauge(name: str, text: str, value: float) -> Metric:
-    return GaugeMetricFamily(name, text, value=float(value))
+def _one(value: float | None) -> Values:
+    """A metric without labels; none while there is no value."""
+    return () if value is None else (((), float(value)),)
 
 
-def _counter(name: str, text: str, value: float) -> Metric:
-    return CounterMetricFamily(name, text, value=value)
+def _records(app: "Persister") -> Values:
+    counts = app.outcomes.counts
+    for key in dict.fromkeys([*OUTCOMES, *counts]):
+        yield (key.step, key.outcome, str(key.reason)), float(counts[key])
+
+
+def _lost(app: "Persister") -> Values:
+    lost = app.outcomes.lost
+    for topic in sorted(_topics(app) | set(lost)):
+        yield (topic,), float(lost[topic])
+
+
+def _topics(app: "Persister") -> set[str]:
+    return {tp.topic for tp in app.progress.verdict.partitions}
+
+
+def _lag(app: "Persister") -> Values:
+    for one in partition_lags(app):
+        if one.lag is not None:
+            yield (one.topic, str(one.partition)), float(one.lag)
+
+
+def _left(app: "Persister") -> Values:
+    for one in partition_lags(app):
+        seconds = seconds_left(app, one)
+        if seconds is not None:
+            yield (one.topic, str(one.partition)), seconds
+
+
+def _oldest(app: "Persister") -> Values:
+    """Nothing is 0 seconds old where nothing is unread, so that a maximum has a value."""
+    now, oldest = app.progress.now(), app.progress.oldest
+    for tp, found in sorted(app.progress.verdict.partitions.items()):
+        if found.mine:
+            at = oldest.get(tp)
+            age = 0.0 if at is None else max(0.0, now - at / 1000)
+            yield (tp.topic, str(tp.partition)), age
+
+
+def _work(app: "Persister") -> Values:
+    states = [one.state for one in app.progress.verdict.partitions.values() if one.mine]
+    for state in State:
+        yield (state,), float(states.count(state))
+
+
+def _unread_by_anybody(app: "Persister") -> Values:
+    partitions = app.progress.verdict.partitions.values()
+    return _one(sum(one.holder is None for one in partitions))
+
+
+def _held(app: "Persister") -> Values:
+    for topic in sorted(_topics(app) | set(app.breakers.topics())):
+        yield (topic,), float(app.breakers.holds(topic))
+
+
+def _guard(app: "Persister") -> Values:
+    for number, count in app.guard.remembered().items():
+        yield (str(number),), float(count)
+
+
+def _requests(app: "Persister") -> Values:
+    requests = app.writer.stats.requests
+    for status in dict.fromkeys([*ANSWERS, *FAILURES, *requests]):
+        yield (status,), float(requests[status])
+
+
+def _retries(app: "Persister") -> Values:
+    retries = app.writer.stats.retries
+    for cause in dict.fromkeys([*ANSWERS[2:], *FAILURES, *retries]):
+        yield (cause,), float(retries[cause])
+
+
+METRICS: tuple[Gauge | Counter | Distribution, ...] = (
+    Gauge(
+        "persister_build_info",
+        "1, with the versions as labels",
+        ("version", "python"),
+        lambda _: [((VERSION, platform.python_version()), 1.0)],
+    ),
+    Gauge(
+        "persister_ready",
+        "1 while the work moves; the same as /health/ready",
+        read=lambda app: _one(not_ready(app) is None),
+    ),
+    Gauge(
+        "persister_partitions",
+        "Partitions that this worker reads, by whether their work moves",
+        ("work",),
+        _work,
+    ),
+    Gauge(
+        "persister_partitions_without_reader",
+        "Partitions that nobody in the group reads; every worker shows the same",
+        read=_unread_by_anybody,
+    ),
+    Gauge(
+        "persister_lag_records",
+        "Records of this worker's partitions that are not finished",
+        ("topic", "partition"),
+        _lag,
+    ),
+    Gauge(
+        "persister_oldest_unfinished_age_seconds",
+        "Age of the oldest record that is not finished, by its timestamp in Kafka; 0 without lag",
+        ("topic", "partition"),
+        _oldest,
+    ),
+    Gauge(
+        "persister_retention_seconds_left",
+        "Until Kafka may delete unread records; none while nothing is unread",
+        ("topic", "partition"),
+        _left,
+    ),
+    Counter(
+        "persister_records_consumed",
+        "Records of finished chunks",
+        ("step",),
+        lambda app: [((step,), float(app.outcomes.consumed[step])) for step in Step],
+    ),
+    Counter(
+        "persister_records",
+        "What became of consumed records; sums up to persister_records_consumed",
+        ("step", "outcome", "reason"),
+        _records,
+    ),
+    Counter(
+        "persister_records_lost_to_retention",
+        "Records that Kafka deleted before they were read",
+        ("topic",),
+        _lost,
+    ),
+    Distribution(
+        "persister_step_latency_seconds",
+        "From a record's timestamp in Kafka until it is finished; a chunk counts by its first",
+        ("step",),
+        lambda app: [((step,), found) for step, found in app.latency.steps.items()],
+    ),
+    Distribution(
+        "persister_activation_latency_seconds",
+        "From the end of an activation until it is stored; one activation of each chunk",
+        read=lambda app: [((), app.latency.whole)],
+    ),
+    Gauge(
+        "persister_in_flight_documents",
+        "Documents read from the internal topic and not settled",
+        read=lambda app: _one(app.storage.documents_in_flight),
+    ),
+    Gauge(
+        "persister_in_flight_bytes",
+        "Their bytes",
+        read=lambda app: _one(app.storage.bytes_in_flight),
+    ),
+    Gauge(
+        "persister_breaker_open",
+        "1 while nothing of the topic is fetched, since nearly everything was rejected",
+        ("topic",),
+        _held,
+    ),
+    Gauge(
+        "persister_guard_records",
+        "Records that the guard remembers",
+        ("partition",),
+        _guard,
+    ),
+    Gauge(
+        "persister_kafka_up",
+        "1 while Kafka answers the questions about progress",
+        read=lambda app: _one(app.progress.kafka.away_since is None),
+    ),
+    Gauge(
+        "persister_kafka_away_since_timestamp_seconds",
+        "When it stopped answering; 0 while it does",
+        read=lambda app: _one(app.progress.kafka.away_since or 0.0),
+    ),
+    Gauge(
+        "persister_database_down",
+        "1 while it takes no documents",
+        read=lambda app: _one(app.writer.availability.down),
+    ),
+    Gauge(
+        "persister_database_failing_since_timestamp_seconds",
+        "When the first request failed since the last success; 0 while they succeed",
+        read=lambda app: _one(app.writer.availability.failing_since or 0.0),
+    ),
+    Gauge(
+        "persister_database_requests_in_flight",
+        "Bulk requests",
+        read=lambda app: _one(app.writer.in_flight),
+    ),
+    Gauge(
+        "persister_database_requests_limit",
+        "Bulk requests at a time that the pace allows now",
+        read=lambda app: _one(app.writer.limit.current),
+    ),
+    Gauge(
+        "persister_database_documents_waiting",
+        "Documents that no request has taken yet",
+        read=lambda app: _one(app.writer.waiting_documents),
+    ),
+    Counter(
+        "persister_database_requests",
+        "HTTP requests by status or failure",
+        ("status",),
+        _requests,
+    ),
+    Counter(
+        "persister_database_retries",
+        "Attempts that had to be repeated",
+        ("cause",),
+        _retries,
+    ),
+    Distribution(
+        "persister_database_request_duration_seconds",
+        "Time of HTTP requests, whatever came of them",
+        read=lambda app: [((), app.writer.stats.durations)],
+    ),
+    Distribution(
+        "persister_database_request_documents",
+        "Documents in bulk requests, repeated ones included",
+        read=lambda app: [((), app.writer.stats.sizes)],
+    ),
+    Distribution(
+        "persister_database_request_bytes",
+        "Their bytes",
+        read=lambda app: [((), app.writer.stats.bytes)],
+    ),
+    Counter(
+        "persister_database_documents_written",
+        "Documents acknowledged with a revision",
+        read=lambda app: _one(app.writer.stats.documents_written),
+    ),
+    Counter(
+        "persister_database_conflicts_read_back",
+        "Documents compared with the stored one",
+        read=lambda app: _one(app.writer.stats.conflicts_read_back),
+    ),
+)
+"""All that `/metrics` shows, beside what the Prometheus client tells of the process."""

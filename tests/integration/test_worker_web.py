@@ -95,7 +95,7 @@ async def test_the_pages_say_what_became_of_the_records(
         {
             (labels["step"], labels["outcome"], labels["reason"]): int(value)
             for key, value in measured["persister_records_total"].items()
-            if (labels := dict(key))
+            if value and (labels := dict(key))
         }
     )
     assert counted == ended

@@ -348,6 +348,7 @@ class Consumer(driver.Consumer):
             return bool(super().ack(message))
         message.acked = True
         chunk.finished = True
+        self.app.on_finished(chunk)
         self._unacked_messages.discard(message)
         if self._waiting_for_ack is not None and not self._waiting_for_ack.done():
             self._waiting_for_ack.set_result(None)

@@ -105,6 +105,10 @@ class Progress(Service):
         self._said: str | None = None
         self._said_at = 0.0
 
+    def now(self) -> float:
+        """Epoch seconds, by the clock that all times here are of."""
+        return self._wall()
+
     async def on_start(self) -> None:
         """Have the event loop watched from now on."""
         self._heartbeat.start()
