@@ -1,8 +1,8 @@
 """JSON read as OpenWhisk's parser (spray-json 1.3.5) reads it, without losing anything.
 
 Numbers become `Decimal`, the last of two equal keys wins, lone surrogates are kept, and 1000 levels
-of nesting are read, however deep the caller's own stack is. It is some ten times slower than
-msgspec, which does neither surrogates nor that much nesting: for what msgspec could not read.
+of nesting are read, however deep the caller's own stack is. What is decoded may take twenty times
+the memory of the text: where that is somebody else's, and may be large, see `models.json_text`.
 """
 
 import re
@@ -13,17 +13,12 @@ from decimal import Decimal, InvalidOperation
 from json import JSONDecoder
 from typing import Any, Final, NamedTuple
 
-MAX_DEPTH: Final = 1000
-"""Levels of values (the outermost is the first) that OpenWhisk's parser reads."""
-
-MAX_NUMBER_LENGTH: Final = 100
-"""Characters of a number that OpenWhisk's parser reads."""
+from models.json_text import MAX_DEPTH
 
 _SHALLOW: Final = 200
 # A string that is never closed is one token, so that no part of a text is looked at twice.
 _string = r'"(?:[^"\\]++|\\.?)*+"?'
 _token = re.compile(_string + r'|[\[{]|[\]}]|[^\s,:\[\]{}"]+', re.DOTALL)
-_number_or_string = re.compile(_string + r"|(-?[0-9][0-9.eE+-]*+)", re.DOTALL)
 _space = re.compile(r"[ \t\n\r]*")
 
 
@@ -67,14 +62,6 @@ def _members(text: str) -> Iterator[Member]:
         at = _after_space(text, end)
         if text[at] == ",":
             at = _after_space(text, at + 1)
-
-
-def has_long_number(text: str) -> bool:
-    """Whether a JSON text holds a number of more characters than OpenWhisk's parser takes."""
-    return any(
-        match.end(1) - match.start(1) > MAX_NUMBER_LENGTH
-        for match in _number_or_string.finditer(text)
-    )
 
 
 @contextmanager

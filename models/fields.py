@@ -20,6 +20,8 @@ ENTITY_NAME: Final = r"[A-Za-z0-9_](?:[A-Za-z0-9_@ .&-]{0,254}[A-Za-z0-9_@.&-])?
 
 _activation_id = re.compile(ACTIVATION_ID)
 _entity_name = re.compile(ENTITY_NAME)
+_entity_path = re.compile(rf"/*+{ENTITY_NAME}(?:/++{ENTITY_NAME})*+/*")
+_slashes = re.compile("/{2,}")
 _version_part = re.compile(r"[+-]?\d{1,20}")
 _byte_size = re.compile(r"\s?(\d{1,19})\s?(?:GB|MB|KB|B|G|M|K)\s?", re.ASCII | re.IGNORECASE)
 _instance_name = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -144,10 +146,9 @@ def entity_name(value: Any) -> str:
 
 def entity_path(value: Any) -> str:
     """`EntityPath`: entity names between slashes; superfluous slashes are dropped."""
-    parts = [part for part in value.split("/") if part] if isinstance(value, str) else []
-    if not parts or not all(_entity_name.fullmatch(part) for part in parts):
+    if not isinstance(value, str) or not _entity_path.fullmatch(value):
         raise FieldError("must be a namespace: names of ASCII letters, digits and _@ .&-")
-    return "/".join(parts)
+    return _slashes.sub("/", value).strip("/")
 
 
 def owned_path(value: Any) -> str:
@@ -172,7 +173,7 @@ def subject(value: Any) -> str:
 
 def version(value: Any) -> str:
     """`SemVer`: up to three numbers between dots, not all zero; its reader ignores what follows."""
-    parts = text(value).rstrip(".").split(".")[:3]
+    parts = text(value).rstrip(".").split(".", 3)[:3]
     try:
         numbers = [_version_number(part) for part in parts]
     except ValueError:

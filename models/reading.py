@@ -4,7 +4,7 @@ Plain values come out, not Faust records: the records are made of them, and whoe
 decide about a message (routing, the gateway) does without Faust.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, TypedDict
 
 from models import fields as field
@@ -114,13 +114,13 @@ def _response(value: Any) -> ResponseFields:
 
 
 def _annotations(value: Any) -> dict[str, Any]:
-    if not isinstance(value, list):
+    if not isinstance(value, Iterable) or isinstance(value, str | Mapping):
         raise FieldError("must be an array")
-    return dict(_annotation(item) for item in value)
+    return dict(read_annotation(item) for item in value)
 
 
-def _annotation(item: Any) -> tuple[str, Any]:
-    """Key and value, by the rules of OpenWhisk's `Parameters`.
+def read_annotation(item: Any) -> tuple[str, Any]:
+    """Key and value, by the rules of OpenWhisk's `Parameters`; raises `FieldError`.
 
     Its reader lines up whichever of the four fields are there, and looks at their places: so an
     annotation without `key` passes when another field stands in for it.

@@ -1,6 +1,6 @@
 """What CouchDB keeps to itself: ids and fields of a document that mean something to it."""
 
-from models import exact_json
+from models import json_text
 
 RESERVED_PREFIX = "_"
 """An id that begins so is a design document, a local one, or one of CouchDB's own to come; a field
@@ -15,15 +15,16 @@ def is_reserved(document: bytes) -> bool:
     For whatever is not on the hot path, where ids and fields are looked at as they are read.
     """
     try:
-        text = document.decode()
-        if not isinstance(exact_json.loads(text), dict):
-            return True
-        members = exact_json.members(text)
+        json_text.check(document)
     except ValueError:
         return True
-    document_id = members[ID_FIELD].value if ID_FIELD in members else None
-    return (
-        not isinstance(document_id, str)
-        or document_id.startswith(RESERVED_PREFIX)
-        or any(name.startswith(RESERVED_PREFIX) for name in members.keys() - {ID_FIELD})
-    )
+    if not document.lstrip().startswith(b"{"):
+        return True
+    document_id = None
+    for member in json_text.members(document):
+        name = json_text.name(document, member)
+        if name == ID_FIELD:
+            document_id = json_text.shallow(document, member.start, member.end)
+        elif name.startswith(RESERVED_PREFIX):
+            return True
+    return not isinstance(document_id, str) or document_id.startswith(RESERVED_PREFIX)

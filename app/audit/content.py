@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 from models import exact_json
+from models.json_text import MAX_DEPTH
 
 DIGEST_SIZE: Final = 16
 
@@ -74,7 +75,7 @@ def _canonical(value: Any, number: Callable[[Decimal], Any]) -> str:
     except RecursionError:
         limit = sys.getrecursionlimit()
         # As deep as `exact_json` reads, whatever the depth of the stack here.
-        sys.setrecursionlimit(limit + 3 * exact_json.MAX_DEPTH)
+        sys.setrecursionlimit(limit + 3 * MAX_DEPTH)
         try:
             return json.dumps(value, sort_keys=True, default=number)
         finally:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from app.settings import RoutingSettings, StoreLevel
-from models import exact_json
+from models import exact_json, json_text
 from models.activation import Activation
 from models.documents import ADDED_FIELDS, ENTITY_TYPE
 from models.fields import FieldError, activation_id
@@ -73,7 +73,7 @@ def expectation(role: TopicRole, value: bytes | None, rules: RoutingSettings) ->
     if any(name.startswith("_") for name in fields):
         # CouchDB keeps these names to itself.
         return Unusable(activation.activation_id)
-    if exact_json.has_long_number(exact_json.members(text)["response"].value_text):
+    if json_text.has_long_number(exact_json.members(text)["response"].value_text.encode()):
         # OpenWhisk's reader would not take it.
         return Unusable(activation.activation_id)
     transid = TransactionId.from_wire(decoded.get("transid"))

@@ -23,6 +23,9 @@ class Unreadable(Struct, gc=False):
     why: str
     """For a person, with place, size and hash."""
 
+    timestamp_type: int = 0
+    """As of a record; 0: when it was made."""
+
     key: Final[None] = None
     value: Final[None] = None
     headers: Final[tuple[()]] = ()

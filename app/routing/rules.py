@@ -5,13 +5,14 @@ them, so they are applied here.
 """
 
 from collections.abc import Set as AbstractSet
+from itertools import islice
 from typing import Protocol
 
 from msgspec import Raw
 
 from app.routing.outcomes import Candidate, Skip
 from app.settings import StoreLevel
-from models import exact_json
+from models import json_text
 from models.reading import asks_for_extra_logging
 from models.reasons import SkipReason
 from models.roles import TopicRole
@@ -39,6 +40,7 @@ _ALWAYS = StoreLevel.STORE_ALWAYS
 _FAILURES = StoreLevel.STORE_FAILURES
 
 _FAILURES_NOT_OF_APPLICATION = (2, 3)
+_MOST_PARTS = 4
 _EXCLUDED = Skip(SkipReason.EXCLUDED_NAMESPACE)
 _STORE_LEVEL = Skip(SkipReason.STORE_LEVEL)
 
@@ -60,13 +62,10 @@ def left_out(role: TopicRole, candidate: Candidate, rules: Rules) -> Skip | None
 def _extra_logging(transid: Raw) -> bool:
     """Whether a transid is well-formed and asks for it; in another form it asks for nothing."""
     written = bytes(transid)
-    if b"true" not in written:
+    if b"true" not in written or not written.startswith(b"["):
         return False
-    try:
-        decoded = exact_json.loads(written.decode())
-    except ValueError:
-        return False
-    return asks_for_extra_logging(decoded)
+    places = islice(json_text.items(written), _MOST_PARTS + 1)
+    return asks_for_extra_logging([json_text.shallow(written, *place) for place in places])
 
 
 def _stored_at(level: StoreLevel, status_code: int) -> bool:

@@ -1,22 +1,38 @@
-"""Any value at all, read by the rules of OpenWhisk's reader, with the reason of a rejection."""
+"""Any value at all, read by the rules of OpenWhisk's reader, with the reason of a rejection.
 
+Only the fields that the rules look at are decoded, and of those only what counts: whatever the rest
+is, and however much of it, it costs little more than being looked through.
+"""
+
+import io
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Final
 
 from msgspec import Raw
 
 from app.routing.outcomes import NO_TRANSID, Candidate, Reject, Skip
-from models import exact_json
+from models import json_text
 from models.documents import ADDED_FIELDS, added_fields
-from models.exact_json import Member
 from models.fields import FieldError, RecordError, activation_id, required, response_kind
-from models.reading import ActivationFields, read_activation
+from models.json_text import Member
+from models.reading import ActivationFields, read_activation, read_annotation
 from models.reasons import RejectReason, SkipReason
 from models.wire import INSTANCE_FIELD
 
-_TIMES = ("start", "end")
-_SHOWN_NAME = 60
+_TIMES: Final = ("start", "end")
+_SHOWN_NAME: Final = 60
+_ENVELOPE: Final = frozenset({"response", "transid", "activationId", *INSTANCE_FIELD.values()})
+_RECORD: Final = frozenset(
+    {
+        *("namespace", "name", "subject", "activationId", "start", "end", "response", "logs"),
+        *("version", "publish", "annotations", "cause", "duration"),
+    }
+)
+_RESPONSE: Final = frozenset({"statusCode", "size"})
+_ANNOTATION: Final = frozenset({"key", "value", "init", "encryption"})
+_NO_TEXTS: Final = [None]
+"""Stands for an array in which there is something else than strings."""
 
 
 def read(value: bytes, timestamp: int) -> Candidate | Skip | Reject:
@@ -27,37 +43,46 @@ def read(value: bytes, timestamp: int) -> Candidate | Skip | Reject:
         timestamp: the Kafka record's, in epoch millis.
     """
     try:
-        text = value.decode()
-        decoded = exact_json.loads(text)
+        json_text.check(value)
     except UnicodeDecodeError as error:
         return Reject(RejectReason.NOT_JSON, f"the value is not UTF-8 (byte {error.start})")
     except ValueError as error:
         return Reject(RejectReason.NOT_JSON, f"the value is not JSON: {error}")
     try:
-        return _message(text, decoded, timestamp)
+        return _message(value, timestamp)
     except RecordError as error:
         return Reject(RejectReason.INVALID_RECORD, str(error))
     except FieldError as error:
         return Reject(RejectReason.NOT_A_MESSAGE, str(error))
 
 
-def _message(text: str, decoded: Any, timestamp: int) -> Candidate | Skip:
+def _message(value: bytes, timestamp: int) -> Candidate | Skip:
     """What the message holds; of the envelope only what tells whether there is a record."""
-    if not isinstance(decoded, Mapping):
+    start = len(value) - len(value.lstrip())
+    if json_text.shallow(value, start, start + 1) != {}:
         raise FieldError("a message must be an object")
-    if "response" not in decoded and any(name in decoded for name in INSTANCE_FIELD.values()):
-        required(decoded, "activationId", activation_id)
+    places = _last(value, start, _ENVELOPE)
+    fields = {name: json_text.shallow(value, *place) for name, place in places.items()}
+    if "response" not in fields and fields.keys() & INSTANCE_FIELD.values():
+        required(fields, "activationId", activation_id)
         return Skip(SkipReason.ACKNOWLEDGEMENT)
-    if required(decoded, "response", response_kind) == "id":
-        required(decoded, "response", activation_id)
+    if required(fields, "response", response_kind) == "id":
+        required(fields, "response", activation_id)
         return Skip(SkipReason.NO_RECORD)
-    activation = read_activation(decoded["response"])
-    outer = exact_json.members(text)
-    record_text = outer["response"].value_text
-    if exact_json.has_long_number(record_text):
-        raise RecordError(f"a number has more than {exact_json.MAX_NUMBER_LENGTH} characters")
-    record = exact_json.members(record_text)
-    for name in record:
+    start, end = places["response"]
+    transid = slice(*places["transid"]) if "transid" in places else None
+    return _candidate(
+        value[start:end], timestamp, NO_TRANSID if transid is None else Raw(value[transid])
+    )
+
+
+def _candidate(record: bytes, timestamp: int, transid: Raw) -> Candidate:
+    if json_text.has_long_number(record):
+        raise RecordError(f"a number has more than {json_text.MAX_NUMBER_LENGTH} characters")
+    places = _last(record, 0, _RECORD)
+    activation = read_activation(_fields(record, places))
+    for member in json_text.members(record):
+        name = json_text.name(record, member)
         if name.startswith("_") and name not in ADDED_FIELDS:
             raise RecordError(
                 f"{name[:_SHOWN_NAME]!a}: CouchDB keeps names beginning with _ to itself"
@@ -67,19 +92,72 @@ def _message(text: str, decoded: Any, timestamp: int) -> Candidate | Skip:
         _document(record, activation, timestamp),
         activation["namespace"],
         activation["response"]["status_code"],
-        Raw(outer["transid"].value_text.encode()) if "transid" in outer else NO_TRANSID,
+        transid,
     )
 
 
-def _document(record: dict[str, Member], activation: ActivationFields, timestamp: int) -> bytes:
+def _last(text: bytes, start: int, wanted: frozenset[str]) -> dict[str, tuple[int, int]]:
+    """Where the values of these fields of an object are: the last of equal names counts."""
+    found: dict[str, tuple[int, int]] = {}
+    for member in json_text.members(text, start):
+        name = json_text.name(text, member)
+        if name in wanted:
+            found[name] = (member.start, member.end)
+    return found
+
+
+def _fields(record: bytes, places: dict[str, tuple[int, int]]) -> dict[str, Any]:
+    """What the reader of OpenWhisk looks at, decoded as far as it does."""
+    fields = {name: json_text.shallow(record, *place) for name, place in places.items()}
+    if fields.get("response") == {}:
+        inner = _last(record, places["response"][0], _RESPONSE)
+        fields["response"] = {
+            name: json_text.shallow(record, *place) for name, place in inner.items()
+        }
+    if fields.get("logs") == []:
+        start, _ = places["logs"]
+        quotes = (record[at] == ord('"') for at, _ in json_text.items(record, start))
+        fields["logs"] = [] if all(quotes) else _NO_TEXTS
+    if fields.get("annotations") == []:
+        fields["annotations"] = _broken_annotations(record, places["annotations"][0])
+    return fields
+
+
+def _broken_annotations(record: bytes, start: int) -> Iterator[Any]:
+    """Those annotations that the reader does not accept; the others are no longer needed."""
+    for at, end in json_text.items(record, start):
+        fields = json_text.shallow(record, at, end)
+        if fields == {}:
+            inner = _last(record, at, _ANNOTATION)
+            fields = {name: json_text.shallow(record, *place) for name, place in inner.items()}
+        try:
+            read_annotation(fields)
+        except FieldError:
+            yield fields
+
+
+def _document(record: bytes, activation: ActivationFields, timestamp: int) -> bytes:
     """The record's fields as they came, ISO times as millis, and the three that are added."""
     millis = {"start": activation["start"], "end": activation["end"]}
     document_id = f"{activation['namespace']}/{activation['activation_id']}"
-    added = added_fields(json.dumps(document_id)[1:-1], timestamp)
-    parts = []
-    for name, member in record.items():
-        if name in _TIMES and isinstance(member.value, str):
-            parts.append(f"{member.key_text}:{millis[name]}")
-        elif name not in ADDED_FIELDS:
-            parts.append(f"{member.key_text}:{member.value_text}")
-    return f"{added}{','.join(parts)}}}".encode()
+    written = io.BytesIO()
+    written.write(added_fields(json.dumps(document_id)[1:-1], timestamp).encode())
+    separator = b""
+    for member, name in _kept(record):
+        written.write(separator)
+        if name in _TIMES and record[member.start] == ord('"'):
+            written.write(b"%b:%d" % (record[member.key_start : member.key_end], millis[name]))
+        else:
+            written.write(record[member.key_start : member.end])
+        separator = b","
+    written.write(b"}")
+    return written.getvalue()
+
+
+def _kept(record: bytes) -> Iterator[tuple[Member, str]]:
+    """The members that stay: of those that count, the last of equal names, as for OpenWhisk."""
+    places = _last(record, 0, _RECORD)
+    for member in json_text.members(record):
+        name = json_text.name(record, member)
+        if name not in ADDED_FIELDS and places.get(name, member[2:]) == member[2:]:
+            yield member, name

@@ -159,6 +159,7 @@ def _unreadable(batch: Any, encoded: memoryview, why: str) -> Unreadable:
     return Unreadable(
         offset=last,
         timestamp=max(0, getattr(batch, "max_timestamp", 0) or 0),
+        timestamp_type=getattr(batch, "timestamp_type", 0),
         encoded=bytes(encoded),
         why=f"the records of the batch from offset {first} to {last}: {why}; as it stands in "
         f"Kafka, it has {len(encoded)} bytes with the SHA-256 {hash_}",

@@ -8,12 +8,13 @@ of all that is done with it.
 """
 
 import hashlib
+from typing import Any
 
 from msgspec import MsgspecError, Struct, field
 from msgspec.json import Decoder
 
 from app.storing.guard.index import DIGEST_SIZE
-from models import exact_json
+from models import json_text
 from models.documents import DOCUMENT_START
 
 
@@ -48,8 +49,12 @@ def identify(document: bytes) -> tuple[str, bytes]:
 
 def _any_id(document: bytes) -> str:
     """The same of JSON that msgspec does not read, such as deep nesting."""
-    fields = exact_json.loads(document.decode())
-    document_id = fields.get("_id") if isinstance(fields, dict) else None
+    json_text.check(document)
+    document_id: Any = None
+    if document.lstrip().startswith(b"{"):
+        for member in json_text.members(document):
+            if json_text.name(document, member) == "_id":
+                document_id = json_text.shallow(document, member.start, member.end)
     if not isinstance(document_id, str):
         raise ValueError("not a JSON object with an _id")  # noqa: TRY004 - as json says it
     return document_id

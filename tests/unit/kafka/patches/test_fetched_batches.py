@@ -234,6 +234,14 @@ def test_a_name_of_a_header_that_is_no_text_costs_its_own_batch() -> None:
     assert hashlib.sha256(encoded).hexdigest() in unreadable.why
 
 
+def test_what_stands_for_a_batch_has_all_that_a_record_has() -> None:
+    (record,) = Unpacked(fetched(5, batch(5, 1))).take(ENOUGH)
+    (unreadable,) = Unpacked(fetched(5, batch(5, 1, attributes=1))).take(ENOUGH)
+
+    of_a_record = {name for name in dir(record) if not name.startswith("_")} - {"checksum"}
+    assert of_a_record <= set(dir(unreadable))
+
+
 @pytest.mark.parametrize("codec", [1, 2, 3, 4])
 def test_a_batch_that_would_unpack_to_too_much_is_not_unpacked(codec: int) -> None:
     builder = DefaultRecordBatchBuilder(2, codec, 0, -1, -1, -1, 1 << 30)

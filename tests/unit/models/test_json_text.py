@@ -1,0 +1,116 @@
+"""JSON as bytes: accepted and cut as `exact_json` reads it."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from models import exact_json, json_text
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=10,
+)
+SMALL = st.text(alphabet='[]{}",:\\ \n\t09.eE+-tfnu\x00\x1faé', max_size=12)
+DEEP = [
+    "[" * depth + inner + "]" * depth
+    for depth in (998, 999, 1000, 1001)
+    for inner in ("", "0", "[]", "{}", '{"a":0}', "0,1", '""')
+]
+
+
+def reads(text: str) -> bool:
+    try:
+        exact_json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+def passes(text: str) -> bool:
+    try:
+        json_text.check(text.encode())
+    except ValueError:
+        return False
+    return True
+
+
+@given(SMALL)
+@example("")
+@example("[1,]")
+@example('{"a":1,}')
+@example("[1 2]")
+@example('{"a" 1}')
+@example('["a":1]')
+@example("[}")
+@example("1]")
+@example(" [ ] ")
+@example("\ufeff1")
+@example("\xa01")
+def test_exactly_what_is_json_passes(text: str) -> None:
+    assert passes(text) == reads(text)
+
+
+@given(st.lists(st.sampled_from(["[", "]", "{", "}", '"a"', ":", ",", "1", " ", "[]", "{}"])))
+def test_exactly_what_is_put_together_well_passes(tokens: list[str]) -> None:
+    assert passes("".join(tokens)) == reads("".join(tokens))
+
+
+@pytest.mark.parametrize("text", DEEP)
+def test_as_deep_as_openwhisk_reads(text: str) -> None:
+    assert passes(text) == reads(text)
+
+
+@given(values, st.sampled_from([None, 1]), st.booleans())
+def test_all_json_passes(value: object, indent: int | None, ascii_: bool) -> None:  # noqa: FBT001
+    text = json.dumps(value, indent=indent, ensure_ascii=ascii_)
+
+    json_text.check(text.encode("utf-8", "replace"))
+
+
+@pytest.mark.parametrize("text", [b'"\xff"', b'"\xed\xa0\x80"', b"\xff"])
+def test_what_is_not_utf_8_does_not_pass(text: bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - Python's own words
+        json_text.check(text)
+
+
+@given(st.dictionaries(st.text(), values, max_size=4), st.sampled_from([None, 2]))
+def test_members_are_found_where_they_are(fields: dict[str, Any], indent: int | None) -> None:
+    text = json.dumps(fields, indent=indent).encode()
+
+    found = list(json_text.members(text))
+
+    assert [json_text.name(text, one) for one in found] == list(fields)
+    assert [json.loads(text[one.start : one.end]) for one in found] == list(fields.values())
+
+
+@given(st.lists(values, max_size=4), st.sampled_from([None, 2]))
+def test_items_are_found_where_they_are(items: list[Any], indent: int | None) -> None:
+    text = json.dumps(items, indent=indent).encode()
+
+    assert [json.loads(text[start:end]) for start, end in json_text.items(text)] == items
+
+
+@given(values)
+def test_a_value_is_decoded_as_far_as_it_holds_no_others(value: object) -> None:
+    text = json.dumps(value)
+    expected = exact_json.loads(text)
+    if isinstance(expected, list | dict):
+        expected = type(expected)()
+
+    assert json_text.shallow(text.encode(), 0, len(text.encode())) == expected
+
+
+@pytest.mark.parametrize("text", ["9" * 101, '{"a":"","b":[-1.' + "0" * 97 + "e+5]}"])
+def test_numbers_that_are_too_long_for_openwhisk(text: str) -> None:
+    assert json_text.has_long_number(text.encode())
+
+
+@pytest.mark.parametrize(
+    "text", ["9" * 100, json.dumps(["9" * 200, '"' + "9" * 200, "\\" * 3 + "9" * 200, "-"])]
+)
+def test_numbers_and_texts_that_are_not(text: str) -> None:
+    assert not json_text.has_long_number(text.encode())
