@@ -71,6 +71,9 @@ changelog: environment ## Move the fragments of changes/ into CHANGELOG.md
 lock: environment ## Make the locks anew, after requirements.txt or requirements-dev.txt changed
 	@$(PY) -m dev.lock
 
+fuzz: environment ## Look for inputs that cost too much or raise (SECONDS=60)
+	@$(PY) -m dev.fuzz --seconds $(or $(SECONDS),60)
+
 audit-deps: environment ## Look for known vulnerabilities in the pinned packages
 	@$(PY) -m pip_audit --strict --requirement requirements-dev.lock --no-deps --disable-pip
 

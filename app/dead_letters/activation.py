@@ -12,11 +12,10 @@ _LONGEST = 64
 
 class _Message(Struct):
     response: Raw = Raw()
-    activationId: object = None  # noqa: N815 - the name on the wire
+    activationId: Raw = Raw()  # noqa: N815 - the name on the wire
 
 
 _message = msgspec.json.Decoder(_Message)
-_response = msgspec.json.Decoder(_Message | str)
 _QUOTED = re.compile(rb'"activationId"\s*:\s*"([^"\\]{1,64})"')
 
 
@@ -33,12 +32,19 @@ def activation_id(letter: DeadLetter) -> str | None:
 def _of_message(value: bytes) -> object:
     try:
         message = _message.decode(value)
-        response = _response.decode(message.response) if message.response else None
+        response = bytes(message.response)
+        if response.startswith(b"{"):
+            return _text(_message.decode(response).activationId)
+        return _text(response) or _text(message.activationId)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    if isinstance(response, _Message):
-        return response.activationId
-    return response or message.activationId
+
+
+def _text(written: bytes | Raw) -> object:
+    """A short string; nothing else, and nothing longer, is decoded."""
+    text = memoryview(written)
+    short = len(text) <= _LONGEST * 6 and text[:1].tobytes() == b'"'
+    return msgspec.json.decode(text) if short else None
 
 
 def _of_text(value: bytes) -> object:

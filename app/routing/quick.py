@@ -71,9 +71,21 @@ _usual_id: Final = re.compile(rf'"{ACTIVATION_ID}"'.encode()).fullmatch
 _decode_message: Final = Decoder(_Message).decode
 _decode_record: Final = Decoder(_Record).decode
 _decode_newer_record: Final = Decoder(_NewerRecord).decode
-_decode_fields: Final = Decoder(dict[str, Raw]).decode
+
+_may_name_reserved: Final = re.compile(
+    rb'"(?:_|' + b"|".join(name.encode() for name in ADDED_FIELDS) + rb")|\\u00[4-7]"
+).search
+"""Whether a name may be one of CouchDB's or of those that are added; \\u005f is a _."""
 
 _OBJECT: Final = ord("{")
+
+_USUAL_LENGTH: Final = 4096
+"""Of what is remembered of a record, together."""
+
+_LARGE: Final = 64 * 1024
+_SHORTEST_STRINGS: Final = 8
+"""Bytes for each quote, from which on a large message is not taken apart into strings: each would
+be ten times as large as it is written."""
 
 # A number of more than 100 characters holds at least five in a row of every twentieth byte.
 _STRIDE: Final = 20
@@ -92,6 +104,8 @@ def read(value: bytes, timestamp: int) -> Candidate | Skip | None:
         value: the Kafka record's value.
         timestamp: the Kafka record's, in epoch millis.
     """
+    if len(value) > _LARGE and value.count(b'"') * _SHORTEST_STRINGS > len(value):
+        return None
     try:
         message = _decode_message(value)
         if not value.isascii():
@@ -114,10 +128,12 @@ def _candidate(response: memoryview, transid: Raw, timestamp: int) -> Candidate 
     try:
         record = _decode_record(response)
     except ValidationError:
-        record = _decode_newer_record(response)
-        if any(map(_reserved, _decode_fields(response))):
+        if _may_name_reserved(response):
             return None
+        record = _decode_newer_record(response)
     namespace, activation_id, cause = record.namespace, record.activation_id, record.cause
+    if len(response) > _USUAL_LENGTH and _is_long(record):
+        return None
     if not (
         _usual_activation_id(activation_id)
         and _usual_action(namespace, record.name, record.subject, record.version)
@@ -130,6 +146,11 @@ def _candidate(response: memoryview, transid: Raw, timestamp: int) -> Candidate 
     return Candidate(activation_id, document, namespace, record.response.status_code, transid)
 
 
+def _is_long(record: _Record) -> bool:
+    parts = (record.namespace, record.name, record.subject, record.version)
+    return sum(map(len, parts)) > _USUAL_LENGTH
+
+
 @lru_cache(maxsize=4096)  # what is run now, is run again soon
 def _usual_action(namespace: str, name: str, subject: str, version: str) -> bool:
     """Whether these are in the usual form; the namespace is then of one part."""
@@ -139,10 +160,6 @@ def _usual_action(namespace: str, name: str, subject: str, version: str) -> bool
         and _usual_subject(subject)
         and _usual_version(version)
     )
-
-
-def _reserved(name: str) -> bool:
-    return name.startswith("_") or name in ADDED_FIELDS
 
 
 def _usual_acknowledgement(message: _Message) -> bool:

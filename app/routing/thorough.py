@@ -15,11 +15,11 @@ from app.routing.outcomes import NO_TRANSID, Candidate, Reject, Skip
 from models import json_text
 from models.documents import ADDED_FIELDS, added_fields
 from models.fields import FieldError, RecordError, activation_id, required, response_kind
-from models.json_text import Member
 from models.reading import ActivationFields, read_activation, read_annotation
 from models.reasons import RejectReason, SkipReason
 from models.wire import INSTANCE_FIELD
 
+_QUOTE: Final = ord('"')
 _TIMES: Final = ("start", "end")
 _SHOWN_NAME: Final = 60
 _ENVELOPE: Final = frozenset({"response", "transid", "activationId", *INSTANCE_FIELD.values()})
@@ -79,17 +79,21 @@ def _message(value: bytes, timestamp: int) -> Candidate | Skip:
 def _candidate(record: bytes, timestamp: int, transid: Raw) -> Candidate:
     if json_text.has_long_number(record):
         raise RecordError(f"a number has more than {json_text.MAX_NUMBER_LENGTH} characters")
-    places = _last(record, 0, _RECORD)
-    activation = read_activation(_fields(record, places))
+    places: dict[str, tuple[int, int]] = {}
+    reserved = None
     for member in json_text.members(record):
         name = json_text.name(record, member)
-        if name.startswith("_") and name not in ADDED_FIELDS:
-            raise RecordError(
-                f"{name[:_SHOWN_NAME]!a}: CouchDB keeps names beginning with _ to itself"
-            )
+        if name in _RECORD:
+            places[name] = (member.start, member.end)
+        elif reserved is None and name.startswith("_") and name not in ADDED_FIELDS:
+            reserved = name
+    activation = read_activation(_fields(record, places))
+    if reserved is not None:
+        shown = f"{reserved[:_SHOWN_NAME]!a}"
+        raise RecordError(f"{shown}: CouchDB keeps names beginning with _ to itself")
     return Candidate(
         activation["activation_id"],
-        _document(record, activation, timestamp),
+        _document(record, places, activation, timestamp),
         activation["namespace"],
         activation["response"]["status_code"],
         transid,
@@ -116,7 +120,7 @@ def _fields(record: bytes, places: dict[str, tuple[int, int]]) -> dict[str, Any]
         }
     if fields.get("logs") == []:
         start, _ = places["logs"]
-        quotes = (record[at] == ord('"') for at, _ in json_text.items(record, start))
+        quotes = (record[at] == _QUOTE for at, _ in json_text.items(record, start))
         fields["logs"] = [] if all(quotes) else _NO_TEXTS
     if fields.get("annotations") == []:
         fields["annotations"] = _broken_annotations(record, places["annotations"][0])
@@ -136,28 +140,28 @@ def _broken_annotations(record: bytes, start: int) -> Iterator[Any]:
             yield fields
 
 
-def _document(record: bytes, activation: ActivationFields, timestamp: int) -> bytes:
-    """The record's fields as they came, ISO times as millis, and the three that are added."""
+def _document(
+    record: bytes, places: dict[str, tuple[int, int]], activation: ActivationFields, timestamp: int
+) -> bytes:
+    """The record's fields as they came, ISO times as millis, and the three that are added.
+
+    Of equal names that count, the last stays, as for OpenWhisk.
+    """
     millis = {"start": activation["start"], "end": activation["end"]}
     document_id = f"{activation['namespace']}/{activation['activation_id']}"
     written = io.BytesIO()
     written.write(added_fields(json.dumps(document_id)[1:-1], timestamp).encode())
     separator = b""
-    for member, name in _kept(record):
+    for member in json_text.members(record):
+        key_start, key_end, start, end = member
+        name = json_text.name(record, member)
+        if name in ADDED_FIELDS or places.get(name, (start, end)) != (start, end):
+            continue
         written.write(separator)
-        if name in _TIMES and record[member.start] == ord('"'):
-            written.write(b"%b:%d" % (record[member.key_start : member.key_end], millis[name]))
+        if name in _TIMES and record[start] == _QUOTE:
+            written.write(b"%b:%d" % (record[key_start:key_end], millis[name]))
         else:
-            written.write(record[member.key_start : member.end])
+            written.write(record[key_start:end])
         separator = b","
     written.write(b"}")
     return written.getvalue()
-
-
-def _kept(record: bytes) -> Iterator[tuple[Member, str]]:
-    """The members that stay: of those that count, the last of equal names, as for OpenWhisk."""
-    places = _last(record, 0, _RECORD)
-    for member in json_text.members(record):
-        name = json_text.name(record, member)
-        if name not in ADDED_FIELDS and places.get(name, member[2:]) == member[2:]:
-            yield member, name

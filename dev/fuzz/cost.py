@@ -1,0 +1,71 @@
+"""What an input costs a target."""
+
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple
+
+from dev.fuzz.inputs import made
+from dev.fuzz.targets import TARGETS
+
+MIB: Final = 1024 * 1024
+SECONDS_PER_MIB: Final = 1.0
+MEMORY_RATIO: Final = 8.0
+
+_SMALL_TIME: Final = 0.05
+_SMALL_MEMORY: Final = MIB // 4
+"""What any input may cost: the first call of something is not the input's fault."""
+
+
+class Finding(NamedTuple):
+    """An input that a target does not stand; `made` makes it again."""
+
+    target: str
+    seed: int
+    size: int
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.target}: {self.what} (made({self.seed}, {self.size}))"
+
+
+def findings(seeds: range, size: int) -> Iterator[Finding | None]:
+    """Try each target with the input of each seed; None where one stood it."""
+    for seed in seeds:
+        value = made(seed, size)
+        for target in TARGETS:
+            what = tried(target, value)
+            yield Finding(target.__name__, seed, size, what) if what else None
+
+
+def tried(target: Callable[[bytes], None], value: bytes) -> str | None:
+    """What is wrong with how this target takes this value; None: nothing."""
+    limit = SECONDS_PER_MIB * len(value) / MIB + _SMALL_TIME
+    try:
+        # Another process may be in the way once.
+        seconds = _seconds(target, value)
+        if seconds > limit:
+            seconds = min(seconds, _seconds(target, value))
+        memory = _memory(target, value)
+    except Exception as error:  # noqa: BLE001 - the very thing that is looked for
+        return f"raises {type(error).__name__}: {str(error)[:100]}"
+    if seconds > limit:
+        return f"takes {seconds * MIB / len(value):.2f} s for a megabyte"
+    if memory > MEMORY_RATIO * len(value) + _SMALL_MEMORY:
+        return f"takes {memory / len(value):.1f} times its size of memory"
+    return None
+
+
+def _seconds(target: Callable[[bytes], None], value: bytes) -> float:
+    began = time.process_time()
+    target(value)
+    return time.process_time() - began
+
+
+def _memory(target: Callable[[bytes], None], value: bytes) -> int:
+    tracemalloc.start()
+    try:
+        target(value)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()

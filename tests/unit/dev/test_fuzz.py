@@ -1,0 +1,59 @@
+"""A short run of `make fuzz`, from seeds that are always the same, and what it once found."""
+
+from collections.abc import Callable
+
+import pytest
+
+from dev.fuzz.cost import findings, tried
+from dev.fuzz.inputs import made
+from dev.fuzz.targets import digest, letters, routing
+
+_SIZE = 32 * 1024
+_FOUND_SIZE = 80 * 1024
+
+_MESSAGE = (
+    b'{"transid":["t",1],"response":{"namespace":"guest","name":"a","subject":"guest",'
+    b'"activationId":"0123456789abcdef0123456789abcdef","start":"2026-01-02T03:04:05Z","end":0,'
+    b'"response":{"statusCode":0},"logs":<logs>,"version":"0.0.1","publish":false,'
+    b'"annotations":<annotations>,"newer":<newer>}}'
+)
+
+
+def message(**values: bytes) -> bytes:
+    text = _MESSAGE
+    for name in ("logs", "annotations", "newer"):
+        text = text.replace(b"<%b>" % name.encode(), values.get(name, b"[]"))
+    return text
+
+
+FOUND = {
+    "brackets": b"[" * 201 + b'"\\' * (_FOUND_SIZE // 2),
+    "short logs": message(logs=b"[" + b'"aa",' * (_FOUND_SIZE // 5) + b'""]'),
+    "empty arrays": message(newer=b"[" + b"[]," * (_FOUND_SIZE // 3) + b"0]"),
+    "objects": message(newer=b"[" + b'{"a":[1]},' * (_FOUND_SIZE // 10) + b"0]"),
+    "annotations": message(
+        annotations=b"[" + b'{"key":"","value":0},' * (_FOUND_SIZE // 21) + b'{"key":"","value":0}]'
+    ),
+    "many fields": message(
+        newer=b"0," + b",".join(b'"k%d":1' % n for n in range(_FOUND_SIZE // 11))
+    ),
+    "equal fields": message(newer=b"0," + b'"_id":1,"name":"a",' * (_FOUND_SIZE // 19) + b'"z":0'),
+    "digits": message(newer=b"9" * _FOUND_SIZE),
+    "namespace": message().replace(b'"guest"', b'"' + b"aa/" * (_FOUND_SIZE // 3) + b'a"', 1),
+    "surrogates": message(newer=b'"' + b"\\ud800" * (_FOUND_SIZE // 6) + b'"'),
+}
+
+
+@pytest.mark.parametrize("name", FOUND)
+@pytest.mark.parametrize("target", [routing, digest, letters])
+def test_what_was_found_once(name: str, target: Callable[[bytes], None]) -> None:
+    assert tried(target, FOUND[name]) is None
+    assert tried(target, FOUND[name].replace(b'"2026-01-02T03:04:05Z"', b"0")) is None
+
+
+def test_nothing_is_found_quickly() -> None:
+    assert [str(found) for found in findings(range(40), _SIZE) if found] == []
+
+
+def test_an_input_can_be_made_again() -> None:
+    assert made(7, 1000) == made(7, 1000)
