@@ -269,7 +269,7 @@ async def test_sigterm_finishes_what_is_in_flight(
             aiohttp.ClientSession() as http,
             http.get(f"{gateway.url}/_gateway/metrics") as answer,
         ):
-            return f'of="bodies"}} {float(len(body))}' in await answer.text()
+            return 'of="bodies"} 10.0' in await answer.text()
 
     await until(receiving, "the request is in flight")
     stopping = asyncio.create_task(asyncio.to_thread(gateway.terminate))
