@@ -18,7 +18,7 @@ from faust.types.agents import AgentT
 from mode import Service
 from mode.types import ServiceT
 
-from app.couchdb import BulkWriter, Database
+from app.couchdb import BulkWriter, Database, DatabaseWatch
 from app.dead_letters import DeadLetters
 from app.errors import StandstillError, StartError
 from app.heartbeat import Heartbeat
@@ -45,6 +45,7 @@ from app.routing.breaker import Breakers
 from app.routing.step import Intake
 from app.settings import Settings
 from app.stopping import GRACE, Watchdog
+from app.storing.breaker import StoreBreaker
 from app.storing.guard import Guard
 from app.storing.step import Storage
 from models.roles import TopicRole
@@ -76,7 +77,7 @@ class BootStrategy(FaustBootStrategy):
             self.web_server(),
             [app.progress, app.access, app.own_topics],
             self.kafka_producer(),
-            [app.producer_service, app.writer, app.storage],
+            [app.producer_service, app.writer, app.database_watch, app.storage],
             self.kafka_consumer(),
             self.agents(),
             self.kafka_conductor(),
@@ -125,8 +126,14 @@ class Persister(faust.App):
             breakers=self.breakers,
         )
         self.database = Database(settings.database)
-        self.writer: BulkWriter = BulkWriter(self.database, settings.database)
+        self.writer: BulkWriter = BulkWriter(
+            self.database,
+            settings.database,
+            settings.diagnosis,
+            topic_prefix=settings.kafka.topic_prefix,
+        )
         self.writer.beacon.reattach(self.beacon)
+        self.database_watch = DatabaseWatch(self.writer, beacon=self.beacon)
         self.guard_table = self.Table(
             "guard",
             partitions=settings.kafka.partitions,
@@ -136,7 +143,11 @@ class Persister(faust.App):
             extra_topic_configs={"message.timestamp.type": "LogAppendTime"},
         )
         self.guard = Guard(
-            self.guard_table, settings.guard, clock=time.time, forget=self._forget_entry
+            self.guard_table,
+            settings.guard,
+            clock=time.time,
+            forget=self._forget_entry,
+            topic_prefix=settings.kafka.topic_prefix,
         )
         self.storage: Storage = Storage(
             self.guard,
@@ -144,6 +155,7 @@ class Persister(faust.App):
             self.dead_letters,
             self.outcomes,
             settings.worker,
+            breaker=StoreBreaker(settings.store_breaker),
             beacon=self.beacon,
         )
         self.documents_topic = ChunkTopic(

@@ -1,8 +1,9 @@
 """What makes a stored document the one that was to be stored.
 
 CouchDB keeps integers as they are written, reads other numbers as doubles and prints these in its
-own way (`1E2` as `100.0`). So integers count exactly and other numbers as their double; the order
-of keys and the way that strings are escaped do not count.
+own way (`1E2` as `100.0`), subnormal ones as 0.0 or nearly so. So integers count exactly and other
+numbers as their double, subnormal ones as 0.0; the order of keys and the way that strings are
+escaped do not count. It is the same rule as in `app.couchdb.comparison`.
 """
 
 import hashlib
@@ -91,4 +92,6 @@ def _exact(number: Decimal) -> int | float | str:
 
 def _double(number: Decimal) -> int | float:
     double = float(number)
+    if abs(double) < sys.float_info.min:
+        return 0  # as CouchDB reads some of them, and all of them are compared
     return int(double) if double.is_integer() else double

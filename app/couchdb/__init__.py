@@ -8,6 +8,7 @@ speaks HTTP and turns what can go wrong there into the few types of `errors`.
 
 from app.couchdb.database import Database, DatabaseInfo
 from app.couchdb.errors import DatabaseError
+from app.couchdb.watch import DatabaseWatch
 from app.couchdb.writer import BulkWriter
 
-__all__ = ["BulkWriter", "Database", "DatabaseError", "DatabaseInfo"]
+__all__ = ["BulkWriter", "Database", "DatabaseError", "DatabaseInfo", "DatabaseWatch"]

@@ -15,18 +15,25 @@ from app.couchdb.errors import (
     RequestTooLarge,
     Unavailable,
 )
+from app.printable import shown
 
 LONGEST_REASON = 200
 """Characters kept of a reason: a validation function can answer with anything."""
 
+FIRST_WORDS = 80
+"""Characters shown of an answer that is not CouchDB's."""
+
 
 class Entry(msgspec.Struct):
-    """What `_bulk_docs` answers for one document: a revision or an error."""
+    """What `_bulk_docs` answers for one document: a revision or an error.
+
+    A validation function decides about `error` and `reason`: they may be any JSON value.
+    """
 
     id: str = ""
     rev: str = ""
-    error: str = ""
-    reason: str = ""
+    error: Any = ""
+    reason: Any = ""
 
     @property
     def explanation(self) -> str:
@@ -45,21 +52,23 @@ class _Rows(msgspec.Struct):
     rows: list[Row]
 
 
-class _Failure(msgspec.Struct):
+class Failure(msgspec.Struct):
     """The body of every CouchDB answer that is not a success."""
 
-    error: str
-    reason: str | None = None
+    error: Any
+    reason: Any = None
 
 
 _entries = msgspec.json.Decoder(list[Entry])
 _rows = msgspec.json.Decoder(_Rows)
-_failure = msgspec.json.Decoder(_Failure)
+_failure = msgspec.json.Decoder(Failure)
+_failures = msgspec.json.Decoder(list[Failure])
 
 
-def explain(error: str, reason: str | None) -> str:
-    """An error and its reason as one short text."""
-    return f"{error}: {(reason or '')[:LONGEST_REASON]}"
+def explain(error: object, reason: object) -> str:
+    """An error and its reason as one short, printable text."""
+    told = "" if reason is None else reason
+    return f"{shown(error, longest=LONGEST_REASON)}: {shown(told, longest=LONGEST_REASON)}"
 
 
 def read_entries(body: bytes) -> list[Entry]:
@@ -77,39 +86,44 @@ def read_documents(body: bytes) -> dict[str, bytes]:
     return {row.key: bytes(row.doc) for row in found.rows if bytes(row.doc) != b"null"}
 
 
+def read_object(body: bytes) -> dict[str, Any]:
+    """A JSON object; raises `Unavailable` when it is not CouchDB's."""
+    found: dict[str, Any] = _decoded(msgspec.json.Decoder(dict[str, Any]), body)
+    return found
+
+
 def _decoded(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
     try:
         return decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise Unavailable(
-            "the answer is not CouchDB's JSON: is a proxy answering in its place?", cause="not-json"
+            f"the answer is not CouchDB's JSON ({_first_words(body)}): is a proxy answering in its "
+            "place?",
+            cause="not-json",
         ) from None
 
 
 def failure(  # noqa: PLR0911 - one return for each verdict
     status: int, headers: Mapping[str, str], body: bytes
 ) -> DatabaseError:
-    """The error that an answer other than 200, 201 and 202 means.
-
-    Only CouchDB's own 400 and 413 speak of the documents. The same status with a proxy's page says
-    nothing about them, except that a 413 without CouchDB's JSON asks for smaller requests.
-    """
+    """The error that an answer other than 200, 201 and 202 means."""
     told = _read_failure(body)
-    said = explain(told.error, told.reason) if told else "the answer is not CouchDB's JSON"
-    message = f"HTTP {status}, {said}"
+    message = f"HTTP {status}, {_said(told, headers, body)}"
     match status:
         case 413:
             return RequestTooLarge(message, document_id=_too_large_document(told))
         case 400 if told:
-            return RequestRefused(said)
+            return RequestRefused(message)
         case 404 if told and told.error == "not_found":
             return DatabaseMissing(message, cause="404")
+        case 403 if told and "locked" in str(told.reason):
+            return Misconfigured(message, cause="locked")
         case 401 | 403:
             return Misconfigured(message, cause=str(status))
         case 404:
             return Misconfigured(f"{message}: no CouchDB at this address", cause="404")
         case _ if 300 <= status < 400:  # noqa: PLR2004 - HTTP's redirects
-            return Misconfigured(f"{message}: a redirect to another address", cause=str(status))
+            return Misconfigured(f"{message}: a redirect to another address", cause="redirect")
         case _:
             return Unavailable(
                 message,
@@ -119,15 +133,31 @@ def failure(  # noqa: PLR0911 - one return for each verdict
             )
 
 
-def _read_failure(body: bytes) -> _Failure | None:
+def _said(told: Failure | None, headers: Mapping[str, str], body: bytes) -> str:
+    if told:
+        return explain(told.error, told.reason)
+    kind = shown(headers.get("Content-Type", "no content type"), longest=FIRST_WORDS)
+    return f"and the answer is not CouchDB's JSON ({kind}; {_first_words(body)})"
+
+
+def _first_words(body: bytes) -> str:
+    return f"it begins with: {shown(body[:FIRST_WORDS])}" if body else "it is empty"
+
+
+def _read_failure(body: bytes) -> Failure | None:
+    """CouchDB's error; a 500 of its own may have a list of entries as its body."""
     try:
         return _failure.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        pass
+    try:
+        return next(iter(_failures.decode(body)), None)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
 
 
-def _too_large_document(told: _Failure | None) -> str | None:
-    return told.reason if told and told.error == "document_too_large" else None
+def _too_large_document(told: Failure | None) -> str | None:
+    return str(told.reason) if told and told.error == "document_too_large" else None
 
 
 def retry_after(value: str, now: datetime) -> float | None:

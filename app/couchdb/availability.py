@@ -1,25 +1,50 @@
-"""Whether the database answers: one log line when that changes, not one per retry."""
+"""Whether the database does its work: one log line when that changes, not one per retry."""
 
 import logging
 import time
 from collections.abc import Callable
 
-from app.couchdb.errors import DatabaseError, Misconfigured, Unavailable
+from app.couchdb.errors import DatabaseError, EntriesFailed, Misconfigured, Unavailable
 
 logger = logging.getLogger(__name__)
 
 PATIENCE = 1.0
 """Seconds of failures without a success in between, after which it counts as down."""
 
+THROTTLED_PATIENCE = 10.0
+"""The same when the database asks for a slower pace (429): it does that in passing, too."""
+
 ADVICE = {
-    "401": "check PERSISTER_COUCHDB_USER and PERSISTER_COUCHDB_PASSWORD (or ..._PASSWORD_FILE)",
+    "401": "check PERSISTER_COUCHDB_USER and PERSISTER_COUCHDB_PASSWORD (or ..._PASSWORD_FILE, "
+    "which is read again); after three attempts the next ones are minutes apart",
+    "locked": "too many wrong passwords came for this user from this address, from the persister "
+    "or from somebody else there: CouchDB lets it in again after some minutes; attempts are "
+    "minutes apart until then",
     "403": "give the user of PERSISTER_COUCHDB_USER the right to write to the database",
     "404": "check PERSISTER_COUCHDB_URL and PERSISTER_DATABASE, create the database, or allow the "
     "persister to with PERSISTER_DATABASE_CREATE=true and an administrator's credentials",
     "certificate": "set PERSISTER_COUCHDB_CA_FILE to the authority that signed it",
+    "partitioned": "make a database without partitions, or name another one in PERSISTER_DATABASE",
+    "reading": "give the user of PERSISTER_COUCHDB_USER the right to read the database: what is "
+    "there already cannot be compared without it",
+}
+ENTRY_ADVICE = {
+    "insufficent_storage": "make room on the disk of its database_dir, or mind [disk_monitor] in "
+    "its configuration",
+    "insufficient_storage": "make room on its disk",
+    "forbidden": "a validation function or a right refuses every document: see "
+    "validate_doc_update in the database's design documents",
+    "unauthorized": "a validation function or a right refuses every document: see "
+    "validate_doc_update in the database's design documents",
+    "compilation_error": "a validation function (validate_doc_update of a design document) does "
+    "not compile: mend it or take it out",
+    "unknown_query_language": "a design document names a language that the server does not have: "
+    "mend it or take it out",
+    "illegal_docid": "the database does not take the ids of activations: is it partitioned?",
 }
 CHECK_ADDRESS = "check PERSISTER_COUCHDB_URL"
 CHECK_DATABASE = "check that CouchDB runs and that PERSISTER_COUCHDB_URL points to it"
+SLOWER = "retrying at the pace that it allows: see what limits the rate"
 
 
 class Availability:
@@ -29,6 +54,7 @@ class Availability:
         name: The database and its address, without credentials, for the log.
         clock: Seconds, monotonic.
         wall: Seconds since the epoch, for people.
+        does: What it does while it is available, and does not while it is not, for the log.
     """
 
     def __init__(
@@ -37,6 +63,7 @@ class Availability:
         *,
         clock: Callable[[], float],
         wall: Callable[[], float] = time.time,
+        does: tuple[str, str] = ("takes documents", "takes no documents"),
     ) -> None:
         self.failing_since: float | None = None
         """Epoch seconds of the first failure since the last success."""
@@ -44,45 +71,52 @@ class Availability:
         """What the last failure said; stays after a recovery."""
         self.last_error_at: float | None = None
         """Epoch seconds."""
-        self.successes = 0
-        """Requests that were answered as they should be."""
         self._name = name
         self._clock = clock
         self._wall = wall
+        self._does = does
         self._first_failure = 0.0
         self._announced: str | None = None
 
     @property
     def down(self) -> bool:
-        """Whether the database is known not to take documents."""
+        """Whether the database is known not to do it."""
         return self._announced is not None
 
     def failed(self, error: DatabaseError) -> None:
-        """A request failed. Being asked to slow down (429) is no failure of the database."""
+        """A request failed, and nothing else has passed."""
         self.last_error, self.last_error_at = str(error), self._wall()
-        if isinstance(error, Unavailable) and error.throttled:
-            return
         if self.failing_since is None:
             self.failing_since, self._first_failure = self.last_error_at, self._clock()
-        lasting = self._clock() - self._first_failure >= PATIENCE
+        lasting = self._clock() - self._first_failure >= _patience(error)
         if _state(error) != self._announced and (lasting or isinstance(error, Misconfigured)):
             self._announced = _state(error)
-            logger.error("%s takes no documents: %s; %s", self._name, error, _advice(error))
+            logger.error("%s %s: %s; %s", self._name, self._does[1], error, _advice(error))
 
     def succeeded(self) -> None:
-        """A request was answered as it should be."""
-        self.successes += 1
+        """It did what was asked."""
         if self._announced is not None:
             lasted = self._clock() - self._first_failure
-            logger.info("%s takes documents again, after %.0f s", self._name, lasted)
+            logger.info("%s %s again, after %.0f s", self._name, self._does[0], lasted)
         self.failing_since = self._announced = None
 
 
+def _patience(error: DatabaseError) -> float:
+    throttled = isinstance(error, Unavailable) and error.throttled
+    return THROTTLED_PATIENCE if throttled else PATIENCE
+
+
 def _state(error: DatabaseError) -> str:
-    return error.cause if isinstance(error, Misconfigured) else "unavailable"
+    """What is worth a line of its own when it follows another state."""
+    return error.cause if isinstance(error, Misconfigured | EntriesFailed) else "unavailable"
 
 
 def _advice(error: DatabaseError) -> str:
     if isinstance(error, Misconfigured):
         return ADVICE.get(error.cause, CHECK_ADDRESS)
+    if isinstance(error, EntriesFailed):
+        known = ENTRY_ADVICE.get(error.cause, "see CouchDB's log")
+        return f"nothing is set aside, and all of it is retried until it passes: {known}"
+    if isinstance(error, Unavailable) and error.throttled:
+        return SLOWER
     return f"retrying until it does: {CHECK_DATABASE}"

@@ -1,11 +1,11 @@
-"""The database over HTTP: aiocouch for the server, its session for bulk requests.
+"""The database over HTTP.
 
-aiocouch keeps the credentials, the connections and the time-outs, creates the database and reads
-and writes design documents. Bulk requests go through its HTTP session as bytes, since its own bulk
-operations compare every id with every other, encode and parse JSON several times, and do not tell
-201 from 202.
+aiocouch keeps the session with its connections. Requests go through it as bytes, with headers of
+our own: aiocouch's bulk operations compare every id with every other and do not tell 201 from 202,
+it keeps the password that it was made with, and it drops the reasons that CouchDB gives.
 """
 
+import hashlib
 import json
 import logging
 import ssl
@@ -16,14 +16,15 @@ from http import HTTPStatus
 from io import BytesIO
 from traceback import clear_frames
 from typing import Any
+from urllib.parse import quote
 
 import aiocouch
 import aiohttp
 import msgspec
-from aiocouch.exception import RemoteResponseError
+from pydantic import SecretStr
 
-from app.couchdb.answers import Entry, failure, read_documents, read_entries
-from app.couchdb.design_documents import design_documents
+from app.couchdb.answers import Entry, failure, read_documents, read_entries, read_object
+from app.couchdb.design_documents import design_documents, wanted
 from app.couchdb.errors import (
     DatabaseError,
     DatabaseMissing,
@@ -33,6 +34,7 @@ from app.couchdb.errors import (
     Unavailable,
 )
 from app.settings import DatabaseSettings
+from app.settings.base import secret_from
 from app.settings.security import client_context
 from app.storing.sink import Document
 
@@ -44,8 +46,17 @@ SUCCESS = (HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.ACCEPTED)
 LONGEST_CONNECT = 10.0
 """Seconds to open a connection, when the time-out of a request leaves so many."""
 
-SPARE_CONNECTIONS = 2
-"""For `/status`, beside the requests in flight."""
+SPARE_CONNECTIONS = 8
+"""For probes and diagnoses, beside the requests in flight."""
+
+PROBE_ID = "persister-probe"
+"""The document that stands for those known to be good; deleted from the start, so that no view and
+no list ever shows it, and yet every validation function judges it."""
+
+PASSES_PROBE = ("conflict", "not_found")
+"""What follows when it is there already: CouchDB judges it first, and then writes nothing."""
+
+ONLY_DESIGN = '_all_docs?startkey="_design/"&endkey="_design0"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,25 +100,26 @@ class Database:
         self.name = settings.name
         self.address = f"{settings.url}/{settings.name}"
         """For people; without credentials."""
+        self.identity: bytes | None = None
+        """Which database this is: another one after it was dropped and made again. None until it
+        has answered."""
         self.missing_design_documents: tuple[str, ...] = ()
         """Those that could not be created for want of a right."""
         self._settings = settings
+        self._password = settings.password
         self._couchdb: aiocouch.CouchDB | None = None
+        self._path = f"/{quote(settings.name, safe='')}"
+        self._probe_is_there = False
 
     async def connect(self) -> None:
         """Set up the session. No request is sent yet."""
         settings = self._settings
         self._couchdb = aiocouch.CouchDB(
             settings.url,
-            user=settings.user,
-            password=settings.password.get_secret_value() if settings.password else None,
             connector=aiohttp.TCPConnector(
                 limit=settings.requests_in_flight + SPARE_CONNECTIONS, ssl=self._tls()
             ),
-            timeout=aiohttp.ClientTimeout(
-                total=settings.request_timeout,
-                sock_connect=min(LONGEST_CONNECT, settings.request_timeout),
-            ),
+            timeout=self._timeout(None),
         )
 
     async def close(self) -> None:
@@ -115,6 +127,22 @@ class Database:
         if self._couchdb is not None:
             await self._couchdb.close()
             self._couchdb = None
+
+    def read_credentials(self) -> bool:
+        """Read the password's file again; returns whether there is another password in it."""
+        file = self._settings.password_file
+        if file is None:
+            return False
+        try:
+            password = secret_from(file, None, "PERSISTER_COUCHDB_PASSWORD")
+        except ValueError as error:
+            logger.warning("%s; the password read before is used on", error)
+            return False
+        changed = password != self._password
+        if changed:
+            logger.info("%s: another password was read from %s", self.address, file)
+        self._password = password
+        return changed
 
     async def prepare(self) -> None:
         """Find the database; create it and missing design documents where that is allowed.
@@ -126,80 +154,163 @@ class Database:
             DatabaseMissing: It does not exist and may not be created.
             DatabaseError: As with every request.
         """
-        with _translated():
-            database = await self._found_or_created()
-        if self._settings.create:
-            await self._create_design_documents(database)
+        about = await self._found_or_created()
+        if about.get("props", {}).get("partitioned"):
+            raise Misconfigured(
+                "the database is partitioned, and ids of activations are not made for that",
+                cause="partitioned",
+            )
+        self._identify(about)
+        try:
+            await self.read_back([])
+        except Misconfigured as error:
+            raise Misconfigured(
+                f"documents cannot be read: {error}",
+                cause="reading" if error.cause in MISSING_RIGHT else error.cause,
+            ) from None
+        await self.restore_design_documents()
 
-    async def bulk(self, documents: Sequence[Document]) -> BulkAnswer:
-        """Write documents that are new to the database, in one `_bulk_docs` request."""
+    async def look(self) -> bool:
+        """Look whether it is still the same database; returns False when it is another one."""
+        before = self.identity
+        self._identify(await self._about())
+        return before in (None, self.identity)
+
+    async def restore_design_documents(self) -> None:
+        """Create those design documents of OpenWhisk's that are not there, where it is allowed."""
+        if self._settings.create:
+            _, body = await self._request("GET", f"{self._path}/{ONLY_DESIGN}")
+            there = [row.get("id", "") for row in read_object(body).get("rows", [])]
+            await self._create_design_documents(wanted(there))
+
+    async def bulk(
+        self,
+        documents: Sequence[Document],
+        timeout: float | None = None,  # noqa: ASYNC109 - aiohttp's own
+    ) -> BulkAnswer:
+        """Write documents in one `_bulk_docs` request.
+
+        Args:
+            documents: At least one; new to the database, or with the `_rev` that they replace.
+            timeout: Seconds; None: as many as are set.
+        """
         # Joined once, brackets included: the body is megabytes, and every copy of it counts.
         bodies = [document.body for document in documents]
         bodies[0] = b'{"docs":[' + bodies[0]
         bodies[-1] += b"]}"
-        status, body = await self._post("_bulk_docs", b",".join(bodies))
+        path = f"{self._path}/_bulk_docs"
+        status, body = await self._request("POST", path, b",".join(bodies), timeout)
         return BulkAnswer(status, read_entries(body))
 
     async def read_back(self, ids: Sequence[str]) -> dict[str, bytes]:
         """The stored documents of these ids; missing and deleted ones are left out."""
         keys = msgspec.json.encode({"keys": ids})
         try:
-            _, body = await self._post("_all_docs?include_docs=true", keys)
+            _, body = await self._request("POST", f"{self._path}/_all_docs?include_docs=true", keys)
         except (RequestRefused, RequestTooLarge) as error:
             # No document was sent, so none is to blame.
             raise Unavailable(str(error), cause=error.cause) from None
         return read_documents(body)
 
+    async def probe(self, known_good: Document | None) -> bool:
+        """Whether the database takes a document that is known to be good.
+
+        A deleted document of our own is written again and again. CouchDB asks its disk, its shards
+        and every validation function, and then answers `conflict`, so that after the first time
+        nothing is written. (A `_local` document would be no probe: no validation function sees it.)
+
+        Args:
+            known_good: Its content, a record that was stored; None: only what it must have.
+        """
+        bare = json.dumps({"_id": PROBE_ID, "_deleted": True}).encode()
+        if not self._probe_is_there:
+            # First without the record, which would otherwise be kept in it.
+            if not await self._passes(bare):
+                return False
+            self._probe_is_there = True
+        return known_good is None or await self._passes(_as_probe(known_good))
+
+    async def _passes(self, body: bytes) -> bool:
+        [entry] = (await self.bulk([Document(PROBE_ID, body)])).entries or [Entry()]
+        return bool(entry.rev) or entry.error in PASSES_PROBE
+
     async def info(self) -> DatabaseInfo:
         """The server's version, and the database's size."""
-        with _translated():
-            server: dict[str, Any] = await self._server.info()
-            about: dict[str, Any] = await self._endpoint._get()  # noqa: SLF001 - info() drops sizes
+        _, body = await self._request("GET", "/")
+        server = read_object(body)
+        about = await self._about()
         return DatabaseInfo(
             version=str(server.get("version", "unknown")),
             documents=int(about.get("doc_count", 0)),
             bytes=int(about.get("sizes", {}).get("file", 0)),
         )
 
-    @property
-    def _server(self) -> aiocouch.CouchDB:
-        if self._couchdb is None:
-            raise RuntimeError("connect() first")
-        return self._couchdb
-
-    @property
-    def _endpoint(self) -> aiocouch.Database:
-        return aiocouch.Database(self._server, self.name)
-
     def _tls(self) -> ssl.SSLContext | bool:
         ca_file = self._settings.ca_file
         return client_context(ca_file) if ca_file else True
 
-    async def _found_or_created(self) -> aiocouch.Database:
+    def _timeout(self, seconds: float | None) -> aiohttp.ClientTimeout:
+        total = min(seconds or self._settings.request_timeout, self._settings.request_timeout)
+        return aiohttp.ClientTimeout(total=total, sock_connect=min(LONGEST_CONNECT, total))
+
+    async def _about(self) -> dict[str, Any]:
+        _, body = await self._request("GET", self._path)
+        about = read_object(body)
+        if "doc_count" not in about:
+            raise Misconfigured(
+                "the address answers with JSON, and it is not CouchDB's", cause="not-couchdb"
+            )
+        return about
+
+    def _identify(self, about: dict[str, Any]) -> None:
+        made = about.get("instance_start_time", "")
+        found = hashlib.sha256(f"{self.name}\0{made}".encode()).digest()
+        if self.identity not in (None, found):
+            logger.warning(
+                "%s: another database is there under this name; it was dropped and made again, or "
+                "put in the place of the one before",
+                self.address,
+            )
+            self._probe_is_there = False
+        self.identity = found
+
+    async def _found_or_created(self) -> dict[str, Any]:
         try:
-            return await self._server[self.name]
-        except aiocouch.NotFoundError:
+            return await self._about()
+        except DatabaseMissing:
             if not self._settings.create:
                 raise DatabaseMissing("the database does not exist", cause="404") from None
         try:
-            created = await self._server.create(self.name, exists_ok=True)
-        except (aiocouch.UnauthorizedError, aiocouch.ForbiddenError):
+            await self._request("PUT", self._path)
+        except Misconfigured as error:
+            if error.cause not in MISSING_RIGHT:
+                raise
             raise DatabaseMissing(
                 "the database does not exist and only an administrator may create it", cause="404"
             ) from None
-        logger.info("%s: created", self.address)
-        return created
+        except Unavailable as error:
+            if error.cause != "412":  # somebody else was faster
+                raise
+        else:
+            logger.info("%s: created", self.address)
+        return await self._about()
 
-    async def _create_design_documents(self, database: aiocouch.Database) -> None:
+    async def _create_design_documents(self, names: Sequence[str]) -> None:
         refused = []
-        for name, fields in design_documents().items():
+        for name in names:
+            content = {"_id": f"_design/{name}", **design_documents()[name]}
+            path = f"{self._path}/_design/{quote(name, safe='')}"
             try:
-                with _translated():
-                    await _create_design_document(database, name, fields)
+                await self._request("PUT", path, msgspec.json.encode(content))
             except Misconfigured as error:
                 if error.cause not in MISSING_RIGHT:
                     raise
                 refused.append(name)
+            except Unavailable as error:
+                if error.cause != "409":  # somebody else was faster: theirs stays
+                    raise
+            else:
+                logger.info("%s: created the design document %s", self.address, name)
         if refused and not self.missing_design_documents:
             logger.error(
                 "%s: the design documents %s are missing and only an administrator of the database "
@@ -209,32 +320,41 @@ class Database:
             )
         self.missing_design_documents = tuple(refused)
 
-    async def _post(self, path: str, data: bytes) -> tuple[int, bytes]:
-        remote = self._server._server  # noqa: SLF001 - aiocouch has no public way to send bytes
-        url = f"{remote._server}{self._endpoint.endpoint}/{path}"  # noqa: SLF001
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        data: bytes | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - aiohttp's own
+    ) -> tuple[int, bytes]:
+        if self._couchdb is None:
+            raise RuntimeError("connect() first")
+        remote = self._couchdb._server  # noqa: SLF001 - aiocouch has no public way to send bytes
         with _connected():
-            async with remote._http_session.post(  # noqa: SLF001
-                url, data=BytesIO(data), headers=JSON, allow_redirects=False
+            async with remote._http_session.request(  # noqa: SLF001
+                method,
+                f"{self._settings.url}{path}",
+                data=None if data is None else BytesIO(data),
+                headers=JSON | self._authorization(),
+                allow_redirects=False,
+                timeout=self._timeout(timeout),
             ) as answer:
                 body = await answer.read()
                 if answer.status not in SUCCESS:
                     raise failure(answer.status, answer.headers, body)
                 return answer.status, body
 
+    def _authorization(self) -> dict[str, str]:
+        user, password = self._settings.user, self._password
+        if not user or not isinstance(password, SecretStr):
+            return {}
+        return {"Authorization": aiohttp.encode_basic_auth(user, password.get_secret_value())}
 
-async def _create_design_document(
-    database: aiocouch.Database, name: str, fields: dict[str, Any]
-) -> None:
-    document = await database.design_doc(name, exists_ok=True)
-    if document.exists:
-        return
-    # save() would send the id without "_design/", which some servers take at its word.
-    content = {"_id": f"_design/{name}", **fields}
-    try:
-        await document._put(content)  # noqa: SLF001 - see above
-    except aiocouch.ConflictError:
-        return  # someone else was faster: theirs stays
-    logger.info("%s: created the design document %s", database.id, name)
+
+def _as_probe(known_good: Document) -> bytes:
+    content = json.loads(known_good.body)
+    content.pop("_rev", None)
+    return json.dumps(content | {"_id": PROBE_ID, "_deleted": True}).encode()
 
 
 @contextmanager
@@ -259,33 +379,8 @@ def _let_go(error: BaseException) -> None:
         passed = passed.__cause__ or passed.__context__
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Turn what aiocouch raises into `DatabaseError`."""
-    with _connected():
-        try:
-            yield
-        # These first: aiocouch derives them from OSError, ValueError and KeyError.
-        except aiocouch.UnauthorizedError:
-            raise Misconfigured("HTTP 401, no or wrong credentials", cause="401") from None
-        except aiocouch.ForbiddenError:
-            raise Misconfigured("HTTP 403, the user lacks a right", cause="403") from None
-        except aiocouch.NotFoundError:
-            raise DatabaseMissing("the database does not exist", cause="404") from None
-        except aiocouch.BadRequestError as error:
-            raise Misconfigured(f"HTTP 400, {error}", cause="400") from None
-        except json.JSONDecodeError:
-            raise Unavailable("the answer is not CouchDB's JSON", cause="not-json") from None
-
-
-def _network_error(error: Exception) -> DatabaseError:  # noqa: PLR0911 - one for each verdict
+def _network_error(error: Exception) -> DatabaseError:
     match error:
-        case RemoteResponseError(status=404 | 405):
-            return Misconfigured(f"HTTP {error.status}, no CouchDB at this address", cause="404")
-        case RemoteResponseError():
-            return Unavailable(f"HTTP {error.status}, {error.reason}", cause=str(error.status))
-        case aiohttp.ClientResponseError():
-            return Unavailable("the answer is not CouchDB's JSON", cause="not-json")
         case aiohttp.ClientConnectorCertificateError():
             return Misconfigured("the server's certificate is not trusted", cause="certificate")
         case aiohttp.ConnectionTimeoutError() | aiohttp.ClientConnectorError():

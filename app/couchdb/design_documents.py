@@ -4,6 +4,7 @@ They lie in `design/<name>/views/<view>/{map,reduce}.js` and do what OpenWhisk's
 puts into an activations database; written for ES5, the oldest engine that CouchDB 3 ships with.
 """
 
+from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -18,6 +19,28 @@ def design_documents() -> dict[str, dict[str, Any]]:
         for folder in sorted(files("app.couchdb").joinpath("design").iterdir(), key=_name)
         if folder.is_dir()
     }
+
+
+def wanted(there: Iterable[str]) -> list[str]:
+    """Which design documents to create in a database.
+
+    Nothing is put beside another version of the same: that belongs to an OpenWhisk of another
+    version, whose readers ask for theirs alone, and CouchDB would keep ours up to date with every
+    write, for nobody.
+
+    Args:
+        there: The ids of all that the database has.
+    """
+    bases = {_base(id_.removeprefix("_design/")): id_.removeprefix("_design/") for id_ in there}
+    ours = design_documents()
+    if any(base in bases and bases[base] not in ours for base in map(_base, ours)):
+        return []
+    return [name for name in ours if _base(name) not in bases]
+
+
+def _base(name: str) -> str:
+    """The name without its version: `whisks` of `whisks.v2.1.0`."""
+    return name.partition(".")[0]
 
 
 def _views(folder: Traversable) -> dict[str, dict[str, str]]:

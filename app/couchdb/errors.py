@@ -1,9 +1,13 @@
 # ruff: noqa: N818 - verdicts that are caught by name; "Error" at the end would say nothing more
 """What can go wrong between the writer and the database.
 
-Every exception of aiohttp and aiocouch and every unhappy HTTP status becomes one of these, once,
-in `database` and `answers`. The messages name addresses and settings, never credentials.
+Every exception of aiohttp and every unhappy answer becomes one of these, once, in `database` and
+`answers`. The messages name addresses and settings, never credentials. None of them condemns a
+document: what follows from a failure is decided by what else passes (`app.couchdb.evidence`).
 """
+
+SURELY_THE_DATABASE = frozenset({"429", "503", "connection"})
+"""Causes that say of themselves that nothing in the request is to blame."""
 
 
 class DatabaseError(Exception):
@@ -14,9 +18,17 @@ class DatabaseError(Exception):
         cause: A short fixed word or the HTTP status, for counting.
     """
 
+    maybe_written = False
+    """Whether the database may have done what was asked and only the answer is missing."""
+
     def __init__(self, message: str, *, cause: str) -> None:
         super().__init__(message)
         self.cause = cause
+
+    @property
+    def says_whose_fault(self) -> bool:
+        """Whether it is the database's or its operator's matter by its own words."""
+        return self.cause in SURELY_THE_DATABASE
 
 
 class Unavailable(DatabaseError):
@@ -25,8 +37,7 @@ class Unavailable(DatabaseError):
     Args:
         message: What happened.
         cause: See `DatabaseError`.
-        maybe_written: Whether the database may have done what was asked and only the answer is
-            missing.
+        maybe_written: See `DatabaseError`.
         retry_after: Seconds that the database or a proxy asks to wait.
     """
 
@@ -47,14 +58,19 @@ class Unavailable(DatabaseError):
         """Whether the database works and asks for a slower pace (429)."""
         return self.cause == "429"
 
-    @property
-    def smaller_may_pass(self) -> bool:
-        """Whether a part of it may pass: it took too long, or something in it broke the server."""
-        return self.cause in ("timeout", "cut", "408", "500", "502", "504")
-
 
 class Misconfigured(DatabaseError):
     """An operator has to act, here or on the database: 401, 403, 404, a redirect, a certificate."""
+
+    @property
+    def says_whose_fault(self) -> bool:
+        """A proxy may refuse single bodies with 403; all else is about the set-up."""
+        return self.cause != "403"
+
+    @property
+    def credentials(self) -> bool:
+        """Whether each further attempt counts against the account (CouchDB 3.4 locks it)."""
+        return self.cause in ("401", "locked")
 
 
 class DatabaseMissing(Misconfigured):
@@ -62,11 +78,7 @@ class DatabaseMissing(Misconfigured):
 
 
 class RequestRefused(DatabaseError):
-    """400: at least one document is not acceptable, and nothing was written.
-
-    Args:
-        message: CouchDB's `error` and `reason`.
-    """
+    """400 in CouchDB's words: nothing was written. Something in the request, or all of them."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, cause="400")
@@ -85,5 +97,16 @@ class RequestTooLarge(DatabaseError):
         self.document_id = document_id
 
 
-class TooMuchAtOnce(Exception):
-    """A request of several documents failed again and again; a part of it may succeed."""
+class EntriesFailed(DatabaseError):
+    """The request was answered, and one or more documents in it got an error instead of a revision.
+
+    Args:
+        message: The first entry's `error` and `reason`.
+        error: The first entry's `error`, such as `forbidden` or `insufficent_storage`.
+    """
+
+    maybe_written = True
+    """`internal_server_error` and the like may hide a write; reading back costs little."""
+
+    def __init__(self, message: str, *, error: str) -> None:
+        super().__init__(message, cause=error)

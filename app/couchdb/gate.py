@@ -1,4 +1,4 @@
-"""Where every request waits for its turn: for a place, for the rate, and for a requested pause."""
+"""Admission control: request slots, rate, and pauses that the database asks for."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -48,21 +48,23 @@ class Gate:
         self._waiting: list[asyncio.Future[None]] = []
 
     @asynccontextmanager
-    async def admit(self, documents: int) -> AsyncIterator[Admission]:
+    async def admit(self, documents: int, *, beside: bool = False) -> AsyncIterator[Admission]:
         """Wait for the request's turn, then hold its place until the block is left.
 
         Args:
             documents: How many the request writes; they count against the rate.
+            beside: Whether it takes no place of the others'.
         """
-        await self._wait_for_place()
-        self.in_flight += 1
+        if not beside:
+            await self._wait_for_place()
+        self.in_flight += not beside
         try:
             await self._wait_for_opening()
             if (wait := self._rate.reserve(documents, self._clock())) > 0:
                 await self._sleep(wait)
             yield Admission(self._clock(), self.in_flight)
         finally:
-            self.in_flight -= 1
+            self.in_flight -= not beside
             self._wake()
 
     def close_for(self, seconds: float) -> None:

@@ -1,89 +1,91 @@
-"""Requests to the database: at its pace, repeated for as long as what fails may pass."""
+"""Requests to the database: each one attempt, at its pace, with a judgement of what failed."""
 
-import logging
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from enum import Enum
 
 from app.couchdb.answers import Entry
 from app.couchdb.availability import Availability
-from app.couchdb.backoff import Backoff
 from app.couchdb.database import Database
 from app.couchdb.errors import (
     DatabaseError,
     DatabaseMissing,
-    Misconfigured,
-    TooMuchAtOnce,
+    EntriesFailed,
     Unavailable,
 )
+from app.couchdb.evidence import Case, Evidence
 from app.couchdb.gate import Admission, Gate
 from app.couchdb.pace import ConcurrencyLimit
+from app.couchdb.parts import Part
 from app.couchdb.stats import WriterStats
+from app.couchdb.trials import PASSING, Trials
 from app.storing.sink import Document
-
-logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
-
-PASSING = Backoff(first=0.1, longest=5.0)
-"""For what passes by itself."""
-
-OPERATOR = Backoff(first=1.0, longest=30.0)
-"""For what someone has to mend."""
 
 LONGEST_PAUSE = 300.0
 """Seconds; a `Retry-After` beyond that is not believed."""
 
-ATTEMPTS_AT_A_SIZE = 3
-"""Time-outs and the like of a request of several documents, after which it is divided."""
+PROBE_SECONDS = 1.0
+"""How long the answer to a probe counts."""
 
-SUSPICIOUS_FAILURES = 10
-"""Failures of one request while others succeed, after which it is worth a line in the log."""
+OVERLOAD = frozenset({"429", "503", "timeout"})
+"""Causes that ask for a slower pace, whatever else passes."""
 
 
-@dataclass(slots=True)
-class Part:
-    """Documents that travel in one request; no id twice.
+class Others(Enum):
+    """What passes while a request fails."""
+
+    NONE = "none"
+    PROBE = "probe"
+    """Nothing was written, but a probe that is trusted was taken."""
+    RECORDS = "records"
+    """Documents of other requests were written meanwhile."""
+
+
+class FailedRequest(Exception):  # noqa: N818 - says what happened, as `DatabaseError` does
+    """A request that failed, judged.
 
     Args:
-        documents: In the order of the request.
-        maybe_written: An earlier attempt may have written them although no answer said so.
-        fruitless: Times that the database neither acknowledged nor refused them.
-        contradictions: Those among them when it reported a conflict with a document it lacks.
+        error: What happened.
+        others: What passes; if anything does, something in the request may be to blame.
     """
 
-    documents: Sequence[Document]
-    maybe_written: bool = False
-    fruitless: int = 0
-    contradictions: int = 0
+    def __init__(self, error: DatabaseError, others: Others) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.others = others
 
 
 @dataclass(slots=True)
-class _Trouble:
-    """What has happened to one request so far."""
+class Answer:
+    """What a `_bulk_docs` request brought.
 
-    successes: int
-    """Those of all requests when this one began."""
-    failures: int = 0
-    broken: int = 0
-    """Failures that its size or something in it may have caused."""
-    alone: bool = False
-    """Only this one keeps failing: that says nothing about the database any more."""
+    Args:
+        entries: As CouchDB gave them.
+        complete: Whether each document was written: nothing else has to be looked at.
+        failed: The first entry that is neither a revision nor a conflict; None without one.
+        others: What passes while `failed` does: see `FailedRequest`.
+    """
 
-    @property
-    def divisible(self) -> bool:
-        return self.broken >= ATTEMPTS_AT_A_SIZE
+    entries: list[Entry]
+    complete: bool = False
+    failed: EntriesFailed | None = None
+    others: Others = Others.RECORDS
 
 
 class Requests:
-    """Sends requests and returns only with an answer.
+    """Sends requests.
 
     Args:
         database: Where to.
         gate: Admits every attempt.
         limit: Learns from every attempt.
-        availability: Is told of every failure and success.
+        trials: Makes them take turns while nothing passes.
+        evidence: Is told what passes.
+        availability: Is told whether documents are taken.
+        reading: The same of reading back.
         stats: Counts every attempt.
+        changed: Is set when a request leaves its place to others.
         sleep: Waits for seconds.
         clock: Seconds, monotonic.
         random: A number from 0 to 1, for the jitter.
@@ -95,138 +97,220 @@ class Requests:
         *,
         gate: Gate,
         limit: ConcurrencyLimit,
+        trials: Trials,
+        evidence: Evidence,
         availability: Availability,
+        reading: Availability,
         stats: WriterStats,
+        changed: asyncio.Event,
         sleep: Callable[[float], Awaitable[None]],
         clock: Callable[[], float],
         random: Callable[[], float],
     ) -> None:
         self.on_request: Callable[[str, float], None] = _ignore
         """Called after every attempt with its status (or a word) and its seconds."""
-        self.on_rest: Callable[[], None] = _nothing
-        """Called when a request begins to wait for its next attempt."""
-        self.resting = 0
-        """Requests that wait for their next attempt."""
         self._database = database
         self._gate = gate
         self._limit = limit
+        self._trials = trials
+        self._evidence = evidence
         self._availability = availability
+        self._reading = reading
         self._stats = stats
+        self._changed = changed
+        self._resting = 0
         self._sleep = sleep
         self._clock = clock
         self._random = random
+        self._reads = 0
+        self._entries_fail = False
+        self._known_good: Document | None = None
+        self._probed_at = float("-inf")
+        self._probe_passed = False
 
     async def prepare(self) -> None:
         """`Database.prepare`, until it succeeds."""
-        await self._until_answered(self._prepare, may_create=False)
+        while True:
+            async with self._trials.turn():
+                started = self._clock()
+                try:
+                    await self._database.prepare()
+                except DatabaseError as error:
+                    self._stats.retries[error.cause] += 1
+                    self._database_failed(error, started)
+                else:
+                    self._availability.succeeded()
+                    self._trials.passed()
+                    return
 
-    async def bulk(self, part: Part) -> list[Entry]:
-        """Write a part; marks it when an attempt may have been written without an answer.
+    async def look_after(self) -> None:
+        """Notice another database under the same name, and design documents that are gone.
+
+        Says and does nothing while requests fail: they tell what is wrong, and each request with
+        wrong credentials would count.
+        """
+        if self._trials.failing:
+            return
+        try:
+            await self._database.look()
+            await self._database.restore_design_documents()
+        except DatabaseError as error:
+            await self.remake(error)
+
+    async def bulk(self, part: Part, case: Case | None = None) -> Answer:
+        """Write a part, once.
+
+        Args:
+            part: What to write.
+            case: Of its only document, when it is under diagnosis.
 
         Raises:
-            RequestRefused, RequestTooLarge: The request cannot succeed as it is.
-            TooMuchAtOnce: Nor in the time it is given.
+            FailedRequest: It was not answered with entries.
         """
-
-        async def write() -> tuple[str, list[Entry]]:
-            self._stats.sizes.observe(len(part.documents))
-            self._stats.bytes.observe(sum([len(document.body) for document in part.documents]))
-            answer = await self._database.bulk(part.documents)
-            return str(answer.status), answer.entries
-
-        return await self._until_answered(write, part)
+        async with self._trials.turn():
+            passes = self._evidence.passes if case is None else case.seen_passes
+            documents = part.documents
+            failure: DatabaseError | None = None
+            self._stats.sizes.observe(len(documents))
+            self._stats.bytes.observe(sum([len(document.body) for document in documents]))
+            async with self._gate.admit(len(documents), beside=case is not None) as admission:
+                try:
+                    answer = await self._database.bulk(documents, part.timeout)
+                except DatabaseError as error:
+                    self._count(error.cause, admission)
+                    failure = error
+                else:
+                    self._count(str(answer.status), admission)
+                    if case is None:
+                        self._limit.answered(
+                            started=admission.started,
+                            ended=self._clock(),
+                            in_flight=admission.in_flight,
+                            documents=len(documents),
+                        )
+            if failure is None:
+                return await self._judged(answer.entries, documents, passes, admission, case)
+            others = await self._others(failure, passes, case)
+            self._note(failure, admission, others, alone=case is not None)
+            raise FailedRequest(failure, others)
 
     async def read_back(self, ids: Sequence[str]) -> dict[str, bytes]:
-        """`Database.read_back`, until it succeeds."""
+        """The stored documents of these ids, asked for once.
 
-        async def read() -> tuple[str, dict[str, bytes]]:
-            return "200", await self._database.read_back(ids)
+        Raises:
+            FailedRequest: They cannot be read now.
+        """
+        async with self._trials.turn():
+            reads = self._reads
+            async with self._gate.admit(0) as admission:
+                try:
+                    found = await self._database.read_back(ids)
+                except DatabaseError as error:
+                    self._count(error.cause, admission)
+                    failure = error
+                else:
+                    self._count("200", admission)
+                    self._reads += 1
+                    self._reading.succeeded()
+                    return found
+            self._stats.retries[failure.cause] += 1
+            if self._reads > reads:
+                raise FailedRequest(failure, Others.RECORDS)
+            self._reading.failed(failure)
+            raise FailedRequest(failure, Others.NONE)
 
-        return await self._until_answered(read)
+    @property
+    def resting(self) -> int:
+        """Requests that wait for their next attempt, and keep no place."""
+        return self._resting + self._trials.waiting
 
-    async def pause(self, attempt: int) -> None:
-        """Wait before documents are written again that an answer left open."""
-        await self._rest(PASSING.delay(attempt, self._random))
+    async def rest(self, attempt: int) -> None:
+        """Wait before another attempt; while nothing passes, the trials' line is the wait."""
+        self._changed.set()
+        if self._trials.failing:
+            return
+        self._resting += 1
+        try:
+            await self._sleep(PASSING.delay(attempt, self._random))
+        finally:
+            self._resting -= 1
 
-    async def _prepare(self) -> tuple[str, None]:
-        await self._database.prepare()
-        return "200", None
-
-    async def _until_answered(
+    async def _judged(
         self,
-        send: Callable[[], Awaitable[tuple[str, T]]],
-        part: Part | None = None,
-        *,
-        may_create: bool = True,
-    ) -> T:
-        trouble = _Trouble(self._availability.successes)
-        while True:
-            try:
-                return await self._attempt(send, part, trouble)
-            except (Unavailable, Misconfigured) as error:
-                self._stats.retries[error.cause] += 1
-                self._consider(error, trouble, part)
-                created = (
-                    may_create and isinstance(error, DatabaseMissing) and await self._created()
-                )
-                operator = isinstance(error, Misconfigured) and not created
-                backoff = OPERATOR if operator else PASSING
-                await self._rest(backoff.delay(trouble.failures, self._random))
-            if part is not None and len(part.documents) > 1 and trouble.divisible:
-                raise TooMuchAtOnce
+        entries: list[Entry],
+        documents: Sequence[Document],
+        passes: int,
+        admission: Admission,
+        case: Case | None,
+    ) -> Answer:
+        """What the entries of an answer say about the database."""
+        ids = [document.id for document in documents]
+        if [entry.id for entry in entries] == ids and all(entry.rev for entry in entries):
+            self._passed(documents[-1])
+            return Answer(entries, complete=True)
+        failed = _first_failure(entries, len(documents))
+        if any(entry.rev for entry in entries):
+            self._passed(None)
+            return Answer(entries, failed=failed)
+        if failed is None:
+            # All of them are there already. That is no news of a database that takes nothing new.
+            if not self._entries_fail:
+                self._availability.succeeded()
+                self._trials.passed()
+            return Answer(entries)
+        others = await self._others(failed, passes, case)
+        self._note(failed, admission, others, alone=case is not None)
+        return Answer(entries, failed=failed, others=others)
 
-    def _consider(
-        self, error: Unavailable | Misconfigured, trouble: _Trouble, part: Part | None
+    def _passed(self, known_good: Document | None) -> None:
+        self._evidence.passes += 1
+        self._known_good = known_good or self._known_good
+        self._entries_fail = False
+        self._availability.succeeded()
+        self._trials.passed()
+
+    async def _others(self, error: DatabaseError, passes: int, case: Case | None) -> Others:
+        if self._evidence.passes > passes:
+            return Others.RECORDS
+        if error.says_whose_fault or not self._evidence.trusts_probe(case):
+            return Others.NONE
+        return Others.PROBE if await self._probe() else Others.NONE
+
+    async def _probe(self) -> bool:
+        """Whether the database takes what is known to be good."""
+        if self._clock() - self._probed_at >= PROBE_SECONDS:
+            try:
+                self._probe_passed = await self._database.probe(self._known_good)
+            except DatabaseError:
+                self._probe_passed = False
+            self._probed_at = self._clock()
+        return self._probe_passed
+
+    def _note(
+        self, error: DatabaseError, admission: Admission, others: Others, *, alone: bool
     ) -> None:
-        trouble.failures += 1
-        if part is None or isinstance(error, Misconfigured):
-            return
-        part.maybe_written |= error.maybe_written
-        trouble.broken += error.smaller_may_pass
-        others_succeed = self._availability.successes > trouble.successes
-        if trouble.failures >= SUSPICIOUS_FAILURES and others_succeed and not trouble.alone:
-            trouble.alone = True
-            logger.error(
-                "the database answers, but not to a request of %d documents that begins with %s: "
-                "%s; it is retried, and the records behind it wait",
-                len(part.documents),
-                part.documents[0].id,
-                error,
-            )
-
-    async def _attempt(
-        self, send: Callable[[], Awaitable[tuple[str, T]]], part: Part | None, trouble: _Trouble
-    ) -> T:
-        documents = len(part.documents) if part is not None else 0
-        async with self._gate.admit(documents) as admission:
-            try:
-                status, answer = await send()
-            except DatabaseError as error:
-                self._note_failure(error, admission, trouble)
-                raise
-            self._count(status, admission)
-            self._availability.succeeded()
-            if documents:
-                self._limit.answered(
-                    started=admission.started,
-                    ended=self._clock(),
-                    in_flight=admission.in_flight,
-                    documents=documents,
-                )
-            return answer
-
-    def _note_failure(self, error: DatabaseError, admission: Admission, trouble: _Trouble) -> None:
-        self._count(error.cause, admission)
-        if not isinstance(error, (Unavailable, Misconfigured)):
-            self._availability.succeeded()  # it answered, and not about itself
-            return
-        if trouble.alone:
-            return
-        self._availability.failed(error)
+        self._stats.retries[error.cause] += 1
         if isinstance(error, Unavailable):
-            self._limit.overloaded(started=admission.started, now=self._clock())
             if error.retry_after is not None:
                 self._gate.close_for(min(error.retry_after, LONGEST_PAUSE))
+            if not alone and (others is Others.NONE or error.cause in OVERLOAD):
+                self._limit.overloaded(started=admission.started, now=self._clock())
+        if others is Others.NONE:
+            self._database_failed(error, admission.started)
+
+    def _database_failed(self, error: DatabaseError, started: float) -> None:
+        self._entries_fail = isinstance(error, EntriesFailed)
+        self._availability.failed(error)
+        self._trials.failed(error, started)
+
+    async def remake(self, error: DatabaseError) -> None:
+        """After a 404 for the whole database: make it again, if that is allowed."""
+        if isinstance(error, DatabaseMissing):
+            try:
+                await self._database.prepare()
+            except DatabaseError:
+                return  # what led here is said already, and the next attempt comes here again
+            self._trials.retry_now()
 
     def _count(self, status: str, admission: Admission) -> None:
         seconds = self._clock() - admission.started
@@ -234,26 +318,20 @@ class Requests:
         self._stats.durations.observe(seconds)
         self.on_request(status, seconds)
 
-    async def _created(self) -> bool:
-        try:
-            await self._database.prepare()
-        except DatabaseError as error:
-            self._availability.failed(error)
-            return False
-        return True
 
-    async def _rest(self, seconds: float) -> None:
-        self.resting += 1
-        self.on_rest()
-        try:
-            await self._sleep(seconds)
-        finally:
-            self.resting -= 1
+def _first_failure(entries: list[Entry], documents: int) -> EntriesFailed | None:
+    for entry in entries:
+        if not entry.rev and entry.error != "conflict":
+            return entry_failure(entry)
+    return entry_failure(None) if len(entries) < documents else None
+
+
+def entry_failure(entry: Entry | None) -> EntriesFailed:
+    """What an entry without a revision says; None: there is no entry for a document."""
+    if entry is None or not entry.error:
+        return EntriesFailed("the answer says nothing of some documents", error="unacknowledged")
+    return EntriesFailed(entry.explanation, error=str(entry.error)[:64])
 
 
 def _ignore(_status: str, _seconds: float) -> None:
-    pass
-
-
-def _nothing() -> None:
     pass

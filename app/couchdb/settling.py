@@ -4,26 +4,44 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 from app.couchdb.answers import Entry
-from app.couchdb.comparison import difference
-from app.couchdb.errors import RequestRefused, RequestTooLarge, TooMuchAtOnce
-from app.couchdb.narrowing import halve, isolate_suspects, without
-from app.couchdb.requests import Part, Requests
+from app.couchdb.conflicts import Conflicts, Reconciled
+from app.couchdb.diagnosis import (
+    AMBIGUOUS,
+    CONTRADICTIONS,
+    CONTRADICTORY,
+    MISNAMED,
+    Diagnosis,
+    certain,
+)
+from app.couchdb.errors import DatabaseError, RequestTooLarge
+from app.couchdb.evidence import BY_CHANCE, LONERS
+from app.couchdb.faults import carries_its_id, known_fault
+from app.couchdb.parts import Part, divide, like
+from app.couchdb.requests import Answer, FailedRequest, Others, Requests, entry_failure
 from app.couchdb.stats import WriterStats
-from app.couchdb.suspects import carries_its_id
-from app.storing.sink import DUPLICATE, STORED, Document, Refused, Result
+from app.storing.sink import COMPLETED, STORED, Document, Refused, Result
 from models.reasons import RejectReason
 
-PASSING_ERRORS = frozenset(
-    {"internal_server_error", "unknown_error", "timeout", "service_unavailable", "nodedown"}
-)
-"""Errors of a single entry that say nothing about the document."""
+UNLIKELY = 10
+"""Failures beside others that pass, before an answer that blames the database itself (429, 503)
+counts against a request after all."""
 
-CONTRADICTIONS = 5
-"""Conflicts about a document that does not exist, after which it is given up.
+HALVES = 2
+"""Parts of a request that is too large as a whole: they show what size is taken."""
 
-A document deleted between the conflict and the reading back makes one of these; more than a few in
-a row are a database that contradicts itself.
-"""
+AT_ONCE_TELLING = frozenset({"400", "413", "500"})
+"""Causes of which one is enough while others pass: they come from looking at the request."""
+
+FAULTY = frozenset({"400", "500"})
+"""Causes after which documents are searched for what CouchDB is known not to take."""
+
+STUBBORN = 3
+"""Failures after which a request is no longer counted among those under way: the next ones may be
+of another kind."""
+
+SHORT_TIMEOUT = 15.0
+"""Seconds for a part of a request that has failed while others passed: what hangs is in it, and
+must not keep the rest for as long as a whole request may take."""
 
 
 class Settling:
@@ -31,16 +49,27 @@ class Settling:
 
     Args:
         requests: Sends them.
+        conflicts: Settles what is there already.
+        diagnosis: Takes over what fails while others pass.
         stats: Counts what was written, compared and divided.
         shrink: Is told the bytes of a request that something in front of CouchDB found too large.
     """
 
     def __init__(
-        self, requests: Requests, stats: WriterStats, shrink: Callable[[int], None]
+        self,
+        requests: Requests,
+        conflicts: Conflicts,
+        diagnosis: Diagnosis,
+        stats: WriterStats,
+        shrink: Callable[[int], None],
     ) -> None:
         self._requests = requests
+        self._conflicts = conflicts
+        self._diagnosis = diagnosis
         self._stats = stats
         self._shrink = shrink
+        self.stubborn = 0
+        """Requests under way that have failed several times, and keep nobody from trying."""
 
     async def settle(self, documents: Sequence[Document]) -> list[Result]:
         """The result of each document, in order.
@@ -62,114 +91,177 @@ class Settling:
     async def _settle(self, documents: Sequence[Document]) -> dict[str, Result]:
         results: dict[str, Result] = {}
         parts = deque([Part(documents)])
-        while parts:
-            part = parts.popleft()
-            try:
-                entries = await self._requests.bulk(part)
-            except RequestRefused as error:
-                parts.extend(self._divide_refused(part, error, results))
-            except RequestTooLarge as error:
-                parts.extend(self._divide_too_large(part, error, results))
-            except TooMuchAtOnce:
-                # The first half at once: what else waits stays whole until it fails itself.
-                parts.extendleft(reversed(self._counted(halve(part))))
-            else:
-                parts.extend(await self._settle_answer(part, entries, results))
+        stubborn = False
+        try:
+            while parts:
+                part = parts.popleft()
+                if part.failures >= STUBBORN and not stubborn:
+                    stubborn = True
+                    self.stubborn += 1
+                try:
+                    answer = await self._requests.bulk(part)
+                    if answer.complete:
+                        stored = COMPLETED if part.completes else STORED
+                        results.update(dict.fromkeys([one.id for one in part.documents], stored))
+                        self._stats.documents_written += len(part.documents)
+                    else:
+                        parts.extend(await self._settle_entries(part, answer, results))
+                except FailedRequest as failure:
+                    parts.extend(await self._failed(part, failure, results))
+        finally:
+            self.stubborn -= stubborn
         return results
 
-    def _divide_refused(
-        self, part: Part, error: RequestRefused, results: dict[str, Result]
-    ) -> list[Part]:
-        if len(part.documents) == 1:
-            results[part.documents[0].id] = Refused(RejectReason.REFUSED, str(error))
-            return []
-        return self._counted(isolate_suspects(part))
-
-    def _divide_too_large(
-        self, part: Part, error: RequestTooLarge, results: dict[str, Result]
-    ) -> list[Part]:
-        named = error.document_id
-        if len(part.documents) == 1:
-            named = part.documents[0].id
-        if named is None or all(document.id != named for document in part.documents):
-            self._shrink(sum(len(document.body) for document in part.documents))
-            return self._counted(halve(part))
-        results[named] = Refused(RejectReason.TOO_LARGE, str(error))
-        rest = without(part, named)
-        return self._counted([rest]) if rest.documents else []
-
-    async def _settle_answer(
-        self, part: Part, entries: list[Entry], results: dict[str, Result]
-    ) -> list[Part]:
-        ids = [document.id for document in part.documents]
-        if [entry.id for entry in entries] == ids and all(entry.rev for entry in entries):
-            results.update(dict.fromkeys(ids, STORED))
-            self._stats.documents_written += len(ids)
-            return []
-        return await self._settle_entries(part, by_id(entries), results)
-
     async def _settle_entries(
-        self, part: Part, entries: dict[str, Entry], results: dict[str, Result]
+        self, part: Part, answer: Answer, results: dict[str, Result]
     ) -> list[Part]:
+        entries = by_id(answer.entries)
         conflicts: list[Document] = []
-        unanswered: list[Document] = []
+        unsure: list[Document] = []
+        failing: list[Document] = []
         for document in part.documents:
             entry = entries.get(document.id, NO_ENTRY)
             if entry.rev:
-                results[document.id] = STORED
+                results[document.id] = COMPLETED if part.completes else STORED
                 self._stats.documents_written += 1
             elif entry.error == "conflict":
                 conflicts.append(document)
-            elif not entry.error or entry.error in PASSING_ERRORS:
-                self._stats.retries[entry.error or "unacknowledged"] += 1
-                unanswered.append(document)
+            elif str(entry.error) in AMBIGUOUS:
+                unsure.append(document)
             else:
-                results[document.id] = Refused(RejectReason.REFUSED, entry.explanation)
-        conflicting = await self._compare(conflicts, results, maybe_ours=part.maybe_written)
-        unanswered = await self._compare(unanswered, results, maybe_ours=True)
-        return await self._again(part, conflicting, unanswered, results)
+                failing.append(document)
+        known = await self._conflicts.reconcile(
+            conflicts, maybe_ours=part.maybe_written, completes=part.completes
+        )
+        results.update(known.settled)
+        maybe = await self._conflicts.reconcile(unsure, maybe_ours=True, completes=part.completes)
+        results.update(maybe.settled)
+        parts = self._complete(known) + self._complete(maybe)
+        parts += await self._contradicted(part, known.absent, results)
+        failing += self._named(maybe.absent, results)
+        return parts + await self._entries_failed(part, failing, entries, answer, results)
 
-    async def _compare(
-        self, documents: list[Document], results: dict[str, Result], *, maybe_ours: bool
-    ) -> list[Document]:
-        """Settle what the database holds; returns the documents that it does not hold."""
-        if not documents:
-            return []
-        stored = await self._requests.read_back([document.id for document in documents])
-        self._stats.conflicts_read_back += len(documents)
-        absent = []
-        for document in documents:
-            if document.id not in stored:
-                absent.append(document)
-            elif differs := difference(document.body, stored[document.id]):
-                results[document.id] = Refused(RejectReason.DIVERGENT, differs)
-            else:
-                results[document.id] = STORED if maybe_ours else DUPLICATE
-        return absent
+    @staticmethod
+    def _complete(found: Reconciled) -> list[Part]:
+        return [Part(found.fuller, completes=True)] if found.fuller else []
 
-    async def _again(
-        self,
-        part: Part,
-        conflicting: list[Document],
-        unanswered: list[Document],
-        results: dict[str, Result],
+    async def _contradicted(
+        self, part: Part, absent: list[Document], results: dict[str, Result]
     ) -> list[Part]:
-        fruitless = part.fruitless + 1
+        """After conflicts with documents that are not there."""
+        if not absent:
+            return []
         contradictions = part.contradictions + 1
         if contradictions >= CONTRADICTIONS:
-            results.update(dict.fromkeys((document.id for document in conflicting), CONTRADICTORY))
-            conflicting = []
-        misnamed = [document for document in unanswered if not carries_its_id(document)]
-        results.update(dict.fromkeys((document.id for document in misnamed), MISNAMED))
-        unanswered = [document for document in unanswered if document.id not in results]
-        parts = []
-        if conflicting:
-            parts.append(Part(conflicting, part.maybe_written, fruitless, contradictions))
-        if unanswered:
-            parts.append(Part(unanswered, True, fruitless, part.contradictions))
-        if parts:
-            await self._requests.pause(fruitless)
-        return parts
+            results.update(dict.fromkeys((document.id for document in absent), CONTRADICTORY))
+            return []
+        await self._requests.rest(contradictions)
+        return [Part(absent, part.maybe_written, contradictions=contradictions)]
+
+    @staticmethod
+    def _named(documents: list[Document], results: dict[str, Result]) -> list[Document]:
+        """Those that an answer can name; the others are settled."""
+        for document in documents:
+            if not carries_its_id(document):
+                results[document.id] = MISNAMED
+        return [document for document in documents if document.id not in results]
+
+    async def _entries_failed(
+        self,
+        part: Part,
+        failing: list[Document],
+        entries: dict[str, Entry],
+        answer: Answer,
+        results: dict[str, Result],
+    ) -> list[Part]:
+        """After entries that are neither a revision nor a conflict."""
+        if not failing:
+            return []
+        others = answer.others
+        if others is Others.RECORDS or (others is Others.PROBE and len(failing) <= LONERS):
+            for document in failing:
+                error = entry_failure(entries.get(document.id))
+                self._park(part, document, error, others, results)
+            return []
+        again = like(part, failing)
+        again.maybe_written, again.failures = True, part.failures + 1
+        await self._requests.rest(again.failures)
+        return [again]
+
+    async def _failed(
+        self, part: Part, failure: FailedRequest, results: dict[str, Result]
+    ) -> list[Part]:
+        """After a request that was not answered with entries."""
+        error, others = failure.error, failure.others
+        part.maybe_written |= error.maybe_written
+        part.documents = [one for one in part.documents if one.id not in results]
+        known = self._known(part, error, others, results)
+        if known is not None:
+            return known
+        part.failures += 1
+        part.beside_others += others is not Others.NONE
+        if part.beside_others < _needed(error):
+            await self._requests.remake(error)
+            await self._requests.rest(part.failures)
+            return [part]
+        if len(part.documents) == 1:
+            self._park(part, part.documents[0], error, others, results)
+            return []
+        if isinstance(error, RequestTooLarge):
+            self._shrink(part.bytes)
+            return self._counted(divide(part, SHORT_TIMEOUT, HALVES))
+        return self._counted(divide(part, SHORT_TIMEOUT))
+
+    def _known(
+        self, part: Part, error: DatabaseError, others: Others, results: dict[str, Result]
+    ) -> list[Part] | None:
+        """What follows from what is known for certain; None: nothing is."""
+        if len(part.documents) == 1:
+            refused = certain(part.documents[0], error, others)
+            if refused is None:
+                return None
+            results[part.documents[0].id] = refused
+            return []
+        if isinstance(error, RequestTooLarge):
+            return self._without_named(part, error, results)
+        if error.cause in FAULTY and not part.searched:
+            return self._without_faulty(part)
+        return None
+
+    def _without_named(
+        self, part: Part, error: RequestTooLarge, results: dict[str, Result]
+    ) -> list[Part] | None:
+        rest = [one for one in part.documents if one.id != error.document_id]
+        if error.document_id is None or len(rest) == len(part.documents):
+            return None
+        results[error.document_id] = Refused(RejectReason.TOO_LARGE, str(error))
+        return self._counted([like(part, rest)])
+
+    def _without_faulty(self, part: Part) -> list[Part] | None:
+        """The documents without a known fault together, each of the others alone."""
+        part.searched = True
+        faulty = {document.id for document in part.documents if known_fault(document)}
+        if not faulty:
+            return None
+        clean = [document for document in part.documents if document.id not in faulty]
+        alone = [like(part, [one]) for one in part.documents if one.id in faulty]
+        return self._counted(([like(part, clean)] if clean else []) + alone)
+
+    def _park(
+        self,
+        part: Part,
+        document: Document,
+        error: DatabaseError,
+        others: Others,
+        results: dict[str, Result],
+    ) -> None:
+        results[document.id] = self._diagnosis.park(
+            document,
+            error,
+            maybe_written=part.maybe_written or error.maybe_written,
+            vouched=others is Others.RECORDS,
+            completes=part.completes,
+        )
 
     def _counted(self, parts: list[Part]) -> list[Part]:
         self._stats.narrowing_requests += len(parts)
@@ -177,12 +269,13 @@ class Settling:
 
 
 NO_ENTRY = Entry()
-CONTRADICTORY = Refused(
-    RejectReason.REFUSED, "the database reports a conflict with a document that it does not hold"
-)
-MISNAMED = Refused(
-    RejectReason.REFUSED, "the document's _id is not the id that it was to be written under"
-)
+
+
+def _needed(error: DatabaseError) -> int:
+    """Failures beside others that pass, before one speaks against a request."""
+    if error.says_whose_fault:
+        return UNLIKELY
+    return 1 if error.cause in AT_ONCE_TELLING else BY_CHANCE
 
 
 def by_id(entries: Iterable[Entry]) -> dict[str, Entry]:

@@ -9,14 +9,18 @@ from typing import Any
 from mode import Service
 
 from app.couchdb.availability import Availability
+from app.couchdb.conflicts import Conflicts
 from app.couchdb.database import Database
+from app.couchdb.diagnosis import Diagnosis
+from app.couchdb.evidence import Evidence
 from app.couchdb.gate import Gate
 from app.couchdb.pace import ConcurrencyLimit, RateLimit
 from app.couchdb.queue import Call, Queue, Request
 from app.couchdb.requests import Requests
 from app.couchdb.settling import Settling
 from app.couchdb.stats import WriterStats
-from app.settings import DatabaseSettings
+from app.couchdb.trials import Trials
+from app.settings import DatabaseSettings, DiagnosisSettings
 from app.storing.sink import Document, Refused, Result, SinkStopped
 from models.reasons import RejectReason
 
@@ -26,8 +30,11 @@ RESERVED_ID = Refused(
 """In CouchDB's words, although it is not asked: it would take a design document."""
 
 
+READING = ("lets documents be read back", "does not let documents be read back")
+
+
 class BulkWriter(Service):
-    """Writes documents in bulk and says what became of each.
+    """Writes documents in bulk and says what became of each. It is a `app.storing.sink.Sink`.
 
     A request is sent when it is full, or when its first document has waited `settings.linger`
     seconds, as soon as the pace allows one more. What may pass is retried for as long as it takes,
@@ -36,6 +43,8 @@ class BulkWriter(Service):
     Args:
         database: Where to; the writer connects and closes it.
         settings: Size and number of requests, rate, linger.
+        diagnosis: What it takes to condemn a document.
+        topic_prefix: Of OpenWhisk's topics, for what is said to the operator.
         clock: Seconds, monotonic.
         sleep: Waits for seconds.
         random: A number from 0 to 1, for the jitter of retries.
@@ -46,7 +55,9 @@ class BulkWriter(Service):
         self,
         database: Database,
         settings: DatabaseSettings,
+        diagnosis: DiagnosisSettings,
         *,
+        topic_prefix: str = "",
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         random: Callable[[], float] = uniform,
@@ -60,25 +71,52 @@ class BulkWriter(Service):
         self.gate = Gate(
             self.limit, RateLimit(settings.documents_per_second), clock=clock, sleep=sleep
         )
+        self.reading = Availability(database.address, clock=clock, does=READING)
+        self.evidence = Evidence(diagnosis)
+        self._changed = asyncio.Event()
         self.requests = Requests(
             database,
             gate=self.gate,
             limit=self.limit,
+            trials=Trials(
+                clock=clock,
+                sleep=sleep,
+                random=random,
+                new_credentials=database.read_credentials,
+            ),
+            evidence=self.evidence,
             availability=self.availability,
+            reading=self.reading,
             stats=self.stats,
+            changed=self._changed,
             sleep=sleep,
             clock=clock,
             random=random,
         )
-        self.requests.on_rest = self._send_ready
+        conflicts = Conflicts(self.requests, self.stats, topic_prefix)
+        self.diagnosis = Diagnosis(
+            self.requests,
+            conflicts,
+            self.evidence,
+            start=self.add_future,
+            clock=clock,
+            sleep=sleep,
+        )
         self._database = database
-        self._settling = Settling(self.requests, self.stats, self.queue.shrink)
+        self._settling = Settling(
+            self.requests, conflicts, self.diagnosis, self.stats, self.queue.shrink
+        )
         self._linger = settings.linger
         self._clock = clock
         self._sleep = sleep
         self._prepared = False
         self._lingering = False
         self._unfinished: set[Request] = set()
+
+    @property
+    def identity(self) -> bytes | None:
+        """Which database this is; see `app.storing.sink.Sink`."""
+        return self._database.identity
 
     @property
     def in_flight(self) -> int:
@@ -94,6 +132,7 @@ class BulkWriter(Service):
         """Connect; the database itself is looked for in the background, as long as it takes."""
         await self._database.connect()
         self.add_future(self._prepare())
+        self.add_future(self._send_when_places_change())
 
     async def on_stop(self) -> None:
         """Give up what is not settled.
@@ -105,6 +144,7 @@ class BulkWriter(Service):
             call.fail(stopped)
         for request in self._unfinished:
             request.fail(stopped)
+        self.diagnosis.stop()
 
     async def on_shutdown(self) -> None:
         """Close the connections, now that the requests in flight are cancelled."""
@@ -152,6 +192,12 @@ class BulkWriter(Service):
         self._prepared = True
         self._send_ready()
 
+    async def _send_when_places_change(self) -> None:
+        while not self.should_stop:
+            await self._changed.wait()
+            self._changed.clear()
+            self._send_ready()
+
     def _send_ready(self) -> None:
         """Start what is due and may start; see to it that the rest will be looked at."""
         if self.should_stop:
@@ -165,10 +211,15 @@ class BulkWriter(Service):
             self.add_future(self._wait_for_more())
 
     def _may_start(self) -> bool:
-        """Whether the pace allows one more; a request that waits to be retried leaves its place."""
+        """Whether the pace allows one more.
+
+        A request that waits to be retried leaves its place, and one that failed several times
+        does not count at all: what comes next may pass, and show whose fault it is.
+        """
         unfinished = len(self._unfinished)
         active = unfinished - self.requests.resting
-        return active < self.limit.current and unfinished < self.limit.maximum
+        most = self.limit.maximum + self._settling.stubborn
+        return active < self.limit.current and unfinished < most
 
     def _due(self) -> bool:
         oldest = self.queue.oldest

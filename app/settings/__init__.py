@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from app.settings.base import PREFIX, SettingsError, explained, misspelt, variables
 from app.settings.breaker import BreakerSettings
 from app.settings.database import DatabaseSettings
+from app.settings.diagnosis import DiagnosisSettings, StoreBreakerSettings
 from app.settings.guard import GuardSettings
 from app.settings.kafka import Compression, KafkaSettings
 from app.settings.routing import LogMode, RoutingSettings, StoreLevel
@@ -25,6 +26,7 @@ __all__ = [
     "BreakerSettings",
     "Compression",
     "DatabaseSettings",
+    "DiagnosisSettings",
     "GuardSettings",
     "KafkaSettings",
     "LogMode",
@@ -33,6 +35,7 @@ __all__ = [
     "SecurityProtocol",
     "Settings",
     "SettingsError",
+    "StoreBreakerSettings",
     "StoreLevel",
     "WorkerSettings",
     "explained",
@@ -50,6 +53,8 @@ class Settings:
     database: DatabaseSettings
     guard: GuardSettings
     breaker: BreakerSettings
+    diagnosis: DiagnosisSettings
+    store_breaker: StoreBreakerSettings
     worker: WorkerSettings
 
 

@@ -21,6 +21,13 @@ def _http_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _user(value: str | None) -> str | None:
+    if value and ":" in value:
+        msg = "a user name cannot have a colon in it: HTTP sends it as name:password"
+        raise ValueError(msg)
+    return value
+
+
 def _authority(file: Path | None) -> Path | None:
     try:
         client_context(file)
@@ -38,7 +45,7 @@ class DatabaseSettings(Group):
     url: Annotated[str, AfterValidator(_http_url)] = Field(
         "http://127.0.0.1:5984", alias="PERSISTER_COUCHDB_URL"
     )
-    user: str | None = Field(None, alias="PERSISTER_COUCHDB_USER")
+    user: Annotated[str | None, AfterValidator(_user)] = Field(None, alias="PERSISTER_COUCHDB_USER")
     password: SecretStr | None = Field(None, alias="PERSISTER_COUCHDB_PASSWORD")
     password_file: Path | None = Field(None, alias="PERSISTER_COUCHDB_PASSWORD_FILE")
     ca_file: Annotated[Path | None, AfterValidator(_authority)] = Field(

@@ -4,6 +4,7 @@ Nothing here knows which database it is. `app.couchdb` implements it; another si
 package beside it, handed to `app.storing.step.Storage`.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -41,6 +42,9 @@ class Settled(Enum):
     DUPLICATE = "duplicate"
     """An equal document was there before."""
 
+    COMPLETED = "completed"
+    """The same record was there without its logs, and has them now."""
+
 
 @dataclass(frozen=True, slots=True)
 class Refused:
@@ -55,10 +59,25 @@ class Refused:
     detail: str
 
 
-Result = Settled | Refused
+Outcome = Settled | Refused
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Parked:
+    """The document is under diagnosis: it fails, and others do not.
+
+    Args:
+        outcome: What becomes of it, in a while.
+    """
+
+    outcome: asyncio.Future[Outcome]
+
+
+Result = Outcome | Parked
 
 STORED = Settled.STORED
 DUPLICATE = Settled.DUPLICATE
+COMPLETED = Settled.COMPLETED
 
 
 class SinkStopped(Exception):  # noqa: N818 - an event, not an error
@@ -68,8 +87,17 @@ class SinkStopped(Exception):  # noqa: N818 - an event, not an error
 class Sink(Protocol):
     """A database that documents are written to."""
 
+    @property
+    def identity(self) -> bytes | None:
+        """Which database it is; another one after it was dropped and made again.
+
+        None while it has not answered yet.
+        """
+
     async def write(self, documents: Sequence[Document]) -> list[Result]:
-        """Store documents; returns one result for each, in order, once the last is settled.
+        """Store documents; returns one result for each, in order.
+
+        Returns when each is settled or parked: one that fails while others pass keeps nobody.
 
         What may pass is retried for as long as it takes, so a slow `write` is how the caller
         notices that the database cannot keep up. May be called by many tasks at once.

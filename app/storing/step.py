@@ -13,8 +13,10 @@ from app.dead_letters import DeadLetters, SetAside, aside, unforeseen
 from app.kafka.delivery import Chunk
 from app.monitoring.outcomes import Key, Outcome, Outcomes, Step
 from app.settings import WorkerSettings
+from app.storing.breaker import StoreBreaker, reason_of
 from app.storing.guard import Guard, identify
-from app.storing.sink import Document, Refused, Settled, Sink
+from app.storing.sink import Document, Parked, Refused, Settled, Sink
+from app.storing.sink import Outcome as Ended
 from models.reasons import RejectReason
 from models.repair import is_repair
 
@@ -41,7 +43,17 @@ class _Candidate(Document, frozen=True, gc=False):
 class _Settling:
     """A chunk on its way: what is still to do, and what became of the rest."""
 
+    records: int
+    bytes: int
+    """Of what is still open: the room that the chunk takes."""
+    documents: int
+    """The same, counted."""
     open: list[_Candidate] = field(default_factory=list)
+    parked: dict[asyncio.Future[Ended], _Candidate] = field(default_factory=dict)
+    forgetful: bool = False
+    """Whether nothing is remembered of it: it is not sure in which database it is stored."""
+    held: dict[str, str] = field(default_factory=dict)
+    """By id, the reason that a document was held for."""
     counts: Counter[Key] = field(default_factory=Counter)
     set_aside: list[SetAside] = field(default_factory=list)
 
@@ -49,6 +61,12 @@ class _Settling:
 _STORED = Key(Step.STORE, Outcome.STORED)
 _SEEN = Key(Step.STORE, Outcome.DUPLICATE, "guard")
 _PRESENT = Key(Step.STORE, Outcome.DUPLICATE, "database")
+_COMPLETED = Key(Step.STORE, Outcome.DUPLICATE, "completed by logs")
+_SETTLED = {
+    Settled.STORED: _STORED,
+    Settled.DUPLICATE: _PRESENT,
+    Settled.COMPLETED: _COMPLETED,
+}
 
 
 class Storage(Service):
@@ -65,6 +83,8 @@ class Storage(Service):
         dead_letters: DeadLetters,
         outcomes: Outcomes,
         settings: WorkerSettings,
+        *,
+        breaker: StoreBreaker,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -73,6 +93,7 @@ class Storage(Service):
         self._dead_letters = dead_letters
         self._outcomes = outcomes
         self._settings = settings
+        self.breaker = breaker
         self._under_way: dict[str, asyncio.Future[None]] = {}
         self._room = asyncio.Condition()
         self.documents_in_flight = 0
@@ -85,12 +106,15 @@ class Storage(Service):
         that is created here, so that it inherits Faust's current event: the guard's table belongs
         to the partition of that event.
         """
-        size = sum([len(record.value or b"") for record in event.value.records])
+        await self.breaker.closed()
+        chunk = event.value
+        size = sum([len(record.value or b"") for record in chunk.records])
+        settling = _Settling(len(chunk.records), size, len(chunk.records))
         async with self._room:
             await self._room.wait_for(self._has_room)
-            self.documents_in_flight += len(event.value.records)
-            self.bytes_in_flight += size
-        self.add_future(self._store(event, size))
+            self.documents_in_flight += settling.documents
+            self.bytes_in_flight += settling.bytes
+        self.add_future(self._store(event, settling))
 
     def _has_room(self) -> bool:
         return (
@@ -98,31 +122,54 @@ class Storage(Service):
             and self.bytes_in_flight < self._settings.in_flight_bytes
         )
 
-    async def _store(self, event: ChunkEvent, size: int) -> None:
-        chunk = event.value
-        await self._settle(chunk)
+    async def _store(self, event: ChunkEvent, settling: _Settling) -> None:
+        await self._settle(event.value, settling)
         event.ack()
-        async with self._room:
-            self.documents_in_flight -= len(chunk.records)
-            self.bytes_in_flight -= size
-            self._room.notify_all()
+        await self._give_back(settling)
 
-    async def _settle(self, chunk: Chunk) -> None:
-        settling = _Settling()
+    async def _settle(self, chunk: Chunk, settling: _Settling) -> None:
         self._identify(chunk.tp, chunk.records, settling)
-        while settling.open:
+        while settling.open or settling.parked:
             fresh, waiting = self._sort_out(chunk.tp.partition, settling)
             settling.open = waiting
             if fresh:
                 await self._write(chunk, fresh, settling)
-            elif waiting:
-                await asyncio.wait({self._under_way[item.id] for item in waiting})
+            elif waiting or settling.parked:
+                # A few documents may take long: the others need no memory any more.
+                chunk.release()
+                await self._give_back(settling)
+                await self._wait(chunk, settling)
         shortened = await self._dead_letters.write(chunk.tp, settling.set_aside)
         settling.counts.update(
             Key(Step.STORE, Outcome.DEAD_LETTERED, letter.reason) for letter in settling.set_aside
         )
-        self._outcomes.add(Step.STORE, settling.counts, len(chunk.records))
+        self._outcomes.add(Step.STORE, settling.counts, settling.records)
         self._outcomes.shortened += shortened
+        chunk.release()
+
+    async def _give_back(self, settling: _Settling) -> None:
+        """Give the room of what is finished to others."""
+        left = [*settling.open, *settling.parked.values()]
+        size = sum([len(item.body) for item in left])
+        async with self._room:
+            self.documents_in_flight -= settling.documents - len(left)
+            self.bytes_in_flight -= settling.bytes - size
+            settling.documents, settling.bytes = len(left), size
+            self._room.notify_all()
+
+    async def _wait(self, chunk: Chunk, settling: _Settling) -> None:
+        """Wait for one of the documents that others write, or that are under diagnosis."""
+        others: set[asyncio.Future[Any]] = {self._under_way[item.id] for item in settling.open}
+        await asyncio.wait(others | settling.parked.keys(), return_when=asyncio.FIRST_COMPLETED)
+        done = {future: item for future, item in settling.parked.items() if future.done()}
+        for future in done:
+            del settling.parked[future]
+        results = [(item, future.result()) for future, item in done.items()]
+        try:
+            await self._take(chunk, results, settling)
+        finally:
+            for item in done.values():
+                self._under_way.pop(item.id).set_result(None)
 
     @staticmethod
     def _identify(tp: TP, records: Iterable[Any], settling: _Settling) -> None:
@@ -144,6 +191,7 @@ class Storage(Service):
         self, partition: int, settling: _Settling
     ) -> tuple[list[_Candidate], list[_Candidate]]:
         """Count what is stored already; split the rest into what to write and what to wait for."""
+        self._guard.bind(self._sink.identity)
         known = self._guard.known(partition, [item.digest for item in settling.open])
         fresh: list[_Candidate] = []
         waiting: list[_Candidate] = []
@@ -164,18 +212,55 @@ class Storage(Service):
         ids = [item.id for item in fresh]
         self._under_way.update(dict.fromkeys(ids, written))
         try:
+            identity = self._sink.identity
             results = await self._sink.write(fresh)
-            stored = []
+            if self._sink.identity != identity:
+                # Another database has taken the place of the one before, perhaps in between: what
+                # was stored in which of them is for the database to say when it comes again.
+                settling.forgetful = True
+            if results.count(Settled.STORED) == len(results):
+                settling.counts[_STORED] += len(results)
+                self.breaker.observe(len(results), [])
+                self._remember(chunk, [item.digest for item in fresh], settling)
+                return
+            ended = []
             for item, result in zip(fresh, results, strict=True):
-                if isinstance(result, Refused):
-                    refused = SetAside(item.record, result.reason, result.detail)
-                    settling.set_aside.append(refused)
+                if isinstance(result, Parked):
+                    settling.parked[result.outcome] = item
                 else:
-                    stored.append(item.digest)
-            settling.counts[_STORED] += results.count(Settled.STORED)
-            settling.counts[_PRESENT] += results.count(Settled.DUPLICATE)
-            self._guard.remember(chunk.tp.partition, chunk.first_offset, stored)
+                    ended.append((item, result))
+            await self._take(chunk, ended, settling)
         finally:
             for document_id in ids:
                 del self._under_way[document_id]
+            for item in settling.parked.values():
+                self._under_way.setdefault(item.id, asyncio.get_running_loop().create_future())
             written.set_result(None)
+
+    async def _take(
+        self, chunk: Chunk, ended: list[tuple[_Candidate, Ended]], settling: _Settling
+    ) -> None:
+        """Count and remember what is stored; set aside what is refused, unless that is held."""
+        refused = [result for _, result in ended if isinstance(result, Refused)]
+        self.breaker.observe(len(ended), refused)
+        stored = []
+        held = False
+        for item, result in ended:
+            if not isinstance(result, Refused):
+                settling.counts[_SETTLED[result]] += 1
+                stored.append(item.digest)
+                if item.id in settling.held:
+                    self.breaker.passed(settling.held.pop(item.id))
+            elif self.breaker.holds(result):
+                settling.held[item.id] = reason_of(result)
+                settling.open.append(item)
+                held = True
+            else:
+                settling.set_aside.append(SetAside(item.record, result.reason, result.detail))
+        self._remember(chunk, stored, settling)
+        if held:
+            await self.breaker.closed()
+
+    def _remember(self, chunk: Chunk, stored: list[bytes], settling: _Settling) -> None:
+        if not settling.forgetful:
+            self._guard.remember(chunk.tp.partition, chunk.first_offset, stored)

@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 import json
 import math
+import sys
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from aiohttp import encode_basic_auth, web
 Answer = Callable[[], Awaitable[web.Response]]
 Fault = Callable[[web.Request, Answer], Awaitable[web.Response]]
 
+PROBE = "persister-probe"
 KNOWN_MEMBERS = {"_id", "_rev", "_deleted", "_attachments"}
 PAGE = "<html><body>This is not CouchDB</body></html>"
 
@@ -62,7 +64,8 @@ class FakeCouchDB:
     administrator: bool = True
     max_document_size: int = 8_000_000
     proxy_limit: int | None = None
-    validate: Callable[[dict[str, Any]], str | None] = lambda _: None
+    validate: Callable[[dict[str, Any]], Any] = lambda _: None
+    """What a validation function throws: a reason to forbid, or an entry's `error` and `reason`."""
     databases: dict[str, dict[str, Stored]] = field(default_factory=dict)
     bulk_requests: list[list[str]] = field(default_factory=list)
     """The ids of every `_bulk_docs` request that could be read."""
@@ -70,7 +73,14 @@ class FakeCouchDB:
     faults: deque[Fault] = field(default_factory=deque)
     most_at_once: int = 0
     """The most `_bulk_docs` requests that were under way at a time."""
+    partitioned: set[str] = field(default_factory=set)
+    """Names of databases that are."""
+    disk_full: bool = False
+    probes: int = 0
+    """Times that the persister's probe was written."""
     url: str = ""
+    _instances: dict[str, tuple[object, str]] = field(default_factory=dict)
+    _ever: list[str] = field(default_factory=list)
     _at_once: int = 0
     _runner: web.AppRunner | None = None
 
@@ -140,7 +150,23 @@ class FakeCouchDB:
         if name not in self.databases:
             raise RefusalError(404, "not_found", "Database does not exist.")
         documents = len(self.databases[name])
-        return web.json_response({"doc_count": documents, "sizes": {"file": 4096 * documents}})
+        return web.json_response(
+            {
+                "db_name": name,
+                "doc_count": documents,
+                "sizes": {"file": 4096 * documents},
+                "props": {"partitioned": True} if name in self.partitioned else {},
+                "instance_start_time": self._made(name),
+            }
+        )
+
+    def _made(self, name: str) -> str:
+        """When this database was made: another object is another database."""
+        made = self._instances.get(name)
+        if made is None or made[0] is not self.databases[name]:
+            made = self._instances[name] = (self.databases[name], str(len(self._ever)))
+            self._ever.append(made[1])
+        return made[1]
 
     async def _one_document(
         self, request: web.Request, database: dict[str, Stored], id_: str
@@ -178,7 +204,11 @@ class FakeCouchDB:
         if self.proxy_limit is not None and len(body) > self.proxy_limit:
             return web.Response(status=413, text=PAGE, content_type="text/html")
         documents = self._read(body)
-        self.bulk_requests.append([document.get("_id", "") for document in documents])
+        ids = [document.get("_id", "") for document in documents]
+        if ids == [PROBE]:
+            self.probes += 1
+        else:
+            self.bulk_requests.append(ids)
         for document in documents:
             self._check(document)
         return web.json_response(
@@ -203,22 +233,38 @@ class FakeCouchDB:
         for name in document.keys() - KNOWN_MEMBERS:
             if name.startswith("_"):
                 raise RefusalError(400, "doc_validation", f"Bad special document member: {name}")
+        if beyond_double(document):
+            raise RefusalError(500, "unknown_error", "badarith")
         if len(json.dumps(document)) > self.max_document_size:
             raise RefusalError(413, "document_too_large", str(id_))
 
     def _write(self, database: dict[str, Stored], document: dict[str, Any]) -> dict[str, Any]:
         id_ = document["_id"]
-        if id_ in database and not database[id_].deleted:
+        if self.disk_full:
+            return {"id": id_, "error": "insufficent_storage", "reason": "database_dir is too full"}
+        before = database.get(id_)
+        if before and not before.deleted and document.get("_rev") != before.rev:
             return {"id": id_, "error": "conflict", "reason": "Document update conflict."}
-        if reason := self.validate(document):
-            return {"id": id_, "error": "forbidden", "reason": reason}
-        rev = f"1-{hashlib.md5(json.dumps(document).encode()).hexdigest()}"  # noqa: S324
-        database[id_] = Stored(document, rev)
+        if refused := self.validate(document):
+            error = refused if isinstance(refused, dict) else {"error": "forbidden"}
+            return {"id": id_, "reason": refused, **error}
+        if before and before.deleted and document.get("_deleted"):
+            return {"id": id_, "error": "conflict", "reason": "Document update conflict."}
+        generation = int(before.rev.partition("-")[0]) + 1 if before else 1
+        content = {name: value for name, value in document.items() if name != "_rev"}
+        digest = hashlib.md5(json.dumps(content).encode()).hexdigest()  # noqa: S324
+        rev = f"{generation}-{digest}"
+        database[id_] = Stored(content, rev, deleted=bool(content.get("_deleted")))
         return {"ok": True, "id": id_, "rev": rev}
 
     async def _all_docs(self, request: web.Request, database: dict[str, Stored]) -> web.Response:
+        if request.method == "GET":
+            first, last = (json.loads(request.query[end]) for end in ("startkey", "endkey"))
+            ids = [id_ for id_, one in database.items() if first <= id_ < last and not one.deleted]
+            return web.json_response({"rows": [{"id": id_, "key": id_} for id_ in sorted(ids)]})
         keys = (await request.json())["keys"]
-        self.read_backs.append(keys)
+        if keys:
+            self.read_backs.append(keys)
         return web.json_response({"rows": [row(database, key) for key in keys]})
 
 
@@ -240,10 +286,22 @@ def decode(body: bytes) -> Any:
     return content
 
 
+def beyond_double(value: Any) -> bool:
+    """Whether an integer beyond a double's range is anywhere in a JSON value."""
+    if isinstance(value, dict):
+        return any(map(beyond_double, value.values()))
+    if isinstance(value, list):
+        return any(map(beyond_double, value))
+    try:
+        return isinstance(value, int) and float(value) is None
+    except OverflowError:
+        return True
+
+
 def _double(text: str) -> float:
     if math.isinf(value := float(text)):
         raise ValueError(text)
-    return value
+    return value if abs(value) >= sys.float_info.min else 0.0
 
 
 def _no_constant(text: str) -> NoReturn:

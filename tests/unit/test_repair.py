@@ -15,7 +15,14 @@ from app.kafka.producer import BatchProducer, Outgoing
 from app.monitoring.outcomes import Key, Outcome, Outcomes, Step
 from app.routing.breaker import Breakers
 from app.routing.step import Intake
-from app.settings import BreakerSettings, GuardSettings, RoutingSettings, WorkerSettings
+from app.settings import (
+    BreakerSettings,
+    GuardSettings,
+    RoutingSettings,
+    StoreBreakerSettings,
+    WorkerSettings,
+)
+from app.storing.breaker import StoreBreaker
 from app.storing.guard import Guard
 from app.storing.sink import Document, Result, Settled
 from app.storing.step import Storage
@@ -52,6 +59,8 @@ class Sent:
 
 class Written:
     """A database that has nothing yet, and keeps what was written."""
+
+    identity = b"a database"
 
     def __init__(self) -> None:
         self.batches: list[list[bytes]] = []
@@ -95,7 +104,8 @@ def outcomes() -> Outcomes:
 def storage(stored: Written, outcomes: Outcomes) -> Storage:
     guard = Guard({}, GuardSettings(), clock=lambda: 1.0, forget=lambda _: None)
     guard.assign([0])
-    return Storage(guard, stored, dead_letters(Sent()), outcomes, WorkerSettings())
+    breaker = StoreBreaker(StoreBreakerSettings())
+    return Storage(guard, stored, dead_letters(Sent()), outcomes, WorkerSettings(), breaker=breaker)
 
 
 async def submit(storage: Storage, *records: tuple[bytes, Headers]) -> None:

@@ -13,23 +13,21 @@ class Chunk:
     safe somewhere else; until then nothing at or after `first_offset` is committed.
     """
 
-    __slots__ = ("finished", "records", "tp")
+    __slots__ = ("finished", "first_offset", "next_offset", "records", "tp")
 
     def __init__(self, tp: TP, records: Sequence[Any]) -> None:
         self.tp = tp
         self.records = records
         """In the order of their offsets, never empty; see `app.kafka.patches.fetched_batches`."""
+        self.first_offset = int(records[0].offset)
+        """Offset of the first record."""
+        self.next_offset = int(records[-1].offset) + 1
+        """The offset after the last record: what to commit when all before is finished."""
         self.finished = False
 
-    @property
-    def first_offset(self) -> int:
-        """Offset of the first record."""
-        return int(self.records[0].offset)
-
-    @property
-    def next_offset(self) -> int:
-        """The offset after the last record: what to commit when all before is finished."""
-        return int(self.records[-1].offset) + 1
+    def release(self) -> None:
+        """Let go of the records: a chunk may wait long for its turn to be committed."""
+        self.records = ()
 
     def __repr__(self) -> str:
         """Where it comes from; never what is in it."""

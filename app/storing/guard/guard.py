@@ -1,13 +1,17 @@
 """The table behind the guard, and an index of it for each assigned partition.
 
 An entry of the table is a *segment*: under the partition and offset where its first chunk begins
-it holds when it was begun and the packed digests of what was stored, 16 bytes each. A chunk's
+it holds when it was begun, where that was (a tag of the topic prefix and of the database), and the
+packed digests of what was stored, 16 bytes each. What was learnt from one database says nothing
+about another: only segments with the tag of the present one count. A chunk's
 digests join the newest segment while that is short, so that a trickle of single records does not
 cost a table entry each. Entries are written after the database answered: one written before would
 make a redelivery after a crash look like a duplicate of something that was never stored.
 """
 
+import hashlib
 import itertools
+import logging
 import struct
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, MutableMapping, Sequence
@@ -16,11 +20,19 @@ from dataclasses import dataclass
 from app.settings import GuardSettings
 from app.storing.guard.index import HEADER_SIZE, DigestIndex
 
+logger = logging.getLogger(__name__)
+
 SEGMENT_BYTES = 4096
 """Size at which a segment is left and a new one begun: a few hundred digests."""
 
-_HEADER = struct.Struct(">d8x")
-"""When the segment was begun, epoch seconds; padded to `HEADER_SIZE`."""
+_HEADER = struct.Struct(">d8s")
+"""When the segment was begun, epoch seconds, and its tag: `HEADER_SIZE` bytes."""
+
+UNTAGGED = bytes(8)
+"""The tag of segments from before there were tags: nobody knows where they were learnt."""
+
+FOREIGN = 0
+"""The number of a segment that is not in the index, since its tag is another one."""
 
 Table = MutableMapping[str, bytes]
 
@@ -29,6 +41,7 @@ Table = MutableMapping[str, bytes]
 class _Segment:
     number: int
     begun: float
+    tag: bytes
 
 
 class _Partition:
@@ -39,13 +52,27 @@ class _Partition:
         self.segments: OrderedDict[str, _Segment] = OrderedDict()
         self._numbers = itertools.count(1)
 
-    def begin(self, key: str, begun: float) -> _Segment:
-        segment = self.segments[key] = _Segment(next(self._numbers), begun)
+    def begin(self, key: str, begun: float, tag: bytes) -> _Segment:
+        segment = self.segments[key] = _Segment(next(self._numbers), begun, tag)
         return segment
 
-    def load(self, key: str, value: bytes) -> None:
-        segment = self.begin(key, *_HEADER.unpack_from(value))
+    def load(self, key: str, value: bytes, tag: bytes | None) -> None:
+        begun, its_tag = _HEADER.unpack_from(value)
+        if its_tag != tag:
+            self.segments[key] = _Segment(FOREIGN, begun, its_tag)
+            return
+        segment = self.begin(key, begun, its_tag)
         self.index.put(segment.number, value, value[HEADER_SIZE:])
+
+    def foreign(self) -> list[_Segment]:
+        return [one for one in self.segments.values() if one.number == FOREIGN]
+
+    def mixed(self) -> bool:
+        """Whether somebody else has written between two of ours."""
+        ours = [one.begun for one in self.segments.values() if one.number != FOREIGN]
+        return bool(ours) and any(
+            min(ours) < one.begun < max(ours) and one.tag != UNTAGGED for one in self.foreign()
+        )
 
 
 class Guard:
@@ -62,6 +89,7 @@ class Guard:
         *,
         clock: Callable[[], float],
         forget: Callable[[str], None],
+        topic_prefix: str = "",
     ) -> None:
         """Build it empty.
 
@@ -70,22 +98,73 @@ class Guard:
             settings: how much to remember in each partition.
             clock: epoch seconds.
             forget: drops a key from this worker's copy of the table, without a change in Kafka.
+            topic_prefix: of the topics whose records it remembers.
         """
         self._table = table
         self._settings = settings
         self._clock = clock
         self._forget = forget
+        self._topic_prefix = topic_prefix
+        self._identity: bytes | None = None
+        self._tag: bytes | None = None
+        self._told_foreign = self._told_mixed = False
         self._partitions: dict[int, _Partition] = {}
+
+    def bind(self, identity: bytes | None) -> None:
+        """Remember for this database, and rely on nothing that was learnt from another.
+
+        Args:
+            identity: of the database; None while it has not answered: nothing is relied on then.
+        """
+        if identity == self._identity:
+            return
+        forgotten = sum(self.remembered().values())
+        if self._identity is not None:
+            logger.warning(
+                "Another database is in the place of the one before: the guard forgets %d records "
+                "that were stored in that one",
+                forgotten,
+            )
+        self._identity = identity
+        self._tag = None if identity is None else _tag(self._topic_prefix, identity)
+        for partition in self._partitions:
+            self._partitions[partition] = _Partition()
+        self._load()
 
     def assign(self, partitions: Iterable[int]) -> None:
         """Build the indexes of these partitions from the recovered table, and drop all others."""
         self._partitions = {partition: _Partition() for partition in partitions}
+        for key in list(self._table):
+            if _partition_of(key) not in self._partitions:
+                self._forget(key)
+        self._load()
+
+    def _load(self) -> None:
         for key, value in sorted(self._table.items(), key=_by_age):
             partition = self._partitions.get(_partition_of(key))
-            if partition is None:
-                self._forget(key)
-            else:
-                partition.load(key, value)
+            if partition is not None:
+                partition.load(key, value, self._tag)
+        if self._tag is not None:
+            self._tell()
+
+    def _tell(self) -> None:
+        """Say once what is not relied on, and that two deployments share the table."""
+        foreign = sum(len(known.foreign()) for known in self._partitions.values())
+        if foreign and not self._told_foreign:
+            self._told_foreign = True
+            logger.warning(
+                "The guard does not rely on %d entries of its table: they were learnt from another "
+                "database, for another topic prefix, or by an older version",
+                foreign,
+            )
+        if not self._told_mixed and any(known.mixed() for known in self._partitions.values()):
+            self._told_mixed = True
+            logger.error(
+                "Two deployments seem to share this application id: both write to the guard's "
+                "table, for different databases or topic prefixes. They are kept apart in it, but "
+                "Kafka gives each of them a part of the other's partitions: give each deployment "
+                "a PERSISTER_APP_ID of its own"
+            )
 
     def revoke(self, partitions: Iterable[int]) -> None:
         """Drop what is remembered of these partitions."""
@@ -109,24 +188,30 @@ class Guard:
             digests: 16 bytes each, in any order.
         """
         known = self._partitions.get(partition)
-        if known is None or not digests or not self._settings.records:
+        tag = self._tag
+        if known is None or tag is None or not digests or not self._settings.records:
             return
-        key = self._place(known, f"{partition}/{first_offset}")
+        key, new = self._place(known, f"{partition}/{first_offset}", tag)
         segment = known.segments[key]
         added = b"".join(digests)
-        value = (self._table.get(key) or _HEADER.pack(segment.begun)) + added
+        before = None if new else self._table.get(key)
+        value = (before or _HEADER.pack(segment.begun, tag)) + added
         known.index.put(segment.number, value, added)
         self._table[key] = value
         self._expire(known)
 
-    def _place(self, known: _Partition, key: str) -> str:
+    def _place(self, known: _Partition, key: str, tag: bytes) -> tuple[str, bool]:
         """The segment that takes more digests: of this key, the newest if short, or a new one."""
-        if key not in known.segments:
-            newest = next(reversed(known.segments), None)
-            if newest is not None and len(self._table[newest]) < SEGMENT_BYTES:
-                return newest
-            known.begin(key, self._clock())
-        return key
+        found = known.segments.get(key)
+        if found is not None and found.number != FOREIGN:
+            return key, False
+        newest = next(reversed(known.segments), key)
+        short = newest != key and len(self._table[newest]) < SEGMENT_BYTES
+        if short and known.segments[newest].number != FOREIGN:
+            return newest, False
+        known.segments.pop(key, None)
+        known.begin(key, self._clock(), tag)
+        return key, True
 
     def _expire(self, known: _Partition) -> None:
         """Forget the oldest segments while there are too many records or they are too old."""
@@ -135,13 +220,19 @@ class Guard:
             key, segment = next(iter(known.segments.items()))
             if len(known.index) <= self._settings.records and segment.begun >= oldest_allowed:
                 return
-            known.index.drop(segment.number)
+            if segment.number != FOREIGN:
+                known.index.drop(segment.number)
             del known.segments[key]
             self._table.pop(key, None)
 
     def remembered(self) -> dict[int, int]:
         """Remembered records by partition, for `/status`."""
         return {partition: len(known.index) for partition, known in self._partitions.items()}
+
+
+def _tag(topic_prefix: str, identity: bytes) -> bytes:
+    prefix = hashlib.sha256(topic_prefix.encode()).digest()
+    return prefix[:4] + hashlib.sha256(identity).digest()[:4]
 
 
 def _by_age(entry: tuple[str, bytes]) -> tuple[float, str]:

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from app.couchdb import BulkWriter, Database
-from app.settings import DatabaseSettings
+from app.settings import DatabaseSettings, DiagnosisSettings
 from tests.fakes.couchdb import FakeCouchDB
 from tests.fakes.time import Time
 
@@ -50,7 +50,12 @@ async def make_writer(
     async def make(**changed: Any) -> BulkWriter:
         chosen = settings(**changed)
         writer = BulkWriter(
-            Database(chosen), chosen, clock=time.clock, sleep=time.sleep, random=lambda: 1.0
+            Database(chosen),
+            chosen,
+            DiagnosisSettings(),
+            clock=time.clock,
+            sleep=time.sleep,
+            random=lambda: 1.0,
         )
         writers.append(writer)
         await writer.start()

@@ -3,7 +3,7 @@ import logging
 import pytest
 
 from app.couchdb.availability import Availability
-from app.couchdb.errors import Misconfigured, Unavailable
+from app.couchdb.errors import EntriesFailed, Misconfigured, Unavailable
 from tests.fakes.time import Time
 
 REFUSED = Unavailable("no connection", cause="connection")
@@ -67,11 +67,38 @@ def test_another_cause_is_another_line(
     assert len(caplog.messages) == 2
 
 
-def test_being_asked_to_slow_down_is_not_an_outage(
+def test_being_asked_to_slow_down_in_passing_is_no_news(
     availability: Availability, time: Time, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for _ in range(100):
+    for _ in range(10):
+        for _ in range(5):
+            availability.failed(SLOWER)
+            time.now += 1
+        assert availability.failing_since is not None
+        availability.succeeded()
+    assert caplog.messages == []
+
+
+def test_being_asked_to_slow_down_and_nothing_else_is_said_once(
+    availability: Availability, time: Time, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(30):
         availability.failed(SLOWER)
         time.now += 1
-    assert caplog.messages == []
-    assert availability.failing_since is None
+    assert availability.down
+    assert len(caplog.messages) == 1
+    assert "HTTP 429" in caplog.messages[0]
+
+
+def test_entries_that_all_fail_are_said_in_couchdbs_words(
+    availability: Availability, time: Time, caplog: pytest.LogCaptureFixture
+) -> None:
+    full = EntriesFailed(
+        "insufficent_storage: database_dir is too full", error="insufficent_storage"
+    )
+    availability.failed(full)
+    time.now += 2
+    availability.failed(full)
+    assert len(caplog.messages) == 1
+    assert "database_dir is too full" in caplog.messages[0]
+    assert "nothing is set aside" in caplog.messages[0]

@@ -9,13 +9,14 @@ import pytest
 
 from app.dead_letters import DeadLetters
 from app.monitoring.outcomes import Key, Outcome, Outcomes, Step
-from app.settings import GuardSettings, WorkerSettings
+from app.settings import GuardSettings, StoreBreakerSettings, WorkerSettings
+from app.storing.breaker import StoreBreaker
 from app.storing.guard import Guard
 from app.storing.sink import Document, Refused, Result, Settled
 from app.storing.step import Storage
 from models.dead_letter import DeadLetter
 from models.reasons import RejectReason
-from tests.fakes.time import until
+from tests.fakes.time import Time, until
 from tests.support import Event, Producer, chunk
 
 LETTERS = "persister-dead-letters"
@@ -42,6 +43,8 @@ class Writer:
         held: Whether requests wait for `answer`.
         answers: What to say of a document, by its body; without one it is judged by its id.
     """
+
+    identity = b"a database"
 
     def __init__(self) -> None:
         self.requests: list[list[Document]] = []
@@ -79,6 +82,7 @@ class Bench:
     """A storage and what surrounds it."""
 
     def __init__(self, *, remembered: int = 1000, **settings: Any) -> None:
+        self.time = Time()
         self.table: dict[str, bytes] = {}
         self.guard = Guard(
             self.table,
@@ -96,6 +100,9 @@ class Bench:
             DeadLetters(cast("Any", self.producer), LETTERS),
             self.outcomes,
             WorkerSettings(**settings),
+            breaker=StoreBreaker(
+                StoreBreakerSettings(), clock=self.time.clock, sleep=self.time.sleep
+            ),
         )
 
     async def submit(self, *values: bytes | None, first_offset: int = 0) -> Event:

@@ -40,6 +40,7 @@ def guard_on(table: dict[str, bytes], clock: Jumping) -> Guard:
         del table[key]
 
     guard = Guard(table, settings, clock=clock, forget=forget)
+    guard.bind(b"a database")
     guard.assign([0])
     return guard
 

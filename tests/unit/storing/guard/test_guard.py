@@ -48,6 +48,7 @@ def guard_on(
         del table[key]
 
     guard = Guard(table, settings, clock=clock, forget=forget)
+    guard.bind(b"a database")
     guard.assign(partitions)
     return guard
 

@@ -1,0 +1,89 @@
+"""What a conflict means: the stored document decides."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from app.couchdb.comparison import Same, compare, with_revision
+from app.couchdb.requests import Requests
+from app.couchdb.stats import WriterStats
+from app.storing.sink import COMPLETED, DUPLICATE, STORED, Document, Outcome, Refused
+from models.reasons import RejectReason
+
+logger = logging.getLogger(__name__)
+
+_WRONG_LOG_MODE = (
+    "%s came twice, once without its logs and once with them: OpenWhisk keeps logs inside the "
+    "records and acknowledges before it has them. The record with logs is kept, at the price of a "
+    "second revision. Set PERSISTER_LOG_MODE=in-record, so that only %sactivations is read. This "
+    "is said once; the count is in the outcomes as `completed by logs`."
+)
+
+
+@dataclass(slots=True)
+class Reconciled:
+    """What the stored documents say of some that were to be written."""
+
+    settled: dict[str, Outcome] = field(default_factory=dict)
+    absent: list[Document] = field(default_factory=list)
+    """Those that the database does not hold."""
+    fuller: list[Document] = field(default_factory=list)
+    """Updates of stored documents that have no logs, with them."""
+
+
+class Conflicts:
+    """Compares with what is stored.
+
+    Args:
+        requests: Reads it back.
+        stats: Counts what was compared.
+        topic_prefix: Of OpenWhisk's topics, for the advice.
+    """
+
+    def __init__(self, requests: Requests, stats: WriterStats, topic_prefix: str = "") -> None:
+        self._requests = requests
+        self._stats = stats
+        self._topic_prefix = topic_prefix
+        self._told = False
+
+    async def reconcile(
+        self, documents: Sequence[Document], *, maybe_ours: bool, completes: bool = False
+    ) -> Reconciled:
+        """Settle what the database holds.
+
+        Args:
+            documents: That it reported a conflict for, or nothing certain.
+            maybe_ours: Whether an earlier attempt may have written them.
+            completes: Whether that attempt was an update with the logs.
+
+        Raises:
+            FailedRequest: They cannot be read now.
+        """
+        found = Reconciled()
+        if not documents:
+            return found
+        stored = await self._requests.read_back([document.id for document in documents])
+        self._stats.conflicts_read_back += len(documents)
+        for document in documents:
+            if document.id not in stored:
+                found.absent.append(document)
+                continue
+            match compare(document.body, stored[document.id]):
+                case Same.EQUAL:
+                    ours = COMPLETED if completes else STORED
+                    found.settled[document.id] = ours if maybe_ours else DUPLICATE
+                case Same.STORED_HAS_LOGS:
+                    self._tell(document)
+                    found.settled[document.id] = DUPLICATE
+                case Same.OURS_HAS_LOGS:
+                    self._tell(document)
+                    body = with_revision(document.body, stored[document.id])
+                    found.fuller.append(Document(document.id, body))
+                case str(differs):
+                    found.settled[document.id] = Refused(RejectReason.DIVERGENT, differs)
+        return found
+
+    def _tell(self, document: Document) -> None:
+        if not self._told:
+            self._told = True
+            logger.warning(_WRONG_LOG_MODE, document.id, self._topic_prefix)

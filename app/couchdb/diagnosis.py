@@ -1,0 +1,235 @@
+"""Documents that fail while others pass: tried alone, beside everything else, until it is clear.
+
+They have left their request, its slot and its calls' way: what came with them is stored and
+remembered. What waits for them is only the commit of their partition, so a diagnosis is short.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from itertools import count
+
+from app.couchdb.answers import Entry
+from app.couchdb.backoff import Backoff
+from app.couchdb.conflicts import Conflicts
+from app.couchdb.errors import DatabaseError, RequestTooLarge
+from app.couchdb.evidence import Case, Evidence
+from app.couchdb.faults import carries_its_id, known_fault
+from app.couchdb.parts import Part
+from app.couchdb.requests import FailedRequest, Others, Requests, entry_failure
+from app.storing.sink import COMPLETED, STORED, Document, Outcome, Parked, Refused, SinkStopped
+from models.reasons import RejectReason
+
+logger = logging.getLogger(__name__)
+
+BETWEEN = Backoff(first=0.5, longest=8.0)
+"""Between the attempts with one document."""
+
+AT_ONCE = 4
+"""Attempts that run side by side: few, since some keep a core of the database busy for seconds."""
+
+ALONE_SECONDS = 15.0
+"""How long one attempt may take."""
+
+NEVER_ITS_FAULT = frozenset({"429", "connection", "401", "locked", "404"})
+"""Causes that never count against a document, whatever else passes."""
+
+CONTRADICTIONS = 5
+"""Conflicts about a document that does not exist, after which it is given up.
+
+A document deleted between the conflict and the reading back makes one of these; more than a few in
+a row are a database that contradicts itself.
+"""
+
+CONTRADICTORY = Refused(
+    RejectReason.REFUSED, "the database reports a conflict with a document that it does not hold"
+)
+MISNAMED = Refused(
+    RejectReason.REFUSED, "the document's _id is not the id that it was to be written under"
+)
+
+
+@dataclass(eq=False, slots=True)
+class _Suspect:
+    document: Document
+    cause: str
+    maybe_written: bool
+    completes: bool
+    case: Case
+    outcome: asyncio.Future[Outcome]
+    contradictions: int = 0
+
+
+class Diagnosis:
+    """Finds out what is wrong with documents.
+
+    Args:
+        requests: Sends the attempts.
+        conflicts: Settles those that are there already.
+        evidence: Says when a document is condemned.
+        start: Runs a task for as long as the writer runs.
+        clock: Seconds, monotonic.
+        sleep: Waits for seconds.
+    """
+
+    def __init__(
+        self,
+        requests: Requests,
+        conflicts: Conflicts,
+        evidence: Evidence,
+        *,
+        start: Callable[[Coroutine[None, None, None]], object],
+        clock: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]],
+    ) -> None:
+        self._requests = requests
+        self._conflicts = conflicts
+        self._evidence = evidence
+        self._start = start
+        self._clock = clock
+        self._sleep = sleep
+        self._places = asyncio.Semaphore(AT_ONCE)
+        self._suspects: set[_Suspect] = set()
+
+    @property
+    def parked(self) -> int:
+        """Documents under diagnosis."""
+        return len(self._suspects)
+
+    def park(
+        self,
+        document: Document,
+        error: DatabaseError,
+        *,
+        maybe_written: bool,
+        vouched: bool,
+        completes: bool = False,
+    ) -> Parked:
+        """Take a document over.
+
+        Args:
+            document: That fails while others pass.
+            error: What it failed with.
+            maybe_written: See `Part`.
+            vouched: Whether another record was written meanwhile.
+            completes: See `Part`.
+        """
+        case = self._evidence.open(self._clock(), error.cause, vouched=vouched)
+        outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        suspect = _Suspect(document, error.cause, maybe_written, completes, case, outcome)
+        if not self._suspects:
+            logger.warning(
+                "The database does not store %s, and maybe others, while it stores the rest: %s. "
+                "They are tried alone; who fails again and again for at least %g s while others "
+                "pass is set aside.",
+                *(document.id, error, self._evidence.settings.seconds),
+            )
+        self._suspects.add(suspect)
+        self._start(self._examine(suspect))
+        return Parked(outcome)
+
+    def stop(self) -> None:
+        """Give up what is under diagnosis."""
+        for suspect in self._suspects:
+            if not suspect.outcome.done():
+                suspect.outcome.set_exception(
+                    SinkStopped("the writer was stopped before the diagnosis was over")
+                )
+
+    async def _examine(self, suspect: _Suspect) -> None:
+        found: Outcome | None = None
+        try:
+            for attempt in count(1):
+                await self._sleep(BETWEEN.delay(attempt, _surely))
+                async with self._places:
+                    found = await self._attempt(suspect)
+                if found is not None:
+                    break
+        finally:
+            self._suspects.discard(suspect)
+            recovered = None if found is None or isinstance(found, Refused) else suspect.cause
+            self._evidence.close(suspect.case, recovered)
+        if found is not None and not suspect.outcome.done():
+            suspect.outcome.set_result(found)
+
+    async def _attempt(self, suspect: _Suspect) -> Outcome | None:
+        """Write it alone; returns what became of it, or None when that is still open."""
+        part = Part([suspect.document], timeout=ALONE_SECONDS)
+        try:
+            answer = await self._requests.bulk(part, suspect.case)
+            entry = answer.entries[0] if answer.entries else None
+            if answer.complete:
+                return COMPLETED if suspect.completes else STORED
+            conflict = entry is not None and entry.error == "conflict"
+            if conflict or _ambiguous(entry):
+                maybe_written = suspect.maybe_written or not conflict
+                settled = await self._reconcile(suspect, maybe_written=maybe_written)
+                if settled is not None:
+                    return settled
+            if conflict:
+                suspect.contradictions += 1
+                return CONTRADICTORY if suspect.contradictions >= CONTRADICTIONS else None
+            error: DatabaseError = answer.failed or entry_failure(entry)
+            others = answer.others
+        except FailedRequest as failure:
+            error, others = failure.error, failure.others
+        suspect.maybe_written |= error.maybe_written
+        return certain(suspect.document, error, others) or self._weigh(suspect, error, others)
+
+    async def _reconcile(self, suspect: _Suspect, *, maybe_written: bool) -> Outcome | None:
+        """What the stored document says, if there is one."""
+        found = await self._conflicts.reconcile(
+            [suspect.document], maybe_ours=maybe_written, completes=suspect.completes
+        )
+        if found.settled:
+            return found.settled[suspect.document.id]
+        if found.fuller:
+            suspect.document, suspect.completes = found.fuller[0], True
+            suspect.contradictions = -1
+        elif not carries_its_id(suspect.document):
+            return MISNAMED
+        return None
+
+    def _weigh(self, suspect: _Suspect, error: DatabaseError, others: Others) -> Refused | None:
+        now, case = self._clock(), suspect.case
+        overdue = now - case.opened >= self._evidence.settings.limit
+        counts = error.cause not in NEVER_ITS_FAULT and (overdue or not error.says_whose_fault)
+        suspect.cause = error.cause
+        condemned = self._evidence.failed(
+            case, now, error.cause, others_pass=counts and others is not Others.NONE
+        )
+        if not condemned:
+            return None
+        too_large = isinstance(error, RequestTooLarge)
+        since = now - (case.first or now)
+        return Refused(
+            RejectReason.TOO_LARGE if too_large else RejectReason.REFUSED,
+            f"{error} (alone {case.failures} times in {since:.0f} s, while others were stored)",
+        )
+
+
+def certain(document: Document, error: DatabaseError, others: Others) -> Refused | None:
+    """What needs no further evidence about a document that failed alone."""
+    if isinstance(error, RequestTooLarge) and error.document_id == document.id:
+        return Refused(RejectReason.TOO_LARGE, str(error))
+    if error.cause not in ("400", "500"):
+        return None
+    fault = known_fault(document)
+    # A 500 may be about something else, and another database may take what CouchDB does not.
+    meant = error.cause == "400" or "badarith" in str(error) or others is not Others.NONE
+    return Refused(RejectReason.REFUSED, f"{fault}: {error}") if fault and meant else None
+
+
+AMBIGUOUS = frozenset(
+    {"", "internal_server_error", "unknown_error", "timeout", "service_unavailable", "nodedown"}
+)
+"""Errors of an entry after which the document may be there all the same."""
+
+
+def _ambiguous(entry: Entry | None) -> bool:
+    return entry is None or str(entry.error) in AMBIGUOUS
+
+
+def _surely() -> float:
+    return 1.0

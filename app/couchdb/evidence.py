@@ -1,0 +1,125 @@
+"""Whose fault a failure is: pure, told what passes and what fails, and when.
+
+An answer is never believed by itself, since the same words come for a bad document and from a
+database in trouble: `insufficent_storage` inside a 201, `unknown_error` from a validation function
+that throws, a proxy's page. A document is condemned when it has failed *alone*, several times and
+over a time, while others were written in between. While nothing is written, it is the database.
+
+When there are no others to be written, a probe (`app.couchdb.probe`) stands in for them, but only
+for so few documents that they may well be bad ones by chance.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from app.settings import DiagnosisSettings
+
+LONERS = 3
+"""Documents that fail with nothing but a probe to speak for the database, from which on it is the
+database after all: a validation function may let a probe pass that it would refuse as a record.
+"""
+
+AT_LIMIT = 2
+"""Failures alone that are enough when a diagnosis has lasted as long as it may."""
+
+BY_CHANCE = 3
+"""Failures beside others that pass, before a time-out and the like speak against a request."""
+
+
+@dataclass(eq=False, slots=True)
+class Case:
+    """What is known against one document.
+
+    Args:
+        opened: When it left its request, seconds.
+        opened_at_pass: `Evidence.passes` then.
+        vouched: Whether another document of its request was written when it failed.
+    """
+
+    opened: float
+    opened_at_pass: int
+    vouched: bool
+    failures: int = 0
+    """Those that count: alone, while others passed."""
+    first: float | None = None
+    """When the first one was."""
+    seen_passes: int = 0
+    """`Evidence.passes` at the last failure."""
+    seen_recoveries: int = 0
+    """Recoveries from the same error at the last failure."""
+
+
+@dataclass
+class Evidence:
+    """What passes and what does not, of all requests of a writer.
+
+    Args:
+        settings: How much is enough.
+    """
+
+    settings: DiagnosisSettings
+    passes: int = 0
+    """Requests in which at least one document was written."""
+    cases: set[Case] = field(default_factory=set)
+    """Those that are open."""
+    _recoveries: Counter[str] = field(default_factory=Counter)
+
+    def open(self, now: float, cause: str, *, vouched: bool) -> Case:
+        """Begin a case.
+
+        Args:
+            now: Seconds.
+            cause: What its document failed with.
+            vouched: See `Case`.
+        """
+        case = Case(now, self.passes, vouched, seen_passes=self.passes)
+        case.seen_recoveries = self._recoveries[cause]
+        self.cases.add(case)
+        return case
+
+    def close(self, case: Case, recovered_from: str | None = None) -> None:
+        """End a case; when its document was written after all, the error was not its own."""
+        self.cases.discard(case)
+        if recovered_from is not None:
+            self._recoveries[recovered_from] += 1
+
+    def trusts_probe(self, case: Case | None = None) -> bool:
+        """Whether a probe that passes is enough to speak for the database.
+
+        Args:
+            case: Of the document that failed; None: of one that has no case yet.
+        """
+        if case is not None and self._vouched(case):
+            return True
+        lonely = sum(not self._vouched(one) for one in self.cases)
+        return lonely + (case is None) <= LONERS
+
+    def failed(self, case: Case, now: float, cause: str, *, others_pass: bool) -> bool:
+        """Take note of a failure alone; returns whether the document is condemned now.
+
+        Args:
+            case: The document's.
+            now: Seconds.
+            cause: What it failed with.
+            others_pass: Whether others were written since its last failure, or a probe that is
+                trusted has just passed.
+        """
+        flapping = self._recoveries[cause] > case.seen_recoveries
+        case.seen_passes, case.seen_recoveries = self.passes, self._recoveries[cause]
+        if not others_pass:
+            return False
+        if flapping:
+            # Others recovered from the very same error: it comes and goes, whatever is written.
+            case.failures, case.first = 0, None
+            return False
+        case.failures += 1
+        case.first = now if case.first is None else case.first
+        enough = self.settings
+        long_enough = now - case.first >= enough.seconds
+        overdue = now - case.opened >= enough.limit
+        return (case.failures >= enough.attempts and long_enough) or (
+            case.failures >= AT_LIMIT and overdue
+        )
+
+    def _vouched(self, case: Case) -> bool:
+        return case.vouched or self.passes > case.opened_at_pass

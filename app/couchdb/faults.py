@@ -1,0 +1,83 @@
+"""What CouchDB 3 is known to refuse in a document, or to break on.
+
+It does not say which document of a request it means, so these are its rules as far as they are
+known. They are looked at only after a request has failed: another version, or another database
+that speaks CouchDB's protocol, may take what this one does not.
+"""
+
+import json
+import math
+import re
+from typing import Any, NoReturn
+
+from app.storing.sink import Document
+
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+
+_DIGITS = 309
+"""Of the largest double."""
+
+
+class _UnstorableError(ValueError):
+    """A number that CouchDB cannot hold."""
+
+
+def known_fault(document: Document) -> str | None:  # noqa: PLR0911 - one return for each rule
+    """Why CouchDB 3 does not store a document, or None when nothing is known against it."""
+    try:
+        content = _decode(document.body.decode())
+    except _UnstorableError as error:
+        return str(error)
+    except RecursionError:
+        return None  # nobody knows how deep is too deep for it
+    except ValueError:
+        return "it is not JSON in UTF-8"
+    if not isinstance(content, dict) or content.get("_id") != document.id:
+        return "its _id is not the id that it is to be written under"
+    if not document.id or document.id.startswith("_"):
+        return "CouchDB keeps ids that begin with _ to itself"
+    if any(name.startswith("_") for name in content.keys() - {"_id"}):
+        return "CouchDB keeps fields that begin with _ to itself"
+    if _SURROGATE.search(document.body) is not None and _lone_surrogate(content):
+        return "half of a surrogate pair is in it"
+    return None
+
+
+def carries_its_id(document: Document) -> bool:
+    """Whether the body's `_id` is the document's id; if not, no answer can ever name it."""
+    try:
+        content = json.loads(document.body, parse_int=str)
+    except (ValueError, RecursionError):
+        return True
+    return isinstance(content, dict) and content.get("_id") == document.id
+
+
+def _double(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise _UnstorableError("a number in it is out of a double's range")
+    return value
+
+
+def _integer(text: str) -> str:
+    # CouchDB answers 500 `badarith`: it takes a logarithm to estimate the size of a document.
+    if len(text) >= _DIGITS and math.isinf(float(text)):
+        raise _UnstorableError("an integer in it is out of a double's range")
+    return text
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+_decode = json.JSONDecoder(
+    parse_float=_double, parse_int=_integer, parse_constant=_no_constant, strict=True
+).decode
+
+
+def _lone_surrogate(content: Any) -> bool:
+    try:
+        json.dumps(content, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    return False

@@ -1,0 +1,134 @@
+"""While nothing passes, one request at a time tries, at a pace that grows slower.
+
+All requests stand in one line then, and whoever has failed goes to its end: a request that would
+pass is not kept waiting behind those that cannot, and a database in trouble is not asked more
+often because more requests wait for it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from app.couchdb.backoff import Backoff
+from app.couchdb.errors import DatabaseError, Misconfigured
+
+PASSING = Backoff(first=0.1, longest=5.0)
+"""For what passes by itself."""
+
+OPERATOR = Backoff(first=1.0, longest=30.0)
+"""For what someone has to mend."""
+
+LOCKED = Backoff(first=120.0, longest=300.0)
+"""After wrong credentials: CouchDB 3.4 locks a user out after five of them from one address, and
+with it everybody who shares both."""
+
+CREDENTIAL_ATTEMPTS = 3
+"""Wrong credentials, after which further ones are minutes apart."""
+
+LOOK_SECONDS = 5.0
+"""How often it is looked whether there are new credentials."""
+
+
+class Trials:
+    """Who may try while nothing passes.
+
+    Args:
+        clock: Seconds, monotonic.
+        sleep: Waits for seconds.
+        random: A number from 0 to 1, for the jitter.
+        new_credentials: Reads them again; whether they have changed.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]],
+        random: Callable[[], float],
+        new_credentials: Callable[[], bool],
+    ) -> None:
+        self.failing = False
+        """Whether the last thing that happened was a failure of the database."""
+        self.waiting = 0
+        """Requests that stand in line."""
+        self._clock = clock
+        self._sleep = sleep
+        self._random = random
+        self._new_credentials = new_credentials
+        self._line = asyncio.Lock()
+        self._failures = 0
+        self._wrong_credentials = 0
+        self._failed_at = float("-inf")
+        self._pause = 0.0
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait until this request may try; at once while others pass."""
+        if not self.failing:
+            yield
+            return
+        self.waiting += 1
+        try:
+            await self._line.acquire()
+            try:
+                await self._wait()
+            except BaseException:
+                self._line.release()
+                raise
+        finally:
+            self.waiting -= 1
+        if not self.failing:
+            # Over while it stood in line: nobody has to wait for anybody.
+            self._line.release()
+            yield
+            return
+        try:
+            yield
+        finally:
+            self._line.release()
+
+    async def _wait(self) -> None:
+        while self.failing and (left := self._failed_at + self._pause - self._clock()) > 0:
+            if not self._wrong_credentials:
+                await self._sleep(left)
+            elif self._new_credentials():
+                self._wrong_credentials = 0
+                return
+            else:
+                await self._sleep(min(left, LOOK_SECONDS))
+
+    def passed(self) -> None:
+        """Something passed: everybody may go on."""
+        self.failing = False
+        self._failures = self._wrong_credentials = 0
+
+    def failed(self, error: DatabaseError, started: float) -> None:
+        """Nothing passed.
+
+        Args:
+            error: What happened.
+            started: When the request began that failed; those that were under way together count
+                once.
+        """
+        wrong = isinstance(error, Misconfigured) and error.credentials
+        self._wrong_credentials = self._wrong_credentials + 1 if wrong else 0
+        if self.failing and started < self._failed_at and not wrong:
+            return
+        self.failing = True
+        self._failures += 1
+        self._failed_at = self._clock()
+        self._pause = self._backoff(error).delay(self._attempt(), self._random)
+
+    def retry_now(self) -> None:
+        """What kept requests from passing was mended by the writer itself."""
+        self._pause = 0.0
+
+    def _backoff(self, error: DatabaseError) -> Backoff:
+        if self._wrong_credentials >= CREDENTIAL_ATTEMPTS:
+            return LOCKED
+        return OPERATOR if isinstance(error, Misconfigured) else PASSING
+
+    def _attempt(self) -> int:
+        if self._wrong_credentials >= CREDENTIAL_ATTEMPTS:
+            return self._wrong_credentials - CREDENTIAL_ATTEMPTS + 1
+        return self._failures

@@ -1,0 +1,32 @@
+"""Notices when the database is another one than before, or its design documents are gone."""
+
+import asyncio
+from typing import Any
+
+from mode import Service
+
+from app.couchdb.writer import BulkWriter
+
+WATCH_SECONDS = 10.0
+
+
+class DatabaseWatch(Service):
+    """Looks every few seconds.
+
+    Args:
+        writer: Whose database it is.
+        kwargs: For `mode.Service`.
+    """
+
+    def __init__(self, writer: BulkWriter, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._writer = writer
+
+    async def on_start(self) -> None:
+        """Begin to look."""
+        self.add_future(self._watch())
+
+    async def _watch(self) -> None:
+        while not self.should_stop:
+            await asyncio.sleep(WATCH_SECONDS)
+            await self._writer.requests.look_after()

@@ -1,0 +1,39 @@
+"""What it takes to condemn a document, and to hold the store step."""
+
+from pydantic import Field
+
+from app.settings.base import Group
+from app.settings.breaker import BreakerSettings
+
+
+class DiagnosisSettings(Group):
+    """What it takes to set a document aside that the database does not store."""
+
+    attempts: int = Field(3, ge=2, alias="PERSISTER_DIAGNOSIS_ATTEMPTS")
+    """Times that it must fail alone, while others are stored in between."""
+
+    seconds: float = Field(15.0, ge=0, alias="PERSISTER_DIAGNOSIS_SECONDS")
+    """Least time between the first and the last of them: what passes by itself within that is not
+    the document's fault. A view server that is overloaded, or a shard that moves, takes seconds."""
+
+    limit: float = Field(60.0, gt=0, alias="PERSISTER_DIAGNOSIS_LIMIT")
+    """Seconds after which fewer failures are enough, since commits wait behind the document."""
+
+
+class StoreBreakerSettings(BreakerSettings):
+    """When storing is held because documents are set aside for one and the same reason."""
+
+    window: float = Field(60.0, gt=0, alias="PERSISTER_STORE_BREAKER_WINDOW")
+    """Seconds over which stored and set-aside documents are counted."""
+
+    minimum: int = Field(200, ge=0, alias="PERSISTER_STORE_BREAKER_MINIMUM")
+    """Documents that must have been seen in them before the ratio counts; 0: it never does."""
+
+    ratio: float = Field(0.5, gt=0, le=1, alias="PERSISTER_STORE_BREAKER_RATIO")
+    """Share of documents set aside for one reason, from which on storing is held."""
+
+    consecutive: int = Field(500, ge=0, alias="PERSISTER_STORE_BREAKER_CONSECUTIVE")
+    """Documents set aside in a row for one reason that are enough; 0: none are."""
+
+    cooldown: float = Field(300.0, gt=0, alias="PERSISTER_STORE_BREAKER_COOLDOWN")
+    """Seconds that storing is held, before it is tried again."""

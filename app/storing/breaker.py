@@ -1,0 +1,95 @@
+"""Holds storing while documents are set aside for one and the same reason.
+
+A validation function that somebody has just added, a limit of a proxy, a record that a new
+OpenWhisk writes otherwise: emptying the stream into the dead letters would help nobody. What was to
+be set aside then waits, and is written again after a while.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+
+from mode import get_logger
+
+from app.routing.breaker import Breaker, Change, Open
+from app.settings import StoreBreakerSettings
+from app.storing.sink import Refused
+
+logger = get_logger(__name__)
+
+LOOK_SECONDS = 1.0
+
+_HELD = (
+    "Stopped storing: %s. Nothing more is set aside and nothing is lost: records wait in Kafka, as "
+    "long as the retention of the internal topic allows. Find out what refuses them: the "
+    "database's design documents, or something in front of it. It is tried again after "
+    "PERSISTER_STORE_BREAKER_COOLDOWN seconds; PERSISTER_STORE_BREAKER_RATIO, _MINIMUM and "
+    "_CONSECUTIVE say how much is too much."
+)
+
+
+def reason_of(refused: Refused) -> str:
+    """What two refusals have in common: the reason and the first words of the detail."""
+    return f"{refused.reason}: {refused.detail.partition(':')[0][:64]}"
+
+
+class StoreBreaker:
+    """A breaker for each reason that documents are set aside for.
+
+    Args:
+        settings: When they open, and for how long.
+        clock: Epoch seconds.
+        sleep: Waits for seconds.
+    """
+
+    def __init__(
+        self,
+        settings: StoreBreakerSettings,
+        *,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._sleep = sleep
+        self._breakers: dict[str, Breaker] = {}
+
+    def observe(self, documents: int, refused: list[Refused]) -> None:
+        """Count documents that ended, those that were refused among them."""
+        if not refused and not self._breakers:
+            return
+        counts = Counter(map(reason_of, refused))
+        for reason in counts.keys() - self._breakers.keys():
+            self._breakers[reason] = Breaker(self._settings)
+        now = self._clock()
+        for reason, breaker in self._breakers.items():
+            count = counts[reason]
+            if breaker.open and not count:
+                # Others end: that says nothing about those that wait for this one.
+                continue
+            example = next((one.detail for one in refused if reason_of(one) == reason), "")
+            change = breaker.observe(now, documents, count, example)
+            if change is Change.OPENED and breaker.open:
+                logger.error(_HELD, breaker.open.why)
+
+    def passed(self, reason: str) -> None:
+        """A document that waited for this reason's breaker was stored."""
+        breaker = self._breakers.get(reason)
+        if breaker is not None and breaker.open and not breaker.holds(self._clock()):
+            breaker.open = None
+            logger.warning("Storing again: what was refused (%s) is stored.", reason)
+
+    def holds(self, refused: Refused) -> bool:
+        """Whether nothing is set aside for this reason now."""
+        breaker = self._breakers.get(reason_of(refused))
+        return breaker is not None and breaker.holds(self._clock())
+
+    async def closed(self) -> None:
+        """Wait until nothing is held, or it is time to try again."""
+        while any(breaker.holds(self._clock()) for breaker in self._breakers.values()):
+            await self._sleep(LOOK_SECONDS)
+
+    def reasons(self) -> dict[str, Open]:
+        """By reason, the breakers that are open."""
+        return {reason: found.open for reason, found in self._breakers.items() if found.open}
