@@ -43,6 +43,7 @@ OUTCOMES = (
     *(Key(Step.ROUTE, Outcome.DEAD_LETTERED, reason) for reason in RejectReason),
     Key(Step.STORE, Outcome.STORED),
     Key(Step.STORE, Outcome.DUPLICATE, "guard"),
+    Key(Step.STORE, Outcome.DUPLICATE, "completed by logs"),
     Key(Step.STORE, Outcome.DUPLICATE, "database"),
     *(Key(Step.STORE, Outcome.DEAD_LETTERED, reason) for reason in RejectReason),
 )
@@ -303,6 +304,16 @@ METRICS: tuple[Gauge | Counter | Distribution, ...] = (
         "persister_database_down",
         "1 while it takes no documents",
         read=lambda app: _one(app.writer.availability.down),
+    ),
+    Gauge(
+        "persister_documents_under_diagnosis",
+        "Documents that fail while others are stored, and are tried alone",
+        read=lambda app: _one(app.writer.diagnosis.parked),
+    ),
+    Gauge(
+        "persister_store_breaker_open",
+        "Reasons for which storing is held, since documents would be set aside for them",
+        read=lambda app: _one(len(app.storage.breaker.reasons())),
     ),
     Gauge(
         "persister_database_failing_since_timestamp_seconds",

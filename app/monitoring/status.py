@@ -88,6 +88,10 @@ def status(app: "Persister") -> dict[str, object]:
             "bytes": app.storage.bytes_in_flight,
         },
         "breaker": _breaker(app),
+        "store_breaker": {
+            reason: {"since": opened.since, "until": opened.until, "why": opened.why}
+            for reason, opened in app.storage.breaker.reasons().items()
+        },
         "guard": {"remembered": app.guard.remembered()},
         "kafka": _kafka(app),
         "database": _database(app),
@@ -150,6 +154,8 @@ def _database(app: "Persister") -> dict[str, object]:
         "last_error_at": availability.last_error_at,
         "requests_in_flight": writer.in_flight,
         "requests_limit": writer.limit.current,
+        "documents_under_diagnosis": writer.diagnosis.parked,
+        "reading_down": writer.reading.down,
         "documents_waiting": writer.waiting_documents,
         "documents_written": stats.documents_written,
         "conflicts_read_back": stats.conflicts_read_back,

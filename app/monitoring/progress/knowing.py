@@ -49,6 +49,11 @@ class Knowledge:
             for topic, opened in breakers.topics().items()
             if opened and breakers.holds(topic)
         }
+        # Neither is mended by a restart, which would only begin them anew.
+        if parked := self._app.writer.diagnosis.parked:
+            held[self._app.names.documents] = f"documents under diagnosis: {parked}"
+        for opened in self._app.storage.breaker.reasons().values():
+            held[self._app.names.documents] = opened.why
         return held | self._app.discovery.unreadable
 
     def _database(self) -> Database:
