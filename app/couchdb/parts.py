@@ -19,6 +19,7 @@ class Part:
         maybe_written: An earlier attempt may have written them although no answer said so.
         failures: Times that the request failed.
         beside_others: Those of them while others passed.
+        seen_passes: What had passed when it last failed (`Evidence.passes`); None: it never has.
         completes: Whether they are stored without their logs, and these are updates with them.
         searched: Whether they were searched for known faults.
         contradictions: Times that the database reported a conflict with a document it lacks.
@@ -29,6 +30,7 @@ class Part:
     maybe_written: bool = False
     failures: int = 0
     beside_others: int = 0
+    seen_passes: int | None = None
     completes: bool = False
     searched: bool = False
     contradictions: int = 0

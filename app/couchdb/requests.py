@@ -14,7 +14,7 @@ from app.couchdb.errors import (
     EntriesFailed,
     Unavailable,
 )
-from app.couchdb.evidence import Case, Evidence
+from app.couchdb.evidence import LONERS, Case, Evidence
 from app.couchdb.gate import Admission, Gate
 from app.couchdb.pace import ConcurrencyLimit
 from app.couchdb.parts import Part
@@ -168,7 +168,8 @@ class Requests:
             FailedRequest: It was not answered with entries.
         """
         async with self._trials.turn():
-            passes = self._evidence.passes if case is None else case.seen_passes
+            passes = part.seen_passes if case is None else case.seen_passes
+            passes = self._evidence.passes if passes is None else passes
             documents = part.documents
             failure: DatabaseError | None = None
             self._stats.sizes.observe(len(documents))
@@ -189,8 +190,11 @@ class Requests:
                             documents=len(documents),
                         )
             if failure is None:
-                return await self._judged(answer.entries, documents, passes, admission, case)
+                judged = await self._judged(answer.entries, documents, passes, admission, case)
+                part.seen_passes = self._evidence.passes
+                return judged
             others = await self._others(failure, passes, case)
+            part.seen_passes = self._evidence.passes
             self._note(failure, admission, others, alone=case is not None)
             raise FailedRequest(failure, others)
 
@@ -259,6 +263,9 @@ class Requests:
                 self._trials.passed()
             return Answer(entries)
         others = await self._others(failed, passes, case)
+        failing = sum(not one.rev and one.error != "conflict" for one in entries)
+        if others is Others.PROBE and failing > LONERS:
+            others = Others.NONE  # so many at once are more than bad luck
         self._note(failed, admission, others, alone=case is not None)
         return Answer(entries, failed=failed, others=others)
 

@@ -14,7 +14,7 @@ from app.couchdb.diagnosis import (
     certain,
 )
 from app.couchdb.errors import DatabaseError, RequestTooLarge
-from app.couchdb.evidence import BY_CHANCE, LONERS
+from app.couchdb.evidence import BY_CHANCE
 from app.couchdb.faults import carries_its_id, known_fault
 from app.couchdb.parts import Part, divide, like
 from app.couchdb.requests import Answer, FailedRequest, Others, Requests, entry_failure
@@ -178,7 +178,7 @@ class Settling:
         if not failing:
             return []
         others = answer.others
-        if others is Others.RECORDS or (others is Others.PROBE and len(failing) <= LONERS):
+        if others is not Others.NONE:
             for document in failing:
                 error = entry_failure(entries.get(document.id))
                 self._park(part, document, error, others, results)

@@ -1,0 +1,361 @@
+"""Whose fault it is: the writer against a database that misbehaves, with answers of CouchDB 3.5."""
+
+import asyncio
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from app.couchdb import BulkWriter, Database
+from app.settings import DatabaseSettings, DiagnosisSettings
+from app.storing.sink import COMPLETED, DUPLICATE, STORED, Document, Parked, Refused, Result
+from models.reasons import RejectReason
+from tests.fakes.couchdb import PROBE, FakeCouchDB, fails, rewrites, shows_page
+from tests.fakes.time import Time, until
+from tests.unit.couchdb.conftest import MakeWriter
+
+BIG = b"7" * 309
+
+
+def document(id_: str, **fields: Any) -> Document:
+    return Document(id_, json.dumps({"_id": id_, "updated": 1, **fields}).encode())
+
+
+def documents(count: int, prefix: str = "d") -> list[Document]:
+    return [document(f"{prefix}{number:04}") for number in range(count)]
+
+
+async def ended(results: list[Result]) -> list[Result]:
+    return [await one.outcome if isinstance(one, Parked) else one for one in results]
+
+
+def reasons(results: list[Result]) -> list[RejectReason | None]:
+    return [one.reason if isinstance(one, Refused) else None for one in results]
+
+
+def held(couchdb: FakeCouchDB) -> set[str]:
+    hidden = ("_design/", PROBE)
+    return {id_ for id_ in couchdb.databases["activations"] if not id_.startswith(hidden)}
+
+
+def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [one.getMessage() for one in caplog.records if one.levelno >= logging.ERROR]
+
+
+ENTRIES = [
+    ("insufficent_storage", "database_dir is too full"),
+    ("insufficient_storage", "no room"),
+    ("internal_server_error", "No DB shards"),
+    ("nodedown", "progress not possible"),
+    ("compilation_error", "SyntaxError: unexpected token in expression"),
+    ("unknown_query_language", "brainfuck"),
+    ("os_process_error", "OS process timed out."),
+    ("os_process_error", "{exit_status,139}"),
+    ("unknown_error", "no"),
+    ("TypeError", "{[]}"),
+    ("forbidden", "read-only"),
+    ("forbidden", {"a": 1}),
+    ("unauthorized", 5),
+    ("illegal_docid", "Doc id must be of form partition:id"),
+]
+
+
+@pytest.mark.parametrize("error, why", ENTRIES)
+async def test_entries_that_fail_for_everything_are_the_databases_trouble(
+    writer: BulkWriter,
+    couchdb: FakeCouchDB,
+    time: Time,
+    caplog: pytest.LogCaptureFixture,
+    error: str,
+    why: Any,
+) -> None:
+    await ended(await writer.write(documents(3, prefix="before")))
+    couchdb.validate = lambda _: {"error": error, "reason": why}
+    writing = [asyncio.create_task(writer.write(documents(n, prefix=f"{n}-"))) for n in (1, 2, 20)]
+    start = time.now
+    await until(lambda: time.now > start + 600)
+    assert writer.availability.down
+    assert writer.availability.failing_since is not None
+    assert len(errors(caplog)) == 1
+    assert error in errors(caplog)[0]
+    assert not any(task.done() for task in writing)
+    couchdb.validate = lambda _: None
+    for task in writing:
+        results = await ended(await task)
+        assert results == [STORED] * len(results)
+    assert not writer.availability.down
+
+
+REQUESTS: list[Any] = [
+    *[fails(status, "error", "why") for status in (400, 403, 404, 412, 418, 429, 500, 503, 504)],
+    *[shows_page(status) for status in (200, 201, 400, 403, 413, 500, 502, 503)],
+    fails(413, "too_large", "the request entity is too large"),
+    rewrites(lambda _: [], writing=False),
+    rewrites(lambda entries: [{"error": "x"} for _ in entries], writing=False),
+]
+
+
+@pytest.mark.parametrize("fault", REQUESTS)
+async def test_answers_that_come_for_everything_are_the_databases_trouble(
+    writer: BulkWriter,
+    couchdb: FakeCouchDB,
+    time: Time,
+    caplog: pytest.LogCaptureFixture,
+    fault: Any,
+) -> None:
+    await ended(await writer.write(documents(3, prefix="before")))
+    well = False
+
+    async def always(request: Any, answer: Any) -> Any:
+        couchdb.faults.append(always)
+        return await (answer() if well else fault(request, answer))
+
+    couchdb.script(always)
+    writing = [asyncio.create_task(writer.write(documents(n, prefix=f"{n}-"))) for n in (1, 2, 20)]
+    start = time.now
+    await until(lambda: time.now > start + 600)
+    assert writer.availability.down
+    assert len(errors(caplog)) == 1
+    assert sum(writer.stats.requests.values()) < 800, "at a slow pace"
+    well = True
+    for task in writing:
+        results = await ended(await task)
+        assert results == [STORED] * len(results)
+    assert held(couchdb) >= {one.id for n in (1, 2, 20) for one in documents(n, prefix=f"{n}-")}
+
+
+@pytest.mark.parametrize("error, why", ENTRIES)
+async def test_one_document_that_fails_while_others_pass_is_set_aside_alone(
+    writer: BulkWriter, couchdb: FakeCouchDB, time: Time, error: str, why: Any
+) -> None:
+    couchdb.validate = lambda one: {"error": error, "reason": why} if one.get("bad") else None
+    batch = [*documents(20), document("bad", bad=True)]
+    start = time.now
+    first = await writer.write(batch)
+    assert first[:-1] == [STORED] * 20
+    assert time.now - start < 1, "it left the request"
+    assert writer.diagnosis.parked == 1
+    [*_, bad] = await ended(first)
+    assert isinstance(bad, Refused)
+    assert bad.detail.startswith(f"{error}: ")
+    assert bad.detail.isprintable()
+    assert 15 <= time.now - start <= 60
+    assert not writer.availability.down
+
+
+async def test_a_lone_bad_document_ends_with_nothing_but_a_probe_to_compare(
+    writer: BulkWriter, couchdb: FakeCouchDB
+) -> None:
+    await writer.write(documents(3))
+    couchdb.validate = lambda one: "no" if one["_id"] == "bad" else None
+    assert reasons(await ended(await writer.write([document("bad")]))) == [RejectReason.REFUSED]
+    assert couchdb.probes
+
+
+async def test_what_recovers_alone_was_never_bad(writer: BulkWriter, couchdb: FakeCouchDB) -> None:
+    slow = {"error": "os_process_error", "reason": "OS process timed out."}
+    left = {"n": 2}
+
+    def validate(one: dict[str, Any]) -> Any:
+        if one.get("slow") and left["n"]:
+            left["n"] -= 1
+            return slow
+        return None
+
+    couchdb.validate = validate
+    results = await ended(await writer.write([*documents(5), document("s", slow=True)]))
+    assert results == [STORED] * 6
+
+
+async def test_many_bad_requests_do_not_keep_a_good_one_out(
+    make_writer: MakeWriter, couchdb: FakeCouchDB
+) -> None:
+    writer = await make_writer(request_documents=10, requests_in_flight=2)
+    await writer.write(documents(1, prefix="before"))
+    couchdb.validate = lambda one: "no" if one.get("bad") else None
+    bad = [document(f"b{number}", bad=True) for number in range(60)]
+    writing = asyncio.create_task(writer.write(bad))
+    await until(lambda: writer.availability.down)
+    assert await ended(await writer.write(documents(5))) == [STORED] * 5
+    assert reasons(await ended(await writing)) == [RejectReason.REFUSED] * 60
+
+
+async def test_an_integer_beyond_a_double_costs_itself(writer: BulkWriter, time: Time) -> None:
+    batch = documents(50)
+    batch[7] = Document("big", b'{"_id":"big","v":{"w":[-' + BIG + b"]}}")
+    start = time.now
+    results = await writer.write(batch)
+    refused = results.pop(7)
+    assert isinstance(refused, Refused)
+    assert "badarith" in refused.detail
+    assert "out of a double's range" in refused.detail
+    assert results == [STORED] * 49
+    assert time.now - start < 1
+    assert writer.stats.requests["500"] == 2
+
+
+async def test_the_fuller_record_wins_in_any_order(
+    writer: BulkWriter, couchdb: FakeCouchDB, caplog: pytest.LogCaptureFixture
+) -> None:
+    bare = [document(f"d{n}", logs=[]) for n in range(3)]
+    full = [document(f"d{n}", logs=["a line"], updated=2) for n in range(3)]
+    assert await writer.write(bare) == [STORED] * 3
+    assert await writer.write(full) == [COMPLETED] * 3
+    assert await writer.write(bare) == [DUPLICATE] * 3
+    assert await writer.write(full) == [DUPLICATE] * 3
+    for n in range(3):
+        stored = couchdb.databases["activations"][f"d{n}"]
+        assert stored.content["logs"] == ["a line"]
+        assert stored.rev.startswith("2-")
+    warnings = [one for one in caplog.records if one.levelno == logging.WARNING]
+    assert len(warnings) == 1
+    assert "PERSISTER_LOG_MODE=in-record" in warnings[0].getMessage()
+    assert await writer.write([document("e", logs=["x"])]) == [STORED]
+    assert await writer.write([document("e", logs=[])]) == [DUPLICATE]
+    assert couchdb.databases["activations"]["e"].rev.startswith("1-")
+    [other] = await writer.write([document("e", logs=["y"])])
+    assert isinstance(other, Refused)
+
+
+async def test_both_copies_in_one_request(writer: BulkWriter, couchdb: FakeCouchDB) -> None:
+    pair = [document("a", logs=[]), document("a", logs=["x"])]
+    assert await writer.write(pair) == [STORED, COMPLETED]
+    assert couchdb.databases["activations"]["a"].content["logs"] == ["x"]
+
+
+async def test_the_probe_keeps_nothing_of_a_record(
+    writer: BulkWriter, couchdb: FakeCouchDB
+) -> None:
+    await writer.write([document("a", secret="s3cret")])
+    couchdb.validate = lambda one: "no" if one["_id"] == "bad" else None
+    await ended(await writer.write([document("bad")]))
+    probe = couchdb.databases["activations"][PROBE]
+    assert probe.deleted
+    assert probe.content == {"_id": PROBE, "_deleted": True}
+
+
+async def test_wrong_credentials_are_tried_seldom_and_a_new_file_at_once(
+    make_writer: MakeWriter, couchdb: FakeCouchDB, time: Time, tmp_path: Path
+) -> None:
+    file = tmp_path / "password"
+    file.write_text("old\n")
+    couchdb.user = ("writer", "old")
+    writer = await make_writer(user="writer", password=None, password_file=file)
+    assert await writer.write(documents(1)) == [STORED]
+    couchdb.user = ("writer", "new")
+    writing = asyncio.create_task(writer.write(documents(1, prefix="e")))
+    start = time.now
+    await until(lambda: time.now > start + 250)
+    assert writer.stats.requests["401"] <= 5
+    file.write_text("new\n")
+    before = time.now
+    assert await writing == [STORED]
+    assert time.now - before <= 10
+
+
+async def test_a_locked_account_is_told_as_such(
+    make_writer: MakeWriter, couchdb: FakeCouchDB, time: Time, caplog: pytest.LogCaptureFixture
+) -> None:
+    writer = await make_writer()
+    await writer.write(documents(1))
+    locked = fails(403, "forbidden", "Account is temporarily locked due to multiple failures")
+    couchdb.script(*[locked] * 3)
+    start = time.now
+    assert await writer.write(documents(1, prefix="e")) == [STORED]
+    assert time.now - start < 400
+    [said] = errors(caplog)
+    assert "temporarily locked" in said
+    assert "the right to write" not in said
+
+
+async def test_another_database_under_the_name_is_noticed(
+    writer: BulkWriter, couchdb: FakeCouchDB
+) -> None:
+    await writer.write(documents(1))
+    before = writer.identity
+    couchdb.databases["activations"] = {}
+    await writer.requests.look_after()
+    assert writer.identity not in (None, before)
+    assert "_design/whisks.v2.1.0" in couchdb.databases["activations"]
+    del couchdb.databases["activations"]["_design/logCleanup"]
+    await writer.requests.look_after()
+    assert "_design/logCleanup" in couchdb.databases["activations"]
+
+
+async def test_a_partitioned_database_is_named(
+    make_writer: MakeWriter, couchdb: FakeCouchDB, caplog: pytest.LogCaptureFixture
+) -> None:
+    couchdb.databases["activations"] = {}
+    couchdb.partitioned.add("activations")
+    await make_writer()
+    await until(lambda: errors(caplog))
+    assert "partitioned" in errors(caplog)[0]
+    assert "PERSISTER_DATABASE" in errors(caplog)[0]
+
+
+TROUBLE = st.sampled_from(
+    [
+        fails(500, "internal_server_error", "No DB shards"),
+        fails(503),
+        fails(429),
+        fails(400, "bad_request", "invalid UTF-8 JSON"),
+        shows_page(403),
+        shows_page(201),
+        rewrites(lambda _: [], writing=False),
+        rewrites(
+            lambda entries: [{**one, "error": "insufficent_storage"} for one in entries],
+            writing=False,
+        ),
+    ]
+)
+
+
+@settings(
+    max_examples=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    trouble=st.lists(st.tuples(TROUBLE, st.integers(1, 12)), max_size=4),
+    bad=st.sets(st.integers(0, 39), max_size=6),
+)
+def test_nothing_good_is_condemned_and_everything_ends(
+    trouble: list[tuple[Any, int]], bad: set[int]
+) -> None:
+    """Whatever the database answers for a while: the good are stored, the bad are set aside."""
+
+    async def run() -> None:
+        couchdb, time = FakeCouchDB(), Time()
+        await couchdb.start()
+        chosen = DatabaseSettings(url=couchdb.url, name="activations", request_documents=8)
+        writer = BulkWriter(
+            Database(chosen),
+            chosen,
+            DiagnosisSettings(),
+            clock=time.clock,
+            sleep=time.sleep,
+            random=lambda: 1.0,
+        )
+        await writer.start()
+        try:
+            await writer.write(documents(1, prefix="before"))
+            couchdb.validate = lambda one: "no" if one.get("bad") else None
+            couchdb.script(*[fault for fault, times in trouble for _ in range(times)])
+            batch = [document(f"d{n:02}", bad=n in bad) for n in range(40)]
+            parts = [batch[n : n + 10] for n in range(0, 40, 10)]
+            async with asyncio.timeout(30):
+                lists = [
+                    await ended(one) for one in await asyncio.gather(*map(writer.write, parts))
+                ]
+            results = [one for part in lists for one in part]
+            assert {n for n, one in enumerate(results) if isinstance(one, Refused)} == bad
+            assert all(results[n] is STORED for n in range(40) if n not in bad)
+        finally:
+            await writer.stop()
+            await couchdb.stop()
+
+    asyncio.run(run())
