@@ -1,4 +1,4 @@
-"""Makes and looks at Kafka topics, for tests, demo and benchmark."""
+"""Creates and inspects Kafka topics for the tests, the demo and the benchmark."""
 
 import asyncio
 import contextlib
@@ -16,10 +16,10 @@ _KNOWN_SECONDS = 20.0
 
 
 class Admin:
-    """Topics, partitions and offsets of one Kafka. Errors are aiokafka's `KafkaError`."""
+    """Topics, partitions and offsets of one cluster. Errors are aiokafka's `KafkaError`."""
 
     def __init__(self, kafka: KafkaAdmin, settings: KafkaSettings) -> None:
-        """Use a connected client; `admin` makes one."""
+        """Wrap a connected client; use `admin` to get one."""
         self._kafka = kafka
         self._settings = settings
 
@@ -35,7 +35,7 @@ class Admin:
                 await asyncio.sleep(0.05)
 
     async def grow_topic(self, name: str, partitions: int) -> None:
-        """Raise a topic's number of partitions to `partitions`."""
+        """Grow a topic to `partitions` partitions."""
         await self._kafka.grow(name, partitions)
 
     async def topics(self, prefix: str = "") -> list[str]:
@@ -49,7 +49,7 @@ class Admin:
         await self._kafka.delete(await self.topics(prefix))
 
     async def committed(self, group: str, topic: str) -> dict[int, int]:
-        """By partition, the offset that the consumer group has committed; only where it has."""
+        """The group's committed offset by partition, leaving out partitions without one."""
         return {
             at.partition: offset
             for at, offset in (await self._kafka.committed(group)).items()
@@ -57,7 +57,7 @@ class Admin:
         }
 
     async def end_offsets(self, topic: str) -> dict[int, int]:
-        """By partition, the offset that the next record will get."""
+        """The end offset (that of the next record) by partition."""
         partitions = (await self._kafka.partition_counts())[topic]
         consumer = AIOKafkaConsumer(**client_options(self._settings))
         await consumer.start()

@@ -48,7 +48,7 @@ REFERENCE_READS = 200
 
 @dataclass(frozen=True)
 class Rate:
-    """Documents written in a time."""
+    """A number of documents and the seconds they took."""
 
     documents: int
     seconds: float
@@ -61,7 +61,7 @@ class Rate:
 
 @dataclass(frozen=True)
 class WorkerRun:
-    """What the worker did and took."""
+    """What a worker did and the resources it used."""
 
     rate: Rate
     cpu_seconds: float
@@ -71,18 +71,18 @@ class WorkerRun:
 
     @property
     def microseconds_per_record(self) -> float:
-        """CPU of the worker's process, both steps, guard and HTTP included."""
+        """CPU time per record of the whole worker process: both steps, guard and HTTP."""
         return self.cpu_seconds / self.rate.documents * 1e6
 
 
 def bodies(values: Sequence[bytes]) -> Iterator[bytes]:
-    """The bulk requests that store these messages."""
+    """The `_bulk_docs` bodies that store these messages."""
     for part in batched(values, REQUEST_DOCUMENTS):
         yield b'{"docs":[' + b",".join(map(document, part)) + b"]}"
 
 
 def document(message: bytes) -> bytes:
-    """What the worker stores of a message."""
+    """The document that the worker makes of a message."""
     routed = route(TopicRole.OTHERS, message, 0, RoutingSettings())
     if not isinstance(routed, Store):
         raise TypeError(f"a message that is not stored: {routed}")
@@ -90,12 +90,12 @@ def document(message: bytes) -> bytes:
 
 
 def batched(values: Sequence[bytes], size: int) -> Iterator[Sequence[bytes]]:
-    """Slices of a size, the last one shorter."""
+    """Split into batches of `size`; the last may be shorter."""
     return (values[start : start + size] for start in range(0, len(values), size))
 
 
 async def bare_loop(couchdb_url: str, name: str) -> Rate:
-    """Write everything by hand, from bodies that are ready."""
+    """Write prebuilt request bodies in a bare loop, as a baseline."""
     await _prepare_database(couchdb_url, name)
     values = [value for _, value in messages(RECORDS, RECORD_BYTES)]
     ready = iter(list(bodies(values)))
@@ -121,7 +121,7 @@ async def bare_loop(couchdb_url: str, name: str) -> Rate:
 
 
 async def _prepare_database(url: str, name: str) -> None:
-    """Create it as the worker does, design documents included: they cost the database time."""
+    """Create the database as the worker does, design documents included, since they slow writes."""
     given = {f"PERSISTER_{key.upper()}": value for key, value in database_settings(url).items()}
     settings = DatabaseSettings.model_validate({**given, "PERSISTER_DATABASE": name})
     database = Database(settings)
@@ -133,7 +133,7 @@ async def _prepare_database(url: str, name: str) -> None:
 
 
 async def backlog(kafka_url: str, topic: str) -> None:
-    """Leave the records in a topic of one partition, as OpenWhisk's have."""
+    """Fill a topic with one partition, like OpenWhisk's own."""
     settings = KafkaSettings.model_validate({"PERSISTER_KAFKA_URL": kafka_url})
     publisher = Publisher(settings)
     await publisher.start()
@@ -146,7 +146,7 @@ async def backlog(kafka_url: str, topic: str) -> None:
 
 
 async def worker_run(provided: Services, prefix: str, database: str) -> WorkerRun:
-    """Let a worker store the backlog."""
+    """Start a worker and measure it storing the backlog."""
     with tempfile.TemporaryDirectory() as folder:
         worker = Worker(
             Path(folder),
@@ -163,7 +163,7 @@ async def worker_run(provided: Services, prefix: str, database: str) -> WorkerRu
 
 
 async def _measure(worker: Worker, database: str) -> WorkerRun:
-    """Follow the database, which costs the worker nothing."""
+    """Poll the database rather than the worker, so that measuring costs the worker nothing."""
     _, sample = next(iter(messages(1, RECORD_BYTES)))
     reference = []
     async with aiohttp.ClientSession() as http:
@@ -185,7 +185,7 @@ async def _measure(worker: Worker, database: str) -> WorkerRun:
 
 
 def _read(record: bytes) -> float:
-    """Microseconds of CPU that `json.loads` takes for a record."""
+    """CPU time of `json.loads` for one record, in microseconds."""
     for _ in range(REFERENCE_READS):
         json.loads(record)  # not counted: a processor that slept is slow at first
     started = time.process_time()
@@ -235,7 +235,7 @@ async def run(provided: Services) -> None:
 
 
 def main() -> None:
-    """Run against given services, or own ones."""
+    """Run against the services of the environment, or start some."""
     with contextlib.ExitStack() as stack:
         with _as_batch():  # what is started here stays so
             provided = stack.enter_context(services())
@@ -244,7 +244,7 @@ def main() -> None:
 
 @contextlib.contextmanager
 def _as_batch() -> Iterator[None]:
-    """Have this process, and those that it starts meanwhile, interrupt nobody; on Linux only."""
+    """Run this process and its children at batch priority (Linux only)."""
     if not hasattr(os, "SCHED_BATCH"):
         yield
         return

@@ -1,4 +1,4 @@
-"""`make demo`: the whole way of a record, on a real Kafka and a CouchDB stand-in.
+"""`make demo`: the whole path of a record, on a real Kafka and a CouchDB stand-in.
 
 A simulated OpenWhisk of two versions produces blocking and non-blocking activations, sequences,
 conductors, triggers, shrunk acknowledgements, junk, and the same record on two topics; a worker
@@ -51,11 +51,11 @@ SETUP = Setup(invoker_records=InvokerRecords.ALL)
 
 
 async def run(provided: Services, folder: Path) -> bool:
-    """Play the demo; whether the books balance."""
+    """Run the demo; returns whether the sums agree."""
     worker = Worker(folder, provided, database=DATABASE)
     await asyncio.to_thread(worker.start)
     try:
-        say("The worker is ready; no topic of OpenWhisk exists yet. OpenWhisk starts to produce.")
+        say("The worker is ready; OpenWhisk, whose topics don't exist yet, starts to produce.")
         summary = await produce(provided)
         status = await settle(worker, summary.ledger)
         documents = await stored(provided.couchdb_url)
@@ -87,7 +87,7 @@ async def produce(provided: Services) -> Summary:
 
 
 async def settle(worker: Worker, ledger: Ledger) -> Mapping[str, Any]:
-    """Wait until the worker has finished every record; its status then."""
+    """Wait until the worker has finished every record; returns its status."""
     wanted = {step.value: count for step, count in ledger.outcomes.consumed.items()}
     total, done, last = sum(wanted.values()), 0, time.monotonic()
     with tqdm(total=total, unit=" records", desc="persisted") as bar:
@@ -103,7 +103,7 @@ async def settle(worker: Worker, ledger: Ledger) -> Mapping[str, Any]:
 
 
 async def stored(couchdb_url: str) -> list[dict[str, Any]]:
-    """Every document of the database."""
+    """All documents in the database."""
     url = f"{couchdb_url}/{DATABASE}/_all_docs?include_docs=true"
     async with aiohttp.ClientSession() as http, http.get(url) as answer:
         answer.raise_for_status()
@@ -112,7 +112,7 @@ async def stored(couchdb_url: str) -> list[dict[str, Any]]:
 
 
 def report(summary: Summary, status: Mapping[str, Any], documents: list[dict[str, Any]]) -> bool:
-    """Print what happened; whether it is what had to happen."""
+    """Print what happened; returns whether it is what was expected."""
     outcomes, ledger = status["outcomes"], summary.ledger
     say("")
     line("produced", sum(summary.messages.values()), summary.messages)
@@ -154,13 +154,13 @@ async def audited(worker: Worker) -> bool:
 
 
 def line(name: str, count: int, parts: Mapping[str, int]) -> None:
-    """One line of the report: a sum and what it is made of."""
+    """Print one line of the report: a sum and its parts."""
     listed = ", ".join(f"{part} {number}" for part, number in sorted(parts.items()))
     say(f"{name:22} {count:8}  {listed}")
 
 
 async def keep(provided: Services, worker: Worker) -> None:
-    """Leave everything running until Ctrl-C."""
+    """Keep everything running until Ctrl-C."""
     settings = {
         "kafka_url": provided.kafka_url,
         "database": DATABASE,
@@ -182,7 +182,7 @@ async def keep(provided: Services, worker: Worker) -> None:
 
 
 def hints() -> None:
-    """How to look further."""
+    """Print where to go from here."""
     say(
         "\nTo look further:\n"
         "  make demo KEEP=1          leaves everything running and prints the addresses\n"
@@ -198,7 +198,7 @@ def say(text: str) -> None:
 
 @contextlib.contextmanager
 def folder_for_worker() -> Iterator[Path]:
-    """Where the worker's log is: kept with KEEP=1, or else temporary."""
+    """The folder for the worker's log: kept with KEEP=1, otherwise temporary."""
     if KEEP:
         folder = paths.PROJECT / ".demo"
         folder.mkdir(exist_ok=True)
@@ -209,7 +209,7 @@ def folder_for_worker() -> Iterator[Path]:
 
 
 def main() -> int:
-    """Run against given services, or own ones; 0 only if the books balance."""
+    """Run against the environment's services, or own ones; returns 0 only if the sums agree."""
     with services() as provided, folder_for_worker() as folder:
         balanced = asyncio.run(run(provided, folder))
     if not KEEP:

@@ -22,7 +22,7 @@ UV_HOME = paths.HOME / "uv"
 
 
 def install_environment() -> None:
-    """Create `.venv` and install what the lock says, unless that was done for this lock.
+    """Create `.venv` and install the lock's packages, unless that was done for this lock.
 
     Raises:
         SetupError: This Python is too old, there is no way to get uv, or an installation failed.
@@ -62,7 +62,7 @@ def _usable() -> bool:
 
 
 def _uv(lock: str) -> list[str | Path]:
-    """The command uv: the one of this machine, or else the one of the lock, fetched by pip."""
+    """The uv command: this machine's, or the locked version fetched by pip."""
     if found := shutil.which("uv"):
         return [found]
     pinned = _entry(lock, "uv")
@@ -79,7 +79,7 @@ def _uv(lock: str) -> list[str | Path]:
 
 
 def _pip() -> list[str | Path]:
-    """The command pip: this Python's own, or one in an environment made for it."""
+    """The pip command: this Python's own, or one in a temporary environment."""
     if importlib.util.find_spec("pip") is not None:
         return [sys.executable, "-m", "pip"]
     if importlib.util.find_spec("ensurepip") is None:
@@ -93,7 +93,7 @@ def _pip() -> list[str | Path]:
 
 
 def _entry(lock: str, name: str) -> str:
-    """The lines of one package in the lock, its hashes with it."""
+    """A package's entry in the lock, with its hashes."""
     found = re.search(rf"^{re.escape(name)}==.*(?:\n    .*)*", lock, re.MULTILINE)
     if found is None:
         raise SetupError(f"{LOCK.name} has no {name}: `make lock` makes it anew")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def folder_or_temporary(folder: Path | None, *, prefix: str) -> Iterator[Path]:
-    """Give the folder, made if it is missing; or a new one that is deleted at the end."""
+    """Yield the folder, created if missing, or a temporary one that is deleted at the end."""
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         yield folder.resolve()

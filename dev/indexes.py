@@ -1,4 +1,4 @@
-"""Has uv install from where pip would: pip's settings, in uv's words.
+"""Translates pip's index settings for uv, so that both install from the same place.
 
 Imports the standard library alone, as everything that runs before the packages are there.
 """
@@ -27,7 +27,7 @@ FLAGS = {"no-index"}
 
 
 def uv_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment for uv: what is set for uv itself wins over what is set for pip."""
+    """The environment variables for uv; settings for uv itself win over those for pip."""
     settings = {**_configured(), **_from_environment(environment)}
     translated = {
         UV[name]: value for name, value in settings.items() if name in UV and _is_set(name, value)
@@ -36,7 +36,7 @@ def uv_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def configuration(listed: str) -> dict[str, str]:
-    """What `pip config list` printed: `global.index-url='https://…'`, the stronger one last."""
+    """Parse the output of `pip config list`; later settings win."""
     settings: dict[str, str] = {}
     for line in listed.splitlines():
         name, separator, written = line.partition("=")
@@ -52,7 +52,7 @@ def _is_set(name: str, value: str) -> bool:
 
 
 def _configured() -> dict[str, str]:
-    """The settings of pip's files; none without pip."""
+    """The settings in pip's configuration files; empty without pip."""
     listed = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"],
         stdin=subprocess.DEVNULL,
@@ -73,5 +73,5 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def inherited() -> dict[str, str]:
-    """The same for this process's own environment."""
+    """`uv_environment` of this process."""
     return uv_environment(os.environ)

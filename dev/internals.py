@@ -1,12 +1,12 @@
-"""What a new version of Faust, mode or aiokafka changes in what the persister leans on.
+"""Shows what a new version of Faust, mode or aiokafka changes in the internals we rely on.
 
     python -m dev.internals aiokafka==0.15.0
 
-Methods of these libraries are overridden, called past their public interface, or relied on in the
-order of their steps. Each is listed here with what leans on it; the script installs the version of
-`requirements.txt` and the new one side by side, and shows the difference of every listed piece that
-is not the same in both. Read each, read what leans on it, run the integration tests and
-`make chaos`, and only then take the new version.
+The persister overrides methods of these libraries, calls private ones, or relies on their order of
+steps. Each is listed here with the module that relies on it. The script installs the version of
+`requirements.txt` and the new one side by side, and shows a diff of every listed definition that
+changed. Review each against the module that relies on it, run the integration tests and
+`make chaos`, and only then upgrade.
 """
 
 import argparse
@@ -162,15 +162,15 @@ LEANED_ON: dict[str, tuple[str, ...]] = {
     ),
     "app/storing/step.py": ("mode.services:Service.add_future",),
 }
-"""By what leans on it: `module:qualified name` of a function, method or class."""
+"""By the module that relies on it: `module:qualified name` of a function, method or class."""
 
 
 class NotThere(Exception):  # noqa: N818 - what it is
-    """A piece that is looked for is in no source of the library."""
+    """The library's source has no such definition."""
 
 
 def leaned_on(package: str) -> Iterator[tuple[str, str]]:
-    """What is listed of an importable package, with what leans on it."""
+    """The listed definitions of a package, each with the module that relies on it."""
     for by, names in LEANED_ON.items():
         for name in names:
             if name.partition(".")[0] == package:
@@ -178,7 +178,7 @@ def leaned_on(package: str) -> Iterator[tuple[str, str]]:
 
 
 def piece(folder: Path, name: str) -> str:
-    """The source of `module:qualified name` below a folder of packages; raises `NotThere`."""
+    """The source of `module:qualified name` in a folder of packages; raises `NotThere`."""
     module, _, qualified = name.partition(":")
     file = folder.joinpath(*module.split("."))
     file = file / "__init__.py" if file.is_dir() else file.with_suffix(".py")
@@ -203,7 +203,7 @@ def found(tree: ast.Module, qualified: str) -> ast.stmt:
 
 
 def changes(old: Path, new: Path, names: Mapping[str, str]) -> Iterator[str]:
-    """For each name whose source differs: what leans on it, and the difference.
+    """Describe each definition that differs: what relies on it, and the diff.
 
     Args:
         old: Folder of the packages of the known version.
@@ -215,16 +215,16 @@ def changes(old: Path, new: Path, names: Mapping[str, str]) -> Iterator[str]:
         try:
             after = piece(new, name)
         except NotThere:
-            yield f"{name} is gone. {by} leans on it."
+            yield f"{name} is gone. {by} relies on it."
             continue
         if before != after:
             lines = unified_diff(before.splitlines(), after.splitlines(), n=2, lineterm="")
             shown = "\n".join(f"    {line}" for line in list(lines)[2:])
-            yield f"{name} has changed. {by} leans on it.\n{shown}"
+            yield f"{name} has changed. {by} relies on it.\n{shown}"
 
 
 def known_version(distribution: str) -> str:
-    """`name==version`, as `requirements.txt` has it; raises `SetupError`."""
+    """The requirement `name==version` from `requirements.txt`; raises `SetupError`."""
     lines = (paths.PROJECT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     for line in lines:
         if line.partition("==")[0] == distribution:
@@ -233,13 +233,13 @@ def known_version(distribution: str) -> str:
 
 
 def install(requirement: str, folder: Path) -> None:
-    """Put a package alone into a folder; raises `SetupError`."""
+    """Install a package without dependencies into a folder; raises `SetupError`."""
     pip = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps"]
     command([*pip, "--target", folder, requirement])
 
 
 def main() -> int:
-    """Show the changes; 1 when there are any."""
+    """Print the changes; returns 1 if there are any."""
     parser = argparse.ArgumentParser(prog="python -m dev.internals", description=__doc__)
     parser.add_argument("requirement", metavar="PACKAGE==VERSION", help="the new version")
     requirement = parser.parse_args().requirement
@@ -259,7 +259,7 @@ def main() -> int:
         names = dict(leaned_on(package))
         changed = list(changes(old, new, names))
     print("\n\n".join(changed))
-    print(f"{len(changed)} of {len(names)} pieces differ between {known} and {requirement}.")
+    print(f"{len(changed)} of {len(names)} definitions differ between {known} and {requirement}.")
     return 1 if changed else 0
 
 

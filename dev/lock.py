@@ -1,4 +1,4 @@
-"""`make lock`: the exact packages, with hashes, for every Python and system that is supported.
+"""`make lock`: pins every package, with hashes, for all supported Pythons and platforms.
 
 `requirements.lock` holds what the persister runs with, `requirements-dev.lock` also what its tests
 need. Versions in the locks are kept where the requirements allow it; `--upgrade` takes new ones.
@@ -19,7 +19,7 @@ HEADER = "# Made by `make lock`. With --require-hashes, pip and uv install exact
 
 
 def main() -> int:
-    """Write both."""
+    """Write both locks."""
     uv = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--no-header", *OPTIONS]
     # What is run is never another version than what is tested.
     constraints: list[str] = []

@@ -1,4 +1,4 @@
-"""Where the development environment keeps its things."""
+"""Paths of the development environment."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A server process on this machine that can be stopped, killed and started again."""
+"""A local server process that can be stopped, killed and restarted."""
 
 import atexit
 import contextlib
@@ -30,7 +30,7 @@ _starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="start-services"
 
 
 def free_port() -> int:
-    """A port on which nothing listens."""
+    """A free port."""
     while True:
         port = random.choice(PORTS)  # noqa: S311 - not a secret
         with contextlib.suppress(OSError), socket.socket() as probe:
@@ -39,7 +39,7 @@ def free_port() -> int:
 
 
 class Service:
-    """A server process, its port and its folder; the data stays when it is stopped.
+    """A server process with its port and folder; data survives a stop.
 
     Attributes:
         name: For messages, and the name of the log file.
@@ -78,7 +78,7 @@ class Service:
 
     @property
     def pid(self) -> int:
-        """Its process id. Raises RuntimeError while it is not running."""
+        """The process id. Raises RuntimeError while it is not running."""
         process = self._launched()
         if process.poll() is not None:
             raise RuntimeError(f"{self.name} is not running")
@@ -86,15 +86,15 @@ class Service:
 
     @property
     def running(self) -> bool:
-        """Whether its process exists."""
+        """Whether the process is running."""
         return self._process is not None and self._process.poll() is None
 
     def log(self) -> str:
-        """What it printed so far, over all its starts."""
+        """Everything it has printed, over all its starts."""
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
 
     def start(self, timeout: float = 60) -> None:
-        """Start it and return once it serves requests.
+        """Start it and wait until it serves requests.
 
         Args:
             timeout: Seconds until it must be ready.
@@ -108,13 +108,13 @@ class Service:
         say(f"{self.name} ready in {time.monotonic() - began:.1f} s (port {self.port})")
 
     def launch(self) -> None:
-        """Start it and return at once. Raises RuntimeError when it is running already."""
+        """Start it without waiting. Raises RuntimeError if it is already running."""
         if self.running:
             raise RuntimeError(f"{self.name} is running already")
         self._process = _starter.submit(self._spawn).result()
 
     def wait_until_ready(self, timeout: float = 60) -> None:
-        """Return once it serves requests.
+        """Wait until it serves requests.
 
         Args:
             timeout: Seconds until it must be ready.
@@ -135,7 +135,7 @@ class Service:
             time.sleep(0.03)
 
     def terminate(self, timeout: float = 20) -> int:
-        """Ask it to end (SIGTERM) and wait until it has.
+        """Send SIGTERM and wait for it to exit.
 
         Args:
             timeout: Seconds it may take.
@@ -150,7 +150,7 @@ class Service:
         return self.wait(timeout)
 
     def wait(self, timeout: float = 20) -> int:
-        """Wait until it has ended by itself.
+        """Wait for it to exit by itself.
 
         Args:
             timeout: Seconds it may take.
@@ -169,14 +169,14 @@ class Service:
         return code
 
     def stop(self, timeout: float = 20) -> None:
-        """Ask it to end, and end it by force when it has not within `timeout` seconds."""
+        """Send SIGTERM, and SIGKILL if it has not exited after `timeout` seconds."""
         if self.running:
             with contextlib.suppress(TimeoutError):
                 self.terminate(timeout)
         self.kill()
 
     def kill(self) -> None:
-        """End it at once, as a crash would; nothing happens when it has ended."""
+        """Send SIGKILL; a no-op if it has exited."""
         if self._process is not None:
             self._process.kill()
             self.wait()

@@ -1,4 +1,4 @@
-"""A Kafka and a CouchDB: those of the environment, or else ones started here."""
+"""A Kafka and a CouchDB: those of the environment, or local ones started on demand."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ COUCHDB_URL = "COUCHDB_URL"
 
 @dataclass(frozen=True)
 class Services:
-    """Where they are.
+    """The addresses of both.
 
     Attributes:
         kafka_url: `kafka://host:port`.
@@ -26,13 +26,13 @@ class Services:
     couchdb_url: str
 
     def environment(self) -> dict[str, str]:
-        """The variables by which a command finds them."""
+        """The environment variables through which a command finds them."""
         return {KAFKA_URL: self.kafka_url, COUCHDB_URL: self.couchdb_url}
 
 
 @contextlib.contextmanager
 def services(keep: Path | None = None) -> Iterator[Services]:
-    """Use what KAFKA_URL and COUCHDB_URL give; install and start only what they do not.
+    """Use KAFKA_URL and COUCHDB_URL where set; install and start only what is missing.
 
     Args:
         keep: A folder where the data of what is started stay; temporary ones without it.

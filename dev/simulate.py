@@ -1,4 +1,4 @@
-"""`faust -A app simulate`: write to Kafka what an OpenWhisk would, and tell what must become of it.
+"""`faust -A app simulate`: produce OpenWhisk's traffic and print its expected outcome.
 
 For a load test, and to try the persister without an OpenWhisk. `app.commands.checkout` loads it.
 """
@@ -117,7 +117,7 @@ class simulate(AppCommand):  # noqa: N801 - Faust names the command after the cl
     ]
 
     def __init__(self, ctx: click.Context, **options: Any) -> None:
-        """Check the options that depend on one another."""
+        """Check options that depend on each other."""
         super().__init__(ctx, **options)
         if options["topic"] and options["duration"]:
             raise self.UsageError("--topic goes with --count, not with --duration")
@@ -135,7 +135,7 @@ class simulate(AppCommand):  # noqa: N801 - Faust names the command after the cl
             raise self.UsageError(str(error)) from error
 
     def __call__(self, *_: Any, **__: Any) -> NoReturn:
-        """Run without Faust's worker: nothing is consumed."""
+        """Run outside Faust's worker: nothing is consumed."""
         complete = False
         try:
             complete = asyncio.run(self._run())
@@ -202,7 +202,7 @@ class simulate(AppCommand):  # noqa: N801 - Faust names the command after the cl
 
 
 def traffic(settings: Any, seed: int, options: dict[str, Any]) -> Traffic:
-    """What the options and the persister's settings ask for; raises `ValueError`."""
+    """Build the traffic from the options and the persister's settings; raises `ValueError`."""
     version = options["openwhisk"]
     setup = Setup(
         log_mode=settings.routing.log_mode,
@@ -226,7 +226,7 @@ def traffic(settings: Any, seed: int, options: dict[str, Any]) -> Traffic:
 
 
 def as_json(summary: Summary, seed: int) -> dict[str, Any]:
-    """What was sent, and what must have become of it when the persister has no lag any more."""
+    """What was sent, and the outcomes expected once the persister has no lag."""
     return {
         "seed": seed,
         "seconds": round(summary.seconds, 3),

@@ -1,4 +1,4 @@
-"""Installation steps that run once, wait for each other, and say what they do."""
+"""Installation steps that run once, exclude each other, and report progress."""
 
 import contextlib
 import fcntl
@@ -19,19 +19,19 @@ LONGEST_OUTPUT_SHOWN = 3000
 
 
 class SetupError(Exception):
-    """Something could not be installed or started. The message says what, and what to do."""
+    """Something couldn't be installed or started; the message says what, and what to do."""
 
 
 def say(message: str) -> None:
-    """Tell the person at the terminal; on stderr, so that a command's own output stays clean."""
+    """Print to stderr, which keeps a command's own output clean."""
     print(f"[dev] {message}", file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
 def exclusive(name: str) -> Iterator[None]:
-    """Hold the only right to install something; whoever wants it too waits until this is done.
+    """Hold the lock for installing something; other processes wait for it.
 
-    Not reentrant: a second call for the same name waits for ever.
+    Not reentrant: a nested call for the same name deadlocks.
     """
     paths.HOME.mkdir(parents=True, exist_ok=True)
     with (paths.HOME / f"{name}.lock").open("w") as lock:
@@ -50,7 +50,7 @@ def once(
     build: Callable[[], None],
     progress: Callable[[], str] | None = None,
 ) -> None:
-    """Run `build` unless it has already been finished for the same key.
+    """Run `build` unless it has already completed for the same key.
 
     Args:
         name: What is built, for the person who waits.
@@ -73,7 +73,7 @@ def once(
 
 @contextlib.contextmanager
 def _signs_of_life(name: str, progress: Callable[[], str] | None) -> Iterator[None]:
-    """Say every few seconds that it goes on, and how far it is."""
+    """Report progress every few seconds."""
     began, done = time.monotonic(), threading.Event()
 
     def tell() -> None:
@@ -91,7 +91,7 @@ def _signs_of_life(name: str, progress: Callable[[], str] | None) -> Iterator[No
 
 
 def is_done(key: str, stamp: Path) -> bool:
-    """Whether the step of this stamp was finished for this key."""
+    """Whether the step with this stamp has completed for this key."""
     return stamp.exists() and stamp.read_text() == key
 
 
@@ -101,7 +101,7 @@ def command(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
 ) -> None:
-    """Run a command of an installation step without showing its output.
+    """Run a command, showing its output only if it fails.
 
     Raises:
         SetupError: It failed; the message carries the end of its output.

@@ -1,4 +1,4 @@
-"""One persister worker as a process of its own: `faust -A app worker`."""
+"""A persister worker as a local process."""
 
 import http.client
 import json
@@ -16,7 +16,7 @@ PREFIX = "PERSISTER_"
 
 
 class Worker(Service):
-    """A worker; `start`, `kill`, `terminate` and `wait` are those of `Service`.
+    """A worker process; see `Service` for starting and stopping it.
 
     Attributes:
         url: `http://host:port` of its web pages.
@@ -25,7 +25,7 @@ class Worker(Service):
     def __init__(
         self, folder: Path, services: Services, *, application: object = "app", **settings: object
     ) -> None:
-        """Describe the process; `start` starts it and waits until it is ready to take records.
+        """Describe the process; `start` starts it and waits until it is ready.
 
         Args:
             folder: For its log and its data; made if it is missing.
@@ -60,7 +60,7 @@ class Worker(Service):
         self.url = f"http://{HOST}:{port}"
 
     def status(self) -> dict[str, Any]:
-        """What `GET /status` says.
+        """The answer of `GET /status`.
 
         Raises:
             OSError: It does not answer.
@@ -89,7 +89,7 @@ class Worker(Service):
 
 
 def database_settings(url: str) -> dict[str, str]:
-    """The worker's settings for a database's URL, whose user and password become their own."""
+    """The database settings for a URL; its user and password become settings of their own."""
     parts = urlsplit(url)
     address = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
     if parts.username is None:

@@ -1,4 +1,4 @@
-"""`make chaos`: faults while records flow, and an independent check of what arrived.
+"""`make chaos`: injects faults under load, then checks independently what arrived.
 
 - `flow`: continuous traffic, and the books of what was produced.
 - `crew`: the workers, and their supervisor.

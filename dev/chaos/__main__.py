@@ -24,7 +24,7 @@ RATE = 200.0
 
 
 def arguments() -> argparse.Namespace:
-    """What the person at the terminal wants."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m dev.chaos", description=__doc__)
     parser.add_argument("--seed", type=int, help="of an earlier run, to have its choices again")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these faults alone")
@@ -38,7 +38,7 @@ def arguments() -> argparse.Namespace:
 
 
 def chosen(only: list[str] | None, rounds: int | None, *, short: bool) -> list[tuple[Fault, int]]:
-    """The faults to play, and how often. Raises `ValueError` for a name that is none."""
+    """Select the faults to inject and their rounds. Raises `ValueError` for an unknown name."""
     names = {fault.name for fault in FAULTS}
     if unknown := set(only or ()) - names:
         raise ValueError(f"no such fault: {', '.join(sorted(unknown))}")
@@ -55,7 +55,7 @@ async def run(
     faults: list[tuple[Fault, int]],
     options: argparse.Namespace,
 ) -> list[Result]:
-    """Play until the time is over, at least once."""
+    """Inject the faults at least once, and again until the time is up."""
     began, seed = time.monotonic(), options.seed
     results: list[Result] = []
     async with faulty_database(f"http://{HOST}:{database.port}") as proxy:
@@ -78,7 +78,7 @@ def say(text: str) -> None:
 
 
 def main() -> int:
-    """Play; 0 only if everything held."""
+    """Run the suite; returns 0 only if every guarantee held."""
     options = arguments()
     if options.list:
         for fault in FAULTS:
@@ -95,9 +95,9 @@ def main() -> int:
         results = asyncio.run(run(broker, database, folder, faults, options))
     say(f"\n{table(results)}\n")
     if failed(results):
-        say(f"Something did not hold. Seed {options.seed}; logs and data are in {folder}.")
+        say(f"A guarantee was violated. Seed {options.seed}; logs and data are in {folder}.")
         return 1
-    say(f"Everything held. Seed {options.seed}.")
+    say(f"All guarantees held. Seed {options.seed}.")
     if options.keep:
         say(f"Logs and data are in {folder}.")
     else:

@@ -1,4 +1,4 @@
-"""How a database, or what stands in front of it, misbehaves: one function for each way."""
+"""Ways in which a database or the proxy before it misbehaves, one function each."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ BULK = "_bulk_docs"
 
 @dataclass(frozen=True)
 class Answer:
-    """What the database answered.
+    """An answer of the database.
 
     Attributes:
         status: of HTTP.
@@ -36,12 +36,12 @@ Behaviour = Callable[[web.Request, Ask], Awaitable[Answer | None]]
 
 
 async def honest(_request: web.Request, ask: Ask) -> Answer:
-    """As the database itself."""
+    """Passes the request on unchanged."""
     return await ask()
 
 
 def refusing(status: int, **headers: str) -> Behaviour:
-    """Answers with an error and writes nothing; `_` stands for `-` in headers' names."""
+    """Answers with an error without writing; `_` in header names becomes `-`."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
 
     async def behave(_request: web.Request, _ask: Ask) -> Answer:
@@ -51,7 +51,7 @@ def refusing(status: int, **headers: str) -> Behaviour:
 
 
 def slow(random: Random, longest: float) -> Behaviour:
-    """Does what it should, after up to so many seconds."""
+    """Answers correctly after a random delay of up to `seconds`."""
 
     async def behave(_request: web.Request, ask: Ask) -> Answer:
         await asyncio.sleep(random.uniform(0, longest))
@@ -61,7 +61,7 @@ def slow(random: Random, longest: float) -> Behaviour:
 
 
 def silent(random: Random, until: asyncio.Event) -> Behaviour:
-    """Takes the request, writes it or not, and never answers: the connection is cut at the end."""
+    """Accepts the request, writes it or not, and never answers before the fault ends."""
 
     async def behave(_request: web.Request, ask: Ask) -> None:
         if random.random() < 0.5:  # noqa: PLR2004 - one half
@@ -72,19 +72,19 @@ def silent(random: Random, until: asyncio.Event) -> Behaviour:
 
 
 async def cutting(_request: web.Request, ask: Ask) -> None:
-    """Writes, and cuts the connection instead of answering."""
+    """Writes, then drops the connection instead of answering."""
     await ask()
 
 
 async def accepting(_request: web.Request, ask: Ask) -> Answer:
-    """202: written, without the quorum."""
+    """Turns 201 into 202: written without a quorum."""
     answer = await ask()
     status = 202 if answer.status == web.HTTPCreated.status_code else answer.status
     return Answer(status, answer.body, answer.headers)
 
 
 def rewriting(change: Callable[[list[Any]], list[Any]]) -> Behaviour:
-    """Writes, and answers with changed entries."""
+    """Writes, then answers with altered entries."""
 
     async def behave(request: web.Request, ask: Ask) -> Answer:
         answer = await ask()
@@ -96,7 +96,7 @@ def rewriting(change: Callable[[list[Any]], list[Any]]) -> Behaviour:
 
 
 def page(random: Random, status: int) -> Behaviour:
-    """HTML of a proxy, after writing or instead of it."""
+    """Answers with a proxy's HTML page, after or instead of writing."""
 
     async def behave(_request: web.Request, ask: Ask) -> Answer:
         if random.random() < 0.5:  # noqa: PLR2004 - one half
@@ -107,7 +107,7 @@ def page(random: Random, status: int) -> Behaviour:
 
 
 def any_of(random: Random, *behaviours: Behaviour) -> Behaviour:
-    """Another one for each request."""
+    """Picks another behaviour for each request."""
 
     async def behave(request: web.Request, ask: Ask) -> Answer | None:
         return await random.choice(behaviours)(request, ask)

@@ -1,4 +1,4 @@
-"""A clock for workers that can jump while they run, by libfaketime."""
+"""A wall clock that can jump under running workers, by means of libfaketime."""
 
 import importlib.util
 import platform
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 class Clock:
-    """The wall clock of processes that were started with its environment.
+    """The wall clock of the processes started with its environment.
 
     Time that only measures (monotonic) goes on as it does.
 
@@ -22,7 +22,7 @@ class Clock:
         self.set(0)
 
     def set(self, seconds: float) -> None:
-        """Be so much ahead of the machine's clock, or behind if negative."""
+        """Set the offset from the machine's clock, in seconds; negative is behind."""
         replacement = self._file.with_suffix(".new")
         replacement.write_text(f"{seconds:+.0f}\n")
         replacement.rename(self._file)
@@ -39,7 +39,7 @@ class Clock:
 
 
 def library() -> Path | None:
-    """Where the library is; None where it cannot be used."""
+    """The path of libfaketime, or None where it can't be used."""
     if sys.platform != "linux" or platform.machine() != "x86_64":
         return None  # the wheel carries no other
     found = importlib.util.find_spec("libfaketime")

@@ -1,4 +1,4 @@
-"""The workers of one stage, and a supervisor that starts again what has ended."""
+"""The workers of one stage, and a supervisor that restarts them."""
 
 import asyncio
 import http.client
@@ -28,7 +28,7 @@ LOG_TAIL = 4000
 
 
 class ToughWorker(Worker):
-    """A worker with further variables in its environment."""
+    """A worker with extra environment variables."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class ToughWorker(Worker):
 
 @dataclass(eq=False)
 class Member:
-    """A worker and what is meant to be of it.
+    """A worker and its desired state.
 
     Attributes:
         number: for people.
@@ -62,7 +62,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Exit:
-    """A worker that ended by itself.
+    """A worker that exited on its own.
 
     Attributes:
         number: which one.
@@ -110,21 +110,21 @@ class Crew:
 
     @property
     def wanted(self) -> list[Member]:
-        """Those that are meant to run."""
+        """The workers that should be running."""
         return [member for member in self.members if member.wanted]
 
     def start(self) -> None:
-        """Begin to supervise."""
+        """Start supervising."""
         self._supervisor = asyncio.create_task(self._supervise())
 
     async def stop(self) -> list[str]:
-        """Stop everybody as an operator would; returns what went wrong."""
+        """Stop all workers with SIGTERM; returns what went wrong."""
         await self.abandon()
         ended = await asyncio.gather(*(self.retire(member) for member in self.wanted))
         return [f"SIGTERM at the end: exit code {code}" for code in ended if code != 0]
 
     async def abandon(self) -> None:
-        """Supervise no more."""
+        """Stop supervising."""
         if self._supervisor is not None:
             self._supervisor.cancel()
             await asyncio.wait([self._supervisor])
@@ -133,12 +133,12 @@ class Crew:
             self._supervisor = None
 
     def destroy(self) -> None:
-        """End all processes at once."""
+        """Kill all processes."""
         for member in self.members:
             member.worker.kill()
 
     async def hire(self) -> Member:
-        """Start one more; returns at once."""
+        """Start another worker without waiting for it."""
         number = len(self.members)
         worker = ToughWorker(
             self._folder / f"worker-{number}", self._services, self._environment, **self._settings
@@ -149,7 +149,7 @@ class Crew:
         return member
 
     async def kill(self, member: Member) -> None:
-        """SIGKILL; the supervisor starts it again. Nothing happens while it does not run."""
+        """SIGKILL; the supervisor restarts it. A no-op while it is not running."""
         if not member.worker.running:
             return
         member.provoked = True
@@ -157,7 +157,7 @@ class Crew:
         await asyncio.to_thread(member.worker.kill)
 
     async def retire(self, member: Member) -> int | None:
-        """SIGTERM, and not started again; its exit code, None when it had to be killed."""
+        """SIGTERM without a restart; returns the exit code, or None if it had to be killed."""
         member.wanted = False
         if not member.worker.running:
             return 0
@@ -168,12 +168,12 @@ class Crew:
             return None
 
     async def resume(self, member: Member) -> None:
-        """Start again what was retired; returns at once."""
+        """Restart a retired worker without waiting for it."""
         await asyncio.to_thread(member.worker.launch)
         member.restart_at, member.wanted = None, True
 
     async def ready(self, within: float) -> list[Member]:
-        """Return once all are ready; those that are not within so many seconds."""
+        """Wait until all are ready; returns those that are not after `within` seconds."""
         deadline = time.monotonic() + within
         while True:
             answers = await asyncio.gather(*(status(member.worker) for member in self.wanted))
@@ -221,6 +221,6 @@ def freeze(member: Member) -> None:
 
 
 def thaw(member: Member) -> None:
-    """SIGCONT; nothing happens when it was killed meanwhile."""
+    """SIGCONT; a no-op if it was killed meanwhile."""
     if member.worker.running:
         os.kill(member.worker.pid, signal.SIGCONT)

@@ -1,4 +1,4 @@
-"""What a fault is."""
+"""The description of a fault and its result."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Kind(StrEnum):
-    """What a fault happens to; faults of one kind are played on one stage."""
+    """What a fault affects; faults of one kind share a stage."""
 
     WORKERS = "workers"
     BROKER = "broker"
@@ -23,12 +23,12 @@ class Kind(StrEnum):
 
 
 class NotProvoked(Exception):  # noqa: N818 - what happened
-    """The fault cannot be made on this machine; the message says why."""
+    """The fault can't be injected on this machine; the message says why."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One way in which something goes wrong.
+    """One kind of failure that can be injected.
 
     Always must hold: nothing lost, nothing written twice, contents and outcomes as they must be,
     commits that never go back, and no partition that stands still while all it needs is there.
@@ -57,7 +57,7 @@ class Fault:
 
 @dataclass
 class Result:
-    """What a fault did.
+    """The outcome of a fault.
 
     Attributes:
         fault: which one.
@@ -75,5 +75,5 @@ class Result:
 
     @property
     def slow(self) -> int:
-        """How many recoveries took longer than usual."""
+        """The number of recoveries that took longer than usual."""
         return sum(1 for took in self.recoveries if took and took > self.fault.recovery)

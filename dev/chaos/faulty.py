@@ -1,4 +1,4 @@
-"""A proxy in front of the database, whose behaviour can be switched."""
+"""A proxy for the database with switchable behaviour."""
 
 import contextlib
 from collections import Counter
@@ -21,7 +21,7 @@ class _Bulk(msgspec.Struct):
 
 
 class FaultyDatabase:
-    """Passes requests on, or does what it is told.
+    """Forwards requests, or misbehaves as told.
 
     Args:
         target: `http://host:port` of the database.
@@ -44,7 +44,7 @@ class FaultyDatabase:
         self._runner: web.AppRunner | None = None
 
     async def up(self) -> None:
-        """Listen."""
+        """Start listening."""
         application = web.Application(client_max_size=LARGEST_REQUEST)
         application.router.add_route("*", "/{path:.*}", self._handle)
         self._runner = web.AppRunner(application, shutdown_timeout=0.1)
@@ -59,7 +59,7 @@ class FaultyDatabase:
 
     @contextlib.contextmanager
     def behaving(self, behaviour: Behaviour) -> Iterator[None]:
-        """Behave so inside."""
+        """Behave this way within the block."""
         self.behaviour = behaviour
         try:
             yield
@@ -98,7 +98,7 @@ class FaultyDatabase:
 
 @contextlib.asynccontextmanager
 async def faulty_database(target: str) -> AsyncIterator[FaultyDatabase]:
-    """A running proxy for the database at `http://host:port`."""
+    """Run a proxy for the database at `http://host:port`."""
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector) as http:
         proxy = FaultyDatabase(target, http)

@@ -1,4 +1,4 @@
-"""Traffic that goes on until it is told to stop, and the books of what was produced."""
+"""Continuous traffic, and the record of what was produced."""
 
 import asyncio
 from collections import Counter
@@ -32,7 +32,7 @@ Message = tuple[str, bytes]
 
 @dataclass
 class Books:
-    """What was produced, and what must become of it.
+    """What was produced, and its expected outcome.
 
     Attributes:
         ledger: of the documents.
@@ -50,7 +50,7 @@ class Books:
 
 
 class Endless(Traffic):
-    """Traffic that ends when it is told to, and notes what must become a dead letter."""
+    """Traffic that runs until stopped and notes which messages must become dead letters."""
 
     stopped = False
 
@@ -72,7 +72,7 @@ class Endless(Traffic):
 
 
 class Doubting:
-    """A publisher that notes what it is not sure of.
+    """A publisher that notes messages whose fate is unknown.
 
     Args:
         publisher: to Kafka; started.
@@ -100,7 +100,7 @@ class Doubting:
 
 
 class Flow:
-    """Sends events at a rate in the background.
+    """Sends events in the background at a given rate.
 
     Args:
         kafka_url: `kafka://host:port`.
@@ -131,7 +131,7 @@ class Flow:
         self._task = asyncio.create_task(simulation.run())
 
     async def stop(self) -> Books:
-        """Return when everything that was begun is on Kafka."""
+        """Stop, and return when everything begun is on Kafka."""
         if self._task is None:
             raise RuntimeError("it was never started")
         self._traffic.stopped = True

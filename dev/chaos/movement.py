@@ -1,4 +1,4 @@
-"""Whether every partition is being worked off, judged by the offsets that the group commits."""
+"""Tracks progress of every partition by the group's committed offsets."""
 
 from collections.abc import Iterable, Mapping
 
@@ -10,7 +10,7 @@ PATIENCE = 30.0
 
 
 class Movement:
-    """Follows committed offsets and ends.
+    """Compares committed offsets with end offsets over time.
 
     Args:
         patience: as `PATIENCE`.
@@ -25,7 +25,7 @@ class Movement:
 
     @property
     def lag(self) -> int:
-        """Records that are not finished."""
+        """The number of records not committed yet."""
         return sum(end - self.committed.get(at, 0) for at, end in self.ends.items())
 
     def observe(
@@ -36,7 +36,7 @@ class Movement:
         *,
         excused: bool = False,
     ) -> list[str]:
-        """Take note of one look at all partitions; returns what must not be.
+        """Record one observation of all partitions; returns violations.
 
         Args:
             now: seconds, monotonic.
@@ -64,11 +64,11 @@ class Movement:
         return wrong
 
     def rewound(self, committed: Mapping[Position, int]) -> None:
-        """The group was set back on purpose: these are its committed offsets now."""
+        """Accept offsets that were reset on purpose."""
         self.committed.update(committed)
 
     def standing(self, mark: Mapping[Position, int], topics: Iterable[str] = ()) -> list[Position]:
-        """The partitions (of these topics, or all) that have lag and have not moved since.
+        """The partitions (of these topics, or all) that have lag and have made no progress since.
 
         Args:
             mark: what was committed then.

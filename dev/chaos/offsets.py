@@ -1,4 +1,4 @@
-"""Reads what a consumer group has committed and where its partitions end."""
+"""Reads a group's committed offsets and the end offsets of its partitions."""
 
 import asyncio
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ PATIENCE = 8.0
 
 
 class Offsets:
-    """One group's offsets, over a connection that is made anew after a failure.
+    """The offsets of one group, over a connection that is reopened after a failure.
 
     Args:
         kafka_url: `kafka://host:port`.
@@ -34,7 +34,7 @@ class Offsets:
         self._consumer: Any = None
 
     async def read(self) -> tuple[dict[Position, int], dict[Position, int]]:
-        """Committed offsets, where there are any, and ends.
+        """The committed offsets, where there are any, and the end offsets.
 
         Raises:
             KafkaError, OSError, TimeoutError: Kafka does not answer.

@@ -1,4 +1,4 @@
-"""Plays faults on stages, one stage for each kind."""
+"""Runs faults, with a stage for each kind."""
 
 import random as randoms
 import time
@@ -33,7 +33,7 @@ class Play:
         self.documents = 0
 
     async def run(self, faults: Sequence[tuple[Fault, int]], *, together: bool) -> list[Result]:
-        """Play faults, each so many rounds.
+        """Inject each fault for its number of rounds.
 
         Args:
             faults: with their rounds.
@@ -100,7 +100,7 @@ class Play:
         mark = await opened.mark()
         if await opened.watch.moved_on(mark, GIVE_UP) is None:
             standing = opened.watch.movement.standing(mark)
-            opened.findings.append(f"stands still {GIVE_UP:g} s after the fault: {standing}")
+            opened.findings.append(f"no progress {GIVE_UP:g} s after the fault: {standing}")
             return None
         took = time.monotonic() - began
         await opened.steady()
@@ -109,7 +109,7 @@ class Play:
     def _exits(self, opened: Stage, fault: Fault) -> list[str]:
         found = []
         for end in opened.crew.exits:
-            told = f"worker {end.number} ended by itself with exit code {end.code}"
+            told = f"worker {end.number} exited by itself with exit code {end.code}"
             if fault.may_exit and end.code != 0:
                 self._say(f"    {told}, which {fault.name} may cause")
             else:

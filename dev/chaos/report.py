@@ -1,4 +1,4 @@
-"""The table at the end."""
+"""The final report."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,7 +6,7 @@ from dev.chaos.fault import Result
 
 
 def failed(results: Iterable[Result]) -> bool:
-    """Whether anything did not hold."""
+    """Whether any guarantee was violated."""
     return any(result.findings for result in results)
 
 

@@ -1,4 +1,4 @@
-"""One stage: topics and a database of its own, workers, traffic, and somebody who watches."""
+"""A stage: its own topics and database, workers, traffic and a watcher."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -63,7 +63,7 @@ class Surroundings:
 
 
 class Stage:
-    """Where faults are played.
+    """An isolated deployment in which faults are injected.
 
     Args:
         around: what is shared with other stages.
@@ -131,16 +131,16 @@ class Stage:
 
     @property
     def changelog(self) -> str:
-        """The topic of the guard's table."""
+        """The name of the guard's changelog topic."""
         return f"{self.group}-guard-changelog"
 
     @property
     def kafka_settings(self) -> KafkaSettings:
-        """For clients of the faults' own."""
+        """Kafka settings for clients that the faults open."""
         return KafkaSettings.model_validate({"PERSISTER_KAFKA_URL": self.kafka.url})
 
     async def open(self) -> None:
-        """Everything starts; returns when records are being stored."""
+        """Start everything; returns when records are being stored."""
         await self.flow.prepare()
         for _ in range(WORKERS):
             await self.crew.hire()
@@ -153,15 +153,15 @@ class Stage:
         await self.steady()
 
     async def steady(self) -> None:
-        """Return when all workers are ready and every partition is worked off."""
+        """Wait until all workers are ready and every partition makes progress."""
         late = await self.crew.ready(START_SECONDS)
         self.findings += [f"worker {member.number} does not become ready" for member in late]
         await self.goes_on(START_SECONDS, "everything")
 
     async def goes_on(self, within: float, what: str, topics: Iterable[str] = ()) -> float | None:
-        """Wait until the partitions of these topics (all without) have moved on from now.
+        """Wait until the partitions of these topics (default: all) have made progress from now.
 
-        That they never do is a finding; that it takes longer than usual is only said.
+        Never is a finding; longer than usual is only reported.
 
         Args:
             within: seconds that it usually takes at most.
@@ -182,16 +182,16 @@ class Stage:
         return took
 
     async def mark(self) -> dict[Position, int]:
-        """What the group has committed now."""
+        """The group's committed offsets now."""
         return await self.watch.mark()
 
     async def close(self) -> Books:
         """Stop the traffic, let the workers finish, check everything, stop the workers."""
         books = await self.flow.stop()
         if books.doubtful:
-            self.findings.append(f"{len(books.doubtful)} messages may be on Kafka or not")
+            self.findings.append(f"{len(books.doubtful)} messages may or may not be on Kafka")
         if not await self.watch.drained(DRAIN_SECONDS):
-            self.findings.append(f"{self.watch.movement.lag} records were never finished")
+            self.findings.append(f"{self.watch.movement.lag} records were never committed")
         for member in self.crew.wanted:
             reported = (await status(member.worker)).get("outcomes")
             self.findings += judge_outcomes(reported) if reported else ["a worker says nothing"]
@@ -202,7 +202,7 @@ class Stage:
         return books
 
     async def clear(self) -> None:
-        """End whatever still runs."""
+        """Stop whatever is still running."""
         await self.crew.abandon()
         await asyncio.to_thread(self.crew.destroy)
         await self.watch.stop()

@@ -1,4 +1,4 @@
-"""The independent check: what is in the database and in Kafka, against the books."""
+"""The independent check of database and Kafka against what was produced."""
 
 import json
 from collections import defaultdict
@@ -22,7 +22,7 @@ SHOWN = 3
 
 
 async def stored(couchdb_url: str, database: str) -> list[dict[str, Any]]:
-    """Every document but the design documents."""
+    """All documents except design documents."""
     documents: list[dict[str, Any]] = []
     query = {"include_docs": "true", "limit": str(PAGE + 1)}
     async with aiohttp.ClientSession() as http:
@@ -60,7 +60,7 @@ async def dead_letters(kafka_url: str, topic: str) -> list[DeadLetter]:
 
 
 def judge_documents(books: Books, documents: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Every record exactly once, first revision, content equal."""
+    """Check that every record is stored exactly once, in its first revision, with equal content."""
     kept = list(documents)
     ids = [str(document["_id"]) for document in kept]
     again = [str(d["_id"]) for d in kept if not str(d["_rev"]).startswith("1-")]
@@ -74,7 +74,7 @@ def judge_documents(books: Books, documents: Iterable[Mapping[str, Any]]) -> lis
 
 
 def judge_letters(books: Books, letters: Iterable[DeadLetter], documents: str) -> list[str]:
-    """What had to be set aside is, each at least once, and nothing else is.
+    """Check that exactly the expected records are dead letters, each at least once.
 
     Args:
         books: of what was produced.
@@ -94,7 +94,7 @@ def judge_letters(books: Books, letters: Iterable[DeadLetter], documents: str) -
             wrong.append(f"{where} is a dead letter: {letter.reason}, {letter.detail}")
     known = books.rejected.keys() | books.doubtful
     wrong += [
-        f"{topic}: an acceptable message is a dead letter, from offset {min(found)}"
+        f"{topic}: a valid message is a dead letter, from offset {min(found)}"
         for (topic, value), found in offsets.items()
         if (topic, value) not in known
     ]
@@ -102,18 +102,19 @@ def judge_letters(books: Books, letters: Iterable[DeadLetter], documents: str) -
         max(0, count - len(offsets.get(message, ()))) for message, count in books.rejected.items()
     )
     if lost:
-        wrong.append(f"{lost} rejected messages are no dead letters")
+        wrong.append(f"{lost} rejected messages are missing from the dead letters")
     if missing := sorted(books.divergent - divergent):
         wrong.append(
-            f"{len(missing)} divergent documents are no dead letters, such as {missing[0]}"
+            f"{len(missing)} divergent documents are missing from the dead letters, "
+            f"such as {missing[0]}"
         )
     if many := sorted(divergent - books.divergent - books.ledger.doubtful):
-        wrong.append(f"{len(many)} documents were taken for divergent, such as {many[0]}")
+        wrong.append(f"{len(many)} documents are wrongly called divergent, such as {many[0]}")
     return wrong
 
 
 def judge_outcomes(reported: Mapping[str, Any]) -> list[str]:
-    """One worker's outcomes add up to what it consumed; nothing was lost to retention."""
+    """Check that a worker's outcomes add up, and that nothing was lost to retention."""
     wrong = []
     for step in Step:
         lines = dict(reported[step.value])

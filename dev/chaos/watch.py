@@ -1,4 +1,4 @@
-"""Looks at the group's offsets again and again, and notes what must not be."""
+"""Polls the group's offsets and notes violations."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ INTERVAL = 0.5
 
 
 class Watch:
-    """Follows a group until it is told to stop.
+    """Follows a group until stopped.
 
     Args:
         offsets: of the group.
@@ -46,7 +46,7 @@ class Watch:
 
     @contextlib.contextmanager
     def standstill(self) -> Iterator[None]:
-        """Nothing needs to move inside: what everything depends on is away."""
+        """Excuses lack of progress within the block: a dependency is down."""
         self._excuses += 1
         try:
             yield
@@ -55,7 +55,7 @@ class Watch:
             self._unseen = True
 
     async def mark(self) -> dict[Position, int]:
-        """What is committed, not before now."""
+        """The committed offsets, read after this call."""
         # The look that is under way may have begun before.
         seen = self._looks
         await self._until(lambda looks: looks >= seen + 2)
@@ -93,7 +93,7 @@ class Watch:
         return False
 
     async def _until(self, condition: Callable[[int], bool]) -> None:
-        """Return once the condition holds, which is asked after each look, with their number."""
+        """Wait for a condition, evaluated after each poll with the number of polls."""
         async with self._looked:
             await self._looked.wait_for(lambda: condition(self._looks))
 

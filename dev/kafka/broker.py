@@ -39,7 +39,7 @@ class Kafka(Service):
         settings: Mapping[str, str] | None = None,
         flags: list[str] | None = None,
     ) -> None:
-        """Lay out the broker's folder; `start` starts it.
+        """Prepare the broker's folder; call `start` to start it.
 
         Args:
             folder: An existing folder; what an earlier broker stored in it is served again, to the

@@ -149,7 +149,7 @@ class Configuration:
         ]
 
     def _rights(self) -> list[str]:
-        """All rights for everybody but the strangers; without any, Kafka checks none."""
+        """Grant everything to everybody but the strangers; without any, set no authorizer."""
         if not self.strangers:
             return []
         supers = ";".join(f"User:{user}" for user in ("ANONYMOUS", *self.users))

@@ -1,4 +1,4 @@
-"""Installs Kafka: its jars, and what makes it start in a second and a half instead of five."""
+"""Installs Kafka: its jars, and a class-data archive that cuts its start from 5 s to 1.5 s."""
 
 import shutil
 import tempfile
@@ -35,7 +35,7 @@ def install_kafka() -> None:
 
 
 def _warm_up() -> None:
-    """Run a broker once: it leaves formatted storage, and the archive when it ends."""
+    """Run a broker once to get formatted storage and, when it exits, the archive."""
     shutil.rmtree(FORMATTED, ignore_errors=True)
     jvm.ARCHIVE.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(prefix="kafka-") as temporary:

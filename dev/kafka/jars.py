@@ -20,14 +20,14 @@ _AT_ONCE = 8
 
 
 def progress() -> str:
-    """How far `fetch` is."""
+    """How far `fetch` has got."""
     there = [jar.stat().st_size for jar in jvm.JARS.glob("*.jar")]
     count = len(LOCK.read_text().splitlines())
     return f"{len(there)} of {count} jars, {sum(there) / 1e6:.0f} MB"
 
 
 def fetch() -> None:
-    """Put the jars of the lock, and no others, into the jars' folder.
+    """Download exactly the jars of the lock into the jars' folder.
 
     Raises:
         SetupError: A jar cannot be had, or is not the one of the lock.

@@ -1,4 +1,4 @@
-"""How Kafka's classes are run."""
+"""Builds the Java command lines for Kafka."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ _QUIET = [
 
 
 def use_archive() -> list[str]:
-    """The flags for a start from the archive; none when it could not be made."""
+    """The flags for starting from the archive; empty if there is none."""
     if not ARCHIVE.exists():
         return []
     # An archive that does not fit is no reason to fail, nor to fill the log.

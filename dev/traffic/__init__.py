@@ -1,4 +1,4 @@
-"""A simulated OpenWhisk: for the demo, tests, benchmarks and an operator's load test.
+"""A simulated OpenWhisk for the demo, tests, benchmarks and load tests.
 
 What happens (`Traffic`), who sends it (`Fleet`: the real store and acknowledgements), when
 (`Simulation`), and what must have become of it (`Ledger`). The same seed gives the same records.

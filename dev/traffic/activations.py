@@ -1,4 +1,4 @@
-"""Makes activation records as OpenWhisk would; each kind as its own maker makes it there."""
+"""Makes activation records as OpenWhisk does, each kind as the component that writes it."""
 
 import json
 from datetime import UTC, datetime
@@ -26,7 +26,7 @@ _OVERSIZED_BY = 16 * 1024
 
 
 class Activations:
-    """Records of one simulated deployment.
+    """Makes the records of one simulated deployment.
 
     Args:
         random: seeded.
@@ -47,7 +47,7 @@ class Activations:
         self._now = start
 
     def action(self, *, caused: bool = False) -> tuple[Activation, bool]:
-        """An action that ran, without logs, and whether it is too large to be acknowledged whole.
+        """A record of an action without logs, and whether it exceeds an acknowledgement.
 
         Args:
             caused: whether it is a step of a sequence.
@@ -71,24 +71,24 @@ class Activations:
         return activation, oversized
 
     def unrunnable(self) -> Activation:
-        """The record that an invoker makes up for an action that it could not run."""
+        """The record that an invoker writes for an action it couldn't run."""
         owner, name = self._owner(), self._choice(_NAMES)
         response = ActivationResponse(status_code=3, result={"error": _ERRORS[3]})
         annotations = {**self._path(owner, name), "kind": "unknown", "limits": _LIMITS}
         return self._activation(owner, name, response, annotations, duration=0)
 
     def sequence(self) -> Activation:
-        """The end of a sequence; its logs are the ids of its steps."""
+        """A sequence; its logs are the ids of its steps."""
         topmost = self._chance(0.8)
         return self._composite("myseq", {"topmost": topmost, "kind": "sequence"}, topmost=topmost)
 
     def conductor(self) -> Activation:
-        """The end of a composition."""
+        """A conductor (composition)."""
         annotations = {"topmost": True, "conductor": True, "kind": "sequence"}
         return self._composite("compo", annotations, topmost=True)
 
     def trigger(self) -> Activation:
-        """A trigger; its logs are JSON about the rules that it fired."""
+        """A trigger; its logs are JSON objects about the rules it fired."""
         owner = self._owner()
         fired = [
             {
@@ -108,13 +108,13 @@ class Activations:
         return activation.derive(end=0, duration=None, logs=logs)
 
     def log_lines(self, activation: Activation) -> list[str]:
-        """What the action wrote, from its start on."""
+        """Log lines of the action, beginning at its start time."""
         chatty = self._chance(self._mix.chatty)
         count = _CHATTY_LINES if chatty else self._random.randrange(4)
         return [self._log_line(activation.start, number) for number in range(count)]
 
     def differing(self, activation: Activation) -> Activation:
-        """Another record with the same id."""
+        """A different record with the same id."""
         result = {"other": self.texts.alphanumeric(12)}
         response = activation.response.derive(result=result)
         other: Activation = activation.derive(response=response)
@@ -220,5 +220,5 @@ _UNUSUAL = ("guest", "user@example.com", "a.b-c_d&e", "team 7")
 
 
 def namespace(number: int) -> str:
-    """The name of a simulated namespace; the first ones use all of the alphabet."""
+    """The name of a simulated namespace; the first few cover the whole allowed alphabet."""
     return _UNUSUAL[number] if number < len(_UNUSUAL) else f"tenant-{number}"

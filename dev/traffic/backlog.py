@@ -1,4 +1,4 @@
-"""Many records on one topic at once, for benchmarks and load tests of the persister alone."""
+"""Fills one topic with records, for benchmarks and load tests of the persister alone."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
@@ -34,7 +34,7 @@ async def prefill(
     on_progress: Callable[[int], object] = lambda _: None,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> list[str]:
-    """Write `ResultMessage`s with records that differ in little but their ids.
+    """Produce `ResultMessage`s whose records differ in little but their ids.
 
     Args:
         publisher: to Kafka; started.
@@ -77,7 +77,7 @@ async def prefill(
 
 
 def messages(count: int, size: int = 1024, *, seed: int = 0) -> Iterator[tuple[str, bytes]]:
-    """Activation id and encoded message of each record; the same for the same arguments."""
+    """Yield the activation id and encoded message of each record; deterministic."""
     random = Random(seed)  # noqa: S311 - nothing here is secret
     texts = Texts(random)
     templates = [_template(texts, size).split(_ID.encode()) for _ in range(min(count, _TEMPLATES))]

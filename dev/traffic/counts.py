@@ -1,4 +1,4 @@
-"""Compares what workers counted with what they must have counted."""
+"""Compares the workers' counts with the expected ones."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ Line = tuple[str, str, str]
 
 
 def miscounted(ledger: Ledger, *reported: Mapping[str, Any]) -> dict[Line, tuple[int, int]]:
-    """The outcomes whose counts are not as they must be: what must be, and what was reported.
+    """The outcomes whose counts differ, as (expected, reported).
 
     Who found a duplicate, the guard or the database, is a matter of timing and not looked at.
 

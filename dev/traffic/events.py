@@ -1,4 +1,4 @@
-"""What happens in a simulated deployment, one object for each event."""
+"""Events of a simulated deployment, one class each."""
 
 from dataclasses import dataclass
 
@@ -35,7 +35,7 @@ class Ran:
 
 @dataclass(frozen=True, slots=True)
 class Unrunnable:
-    """An invoker answered for an action that it could not run; attributes as for `Ran`."""
+    """An invoker answered for an action it couldn't run; attributes as in `Ran`."""
 
     version: Version
     transid: TransactionId
@@ -47,7 +47,7 @@ class Unrunnable:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A controller stores the end of a sequence, a composition or a trigger; as for `Ran`."""
+    """A controller stores a sequence, a composition or a trigger; attributes as in `Ran`."""
 
     version: Version
     transid: TransactionId
@@ -60,7 +60,7 @@ Activity = Ran | Unrunnable | Ended
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """Everything of an earlier activity is sent once more.
+    """An earlier event is sent again.
 
     Attributes:
         activity: what is sent.
@@ -73,7 +73,7 @@ class Again:
 
 @dataclass(frozen=True, slots=True)
 class Junk:
-    """Something else on a topic.
+    """Something that is not a message.
 
     Attributes:
         topic: the full name.

@@ -1,4 +1,4 @@
-"""The simulated controllers and invokers: the real store and acknowledgements, no containers."""
+"""Simulated controllers and invokers: real store and acknowledgements, no containers."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from openwhisk.store import KafkaActivationStore, Publishes, StoreRole, ensure_s
 
 
 async def ensure_topics(publisher: Publisher, setup: Setup, settings: KafkaSettings) -> None:
-    """Create those of a deployment's topics that are missing, as OpenWhisk does.
+    """Create a deployment's missing topics as OpenWhisk does.
 
     Raises:
         KafkaError: Kafka is not reachable or refuses.
@@ -28,7 +28,7 @@ async def ensure_topics(publisher: Publisher, setup: Setup, settings: KafkaSetti
 
 
 class CountingPublisher:
-    """Counts what Kafka acknowledged, by topic."""
+    """Counts acknowledged records by topic."""
 
     def __init__(self, publisher: Publishes) -> None:
         self.messages: Counter[str] = Counter()
@@ -41,7 +41,7 @@ class CountingPublisher:
         self._count(topic, value)
 
     async def publish_all(self, topic: str, values: Sequence[bytes]) -> list[PublishError | None]:
-        """Publish many records; what `publish` would have raised for each."""
+        """Publish many records; returns for each what `publish` would have raised."""
         errors = await self._publisher.publish_all(topic, values)
         for value, error in zip(values, errors, strict=True):
             if error is None:
@@ -54,7 +54,7 @@ class CountingPublisher:
 
 
 class Fleet:
-    """Sends the messages of events as the deployment's own processes would."""
+    """Sends an event's messages as the deployment's components would."""
 
     def __init__(self, publisher: Publishes, setup: Setup) -> None:
         self._publisher = publisher
@@ -63,7 +63,7 @@ class Fleet:
         self._controller_store = cache(self._new_controller_store)
 
     async def send(self, event: Event) -> None:
-        """Send everything of an event; returns when Kafka has acknowledged it.
+        """Send all messages of an event; returns when Kafka has acknowledged them.
 
         Raises:
             PublishError: Kafka did not take it; for an invoker's messages an `ExceptionGroup`.

@@ -1,4 +1,4 @@
-"""What else is found on the topics: other tools' records, and broken ones."""
+"""What else turns up on the topics: other tools' records, and broken ones."""
 
 from collections.abc import Callable
 from random import Random
@@ -32,7 +32,7 @@ _BREAK: tuple[Callable[[dict[str, Any]], object], ...] = (
 
 
 def junk(random: Random, topic: str, transid: TransactionId, activation: Activation) -> Junk:
-    """One record of any of these kinds.
+    """A random record of one of these kinds.
 
     Args:
         random: seeded.

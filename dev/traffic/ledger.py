@@ -1,4 +1,4 @@
-"""What must have become of traffic: the documents that exist, and every record's outcome."""
+"""The expected result of traffic: which documents exist, and the outcome of every record."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ _DESIGN = "_design/"
 
 
 class Arrival(NamedTuple):
-    """A message that the persister reads."""
+    """A message as the persister reads it."""
 
     role: TopicRole
     holds: Activation | SkipReason
@@ -30,7 +30,7 @@ class Arrival(NamedTuple):
 
 @dataclass
 class Differences:
-    """How a database differs from the ledger; all empty when it is as it must be.
+    """How a database differs from the ledger; all empty if it matches.
 
     Attributes:
         missing: ids of documents that should exist.
@@ -47,7 +47,7 @@ class Differences:
 
 
 class Ledger:
-    """Keeps the books of one setup.
+    """Derives the expected documents and outcomes for one setup.
 
     It knows the rules by which OpenWhisk sends and the persister decides, and looks at no message:
     so it finds a wrong message as well as a wrong document.
@@ -65,7 +65,7 @@ class Ledger:
         self._records: dict[str, bytes] = {}
 
     def __len__(self) -> int:
-        """How many documents must exist."""
+        """The number of documents that must exist."""
         return len(self._records)
 
     def __contains__(self, document_id: object) -> bool:
@@ -84,7 +84,7 @@ class Ledger:
         return {document_id: self.document(document_id) for document_id in self._records}
 
     def add(self, event: Event) -> None:
-        """Note an event whose messages Kafka has acknowledged."""
+        """Add an event whose messages Kafka has acknowledged."""
         match event:
             case Junk(_, _, reason):
                 self._no_record(reason)
@@ -94,7 +94,7 @@ class Ledger:
                 self._arrived(event)
 
     def doubt(self, event: Event) -> None:
-        """Note an event of which Kafka has not acknowledged every message."""
+        """Add an event with a message that Kafka has not acknowledged."""
         activity = event.activity if isinstance(event, Again) else event
         if not isinstance(activity, Junk):
             self.doubtful.add(activity.activation.document_id)
@@ -152,7 +152,7 @@ class Ledger:
 
 
 def arrivals(activity: Activity, setup: Setup) -> Iterator[Arrival]:
-    """The messages of an activity that the persister reads, by OpenWhisk's rules."""
+    """The messages of an event that the persister reads, by OpenWhisk's rules."""
     activation, blocking = activity.activation, activity.blocking
     level = TopicRole.COMPLETED if blocking else TopicRole.OTHERS
     stored = left_out_as(level, activity.transid, activation, setup.rules) is None

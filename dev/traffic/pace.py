@@ -1,4 +1,4 @@
-"""Keeps a sender to a rate."""
+"""Limits a sender to a rate."""
 
 import asyncio
 import time
@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 
 class Pace:
-    """Lets through so many per second on average; what was late is caught up.
+    """Allows `rate` per second on average; delays are caught up.
 
     Args:
         rate: per second; None: as fast as possible.

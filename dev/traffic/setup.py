@@ -1,4 +1,4 @@
-"""What is simulated: how a deployment is set up, and what happens in it."""
+"""Describes a simulated deployment: its set-up and its mix of events."""
 
 from dataclasses import dataclass, field, fields
 
@@ -37,7 +37,7 @@ class Setup:
 
     @property
     def store_topic(self) -> str:
-        """Where the activation stores write."""
+        """The topic that the activation stores write to."""
         return self.topics.store(self.log_mode)
 
     @property
@@ -47,7 +47,7 @@ class Setup:
 
     @property
     def read_topics(self) -> tuple[str, ...]:
-        """Those that the persister reads in this log mode."""
+        """The topics that the persister reads in this log mode."""
         if self.log_mode is LogMode.IN_RECORD:
             return (self.store_topic,)
         return (*self.completed_topics, self.store_topic)
@@ -55,7 +55,7 @@ class Setup:
 
 @dataclass(frozen=True)
 class Mix:
-    """What happens how often.
+    """The relative frequency of each event.
 
     The first five are weights of one another; all others are shares between 0 and 1.
 
@@ -111,7 +111,7 @@ class Mix:
 
 @dataclass(frozen=True)
 class Sizes:
-    """How large results are: most around a median, a few at the limits.
+    """The distribution of result sizes: most around a median, a few at the limits.
 
     Args:
         median: bytes.

@@ -82,7 +82,7 @@ class Simulation:
         self._sleep = sleep
 
     async def run(self) -> Summary:
-        """Send everything; returns when Kafka has acknowledged or refused the last message."""
+        """Send all events; returns when Kafka has acknowledged or refused the last message."""
         pace = Pace(self._rate, clock=self._clock, sleep=self._sleep)
         in_flight: set[asyncio.Task[None]] = set()
         try:

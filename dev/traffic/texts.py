@@ -1,4 +1,4 @@
-"""Texts of given sizes, made quickly."""
+"""Generates text of a given size, quickly."""
 
 from random import Random
 
@@ -21,7 +21,7 @@ _POOL_WORDS = 16 * 1024
 
 
 class Texts:
-    """Cuts texts out of two pools of random words, one plain ASCII and one of many scripts."""
+    """Slices two pools of random words, one in ASCII and one in many scripts."""
 
     def __init__(self, random: Random) -> None:
         self._random = random

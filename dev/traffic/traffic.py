@@ -1,4 +1,4 @@
-"""The events of a simulated deployment: seeded, so the same every time."""
+"""The reproducible sequence of events of a simulated deployment."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ _INVOKERS = 3
 
 
 class Traffic:
-    """An endless sequence of events; every iteration begins anew and gives the same.
+    """An endless sequence of events; each iteration yields the same ones.
 
     Args:
         setup: the deployment.
@@ -60,7 +60,7 @@ class Traffic:
         return iter(_Events(self.setup, random, self._mix, activations))
 
     def ledger(self, count: int) -> Ledger:
-        """What must have become of the first `count` events."""
+        """The expected result of the first `count` events."""
         ledger = Ledger(self.setup)
         for event in islice(self, count):
             ledger.add(event)

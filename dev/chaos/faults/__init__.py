@@ -1,4 +1,4 @@
-"""All faults, in the order in which they are played."""
+"""All faults, in the order in which they are injected."""
 
 from dev.chaos.fault import Fault
 from dev.chaos.faults import broker, changelog, clock, database, disk, mixed, workers

@@ -7,7 +7,7 @@ from dev.chaos.stage import REQUEST_TIMEOUT, SESSION_TIMEOUT, Stage
 
 
 async def stopped(stage: Stage) -> None:
-    """An orderly stop, for less or more than the session timeout."""
+    """A clean shutdown, for shorter or longer than the session timeout."""
     with stage.watch.standstill():
         await asyncio.to_thread(stage.kafka.stop)
         await asyncio.sleep(stage.random.uniform(1, 2.5 * SESSION_TIMEOUT))
@@ -15,7 +15,7 @@ async def stopped(stage: Stage) -> None:
 
 
 async def killed(stage: Stage) -> None:
-    """SIGKILL in the middle of everything."""
+    """SIGKILL under load."""
     with stage.watch.standstill():
         await asyncio.to_thread(stage.kafka.kill)
         await asyncio.sleep(stage.random.uniform(0, 2.5 * SESSION_TIMEOUT))
@@ -23,7 +23,7 @@ async def killed(stage: Stage) -> None:
 
 
 async def away_in_recovery(stage: Stage) -> None:
-    """It goes while the group rebalances, for longer than clients wait for an answer."""
+    """The broker dies during a rebalance, for longer than its clients' request timeout."""
     with stage.watch.standstill():
         for member in stage.crew.wanted[1:]:
             await stage.crew.kill(member)
@@ -35,7 +35,7 @@ async def away_in_recovery(stage: Stage) -> None:
 
 
 async def away_at_stop(stage: Stage) -> None:
-    """A worker is told to stop while there is no broker to commit to."""
+    """A worker gets SIGTERM while there is no broker to commit to."""
     member = stage.random.choice(stage.crew.wanted)
     with stage.watch.standstill():
         await asyncio.to_thread(stage.kafka.kill)

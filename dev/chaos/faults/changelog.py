@@ -1,4 +1,4 @@
-"""The guard's changelog topic knows less, or more, than the group has committed."""
+"""The guard's changelog is behind or ahead of the committed offsets."""
 
 import asyncio
 import contextlib
@@ -29,19 +29,19 @@ AGAIN_SECONDS = 60.0
 
 
 async def emptied(stage: Stage) -> None:
-    """Everything in it is deleted while the workers run; then they all lose their memory."""
+    """All of its records are deleted under running workers, which are then killed."""
     await _empty(stage)
     await _kill_all(stage)
 
 
 async def emptied_and_behind(stage: Stage) -> None:
-    """The same, and everything since the beginning is delivered again: only the database knows."""
+    """The same, and everything is redelivered: only the database knows the duplicates."""
     rewound = await _rewind(stage, empty=True)
     await _until_found(stage, "database", rewound // 4)
 
 
 async def ahead(stage: Stage) -> None:
-    """It knows digests of records that the group has not committed."""
+    """It holds digests of records that the group has not committed."""
     rewound = await _rewind(stage, empty=False)
     await _until_found(stage, "guard", rewound // 4)
     by_database = await _duplicates(stage, "database")
@@ -50,7 +50,7 @@ async def ahead(stage: Stage) -> None:
 
 
 async def compacted(stage: Stage) -> None:
-    """Kafka removes overwritten and deleted entries, so that its offsets have holes."""
+    """Compaction leaves gaps in its offsets."""
     async with _admin(stage) as admin:
         await _configure(admin, stage.changelog, QUICK_COMPACTION)
     async with _consumer(stage) as consumer:
@@ -63,7 +63,7 @@ async def compacted(stage: Stage) -> None:
 
 
 async def _empty(stage: Stage) -> None:
-    """Delete every record up to now."""
+    """Delete all records up to the current end."""
     async with _admin(stage) as admin, _consumer(stage) as consumer:
         # Kafka deletes from no topic that is only compacted.
         await _configure(admin, stage.changelog, {"cleanup.policy": "compact,delete"})
@@ -81,7 +81,7 @@ async def _kill_all(stage: Stage) -> None:
 
 
 async def _rewind(stage: Stage, *, empty: bool) -> int:
-    """Stop everybody, set the internal topic's committed offsets to its start, go on.
+    """Stop all workers, reset the internal topic's offsets to its start, and restart them.
 
     Returns:
         How many records come again.
@@ -107,7 +107,7 @@ async def _rewind(stage: Stage, *, empty: bool) -> int:
 
 
 async def _until_found(stage: Stage, finder: str, count: int) -> None:
-    """Wait until so many duplicates are found by the guard or by the database."""
+    """Wait until the guard or the database has found `count` duplicates."""
     deadline = time.monotonic() + AGAIN_SECONDS
     while (found := await _duplicates(stage, finder)) < count:
         if time.monotonic() > deadline:
@@ -117,14 +117,14 @@ async def _until_found(stage: Stage, finder: str, count: int) -> None:
 
 
 async def _duplicates(stage: Stage, finder: str) -> int:
-    """Those that the workers have counted since they were started."""
+    """The duplicates that the workers have counted since their start."""
     answers = await asyncio.gather(*(status(member.worker) for member in stage.crew.wanted))
     stored = [answer.get("outcomes", {}).get("store", {}) for answer in answers]
     return sum(each.get("duplicate", {}).get(finder, 0) for each in stored)
 
 
 async def _has_holes(consumer: Any, topic: str) -> bool:
-    """Whether some partition holds fewer records than its offsets span."""
+    """Whether a partition holds fewer records than its offset range spans."""
     partitions = _partitions(topic)
     consumer.assign(partitions)
     starts = await consumer.beginning_offsets(partitions)

@@ -13,7 +13,7 @@ BETWEEN = 3.0
 
 
 async def jumps(stage: Stage) -> None:
-    """Forward and back by days, while everything runs; workers are restarted in between."""
+    """Jumps by days, forward and back, under load; a worker is restarted after each."""
     if stage.clock is None:
         raise NotProvoked("libfaketime is not there for this machine")
     for offset in JUMPS:

@@ -1,4 +1,4 @@
-"""The database, or what stands in front of it, fails in every way that it can."""
+"""The database or its proxy fails, in every way that it can."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -29,7 +29,7 @@ async def down(stage: Stage) -> None:
 
 
 def outage(behaviour: Callable[[Stage], Behaviour]) -> Callable[[Stage], Awaitable[None]]:
-    """Nothing is stored for longer than the session timeout."""
+    """Nothing can be stored for longer than the session timeout."""
 
     async def inflict(stage: Stage) -> None:
         with stage.watch.standstill(), stage.database.behaving(behaviour(stage)):
@@ -41,7 +41,7 @@ def outage(behaviour: Callable[[Stage], Behaviour]) -> Callable[[Stage], Awaitab
 def misbehaviour(
     behaviour: Callable[[Stage], Behaviour], seconds: float = MISBEHAVIOUR
 ) -> Callable[[Stage], Awaitable[None]]:
-    """The database is odd for a while, but stores."""
+    """The database answers oddly for a while, but stores."""
 
     async def inflict(stage: Stage) -> None:
         before = stage.database.misbehaved
@@ -54,7 +54,7 @@ def misbehaviour(
 
 
 async def silence(stage: Stage) -> None:
-    """It takes requests and never answers."""
+    """It accepts requests and never answers."""
     over = asyncio.Event()
     try:
         with (
@@ -67,7 +67,7 @@ async def silence(stage: Stage) -> None:
 
 
 async def _outage(stage: Stage) -> None:
-    """Last for as long as an outage; the first step must not mind."""
+    """An outage, during which routing has to go on."""
     async with asyncio.TaskGroup() as group:
         group.create_task(asyncio.sleep(OUTAGE))
         if stage.alone:
@@ -76,17 +76,17 @@ async def _outage(stage: Stage) -> None:
 
 
 def every_other(entries: list[Any]) -> list[Any]:
-    """Half of the entries are missing."""
+    """Every other entry is missing."""
     return entries[::2]
 
 
 def backwards(entries: list[Any]) -> list[Any]:
-    """In another order."""
+    """The entries in reverse order."""
     return entries[::-1]
 
 
 def none(_entries: list[Any]) -> list[Any]:
-    """No entry at all."""
+    """No entries at all."""
     return []
 
 

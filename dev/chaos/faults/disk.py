@@ -1,4 +1,4 @@
-"""The disk of the data directory is full, lost, or not what it should be."""
+"""The disk of the data directory is full, lost or unusable."""
 
 import asyncio
 import shutil
@@ -13,7 +13,7 @@ WHILE_FULL = 6.0
 
 
 async def full(stage: Stage) -> None:
-    """Every write to a file fails, the log included."""
+    """Every write to a file fails, including to the log."""
     if sys.platform != "linux":
         raise NotProvoked("only Linux lets one process limit another one's files")
     import resource  # noqa: PLC0415 - not on every system
@@ -32,7 +32,7 @@ async def full(stage: Stage) -> None:
 
 
 async def lost(stage: Stage) -> None:
-    """The data directory vanishes under a running worker, which is then killed."""
+    """The data directory is deleted under a running worker, which is then killed."""
     member = stage.random.choice(stage.crew.wanted)
     shutil.rmtree(_data(member), ignore_errors=True)
     if stage.alone:
@@ -41,7 +41,7 @@ async def lost(stage: Stage) -> None:
 
 
 async def unusable(stage: Stage) -> None:
-    """A worker starts while its data directory cannot be made, until it can."""
+    """A worker starts while its data directory can't be created, until it can."""
     member = stage.random.choice(stage.crew.wanted)
     data = _data(member)
     await stage.crew.kill(member)

@@ -11,7 +11,7 @@ LONGEST_DELAY = 5.0
 
 
 async def at_once(stage: Stage) -> None:
-    """One fault of each of two or three kinds, beginning at different moments."""
+    """Two or three faults of different kinds, starting at different times."""
     kinds = stage.random.sample(
         (workers.FAULTS, broker.FAULTS, database.FAULTS), stage.random.choice((2, 2, 3))
     )

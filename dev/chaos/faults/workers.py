@@ -1,4 +1,4 @@
-"""Workers die, sleep, come and go."""
+"""Workers crash, hang, restart and scale."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ MANY = 4
 
 
 async def sigkill(stage: Stage) -> None:
-    """Two workers in a row; the second often during the rebalance that the first one caused."""
+    """Kills two workers; the second often during the rebalance that the first one caused."""
     first, second = stage.random.sample(stage.crew.wanted, 2)
     await stage.crew.kill(first)
     await asyncio.sleep(stage.random.uniform(0, SESSION_TIMEOUT))
@@ -19,7 +19,7 @@ async def sigkill(stage: Stage) -> None:
 
 
 async def zombie(stage: Stage) -> None:
-    """One sleeps until the others have its partitions, then goes on with what it had in hand."""
+    """A worker hangs until the others own its partitions, then goes on with its work in flight."""
     member = stage.random.choice(stage.crew.wanted)
     if not member.worker.running:
         return
@@ -37,7 +37,7 @@ async def zombie(stage: Stage) -> None:
 
 
 async def rolling_restart(stage: Stage) -> None:
-    """One after the other is stopped and started, as in an upgrade."""
+    """Restarts one worker after another, as in an upgrade."""
     for member in list(stage.crew.wanted):
         await _stop(stage, member)
         await stage.crew.resume(member)
@@ -46,7 +46,7 @@ async def rolling_restart(stage: Stage) -> None:
 
 
 async def scaling(stage: Stage) -> None:
-    """To one worker, to four, to one, and back."""
+    """Scales to one worker, to four, to one, and back."""
     for size in (1, MANY, 1, WORKERS):
         running = list(stage.crew.wanted)
         await asyncio.gather(*(_stop(stage, member) for member in running[size:]))

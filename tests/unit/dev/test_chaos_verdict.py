@@ -89,7 +89,7 @@ def test_a_rejected_message_that_is_no_dead_letter_is_found(
     books: Books, letters: list[DeadLetter]
 ) -> None:
     assert judge_letters(books, letters[1:], DOCUMENTS) == [
-        "1 rejected messages are no dead letters"
+        "1 rejected messages are missing from the dead letters"
     ]
 
 
@@ -97,14 +97,14 @@ def test_an_acceptable_message_among_the_dead_letters_is_found(
     books: Books, letters: list[DeadLetter]
 ) -> None:
     (told,) = judge_letters(books, [*letters, letter("completed0", b"{}", 12)], DOCUMENTS)
-    assert told == "completed0: an acceptable message is a dead letter, from offset 12"
+    assert told == "completed0: a valid message is a dead letter, from offset 12"
 
 
 def test_a_divergent_document_that_is_no_dead_letter_is_found(
     books: Books, letters: list[DeadLetter]
 ) -> None:
     (told,) = judge_letters(books, letters[:-1], DOCUMENTS)
-    assert "1 divergent documents are no dead letters" in told
+    assert "1 divergent documents are missing from the dead letters" in told
 
 
 def test_a_document_that_was_set_aside_without_need_is_found(
@@ -114,7 +114,7 @@ def test_a_document_that_was_set_aside_without_need_is_found(
     told = judge_letters(books, [*letters, taken, refused], DOCUMENTS)
     assert told == [
         "persister-documents/0/0 is a dead letter: refused, ",
-        "1 documents were taken for divergent, such as guest/1",
+        "1 documents are wrongly called divergent, such as guest/1",
     ]
 
 

@@ -19,10 +19,10 @@ def package(folder: Path, source: str) -> Path:
 def test_what_changed_is_shown_with_what_leans_on_it(tmp_path: Path) -> None:
     old, new = package(tmp_path / "old", OLD), package(tmp_path / "new", NEW)
     shown = list(changes(old, new, {"lib.module:A.a": "ours.py", "lib.module:A.b": "other.py"}))
-    assert "lib.module:A.a has changed. ours.py leans on it." in shown[0]
+    assert "lib.module:A.a has changed. ours.py relies on it." in shown[0]
     assert "-        return 1" in shown[0]
     assert "+        return 2" in shown[0]
-    assert shown[1] == "lib.module:A.b is gone. other.py leans on it."
+    assert shown[1] == "lib.module:A.b is gone. other.py relies on it."
     assert list(changes(old, old, {"lib.module:A": "ours.py"})) == []
 
 
