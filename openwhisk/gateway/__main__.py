@@ -58,16 +58,17 @@ async def serve(configuration: Configuration) -> None:
     gateway = Gateway(configuration, publisher, upstream)
     runner = gateway.runner()
     await publisher.start()
-    topic = asyncio.create_task(_ensure_topic(publisher, configuration))
     try:
+        # An address that is taken ends it before anything connects to Kafka.
         await _listen(runner, configuration, gateway.connections)
+        topic = asyncio.create_task(_ensure_topic(publisher, configuration))
         await stop.wait()
         logger.info("stopping: finishing what is in flight")
         for site in runner.sites:
             await site.stop()
         await gateway.drain()
-    finally:
         topic.cancel()
+    finally:
         await runner.cleanup()
         await publisher.stop(_PRODUCER_LEAVES)
         await upstream.close()
