@@ -13,7 +13,7 @@ PARALLEL := --numprocesses $(JOBS) --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help setup environment demo test test-unit test-integration lint format typecheck \
-	coverage bench chaos chaos-short internals package changelog lock audit-deps clean
+	coverage bench chaos chaos-short fuzz internals package changelog lock audit-deps clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
