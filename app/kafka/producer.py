@@ -20,7 +20,7 @@ import random
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, NamedTuple, Protocol
 from zlib import crc32
 
@@ -58,6 +58,9 @@ all brokers have moved, an aiokafka client never looks at the bootstrap addresse
 
 STOP_SECONDS = 5.0
 """For what is in flight when the producer stops."""
+
+_GIVE_UP_SECONDS, _GIVE_UP_LOOKS = 2.0, 40
+"""For a client that does not stop; how often it is looked at meanwhile."""
 
 IN_FLIGHT_BYTES = 64 * 1024 * 1024
 """Handed to aiokafka at a time, over all partitions.
@@ -455,9 +458,30 @@ async def _close(client: Any, patience: float) -> None:
         async with asyncio.timeout(patience):
             await client.stop()
     except (TimeoutError, asyncio.CancelledError):
-        # Without this it would go on trying, in the background.
-        await client.client.close()
-        await client._sender.close()  # noqa: SLF001 - aiokafka has no way to give up
+        await _give_up(client)
+
+
+async def _give_up(client: Any) -> None:
+    """End a client that does not stop, which would otherwise go on trying in the background.
+
+    aiokafka has no way to do this. Its sender waits for what is in flight, and that, once its
+    connection is closed, for metadata that a closed client never gets.
+    """
+    await client.client.close()
+    ending = asyncio.ensure_future(client._sender.close())  # noqa: SLF001
+    for _ in range(_GIVE_UP_LOOKS):
+        metadata = getattr(client.client, "_md_update_fut", None)
+        if metadata is not None and not metadata.done():
+            metadata.set_result(False)
+        done, _ = await asyncio.wait([ending], timeout=_GIVE_UP_SECONDS / _GIVE_UP_LOOKS)
+        if done:
+            break
+    ending.cancel()
+    # Whoever still waits for what it had hears so.
+    left = client._message_accumulator  # noqa: SLF001
+    left.fail_all(ProducerClosed())
+    for batch in chain.from_iterable(left._batches.values()):  # noqa: SLF001
+        batch._drain_waiter.exception()  # noqa: SLF001 - or asyncio says that nobody looked
 
 
 def _passes(error: KafkaError) -> bool:

@@ -144,6 +144,8 @@ class FakeClient:
         self.client = self  # aiokafka's, which knows the cluster
         self.stopped = False
         self._sender = self
+        self._message_accumulator = self
+        self._batches: dict[Any, Any] = {}
         self._broker = broker
         self._id = producer_id
         self._sequence: defaultdict[tuple[str, int], int] = defaultdict(int)
@@ -159,6 +161,9 @@ class FakeClient:
 
     async def close(self) -> None:
         self.stopped = True
+
+    def fail_all(self, error: KafkaError) -> None:
+        """Nobody waits for what the fake holds."""
 
     async def force_metadata_update(self) -> bool:
         return self._broker.answering
