@@ -218,7 +218,7 @@ class Storage(Service):
                 # Another database has taken the place of the one before, perhaps in between: what
                 # was stored in which of them is for the database to say when it comes again.
                 settling.forgetful = True
-            if results.count(Settled.STORED) == len(results):
+            if not settling.held and results.count(Settled.STORED) == len(results):
                 settling.counts[_STORED] += len(results)
                 self.breaker.observe(len(results), [])
                 self._remember(chunk, [item.digest for item in fresh], settling)

@@ -37,6 +37,7 @@ def application() -> Any:
         limit=SimpleNamespace(current=1),
         in_flight=0,
         waiting_documents=0,
+        diagnosis=SimpleNamespace(parked=0),
     )
     return SimpleNamespace(
         should_stop=False,
@@ -45,7 +46,9 @@ def application() -> Any:
         outcomes=Outcomes(),
         latency=Latency("documents"),
         retention=SimpleNamespace(seconds_left=lambda _: None),
-        storage=SimpleNamespace(documents_in_flight=0, bytes_in_flight=0),
+        storage=SimpleNamespace(
+            documents_in_flight=0, bytes_in_flight=0, breaker=SimpleNamespace(reasons=dict)
+        ),
         breakers=SimpleNamespace(topics=dict, holds=lambda _: False),
         guard=SimpleNamespace(remembered=lambda: {0: 0}),
         ledger=SimpleNamespace(committed=lambda _: None, position=lambda _: None),

@@ -12,7 +12,7 @@ from app.monitoring.outcomes import Key, Outcome, Outcomes, Step
 from app.settings import GuardSettings, StoreBreakerSettings, WorkerSettings
 from app.storing.breaker import StoreBreaker
 from app.storing.guard import Guard
-from app.storing.sink import Document, Refused, Result, Settled
+from app.storing.sink import Document, Parked, Refused, Result, Settled
 from app.storing.step import Storage
 from models.dead_letter import DeadLetter
 from models.reasons import RejectReason
@@ -323,3 +323,60 @@ async def test_a_chunk_larger_than_the_bound_is_stored_when_nothing_else_is_in_f
     bench = await start(in_flight_documents=1)
     await bench.store(*(body(str(number)) for number in range(50)))
     assert bench.outcomes.counts == Counter({STORED: 50})
+
+
+async def test_a_document_under_diagnosis_keeps_nobody_but_its_commit(start: Start) -> None:
+    bench = await start(in_flight_documents=4)
+    parked: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    bench.writer.answers[body("bad")] = Parked(parked)
+    event = await bench.submit(body("a"), body("bad"), body("b"))
+    await until(lambda: bench.storage.documents_in_flight == 1)
+    assert event.value.records == ()
+    assert bench.guard.remembered()[0] == 2
+    await bench.store(body("c"), body("d"), body("e"), first_offset=3)
+    assert not event.acked.is_set()
+    parked.set_result(Refused(RejectReason.REFUSED, "forbidden: no"))
+    await asyncio.wait_for(event.acked.wait(), 20)
+    assert bench.outcomes.counts == Counter({STORED: 5, dead_lettered(RejectReason.REFUSED): 1})
+    assert bench.storage.documents_in_flight == bench.storage.bytes_in_flight == 0
+    assert [letter.detail for letter in bench.letters()] == ["forbidden: no"]
+
+
+async def test_a_copy_waits_for_the_diagnosis_of_the_first(start: Start) -> None:
+    bench = await start()
+    parked: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    bench.writer.answers[body("a")] = Parked(parked)
+    first = await bench.submit(body("a"))
+    second = await bench.submit(body("a"), first_offset=1)
+    await until(lambda: bench.storage._under_way)
+    parked.set_result(Settled.STORED)
+    await asyncio.wait_for(asyncio.gather(first.acked.wait(), second.acked.wait()), 20)
+    assert bench.outcomes.counts == Counter({STORED: 1, BY_GUARD: 1})
+
+
+async def test_a_record_completed_by_its_logs_is_counted_as_such(start: Start) -> None:
+    bench = await start()
+    bench.writer.answers[body("a")] = Settled.COMPLETED
+    await bench.store(body("a"))
+    key = Key(Step.STORE, Outcome.DUPLICATE, "completed by logs")
+    assert bench.outcomes.counts == Counter({key: 1})
+
+
+async def test_the_same_refusal_for_everything_holds_storing_and_loses_nothing(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench = await start()
+    values = [body(f"r{number}") for number in range(1000)]
+    refused = Refused(RejectReason.REFUSED, "forbidden: read-only")
+    bench.writer.answers = dict.fromkeys(values, refused)
+    before = bench.time.now
+    event = await bench.submit(*values)
+    await until(bench.storage.breaker.reasons)
+    assert bench.letters() == []
+    assert any("Stopped storing" in message for message in caplog.messages)
+    bench.writer.answers.clear()
+    await asyncio.wait_for(event.acked.wait(), 20)
+    assert bench.time.now - before >= 300
+    assert bench.outcomes.counts == Counter({STORED: 1000})
+    assert bench.storage.breaker.reasons() == {}
+    assert bench.letters() == []
