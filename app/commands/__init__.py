@@ -4,10 +4,11 @@ from faust.cli.base import cli
 
 from app.commands import audit, checkout, dead_letters
 from app.commands.config import config
+from app.commands.doctor import doctor
 from app.commands.status import status
 from app.commands.trace import trace
 
-for command in (config, status, trace):
+for command in (config, doctor, status, trace):
     cli.add_command(command)
 
 __all__ = ["audit", "checkout", "dead_letters"]

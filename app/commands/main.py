@@ -28,6 +28,7 @@ _COMMANDS = {
     "worker": _Where("app.commands.main", "worker", "Route and store records until told to stop."),
     "gateway": _Where("app.commands.main", "gateway", "Take an unmodified OpenWhisk's writes."),
     "status": _Where("app.commands.status", "status", "Tell what a running worker is doing."),
+    "doctor": _Where("app.commands.doctor", "doctor", "Look whether all is as a worker needs it."),
     "trace": _Where("app.commands.trace", "trace", "Tell where an activation is, and why."),
     "config": _Where("app.commands.config", "config", "List every setting and where it is from."),
     "audit": _Where("app.commands.audit", "audit", "Compare the database with what Kafka holds."),

@@ -91,7 +91,7 @@ class Availability:
         lasting = self._clock() - self._first_failure >= _patience(error)
         if _state(error) != self._announced and (lasting or isinstance(error, Misconfigured)):
             self._announced = _state(error)
-            logger.error("%s %s: %s; %s", self._name, self._does[1], error, _advice(error))
+            logger.error("%s %s: %s; %s", self._name, self._does[1], error, advice(error))
 
     def succeeded(self) -> None:
         """It did what was asked."""
@@ -111,7 +111,8 @@ def _state(error: DatabaseError) -> str:
     return error.cause if isinstance(error, Misconfigured | EntriesFailed) else "unavailable"
 
 
-def _advice(error: DatabaseError) -> str:
+def advice(error: DatabaseError) -> str:
+    """What to do about a failure."""
     if isinstance(error, Misconfigured):
         return ADVICE.get(error.cause, CHECK_ADDRESS)
     if isinstance(error, EntriesFailed):

@@ -179,9 +179,7 @@ class Database:
     async def restore_design_documents(self) -> None:
         """Create those design documents of OpenWhisk's that are not there, where it is allowed."""
         if self._settings.create:
-            _, body = await self._request("GET", f"{self._path}/{ONLY_DESIGN}")
-            there = [row.get("id", "") for row in read_object(body).get("rows", [])]
-            await self._create_design_documents(wanted(there))
+            await self._create_design_documents(await self.missing())
 
     async def bulk(
         self,
@@ -233,6 +231,19 @@ class Database:
     async def _passes(self, body: bytes) -> bool:
         [entry] = (await self.bulk([Document(PROBE_ID, body)])).entries or [Entry()]
         return bool(entry.rev) or entry.error in PASSES_PROBE
+
+    async def check_right_to_write(self) -> None:
+        """Ask to write no document: CouchDB refuses even that to who may only read.
+
+        Raises:
+            Misconfigured: the right is missing.
+        """
+        await self._request("POST", f"{self._path}/_bulk_docs", b'{"docs":[]}')
+
+    async def missing(self) -> list[str]:
+        """The names of the design documents of OpenWhisk's that are not there."""
+        _, body = await self._request("GET", f"{self._path}/{ONLY_DESIGN}")
+        return wanted([row.get("id", "") for row in read_object(body).get("rows", [])])
 
     async def info(self) -> DatabaseInfo:
         """The server's version, and the database's size."""

@@ -1,0 +1,45 @@
+"""`doctor` on a real Kafka and database: fine, and with something wrong."""
+
+import json
+from typing import Any
+
+import aiohttp
+
+from dev.admin import Admin
+from tests.integration.support.commands import Commands
+
+
+async def examined(commands: Commands) -> tuple[int, dict[str, dict[str, Any]]]:
+    ran = await commands.run("doctor", "--json")
+    assert "Traceback" not in ran.errors
+    return ran.code, {found["what"]: found for found in json.loads(ran.output)}
+
+
+async def test_everything_that_is_needed_is_looked_at(
+    admin: Admin, kafka_url: str, couchdb_url: str, prefix: str, database: str
+) -> None:
+    settings = {"topic_prefix": prefix, "app_id": f"{prefix}persister", "database": database}
+    commands = Commands(kafka_url, couchdb_url, **settings)
+    code, found = await examined(commands)
+    assert (code, found["database"]["state"]) == (0, "warning")
+    assert "does not exist" in found["database"]["detail"]
+
+    await admin.create_topic(f"{prefix}completed0")
+    async with aiohttp.ClientSession() as http, http.put(f"{couchdb_url}/{database}") as answer:
+        assert answer.status == 201
+    code, found = await examined(commands)
+    assert code == 0
+    for what in ("settings", "Kafka", "rights in Kafka", "right to read", "right to write"):
+        assert found[what]["state"] == "ok", found[what]
+    assert found["design documents"]["state"] == "warning"
+    assert f"{prefix}completed0" in found["PERSISTER_LOG_MODE=separate"]["detail"]
+    assert f"{prefix}persister-documents" not in await admin.topics(prefix)
+
+
+async def test_what_is_wrong_is_told_with_what_to_do(couchdb_url: str) -> None:
+    nowhere = "kafka://127.0.0.1:1"
+    code, found = await examined(Commands(nowhere, couchdb_url, couchdb_password="wrong"))
+    assert code == 1
+    assert "PERSISTER_KAFKA_URL" in found["Kafka"]["detail"]
+    assert found["database"]["state"] == "wrong"
+    assert "PERSISTER_COUCHDB_PASSWORD" in found["database"]["detail"]
