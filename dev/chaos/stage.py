@@ -26,8 +26,8 @@ WORKERS = 3
 SESSION_TIMEOUT = 4
 """Seconds; short, so that dead members are noticed soon."""
 
-REQUEST_TIMEOUT = 10
-"""Seconds that Faust's clients wait for an answer of the broker; its default is 90."""
+REQUEST_TIMEOUT = 40
+"""Seconds that a worker's clients wait for an answer of the broker."""
 
 START_SECONDS = 60.0
 DRAIN_SECONDS = 120.0
@@ -112,10 +112,7 @@ class Stage:
                 "database": self.database_name,
             },
             self.random,
-            {
-                "BROKER_REQUEST_TIMEOUT": str(REQUEST_TIMEOUT),
-                **(clock.environment() if clock else {}),
-            },
+            clock.environment() if clock else {},
         )
         self.watch = Watch(
             Offsets(
