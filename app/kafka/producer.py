@@ -479,9 +479,12 @@ async def _give_up(client: Any) -> None:
     ending.cancel()
     # Whoever still waits for what it had hears so.
     left = client._message_accumulator  # noqa: SLF001
-    left.fail_all(ProducerClosed())
-    for batch in chain.from_iterable(left._batches.values()):  # noqa: SLF001
-        batch._drain_waiter.exception()  # noqa: SLF001 - or asyncio says that nobody looked
+    for batch in list(chain.from_iterable(left._batches.values())):  # noqa: SLF001
+        left._pending_batches.add(batch)  # noqa: SLF001 - aiokafka takes it out of there again
+        batch.failure(ProducerClosed())
+        # asyncio would say that nobody has looked at these.
+        batch.future.exception()
+        batch._drain_waiter.exception()  # noqa: SLF001
 
 
 def _passes(error: KafkaError) -> bool:

@@ -162,9 +162,6 @@ class FakeClient:
     async def close(self) -> None:
         self.stopped = True
 
-    def fail_all(self, error: KafkaError) -> None:
-        """Nobody waits for what the fake holds."""
-
     async def force_metadata_update(self) -> bool:
         return self._broker.answering
 
