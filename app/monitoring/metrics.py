@@ -138,6 +138,10 @@ def _lost(app: "Persister") -> Values:
         yield (topic,), float(lost[topic])
 
 
+def _shortened(app: "Persister") -> Values:
+    yield (), float(app.outcomes.shortened)
+
+
 def _topics(app: "Persister") -> set[str]:
     return {tp.topic for tp in app.progress.verdict.partitions}
 
@@ -256,6 +260,12 @@ METRICS: tuple[Gauge | Counter | Distribution, ...] = (
         "Records that Kafka deleted before they were read",
         ("topic",),
         _lost,
+    ),
+    Counter(
+        "persister_dead_letters_shortened",
+        "Dead letters that hold only place, size and hash of a record that fitted nowhere",
+        (),
+        _shortened,
     ),
     Distribution(
         "persister_step_latency_seconds",

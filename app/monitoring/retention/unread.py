@@ -10,6 +10,7 @@ from faust.types import TP
 
 from app.kafka.admin import Admin
 from app.kafka.clients import client_options
+from app.kafka.patches.fetched_batches import unpack_chunks
 from app.monitoring.retention.policy import Head, Policy
 from app.settings import KafkaSettings
 
@@ -59,6 +60,9 @@ class Unread:
                 max_partition_fetch_bytes=1,
             )
             await self._consumer.start()
+            # Of what is in a batch, no more is unpacked than where it is consumed.
+            fetcher = self._consumer._fetcher  # noqa: SLF001
+            unpack_chunks(fetcher, lambda _: True, self._settings.max_record_bytes)
         partition = TopicPartition(*tp)
         self._consumer.assign([partition])
         self._consumer.seek(partition, offset)
