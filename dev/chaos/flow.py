@@ -72,7 +72,7 @@ class Endless(Traffic):
 
 
 class Doubting:
-    """A publisher that notes messages whose fate is unknown.
+    """A publisher that notes messages whose fate is unknown, and that can be held.
 
     Args:
         publisher: to Kafka; started.
@@ -80,10 +80,14 @@ class Doubting:
 
     def __init__(self, publisher: Publishes) -> None:
         self.doubtful: set[Message] = set()
+        self.open = asyncio.Event()
+        """While it is not set, what is published waits."""
+        self.open.set()
         self._publisher = publisher
 
     async def publish(self, topic: str, value: bytes, key: bytes | None = None) -> None:
         """As the publisher's."""
+        await self.open.wait()
         try:
             await self._publisher.publish(topic, value, key)
         except PublishError:
@@ -92,6 +96,7 @@ class Doubting:
 
     async def publish_all(self, topic: str, values: Sequence[bytes]) -> list[PublishError | None]:
         """As the publisher's."""
+        await self.open.wait()
         errors = await self._publisher.publish_all(topic, values)
         for value, error in zip(values, errors, strict=True):
             if error is not None:
@@ -130,11 +135,20 @@ class Flow:
         )
         self._task = asyncio.create_task(simulation.run())
 
+    def pause(self) -> None:
+        """Send nothing more for now; what is under way arrives."""
+        self._doubting.open.clear()
+
+    def resume(self) -> None:
+        """Go on."""
+        self._doubting.open.set()
+
     async def stop(self) -> Books:
         """Stop, and return when everything begun is on Kafka."""
         if self._task is None:
             raise RuntimeError("it was never started")
         self._traffic.stopped = True
+        self.resume()
         summary = await self._task
         doubtful = self._doubting.doubtful
         return Books(

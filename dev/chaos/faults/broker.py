@@ -1,6 +1,8 @@
 """The broker goes away."""
 
 import asyncio
+import os
+import signal
 
 from dev.chaos.fault import Fault, Kind
 from dev.chaos.stage import REQUEST_TIMEOUT, SESSION_TIMEOUT, Stage
@@ -46,6 +48,43 @@ async def away_at_stop(stage: Stage) -> None:
         await stage.crew.resume(member)
 
 
+async def frozen_at_the_end(stage: Stage) -> None:
+    """It freezes for longer than sessions last, and traffic ends when it thaws.
+
+    Nothing comes afterwards that would wake what sleeps.
+    """
+    with stage.watch.standstill():
+        os.kill(stage.kafka.pid, signal.SIGSTOP)
+        await asyncio.sleep(stage.random.uniform(2 * SESSION_TIMEOUT, 25))
+        stage.flow.pause()
+        os.kill(stage.kafka.pid, signal.SIGCONT)
+    await _all_is_stored(stage)
+
+
+async def killed_at_the_end(stage: Stage) -> None:
+    """It is killed, and traffic ends before it is back."""
+    with stage.watch.standstill():
+        await asyncio.to_thread(stage.kafka.kill)
+        stage.flow.pause()
+        await asyncio.sleep(stage.random.uniform(0, 2.5 * SESSION_TIMEOUT))
+        await asyncio.to_thread(stage.kafka.start)
+    await _all_is_stored(stage)
+
+
+async def _all_is_stored(stage: Stage) -> None:
+    """Without any further record; then traffic goes on."""
+    try:
+        if not await stage.watch.drained(QUIET_SECONDS):
+            lag = stage.watch.movement.lag
+            stage.findings.append(f"{lag} records are not finished while nothing more comes")
+    finally:
+        stage.flow.resume()
+
+
+QUIET_SECONDS = 90.0
+"""Within which everything must be stored while nothing more comes: rather long, since what is to be
+found lasts for ever."""
+
 FAULTS = (
     Fault(
         "broker-stop",
@@ -63,6 +102,21 @@ FAULTS = (
         killed,
         recovery=30.0,
         rounds=2,
+    ),
+    Fault(
+        "broker-frozen-at-the-end",
+        Kind.BROKER,
+        "everything is stored although nothing more comes",
+        frozen_at_the_end,
+        recovery=40.0,
+        rounds=3,
+    ),
+    Fault(
+        "broker-killed-at-the-end",
+        Kind.BROKER,
+        "the same",
+        killed_at_the_end,
+        recovery=40.0,
     ),
     Fault(
         "broker-away-at-stop",
