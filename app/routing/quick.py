@@ -14,7 +14,7 @@ from msgspec.json import Decoder
 from app.routing.outcomes import NO_TRANSID, Candidate, Skip
 from models.documents import ADDED_FIELDS, added_fields
 from models.fields import ACTIVATION_ID, ENTITY_NAME
-from models.json_text import MAX_NUMBER_LENGTH
+from models.json_text import MAX_DEPTH, MAX_NUMBER_LENGTH
 from models.reasons import SkipReason
 
 Int = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
@@ -104,7 +104,10 @@ def read(value: bytes, timestamp: int) -> Candidate | Skip | None:
         value: the Kafka record's value.
         timestamp: the Kafka record's, in epoch millis.
     """
-    if len(value) > _LARGE and value.count(b'"') * _SHORTEST_STRINGS > len(value):
+    if (len(value) > _LARGE and value.count(b'"') * _SHORTEST_STRINGS > len(value)) or (
+        # It may be nested deeper than OpenWhisk's reader goes, and not too deep for Python's.
+        len(value) > 2 * MAX_DEPTH and value.count(b"[") + value.count(b"{") >= MAX_DEPTH
+    ):
         return None
     try:
         message = _decode_message(value)
