@@ -52,6 +52,9 @@ class Found(NamedTuple):
     rounded: bytes | None = None
     size: int = 0
     reason: str | None = None
+    bare: bytes | None = None
+    """Of a record without logs: its digest but for them; the same record with logs stands for it.
+    """
 
 
 class Example(NamedTuple):
@@ -66,7 +69,8 @@ class Example(NamedTuple):
 _TABLES = """
 CREATE TABLE record (
     topic TEXT, part INT, offset INT, at INT, kind INT, activation TEXT, document TEXT,
-    digest BLOB, rounded BLOB, size INT, reason TEXT, verdict TEXT
+    digest BLOB, rounded BLOB, size INT, reason TEXT, bare BLOB,
+    verdict TEXT
 );
 CREATE TABLE arrived (activation TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE horizon (topic TEXT PRIMARY KEY, since INT);
@@ -76,7 +80,9 @@ CREATE TABLE letter (
     topic TEXT, part INT, offset INT, PRIMARY KEY (topic, part, offset)
 ) WITHOUT ROWID;
 CREATE TABLE refused (document TEXT, digest BLOB, PRIMARY KEY (document, digest)) WITHOUT ROWID;
-CREATE TABLE stored (document TEXT PRIMARY KEY, digest BLOB, rounded BLOB) WITHOUT ROWID;
+CREATE TABLE stored (
+    document TEXT PRIMARY KEY, digest BLOB, rounded BLOB, bare BLOB
+) WITHOUT ROWID;
 """
 
 # What is in the database is the last word; a record that is on its way is not missing yet.
@@ -85,7 +91,8 @@ UPDATE record SET verdict = CASE
     WHEN kind = {Kind.FINISHED} THEN '{Verdict.ACKNOWLEDGEMENT}'
     WHEN kind = {Kind.LEFT_OUT} THEN '{Verdict.LEFT_OUT}'
     WHEN EXISTS (SELECT 1 FROM stored s
-        WHERE s.document = record.document AND s.digest = record.digest)
+        WHERE s.document = record.document
+        AND (s.digest = record.digest OR s.bare = record.bare))
         THEN '{Verdict.PRESENT}'
     WHEN EXISTS (SELECT 1 FROM stored s
         WHERE s.document = record.document AND s.rounded = record.rounded
@@ -138,7 +145,7 @@ class Findings:
     def add_records(self, found: Iterable[Found]) -> None:
         """Add records to be judged."""
         self._sql.executemany(
-            "INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)", found
+            "INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)", found
         )
 
     def add_arrived(self, activations: Iterable[str]) -> None:
@@ -163,7 +170,7 @@ class Findings:
     def add_stored(self, documents: Iterable[tuple[str, Content]]) -> None:
         """Add what the database holds."""
         self._sql.executemany(
-            "INSERT OR REPLACE INTO stored VALUES (?, ?, ?)",
+            "INSERT OR REPLACE INTO stored VALUES (?, ?, ?, ?)",
             ((document, *content) for document, content in documents),
         )
 

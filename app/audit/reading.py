@@ -191,7 +191,16 @@ def _found(record: Any, demanded: Expectation) -> Found:
     match demanded:
         case Expected(activation, document, fields):
             digests = content(fields, record.value)
-            return Found(*at, Kind.EXPECTED, activation, document, *digests, len(record.value))
+            return Found(
+                *at,
+                Kind.EXPECTED,
+                activation,
+                document,
+                digests.digest,
+                digests.rounded,
+                len(record.value),
+                bare=digests.bare if fields.get("logs") == [] else None,
+            )
         case LeftOut(activation, reason):
             return Found(*at, Kind.LEFT_OUT, activation, reason=reason.value)
         case Finished(activation):

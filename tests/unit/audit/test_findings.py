@@ -21,7 +21,8 @@ def findings() -> Iterator[Findings]:
 
 
 def record(offset: int, content: Content = SAME, **changes: Any) -> Found:
-    found = Found(TOPIC, 0, offset, 1000 + offset, Kind.EXPECTED, "id", "guest/id", *content)
+    where = (TOPIC, 0, offset, 1000 + offset)
+    found = Found(*where, Kind.EXPECTED, "id", "guest/id", content.digest, content.rounded)
     return found._replace(**changes)
 
 
@@ -65,6 +66,19 @@ def test_what_is_equal_as_doubles_is_neither_equal_nor_different(findings: Findi
     findings.add_records([record(0, Content(b"exact", b"double"))])
     findings.add_stored([("guest/id", Content(b"double", b"double"))])
     assert verdicts(findings) == {Verdict.ROUNDED: 1}
+
+
+def test_a_record_without_logs_is_there_when_the_same_with_logs_is(findings: Findings) -> None:
+    findings.add_records(
+        [
+            record(0, Content(b"no logs", b"no logs"), bare=b"rest"),
+            record(1, Content(b"other", b"other"), bare=b"other rest"),
+            record(2, Content(b"other logs", b"other logs")),
+        ]
+    )
+    findings.add_stored([("guest/id", Content(b"logs", b"logs", b"rest"))])
+    findings.add_committed(TOPIC, 0, 3)
+    assert verdicts(findings) == {Verdict.PRESENT: 1, Verdict.DIFFERENT: 2}
 
 
 def test_what_cannot_be_stored_must_be_among_the_dead_letters(findings: Findings) -> None:
