@@ -40,12 +40,11 @@ class Latency:
     def finished(self, chunk: Chunk) -> None:
         """Every record of the chunk is safe in the next place."""
         now = self._wall()
-        records = chunk.records
         step = Step.STORE if chunk.tp.topic == self._documents else Step.ROUTE
-        self.steps[step].observe(max(0.0, now - records[0].timestamp / 1000), len(records))
-        if step is Step.STORE:
+        self.steps[step].observe(max(0.0, now - chunk.timestamp / 1000), chunk.count)
+        if step is Step.STORE and chunk.records:  # unless it waited so long that it released them
             # Anything may stand there; what it is was decided elsewhere.
             with suppress(msgspec.DecodeError, RecursionError):
-                end = _ENDED.decode(records[0].value or b"").end
+                end = _ENDED.decode(chunk.records[0].value or b"").end
                 if end > 0:
                     self.whole.observe(max(0.0, now - end / 1000))

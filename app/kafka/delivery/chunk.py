@@ -13,7 +13,7 @@ class Chunk:
     safe somewhere else; until then nothing at or after `first_offset` is committed.
     """
 
-    __slots__ = ("finished", "first_offset", "next_offset", "records", "tp")
+    __slots__ = ("count", "finished", "first_offset", "next_offset", "records", "timestamp", "tp")
 
     def __init__(self, tp: TP, records: Sequence[Any]) -> None:
         self.tp = tp
@@ -23,6 +23,10 @@ class Chunk:
         """Offset of the first record."""
         self.next_offset = int(records[-1].offset) + 1
         """The offset after the last record: what to commit when all before is finished."""
+        self.count = len(records)
+        """How many records it came with; what follows here outlives them."""
+        self.timestamp = int(records[0].timestamp)
+        """Epoch millis of the first record."""
         self.finished = False
 
     def release(self) -> None:

@@ -131,6 +131,15 @@ def test_what_is_stored_is_measured_from_the_end_of_an_activation() -> None:
     assert observed(latency.whole) == 1
 
 
+def test_a_chunk_that_released_its_records_while_it_waited_is_measured_too() -> None:
+    latency = Latency("documents", wall=lambda: NOW)
+    chunk = Chunk(DOCUMENTS, [record(NOW - 4, b'{"end": 1}'), record(NOW, b"x")])
+    chunk.release()
+    latency.finished(chunk)
+    assert latency.steps[Step.STORE].total == 8.0
+    assert observed(latency.whole) == 0
+
+
 def test_a_clock_that_is_behind_makes_no_negative_latency() -> None:
     latency = Latency("documents", wall=lambda: NOW)
     latency.finished(Chunk(TP("completed0", 0), [record(NOW + 60, b"x")]))

@@ -15,7 +15,7 @@ PARTITION = TP("topic", 0)
 
 
 def records(*offsets: int) -> list[Any]:
-    return [SimpleNamespace(offset=offset) for offset in offsets]
+    return [SimpleNamespace(offset=offset, timestamp=0) for offset in offsets]
 
 
 def offsets(verdict: Admitted | Rewind) -> list[int]:
