@@ -10,6 +10,7 @@ from app.audit.auditing import Audited
 from app.audit.findings import Example, Findings
 from app.audit.repair import Repaired
 from app.audit.verdicts import FAILURES, Verdict
+from app.printable import printable
 
 _WHAT = {
     Verdict.MISSING: "documents are missing in the database",
@@ -103,8 +104,8 @@ class Report:
         return shown
 
     def as_text(self) -> str:
-        """For people."""
-        return "\n".join(self._lines())
+        """For people. Ids and names of fields are what somebody's record says."""
+        return "\n".join(map(printable, self._lines()))
 
     def _lines(self) -> Iterator[str]:
         yield from _table(self.table, self.totals())

@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from app.printable import shown
+from app.printable import printable, shown
 from app.settings import WorkerSettings, load
 
 READY, NOT_READY, NO_ANSWER = 0, 1, 2
@@ -93,7 +93,7 @@ def show(answer: Mapping[str, Any], console: Console) -> None:
     console.print(f"not ready: {shown(why)}" if why else "ready", highlight=False, markup=False)
     console.print(_partitions(answer.get("topics", {})))
     for line in _lines(answer):
-        console.print(line, highlight=False, markup=False)
+        console.print(printable(line), highlight=False, markup=False)
 
 
 def _partitions(topics: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Table:

@@ -93,3 +93,15 @@ def test_programs_get_the_same() -> None:
 def test_times_that_nobody_can_mean_are_shown_as_they_are() -> None:
     assert iso(10**18) == f"{10**18} ms"
     assert iso(-1) == "1969-12-31T23:59:59Z"
+
+
+def test_ids_and_names_of_fields_are_printable() -> None:
+    example = Example(Place("completed0", 0, 1), HOUR, "0" * 32, "guest\x1b[2J/\nERROR forged")
+    made = report(
+        counts=dict.fromkeys(FAILURES, 0) | {Verdict.MISSING: 1},
+        examples={verdict: [] for verdict in FAILURES} | {Verdict.MISSING: [example]},
+    )
+    made.differing = {str(example.document): ["na\rme"]}
+    text = made.as_text()
+    assert text.replace("\n", "").isprintable()
+    assert not any(line.startswith("ERROR") for line in text.splitlines())

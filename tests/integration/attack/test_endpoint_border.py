@@ -1,0 +1,59 @@
+"""Clients of the worker's endpoint that mean ill: the worker goes on storing, and tells nothing."""
+
+import asyncio
+
+import aiohttp
+
+from dev.admin import Admin
+from dev.process import HOST
+from tests.integration.attack.attacker import ELSEWHERE, ended
+from tests.integration.conftest import StartWorker
+from tests.integration.support.kafka import producer
+from tests.integration.support.records import Records
+from tests.integration.support.waiting import drained
+
+SECRET = "d2hpc2s6Z3Vlc3MtbWU"
+
+
+async def test_connections_use_up_neither_files_nor_the_log(
+    worker: StartWorker, admin: Admin, kafka_url: str, prefix: str, scale: int
+) -> None:
+    topic = f"{prefix}completed0"
+    await admin.create_topic(topic)
+    running = await worker(partitions=2)
+    port = int(running.url.rpartition(":")[2])
+    before = len(running.log())
+    streams = [
+        await asyncio.open_connection(HOST, port, local_addr=(ELSEWHERE, 0))
+        for _ in range(200 * scale)
+    ]
+    for _, writer in streams:
+        writer.write(f"GET /status HTTP/1.1\r\nAuthorization: Basic {SECRET}\r\n".encode())
+    malformed = f"GET / HTTP/1.1\r\nAuthorization Basic {SECRET}{'x' * 60_000}\r\n\r\n".encode()
+    for _ in range(20 * scale):
+        reader, writer = await asyncio.open_connection(HOST, port)
+        writer.write(malformed)
+        assert await ended(reader, 5)
+        writer.close()
+    async with aiohttp.ClientSession() as http, http.get(f"{running.url}/health/live") as answer:
+        assert answer.status == 200
+    async with producer(kafka_url) as kafka:
+        await kafka.records(topic, Records(11).many(30))
+    await drained(admin, prefix, topic)
+    assert all(await asyncio.gather(*(ended(reader, 30) for reader, _ in streams[-20:])))
+    for _, writer in streams:
+        writer.close()
+    written = running.log()[before:]
+    assert SECRET not in written
+    assert len(written) < 50_000
+
+
+async def test_a_page_of_a_stranger_reads_nothing(worker: StartWorker) -> None:
+    running = await worker(partitions=2)
+    async with aiohttp.ClientSession() as http:
+        for path in ("/status", "/metrics", "/health/ready"):
+            url = f"{running.url}{path}"
+            async with http.get(url, headers={"Host": "evil.example"}) as answer:
+                assert answer.status == 421
+            async with http.get(url) as answer:
+                assert answer.status == 200
