@@ -223,7 +223,10 @@ def _assigned(assignment: bytes) -> frozenset[TP]:
 def _first_timestamp(data: bytes, offset: int) -> int | None:
     records = MemoryRecords(data)
     while (batch := records.next_batch()) is not None:
-        if not getattr(batch, "is_control_batch", False):
+        if batch.next_offset > offset and not getattr(batch, "is_control_batch", False):
+            if getattr(batch, "compression_type", 0):
+                # Not unpacked: it may become gigabytes. Its records are of about one moment.
+                return int(batch.max_timestamp if batch.timestamp_type else batch.first_timestamp)
             for record in batch:
                 if record.offset >= offset:
                     return int(record.timestamp)
