@@ -1,6 +1,7 @@
 """Fills one topic with records, for benchmarks and load tests of the persister alone."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from itertools import islice
 from random import Random
@@ -32,6 +33,7 @@ async def prefill(
     seed: int = 0,
     rate: float | None = None,
     on_progress: Callable[[int], object] = lambda _: None,
+    clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> list[str]:
     """Produce `ResultMessage`s whose records differ in little but their ids.
@@ -44,6 +46,7 @@ async def prefill(
         seed: of ids and contents.
         rate: records per second; None: as fast as possible.
         on_progress: is called with the number of records that Kafka has just acknowledged.
+        clock: monotonic seconds.
         sleep: waits for seconds.
 
     Returns:
@@ -52,7 +55,7 @@ async def prefill(
     Raises:
         ExceptionGroup: of `PublishError`: Kafka did not take a record.
     """
-    pace = Pace(rate, sleep=sleep)
+    pace = Pace(rate, clock=clock, sleep=sleep)
     chunk = max(1, min(_CHUNK, int(rate / 10) if rate else _CHUNK))
     pending = iter(messages(count, size, seed=seed))
     ids: list[str] = []
