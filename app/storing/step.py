@@ -125,6 +125,8 @@ class Storage(Service):
     async def _store(self, event: ChunkEvent, settling: _Settling) -> None:
         await self._settle(event.value, settling)
         event.ack()
+        # Only now: what the chunk took is measured when it is acknowledged.
+        event.value.release()
         await self._give_back(settling)
 
     async def _settle(self, chunk: Chunk, settling: _Settling) -> None:
@@ -145,7 +147,6 @@ class Storage(Service):
         )
         self._outcomes.add(Step.STORE, settling.counts, settling.records)
         self._outcomes.shortened += shortened
-        chunk.release()
 
     async def _give_back(self, settling: _Settling) -> None:
         """Give the room of what is finished to others."""
