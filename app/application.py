@@ -71,7 +71,7 @@ class BootStrategy(FaustBootStrategy):
 
     def server(self) -> Iterable[ServiceT]:
         """Return the services of `faust worker`."""
-        app: Any = self.app
+        app = cast("Persister", self.app)
         return chain(
             self.sensors(),
             self.web_server(),

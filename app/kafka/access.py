@@ -7,7 +7,7 @@ whether the network is down or the password wrong. So the first connection is ma
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiokafka.conn import create_conn
 from aiokafka.errors import (
@@ -30,6 +30,9 @@ from app.kafka.clients import bootstrap_servers, security_options
 from app.kafka.topics import TopicSpec, own_topics
 from app.settings import KafkaSettings
 
+if TYPE_CHECKING:
+    from app.application import Persister
+
 ANSWER_SECONDS = 10.0
 RETRY_SECONDS = 2.0
 
@@ -41,7 +44,7 @@ class AccessError(StartError):
 class Access(Service):
     """Waits until Kafka can be reached, and ends the worker when it does not let us in."""
 
-    def __init__(self, app: Any, **kwargs: Any) -> None:
+    def __init__(self, app: "Persister", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._app = app
 
@@ -60,7 +63,7 @@ class Access(Service):
         await when_kafka_answers(self._app, attempt)
 
 
-async def when_kafka_answers(app: Any, attempt: Callable[[], Awaitable[None]]) -> None:
+async def when_kafka_answers(app: "Persister", attempt: Callable[[], Awaitable[None]]) -> None:
     """Try until Kafka answers or the app is told to stop; says once that it waits."""
     settings = app.settings.kafka
     waiting = False

@@ -5,7 +5,7 @@ channels that agents read. Kafka then rebalances once, and the new topics are co
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from aiokafka.errors import KafkaError
 from mode import Service
@@ -17,6 +17,10 @@ from app.kafka.delivery import ChunkTopic
 from app.kafka.topic_settings import shortcomings
 from app.kafka.topics import TopicSpec, own_topics
 
+if TYPE_CHECKING:
+    from app.application import Persister
+    from app.kafka.delivery.consumer import Consumer
+
 
 class OwnTopicError(StartError):
     """An own topic cannot be used; the message says what to change."""
@@ -25,7 +29,7 @@ class OwnTopicError(StartError):
 class OwnTopics(Service):
     """Waits for Kafka, creates the persister's own topics, and finds OpenWhisk's for the start."""
 
-    def __init__(self, app: Any, **kwargs: Any) -> None:
+    def __init__(self, app: "Persister", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._app = app
 
@@ -90,7 +94,7 @@ class OwnTopics(Service):
 class Discovery(Service):
     """Looks while the worker runs for topics that are new, that have changed, or that are gone."""
 
-    def __init__(self, app: Any, **kwargs: Any) -> None:
+    def __init__(self, app: "Persister", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._app = app
         self._admin: Admin | None = None
@@ -100,13 +104,16 @@ class Discovery(Service):
     @property
     def unreadable(self) -> dict[str, str]:
         """Topics that are subscribed to and may not be read, and why."""
-        return dict(self._app.consumer.thread.fetches.unreadable)
+        return dict(self._consumer.thread.fetches.unreadable)
 
     @property
     def refused(self) -> str | None:
         """Why the consumer group does not take this worker, while it does not."""
-        reason: str | None = self._app.consumer.thread.membership.refused
-        return reason
+        return self._consumer.thread.membership.refused
+
+    @property
+    def _consumer(self) -> "Consumer":
+        return cast("Consumer", self._app.consumer)
 
     async def on_stop(self) -> None:
         """Disconnect."""
@@ -165,8 +172,9 @@ class Discovery(Service):
 
     async def _look_for_changed(self, existing: Mapping[str, int]) -> None:
         """Have the consumer learn of topics that were made again, or have more partitions."""
-        thread = self._app.consumer.thread
-        known = thread.known_partitions(self._app.topics._topic_name_index)  # noqa: SLF001
+        thread = self._consumer.thread
+        conductor: Any = self._app.topics
+        known = thread.known_partitions(conductor._topic_name_index)  # noqa: SLF001
         changed = sorted(name for name, count in known.items() if existing.get(name, 0) != count)
         if changed:
             self.log.info("Topics have changed: %s.", ", ".join(changed))
@@ -177,7 +185,7 @@ class Discovery(Service):
 
         Asked for again and again, since Faust forgets a change that comes while it rebalances.
         """
-        conductor = self._app.topics
+        conductor: Any = self._app.topics
         subscription = conductor._subscription_changed  # noqa: SLF001 - what Conductor.add does
         known = conductor._topic_name_index  # noqa: SLF001
         if subscription is not None and not subscribed(self._app) <= set(known):
@@ -189,13 +197,13 @@ class Discovery(Service):
             await admin.close()
 
 
-def own_names(app: Any) -> set[str]:
+def own_names(app: "Persister") -> set[str]:
     """The topics without which the worker cannot work."""
     specs = own_topics(app.names, app.settings.kafka)
     return {*(spec.name for spec in specs), *app.tables.changelog_topics}
 
 
-def subscribe(app: Any, existing: Iterable[str]) -> set[str]:
+def subscribe(app: "Persister", existing: Iterable[str]) -> set[str]:
     """Give every channel that reads a role the topics of that role; returns those that are new.
 
     Topics that vanish stay subscribed: deleting one is rare, and what is still in flight of it
@@ -204,19 +212,19 @@ def subscribe(app: Any, existing: Iterable[str]) -> set[str]:
     by_role = app.names.by_role(existing, app.settings.routing.log_mode)
     new: set[str] = set()
     for channel in _role_channels(app):
-        found = set(by_role[channel.role]) - set(channel.topics)
+        found = set(by_role[channel.role] if channel.role else ()) - set(channel.topics)
         if found:
             channel.topics = (*channel.topics, *sorted(found))
             new |= found
     return new
 
 
-def subscribed(app: Any) -> set[str]:
+def subscribed(app: "Persister") -> set[str]:
     """OpenWhisk's topics that are read."""
     return {topic for channel in _role_channels(app) for topic in channel.topics}
 
 
-def _role_channels(app: Any) -> list[ChunkTopic]:
+def _role_channels(app: "Persister") -> list[ChunkTopic]:
     """The topics that agents are declared on, and the clones that they read while running."""
     running = [channel for channel in app.topics if isinstance(channel, ChunkTopic)]
     return [*app.role_topics.values(), *(channel for channel in running if channel.role)]

@@ -6,7 +6,7 @@ One middleware stands before every page, those that do not exist included.
 import hmac
 from collections.abc import Awaitable, Callable
 from http.client import OK
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from aiohttp import web
 from faust.web.drivers import aiohttp as driver
@@ -17,6 +17,9 @@ from app.connections import BoundedSite, Connections, places
 from app.hosts import is_loopback, known
 from app.monitoring import metrics
 from app.monitoring.status import not_ready, status
+
+if TYPE_CHECKING:
+    from app.application import Persister
 
 HEALTH = ("/health/live", "/health/ready")
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
@@ -85,9 +88,9 @@ class Web(driver.Web):
     production_blueprints: ClassVar[Any] = ()
     optional_blueprints: ClassVar[Any] = ()
 
-    app: Any
+    app: "Persister"
 
-    def __init__(self, app: Any, **kwargs: Any) -> None:
+    def __init__(self, app: "Persister", **kwargs: Any) -> None:
         super().__init__(app, **kwargs)
         self.web_app.middlewares.append(self._guarded)
 
@@ -138,7 +141,7 @@ def _in_short(path: str, response: web.StreamResponse) -> web.Response:
     return web.json_response({what: response.status == OK}, status=response.status)
 
 
-def add_pages(app: Any) -> None:
+def add_pages(app: "Persister") -> None:
     """Add the pages to Faust's web server."""
 
     @app.page("/health/live")

@@ -7,7 +7,7 @@ internals, so the version is pinned, and `python -m dev.internals` shows what a 
 import asyncio
 from collections.abc import Iterable, Mapping
 from time import monotonic
-from typing import Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
@@ -25,6 +25,9 @@ from app.kafka.patches.fetched_batches import Fetched, unpack_chunks
 from app.kafka.patches.refused_fetches import Fetches
 from app.kafka.patches.refused_joins import Membership
 from app.kafka.patches.refused_offsets import Refused, set_refused_aside
+
+if TYPE_CHECKING:
+    from app.application import Persister
 
 FIRST_LOOK, LAST_LOOK = 0.05, 0.4
 """Seconds between looks whether a held partition can be fetched again: as long as it was held so
@@ -68,7 +71,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         self._refused: Refused = {}
         self._sought: dict[TP, float] = {}
         self._shelf: Fetched | None = None
-        app: Any = self.app
+        app = cast("Persister", self.app)
         self.fetches = Fetches(self._say)
         self.membership = Membership(app.settings.kafka, self._end, self._say)
 
@@ -76,7 +79,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         self.log.warning("%s.", line)
 
     def _end(self, reason: str) -> None:
-        app: Any = self.app
+        app = cast("Persister", self.app)
         app.loop.call_soon_threadsafe(app.end, StartError(reason))
 
     async def on_start(self) -> None:
@@ -188,7 +191,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 class Consumer(driver.Consumer):
     """Delivers chunks of the topics that agents read as `ChunkTopic`; others as Faust does."""
 
-    app: Any
+    app: "Persister"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -206,13 +209,17 @@ class Consumer(driver.Consumer):
         """The thread in which aiokafka runs."""
         return cast("ConsumerThread", self._thread)
 
+    @property
+    def _conductor(self) -> FaustConductor:
+        return cast("FaustConductor", self.app.topics)
+
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     def delivers_chunks(self, tp: TP) -> bool:
         """Tell whether the topic is read through a `ChunkTopic`; any thread may ask."""
         # A copy, made in one step: another thread may be filling the set.
-        channels = tuple(self.app.topics._topic_name_index.get(tp.topic, ()))  # noqa: SLF001
+        channels = tuple(self._conductor._topic_name_index.get(tp.topic, ()))  # noqa: SLF001
         return any(isinstance(channel, ChunkTopic) for channel in channels)
 
     async def _getmany(
@@ -245,7 +252,7 @@ class Consumer(driver.Consumer):
         return min(max(now - self._held_since, FIRST_LOOK), LAST_LOOK)
 
     def _waiting(self, tp: TP) -> bool:
-        channels = self.app.topics._tp_index.get(tp, ())  # noqa: SLF001
+        channels = self._conductor._tp_index.get(tp, ())  # noqa: SLF001
         return any(isinstance(chan, ChunkTopic) and not chan.queue.empty() for chan in channels)
 
     async def _as_chunk(self, tp: TP, records: list[Any]) -> list[Any]:

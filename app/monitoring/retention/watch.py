@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiokafka.errors import KafkaError
 from faust.types import TP
@@ -14,6 +14,9 @@ from app.kafka.admin import UnreadableSettingsError
 from app.monitoring.retention.policy import Head, Left, left
 from app.monitoring.retention.unread import Unread
 from app.monitoring.status import PartitionLag, partition_lags
+
+if TYPE_CHECKING:
+    from app.application import Persister
 
 LOOK_SECONDS = 30.0
 """Between two looks; there is also one after each rebalance."""
@@ -41,7 +44,7 @@ class Retention(Service):
 
     def __init__(
         self,
-        app: Any,
+        app: "Persister",
         unread: Unread,
         warning: float,
         *,

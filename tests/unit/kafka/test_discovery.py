@@ -41,7 +41,7 @@ class Thread:
         self.refreshed += 1
 
 
-class App(faust.App):
+class _App(faust.App):
     def __init__(self, **kafka: Any) -> None:
         super().__init__("test", broker="kafka://nowhere", set_as_current=False)
         self.settings = SimpleNamespace(
@@ -56,6 +56,10 @@ class App(faust.App):
 
     def end(self, error: StartError) -> None:
         self.ended.append(str(error))
+
+
+App: Any = _App
+"""What stands in for the application, of which these services need little."""
 
 
 @pytest.fixture
@@ -140,7 +144,7 @@ async def test_a_worker_that_is_told_to_stop_waits_no_longer(
 ) -> None:
     monkeypatch.setattr(access, "RETRY_SECONDS", 3600)
     kafka.failures = [KafkaConnectionError()] * 100
-    app = App()
+    app: Any = App()
     starting = asyncio.create_task(OwnTopics(app).on_start())
     await until(lambda: kafka.attempts)
     assert not starting.done()
@@ -150,7 +154,7 @@ async def test_a_worker_that_is_told_to_stop_waits_no_longer(
 
 
 def test_topics_reach_the_channels_of_their_role_and_only_once() -> None:
-    app = App()
+    app: Any = App()
     assert subscribe(app, ["completed0", "completed-others", "health"]) == {
         "completed0",
         "completed-others",
@@ -164,14 +168,14 @@ def test_topics_reach_the_channels_of_their_role_and_only_once() -> None:
 
 
 def test_a_topic_that_vanishes_stays_subscribed() -> None:
-    app = App()
+    app: Any = App()
     subscribe(app, ["completed0"])
     assert subscribe(app, []) == set()
     assert subscribed(app) == {"completed0"}
 
 
 def test_the_clones_that_agents_read_get_new_topics_too() -> None:
-    app = App()
+    app: Any = App()
     clone: Any = app.role_topics[TopicRole.COMPLETED].clone(is_iterator=True)
     app.topics.add(clone)
     subscribe(app, ["completed0"])
@@ -179,7 +183,7 @@ def test_the_clones_that_agents_read_get_new_topics_too() -> None:
 
 
 async def test_faust_is_asked_to_subscribe_until_it_has(kafka: FakeAdminClient) -> None:
-    app = App()
+    app: Any = App()
     conductor: Any = app.topics
     changed = conductor._subscription_changed = asyncio.Event()
     watching = Discovery(app)
@@ -220,7 +224,7 @@ async def test_a_kafka_that_is_away_is_told_once_and_once_that_it_is_back(
 
 
 async def test_a_worker_whose_own_topic_is_gone_ends(kafka: FakeAdminClient) -> None:
-    app = App()
+    app: Any = App()
     kafka.topics = dict.fromkeys(OWN, 1)
     watching = Discovery(app)
     await watching.look()
@@ -235,7 +239,7 @@ async def test_a_worker_whose_own_topic_is_gone_ends(kafka: FakeAdminClient) -> 
 async def test_a_broker_that_has_not_heard_of_a_topic_yet_ends_nobody(
     kafka: FakeAdminClient,
 ) -> None:
-    app = App()
+    app: Any = App()
     watching = Discovery(app)
     for topics in ({}, dict.fromkeys(OWN, 1), {}):
         kafka.topics = topics
@@ -251,7 +255,7 @@ async def test_a_broker_that_has_not_heard_of_a_topic_yet_ends_nobody(
 async def test_the_consumer_asks_anew_when_a_topic_has_changed(
     kafka: FakeAdminClient, known: int, existing: int, refreshed: int
 ) -> None:
-    app = App()
+    app: Any = App()
     conductor: Any = app.topics
     conductor._topic_name_index["completed0"] = {app.role_topics[TopicRole.COMPLETED]}
     app.thread.known = {"completed0": known} if known else {}

@@ -119,7 +119,7 @@ def clock() -> Clock:
 @pytest.fixture
 def retention(kafka: Kafka, clock: Clock, caplog: pytest.LogCaptureFixture) -> Retention:
     caplog.set_level(logging.INFO)
-    return Retention(App(), cast("Unread", kafka), 0.5, clock=clock)
+    return Retention(cast("Any", App()), cast("Unread", kafka), 0.5, clock=clock)
 
 
 def lag(tp: TP, records: int, committed: int = 100) -> PartitionLag:
