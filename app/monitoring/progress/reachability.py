@@ -5,6 +5,9 @@ from collections.abc import Callable
 
 logger = logging.getLogger(__name__)
 
+NEW_CLUSTER_SECONDS = 3.0
+"""Before the first answer: a new cluster has no coordinator of any group for a moment."""
+
 
 class Reachability:
     """Follows answers and silence.
@@ -23,19 +26,25 @@ class Reachability:
         """Epoch seconds."""
         self._address = address
         self._wall = wall
+        self._said = False
+        self._has_answered = False
 
     def failed(self, why: str) -> None:
         """Kafka did not answer."""
         self.last_error, self.last_error_at = why, self._wall()
         if self.away_since is None:
             self.away_since = self.last_error_at
+        patience = 0.0 if self._has_answered else NEW_CLUSTER_SECONDS
+        if not self._said and self.last_error_at - self.away_since >= patience:
+            self._said = True
             logger.error(
                 "Kafka at %s does not answer: %s; asking until it does", self._address, why
             )
 
     def answered(self) -> None:
         """Kafka has answered."""
-        if self.away_since is not None:
+        if self.away_since is not None and self._said:
             lasted = self._wall() - self.away_since
             logger.info("Kafka at %s answers again, after %.0f s", self._address, lasted)
         self.away_since = None
+        self._said, self._has_answered = False, True
