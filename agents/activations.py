@@ -15,5 +15,5 @@ def register(app: Persister) -> None:
     @app.agent(app.role_topics[TopicRole.ACTIVATIONS], name="activations")
     async def activations(stream: StreamT[Any]) -> None:
         async for event in chunk_events(stream):
-            await app.intake.take(event.value, TopicRole.ACTIVATIONS)
+            await app.routing_step.take(event.value, TopicRole.ACTIVATIONS)
             event.ack()

@@ -15,5 +15,5 @@ def register(app: Persister) -> None:
     @app.agent(app.role_topics[TopicRole.COMPLETED], name="completed")
     async def completed(stream: StreamT[Any]) -> None:
         async for event in chunk_events(stream):
-            await app.intake.take(event.value, TopicRole.COMPLETED)
+            await app.routing_step.take(event.value, TopicRole.COMPLETED)
             event.ack()

@@ -17,4 +17,4 @@ def register(app: Persister) -> None:
     @app.agent(app.documents_topic, name="documents")
     async def documents(stream: StreamT[Any]) -> None:
         async for event in chunk_events(stream):
-            await app.storage.submit(event)
+            await app.storing_step.submit(event)

@@ -15,5 +15,5 @@ def register(app: Persister) -> None:
     @app.agent(app.role_topics[TopicRole.OTHERS], name="others")
     async def others(stream: StreamT[Any]) -> None:
         async for event in chunk_events(stream):
-            await app.intake.take(event.value, TopicRole.OTHERS)
+            await app.routing_step.take(event.value, TopicRole.OTHERS)
             event.ack()

@@ -42,12 +42,12 @@ from app.monitoring.retention import Retention, Unread
 from app.monitoring.web import Web, add_pages
 from app.preflight import check_port, prepare_folder, raise_open_files
 from app.routing.breaker import Breakers
-from app.routing.step import Intake
+from app.routing.step import RoutingStep
 from app.settings import Settings
 from app.stopping import GRACE, Watchdog
 from app.storing.breaker import StoreBreaker
 from app.storing.guard import Guard
-from app.storing.step import Storage
+from app.storing.step import StoringStep
 from models.roles import TopicRole
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class BootStrategy(FaustBootStrategy):
             self.web_server(),
             [app.progress, app.access, app.own_topics],
             self.kafka_producer(),
-            [app.producer_service, app.writer, app.database_watch, app.storage],
+            [app.producer_service, app.writer, app.database_watch, app.storing_step],
             self.kafka_consumer(),
             self.agents(),
             self.kafka_conductor(),
@@ -117,7 +117,7 @@ class Persister(faust.App):
             producer, self.names.dead_letters, ours={self.names.documents}
         )
         self.breakers = Breakers(settings.breaker)
-        self.intake = Intake(
+        self.routing_step = RoutingStep(
             settings.routing,
             producer,
             self.names.documents,
@@ -149,7 +149,7 @@ class Persister(faust.App):
             forget=self._forget_entry,
             topic_prefix=settings.kafka.topic_prefix,
         )
-        self.storage: Storage = Storage(
+        self.storing_step: StoringStep = StoringStep(
             self.guard,
             self.writer,
             self.dead_letters,

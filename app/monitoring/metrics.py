@@ -281,12 +281,12 @@ METRICS: tuple[Gauge | Counter | Distribution, ...] = (
     Gauge(
         "persister_in_flight_documents",
         "Documents read from the internal topic and not settled",
-        read=lambda app: _one(app.storage.documents_in_flight),
+        read=lambda app: _one(app.storing_step.documents_in_flight),
     ),
     Gauge(
         "persister_in_flight_bytes",
         "Their bytes",
-        read=lambda app: _one(app.storage.bytes_in_flight),
+        read=lambda app: _one(app.storing_step.bytes_in_flight),
     ),
     Gauge(
         "persister_breaker_open",
@@ -323,7 +323,7 @@ METRICS: tuple[Gauge | Counter | Distribution, ...] = (
     Gauge(
         "persister_store_breaker_open",
         "Reasons for which storing is held, since documents would be set aside for them",
-        read=lambda app: _one(len(app.storage.breaker.reasons())),
+        read=lambda app: _one(len(app.storing_step.breaker.reasons())),
     ),
     Gauge(
         "persister_database_failing_since_timestamp_seconds",

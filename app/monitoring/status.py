@@ -84,13 +84,13 @@ def status(app: "Persister") -> dict[str, object]:
         "lag": sum(lag.lag or 0 for lag in partition_lags(app)),
         "outcomes": app.outcomes.as_json(),
         "in_flight": {
-            "documents": app.storage.documents_in_flight,
-            "bytes": app.storage.bytes_in_flight,
+            "documents": app.storing_step.documents_in_flight,
+            "bytes": app.storing_step.bytes_in_flight,
         },
         "breaker": _breaker(app),
         "store_breaker": {
             reason: {"since": opened.since, "until": opened.until, "why": opened.why}
-            for reason, opened in app.storage.breaker.reasons().items()
+            for reason, opened in app.storing_step.breaker.reasons().items()
         },
         "guard": {"remembered": app.guard.remembered()},
         "kafka": _kafka(app),

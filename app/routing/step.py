@@ -27,7 +27,7 @@ _HELD = (
 )
 
 
-class Intake:
+class RoutingStep:
     """Routes chunks; never waits for the database."""
 
     def __init__(

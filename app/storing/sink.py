@@ -1,7 +1,7 @@
 """What storing asks of a database: documents in, and what became of each.
 
 Nothing here knows which database it is. `app.couchdb` implements it; another sink would be another
-package beside it, handed to `app.storing.step.Storage`.
+package beside it, handed to `app.storing.step.StoringStep`.
 """
 
 import asyncio

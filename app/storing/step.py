@@ -69,7 +69,7 @@ _SETTLED = {
 }
 
 
-class Storage(Service):
+class StoringStep(Service):
     """Stores chunks concurrently, with a bounded number of documents in memory.
 
     One document id is written by one request at a time: a record whose id is under way waits for

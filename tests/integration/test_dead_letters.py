@@ -159,8 +159,12 @@ async def test_a_flood_of_junk_holds_its_topic_and_no_other(
     await drained(admin, prefix, other)
 
     await assert_holds(couchdb_url, database, kafka.expected)
+
+    async def waiting() -> bool:
+        return bool((await status(running))["topics"][flooded]["0"]["lag"] == 20)
+
+    await until(waiting, "the status shows what the held topic has")
     said = await status(running)
-    assert said["topics"][flooded]["0"]["lag"] == 20
     assert said["breaker"][flooded]["held"]
     assert "records were rejected, for example: not-json" in said["breaker"][flooded]["why"]
     assert list(said["breaker"]) == [flooded]

@@ -68,7 +68,9 @@ async def test_what_was_deleted_while_no_worker_ran_is_reported_once(
     assert (await status(second))["outcomes"]["lost_to_retention"] == {topic: 15}
     assert len(await stored(couchdb_url, database)) == 15
     metrics = metric(second, "persister_records_lost_to_retention_total")
-    assert metrics == {(("topic", topic),): 15}
+    assert {labels: count for labels, count in metrics.items() if count} == {
+        (("topic", topic),): 15
+    }
 
 
 async def test_a_loss_of_everything_is_not_counted_again_at_the_next_start(

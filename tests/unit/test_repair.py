@@ -14,7 +14,7 @@ from app.kafka.delivery import Chunk
 from app.kafka.producer import BatchProducer, Outgoing
 from app.monitoring.outcomes import Key, Outcome, Outcomes, Step
 from app.routing.breaker import Breakers
-from app.routing.step import Intake
+from app.routing.step import RoutingStep
 from app.settings import (
     BreakerSettings,
     GuardSettings,
@@ -25,7 +25,7 @@ from app.settings import (
 from app.storing.breaker import StoreBreaker
 from app.storing.guard import Guard
 from app.storing.sink import Document, Result, Settled
-from app.storing.step import Storage
+from app.storing.step import StoringStep
 from models.dead_letter import ATTEMPTS
 from models.repair import REPAIR
 from models.roles import TopicRole
@@ -101,23 +101,25 @@ def outcomes() -> Outcomes:
 
 
 @pytest.fixture
-def storage(stored: Written, outcomes: Outcomes) -> Storage:
+def step(stored: Written, outcomes: Outcomes) -> StoringStep:
     guard = Guard({}, GuardSettings(), clock=lambda: 1.0, forget=lambda _: None)
     guard.assign([0])
     breaker = StoreBreaker(StoreBreakerSettings())
-    return Storage(guard, stored, dead_letters(Sent()), outcomes, WorkerSettings(), breaker=breaker)
+    return StoringStep(
+        guard, stored, dead_letters(Sent()), outcomes, WorkerSettings(), breaker=breaker
+    )
 
 
-async def submit(storage: Storage, *records: tuple[bytes, Headers]) -> None:
+async def submit(step: StoringStep, *records: tuple[bytes, Headers]) -> None:
     event = Event(chunk(DOCUMENTS, *records))
-    await storage.submit(event)
+    await step.submit(event)
     async with asyncio.timeout(5):
         await event.acked.wait()
 
 
 async def test_intake_hands_no_header_on_since_anybody_may_have_written_it() -> None:
     producer = Sent()
-    intake = Intake(
+    step = RoutingStep(
         RoutingSettings(),
         cast("BatchProducer", producer),
         DOCUMENTS,
@@ -126,7 +128,7 @@ async def test_intake_hands_no_header_on_since_anybody_may_have_written_it() -> 
         breakers=Breakers(BreakerSettings()),
     )
     first, second, third = (result(record) for record in Records(1).many(3))
-    await intake.take(
+    await step.take(
         chunk(
             "completed0",
             (first, ()),
@@ -139,13 +141,13 @@ async def test_intake_hands_no_header_on_since_anybody_may_have_written_it() -> 
 
 
 async def test_a_repaired_document_is_written_although_the_guard_has_seen_it(
-    storage: Storage, stored: Written, outcomes: Outcomes
+    step: StoringStep, stored: Written, outcomes: Outcomes
 ) -> None:
     body = encode(document(Records(2).one(), NOW))
-    await submit(storage, (body, ()))
-    await submit(storage, (body, ()))
+    await submit(step, (body, ()))
+    await submit(step, (body, ()))
     assert len(stored.batches) == 1
-    await submit(storage, (body, [(REPAIR, b"")]))
+    await submit(step, (body, [(REPAIR, b"")]))
     assert stored.batches == [[body], [body]]
     assert outcomes.counts == Counter(
         {
@@ -157,9 +159,9 @@ async def test_a_repaired_document_is_written_although_the_guard_has_seen_it(
 
 
 async def test_two_repairs_of_one_document_in_a_chunk_come_to_an_end(
-    storage: Storage, outcomes: Outcomes
+    step: StoringStep, outcomes: Outcomes
 ) -> None:
     repair: Any = (encode(document(Records(3).one(), NOW)), [(REPAIR, b"")])
-    await submit(storage, repair, repair)
+    await submit(step, repair, repair)
     assert outcomes.consumed[Step.STORE] == 2
     assert outcomes.counts[Key(Step.STORE, Outcome.STORED)] == 1

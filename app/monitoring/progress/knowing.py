@@ -52,7 +52,7 @@ class Knowledge:
         # Neither is mended by a restart, which would only begin them anew.
         if parked := self._app.writer.diagnosis.parked:
             held[self._app.names.documents] = f"documents under diagnosis: {parked}"
-        for opened in self._app.storage.breaker.reasons().values():
+        for opened in self._app.storing_step.breaker.reasons().values():
             held[self._app.names.documents] = opened.why
         return held | self._app.discovery.unreadable
 

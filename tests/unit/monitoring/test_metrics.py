@@ -46,7 +46,7 @@ def application() -> Any:
         outcomes=Outcomes(),
         latency=Latency("documents"),
         retention=SimpleNamespace(seconds_left=lambda _: None),
-        storage=SimpleNamespace(
+        storing_step=SimpleNamespace(
             documents_in_flight=0, bytes_in_flight=0, breaker=SimpleNamespace(reasons=dict)
         ),
         breakers=SimpleNamespace(topics=dict, holds=lambda _: False),

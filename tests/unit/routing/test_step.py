@@ -12,7 +12,7 @@ from app.kafka.unreadable import Unreadable
 from app.monitoring.outcomes import Key, Outcome, Outcomes, Step
 from app.routing import Decision, route
 from app.routing.breaker import Breakers
-from app.routing.step import Intake
+from app.routing.step import RoutingStep
 from app.settings import BreakerSettings, RoutingSettings
 from models.dead_letter import DeadLetter
 from models.reasons import RejectReason, SkipReason
@@ -32,13 +32,13 @@ def rejected(reason: RejectReason) -> Key:
 
 
 class Bench:
-    """An intake and what surrounds it."""
+    """The routing step and what surrounds it."""
 
     def __init__(self, **rules: Any) -> None:
         self.producer = Producer()
         self.outcomes = Outcomes()
         self.breakers = Breakers(BreakerSettings())
-        self.intake = Intake(
+        self.step = RoutingStep(
             RoutingSettings(**rules),
             cast("Any", self.producer),
             DOCUMENTS,
@@ -48,7 +48,7 @@ class Bench:
         )
 
     async def take(self, *values: bytes | None, role: TopicRole = TopicRole.COMPLETED) -> None:
-        await self.intake.take(chunk(*values), role)
+        await self.step.take(chunk(*values), role)
 
     def letters(self) -> list[DeadLetter]:
         return [
@@ -179,7 +179,7 @@ async def test_defects_in_numbers_hold_the_topic() -> None:
 async def test_a_batch_that_was_not_unpacked_is_set_aside_as_it_is() -> None:
     bench = Bench()
     batch = Unreadable(offset=9, timestamp=NOW, encoded=b"batch", why="too large")
-    await bench.intake.take(Chunk(TP("topic", 0), [batch]), TopicRole.COMPLETED)
+    await bench.step.take(Chunk(TP("topic", 0), [batch]), TopicRole.COMPLETED)
     (letter,) = bench.letters()
     assert (letter.offset, letter.value, letter.reason, letter.detail) == (
         9,

@@ -13,7 +13,7 @@ from app.settings import GuardSettings, StoreBreakerSettings, WorkerSettings
 from app.storing.breaker import StoreBreaker
 from app.storing.guard import Guard
 from app.storing.sink import Document, Parked, Refused, Result, Settled
-from app.storing.step import Storage
+from app.storing.step import StoringStep
 from models.dead_letter import DeadLetter
 from models.reasons import RejectReason
 from tests.fakes.time import Time, until
@@ -79,7 +79,7 @@ class Writer:
 
 
 class Bench:
-    """A storage and what surrounds it."""
+    """The storing step and what surrounds it."""
 
     def __init__(self, *, remembered: int = 1000, **settings: Any) -> None:
         self.time = Time()
@@ -94,7 +94,7 @@ class Bench:
         self.writer = Writer()
         self.producer = Producer()
         self.outcomes = Outcomes()
-        self.storage = Storage(
+        self.step = StoringStep(
             self.guard,
             self.writer,
             DeadLetters(cast("Any", self.producer), LETTERS),
@@ -107,7 +107,7 @@ class Bench:
 
     async def submit(self, *values: bytes | None, first_offset: int = 0) -> Event:
         event = Event(chunk(*values, first_offset=first_offset))
-        await self.storage.submit(event)
+        await self.step.submit(event)
         return event
 
     async def store(self, *values: bytes | None, first_offset: int = 0) -> None:
@@ -132,12 +132,12 @@ async def start() -> AsyncIterator[Start]:
 
     async def make(**settings: Any) -> Bench:
         benches.append(Bench(**settings))
-        await benches[-1].storage.start()
+        await benches[-1].step.start()
         return benches[-1]
 
     yield make
     for bench in benches:
-        await bench.storage.stop()
+        await bench.step.stop()
 
 
 async def test_documents_of_a_chunk_are_written_in_one_request_and_remembered(
@@ -265,7 +265,7 @@ async def test_nothing_is_acknowledged_before_the_dead_letters_are(start: Start)
     bench = await start()
     bench.producer.error = RuntimeError("Kafka refuses")
     event = await bench.submit(b"text", body("a"))
-    await until(lambda: bench.storage.crashed)
+    await until(lambda: bench.step.crashed)
     assert not event.acked.is_set()
     assert bench.outcomes.consumed[Step.STORE] == 0
 
@@ -278,7 +278,7 @@ async def test_a_writer_that_fails_is_a_crash_and_no_acknowledgement(start: Star
     await until(lambda: bench.writer.waiting)
     bench.writer.error = RuntimeError("a defect")
     bench.writer.answer(0)
-    await until(lambda: bench.storage.crashed)
+    await until(lambda: bench.step.crashed)
     assert not event.acked.is_set()
     assert not waiting.acked.is_set()
     assert bench.outcomes.counts == Counter({})
@@ -289,7 +289,7 @@ async def test_outcomes_that_do_not_add_up_are_a_crash(start: Start) -> None:
     bench = await start()
     bench.writer.answers[body("a")] = cast("Result", "neither stored nor refused")
     event = await bench.submit(body("a"))
-    await until(lambda: bench.storage.crashed)
+    await until(lambda: bench.step.crashed)
     assert not event.acked.is_set()
 
 
@@ -305,16 +305,16 @@ async def test_what_is_in_flight_is_bounded(start: Start, bound: dict[str, int])
     third = asyncio.create_task(bench.submit(body("d", large), first_offset=3))
     await until(lambda: len(bench.writer.waiting) == 2)
     assert not third.done()
-    in_flight = bench.storage.documents_in_flight
+    in_flight = bench.step.documents_in_flight
     bench.writer.answer(0)
     event = await asyncio.wait_for(third, 20)
-    assert bench.storage.documents_in_flight < in_flight
+    assert bench.step.documents_in_flight < in_flight
     for waiting in bench.writer.waiting[1:]:
         waiting.set_result(None)
     bench.writer.held = False
     await asyncio.wait_for(event.acked.wait(), 20)
-    await until(lambda: bench.storage.documents_in_flight == 0)
-    assert bench.storage.bytes_in_flight == 0
+    await until(lambda: bench.step.documents_in_flight == 0)
+    assert bench.step.bytes_in_flight == 0
 
 
 async def test_a_chunk_larger_than_the_bound_is_stored_when_nothing_else_is_in_flight(
@@ -330,7 +330,7 @@ async def test_a_document_under_diagnosis_keeps_nobody_but_its_commit(start: Sta
     parked: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
     bench.writer.answers[body("bad")] = Parked(parked)
     event = await bench.submit(body("a"), body("bad"), body("b"))
-    await until(lambda: bench.storage.documents_in_flight == 1)
+    await until(lambda: bench.step.documents_in_flight == 1)
     assert event.value.records == ()
     assert bench.guard.remembered()[0] == 2
     await bench.store(body("c"), body("d"), body("e"), first_offset=3)
@@ -338,7 +338,7 @@ async def test_a_document_under_diagnosis_keeps_nobody_but_its_commit(start: Sta
     parked.set_result(Refused(RejectReason.REFUSED, "forbidden: no"))
     await asyncio.wait_for(event.acked.wait(), 20)
     assert bench.outcomes.counts == Counter({STORED: 5, dead_lettered(RejectReason.REFUSED): 1})
-    assert bench.storage.documents_in_flight == bench.storage.bytes_in_flight == 0
+    assert bench.step.documents_in_flight == bench.step.bytes_in_flight == 0
     assert [letter.detail for letter in bench.letters()] == ["forbidden: no"]
 
 
@@ -348,7 +348,7 @@ async def test_a_copy_waits_for_the_diagnosis_of_the_first(start: Start) -> None
     bench.writer.answers[body("a")] = Parked(parked)
     first = await bench.submit(body("a"))
     second = await bench.submit(body("a"), first_offset=1)
-    await until(lambda: bench.storage._under_way)
+    await until(lambda: bench.step._under_way)
     parked.set_result(Settled.STORED)
     await asyncio.wait_for(asyncio.gather(first.acked.wait(), second.acked.wait()), 20)
     assert bench.outcomes.counts == Counter({STORED: 1, BY_GUARD: 1})
@@ -371,12 +371,12 @@ async def test_the_same_refusal_for_everything_holds_storing_and_loses_nothing(
     bench.writer.answers = dict.fromkeys(values, refused)
     before = bench.time.now
     event = await bench.submit(*values)
-    await until(bench.storage.breaker.reasons)
+    await until(bench.step.breaker.reasons)
     assert bench.letters() == []
     assert any("Stopped storing" in message for message in caplog.messages)
     bench.writer.answers.clear()
     await asyncio.wait_for(event.acked.wait(), 20)
     assert bench.time.now - before >= 300
     assert bench.outcomes.counts == Counter({STORED: 1000})
-    assert bench.storage.breaker.reasons() == {}
+    assert bench.step.breaker.reasons() == {}
     assert bench.letters() == []
