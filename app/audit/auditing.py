@@ -201,7 +201,7 @@ class Auditor:
         committed = await committed_offsets(admin, group)
         ends = await kafka.ends(list(bounds))
         for tp, bound in bounds.items():
-            # Beyond the end: the topic was deleted and made anew, and nothing of it is committed.
+            # Beyond the end: the topic was deleted and re-created, and nothing of it is committed.
             if committed.get(tp, ends[tp] + 1) <= ends[tp]:
                 self._findings.add_committed(tp.topic, tp.partition, committed[tp])
                 self._note_loss(tp, committed[tp], bound.log_start)

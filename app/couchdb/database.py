@@ -278,7 +278,7 @@ class Database:
         found = hashlib.sha256(f"{self.name}\0{made}".encode()).digest()
         if self.identity not in (None, found):
             logger.warning(
-                "%s: another database is there under this name; it was dropped and made again, or "
+                "%s: another database is there under this name; it was dropped and re-created, or "
                 "put in the place of the one before",
                 self.address,
             )

@@ -1,4 +1,4 @@
-"""How fast the database may be asked: pure rules, told what happened and when.
+"""Adaptive concurrency and rate limits for database requests: pure rules.
 
 Times are seconds of any one monotonic clock.
 """

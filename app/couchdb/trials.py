@@ -1,4 +1,4 @@
-"""While nothing passes, one request at a time tries, at a pace that grows slower.
+"""Half-open circuit: while nothing passes, one request at a time tries, with back-off.
 
 All requests stand in one line then, and whoever has failed goes to its end: a request that would
 pass is not kept waiting behind those that cannot, and a database in trouble is not asked more

@@ -153,11 +153,25 @@ def _outgoing(letter: DeadLetter) -> Outgoing:
 
 def _log(topic: str, tp: TP, set_aside: Sequence[SetAside]) -> None:
     """One line for a chunk's dead letters."""
-    first, last = set_aside[0].record, set_aside[-1].record
-    counts = Counter(letter.reason.value for letter in set_aside)
-    reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items()))
     logger.warning(
-        "Set aside %d records of %s/%d, offsets %d to %d, in %s: %s. First: %s",
-        *(len(set_aside), tp.topic, tp.partition, first.offset, last.offset, topic, reasons),
-        printable(set_aside[0].detail),
+        "Sent %s to the dead-letter topic %s: %s", _described(tp, set_aside), topic, _why(set_aside)
     )
+
+
+def _described(tp: TP, set_aside: Sequence[SetAside]) -> str:
+    """How many records, and where they are."""
+    first, last = set_aside[0].record.offset, set_aside[-1].record.offset
+    place = f"{tp.topic}/{tp.partition}"
+    if len(set_aside) == 1:
+        return f"1 record of {place} offset {first}"
+    return f"{len(set_aside)} records of {place} offsets {first} to {last}"
+
+
+def _why(set_aside: Sequence[SetAside]) -> str:
+    """The reasons, and what was found in the first record."""
+    counts = Counter(letter.reason.value for letter in set_aside)
+    detail = printable(set_aside[0].detail)
+    if len(set_aside) == 1:
+        return f"{set_aside[0].reason.value}, {detail}"
+    reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items()))
+    return f"{reasons}. The first: {detail}"

@@ -1,4 +1,4 @@
-"""Whether Kafka lets us in, and which setting to change when it does not.
+"""Connectivity and ACL checks at start-up, with the setting to change when one fails.
 
 aiokafka tries one broker after the other and says in the end only that none could be reached,
 whether the network is down or the password wrong. So the first connection is made here.

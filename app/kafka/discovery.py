@@ -171,7 +171,7 @@ class Discovery(Service):
             )
 
     async def _look_for_changed(self, existing: Mapping[str, int]) -> None:
-        """Have the consumer learn of topics that were made again, or have more partitions."""
+        """Have the consumer learn of topics that were re-created, or have more partitions."""
         thread = self._consumer.thread
         conductor: Any = self._app.topics
         known = thread.known_partitions(conductor._topic_name_index)  # noqa: SLF001

@@ -1,4 +1,4 @@
-"""Holding a topic of which nearly everything is rejected.
+"""Pauses a topic when most of its records are rejected.
 
 Something that is not OpenWhisk writes to the topic, or OpenWhisk writes what is not understood yet:
 emptying the topic into the dead letters would help nobody. The breaker of a topic opens, and then

@@ -1,4 +1,4 @@
-"""When a topic of which nearly everything is rejected is held."""
+"""When a topic is paused because most of its records are rejected."""
 
 from pydantic import Field
 

@@ -72,7 +72,7 @@ class DatabaseSettings(Group):
     """Most requests at a time, of one worker."""
 
     documents_per_second: float = Field(0.0, ge=0)
-    """Hard limit of one worker; 0: none."""
+    """Maximum per worker; 0 disables it."""
 
     linger: float = Field(0.02, ge=0, le=10)
     """Seconds that a request waits for more documents before it is sent."""

@@ -1,4 +1,4 @@
-"""Broker, topics, the consumer group, and how they are spoken to."""
+"""Brokers, topics, the consumer group, and the connection to them."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""How servers are spoken to: protocol, login, TLS."""
+"""Connection security: protocol, login, TLS."""
 
 import ssl
 from enum import StrEnum

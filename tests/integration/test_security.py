@@ -330,7 +330,7 @@ async def test_no_log_line_holds_contents_of_records_or_a_secret(
     letters = await read_topic(broker.url, f"{prefix}persister-dead-letters")
     assert len(letters) > len(unstorable(records)) / 2
     assert "DEBUG" in log
-    assert "Set aside" in log
+    assert "to the dead-letter topic" in log
     assert "Stopped reading" in log
     secrets = (MARKER, PASSWORD, TOKEN, str(urlsplit(couchdb_url).password))
     assert [line for line in log.splitlines() if any(secret in line for secret in secrets)] == []

@@ -278,7 +278,7 @@ class Consumer(driver.Consumer):
         return not isinstance(chunk, Chunk) or self.ledger.position(tp) == chunk.first_offset
 
     async def _begins_anew(self, tp: TP, records: list[Any]) -> bool:
-        """Whether all of this was read before only by its offsets: the topic was made anew.
+        """Whether all of this was read before only by its offsets: the topic was re-created.
 
         The fetcher has then begun at the start by itself, below the position.
         """
@@ -294,8 +294,8 @@ class Consumer(driver.Consumer):
 
     def _report_new_topic(self, tp: TP, expected: int, end: int) -> None:
         self.log.warning(
-            "%s/%d was read up to offset %d, but ends at %d: it was deleted and made anew. Reading "
-            "it from its start.",
+            "%s/%d was read up to offset %d, but ends at %d: it was deleted and re-created. "
+            "Reading it from its start.",
             *(tp.topic, tp.partition, expected, end),
         )
 

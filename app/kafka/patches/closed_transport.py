@@ -1,4 +1,4 @@
-"""Connections of Kafka clients under uvloop, which says of a closed one what asyncio does not.
+"""Works around uvloop's RuntimeError on a closed transport, which ends aiokafka's metadata task.
 
 Writing to a connection that the broker has just closed is ignored by asyncio's transport, and
 aiokafka is prepared for an `OSError`. uvloop raises a `RuntimeError`: aiokafka 0.14 lets it end the

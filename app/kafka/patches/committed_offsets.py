@@ -1,4 +1,4 @@
-"""What the group has committed, when the group's coordinator does not know it yet.
+"""Retries OffsetFetch while the coordinator is loading, which aiokafka takes for "no commits".
 
 A broker that has just become the coordinator answers a question for committed offsets with one
 error for the whole answer and no partitions. aiokafka 0.14 looks at the errors of partitions alone

@@ -1,4 +1,4 @@
-"""Fetched records as aiokafka's compiled code unpacks them, and no further.
+"""Decodes fetched batches in C, without a ConsumerRecord each.
 
 aiokafka 0.14 turns each record of a batch into a `ConsumerRecord` of eleven fields, one at a time
 through two generators in Python, and sums up each byte of a batch in software: together that takes

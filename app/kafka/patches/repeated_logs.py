@@ -1,4 +1,4 @@
-"""What the Kafka client logs while a broker is away: now and then, not a thousand times a second.
+"""Rate-limits what aiokafka logs while a broker is away.
 
 aiokafka logs every attempt to connect, and after an orderly stop of a broker it tries without a
 pause: megabytes a minute that say one thing.

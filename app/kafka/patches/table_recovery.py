@@ -1,4 +1,4 @@
-"""Faust's recovery of tables, which ends for ever when Kafka does not answer it in time.
+"""Works around a table recovery that stops silently after a timeout.
 
 Recovery stands between an assignment and the first fetch. Faust's waits for each of its steps for
 `broker_request_timeout` and mistakes the end of that time for the end of the service: it returns

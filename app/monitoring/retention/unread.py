@@ -1,4 +1,4 @@
-"""What Kafka tells of unread records: how long their topics are kept, and how old they are."""
+"""Reads retention settings and the oldest unread record of a partition."""
 
 import asyncio
 from collections.abc import Collection

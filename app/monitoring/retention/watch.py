@@ -1,4 +1,4 @@
-"""Looks from time to time at every assigned partition with something unread."""
+"""Warns before Kafka's retention deletes records that were not read yet."""
 
 import asyncio
 import time
