@@ -68,6 +68,8 @@ class Settling:
         self._diagnosis = diagnosis
         self._stats = stats
         self._shrink = shrink
+        self.failing = 0
+        """Requests under way that have failed."""
         self.stubborn = 0
         """Requests under way that have failed several times, and keep nobody from trying."""
 
@@ -91,7 +93,7 @@ class Settling:
     async def _settle(self, documents: Sequence[Document]) -> dict[str, Result]:
         results: dict[str, Result] = {}
         parts = deque([Part(documents)])
-        stubborn = False
+        failing = stubborn = False
         try:
             while parts:
                 part = parts.popleft()
@@ -107,8 +109,11 @@ class Settling:
                     else:
                         parts.extend(await self._settle_entries(part, answer, results))
                 except FailedRequest as failure:
+                    self.failing += not failing
+                    failing = True
                     parts.extend(await self._failed(part, failure, results))
         finally:
+            self.failing -= failing
             self.stubborn -= stubborn
         return results
 

@@ -124,6 +124,11 @@ class BulkWriter(Service):
         return self.gate.in_flight
 
     @property
+    def narrowing(self) -> int:
+        """Requests that have failed, and are tried again or divided."""
+        return self._settling.failing
+
+    @property
     def waiting_documents(self) -> int:
         """Documents that no request has taken yet."""
         return self.queue.documents

@@ -17,6 +17,7 @@ that is larger than the topic's `max.message.bytes`, and another (`tests/contrac
 import asyncio
 import logging
 import random
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -55,6 +56,9 @@ RETRY_SECONDS = 1.0
 ANSWER_SECONDS = 60.0
 """For one batch. Kafka may answer a client that is made anew when it does not answer this one: when
 all brokers have moved, an aiokafka client never looks at the bootstrap addresses again."""
+
+LATE_SECONDS = 5.0
+"""For a batch, after which it is said that records wait."""
 
 STOP_SECONDS = 5.0
 """For what is in flight when the producer stops."""
@@ -176,6 +180,7 @@ class BatchProducer:
         self._batch_bytes: dict[str, int] = {}
         """By topic, where the broker refuses batches of `BATCH_BYTES`."""
         self._failing: set[str] = set()
+        self._unanswered: dict[BatchBuilder, tuple[float, str]] = {}
 
     async def start(self) -> None:
         """Connect.
@@ -246,6 +251,14 @@ class BatchProducer:
                 await asyncio.sleep(RETRY_SECONDS)
         self._took(topic)
         return too_large
+
+    @property
+    def trouble(self) -> str:
+        """Why records wait to be sent; empty while they do not."""
+        late = time.monotonic() - LATE_SECONDS
+        topics = {topic for since, topic in self._unanswered.values() if since < late}
+        topics |= {topic or "any topic" for topic in self._failing}
+        return f"Kafka does not take records of {', '.join(sorted(topics))}" if topics else ""
 
     async def answers(self, topic: str, timeout: float) -> bool:  # noqa: ASYNC109 - a bound
         """Whether a broker answers within so many seconds, and knows the topic."""
@@ -341,6 +354,7 @@ class BatchProducer:
                 if not isinstance(error, _NOT_NUMBERED):
                     self._discard(client)
                 raise
+            self._unanswered[batch] = (time.monotonic(), topic)
             try:
                 async with asyncio.timeout(self._answer_timeout):
                     offset: int = (await sent).offset
@@ -350,6 +364,8 @@ class BatchProducer:
             except KafkaError:
                 self._discard(client)
                 raise
+            finally:
+                del self._unanswered[batch]
         return offset
 
     def _interrupted(

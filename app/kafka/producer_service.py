@@ -14,6 +14,11 @@ class ProducerService(Service):
         super().__init__(**kwargs)
         self._producer = producer
 
+    @property
+    def trouble(self) -> str:
+        """Why records wait to be sent; empty while they do not."""
+        return self._producer.trouble
+
     async def on_start(self) -> None:
         """Connect.
 

@@ -20,7 +20,8 @@ class Database:
     Args:
         failing: why every request fails at present; empty while they do not.
         last_error: of any request; empty before the first.
-        settled: documents that the database has ever settled.
+        settled: documents that the database has ever settled; each counts when it is written, and
+            again when its chunk is finished, which is all that one the guard knows does.
         answers: requests that it has ever answered, in whatever way, or that timed out.
         busy: whether requests are under way or wait for the pace.
     """
@@ -44,6 +45,7 @@ class Worker:
         rebalancing: whether Faust is between two assignments.
         recovery_left: changes of the guard's table that it still has to read.
         held: by topic, why nothing of it is fetched on purpose (its breaker).
+        unsent: why Kafka does not take what the worker sends at present; empty while it does.
         database: what the writer knows.
     """
 
@@ -54,6 +56,7 @@ class Worker:
     rebalancing: bool = False
     recovery_left: int = 0
     held: Mapping[str, str] = field(default_factory=dict)
+    unsent: str = ""
     database: Database = field(default_factory=Database)
 
 

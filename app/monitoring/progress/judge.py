@@ -85,7 +85,9 @@ class Judge:
             why = f"starting: waiting for {what}"
             yield _Cause(why, stands, self._joining(stands, silent=silent))
         elif worker.rebalancing:
-            stands = self._lasting.of("rebalancing", (worker.generation, silent))
+            stands = self._lasting.of(
+                "rebalancing", (worker.generation, worker.recovery_left, silent)
+            )
             why = "rebalancing: waiting for the group's next assignment"
             yield _Cause(why, stands, self._joining(stands, silent=silent))
         if worker.database.failing:

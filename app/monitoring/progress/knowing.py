@@ -39,6 +39,7 @@ class Knowledge:
             rebalancing=app.rebalancing or not recovered,
             recovery_left=0 if recovered else recovery.active_remaining_total(),
             held=self._held(),
+            unsent=app.producer_service.trouble,
             database=self._database(),
         )
 
@@ -50,7 +51,12 @@ class Knowledge:
             if opened and breakers.holds(topic)
         }
         # Neither is mended by a restart, which would only begin them anew.
-        if parked := self._app.writer.diagnosis.parked:
+        writer = self._app.writer
+        if writer.narrowing and writer.availability.failing_since is None:
+            held[self._app.names.documents] = (
+                f"requests that fail while others pass: {writer.narrowing}"
+            )
+        if parked := writer.diagnosis.parked:
             held[self._app.names.documents] = f"documents under diagnosis: {parked}"
         for opened in self._app.storing_step.breaker.reasons().values():
             held[self._app.names.documents] = opened.why

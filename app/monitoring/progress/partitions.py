@@ -11,6 +11,11 @@ from app.monitoring.progress.lasting import Lasting
 from app.monitoring.progress.rules import STANDING, Rules
 from app.monitoring.progress.verdict import PartitionVerdict, State
 
+IN_FRONT = 8
+"""Times as many settled documents as may be in flight, after which what has not moved is overtaken:
+in front of it are these, the chunk that exceeded them and its own, and each is counted twice.
+"""
+
 
 class Reason(NamedTuple):
     """Why a partition does not move.
@@ -70,6 +75,8 @@ class Partitions:
         self._first: frozenset[TP] | None = None
         self._holders: Mapping[TP, str] = {}
         self._settled: dict[TP, int] = {}
+        self._waits: dict[TP, bool] = {}
+        """Whether a restart would not have mended what held a partition when it was last held."""
 
     def judge(self, wall: float, seen: GroupView, worker: Worker) -> dict[TP, Finding]:
         """Judge each; `wall` is epoch seconds."""
@@ -79,6 +86,7 @@ class Partitions:
             # While a group rebalances Kafka does not tell who holds what.
             self._holders = seen.holders()
         self._settled = {tp: count for tp, count in self._settled.items() if tp in seen.partitions}
+        self._waits = {tp: waits for tp, waits in self._waits.items() if tp in seen.partitions}
         return dict(self._each(_Look(wall, seen, worker)))
 
     def _each(self, look: _Look) -> Iterator[tuple[TP, Finding]]:
@@ -92,7 +100,7 @@ class Partitions:
         known = self._first is not None and tp in self._first
         grace = 0.0 if known else self._rules.discovery
         lasts = self._lasting.of(("unheld", tp))
-        if reach.lag and not grace:
+        if reach.lag and not grace and not self._waits.get(tp):
             # Whoever held it stood still before Kafka took it away.
             lasts = max(lasts, self._lasting.of(("unread", tp), (reach.committed, False)))
         since = look.wall - lasts
@@ -109,9 +117,11 @@ class Partitions:
         stands = self._lasting.of(("place", tp), (reach.committed, reach.lag == 0, mine))
         if not stands:
             self._settled[tp] = look.worker.database.settled
+        self._waits.pop(tp, None)
         if reach.lag == 0:
             return Finding(PartitionVerdict(State.IDLE, reach, host, mine))
         reason = self._reason(tp, reach, look.worker) if mine else FOREIGN
+        self._waits[tp] = mine and not reason.restart
         stuck = self._lasting.of(("reason", tp), (reach.committed, reason))
         if stands < STANDING:
             return Finding(PartitionVerdict(State.MOVING, reach, host, mine))
@@ -128,9 +138,11 @@ class Partitions:
             return NO_LEADER
         if tp.topic in worker.held:
             return Reason(worker.held[tp.topic], blocks=False)
+        reason = UNKNOWN
         if tp.topic == self._rules.documents:
-            return self._database(tp, worker.database)
-        return UNKNOWN
+            reason = self._database(tp, worker.database)
+        # Sending goes on by itself, by new clients where that helps.
+        return Reason(worker.unsent) if reason.restart and worker.unsent else reason
 
     def _database(self, tp: TP, database: Database) -> Reason:
         """Why documents are not stored."""
@@ -140,7 +152,7 @@ class Partitions:
         unanswered = self._lasting.of("answers", database.answers)
         if not database.busy or unanswered > self._rules.request_timeout + STANDING:
             return UNKNOWN
-        if database.settled - self._settled[tp] > 2 * self._rules.in_flight:
+        if database.settled - self._settled[tp] > IN_FRONT * self._rules.in_flight:
             return OVERTAKEN
         if self._lasting.of("settled", database.settled) < STANDING:
             return PACE

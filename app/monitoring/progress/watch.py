@@ -170,10 +170,17 @@ class Progress(Service):
             for tp, reach in view.partitions.items()
             if reach.lag and mine and tp in mine.partitions
         }
-        known = {tp: self._heads[tp] for tp, at in unread.items() if self._known(tp, at)}
-        asked = [tp for tp in unread if tp not in known][:HEADS]
+        known = {tp for tp, at in unread.items() if self._known(tp, at)}
+        turns = {tp: turn for turn, tp in enumerate(self._heads, 1)}
+        # Those first that were never asked about, then those that were longest ago.
+        asked = sorted(unread.keys() - known, key=lambda tp: (turns.get(tp, 0), tp))[:HEADS]
+        kept = {
+            tp: head
+            for tp, head in self._heads.items()
+            if tp not in asked and unread.get(tp) == head[0]
+        }
         found = await asyncio.gather(*(client.oldest(tp, unread[tp]) for tp in asked))
-        self._heads = known | {tp: (unread[tp], at) for tp, at in zip(asked, found, strict=True)}
+        self._heads = kept | {tp: (unread[tp], at) for tp, at in zip(asked, found, strict=True)}
         self.oldest = {tp: at for tp, (_, at) in self._heads.items() if at is not None}
 
     def _known(self, tp: TP, offset: int) -> bool:

@@ -259,3 +259,19 @@ async def test_a_client_that_does_not_stop_is_given_up(
     monkeypatch.setattr("tests.fakes.kafka.FakeClient.stop", hang)
     await made.stop(SOON)
     assert broker.clients[0].stopped
+
+
+async def test_what_kafka_does_not_acknowledge_is_known(
+    broker: FakeBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.kafka.producer.LATE_SECONDS", 0.0)
+    made = producer(broker)
+    assert made.trouble == ""
+    broker.answering = False
+    sending = asyncio.create_task(made.send("t", records(b"a")))
+    await asyncio.wait_for(broker.arrived.wait(), 5)
+    await asyncio.sleep(0)
+    assert made.trouble == "Kafka does not take records of t"
+    sending.cancel()
+    await asyncio.wait([sending])
+    assert made.trouble == ""

@@ -345,3 +345,43 @@ def test_a_worker_that_stops_is_not_ready_and_never_stuck() -> None:
     world.worker = replace(world.worker, stopping=True)
     verdict = world.after(600)
     assert (verdict.not_ready, verdict.stuck_for) == ("stopping", 0.0)
+
+
+def test_what_waited_for_the_database_is_not_stuck_when_the_group_is_empty_for_a_moment() -> None:
+    world = World()
+    world.reaches[DOCUMENTS] = Reach(0, 20, 10)
+    world.database(failing="connection refused", busy=True)
+    world.after(3600)
+    world.state, world.held = "Empty", {}
+    assert world.after(4).stuck_for <= 4.0
+
+
+def test_a_long_recovery_of_the_table_after_a_rebalance_is_not_stuck() -> None:
+    world = World()
+    world.after(10)
+    for left in range(60, 0, -1):
+        world.worker = replace(world.worker, rebalancing=True, recovery_left=left)
+        assert world.after(4).stuck_for == 0.0
+    assert world.after(80).stuck_for > 60
+
+
+def test_a_full_queue_in_front_of_a_slow_database_is_its_pace() -> None:
+    world = World()
+    world.reaches[DOCUMENTS] = Reach(0, 5000, 10)
+    written = finished = 0
+    # In front: what may be in flight and the chunk that exceeded it; then a chunk of its own. Each
+    # document is counted when it is written, and again when its chunk is finished.
+    while written < RULES.in_flight + 250 + 250:
+        written += 5
+        finished = min(written, RULES.in_flight + 250) // 250 * 250
+        world.database(settled=written + finished, answers=written, busy=True)
+        assert world.after(2).stuck_for == 0.0
+
+
+def test_what_cannot_be_sent_on_is_waited_for() -> None:
+    world = World()
+    world.reaches[INPUT] = Reach(0, 20, 10)
+    world.worker = replace(world.worker, unsent="Kafka does not take records of documents")
+    verdict = world.after(600)
+    assert (verdict.state, verdict.stuck_for) == (State.WAITING, 0.0)
+    assert verdict.not_ready == "completed0/0: Kafka does not take records of documents"

@@ -190,3 +190,15 @@ async def test_the_age_of_what_is_unread_is_asked_for_once() -> None:
     run.kafka.reaches[INPUT] = Reach(0, 12, 12)
     await run.after(2)
     assert run.progress.oldest == {}
+
+
+async def test_transaction_markers_at_the_end_of_a_hundred_topics_are_nothing_unread() -> None:
+    run = Run()
+    hollow = {TP(f"completed{number}", 0): Reach(0, 12, 10) for number in range(100)}
+    run.kafka.reaches |= hollow
+    verdict = await run.after(120)
+    assert not run.ended
+    assert verdict.not_ready is None
+    # And what comes to one of them is seen.
+    run.kafka.written[TP("completed99", 0)] = 5000
+    assert (await run.after(30)).not_ready is not None
