@@ -6,5 +6,5 @@ integration test. What only the fake can show does not belong here.
 
 import pytest
 
-for _suite in ("administering", "producing", "publishing"):
+for _suite in ("administering", "producing", "publishing", "storing"):
     pytest.register_assert_rewrite(f"tests.contract.{_suite}")

@@ -1,14 +1,15 @@
 """An HTTP server that answers as Apache CouchDB 3.5 does, and misbehaves when told to.
 
-Documents live in memory. Faults are scripted one by one for the coming `_bulk_docs` requests; after
-them it is well again.
+How it answers while it is well is proven by `tests.contract.storing`. Documents live in memory.
+Faults are scripted one by one for the coming `_bulk_docs` requests; after them it is well again.
 """
 
 import asyncio
 import hashlib
 import json
 import math
-import sys
+import re
+import uuid
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -21,7 +22,31 @@ Answer = Callable[[], Awaitable[web.Response]]
 Fault = Callable[[web.Request, Answer], Awaitable[web.Response]]
 
 PROBE = "persister-probe"
-KNOWN_MEMBERS = {"_id", "_rev", "_deleted", "_attachments"}
+NOT_KEPT = {"_rev", "_revisions", "_deleted_conflicts", "_revs_info", "_local_seq", "_conflicts"}
+"""Members that CouchDB takes and that are no part of the document."""
+
+KNOWN_MEMBERS = NOT_KEPT | {
+    "_id",
+    "_deleted",
+    "_attachments",
+    "_replication_id",
+    "_replication_state",
+    "_replication_state_time",
+    "_replication_state_reason",
+    "_replication_stats",
+}
+KINDS = {"_deleted": bool, "_attachments": dict, "_revisions": dict}
+DATABASE_NAME = re.compile(r"[a-z][a-z0-9_$()+/-]*")
+RESERVED_ID = re.compile(r"_(design|local)/.", re.DOTALL)
+REVISION = re.compile(r"[0-9]+-.+")
+SMALLEST_DOUBLE = 5e-324
+LONGEST_DOUBLE = 400
+"""More digits than the largest double has."""
+
+STATUS_OF = {"conflict": 409, "forbidden": 403, "unauthorized": 401}
+"""Of an entry's error, where one document alone was sent; others are 500."""
+
+NOT_ADMIN = "You are not a db or server admin."
 PAGE = "<html><body>This is not CouchDB</body></html>"
 
 
@@ -56,12 +81,14 @@ class FakeCouchDB:
     Args:
         user: Name and password that every request must bring; None: anyone may do anything.
         administrator: Whether that user may create databases and design documents.
+        member: Whether that user may do anything at all in a database.
         max_document_size: Bytes, `couchdb/max_document_size`.
         proxy_limit: Bytes of a request that a proxy in front lets through.
     """
 
     user: tuple[str, str] | None = None
     administrator: bool = True
+    member: bool = True
     max_document_size: int = 8_000_000
     proxy_limit: int | None = None
     validate: Callable[[dict[str, Any]], Any] = lambda _: None
@@ -115,6 +142,9 @@ class FakeCouchDB:
     ) -> web.StreamResponse:
         if self.user is not None:
             given = request.headers.get("Authorization", "")
+            if not given:
+                reason = "You are not authorized to access this db."
+                return failure(401, "unauthorized", reason)
             if given != encode_basic_auth(*self.user):
                 return failure(401, "unauthorized", "Name or password is incorrect.")
         try:
@@ -123,7 +153,8 @@ class FakeCouchDB:
             return refusal.response
 
     async def _welcome(self, _: web.Request) -> web.Response:
-        return web.json_response({"couchdb": "Welcome", "version": "3.5.0"})
+        vendor = {"name": "The Apache Software Foundation"}
+        return web.json_response({"couchdb": "Welcome", "version": "3.5.0", "vendor": vendor})
 
     async def _dispatch(self, request: web.Request) -> web.Response:
         name, _, rest = request.raw_path.partition("?")[0].lstrip("/").partition("/")
@@ -132,6 +163,7 @@ class FakeCouchDB:
             return self._about_database(request.method, name)
         if name not in self.databases:
             raise RefusalError(404, "not_found", "Database does not exist.")
+        self._check_member()
         database = self.databases[name]
         if rest == "_bulk_docs":
             return await self._bulk_docs(request, database)
@@ -139,17 +171,28 @@ class FakeCouchDB:
             return await self._all_docs(request, database)
         return await self._one_document(request, database, unquote(rest))
 
+    def _check_member(self) -> None:
+        if not self.member:
+            raise RefusalError(403, "forbidden", "You are not allowed to access this db.")
+
     def _about_database(self, method: str, name: str) -> web.Response:
+        if method in ("PUT", "DELETE") and not self.administrator:
+            raise RefusalError(401, "unauthorized", "You are not a server admin.")
         if method == "PUT":
-            if not self.administrator:
-                raise RefusalError(401, "unauthorized", "You are not a server admin.")
+            if not DATABASE_NAME.fullmatch(name):
+                raise RefusalError(400, "illegal_database_name", f"Name: '{name}'.")
             if name in self.databases:
-                raise RefusalError(412, "file_exists", "The database could not be created.")
+                reason = "The database could not be created, the file already exists."
+                raise RefusalError(412, "file_exists", reason)
             self.databases[name] = {}
             return web.json_response({"ok": True}, status=201)
         if name not in self.databases:
             raise RefusalError(404, "not_found", "Database does not exist.")
-        documents = len(self.databases[name])
+        if method == "DELETE":
+            del self.databases[name]
+            return web.json_response({"ok": True})
+        self._check_member()
+        documents = living(self.databases[name])
         return web.json_response(
             {
                 "db_name": name,
@@ -174,15 +217,17 @@ class FakeCouchDB:
         if request.method == "GET":
             if id_ not in database:
                 raise RefusalError(404, "not_found", "missing")
+            if database[id_].deleted:
+                raise RefusalError(404, "not_found", "deleted")
             return web.json_response({**database[id_].content, "_rev": database[id_].rev})
         if id_.startswith("_design/") and not self.administrator:
-            raise RefusalError(403, "forbidden", "You are not a db or server admin.")
-        if id_ in database:
-            raise RefusalError(409, "conflict", "Document update conflict.")
-        content = await request.json()
-        if content.get("_id", id_) != id_:
-            raise RefusalError(400, "bad_request", "Document ID must match the URL.")
-        entry = self._write(database, {**content, "_id": id_})
+            raise RefusalError(403, "forbidden", NOT_ADMIN)
+        # The address counts, whatever the document says of itself.
+        document = {**read_object(await request.read()), "_id": id_}
+        self._check(document)
+        entry = self._write(database, document)
+        if error := entry.get("error"):
+            raise RefusalError(STATUS_OF.get(error, 500), error, entry["reason"])
         return web.json_response(entry, status=201)
 
     async def _bulk_docs(self, request: web.Request, database: dict[str, Stored]) -> web.Response:
@@ -204,35 +249,40 @@ class FakeCouchDB:
         if self.proxy_limit is not None and len(body) > self.proxy_limit:
             return web.Response(status=413, text=PAGE, content_type="text/html")
         documents = self._read(body)
-        ids = [document.get("_id", "") for document in documents]
+        ids = [one.get("_id", "") if isinstance(one, dict) else "" for one in documents]
         if ids == [PROBE]:
             self.probes += 1
         else:
             self.bulk_requests.append(ids)
         for document in documents:
             self._check(document)
+            document.setdefault("_id", uuid.uuid4().hex)
         return web.json_response(
             [self._write(database, document) for document in documents], status=201
         )
 
     def _read(self, body: bytes) -> list[dict[str, Any]]:
-        try:
-            docs = decode(body)["docs"]
-        except (ValueError, KeyError):
-            raise RefusalError(400, "bad_request", "invalid UTF-8 JSON") from None
-        if not isinstance(docs, list):
+        content = read_object(body)
+        if "docs" not in content:
+            raise RefusalError(400, "bad_request", "POST body must include `docs` parameter.")
+        if not isinstance(content["docs"], list):
             raise RefusalError(400, "bad_request", "`docs` parameter must be an array.")
-        return docs
+        return content["docs"]
 
-    def _check(self, document: dict[str, Any]) -> None:
-        id_ = document.get("_id")
-        if id_ == "":
-            raise RefusalError(400, "illegal_docid", "Document id must not be empty")
-        if str(id_).startswith("_"):
-            raise RefusalError(400, "illegal_docid", "Only reserved document ids may start with _")
+    def _check(self, document: Any) -> None:
+        if not isinstance(document, dict):
+            raise RefusalError(400, "bad_request", "Document must be a JSON object")
+        id_ = document.get("_id", "given")
+        check_id(id_)
         for name in document.keys() - KNOWN_MEMBERS:
             if name.startswith("_"):
                 raise RefusalError(400, "doc_validation", f"Bad special document member: {name}")
+        for name, kind in KINDS.items():
+            if name in document and not isinstance(document[name], kind):
+                raise RefusalError(400, "doc_validation", f"Bad special document member: {name}")
+        rev = document.get("_rev", "1-a")
+        if not isinstance(rev, str) or not REVISION.fullmatch(rev):
+            raise RefusalError(400, "bad_request", "Invalid rev format")
         if beyond_double(document):
             raise RefusalError(500, "unknown_error", "badarith")
         if len(json.dumps(document)) > self.max_document_size:
@@ -242,6 +292,8 @@ class FakeCouchDB:
         id_ = document["_id"]
         if self.disk_full:
             return {"id": id_, "error": "insufficent_storage", "reason": "database_dir is too full"}
+        if id_.startswith("_design/") and not self.administrator:
+            return {"id": id_, "error": "forbidden", "reason": NOT_ADMIN}
         before = database.get(id_)
         if before and not before.deleted and document.get("_rev") != before.rev:
             return {"id": id_, "error": "conflict", "reason": "Document update conflict."}
@@ -251,7 +303,7 @@ class FakeCouchDB:
         if before and before.deleted and document.get("_deleted"):
             return {"id": id_, "error": "conflict", "reason": "Document update conflict."}
         generation = int(before.rev.partition("-")[0]) + 1 if before else 1
-        content = {name: value for name, value in document.items() if name != "_rev"}
+        content = {name: value for name, value in document.items() if kept(name, value)}
         digest = hashlib.md5(json.dumps(content).encode()).hexdigest()  # noqa: S324
         rev = f"{generation}-{digest}"
         database[id_] = Stored(content, rev, deleted=bool(content.get("_deleted")))
@@ -261,11 +313,62 @@ class FakeCouchDB:
         if request.method == "GET":
             first, last = (json.loads(request.query[end]) for end in ("startkey", "endkey"))
             ids = [id_ for id_, one in database.items() if first <= id_ < last and not one.deleted]
-            return web.json_response({"rows": [{"id": id_, "key": id_} for id_ in sorted(ids)]})
-        keys = (await request.json())["keys"]
+            found = [
+                {"id": id_, "key": id_, "value": {"rev": database[id_].rev}} for id_ in sorted(ids)
+            ]
+            return web.json_response({"total_rows": living(database), "offset": 0, "rows": found})
+        keys = read_object(await request.read())["keys"]
+        if not isinstance(keys, list):
+            raise RefusalError(400, "bad_request", "`keys` body member must be an array.")
         if keys:
             self.read_backs.append(keys)
-        return web.json_response({"rows": [row(database, key) for key in keys]})
+        rows = [row(database, key) for key in keys]
+        return web.json_response({"total_rows": living(database), "offset": None, "rows": rows})
+
+
+def living(database: dict[str, Stored]) -> int:
+    """How many documents are not deleted."""
+    return sum(not one.deleted for one in database.values())
+
+
+def kept(name: str, value: Any) -> bool:
+    """Whether a member is there when the document is read."""
+    return name not in NOT_KEPT and (name not in ("_deleted", "_attachments") or bool(value))
+
+
+def check_id(id_: Any) -> None:
+    """Refuse what cannot be the id of a document."""
+    reason = ""
+    if not isinstance(id_, str):
+        reason = "Document id must be a string"
+    elif not id_:
+        reason = "Document id must not be empty"
+    elif id_ in ("_design/", "_local/"):
+        reason = f"Illegal document id `{id_}`"
+    elif id_.startswith("_") and not RESERVED_ID.match(id_):
+        reason = "Only reserved document ids may start with underscore."
+    if reason:
+        raise RefusalError(400, "illegal_docid", reason)
+
+
+def thrown(value: Any) -> dict[str, Any]:
+    """The error and the reason of an entry when a validation function throws this."""
+    if not isinstance(value, dict):
+        return {"error": "unknown_error", "reason": value}
+    [(error, reason)] = value.items()
+    known = error in ("forbidden", "unauthorized")
+    return {"error": error if known else "unknown_error", "reason": reason}
+
+
+def read_object(body: bytes) -> dict[str, Any]:
+    """The JSON object that a request must have as its body."""
+    try:
+        content = decode(body)
+    except ValueError:
+        raise RefusalError(400, "bad_request", "invalid UTF-8 JSON") from None
+    if not isinstance(content, dict):
+        raise RefusalError(400, "bad_request", "Request body must be a JSON object")
+    return content
 
 
 def row(database: dict[str, Stored], key: str) -> dict[str, Any]:
@@ -281,7 +384,9 @@ def row(database: dict[str, Stored], key: str) -> dict[str, Any]:
 
 def decode(body: bytes) -> Any:
     """JSON as CouchDB reads it; raises `ValueError` for what it calls invalid."""
-    content = json.loads(body.decode(), parse_float=_double, parse_constant=_no_constant)
+    content = json.loads(
+        body.decode(), parse_float=_double, parse_int=_integer, parse_constant=_no_constant
+    )
     json.dumps(content, ensure_ascii=False).encode()
     return content
 
@@ -301,7 +406,13 @@ def beyond_double(value: Any) -> bool:
 def _double(text: str) -> float:
     if math.isinf(value := float(text)):
         raise ValueError(text)
-    return value if abs(value) >= sys.float_info.min else 0.0
+    # CouchDB reads the other subnormal numbers nearly right, some of them exactly.
+    return value if abs(value) > SMALLEST_DOUBLE else 0.0
+
+
+def _integer(text: str) -> int:
+    # Python reads no more than 4300 digits. All beyond a double are alike here.
+    return int(text[:LONGEST_DOUBLE])
 
 
 def _no_constant(text: str) -> NoReturn:
