@@ -125,8 +125,6 @@ class StoringStep(Service):
     async def _store(self, event: ChunkEvent, settling: _Settling) -> None:
         await self._settle(event.value, settling)
         event.ack()
-        # Only now: what the chunk took is measured when it is acknowledged.
-        event.value.release()
         await self._give_back(settling)
 
     async def _settle(self, chunk: Chunk, settling: _Settling) -> None:

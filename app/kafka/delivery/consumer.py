@@ -356,6 +356,8 @@ class Consumer(driver.Consumer):
         message.acked = True
         chunk.finished = True
         self.app.on_finished(chunk)
+        # Its offsets may wait long: for chunks in front of it, or for a commit.
+        chunk.release()
         self._unacked_messages.discard(message)
         if self._waiting_for_ack is not None and not self._waiting_for_ack.done():
             self._waiting_for_ack.set_result(None)

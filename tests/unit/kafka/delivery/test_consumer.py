@@ -419,6 +419,20 @@ async def test_only_finished_chunks_at_the_head_are_committed(
     assert not await consumer.commit()
 
 
+async def test_what_is_finished_keeps_no_records_until_it_is_committed(
+    consumer: Consumer, kafka: Kafka
+) -> None:
+    await consumer.perform_seek()
+    first = await deliver_next(consumer, kafka, FIRST, 0, 1)
+    second = await deliver_next(consumer, kafka, FIRST, 2, 3)
+    consumer.ack(second)
+    chunk: Any = second.value
+    assert chunk.records == ()
+    consumer.ack(first)
+    await consumer.commit()
+    assert kafka.commits[-1] == {FIRST: 4}
+
+
 async def test_partitions_are_committed_independently(consumer: Consumer, kafka: Kafka) -> None:
     await consumer.perform_seek()
     await deliver_next(consumer, kafka, FIRST, 0)
