@@ -80,7 +80,9 @@ class Conflicts:
                     body = with_revision(document.body, stored[document.id])
                     found.fuller.append(Document(document.id, body))
                 case str(differs):
-                    found.settled[document.id] = Refused(RejectReason.DIVERGENT, differs)
+                    found.settled[document.id] = Refused(
+                        RejectReason.DIVERGENT, differs, proven=True
+                    )
         return found
 
     def _tell(self, document: Document) -> None:

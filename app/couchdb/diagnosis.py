@@ -46,7 +46,9 @@ CONTRADICTORY = Refused(
     RejectReason.REFUSED, "the database reports a conflict with a document that it does not hold"
 )
 MISNAMED = Refused(
-    RejectReason.REFUSED, "the document's _id is not the id that it was to be written under"
+    RejectReason.REFUSED,
+    "the document's _id is not the id that it was to be written under",
+    proven=True,
 )
 
 
@@ -218,7 +220,9 @@ def certain(document: Document, error: DatabaseError, others: Others) -> Refused
     fault = known_fault(document)
     # A 500 may be about something else, and another database may take what CouchDB does not.
     meant = error.cause == "400" or "badarith" in str(error) or others is not Others.NONE
-    return Refused(RejectReason.REFUSED, f"{fault}: {error}") if fault and meant else None
+    if not fault or not meant:
+        return None
+    return Refused(RejectReason.REFUSED, f"{fault}: {error}", proven=True)
 
 
 AMBIGUOUS = frozenset(

@@ -25,7 +25,9 @@ from app.storing.sink import Document, Refused, Result, SinkStopped
 from models.reasons import RejectReason
 
 RESERVED_ID = Refused(
-    RejectReason.REFUSED, "illegal_docid: Only reserved document ids may start with _"
+    RejectReason.REFUSED,
+    "illegal_docid: Only reserved document ids may start with _",
+    proven=True,
 )
 """In CouchDB's words, although it is not asked: it would take a design document."""
 

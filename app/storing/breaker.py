@@ -37,6 +37,9 @@ def reason_of(refused: Refused) -> str:
 class StoreBreaker:
     """A breaker for each reason that documents are set aside for.
 
+    What is proven of a document by itself does not count: it would be refused for ever, and whoever
+    may write to one topic could have all storing held.
+
     Args:
         settings: When they open, and for how long.
         clock: Epoch seconds.
@@ -57,6 +60,7 @@ class StoreBreaker:
 
     def observe(self, documents: int, refused: list[Refused]) -> None:
         """Count documents that ended, those that were refused among them."""
+        refused = [one for one in refused if not one.proven]
         if not refused and not self._breakers:
             return
         counts = Counter(map(reason_of, refused))
@@ -74,15 +78,15 @@ class StoreBreaker:
                 logger.error(_HELD, breaker.open.why)
 
     def passed(self, reason: str) -> None:
-        """A document that waited for this reason's breaker was stored."""
+        """A document that waited for this reason's breaker is not refused for it any more."""
         breaker = self._breakers.get(reason)
         if breaker is not None and breaker.open and not breaker.holds(self._clock()):
             breaker.open = None
-            logger.warning("Storing again: what was refused (%s) is stored.", reason)
+            logger.warning("Storing again: what was refused (%s) is not any more.", reason)
 
     def holds(self, refused: Refused) -> bool:
         """Whether nothing is set aside for this reason now."""
-        breaker = self._breakers.get(reason_of(refused))
+        breaker = None if refused.proven else self._breakers.get(reason_of(refused))
         return breaker is not None and breaker.holds(self._clock())
 
     async def closed(self) -> None:

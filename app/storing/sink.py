@@ -6,7 +6,7 @@ package beside it, handed to `app.storing.step.StoringStep`.
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
@@ -53,10 +53,13 @@ class Refused:
     Args:
         reason: `TOO_LARGE`, `REFUSED` or `DIVERGENT`.
         detail: The database's words or the names of differing fields; never a field's contents.
+        proven: Whether the document itself shows it, so that many of them say nothing about the
+            database.
     """
 
     reason: RejectReason
     detail: str
+    proven: bool = field(default=False, compare=False)
 
 
 Outcome = Settled | Refused

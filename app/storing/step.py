@@ -245,11 +245,13 @@ class StoringStep(Service):
         stored = []
         held = False
         for item, result in ended:
+            before = settling.held.pop(item.id, None)
+            refused_again = isinstance(result, Refused) and reason_of(result) == before
+            if before is not None and not refused_again:
+                self.breaker.passed(before)
             if not isinstance(result, Refused):
                 settling.counts[_SETTLED[result]] += 1
                 stored.append(item.digest)
-                if item.id in settling.held:
-                    self.breaker.passed(settling.held.pop(item.id))
             elif self.breaker.holds(result):
                 settling.held[item.id] = reason_of(result)
                 settling.open.append(item)

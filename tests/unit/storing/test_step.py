@@ -380,3 +380,19 @@ async def test_the_same_refusal_for_everything_holds_storing_and_loses_nothing(
     assert bench.outcomes.counts == Counter({STORED: 1000})
     assert bench.step.breaker.reasons() == {}
     assert bench.letters() == []
+
+
+async def test_a_document_that_waited_and_is_refused_for_another_reason_ends_the_hold(
+    start: Start,
+) -> None:
+    bench = await start()
+    values = [body(f"r{number}") for number in range(1000)]
+    refused = Refused(RejectReason.REFUSED, "forbidden: read-only")
+    bench.writer.answers = dict.fromkeys(values, refused)
+    event = await bench.submit(*values)
+    await until(bench.step.breaker.reasons)
+    divergent = Refused(RejectReason.DIVERGENT, "differs in: response", proven=True)
+    bench.writer.answers = dict.fromkeys(values, divergent)
+    await asyncio.wait_for(event.acked.wait(), 20)
+    assert bench.outcomes.counts == Counter({dead_lettered(RejectReason.DIVERGENT): 1000})
+    assert bench.step.breaker.reasons() == {}
