@@ -211,6 +211,15 @@ class TestConflicts:
         answer = await client.put(fields)
         assert (answer.status, answer.json["error"], answer.segments) == (409, "conflict", 1)
 
+    @pytest.mark.parametrize("logs", [{}, {"logs": None}, {"logs": {}}])
+    async def test_what_is_no_activation_is_a_conflict_of_its_own(
+        self, client: OpenWhiskClient, documents: Documents, logs: dict[str, Any]
+    ) -> None:
+        fields = document(logs=["a"])
+        documents.write({name: fields[name] for name in fields if name != "logs"} | logs)
+        assert await client.store([fields, document()]) == [False, True]
+        assert (await client.put(fields)).status == 409
+
     async def test_the_copy_with_logs_is_the_one_that_stays(
         self, client: OpenWhiskClient, documents: Documents
     ) -> None:
