@@ -22,6 +22,8 @@ REPLAY_OF = "dead-letter-replay-of"
 """Header of a replayed record: which dead letter it was."""
 
 _natural = re.compile(r"-?[0-9]{1,19}", re.ASCII)
+_OVER_LARGEST = 2**63
+"""Kafka's numbers are of 64 bits, and so are those of what counts letters (`app.audit`)."""
 
 
 class DeadLetter(faust.Record, include_metadata=False):
@@ -145,9 +147,10 @@ _OF_REPLAY = (ATTEMPTS, REPLAY_OF)
 
 
 def _number(text: str) -> int:
-    if not _natural.fullmatch(text):
-        raise ValueError("not a dead letter: a number in its headers is none")
-    return int(text)
+    number = int(text) if _natural.fullmatch(text) else None
+    if number is None or not -_OVER_LARGEST <= number < _OVER_LARGEST:
+        raise ValueError("not a dead letter: a number in its headers is none of Kafka's")
+    return number
 
 
 def _count(value: bytes | None) -> int:

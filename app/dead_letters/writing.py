@@ -160,11 +160,11 @@ def _log(topic: str, tp: TP, set_aside: Sequence[SetAside]) -> None:
 
 def _described(tp: TP, set_aside: Sequence[SetAside]) -> str:
     """How many records, and where they are."""
-    first, last = set_aside[0].record.offset, set_aside[-1].record.offset
+    offsets = [letter.record.offset for letter in set_aside]  # in the order in which they ended
     place = f"{tp.topic}/{tp.partition}"
     if len(set_aside) == 1:
-        return f"1 record of {place} offset {first}"
-    return f"{len(set_aside)} records of {place} offsets {first} to {last}"
+        return f"1 record of {place} offset {offsets[0]}"
+    return f"{len(set_aside)} records of {place} offsets {min(offsets)} to {max(offsets)}"
 
 
 def _why(set_aside: Sequence[SetAside]) -> str:

@@ -92,3 +92,8 @@ def test_the_fields_that_differ_are_named() -> None:
     sent = exact_json.loads('{"a":1.0,"b":{"c":1},"d":1}')
     stored = b'{"_id":"x","_rev":"1-x","updated":3,"a":1,"b":{"c":2},"e":1}'
     assert differing(sent, stored) == ["b", "d", "e"]
+
+
+def test_an_id_that_is_no_unicode_is_no_documents() -> None:
+    with pytest.raises(ValueError, match="surrogates not allowed"):
+        document_content(b'{"_id":"\\ud800"}')

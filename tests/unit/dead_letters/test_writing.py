@@ -186,3 +186,15 @@ async def test_what_nobody_foresaw_is_logged_once_and_shows_nothing_of_the_recor
     assert "KeyError at completed0/2, offset 9" in line.getMessage()
     assert "in failing" in line.getMessage()
     assert "s3cret" not in found[0].detail + line.getMessage()
+
+
+async def test_the_log_names_the_first_and_the_last_offset(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    producer: Any = Producer()
+    # What is refused at once comes before what the database refuses.
+    late = [SetAside(Record(offset=at), RejectReason.REFUSED, "why") for at in (8, 3, 6)]
+
+    await DeadLetters(producer, "letters", ours={OURS.topic}).write(OURS, late)
+
+    assert "offsets 3 to 8" in caplog.text

@@ -34,5 +34,14 @@ def test_other_records_are_no_dead_letters(headers: list[Header] | None) -> None
         DeadLetter.from_record(None, b"", headers)
 
 
+@pytest.mark.parametrize("name", ["partition", "offset", "timestamp", "attempts"])
+@pytest.mark.parametrize("number", [str(2**63), str(-(2**63) - 1), "9" * 20, "1.5", ""])
+def test_numbers_that_kafka_does_not_have_are_no_dead_letters(name: str, number: str) -> None:
+    headers = [*letter().to_headers(), (f"dead-letter-{name}", number.encode())]
+
+    with pytest.raises(ValueError, match="not a dead letter: a number"):
+        DeadLetter.from_record(None, b"", headers)
+
+
 def test_the_reason_can_be_read_from_the_headers_by_other_tools() -> None:
     assert ("dead-letter-reason", b"invalid-record") in letter().to_headers()
