@@ -120,8 +120,10 @@ class Partitions:
         self._waits.pop(tp, None)
         if reach.lag == 0:
             return Finding(PartitionVerdict(State.IDLE, reach, host, mine))
-        reason = self._reason(tp, reach, look.worker) if mine else FOREIGN
-        self._waits[tp] = mine and not reason.restart
+        ours = self._reason(tp, reach, look.worker)
+        # What keeps this worker waiting, such as the database, keeps the others as well.
+        self._waits[tp] = not ours.restart
+        reason = ours if mine else FOREIGN
         stuck = self._lasting.of(("reason", tp), (reach.committed, reason))
         if stands < STANDING:
             return Finding(PartitionVerdict(State.MOVING, reach, host, mine))

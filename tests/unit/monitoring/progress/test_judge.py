@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
+import pytest
 from faust.types import TP
 
 from app.kafka.group_view import STABLE, GroupView, Member, Reach
@@ -347,8 +348,12 @@ def test_a_worker_that_stops_is_not_ready_and_never_stuck() -> None:
     assert (verdict.not_ready, verdict.stuck_for) == ("stopping", 0.0)
 
 
-def test_what_waited_for_the_database_is_not_stuck_when_the_group_is_empty_for_a_moment() -> None:
-    world = World()
+@pytest.mark.parametrize("holder", ["me", "other"])
+def test_what_waited_for_the_database_is_not_stuck_when_the_group_is_empty_for_a_moment(
+    holder: str,
+) -> None:
+    world = World(held={"me": {INPUT}, "other": set()})
+    world.held[holder].add(DOCUMENTS)
     world.reaches[DOCUMENTS] = Reach(0, 20, 10)
     world.database(failing="connection refused", busy=True)
     world.after(3600)
