@@ -138,6 +138,8 @@ class Diagnosis:
                 suspect.outcome.set_exception(
                     SinkStopped("the writer was stopped before the diagnosis was over")
                 )
+                # Who waited for it has been stopped before; asyncio would say that nobody looked.
+                suspect.outcome.exception()
 
     async def _examine(self, suspect: _Suspect) -> None:
         found: Outcome | None = None

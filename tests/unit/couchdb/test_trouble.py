@@ -1,6 +1,7 @@
 """Whose fault it is: the writer against a database that misbehaves, with answers of CouchDB 3.5."""
 
 import asyncio
+import gc
 import json
 import logging
 from pathlib import Path
@@ -359,3 +360,16 @@ def test_nothing_good_is_condemned_and_everything_ends(
             await couchdb.stop()
 
     asyncio.run(run())
+
+
+async def test_a_stop_during_a_diagnosis_that_nobody_waits_for_says_nothing(
+    writer: BulkWriter, couchdb: FakeCouchDB, caplog: pytest.LogCaptureFixture
+) -> None:
+    await writer.write(documents(3, prefix="before"))
+    couchdb.validate = lambda one: "no" if one.get("bad") else None
+    results = await writer.write([document("x", bad=True), document("y")])
+    assert [isinstance(one, Parked) for one in results] == [True, False]
+    await writer.stop()
+    del results
+    gc.collect()
+    assert errors(caplog) == []
