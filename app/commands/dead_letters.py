@@ -72,6 +72,7 @@ def show(letter: LetterId, *, raw: bool) -> None:
     show_default=True,
     help="Leave letters that were replayed so often and set aside again.",
 )
+@click.option("--force", is_flag=True, help="Send also while the database takes no documents.")
 @click.option("--yes", is_flag=True, help="Do not ask before everything is sent.")
 @click.option("--json", "as_objects", is_flag=True, help="The summary as a JSON object.")
 def replay(
@@ -79,16 +80,18 @@ def replay(
     *,
     dry_run: bool,
     max_attempts: int,
+    force: bool,
     yes: bool,
     as_objects: bool,
     **chosen: Any,
 ) -> None:
     """Send letters again to where they came from, each once.
 
-    Running it again goes on where it stopped. Divergent records are sent only with
+    Running it again goes on where it stopped. While the database takes no documents, nothing is
+    sent and no attempt is counted (exit code 2). Divergent records are sent only with
     --reason divergent. Without a filter it asks, or takes --yes.
     """
-    asked = Replay(selection(**chosen), max_attempts, limit, dry_run)
+    asked = Replay(selection(**chosen), max_attempts, limit, dry_run, force)
     if not (dry_run or yes or limit or any(chosen.values())):
         _ask_whether_all()
     run(_replay(load(), asked, as_objects=as_objects))

@@ -28,6 +28,7 @@ from app.couchdb.design_documents import design_documents, wanted
 from app.couchdb.errors import (
     DatabaseError,
     DatabaseMissing,
+    EntriesFailed,
     Misconfigured,
     RequestRefused,
     RequestTooLarge,
@@ -52,6 +53,8 @@ SPARE_CONNECTIONS = 8
 PROBE_ID = "persister-probe"
 """The document that stands for those known to be good; deleted from the start, so that no view and
 no list ever shows it, and yet every validation function judges it."""
+
+BARE_PROBE = json.dumps({"_id": PROBE_ID, "_deleted": True}).encode()
 
 PASSES_PROBE = ("conflict", "not_found")
 """What follows when it is there already: CouchDB judges it first, and then writes nothing."""
@@ -220,17 +223,26 @@ class Database:
         Args:
             known_good: Its content, a record that was stored; None: only what it must have.
         """
-        bare = json.dumps({"_id": PROBE_ID, "_deleted": True}).encode()
         if not self._probe_is_there:
             # First without the record, which would otherwise be kept in it.
-            if not await self._passes(bare):
+            if not _passes(await self._probed(BARE_PROBE)):
                 return False
             self._probe_is_there = True
-        return known_good is None or await self._passes(_as_probe(known_good))
+        return known_good is None or _passes(await self._probed(_as_probe(known_good)))
 
-    async def _passes(self, body: bytes) -> bool:
+    async def check_takes_documents(self) -> None:
+        """Write the probe, with what it must have and no more.
+
+        Raises:
+            EntriesFailed: It is not taken; in CouchDB's words.
+        """
+        entry = await self._probed(BARE_PROBE)
+        if not _passes(entry):
+            raise EntriesFailed(entry.explanation, error=str(entry.error))
+
+    async def _probed(self, body: bytes) -> Entry:
         [entry] = (await self.bulk([Document(PROBE_ID, body)])).entries or [Entry()]
-        return bool(entry.rev) or entry.error in PASSES_PROBE
+        return entry
 
     async def check_right_to_write(self) -> None:
         """Ask to write no document: CouchDB refuses even that to who may only read.
@@ -360,6 +372,10 @@ class Database:
         if not user or not isinstance(password, SecretStr):
             return {}
         return {"Authorization": aiohttp.encode_basic_auth(user, password.get_secret_value())}
+
+
+def _passes(entry: Entry) -> bool:
+    return bool(entry.rev) or entry.error in PASSES_PROBE
 
 
 def _as_probe(known_good: Document) -> bytes:

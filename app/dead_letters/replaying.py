@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from app.dead_letters.planning import Planned, Planner, Stay
 from app.dead_letters.progress import Progress, open_log, read_progress
+from app.dead_letters.readiness import Check, no_check, open_check
 from app.dead_letters.reading import Letters, open_letters
 from app.dead_letters.selection import Selection
 from app.dead_letters.sending import SETTLE_SECONDS, Sender
@@ -57,6 +58,7 @@ class Replay:
         max_attempts: a letter that was replayed so often stays where it is.
         limit: most letters to send; None: all.
         dry_run: send and note nothing.
+        force: send also while the database takes no documents.
         settle_seconds: see `Sender.settle`.
     """
 
@@ -64,6 +66,7 @@ class Replay:
     max_attempts: int = 3
     limit: int | None = None
     dry_run: bool = False
+    force: bool = False
     settle_seconds: float = SETTLE_SECONDS
 
     async def run(self, settings: Settings, watcher: Watcher) -> Report:
@@ -86,7 +89,10 @@ class Replay:
                 log = await stack.enter_async_context(open_log(kafka, admin, names.replays))
                 producer = await stack.enter_async_context(open_producer(kafka))
                 reader = await stack.enter_async_context(open_reader(kafka))
-                sender = Sender(producer, reader, log)
+                check: Check = no_check
+                if not self.force:
+                    check = await stack.enter_async_context(open_check(settings.database))
+                sender = Sender(producer, reader, log, check)
             progress = Progress()
             if sender or names.replays in partitions:
                 progress = await read_progress(kafka, names.replays)

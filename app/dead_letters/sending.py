@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError
 from app.dead_letters.errors import LettersError
 from app.dead_letters.planning import Planned, size
 from app.dead_letters.progress import Note, Progress, ProgressLog, State, digest
+from app.dead_letters.readiness import Check
 from app.dead_letters.reading import LetterId
 from app.kafka.producer import BatchProducer, Outgoing
 from app.kafka.reader import Bounds, Reader
@@ -35,9 +36,13 @@ class Sender:
         producer: connected.
         reader: for looking at the topics that are sent to.
         log: where progress is noted.
+        check: asked before each batch is claimed.
     """
 
-    def __init__(self, producer: BatchProducer, reader: Reader, log: ProgressLog) -> None:
+    def __init__(
+        self, producer: BatchProducer, reader: Reader, log: ProgressLog, check: Check
+    ) -> None:
+        self._check = check
         self._producer = producer
         self._reader = reader
         self._log = log
@@ -59,11 +64,12 @@ class Sender:
         """Send what was taken; returns how many letters, all acknowledged and noted.
 
         Raises:
-            LettersError: Kafka does not take them, or another replay has begun.
+            LettersError: The check fails, Kafka does not take them, or another replay has begun.
         """
         batch, self._batch, self._bytes = self._batch, [], 0
         if not batch:
             return 0
+        await self._check()
         ends = await self._reader.ends({TopicPartition(*to) for _, to in batch})
         claims = {
             letter.id: Note(

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
+from yarl import URL
 
 from app.dead_letters.destination import Destination
 from app.dead_letters.errors import LettersError
@@ -47,7 +48,26 @@ async def kafka(kafka_url: str) -> AsyncIterator[Producer]:
 
 
 @pytest.fixture
-def settings(monkeypatch: pytest.MonkeyPatch, kafka_url: str, prefix: str) -> Settings:
+def database_environment(couchdb_url: str, database: str) -> dict[str, str]:
+    """Where the database is, as an operator would say it."""
+    url = URL(couchdb_url)
+    return {
+        "PERSISTER_COUCHDB_URL": str(url.with_user(None)).rstrip("/"),
+        "PERSISTER_COUCHDB_USER": url.user or "",
+        "PERSISTER_COUCHDB_PASSWORD": url.password or "",
+        "PERSISTER_DATABASE": database,
+    }
+
+
+@pytest.fixture
+def settings(
+    monkeypatch: pytest.MonkeyPatch,
+    kafka_url: str,
+    prefix: str,
+    database_environment: dict[str, str],
+) -> Settings:
+    for name, value in database_environment.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("PERSISTER_KAFKA_URL", kafka_url)
     monkeypatch.setenv("PERSISTER_TOPIC_PREFIX", prefix)
     return load()
@@ -59,11 +79,11 @@ def names(prefix: str) -> TopicNames:
 
 
 @pytest.fixture
-def dead_letters(kafka_url: str, prefix: str) -> Faust:
+def dead_letters(kafka_url: str, prefix: str, database_environment: dict[str, str]) -> Faust:
     """Runs `faust -A app dead-letters ...`, as an operator would."""
 
     async def run(*arguments: str, **environment: str) -> Done:
-        own = {
+        own = database_environment | {
             "PYTHONPATH": str(paths.PROJECT),
             "PERSISTER_KAFKA_URL": kafka_url,
             "PERSISTER_TOPIC_PREFIX": prefix,
@@ -321,6 +341,26 @@ async def test_what_is_replayed_passes_the_normal_way(
         database,
         {document_id(routed): document(routed, replayed), document_id(refused): kept},
     )
+
+
+async def test_while_the_database_is_in_trouble_letters_stay(
+    admin: Admin, kafka: Producer, kafka_url: str, names: TopicNames, dead_letters: Faust
+) -> None:
+    topic = f"{names.prefix}completed0"
+    await admin.create_topic(topic)
+    await admin.create_topic(names.dead_letters)
+    await set_aside(kafka, names, value=JUNK)
+    replay = ("replay", "--yes", "--json", "--max-attempts", "1")
+    nowhere = {"PERSISTER_COUCHDB_URL": "http://127.0.0.1:1"}
+
+    refused = await dead_letters(*replay, **nowhere)
+
+    assert refused.returncode == 2
+    assert b"takes no documents: no connection" in refused.stderr
+    assert await read_topic(kafka_url, topic) == []
+    rehearsal = ("replay", "--yes", "--json", "--dry-run")
+    assert summary(await dead_letters(*rehearsal, **nowhere)) == {"would_replay": 1, "stayed": {}}
+    assert summary(await dead_letters(*replay, "--force", **nowhere))["replayed"] == 1
 
 
 async def test_a_replay_that_was_killed_while_sending_goes_on_without_sending_twice(

@@ -1,0 +1,44 @@
+"""Whether what is replayed would be stored: while the database is in trouble, letters stay."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from app.couchdb import Database, DatabaseError
+from app.couchdb.errors import DatabaseMissing
+from app.dead_letters.errors import LettersError
+from app.settings import DatabaseSettings
+
+Check = Callable[[], Awaitable[None]]
+"""Raises `LettersError` when letters should not be sent now."""
+
+
+@asynccontextmanager
+async def open_check(settings: DatabaseSettings) -> AsyncIterator[Check]:
+    """A check that the database takes documents; it says why not in CouchDB's words."""
+    database = Database(settings)
+    await database.connect()
+
+    async def check() -> None:
+        try:
+            await database.check_takes_documents()
+        except DatabaseMissing as error:
+            if not settings.create:  # else a worker creates it
+                raise _trouble(database, error) from error
+        except DatabaseError as error:
+            raise _trouble(database, error) from error
+
+    try:
+        yield check
+    finally:
+        await database.close()
+
+
+def _trouble(database: Database, error: DatabaseError) -> LettersError:
+    return LettersError(
+        f"{database.address} takes no documents: {error}. The letters that are left stay as they "
+        "are and no attempt was counted: run it again when the database is well, or say --force"
+    )
+
+
+async def no_check() -> None:
+    """Send whatever the database says."""
