@@ -1,5 +1,6 @@
 """A fetched list of records of one partition."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +14,17 @@ class Chunk:
     safe somewhere else; until then nothing at or after `first_offset` is committed.
     """
 
-    __slots__ = ("count", "finished", "first_offset", "next_offset", "records", "timestamp", "tp")
+    __slots__ = (
+        "count",
+        "delivered_at",
+        "finished",
+        "first_offset",
+        "next_offset",
+        "records",
+        "taken",
+        "timestamp",
+        "tp",
+    )
 
     def __init__(self, tp: TP, records: Sequence[Any]) -> None:
         self.tp = tp
@@ -27,6 +38,10 @@ class Chunk:
         """How many records it came with; what follows here outlives them."""
         self.timestamp = int(records[0].timestamp)
         """Epoch millis of the first record."""
+        self.delivered_at = math.inf
+        """Monotonic seconds at which it was handed to Faust; infinite before."""
+        self.taken = False
+        """Whether its agent has it."""
         self.finished = False
 
     def release(self) -> None:

@@ -34,6 +34,9 @@ FIRST_LOOK, LAST_LOOK = 0.05, 0.4
 far, within these bounds. Each look costs about what storing ten records costs.
 """
 
+ON_THE_WAY_SECONDS = 1.0
+"""From the delivery of a chunk to its agent, when nothing waits in front of the agent."""
+
 REVOKE_DEADLINE = 3.0
 """Seconds that in-flight work may take when partitions are revoked: the group waits meanwhile."""
 
@@ -235,6 +238,7 @@ class Consumer(driver.Consumer):
         others from theirs. Nor is one fetched while the app holds it.
         """
         active = active_partitions or set()
+        await self._take_back_dropped(active)
         ready = {tp for tp in active if not self._waiting(tp) and not self.app.holds(tp)}
         wait = self._next_look(active - ready) if len(ready) < len(active) else timeout
         if not ready:
@@ -243,6 +247,27 @@ class Consumer(driver.Consumer):
         fetched = await super()._getmany(ready, wait)
         taken = {TP(*tp): await self._as_chunk(TP(*tp), records) for tp, records in fetched.items()}
         return {tp: records for tp, records in taken.items() if self._still_next(tp, records)}
+
+    async def _take_back_dropped(self, partitions: set[TP]) -> None:
+        """Fetch again what Faust has dropped on its way to the agent.
+
+        Faust gives up a delivery when a rebalance begins in it, and its streams skip what comes
+        while they are suspended. Usually the positions are set anew after that. Where they are not,
+        the partition would never be committed again.
+        """
+        for tp in partitions:
+            chunk = self.ledger.untaken(tp)
+            if chunk is None or self._waiting(tp):
+                continue
+            if monotonic() - chunk.delivered_at > ON_THE_WAY_SECONDS:
+                offset = chunk.first_offset
+                self.log.warning(
+                    "A rebalance has dropped records of %s/%d from offset %d on, on their way to "
+                    "the agent: reading them again.",
+                    *(tp.topic, tp.partition, offset),
+                )
+                self.ledger.take_back(tp, offset)
+                await self._rewind(tp, offset)
 
     def _next_look(self, held: set[TP]) -> float:
         """Seconds until it is looked again whether these can be fetched."""
@@ -333,6 +358,7 @@ class Consumer(driver.Consumer):
         if not isinstance(record, Chunk):
             return super()._to_message(tp, record)
         self.ledger.deliver(record)
+        record.delivered_at = monotonic()
         last = record.records[-1]
         return ConsumerMessage(
             tp.topic,

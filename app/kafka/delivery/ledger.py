@@ -111,6 +111,20 @@ class Ledger:
         position.expected = chunk.next_offset
         position.chunks.append(chunk)
 
+    def untaken(self, tp: TP) -> Chunk | None:
+        """The first chunk of a partition that was delivered and has not reached its agent."""
+        position = self._positions.get(tp)
+        chunks = position.chunks if position else ()
+        return next((chunk for chunk in chunks if not chunk.taken), None)
+
+    def take_back(self, tp: TP, offset: int) -> None:
+        """Deliver again from the chunk on that begins at `offset`; those before stay."""
+        position = self._positions.get(tp)
+        if position is not None:
+            position.expected = offset
+            while position.chunks and position.chunks[-1].first_offset >= offset:
+                position.chunks.pop()
+
     def committable(self) -> dict[TP, int]:
         """The offset to commit for each partition in which it moved on."""
         moved = {}

@@ -19,12 +19,15 @@ class ChunkEvent(Protocol):
         """Mark the chunk as finished."""
 
 
-def chunk_events(stream: StreamT[Any]) -> AsyncIterator[ChunkEvent]:
+async def chunk_events(stream: StreamT[Any]) -> AsyncIterator[ChunkEvent]:
     """The events of a stream of chunks, each acknowledged by its reader's `event.ack()` alone.
 
     Faust acknowledges an event when the loop body is left, also by an exception.
     """
-    return cast("AsyncIterator[ChunkEvent]", cast("Any", stream).noack().events())
+    events = cast("AsyncIterator[ChunkEvent]", cast("Any", stream).noack().events())
+    async for event in events:
+        event.value.taken = True
+        yield event
 
 
 class ChunkTopic(faust.Topic):

@@ -604,3 +604,29 @@ async def test_a_rebalance_waits_shorter_and_each_time_anew(
     await consumer.wait_empty()
     assert waits == [module.REVOKE_DEADLINE] * 2
     assert not unfinished.acked
+
+
+async def test_a_chunk_that_faust_drops_on_its_way_is_fetched_again(
+    consumer: Consumer, kafka: Kafka, channel: ChunkTopic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(module, "monotonic", lambda: now)
+    await consumer.perform_seek()
+    lost: Any = (await deliver_next(consumer, kafka, FIRST, 0, 1)).value
+    later: Any = (await deliver_next(consumer, kafka, FIRST, 2)).value
+    later.taken = True
+    kafka.seeks.clear()
+    await fetch(consumer)
+    assert not kafka.seeks, "it may still be on its way"
+    now += module.ON_THE_WAY_SECONDS + 1
+    channel.queue.put_nowait(lost)
+    await fetch(consumer)
+    assert not kafka.seeks, "it waits in front of its agent"
+    channel.queue.get_nowait()
+    await fetch(consumer)
+    assert kafka.seeks == [{FIRST: 0}]
+    again: Any = (await deliver_next(consumer, kafka, FIRST, 0, 1, 2)).value
+    again.taken = True
+    assert again.first_offset == 0
+    await fetch(consumer)
+    assert kafka.seeks == [{FIRST: 0}]

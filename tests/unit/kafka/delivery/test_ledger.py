@@ -131,3 +131,26 @@ def test_whatever_finishes_in_whatever_order_no_commit_passes_an_unfinished_chun
         ledger.committable()
         unfinished = [chunk.first_offset for chunk in chunks if not chunk.finished]
         assert ledger.committed(PARTITION) == min(unfinished, default=sum(sizes))
+
+
+def test_the_first_chunk_that_has_not_reached_its_agent_is_known() -> None:
+    ledger = ledger_at(0)
+    first, second, third = deliver(ledger, 0, 1), deliver(ledger, 2), deliver(ledger, 3)
+    assert ledger.untaken(PARTITION) is first
+    first.taken = third.taken = True
+    assert ledger.untaken(PARTITION) is second
+    second.taken = True
+    assert ledger.untaken(PARTITION) is None
+    assert ledger.untaken(TP("topic", 1)) is None
+
+
+def test_what_is_taken_back_is_delivered_again_and_what_was_before_it_is_committed() -> None:
+    ledger = ledger_at(0)
+    first, lost, later = deliver(ledger, 0, 1), deliver(ledger, 2), deliver(ledger, 3)
+    ledger.take_back(PARTITION, lost.first_offset)
+    assert ledger.position(PARTITION) == 2
+    later.finished = first.finished = True
+    assert ledger.committable() == {PARTITION: 2}
+    again = deliver(ledger, 2, 3)
+    again.finished = True
+    assert ledger.committable() == {PARTITION: 4}
