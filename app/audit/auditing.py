@@ -24,7 +24,7 @@ from app.audit.errors import AuditError
 from app.audit.findings import Findings
 from app.audit.reading import MARGIN_MILLIS, Extent, KafkaReader, Scope, Source, Watcher
 from app.audit.stored import read_stored
-from app.couchdb import Database
+from app.couchdb import Database, connected
 from app.kafka.admin import Admin, open_admin
 from app.kafka.reader import Reader, open_reader
 from app.kafka.topics import TopicNames
@@ -60,13 +60,9 @@ class Audited:
 @asynccontextmanager
 async def open_database(settings: Settings) -> AsyncIterator[Database]:
     """Connect, and see whether the database is there; raises `DatabaseError`."""
-    database = Database(settings.database)
-    await database.connect()
-    try:
+    async with connected(settings.database) as database:
         await database.info()
         yield database
-    finally:
-        await database.close()
 
 
 class Auditor:

@@ -6,9 +6,9 @@ of all callers into requests, `settling` brings every document of a request to i
 speaks HTTP and turns what can go wrong there into the few types of `errors`.
 """
 
-from app.couchdb.database import Database, DatabaseInfo
+from app.couchdb.database import Database, DatabaseInfo, connected
 from app.couchdb.errors import DatabaseError
 from app.couchdb.watch import DatabaseWatch
 from app.couchdb.writer import BulkWriter
 
-__all__ = ["BulkWriter", "Database", "DatabaseError", "DatabaseInfo", "DatabaseWatch"]
+__all__ = ["BulkWriter", "Database", "DatabaseError", "DatabaseInfo", "DatabaseWatch", "connected"]

@@ -9,8 +9,8 @@ import hashlib
 import json
 import logging
 import ssl
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from io import BytesIO
@@ -376,6 +376,17 @@ class Database:
 
 def _passes(entry: Entry) -> bool:
     return bool(entry.rev) or entry.error in PASSES_PROBE
+
+
+@asynccontextmanager
+async def connected(settings: DatabaseSettings) -> AsyncIterator[Database]:
+    """A database for as long as the block runs; no request is sent by itself."""
+    database = Database(settings)
+    await database.connect()
+    try:
+        yield database
+    finally:
+        await database.close()
 
 
 def _as_probe(known_good: Document) -> bytes:

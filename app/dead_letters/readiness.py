@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from app.couchdb import Database, DatabaseError
+from app.couchdb import Database, DatabaseError, connected
 from app.couchdb.errors import DatabaseMissing
 from app.dead_letters.errors import LettersError
 from app.settings import DatabaseSettings
@@ -15,22 +15,18 @@ Check = Callable[[], Awaitable[None]]
 @asynccontextmanager
 async def open_check(settings: DatabaseSettings) -> AsyncIterator[Check]:
     """A check that the database takes documents; it says why not in CouchDB's words."""
-    database = Database(settings)
-    await database.connect()
+    async with connected(settings) as database:
 
-    async def check() -> None:
-        try:
-            await database.check_takes_documents()
-        except DatabaseMissing as error:
-            if not settings.create:  # else a worker creates it
+        async def check() -> None:
+            try:
+                await database.check_takes_documents()
+            except DatabaseMissing as error:
+                if not settings.create:  # else a worker creates it
+                    raise _trouble(database, error) from error
+            except DatabaseError as error:
                 raise _trouble(database, error) from error
-        except DatabaseError as error:
-            raise _trouble(database, error) from error
 
-    try:
         yield check
-    finally:
-        await database.close()
 
 
 def _trouble(database: Database, error: DatabaseError) -> LettersError:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 
-from app.couchdb import Database, DatabaseError
+from app.couchdb import Database, DatabaseError, connected
 from app.couchdb.availability import advice
 from app.couchdb.errors import DatabaseMissing
 from app.doctor.finding import Finding, State
@@ -11,13 +11,9 @@ from app.settings import DatabaseSettings
 
 async def examine_database(settings: DatabaseSettings) -> AsyncIterator[Finding]:
     """Look at the database, without changing it."""
-    database = Database(settings)
-    await database.connect()
-    try:
+    async with connected(settings) as database:
         async for finding in _examine(database, settings):
             yield finding
-    finally:
-        await database.close()
 
 
 async def _examine(database: Database, settings: DatabaseSettings) -> AsyncIterator[Finding]:

@@ -2,15 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from app.couchdb import Database, DatabaseError
+from app.couchdb import DatabaseError, connected
 from app.kafka.access import explain
 from app.kafka.admin import open_admin
 from app.kafka.producer import partition_of
@@ -161,20 +160,10 @@ async def _in_database(settings: Settings, account: Account, namespace: str | No
         return
     document_id = f"{namespace}/{account.activation_id}"
     try:
-        async with _database(settings) as database:
+        async with connected(settings.database) as database:
             found = await database.read_back([document_id])
     except DatabaseError as error:
         account.not_looked_at.append(f"the database {settings.database.url}: {error}")
         return
     if document_id in found:
         account.stored = json.loads(found[document_id])
-
-
-@asynccontextmanager
-async def _database(settings: Settings) -> AsyncIterator[Database]:
-    database = Database(settings.database)
-    await database.connect()
-    try:
-        yield database
-    finally:
-        await database.close()
