@@ -8,7 +8,7 @@ one in `app.storing`.
 
 from agents import activations, completed, documents, others
 from app.application import Persister
-from app.errors import StartError
+from app.process.errors import StartError
 from models.roles import TopicRole
 
 

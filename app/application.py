@@ -20,8 +20,6 @@ from mode.types import ServiceT
 
 from app.couchdb import BulkWriter, Database, DatabaseWatch
 from app.dead_letters import DeadLetters
-from app.errors import StandstillError, StartError
-from app.heartbeat import Heartbeat
 from app.kafka.access import Access, explain
 from app.kafka.clients import broker_credentials
 from app.kafka.delivery import Chunk, ChunkTopic, Transport
@@ -34,17 +32,19 @@ from app.kafka.patches.table_recovery import Recovery, TableManager
 from app.kafka.producer import BatchProducer
 from app.kafka.producer_service import ProducerService
 from app.kafka.topics import TopicNames
-from app.logs import faust_logging, protect_logs
 from app.monitoring.latency import Latency
 from app.monitoring.outcomes import Outcomes
 from app.monitoring.progress import Knowledge, Progress, rules_of
 from app.monitoring.retention import Retention, Unread
 from app.monitoring.web import Web, add_pages
-from app.preflight import check_port, prepare_folder, raise_open_files
+from app.process.errors import StandstillError, StartError
+from app.process.heartbeat import Heartbeat
+from app.process.logs import faust_logging, protect_logs
+from app.process.preflight import check_port, prepare_folder, raise_open_files
+from app.process.stopping import GRACE, Watchdog
 from app.routing.breaker import Breakers
 from app.routing.step import RoutingStep
 from app.settings import Settings
-from app.stopping import GRACE, Watchdog
 from app.storing.breaker import StoreBreaker
 from app.storing.guard import Guard
 from app.storing.step import StoringStep

@@ -10,7 +10,7 @@ from app.audit.auditing import Audited
 from app.audit.findings import Example, Findings
 from app.audit.repair import Repaired
 from app.audit.verdicts import FAILURES, Verdict
-from app.printable import printable
+from app.process.printable import printable
 
 _WHAT = {
     Verdict.MISSING: "documents are missing in the database",

@@ -14,7 +14,7 @@ from rich.table import Table
 from app.doctor import Finding, State, worst
 from app.doctor.database import examine_database
 from app.doctor.kafka import examine_kafka
-from app.printable import printable
+from app.process.printable import printable
 from app.settings import Settings, load
 
 CODES = {State.OK: 0, State.WARNING: 0, State.WRONG: 1}

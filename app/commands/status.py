@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from app.printable import printable, shown
+from app.process.printable import printable, shown
 from app.settings import WorkerSettings, load
 
 READY, NOT_READY, NO_ANSWER = 0, 1, 2

@@ -15,7 +15,7 @@ from app.couchdb.errors import (
     RequestTooLarge,
     Unavailable,
 )
-from app.printable import shown
+from app.process.printable import shown
 
 LONGEST_REASON = 200
 """Characters kept of a reason: a validation function can answer with anything."""

@@ -18,7 +18,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any, Final
 
-from app.printable import shown
+from app.process.printable import shown
 
 IGNORED: Final = frozenset({"updated", "_rev"})
 """Fields that legitimately differ between two writes of the same record."""

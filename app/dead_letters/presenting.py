@@ -5,7 +5,7 @@ from typing import Any
 
 from app.dead_letters.activation import activation_id
 from app.dead_letters.reading import Letter
-from app.printable import printable
+from app.process.printable import printable
 from models.dead_letter import Header
 
 COLUMNS = ("letter", "set aside", "reason", "from", "activation", "attempts", "replayed", "detail")

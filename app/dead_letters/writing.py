@@ -16,7 +16,7 @@ from mode import get_logger
 
 from app.kafka.producer import BatchProducer, Outgoing
 from app.kafka.unreadable import Unreadable
-from app.printable import printable
+from app.process.printable import printable
 from models.dead_letter import DeadLetter, true_headers, without_replay
 from models.reasons import RejectReason
 

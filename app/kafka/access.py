@@ -24,10 +24,10 @@ from aiokafka.errors import (
 from aiokafka.protocol.metadata import MetadataRequest
 from mode import Service
 
-from app.errors import StartError
 from app.kafka.admin import Admin, open_admin
 from app.kafka.clients import bootstrap_servers, security_options
 from app.kafka.topics import TopicSpec, own_topics
+from app.process.errors import StartError
 from app.settings import KafkaSettings
 
 if TYPE_CHECKING:

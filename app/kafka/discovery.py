@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, cast
 from aiokafka.errors import KafkaError
 from mode import Service
 
-from app.errors import StartError
 from app.kafka.access import when_kafka_answers
 from app.kafka.admin import Admin, UnreadableSettingsError, open_admin
 from app.kafka.delivery import ChunkTopic
 from app.kafka.topic_settings import shortcomings
 from app.kafka.topics import TopicSpec, own_topics
+from app.process.errors import StartError
 
 if TYPE_CHECKING:
     from app.application import Persister

@@ -13,10 +13,10 @@ from faust.web.drivers import aiohttp as driver
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import SecretStr
 
-from app.connections import BoundedSite, Connections, places
-from app.hosts import is_loopback, known
 from app.monitoring import metrics
 from app.monitoring.status import not_ready, status
+from app.process.connections import BoundedSite, Connections, places
+from app.process.hosts import is_loopback, known
 
 if TYPE_CHECKING:
     from app.application import Persister

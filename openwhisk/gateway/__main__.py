@@ -9,11 +9,11 @@ import uvloop
 from aiohttp import web
 from aiokafka.errors import KafkaError
 
-from app.connections import BoundedSite, Connections
 from app.kafka.patches.closed_transport import mend_connections
 from app.kafka.patches.moved_brokers import follow_moved_brokers
 from app.kafka.patches.repeated_logs import Seldom
-from app.logs import protect_logs
+from app.process.connections import BoundedSite, Connections
+from app.process.logs import protect_logs
 from app.settings import SettingsError
 from openwhisk.gateway.server import Gateway
 from openwhisk.gateway.settings import Configuration, load

@@ -20,7 +20,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from app.printable import shown
+from app.process.printable import shown
 
 logger = logging.getLogger(__name__)
 

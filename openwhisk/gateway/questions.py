@@ -9,7 +9,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from app.printable import shown
+from app.process.printable import shown
 from openwhisk.gateway.credentials import Judgement, Refusal, Verdict
 
 logger = logging.getLogger(__name__)

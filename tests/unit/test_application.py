@@ -11,7 +11,7 @@ from aiokafka.errors import (
 
 import agents
 from app.application import Persister, create_app
-from app.errors import StartError
+from app.process.errors import StartError
 from app.settings import load
 from models.roles import TopicRole
 

@@ -16,7 +16,6 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, Message
 from faust.types.tuples import ConsumerMessage
 
-from app.errors import StartError
 from app.kafka.delivery.chunk import Chunk
 from app.kafka.delivery.ledger import NOTHING, Admitted, Ledger, Rewind
 from app.kafka.delivery.topic import ChunkTopic
@@ -25,6 +24,7 @@ from app.kafka.patches.fetched_batches import Fetched, unpack_chunks
 from app.kafka.patches.refused_fetches import Fetches
 from app.kafka.patches.refused_joins import Membership
 from app.kafka.patches.refused_offsets import Refused, set_refused_aside
+from app.process.errors import StartError
 
 if TYPE_CHECKING:
     from app.application import Persister

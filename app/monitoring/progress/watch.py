@@ -11,8 +11,6 @@ from typing import Any, Protocol
 from faust.types import TP
 from mode import Service
 
-from app.errors import StandstillError
-from app.heartbeat import BEAT_SECONDS, Heartbeat
 from app.kafka.access import explain
 from app.kafka.group_view import GroupView, Observer, Reach
 from app.monitoring.progress.facts import Seen, Silence, Worker
@@ -20,6 +18,8 @@ from app.monitoring.progress.judge import Judge
 from app.monitoring.progress.reachability import Reachability
 from app.monitoring.progress.rules import STANDING, Rules
 from app.monitoring.progress.verdict import BEFORE_THE_FIRST, Verdict
+from app.process.errors import StandstillError
+from app.process.heartbeat import BEAT_SECONDS, Heartbeat
 from app.settings import KafkaSettings
 
 LOOK_SECONDS = 2.0

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from app.monitoring.trace.sighting import Kind, Sighting
-from app.printable import printable, shown
+from app.process.printable import printable, shown
 from models.logs import LogLine
 
 

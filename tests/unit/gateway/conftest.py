@@ -5,8 +5,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from app.connections import BoundedSite
 from app.kafka.producer import BatchProducer
+from app.process.connections import BoundedSite
 from app.settings import KafkaSettings, LogMode
 from openwhisk.gateway.server import Gateway
 from openwhisk.gateway.settings import Configuration, GatewaySettings

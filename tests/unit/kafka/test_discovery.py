@@ -14,11 +14,11 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
 )
 
-from app.errors import StartError
 from app.kafka import access, admin
 from app.kafka.delivery import ChunkTopic
 from app.kafka.discovery import Discovery, OwnTopicError, OwnTopics, subscribe, subscribed
 from app.kafka.topics import TopicNames
+from app.process.errors import StartError
 from app.settings import KafkaSettings, LogMode
 from models.roles import TopicRole
 from tests.fakes.kafka_admin import FakeAdminClient

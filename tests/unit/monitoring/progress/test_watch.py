@@ -8,12 +8,12 @@ import pytest
 from aiokafka.errors import KafkaConnectionError
 from faust.types import TP
 
-from app.errors import StandstillError
-from app.heartbeat import Heartbeat
 from app.kafka.group_view import STABLE, GroupView, Member, Reach
 from app.monitoring.progress.facts import Worker
 from app.monitoring.progress.rules import Rules
 from app.monitoring.progress.watch import Progress
+from app.process.errors import StandstillError
+from app.process.heartbeat import Heartbeat
 from app.settings import KafkaSettings
 
 INPUT, DOCUMENTS = TP("completed0", 0), TP("documents", 0)

@@ -1,6 +1,6 @@
 import pytest
 
-from app.hosts import is_loopback, known
+from app.process.hosts import is_loopback, known
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 import pytest
 
-from app.printable import printable, shown
+from app.process.printable import printable, shown
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from app.heartbeat import Heartbeat
+from app.process.heartbeat import Heartbeat
 
 
 @pytest.fixture

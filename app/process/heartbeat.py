@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from app.stopping import FORCED
+from app.process.stopping import FORCED
 
 logger = logging.getLogger(__name__)
 

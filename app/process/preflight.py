@@ -9,7 +9,7 @@ import resource
 import socket
 from pathlib import Path
 
-from app.errors import StartError
+from app.process.errors import StartError
 
 LEAST_OPEN_FILES = 256
 """Connections to brokers, to the database and of the web endpoint, and some to spare."""

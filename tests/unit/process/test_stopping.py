@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from app.stopping import FORCED, Watchdog
+from app.process.stopping import FORCED, Watchdog
 
 
 def test_a_stop_that_hangs_is_ended_and_says_so(caplog: pytest.LogCaptureFixture) -> None:

@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 from aiohttp.http_exceptions import BadHttpMessage, InvalidHeader
 
-from app.logs import LONGEST_MESSAGE, LineFormatter, SafeRecord, protect_logs, without_credentials
+from app.process.logs import (
+    LONGEST_MESSAGE,
+    LineFormatter,
+    SafeRecord,
+    protect_logs,
+    without_credentials,
+)
 
 SECRET = "d2hpc2s6c2VjcmV0"
 

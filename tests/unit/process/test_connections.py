@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from app.connections import BoundedSite, Closed, Connections, Patience, places
+from app.process.connections import BoundedSite, Closed, Connections, Patience, places
 
 HASTE = Patience(head=0.05, first=0.05, body=0.05, answer=0.05)
 HEAD = b"GET / HTTP/1.1\r\nHost: a\r\n"

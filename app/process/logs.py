@@ -16,7 +16,7 @@ from typing import Any
 from aiohttp import ClientResponseError
 from aiohttp.http_exceptions import HttpProcessingError
 
-from app.printable import printable
+from app.process.printable import printable
 
 LONGEST_ARGUMENT = 2000
 """Characters of one text that is filled into a message."""

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import StartError
-from app.preflight import check_port, prepare_folder, raise_open_files
+from app.process.errors import StartError
+from app.process.preflight import check_port, prepare_folder, raise_open_files
 
 
 def test_the_data_folder_is_made_for_this_user_alone(tmp_path: Path) -> None:
