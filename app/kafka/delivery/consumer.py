@@ -5,7 +5,7 @@ internals, so the version is pinned, and `python -m dev.internals` shows what a 
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -45,6 +45,12 @@ COMMIT_DEADLINE = 5.0
 
 FLUSH_DEADLINE = 5.0
 """Seconds that a commit waits for what Faust still sends, which is the guard's table."""
+
+NEW_LEADER_SECONDS = 2.0
+"""That a new leader may need to know up to where the log is committed; until then it may tell an
+end that lies before what a group has committed. Brokers since 2.1 refuse to answer instead
+(KIP-207).
+"""
 
 SOUGHT_AGAIN = 5.0
 """Seconds between two times that a fetcher which reads too far is sent back in one partition."""
@@ -201,6 +207,8 @@ class Consumer(driver.Consumer):
         self.ledger = Ledger()
         self._read_offset = ReadOffsets(self)
         self._revoking = False
+        self._assignments = 0
+        self._sought: tuple[Mapping[TP, int], Sequence[TP]] | None = None
         self._stop_deadline: float | None = None
         self._group_offsets: dict[TP, int | None] = {}
         self._held: set[TP] = set()
@@ -235,11 +243,16 @@ class Consumer(driver.Consumer):
         Instead of Faust's, which fetches every active partition whatever still waits in front of
         the agents: here a partition is fetched only when the stream that reads it has nothing
         waiting. That bounds memory, and an agent that waits for the database does not keep the
-        others from theirs. Nor is one fetched while the app holds it.
+        others from theirs. Nor is one fetched while the app holds it, or before it is known where
+        to read on.
         """
         active = active_partitions or set()
         await self._take_back_dropped(active)
-        ready = {tp for tp in active if not self._waiting(tp) and not self.app.holds(tp)}
+        ready = {
+            tp
+            for tp in active
+            if self._placed(tp) and not self._waiting(tp) and not self.app.holds(tp)
+        }
         wait = self._next_look(active - ready) if len(ready) < len(active) else timeout
         if not ready:
             await self.sleep(wait)
@@ -275,6 +288,9 @@ class Consumer(driver.Consumer):
         if held != self._held:
             self._held, self._held_since = held, now
         return min(max(now - self._held_since, FIRST_LOOK), LAST_LOOK)
+
+    def _placed(self, tp: TP) -> bool:
+        return self.ledger.position(tp) is not None or not self.delivers_chunks(tp)
 
     def _waiting(self, tp: TP) -> bool:
         channels = self._conductor._tp_index.get(tp, ())  # noqa: SLF001
@@ -412,28 +428,43 @@ class Consumer(driver.Consumer):
         return not left
 
     async def perform_seek(self) -> None:
-        """Start every partition at its committed offset, or explicitly at the log's start.
+        """Find out where every partition goes on: at its committed offset, or at the log's start.
 
         Faust's leaves a partition without a committed offset where the fetcher happens to stand,
-        so that a first chunk which it dropped is never fetched again; and it is also called
-        while partitions are being revoked, when positions must stay as they are.
+        so that a first chunk which it dropped is never fetched again. And it is also called while
+        partitions are being revoked, when positions must stay as they are.
+
+        The positions hold from `resume_flow` on.
         """
-        if self._revoking:
-            return
-        generation = self.app.consumer_generation_id
+        if self._revoking or not self.flow_active:
+            return  # the recovery after the next assignment seeks
+        assignments, generation = self._assignments, self.app.consumer_generation_id
+        # Whatever is still finished now comes again, and must not be committed meanwhile.
+        self._sought = None
+        self.ledger.reset({})
         await super().perform_seek()
         # Only those that were asked about: the assignment may have changed since, and a partition
         # that came meanwhile would look like one of which nothing was ever committed.
         group = {tp: at for tp, at in self._group_offsets.items() if self.delivers_chunks(tp)}
         starts = await self._starts(group) if group else {}
-        if self.app.consumer_generation_id != generation:
-            return  # another rebalance has begun, and seeks again
-        moved = [tp for tp, at in starts.items() if at != group[tp]]
-        # Before the fetcher is sent there: what a fetch from before the rebalance still brings
-        # meanwhile is then measured against these positions. And all of them are sought, since
-        # such a fetch may have moved those on that Faust has sought.
-        self.ledger.reset(starts, moved)
+        # All of them, since a fetch from before the rebalance may have moved those that Faust has
+        # sought.
         await self.seek_wait(starts)
+        if (self._assignments, self.app.consumer_generation_id) == (assignments, generation):
+            self._sought = starts, [tp for tp, at in starts.items() if at != group[tp]]
+
+    def resume_flow(self) -> None:
+        """Deliver from the positions that were sought, if they were.
+
+        Not from `perform_seek` on: at the end of its recovery Faust empties the queues in front of
+        the agents (`flow_control.resume`) and calls this in the same step. A chunk that was put
+        there before is lost, and counts as delivered.
+        """
+        super().resume_flow()
+        if self._sought is not None:
+            starts, moved = self._sought
+            self._sought = None
+            self.ledger.reset(starts, moved)
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Keep what the group has committed, since Faust takes an offset of 0 for none at all."""
@@ -443,8 +474,12 @@ class Consumer(driver.Consumer):
 
     async def _starts(self, group: Mapping[TP, int | None]) -> dict[TP, int]:
         """Where to read on: at what the group has committed, if the log still has it."""
+        ends = dict(await self.highwaters(*group))
+        behind = [tp for tp, at in group.items() if at is not None and at > ends[tp]]
+        if behind:
+            await self.sleep(NEW_LEADER_SECONDS)
+            ends |= await self.highwaters(*behind)
         earliest = await self.earliest_offsets(*group)
-        ends = await self.highwaters(*group)
         starts = {}
         for tp, committed in group.items():
             starts[tp] = earliest[tp]
@@ -465,6 +500,8 @@ class Consumer(driver.Consumer):
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Let what is in flight finish for a moment, commit it, then forget the partitions."""
         self._revoking = True
+        self._assignments += 1
+        self._sought = None
         try:
             await super().on_partitions_revoked(revoked)
         finally:

@@ -57,11 +57,19 @@ class Fetches:
         client.send = self.seeing(client.send)
 
     def try_again(self) -> None:
-        """Ask for what may not be read once more, where it is time."""
+        """Ask for what may not be read once more, where it is time; forget what is not ours."""
         now = self._clock()
-        for tp, since in self._since.items():
-            if now - since >= RETRY_SECONDS and (state := self._state(tp)):
+        for tp, since in tuple(self._since.items()):
+            state = self._state(tp)
+            if not state:
+                self._forget(tp)
+            elif now - since >= RETRY_SECONDS:
                 state.resume()
+
+    def _forget(self, tp: TopicPartition) -> None:
+        self._since.pop(tp, None)
+        if not any(left.topic == tp.topic for left in self._since):
+            self._unreadable.pop(tp.topic, None)
 
     def seeing(self, send: SendTo) -> SendTo:
         """A sender that takes refused partitions out of the answer to a fetch."""
@@ -84,8 +92,8 @@ class Fetches:
             return False
         if code == GONE:
             self._rejoin()
-        elif code == 0 and self._since and self._since.pop(tp, None) is not None:
-            self._unreadable.pop(topic, None)
+        elif code == 0 and tp in self._since:
+            self._forget(tp)
             self._say(f"{topic} may be read now, and is")
         return True
 

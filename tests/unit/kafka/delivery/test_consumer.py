@@ -17,7 +17,7 @@ from app.kafka.delivery import Chunk, ChunkTopic, Transport
 from app.kafka.delivery import consumer as module
 from app.kafka.delivery.consumer import Consumer
 from app.settings import KafkaSettings
-from tests.fakes.time import until
+from tests.fakes.time import Time, until
 from tests.support import record
 
 FIRST, SECOND, OTHER = TP("chunked", 0), TP("chunked", 1), TP("plain", 0)
@@ -133,9 +133,6 @@ def channel(app: App) -> ChunkTopic:
 
 @pytest.fixture
 async def consumer(app: App, kafka: Kafka, channel: ChunkTopic) -> Any:
-    async def nothing(*_: Any) -> None:
-        pass
-
     transport = Transport([URL("kafka://nowhere")], app)
     made = transport.create_consumer(
         nothing, on_partitions_revoked=nothing, on_partitions_assigned=nothing
@@ -156,6 +153,24 @@ def records(*offsets: int) -> list[Any]:
     return [record(b"value", offset) for offset in offsets]
 
 
+async def begin(consumer: Consumer) -> None:
+    """What Faust does at the end of its recovery."""
+    await consumer.perform_seek()
+    consumer.resume_flow()
+
+
+async def recovered(app: App, consumer: Consumer) -> None:
+    """Faust's own end of a recovery, from the moment at which the guard's table is read."""
+    untyped: Any = app
+    untyped._consumer = consumer
+    untyped._fetcher = SimpleNamespace(maybe_start=nothing)
+    await untyped.tables.recovery.on_recovery_completed(app.consumer_generation_id)
+
+
+async def nothing(*_: Any) -> None:
+    """Does nothing."""
+
+
 async def fetch(consumer: Consumer, *active: TP) -> dict[TP, list[Any]]:
     fetched = await consumer._getmany(set(active or (FIRST, SECOND)), 1.0)
     return {tp: list(chunks) for tp, chunks in fetched.items()}
@@ -174,7 +189,7 @@ async def deliver_next(consumer: Consumer, kafka: Kafka, tp: TP, *offsets: int) 
 
 
 async def test_a_fetched_list_is_delivered_as_one_chunk(consumer: Consumer, kafka: Kafka) -> None:
-    await consumer.perform_seek()
+    await begin(consumer)
     kafka.fetched = [{FIRST: records(0, 1, 2)}]
     ((chunk,),) = (await fetch(consumer)).values()
     assert isinstance(chunk, Chunk)
@@ -190,11 +205,16 @@ async def test_topics_that_are_not_chunked_pass_unchanged(consumer: Consumer, ka
     assert await fetch(consumer, OTHER) == {OTHER: plain}
 
 
-async def test_what_is_fetched_before_the_first_seek_is_discarded(
+async def test_what_has_no_position_yet_is_not_fetched(consumer: Consumer, kafka: Kafka) -> None:
+    assert await fetch(consumer, FIRST, OTHER) == {}
+    assert kafka.asked == [{OTHER}]
+
+
+async def test_what_an_older_fetch_brings_before_the_first_seek_is_discarded(
     consumer: Consumer, kafka: Kafka
 ) -> None:
     kafka.fetched = [{FIRST: records(5)}]
-    assert await fetch(consumer) == {FIRST: []}
+    assert await fetch(consumer, OTHER) == {FIRST: []}
 
 
 async def test_each_partition_starts_where_the_group_committed_or_at_the_logs_start(
@@ -203,29 +223,97 @@ async def test_each_partition_starts_where_the_group_committed_or_at_the_logs_st
     kafka.committed = {FIRST: 5}
     kafka.never_committed = {SECOND}
     kafka.earliest[SECOND] = 3
-    await consumer.perform_seek()
+    await begin(consumer)
     # Faust leaves a partition that was never committed where the fetcher happens to stand.
     assert {tp: to for seek in kafka.seeks for tp, to in seek.items()} == {FIRST: 5, SECOND: 3}
     assert (consumer.ledger.position(FIRST), consumer.ledger.position(SECOND)) == (5, 3)
 
 
-async def test_what_an_old_fetch_brings_while_positions_are_set_is_fetched_again(
+async def test_what_faust_throws_away_at_the_end_of_its_recovery_reaches_its_agent_all_the_same(
+    consumer: Consumer, kafka: Kafka, app: App, channel: ChunkTopic
+) -> None:
+    """It empties the queues in front of the agents when it resumes, after it has sought."""
+    kafka.committed = {FIRST: 5}
+    came: list[int] = []
+
+    async def pass_on(*offsets: int) -> None:
+        kafka.fetched.append({FIRST: records(*offsets)})
+        for chunks in (await fetch(consumer)).values():
+            for chunk in chunks:
+                event: Any = deliver(consumer, chunk)
+                channel.queue.put_nowait(event)
+
+    seek_wait = kafka.seek_wait
+
+    async def fetch_meanwhile(partitions: Mapping[TP, int]) -> None:
+        await seek_wait(partitions)
+        await pass_on(5, 6)
+
+    untyped: Any = kafka
+    untyped.seek_wait = fetch_meanwhile
+    consumer._active_partitions = {FIRST, SECOND}
+    await recovered(app, consumer)
+    kafka.fetched.clear()
+    await pass_on(5, 6, 7)
+    while not channel.queue.empty():
+        came += [one.offset for one in channel.queue.get_nowait().value.records]
+    assert came == [5, 6, 7]
+
+
+async def test_a_seek_that_a_revocation_has_passed_sets_no_positions(
     consumer: Consumer, kafka: Kafka
 ) -> None:
-    """It moves aiokafka's position on, and is dropped: nobody would ask for it again."""
-    kafka.committed = {FIRST: 5}
-    positions = []
-    kafka.on_seek = lambda: positions.append(consumer.ledger.position(FIRST))
+    """Kafka tells the new generation only with the next assignment."""
+    ends = kafka.highwaters
+
+    async def revoke(*partitions: TP) -> dict[TP, int]:
+        await consumer.on_partitions_revoked({FIRST, SECOND})
+        return await ends(*partitions)
+
+    untyped: Any = kafka
+    untyped.highwaters = revoke
+    await begin(consumer)
+    assert consumer.ledger.position(FIRST) is None
+
+
+async def test_nothing_is_sought_while_flow_stands(consumer: Consumer, kafka: Kafka) -> None:
+    await begin(consumer)
+    message = await deliver_next(consumer, kafka, FIRST, 0, 1)
+    kafka.seeks.clear()
+    consumer.stop_flow()
     await consumer.perform_seek()
-    # Whatever came before the last seek is undone by it, and what comes after it is expected.
-    assert kafka.seeks[-1] == {FIRST: 5, SECOND: 0}
-    assert positions[-1] == 5
+    assert kafka.seeks == []
+    consumer.ack(message)
+    assert consumer._filter_committable_offsets([]) == {FIRST: 2}
 
 
 async def test_a_partition_is_sought_even_at_zero(consumer: Consumer, kafka: Kafka) -> None:
     kafka.never_committed = {SECOND}
-    await consumer.perform_seek()
+    await begin(consumer)
     assert {tp: to for seek in kafka.seeks for tp, to in seek.items()} == {FIRST: 0, SECOND: 0}
+
+
+async def test_an_end_that_a_new_leader_does_not_know_yet_is_asked_for_again(
+    consumer: Consumer,
+    kafka: Kafka,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(consumer, "sleep", Time().sleep)
+    kafka.committed = {FIRST: 50, SECOND: 50}
+    kafka.ends[FIRST] = 20
+    ends = kafka.highwaters
+
+    async def know_soon(*partitions: TP) -> dict[TP, int]:
+        known = await ends(*partitions)
+        kafka.ends[FIRST] = 100
+        return known
+
+    untyped: Any = kafka
+    untyped.highwaters = know_soon
+    await begin(consumer)
+    assert (consumer.ledger.position(FIRST), consumer.ledger.position(SECOND)) == (50, 50)
+    assert "re-created" not in caplog.text
 
 
 async def test_where_a_group_begins_is_committed_so_that_it_knows_later_what_was_lost(
@@ -233,7 +321,7 @@ async def test_where_a_group_begins_is_committed_so_that_it_knows_later_what_was
 ) -> None:
     kafka.never_committed = {FIRST, SECOND}
     kafka.earliest[SECOND] = 3
-    await consumer.perform_seek()
+    await begin(consumer)
     assert consumer._filter_committable_offsets([]) == {FIRST: 0, SECOND: 3}
     assert app.lost == []
 
@@ -243,7 +331,7 @@ async def test_what_is_lost_before_anything_was_stored_is_reported(
 ) -> None:
     kafka.committed = {FIRST: 0}
     kafka.earliest[FIRST] = 3
-    await consumer.perform_seek()
+    await begin(consumer)
     assert app.lost == [(FIRST, 3)]
 
 
@@ -261,7 +349,7 @@ async def test_a_partition_that_comes_while_positions_are_set_is_left_to_its_own
 
     untyped: Any = kafka
     untyped.seek_to_committed = answer_and_assign
-    await consumer.perform_seek()
+    await begin(consumer)
     assert consumer.ledger.position(SECOND) is None
     assert SECOND not in consumer._filter_committable_offsets([])
 
@@ -278,23 +366,23 @@ async def test_positions_of_an_older_generation_are_not_taken(
 
     untyped: Any = kafka
     untyped.highwaters = rebalance
-    await consumer.perform_seek()
+    await begin(consumer)
     assert consumer.ledger.position(FIRST) is None
 
 
 async def test_a_seek_forgets_chunks_that_were_delivered_before(
     consumer: Consumer, kafka: Kafka
 ) -> None:
-    await consumer.perform_seek()
+    await begin(consumer)
     message = await deliver_next(consumer, kafka, FIRST, 0, 1)
-    await consumer.perform_seek()
+    await begin(consumer)
     consumer.ack(message)
     assert consumer._filter_committable_offsets([]) == {}
     assert consumer.ledger.position(FIRST) == 0
 
 
 async def test_a_jump_ahead_is_fetched_again(consumer: Consumer, kafka: Kafka) -> None:
-    await consumer.perform_seek()
+    await begin(consumer)
     kafka.seeks.clear()
     kafka.fetched = [{FIRST: records(4, 5)}, {FIRST: records(0, 1)}]
     assert await fetch(consumer) == {FIRST: []}
@@ -306,7 +394,7 @@ async def test_a_jump_ahead_is_fetched_again(consumer: Consumer, kafka: Kafka) -
 async def test_a_partition_that_is_revoked_during_a_rewind_is_forgotten(
     consumer: Consumer, kafka: Kafka
 ) -> None:
-    await consumer.perform_seek()
+    await begin(consumer)
     kafka.revoked_meanwhile = True
     kafka.fetched = [{FIRST: records(4)}]
     assert await fetch(consumer) == {FIRST: []}
@@ -316,7 +404,7 @@ async def test_a_partition_that_is_revoked_during_a_rewind_is_forgotten(
 async def test_a_hole_of_compaction_is_passed_and_no_loss(
     consumer: Consumer, kafka: Kafka, app: App
 ) -> None:
-    await consumer.perform_seek()
+    await begin(consumer)
     kafka.fetched = [{FIRST: records(4)}, {FIRST: records(4)}]
     await fetch(consumer)
     ((chunk,),) = (await fetch(consumer)).values()
@@ -328,7 +416,7 @@ async def test_a_hole_of_compaction_is_passed_and_no_loss(
 async def test_a_hole_that_retention_made_is_reported_as_loss(
     consumer: Consumer, kafka: Kafka, app: App, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await consumer.perform_seek()
+    await begin(consumer)
     kafka.earliest[FIRST] = 3
     kafka.fetched = [{FIRST: records(4)}, {FIRST: records(4)}]
     await fetch(consumer)
@@ -345,7 +433,7 @@ async def test_a_topic_that_was_made_anew_is_read_from_its_start(
     kafka.committed = {FIRST: 500}
     kafka.ends[FIRST] = 2
     with caplog.at_level(logging.WARNING):
-        await consumer.perform_seek()
+        await begin(consumer)
     assert consumer.ledger.position(FIRST) == 0
     assert {tp: to for seek in kafka.seeks for tp, to in seek.items()}[FIRST] == 0
     assert app.lost == []
@@ -356,7 +444,7 @@ async def test_a_topic_that_is_made_anew_while_it_is_read_is_read_from_its_start
     consumer: Consumer, kafka: Kafka
 ) -> None:
     kafka.committed = {FIRST: 50}
-    await consumer.perform_seek()
+    await begin(consumer)
     kafka.ends[FIRST] = 2
     message = await deliver_next(consumer, kafka, FIRST, 0, 1)
     consumer.ack(message)
@@ -367,7 +455,7 @@ async def test_what_comes_again_is_not_taken_for_a_new_topic(
     consumer: Consumer, kafka: Kafka
 ) -> None:
     kafka.committed = {FIRST: 50}
-    await consumer.perform_seek()
+    await begin(consumer)
     kafka.fetched = [{FIRST: records(48, 49)}]
     assert await fetch(consumer) == {FIRST: []}
     assert consumer.ledger.position(FIRST) == 50
@@ -378,7 +466,7 @@ async def test_retention_past_the_committed_offset_is_reported_as_loss_at_the_st
 ) -> None:
     kafka.committed = {FIRST: 5}
     kafka.earliest[FIRST] = 8
-    await consumer.perform_seek()
+    await begin(consumer)
     assert app.lost == [(FIRST, 3)]
     assert consumer.ledger.position(FIRST) == 8
 
@@ -388,7 +476,7 @@ async def test_where_a_partition_starts_after_a_loss_is_committed_once(
 ) -> None:
     kafka.committed = {FIRST: 5}
     kafka.earliest[FIRST] = 8
-    await consumer.perform_seek()
+    await begin(consumer)
     assert consumer._filter_committable_offsets([]) == {FIRST: 8}
     assert consumer._filter_committable_offsets([]) == {}
 
@@ -398,14 +486,14 @@ async def test_a_log_that_begins_late_is_no_loss_for_a_group_that_never_committe
 ) -> None:
     kafka.never_committed = {FIRST}
     kafka.earliest[FIRST] = 8
-    await consumer.perform_seek()
+    await begin(consumer)
     assert app.lost == []
 
 
 async def test_only_finished_chunks_at_the_head_are_committed(
     consumer: Consumer, kafka: Kafka
 ) -> None:
-    await consumer.perform_seek()
+    await begin(consumer)
     messages = [
         await deliver_next(consumer, kafka, FIRST, *offsets) for offsets in ((0, 1), (2,), (3, 4))
     ]
@@ -422,7 +510,7 @@ async def test_only_finished_chunks_at_the_head_are_committed(
 async def test_what_is_finished_keeps_no_records_until_it_is_committed(
     consumer: Consumer, kafka: Kafka
 ) -> None:
-    await consumer.perform_seek()
+    await begin(consumer)
     first = await deliver_next(consumer, kafka, FIRST, 0, 1)
     second = await deliver_next(consumer, kafka, FIRST, 2, 3)
     consumer.ack(second)
@@ -434,7 +522,7 @@ async def test_what_is_finished_keeps_no_records_until_it_is_committed(
 
 
 async def test_partitions_are_committed_independently(consumer: Consumer, kafka: Kafka) -> None:
-    await consumer.perform_seek()
+    await begin(consumer)
     await deliver_next(consumer, kafka, FIRST, 0)
     consumer.ack(await deliver_next(consumer, kafka, SECOND, 0, 1))
     await consumer.commit()
@@ -444,7 +532,7 @@ async def test_partitions_are_committed_independently(consumer: Consumer, kafka:
 async def test_what_kafka_does_not_take_is_committed_again(
     consumer: Consumer, kafka: Kafka, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await consumer.perform_seek()
+    await begin(consumer)
     for tp in (FIRST, SECOND):
         consumer.ack(await deliver_next(consumer, kafka, tp, 0))
     kafka.refused = {FIRST: UnknownTopicOrPartitionError}
@@ -458,7 +546,7 @@ async def test_what_kafka_does_not_take_is_committed_again(
 
 
 async def test_a_revoked_partition_is_never_committed(consumer: Consumer, kafka: Kafka) -> None:
-    await consumer.perform_seek()
+    await begin(consumer)
     message = await deliver_next(consumer, kafka, FIRST, 0)
     await consumer.on_partitions_revoked({FIRST})
     consumer.ack(message)
@@ -469,11 +557,11 @@ async def test_a_revoked_partition_is_never_committed(consumer: Consumer, kafka:
 async def test_while_partitions_are_revoked_positions_stay(
     consumer: Consumer, kafka: Kafka
 ) -> None:
-    await consumer.perform_seek()
+    await begin(consumer)
     message = await deliver_next(consumer, kafka, FIRST, 0)
     consumer.ack(message)
     consumer._revoking = True
-    await consumer.perform_seek()
+    await begin(consumer)
     assert consumer.ledger.position(FIRST) == 1
     assert consumer._filter_committable_offsets([]) == {FIRST: 1}
 
@@ -481,6 +569,7 @@ async def test_while_partitions_are_revoked_positions_stay(
 async def test_a_partition_is_not_fetched_while_its_stream_has_something_waiting(
     consumer: Consumer, kafka: Kafka, channel: ChunkTopic, app: App
 ) -> None:
+    await begin(consumer)
     topics: Any = app.topics
     busy = ChunkTopic(app, topics=("chunked",))
     topics._tp_index[FIRST] = {busy}
@@ -496,6 +585,7 @@ async def test_a_partition_is_not_fetched_while_its_stream_has_something_waiting
 async def test_nothing_is_fetched_while_everything_is_held(
     consumer: Consumer, kafka: Kafka, app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    await begin(consumer)
     monkeypatch.setattr(module, "FIRST_LOOK", 0)
     app.held = {FIRST, SECOND}
     assert await fetch(consumer) == {}
@@ -508,7 +598,7 @@ async def test_nothing_is_fetched_while_everything_is_held(
 async def test_a_chunk_is_not_delivered_after_a_rebalance_that_passed_while_another_was_sought(
     consumer: Consumer, kafka: Kafka
 ) -> None:
-    await consumer.perform_seek()
+    await begin(consumer)
     await deliver_next(consumer, kafka, FIRST, 0, 1)
     kafka.on_seek = lambda: consumer.ledger.reset({FIRST: 0, SECOND: 0})
     kafka.fetched = [{FIRST: records(2, 3), SECOND: records(5)}]
@@ -523,6 +613,7 @@ async def test_a_chunk_is_not_delivered_after_a_rebalance_that_passed_while_anot
 async def test_looks_at_a_held_partition_become_rarer_and_begin_anew_when_others_are_held(
     consumer: Consumer, kafka: Kafka, app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    await begin(consumer)
     now = iter([10.0, 10.1, 10.2, 12.0, 12.1])
     monkeypatch.setattr(module, "monotonic", lambda: next(now))
     app.held = {FIRST}
@@ -546,7 +637,7 @@ async def test_the_last_read_offset_does_not_decide_about_chunks(consumer: Consu
 async def test_waiting_for_work_in_flight_ends_with_the_last_of_it_and_commits(
     consumer: Consumer, kafka: Kafka
 ) -> None:
-    await consumer.perform_seek()
+    await begin(consumer)
     first = await deliver_next(consumer, kafka, FIRST, 0)
     second = await deliver_next(consumer, kafka, FIRST, 1)
     waiting = asyncio.create_task(consumer.wait_empty())
@@ -575,7 +666,7 @@ async def test_a_stop_has_one_deadline_however_often_it_waits(
 
     monkeypatch.setattr(module, "monotonic", clock)
     monkeypatch.setattr(consumer, "_wait_for_ack", wait_for_ack)
-    await consumer.perform_seek()
+    await begin(consumer)
     unfinished = await deliver_next(consumer, kafka, FIRST, 0)
     app._stopped.set()
     await consumer.wait_empty()
@@ -598,7 +689,7 @@ async def test_a_rebalance_waits_shorter_and_each_time_anew(
 
     monkeypatch.setattr(module, "monotonic", clock)
     monkeypatch.setattr(consumer, "_wait_for_ack", wait_for_ack)
-    await consumer.perform_seek()
+    await begin(consumer)
     unfinished = await deliver_next(consumer, kafka, FIRST, 0)
     await consumer.wait_empty()
     await consumer.wait_empty()
@@ -611,7 +702,7 @@ async def test_a_chunk_that_faust_drops_on_its_way_is_fetched_again(
 ) -> None:
     now = 1000.0
     monkeypatch.setattr(module, "monotonic", lambda: now)
-    await consumer.perform_seek()
+    await begin(consumer)
     lost: Any = (await deliver_next(consumer, kafka, FIRST, 0, 1)).value
     later: Any = (await deliver_next(consumer, kafka, FIRST, 2)).value
     later.taken = True

@@ -116,6 +116,20 @@ async def test_it_is_tried_again_and_read_once_that_is_granted(
     assert said[1:] == ["closed may be read now, and is"]
 
 
+async def test_what_another_member_reads_now_is_not_left_out_here_any_more(
+    fetches: Fetches, consumer: Consumer, said: list[str]
+) -> None:
+    consumer.codes[CLOSED] = FORBIDDEN
+    await consumer.fetch()
+    consumer._subscription.assign_from_subscribed({OPEN})
+    fetches.try_again()
+    assert not fetches.unreadable
+    consumer._subscription.assign_from_subscribed({OPEN, CLOSED})
+    await consumer.fetch()
+    assert fetches.unreadable.keys() == {"closed"}
+    assert len(said) == 2
+
+
 async def test_a_partition_that_is_gone_makes_the_group_join_anew_now_and_then(
     fetches: Fetches, consumer: Consumer, clock: Clock
 ) -> None:
