@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    # For the type alone: Faust's command line looks for `app.app`, and nothing is built before.
     from app.application import Persister
 
     app: Persister

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 from urllib.parse import quote
 
 import faust
@@ -22,17 +22,21 @@ from app.couchdb import BulkWriter, Database, DatabaseWatch
 from app.dead_letters import DeadLetters
 from app.kafka.access import Access, explain
 from app.kafka.clients import broker_credentials
-from app.kafka.delivery import Chunk, ChunkTopic, Transport
+from app.kafka.delivery import Callbacks, ChunkTopic, Transport
+from app.kafka.delivery.consumer import Consumer, ConsumerThread
 from app.kafka.delivery.ledger import Ledger
 from app.kafka.discovery import Discovery, OwnTopics
 from app.kafka.patches.closed_transport import mend_connections
 from app.kafka.patches.moved_brokers import follow_moved_brokers
 from app.kafka.patches.repeated_logs import calm_kafka_clients
-from app.kafka.patches.table_recovery import Recovery, TableManager
+from app.kafka.patches.table_recovery import TableManager
 from app.kafka.producer import BatchProducer
 from app.kafka.producer_service import ProducerService
-from app.kafka.topics import TopicNames
+from app.kafka.subscription import Subscription
+from app.kafka.topics import TopicNames, own_topics
+from app.monitoring.lag import Lags
 from app.monitoring.latency import Latency
+from app.monitoring.monitored import Monitored
 from app.monitoring.outcomes import Outcomes
 from app.monitoring.progress import Knowledge, Progress, rules_of
 from app.monitoring.retention import Retention, Unread
@@ -49,9 +53,6 @@ from app.storing.breaker import StoreBreaker
 from app.storing.guard import Guard
 from app.storing.step import StoringStep
 from models.roles import TopicRole
-
-if TYPE_CHECKING:
-    from app.kafka.delivery.consumer import Consumer
 
 GC_THRESHOLDS = (100_000, 20, 20)
 
@@ -96,21 +97,10 @@ class Persister(faust.App):
         super().__init__(settings.kafka.app_id, **faust_options(settings))
         self.settings = settings
         self.names = TopicNames(settings.kafka.topic_prefix)
+        self.ledger = Ledger()
         self.outcomes: Outcomes = Outcomes()
         self.latency: Latency = Latency(self.names.documents)
         self.stopping = Watchdog(settings.worker.shutdown_deadline + GRACE)
-        self.progress: Progress = Progress(
-            settings.kafka,
-            rules_of(settings, self.names),
-            Knowledge(self),
-            stuck_after=settings.worker.stuck_after,
-            end=self._end_standing_still,
-            heartbeat=Heartbeat(settings.worker.stuck_after),
-            beacon=self.beacon,
-        )
-        self.access = Access(self, beacon=self.beacon)
-        self.own_topics = OwnTopics(self, beacon=self.beacon)
-        self.discovery = Discovery(self, beacon=self.beacon)
         producer = BatchProducer(settings.kafka)
         self.producer_service = ProducerService(producer, beacon=self.beacon)
         self.dead_letters = DeadLetters(
@@ -162,8 +152,59 @@ class Persister(faust.App):
             self, topics=(self.names.documents,), partitions=settings.kafka.partitions
         )
         self.role_topics = {role: ChunkTopic(self, role=role) for role in TopicRole}
+        self.subscription = Subscription(
+            self.topics, self.role_topics, self.names, settings.routing.log_mode
+        )
+        own = own_topics(self.names, settings.kafka)
+        self.access = Access(settings.kafka, own, self, beacon=self.beacon)
+        self.own_topics = OwnTopics(
+            settings.kafka, self.names, self.subscription, self, beacon=self.beacon
+        )
+        self.discovery = Discovery(
+            settings.kafka,
+            {*(spec.name for spec in own), *self.tables.changelog_topics},
+            self.subscription,
+            thread=self._consumer_thread,
+            end=self.end,
+            beacon=self.beacon,
+        )
+        self.progress: Progress = Progress(
+            settings.kafka,
+            rules_of(settings, self.names),
+            Knowledge(
+                self,
+                cast("TableManager", self.tables),
+                self.names.documents,
+                producer=self.producer_service,
+                breakers=self.breakers,
+                writer=self.writer,
+                storing_step=self.storing_step,
+                discovery=self.discovery,
+                outcomes=self.outcomes,
+            ),
+            stuck_after=settings.worker.stuck_after,
+            end=self._end_standing_still,
+            heartbeat=Heartbeat(settings.worker.stuck_after),
+            beacon=self.beacon,
+        )
+        lags = Lags(self.progress, self.ledger)
         self.retention = Retention(
-            self, Unread(settings.kafka), settings.kafka.retention_warning, beacon=self.beacon
+            lags, Unread(settings.kafka), settings.kafka.retention_warning, beacon=self.beacon
+        )
+        self.monitored = Monitored(
+            service=self,
+            kafka=settings.kafka,
+            progress=self.progress,
+            lags=lags,
+            discovery=self.discovery,
+            retention=self.retention,
+            outcomes=self.outcomes,
+            latency=self.latency,
+            breakers=self.breakers,
+            guard=self.guard,
+            storing_step=self.storing_step,
+            writer=self.writer,
+            database=self.database,
         )
         self.on_partitions_revoked.connect(self._forget)
         self.on_rebalance_complete.connect(self._remember)
@@ -221,32 +262,28 @@ class Persister(faust.App):
 
     def _new_transport(self) -> Transport:
         # Faust looks the transport up by the URL's scheme.
-        return Transport(self.conf.broker_consumer, self)
+        return Transport(
+            self.conf.broker_consumer,
+            self,
+            kafka=self.settings.kafka,
+            ledger=self.ledger,
+            shutdown_deadline=self.settings.worker.shutdown_deadline,
+            callbacks=Callbacks(
+                held=lambda tp: self.breakers.holds(tp.topic),
+                finished=self.latency.finished,
+                lost=self._count_lost,
+                end=self.end,
+            ),
+        )
 
     def _new_web(self) -> Web:
         # Faust looks this up by the URL's scheme, too.
-        return Web(self)
+        return Web(self, self.settings.worker)
 
-    @property
-    def ledger(self) -> Ledger:
-        """Where the assigned partitions stand."""
-        return cast("Consumer", self.consumer).ledger
+    def _consumer_thread(self) -> ConsumerThread:
+        return cast("Consumer", self.consumer).thread
 
-    @property
-    def recovery(self) -> Recovery:
-        """What reads the guard's table after an assignment."""
-        return cast("Recovery", cast("TableManager", self.tables).recovery)
-
-    def holds(self, tp: TP) -> bool:
-        """Tell whether nothing of this partition may be fetched now."""
-        return self.breakers.holds(tp.topic)
-
-    def on_finished(self, chunk: Chunk) -> None:
-        """Measure what a chunk took; the consumer says when it is finished."""
-        self.latency.finished(chunk)
-
-    def on_records_lost(self, tp: TP, count: int) -> None:
-        """Count records that Kafka deleted before they were read; the consumer logs them."""
+    def _count_lost(self, tp: TP, count: int) -> None:
         self.outcomes.lost[tp.topic] += count
 
     async def _on_agent_error(self, agent: AgentT[Any], exc: BaseException) -> None:
@@ -269,6 +306,7 @@ class Persister(faust.App):
 
     async def _remember(self, _app: Any, /, *_args: Any, **_: Any) -> None:
         self.guard.assign(self._numbers(self.consumer.assignment()))
+        self.retention.look_soon()
 
     def _forget_entry(self, key: str) -> None:
         # From the local store only: the entry belongs to whoever has its partition now.
@@ -292,7 +330,7 @@ def create_app(settings: Settings) -> Persister:
     follow_moved_brokers()
     calm_kafka_clients()
     app = Persister(settings)
-    add_pages(app)
+    add_pages(app, app.monitored)
     return app
 
 

@@ -2,7 +2,8 @@
 
 - `clients`: addresses, credentials and limits of every client.
 - `topics`: names and roles; which topics are ours, and how they are set up.
-- `access`, `discovery`: whether Kafka lets us in, and which topics there are.
+- `access`, `discovery`, `subscription`: whether Kafka lets us in, which topics there are, and which
+  are read.
 - `producer`: the one way to send.
 - `delivery`: fetched lists as events, and commits that never pass unfinished work.
 - `patches`: what is mended in Faust, aiokafka and uvloop, a file for each.

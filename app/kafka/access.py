@@ -6,8 +6,8 @@ whether the network is down or the password wrong. So the first connection is ma
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from typing import Any
 
 from aiokafka.conn import create_conn
 from aiokafka.errors import (
@@ -26,12 +26,9 @@ from mode import Service
 
 from app.kafka.admin import Admin, open_admin
 from app.kafka.clients import bootstrap_servers, security_options
-from app.kafka.topics import TopicSpec, own_topics
+from app.kafka.topics import TopicSpec
 from app.process.errors import StartError
 from app.settings import KafkaSettings
-
-if TYPE_CHECKING:
-    from app.application import Persister
 
 ANSWER_SECONDS = 10.0
 RETRY_SECONDS = 2.0
@@ -42,11 +39,21 @@ class AccessError(StartError):
 
 
 class Access(Service):
-    """Waits until Kafka can be reached, and ends the worker when it does not let us in."""
+    """Waits until Kafka can be reached, and ends the worker when it does not let us in.
 
-    def __init__(self, app: "Persister", **kwargs: Any) -> None:
+    Args:
+        settings: how to connect.
+        topics: that the worker needs.
+        worker: stops the waiting when it is told to stop.
+    """
+
+    def __init__(
+        self, settings: KafkaSettings, topics: Collection[TopicSpec], worker: Service, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
-        self._app = app
+        self._settings = settings
+        self._topics = topics
+        self._worker = worker
 
     async def on_start(self) -> None:
         """Return when a broker has answered.
@@ -54,31 +61,31 @@ class Access(Service):
         Raises:
             AccessError: Kafka refuses; the supervisor's next start reads the settings again.
         """
-        settings = self._app.settings.kafka
 
         async def attempt() -> None:
-            await ask(settings)
-            await check_rights(settings, own_topics(self._app.names, settings))
+            await ask(self._settings)
+            await check_rights(self._settings, self._topics)
 
-        await when_kafka_answers(self._app, attempt)
+        await when_kafka_answers(self._settings, self._worker, attempt)
 
 
-async def when_kafka_answers(app: "Persister", attempt: Callable[[], Awaitable[None]]) -> None:
-    """Try until Kafka answers or the app is told to stop; says once that it waits."""
-    settings = app.settings.kafka
+async def when_kafka_answers(
+    settings: KafkaSettings, worker: Service, attempt: Callable[[], Awaitable[None]]
+) -> None:
+    """Try until Kafka answers or the worker is told to stop; says once that it waits."""
     waiting = False
-    while not app.should_stop:
+    while not worker.should_stop:
         try:
             await attempt()
         except (KafkaError, OSError) as error:
             if not waiting:
-                app.log.warning(
+                worker.log.warning(
                     "Kafka at %s is not there yet (%s); trying again.",
                     *(settings.url, explain(error, settings)),
                 )
             waiting = True
-            # The app's: a service is told to stop only after it has started.
-            await app.sleep(RETRY_SECONDS)
+            # The worker's: a service within it is told to stop only after it has started.
+            await worker.sleep(RETRY_SECONDS)
         else:
             return
 

@@ -4,22 +4,20 @@ Faust cannot subscribe to a pattern, so a service looks for topics and hands the
 channels that agents read. Kafka then rebalances once, and the new topics are consumed.
 """
 
-from collections.abc import Collection, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
 
 from aiokafka.errors import KafkaError
 from mode import Service
 
 from app.kafka.access import when_kafka_answers
 from app.kafka.admin import Admin, UnreadableSettingsError, open_admin
-from app.kafka.delivery import ChunkTopic
+from app.kafka.delivery.consumer import ConsumerThread
+from app.kafka.subscription import Subscription
 from app.kafka.topic_settings import shortcomings
-from app.kafka.topics import TopicSpec, own_topics
+from app.kafka.topics import TopicNames, TopicSpec, own_topics
 from app.process.errors import StartError
-
-if TYPE_CHECKING:
-    from app.application import Persister
-    from app.kafka.delivery.consumer import Consumer
+from app.settings import KafkaSettings
 
 
 class OwnTopicError(StartError):
@@ -27,11 +25,28 @@ class OwnTopicError(StartError):
 
 
 class OwnTopics(Service):
-    """Waits for Kafka, creates the persister's own topics, and finds OpenWhisk's for the start."""
+    """Waits for Kafka, creates the persister's own topics, and finds OpenWhisk's for the start.
 
-    def __init__(self, app: "Persister", **kwargs: Any) -> None:
+    Args:
+        settings: how to connect, and how topics are made.
+        names: of the topics.
+        subscription: gets OpenWhisk's topics.
+        worker: stops the waiting when it is told to stop.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        names: TopicNames,
+        subscription: Subscription,
+        worker: Service,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
-        self._app = app
+        self._settings = settings
+        self._names = names
+        self._subscription = subscription
+        self._worker = worker
 
     async def on_start(self) -> None:
         """Return when the topics are there.
@@ -39,18 +54,17 @@ class OwnTopics(Service):
         Raises:
             OwnTopicError: one of them cannot be created, or has the wrong number of partitions.
         """
-        await when_kafka_answers(self._app, self._prepare)
+        await when_kafka_answers(self._settings, self._worker, self._prepare)
 
     async def _prepare(self) -> None:
-        settings = self._app.settings.kafka
-        async with open_admin(settings) as admin:
+        async with open_admin(self._settings) as admin:
             existing = await admin.partition_counts()
-            for spec in own_topics(self._app.names, settings):
+            for spec in own_topics(self._names, self._settings):
                 if spec.name in existing:
                     await self._check(admin, spec, existing[spec.name])
                 else:
-                    await self._create(admin, spec, settings.replication)
-            subscribe(self._app, existing)
+                    await self._create(admin, spec, self._settings.replication)
+            self._subscription.add(existing)
         self._report()
 
     async def _create(self, admin: Admin, spec: TopicSpec, replication: int) -> None:
@@ -67,7 +81,7 @@ class OwnTopics(Service):
         self.log.info("Created topic %s with %d partitions.", spec.name, spec.partitions)
 
     async def _check(self, admin: Admin, spec: TopicSpec, partitions: int) -> None:
-        if spec.name == self._app.names.documents and partitions != spec.partitions:
+        if spec.name == self._names.documents and partitions != spec.partitions:
             raise OwnTopicError(
                 f"{spec.name} has {partitions} partitions, and the guard's table needs as many: "
                 f"set PERSISTER_PARTITIONS={partitions}"
@@ -81,22 +95,43 @@ class OwnTopics(Service):
                 self.log.warning("%s.", shortcoming)
 
     def _report(self) -> None:
-        topics = sorted(subscribed(self._app))
+        topics = sorted(self._subscription.topics)
         if topics:
             self.log.info("Reading %s.", ", ".join(topics))
         else:
             self.log.info(
                 "No topic of OpenWhisk exists yet; looking for new ones every %g s.",
-                self._app.settings.kafka.discovery_interval,
+                self._settings.discovery_interval,
             )
 
 
 class Discovery(Service):
-    """Looks while the worker runs for topics that are new, that have changed, or that are gone."""
+    """Looks while the worker runs for topics that are new, that have changed, or that are gone.
 
-    def __init__(self, app: "Persister", **kwargs: Any) -> None:
+    Args:
+        settings: how to connect, and how often to look.
+        own: the topics without which the worker cannot work.
+        subscription: gets OpenWhisk's topics.
+        thread: the consumer's, while there is one.
+        end: ends the worker with a message.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        own: Collection[str],
+        subscription: Subscription,
+        *,
+        thread: Callable[[], ConsumerThread],
+        end: Callable[[StartError], None],
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
-        self._app = app
+        self._settings = settings
+        self._own = own
+        self._subscription = subscription
+        self._thread = thread
+        self._end = end
         self._admin: Admin | None = None
         self._blind = False
         self._missing: set[str] = set()
@@ -104,16 +139,12 @@ class Discovery(Service):
     @property
     def unreadable(self) -> dict[str, str]:
         """Topics that are subscribed to and may not be read, and why."""
-        return dict(self._consumer.thread.fetches.unreadable)
+        return dict(self._thread().fetches.unreadable)
 
     @property
     def refused(self) -> str | None:
         """Why the consumer group does not take this worker, while it does not."""
-        return self._consumer.thread.membership.refused
-
-    @property
-    def _consumer(self) -> "Consumer":
-        return cast("Consumer", self._app.consumer)
+        return self._thread().membership.refused
 
     async def on_stop(self) -> None:
         """Disconnect."""
@@ -121,7 +152,7 @@ class Discovery(Service):
 
     @Service.task
     async def _watch(self) -> None:
-        interval = self._app.settings.kafka.discovery_interval
+        interval = self._settings.discovery_interval
         async for _ in self.itertimer(interval, name="discovery"):
             await self.look()
 
@@ -142,12 +173,12 @@ class Discovery(Service):
 
     async def _look(self) -> None:
         if self._admin is None:
-            self._admin = await Admin.connect(self._app.settings.kafka)
+            self._admin = await Admin.connect(self._settings)
         existing = await self._admin.partition_counts()
-        new = subscribe(self._app, existing)
+        new = self._subscription.add(existing)
         if new:
             self.log.info("Found new topics: %s.", ", ".join(sorted(new)))
-        self._resubscribe()
+        self._subscription.renew()
         self._look_for_own(existing)
         await self._look_for_changed(existing)
 
@@ -157,12 +188,12 @@ class Discovery(Service):
         A start, and not here: with the topic everything goes that the worker knows of it, its
         offsets, the producer's sequence numbers and the guard's table.
         """
-        missing = {name for name in own_names(self._app) if name not in existing}
+        missing = {name for name in self._own if name not in existing}
         # Seen by two looks: one may have asked a broker that has just begun.
         gone = missing & self._missing
         self._missing = missing
         if gone:
-            self._app.end(
+            self._end(
                 OwnTopicError(
                     f"{' and '.join(sorted(gone))} is gone from Kafka: was it deleted, or has "
                     "Kafka come back without its data? What it held cannot be stored any more; "
@@ -172,59 +203,14 @@ class Discovery(Service):
 
     async def _look_for_changed(self, existing: Mapping[str, int]) -> None:
         """Have the consumer learn of topics that were re-created, or have more partitions."""
-        thread = self._consumer.thread
-        conductor: Any = self._app.topics
-        known = thread.known_partitions(conductor._topic_name_index)  # noqa: SLF001
+        thread = self._thread()
+        known = thread.known_partitions(self._subscription.in_faust)
         changed = sorted(name for name, count in known.items() if existing.get(name, 0) != count)
         if changed:
             self.log.info("Topics have changed: %s.", ", ".join(changed))
             await thread.refresh_metadata()
 
-    def _resubscribe(self) -> None:
-        """Have Faust subscribe while any topic is not.
-
-        Asked for again and again, since Faust forgets a change that comes while it rebalances.
-        """
-        conductor: Any = self._app.topics
-        subscription = conductor._subscription_changed  # noqa: SLF001 - what Conductor.add does
-        known = conductor._topic_name_index  # noqa: SLF001
-        if subscription is not None and not subscribed(self._app) <= set(known):
-            subscription.set()
-
     async def _disconnect(self) -> None:
         admin, self._admin = self._admin, None
         if admin is not None:
             await admin.close()
-
-
-def own_names(app: "Persister") -> set[str]:
-    """The topics without which the worker cannot work."""
-    specs = own_topics(app.names, app.settings.kafka)
-    return {*(spec.name for spec in specs), *app.tables.changelog_topics}
-
-
-def subscribe(app: "Persister", existing: Iterable[str]) -> set[str]:
-    """Give every channel that reads a role the topics of that role; returns those that are new.
-
-    Topics that vanish stay subscribed: deleting one is rare, and what is still in flight of it
-    must be committed.
-    """
-    by_role = app.names.by_role(existing, app.settings.routing.log_mode)
-    new: set[str] = set()
-    for channel in _role_channels(app):
-        found = set(by_role[channel.role] if channel.role else ()) - set(channel.topics)
-        if found:
-            channel.topics = (*channel.topics, *sorted(found))
-            new |= found
-    return new
-
-
-def subscribed(app: "Persister") -> set[str]:
-    """OpenWhisk's topics that are read."""
-    return {topic for channel in _role_channels(app) for topic in channel.topics}
-
-
-def _role_channels(app: "Persister") -> list[ChunkTopic]:
-    """The topics that agents are declared on, and the clones that they read while running."""
-    running = [channel for channel in app.topics if isinstance(channel, ChunkTopic)]
-    return [*app.role_topics.values(), *(channel for channel in running if channel.role)]

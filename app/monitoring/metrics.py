@@ -6,7 +6,6 @@
 import platform
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import (
@@ -18,14 +17,12 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from app.monitoring.histogram import Histogram
+from app.monitoring.monitored import Monitored
 from app.monitoring.outcomes import Key, Outcome, Step
 from app.monitoring.progress import State
-from app.monitoring.status import not_ready, partition_lags, seconds_left
+from app.monitoring.status import not_ready, seconds_left
 from app.version import VERSION
 from models.reasons import RejectReason, SkipReason
-
-if TYPE_CHECKING:
-    from app.application import Persister
 
 Labels = tuple[str, ...]
 Values = Iterable[tuple[Labels, float]]
@@ -63,13 +60,13 @@ class _Defined:
 class Gauge(_Defined):
     """A value that goes up and down."""
 
-    read: Callable[["Persister"], Values] = lambda _: ()
+    read: Callable[[Monitored], Values] = lambda _: ()
     kind = "gauge"
 
-    def family(self, app: "Persister") -> Metric:
+    def family(self, worker: Monitored) -> Metric:
         """The metric with its present values."""
         family = GaugeMetricFamily(self.name, self.text, labels=self.labels)
-        for labels, value in self.read(app):
+        for labels, value in self.read(worker):
             family.add_metric(labels, value)
         return family
 
@@ -78,13 +75,13 @@ class Gauge(_Defined):
 class Counter(_Defined):
     """A count since the start of the worker; its name ends in `_total` where it is shown."""
 
-    read: Callable[["Persister"], Values] = lambda _: ()
+    read: Callable[[Monitored], Values] = lambda _: ()
     kind = "counter"
 
-    def family(self, app: "Persister") -> Metric:
+    def family(self, worker: Monitored) -> Metric:
         """The metric with its present values."""
         family = CounterMetricFamily(self.name, self.text, labels=self.labels)
-        for labels, value in self.read(app):
+        for labels, value in self.read(worker):
             family.add_metric(labels, value)
         return family
 
@@ -93,32 +90,32 @@ class Counter(_Defined):
 class Distribution(_Defined):
     """A histogram."""
 
-    read: Callable[["Persister"], Histograms] = lambda _: ()
+    read: Callable[[Monitored], Histograms] = lambda _: ()
     kind = "histogram"
 
-    def family(self, app: "Persister") -> Metric:
+    def family(self, worker: Monitored) -> Metric:
         """The metric with its present values."""
         family = HistogramMetricFamily(self.name, self.text, labels=self.labels)
-        for labels, histogram in self.read(app):
+        for labels, histogram in self.read(worker):
             family.add_metric(labels, list(histogram.buckets()), histogram.total)
         return family
 
 
-def render(app: "Persister") -> bytes:
+def render(worker: Monitored) -> bytes:
     """Everything, as it is now."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Snapshot(app))
+    registry.register(_Snapshot(worker))
     ProcessCollector(registry=registry)
     return generate_latest(registry)
 
 
 class _Snapshot(Collector):
-    def __init__(self, app: "Persister") -> None:
-        self._app = app
+    def __init__(self, worker: Monitored) -> None:
+        self._worker = worker
 
     def collect(self) -> Iterator[Metric]:
         for metric in METRICS:
-            yield metric.family(self._app)
+            yield metric.family(self._worker)
 
 
 def _one(value: float | None) -> Values:
@@ -126,78 +123,78 @@ def _one(value: float | None) -> Values:
     return () if value is None else (((), float(value)),)
 
 
-def _records(app: "Persister") -> Values:
-    counts = app.outcomes.counts
+def _records(worker: Monitored) -> Values:
+    counts = worker.outcomes.counts
     for key in dict.fromkeys([*OUTCOMES, *counts]):
         yield (key.step, key.outcome, str(key.reason)), float(counts[key])
 
 
-def _lost(app: "Persister") -> Values:
-    lost = app.outcomes.lost
-    for topic in sorted(_topics(app) | set(lost)):
+def _lost(worker: Monitored) -> Values:
+    lost = worker.outcomes.lost
+    for topic in sorted(_topics(worker) | set(lost)):
         yield (topic,), float(lost[topic])
 
 
-def _shortened(app: "Persister") -> Values:
-    yield (), float(app.outcomes.shortened)
+def _shortened(worker: Monitored) -> Values:
+    yield (), float(worker.outcomes.shortened)
 
 
-def _topics(app: "Persister") -> set[str]:
-    return {tp.topic for tp in app.progress.verdict.partitions}
+def _topics(worker: Monitored) -> set[str]:
+    return {tp.topic for tp in worker.progress.verdict.partitions}
 
 
-def _lag(app: "Persister") -> Values:
-    for one in partition_lags(app):
+def _lag(worker: Monitored) -> Values:
+    for one in worker.lags.mine():
         if one.lag is not None:
             yield (one.topic, str(one.partition)), float(one.lag)
 
 
-def _left(app: "Persister") -> Values:
-    for one in partition_lags(app):
-        seconds = seconds_left(app, one)
+def _left(worker: Monitored) -> Values:
+    for one in worker.lags.mine():
+        seconds = seconds_left(worker, one)
         if seconds is not None:
             yield (one.topic, str(one.partition)), seconds
 
 
-def _oldest(app: "Persister") -> Values:
+def _oldest(worker: Monitored) -> Values:
     """Nothing is 0 seconds old where nothing is unread, so that a maximum has a value."""
-    now, oldest = app.progress.now(), app.progress.oldest
-    for tp, found in sorted(app.progress.verdict.partitions.items()):
+    now, oldest = worker.progress.now(), worker.progress.oldest
+    for tp, found in sorted(worker.progress.verdict.partitions.items()):
         if found.mine:
             at = oldest.get(tp)
             age = 0.0 if at is None else max(0.0, now - at / 1000)
             yield (tp.topic, str(tp.partition)), age
 
 
-def _work(app: "Persister") -> Values:
-    states = [one.state for one in app.progress.verdict.partitions.values() if one.mine]
+def _work(worker: Monitored) -> Values:
+    states = [one.state for one in worker.progress.verdict.partitions.values() if one.mine]
     for state in State:
         yield (state,), float(states.count(state))
 
 
-def _unread_by_anybody(app: "Persister") -> Values:
-    partitions = app.progress.verdict.partitions.values()
+def _unread_by_anybody(worker: Monitored) -> Values:
+    partitions = worker.progress.verdict.partitions.values()
     return _one(sum(one.holder is None for one in partitions))
 
 
-def _held(app: "Persister") -> Values:
-    for topic in sorted(_topics(app) | set(app.breakers.topics())):
-        yield (topic,), float(app.breakers.holds(topic))
+def _held(worker: Monitored) -> Values:
+    for topic in sorted(_topics(worker) | set(worker.breakers.topics())):
+        yield (topic,), float(worker.breakers.holds(topic))
 
 
-def _guard(app: "Persister") -> Values:
-    for number, count in app.guard.remembered().items():
+def _guard(worker: Monitored) -> Values:
+    for number, count in worker.guard.remembered().items():
         yield (str(number),), float(count)
 
 
-def _requests(app: "Persister") -> Values:
-    requests = app.writer.stats.requests
+def _requests(worker: Monitored) -> Values:
+    requests = worker.writer.stats.requests
     for status in dict.fromkeys([*ANSWERS, *FAILURES, *requests]):
         yield (status,), float(requests[status])
 
 
-def _retries(app: "Persister") -> Values:
-    retries = app.writer.stats.retries
+def _retries(worker: Monitored) -> Values:
+    retries = worker.writer.stats.retries
     for cause in dict.fromkeys([*ANSWERS[2:], *FAILURES, *retries]):
         yield (cause,), float(retries[cause])
 
@@ -212,7 +209,7 @@ METRICS: tuple[Gauge | Counter | Distribution, ...] = (
     Gauge(
         "persister_ready",
         "1 while the work moves; the same as /health/ready",
-        read=lambda app: _one(not_ready(app) is None),
+        read=lambda worker: _one(not_ready(worker) is None),
     ),
     Gauge(
         "persister_partitions",
@@ -247,7 +244,7 @@ METRICS: tuple[Gauge | Counter | Distribution, ...] = (
         "persister_records_consumed",
         "Records of finished chunks",
         ("step",),
-        lambda app: [((step,), float(app.outcomes.consumed[step])) for step in Step],
+        lambda worker: [((step,), float(worker.outcomes.consumed[step])) for step in Step],
     ),
     Counter(
         "persister_records",
@@ -271,22 +268,22 @@ METRICS: tuple[Gauge | Counter | Distribution, ...] = (
         "persister_step_latency_seconds",
         "From a record's timestamp in Kafka until it is finished; a chunk counts by its first",
         ("step",),
-        lambda app: [((step,), found) for step, found in app.latency.steps.items()],
+        lambda worker: [((step,), found) for step, found in worker.latency.steps.items()],
     ),
     Distribution(
         "persister_activation_latency_seconds",
         "From the end of an activation until it is stored; one activation of each chunk",
-        read=lambda app: [((), app.latency.whole)],
+        read=lambda worker: [((), worker.latency.whole)],
     ),
     Gauge(
         "persister_in_flight_documents",
         "Documents read from the internal topic and not settled",
-        read=lambda app: _one(app.storing_step.documents_in_flight),
+        read=lambda worker: _one(worker.storing_step.documents_in_flight),
     ),
     Gauge(
         "persister_in_flight_bytes",
         "Their bytes",
-        read=lambda app: _one(app.storing_step.bytes_in_flight),
+        read=lambda worker: _one(worker.storing_step.bytes_in_flight),
     ),
     Gauge(
         "persister_breaker_open",
@@ -303,47 +300,47 @@ METRICS: tuple[Gauge | Counter | Distribution, ...] = (
     Gauge(
         "persister_kafka_up",
         "1 while Kafka answers the questions about progress",
-        read=lambda app: _one(app.progress.kafka.away_since is None),
+        read=lambda worker: _one(worker.progress.kafka.away_since is None),
     ),
     Gauge(
         "persister_kafka_away_since_timestamp_seconds",
         "When it stopped answering; 0 while it does",
-        read=lambda app: _one(app.progress.kafka.away_since or 0.0),
+        read=lambda worker: _one(worker.progress.kafka.away_since or 0.0),
     ),
     Gauge(
         "persister_database_down",
         "1 while it takes no documents",
-        read=lambda app: _one(app.writer.availability.down),
+        read=lambda worker: _one(worker.writer.availability.down),
     ),
     Gauge(
         "persister_documents_under_diagnosis",
         "Documents that fail while others are stored, and are tried alone",
-        read=lambda app: _one(app.writer.diagnosis.parked),
+        read=lambda worker: _one(worker.writer.diagnosis.parked),
     ),
     Gauge(
         "persister_store_breaker_open",
         "Reasons for which storing is held, since documents would be set aside for them",
-        read=lambda app: _one(len(app.storing_step.breaker.reasons())),
+        read=lambda worker: _one(len(worker.storing_step.breaker.reasons())),
     ),
     Gauge(
         "persister_database_failing_since_timestamp_seconds",
         "When the first request failed since the last success; 0 while they succeed",
-        read=lambda app: _one(app.writer.availability.failing_since or 0.0),
+        read=lambda worker: _one(worker.writer.availability.failing_since or 0.0),
     ),
     Gauge(
         "persister_database_requests_in_flight",
         "Bulk requests",
-        read=lambda app: _one(app.writer.in_flight),
+        read=lambda worker: _one(worker.writer.in_flight),
     ),
     Gauge(
         "persister_database_requests_limit",
         "Bulk requests at a time that the pace allows now",
-        read=lambda app: _one(app.writer.limit.current),
+        read=lambda worker: _one(worker.writer.limit.current),
     ),
     Gauge(
         "persister_database_documents_waiting",
         "Documents that no request has taken yet",
-        read=lambda app: _one(app.writer.waiting_documents),
+        read=lambda worker: _one(worker.writer.waiting_documents),
     ),
     Counter(
         "persister_database_requests",
@@ -360,27 +357,27 @@ METRICS: tuple[Gauge | Counter | Distribution, ...] = (
     Distribution(
         "persister_database_request_duration_seconds",
         "Time of HTTP requests, whatever came of them",
-        read=lambda app: [((), app.writer.stats.durations)],
+        read=lambda worker: [((), worker.writer.stats.durations)],
     ),
     Distribution(
         "persister_database_request_documents",
         "Documents in bulk requests, repeated ones included",
-        read=lambda app: [((), app.writer.stats.sizes)],
+        read=lambda worker: [((), worker.writer.stats.sizes)],
     ),
     Distribution(
         "persister_database_request_bytes",
         "Their bytes",
-        read=lambda app: [((), app.writer.stats.bytes)],
+        read=lambda worker: [((), worker.writer.stats.bytes)],
     ),
     Counter(
         "persister_database_documents_written",
         "Documents acknowledged with a revision",
-        read=lambda app: _one(app.writer.stats.documents_written),
+        read=lambda worker: _one(worker.writer.stats.documents_written),
     ),
     Counter(
         "persister_database_conflicts_read_back",
         "Documents compared with the stored one",
-        read=lambda app: _one(app.writer.stats.conflicts_read_back),
+        read=lambda worker: _one(worker.writer.stats.conflicts_read_back),
     ),
 )
 """All that `/metrics` shows, beside what the Prometheus client tells of the process."""

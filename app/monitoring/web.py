@@ -6,20 +6,20 @@ One middleware stands before every page, those that do not exist included.
 import hmac
 from collections.abc import Awaitable, Callable
 from http.client import OK
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
+import faust
 from aiohttp import web
 from faust.web.drivers import aiohttp as driver
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import SecretStr
 
 from app.monitoring import metrics
+from app.monitoring.monitored import Monitored
 from app.monitoring.status import not_ready, status
 from app.process.connections import BoundedSite, Connections, places
 from app.process.hosts import is_loopback, known
-
-if TYPE_CHECKING:
-    from app.application import Persister
+from app.settings import WorkerSettings
 
 HEALTH = ("/health/live", "/health/ready")
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
@@ -88,17 +88,16 @@ class Web(driver.Web):
     production_blueprints: ClassVar[Any] = ()
     optional_blueprints: ClassVar[Any] = ()
 
-    app: "Persister"
-
-    def __init__(self, app: "Persister", **kwargs: Any) -> None:
+    def __init__(self, app: faust.App, settings: WorkerSettings, **kwargs: Any) -> None:
         super().__init__(app, **kwargs)
+        self._settings = settings
         self.web_app.middlewares.append(self._guarded)
 
     @property
     def address(self) -> str:
         """Where it listens: `--web-bind` if given, else `--web-host`, which Faust only shows."""
         conf = self.app.conf
-        given = conf.web_bind != self.app.settings.worker.web_host
+        given = conf.web_bind != self._settings.web_host
         # Faust's own host stands in a URL, so that an IPv6 address has brackets there.
         return str(conf.web_bind if given else conf.web_host).strip("[]")
 
@@ -112,7 +111,7 @@ class Web(driver.Web):
 
     @web.middleware
     async def _guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        worker, address = self.app.settings.worker, self.address
+        worker, address = self._settings, self.address
         token = worker.web_token
         trusted = authorized(request.headers.get("Authorization", ""), token)
         refused = None
@@ -141,8 +140,8 @@ def _in_short(path: str, response: web.StreamResponse) -> web.Response:
     return web.json_response({what: response.status == OK}, status=response.status)
 
 
-def add_pages(app: "Persister") -> None:
-    """Add the pages to Faust's web server."""
+def add_pages(app: faust.App, worker: Monitored) -> None:
+    """Add the pages, which show this worker, to Faust's web server."""
 
     @app.page("/health/live")
     async def live(view: Any, _request: Any) -> Any:
@@ -152,16 +151,16 @@ def add_pages(app: "Persister") -> None:
     @app.page("/health/ready")
     async def ready(view: Any, _request: Any) -> Any:
         """200 while the worker consumes, 503 with the reason while it does not."""
-        why = not_ready(app)
+        why = not_ready(worker)
         return view.json({"ready": why is None, "reason": why}, status=200 if why is None else 503)
 
     @app.page("/status")
     async def show_status(view: Any, _request: Any) -> Any:
         """Topics, lag, outcomes, guard and database."""
-        return view.json(status(app))
+        return view.json(status(worker))
 
     @app.page("/metrics")
     async def show_metrics(view: Any, _request: Any) -> Any:
         """The same for Prometheus."""
-        body = metrics.render(app)
+        body = metrics.render(worker)
         return view.bytes(body, headers={"Content-Type": CONTENT_TYPE_LATEST})

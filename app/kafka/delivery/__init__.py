@@ -11,8 +11,9 @@ every chunk is finished.
 - `topic`: a Faust topic whose events carry chunks.
 """
 
+from app.kafka.delivery.callbacks import Callbacks
 from app.kafka.delivery.chunk import Chunk
 from app.kafka.delivery.consumer import Transport
 from app.kafka.delivery.topic import ChunkEvent, ChunkTopic, chunk_events
 
-__all__ = ["Chunk", "ChunkEvent", "ChunkTopic", "Transport", "chunk_events"]
+__all__ = ["Callbacks", "Chunk", "ChunkEvent", "ChunkTopic", "Transport", "chunk_events"]

@@ -7,15 +7,18 @@ internals, so the version is pinned, and `python -m dev.internals` shows what a 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from time import monotonic
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import Any, ClassVar, cast
 
+import faust
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.conductor import Conductor as FaustConductor
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, Message
 from faust.types.tuples import ConsumerMessage
+from yarl import URL
 
+from app.kafka.delivery.callbacks import Callbacks
 from app.kafka.delivery.chunk import Chunk
 from app.kafka.delivery.ledger import NOTHING, Admitted, Ledger, Rewind
 from app.kafka.delivery.topic import ChunkTopic
@@ -25,9 +28,7 @@ from app.kafka.patches.refused_fetches import Fetches
 from app.kafka.patches.refused_joins import Membership
 from app.kafka.patches.refused_offsets import Refused, set_refused_aside
 from app.process.errors import StartError
-
-if TYPE_CHECKING:
-    from app.application import Persister
+from app.settings import KafkaSettings
 
 FIRST_LOOK, LAST_LOOK = 0.05, 0.4
 """Seconds between looks whether a held partition can be fetched again: as long as it was held so
@@ -80,16 +81,19 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         self._refused: Refused = {}
         self._sought: dict[TP, float] = {}
         self._shelf: Fetched | None = None
-        app = cast("Persister", self.app)
         self.fetches = Fetches(self._say)
-        self.membership = Membership(app.settings.kafka, self._end, self._say)
+        self.membership = Membership(self._delivery.transport.kafka, self._end, self._say)
+
+    @property
+    def _delivery(self) -> "Consumer":
+        return cast("Consumer", self.consumer)
 
     def _say(self, line: str) -> None:
         self.log.warning("%s.", line)
 
     def _end(self, reason: str) -> None:
-        app = cast("Persister", self.app)
-        app.loop.call_soon_threadsafe(app.end, StartError(reason))
+        end = self._delivery.transport.callbacks.end
+        self.app.loop.call_soon_threadsafe(end, StartError(reason))
 
     async def on_start(self) -> None:
         """Start the consumer; see to it that offsets are read and committed right, chunks fast."""
@@ -100,11 +104,10 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         self.membership.watch(consumer)
         self.fetches.watch(consumer)
         set_refused_aside(coordinator, self._refused)
-        delivery: Any = self.consumer
-        kafka = delivery.app.settings.kafka
+        kafka = self._delivery.transport.kafka
         self._shelf = unpack_chunks(
             consumer._fetcher,  # noqa: SLF001
-            delivery.delivers_chunks,
+            self._delivery.delivers_chunks,
             kafka.max_record_bytes,
             kafka.fetch_bytes,
         )
@@ -181,7 +184,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         assignment = subscription and subscription.assignment
         if not assignment or not assignment.active:
             return
-        ledger: Ledger = self.consumer.ledger  # type: ignore[attr-defined]
+        ledger = self._delivery.ledger
         now = monotonic()
         for tp in partitions:
             expected = ledger.position(tp)
@@ -200,11 +203,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 class Consumer(driver.Consumer):
     """Delivers chunks of the topics that agents read as `ChunkTopic`; others as Faust does."""
 
-    app: "Persister"
+    transport: "Transport"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.ledger = Ledger()
+        self.ledger = self.transport.ledger
         self._read_offset = ReadOffsets(self)
         self._revoking = False
         self._assignments = 0
@@ -248,11 +251,8 @@ class Consumer(driver.Consumer):
         """
         active = active_partitions or set()
         await self._take_back_dropped(active)
-        ready = {
-            tp
-            for tp in active
-            if self._placed(tp) and not self._waiting(tp) and not self.app.holds(tp)
-        }
+        held = self.transport.callbacks.held
+        ready = {tp for tp in active if self._placed(tp) and not self._waiting(tp) and not held(tp)}
         wait = self._next_look(active - ready) if len(ready) < len(active) else timeout
         if not ready:
             await self.sleep(wait)
@@ -363,7 +363,7 @@ class Consumer(driver.Consumer):
                 "were read. Raise retention.ms of the topic, or start more workers.",
                 *(lost, tp.topic, tp.partition, expected, earliest - 1),
             )
-            self.app.on_records_lost(tp, lost)
+            self.transport.callbacks.lost(tp, lost)
 
     def _to_message(self, tp: TP, record: Any) -> ConsumerMessage:
         """Wrap a chunk; its offset is that of its last record.
@@ -397,7 +397,7 @@ class Consumer(driver.Consumer):
             return bool(super().ack(message))
         message.acked = True
         chunk.finished = True
-        self.app.on_finished(chunk)
+        self.transport.callbacks.finished(chunk)
         # Its offsets may wait long: for chunks in front of it, or for a commit.
         chunk.release()
         self._unacked_messages.discard(message)
@@ -532,7 +532,7 @@ class Consumer(driver.Consumer):
 
     def _deadline(self) -> float:
         """Until when in-flight work may take; a stop has one, however often Faust waits in it."""
-        limit: float = self.app.settings.worker.shutdown_deadline
+        limit = self.transport.shutdown_deadline
         if not self.app.should_stop:
             return monotonic() + min(limit, REVOKE_DEADLINE)
         if self._stop_deadline is None:
@@ -588,8 +588,33 @@ class Conductor(FaustConductor):
 
 
 class Transport(driver.Transport):
-    """Faust's aiokafka transport with this consumer."""
+    """Faust's aiokafka transport with this consumer.
+
+    Args:
+        url: of the brokers.
+        app: Faust's application.
+        kafka: settings.
+        ledger: where the assigned partitions stand.
+        shutdown_deadline: seconds that in-flight work may take when the worker stops.
+        callbacks: the worker around it.
+    """
 
     Consumer: ClassVar[Any] = Consumer
     Producer: ClassVar[Any] = Producer
     Conductor: ClassVar[Any] = Conductor
+
+    def __init__(
+        self,
+        url: list[URL],
+        app: faust.App,
+        *,
+        kafka: KafkaSettings,
+        ledger: Ledger,
+        shutdown_deadline: float,
+        callbacks: Callbacks,
+    ) -> None:
+        super().__init__(url, app)
+        self.kafka = kafka
+        self.ledger = ledger
+        self.shutdown_deadline = shutdown_deadline
+        self.callbacks = callbacks

@@ -4,30 +4,63 @@ The consumer lives in a thread of its own; only plain attributes of it are read,
 that hangs does not hold up who asks.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from app.monitoring.outcomes import Step
+import faust
+
+from app.couchdb import BulkWriter
+from app.kafka.discovery import Discovery
+from app.kafka.patches.table_recovery import TableManager
+from app.kafka.producer_service import ProducerService
+from app.monitoring.outcomes import Outcomes, Step
 from app.monitoring.progress.facts import Database, Worker
-
-if TYPE_CHECKING:
-    from app.application import Persister
+from app.routing.breaker import Breakers
+from app.storing.step import StoringStep
 
 
 class Knowledge:
-    """Reads the application's parts.
+    """Reads the parts of the application.
 
     Args:
-        app: the application.
+        app: Faust's: the consumer, and whether it is rebalancing or stopping.
+        tables: the recovery of the guard's table.
+        documents: the name of the internal topic.
+        producer: what is sent to Kafka.
+        breakers: the topics that are held.
+        writer: the database.
+        storing_step: the reasons for which storing is held.
+        discovery: the topics that may not be read.
+        outcomes: what has been stored.
     """
 
-    def __init__(self, app: "Persister") -> None:
+    def __init__(
+        self,
+        app: faust.App,
+        tables: TableManager,
+        documents: str,
+        *,
+        producer: ProducerService,
+        breakers: Breakers,
+        writer: BulkWriter,
+        storing_step: StoringStep,
+        discovery: Discovery,
+        outcomes: Outcomes,
+    ) -> None:
         self._app = app
+        self._tables = tables
+        self._documents = documents
+        self._producer = producer
+        self._breakers = breakers
+        self._writer = writer
+        self._storing_step = storing_step
+        self._discovery = discovery
+        self._outcomes = outcomes
         self._started = False
 
     def __call__(self) -> Worker:
         """What is known now."""
         app = self._app
-        recovery = app.recovery
+        recovery = self._tables.recovery
         recovered = recovery.completed.is_set()
         self._started = self._started or recovered
         coordinator = _coordinator(app)
@@ -39,31 +72,29 @@ class Knowledge:
             rebalancing=app.rebalancing or not recovered,
             recovery_left=0 if recovered else recovery.active_remaining_total(),
             held=self._held(),
-            unsent=app.producer_service.trouble,
+            unsent=self._producer.trouble,
             database=self._database(),
         )
 
     def _held(self) -> dict[str, str]:
-        breakers = self._app.breakers
+        breakers = self._breakers
         held = {
             topic: opened.why
             for topic, opened in breakers.topics().items()
             if opened and breakers.holds(topic)
         }
         # Neither is mended by a restart, which would only begin them anew.
-        writer = self._app.writer
+        writer = self._writer
         if writer.narrowing and writer.availability.failing_since is None:
-            held[self._app.names.documents] = (
-                f"requests that fail while others pass: {writer.narrowing}"
-            )
+            held[self._documents] = f"requests that fail while others pass: {writer.narrowing}"
         if parked := writer.diagnosis.parked:
-            held[self._app.names.documents] = f"documents under diagnosis: {parked}"
-        for opened in self._app.storing_step.breaker.reasons().values():
-            held[self._app.names.documents] = opened.why
-        return held | self._app.discovery.unreadable
+            held[self._documents] = f"documents under diagnosis: {parked}"
+        for opened in self._storing_step.breaker.reasons().values():
+            held[self._documents] = opened.why
+        return held | self._discovery.unreadable
 
     def _database(self) -> Database:
-        writer, consumed = self._app.writer, self._app.outcomes.consumed
+        writer, consumed = self._writer, self._outcomes.consumed
         availability, stats = writer.availability, writer.stats
         last_error = availability.last_error or ""
         failing = availability.failing_since is not None
@@ -76,7 +107,7 @@ class Knowledge:
         )
 
 
-def _coordinator(app: "Persister") -> Any:
+def _coordinator(app: faust.App) -> Any:
     """Of aiokafka's consumer; None while there is none."""
     thread = getattr(app.consumer, "_thread", None)
     return getattr(getattr(thread, "_consumer", None), "_coordinator", None)

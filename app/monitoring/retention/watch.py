@@ -4,19 +4,16 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiokafka.errors import KafkaError
 from faust.types import TP
 from mode import Service
 
 from app.kafka.admin import UnreadableSettingsError
+from app.monitoring.lag import Lags, PartitionLag
 from app.monitoring.retention.policy import Head, Left, left
 from app.monitoring.retention.unread import Unread
-from app.monitoring.status import PartitionLag, partition_lags
-
-if TYPE_CHECKING:
-    from app.application import Persister
 
 LOOK_SECONDS = 30.0
 """Between two looks; there is also one after each rebalance."""
@@ -36,7 +33,7 @@ class Retention(Service):
     """Knows how long Kafka still keeps what is unread, and warns once when that becomes little.
 
     Args:
-        app: the Faust app.
+        lags: what is unread.
         unread: asks Kafka.
         warning: share of a topic's retention, below which there is a warning.
         clock: epoch seconds.
@@ -44,7 +41,7 @@ class Retention(Service):
 
     def __init__(
         self,
-        app: "Persister",
+        lags: Lags,
         unread: Unread,
         warning: float,
         *,
@@ -52,7 +49,7 @@ class Retention(Service):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self._app = app
+        self._lags = lags
         self._unread = unread
         self._warning = warning
         self._clock = clock
@@ -63,7 +60,6 @@ class Retention(Service):
         self._warned: set[str] = set()
         self._blind = False
         self._look_now = asyncio.Event()
-        app.on_rebalance_complete.connect(self._rebalanced)
 
     def seconds_left(self, tp: TP) -> float | None:
         """Until Kafka may delete what is unread; None: nothing is, or it is kept, or not known."""
@@ -76,7 +72,8 @@ class Retention(Service):
         """Disconnect."""
         await self._unread.disconnect()
 
-    async def _rebalanced(self, _app: Any, /, *_args: Any, **_: Any) -> None:
+    def look_soon(self) -> None:
+        """Look at once, since other partitions are assigned now."""
         self._look_now.set()
 
     @Service.task
@@ -86,7 +83,7 @@ class Retention(Service):
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._look_now.wait(), pause)
             self._look_now.clear()
-            lags = partition_lags(self._app)
+            lags = self._lags.mine()
             await self.look(lags)
             pause = SOON_SECONDS if any(lag.lag is None for lag in lags) else LOOK_SECONDS
 

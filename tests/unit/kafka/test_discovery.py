@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterable
-from types import SimpleNamespace
 from typing import Any
 
 import faust
@@ -16,9 +15,9 @@ from aiokafka.errors import (
 
 from app.kafka import access, admin
 from app.kafka.delivery import ChunkTopic
-from app.kafka.discovery import Discovery, OwnTopicError, OwnTopics, subscribe, subscribed
+from app.kafka.discovery import Discovery, OwnTopicError, OwnTopics
+from app.kafka.subscription import Subscription
 from app.kafka.topics import TopicNames
-from app.process.errors import StartError
 from app.settings import KafkaSettings, LogMode
 from models.roles import TopicRole
 from tests.fakes.kafka_admin import FakeAdminClient
@@ -41,25 +40,33 @@ class Thread:
         self.refreshed += 1
 
 
-class _App(faust.App):
+class Around:
+    """The worker around these services, in as far as they ask for it."""
+
     def __init__(self, **kafka: Any) -> None:
-        super().__init__("test", broker="kafka://nowhere", set_as_current=False)
-        self.settings = SimpleNamespace(
-            kafka=KafkaSettings(**kafka), routing=SimpleNamespace(log_mode=LogMode.SEPARATE)
-        )
+        self.app = faust.App("test", broker="kafka://nowhere", set_as_current=False)
+        self.settings = KafkaSettings(**kafka)
         self.names = TopicNames("")
-        self.role_topics = {role: ChunkTopic(self, role=role) for role in TopicRole}
+        self.channels = {role: ChunkTopic(self.app, role=role) for role in TopicRole}
+        self.conductor: Any = self.app.topics
+        self.subscription = Subscription(
+            self.conductor, self.channels, self.names, LogMode.SEPARATE
+        )
         self.thread = Thread()
-        consumer: Any = SimpleNamespace(thread=self.thread)
-        self._consumer = consumer
         self.ended: list[str] = []
 
-    def end(self, error: StartError) -> None:
-        self.ended.append(str(error))
+    def own_topics(self) -> OwnTopics:
+        return OwnTopics(self.settings, self.names, self.subscription, self.app)
 
-
-App: Any = _App
-"""What stands in for the application, of which these services need little."""
+    def discovery(self) -> Discovery:
+        thread: Any = self.thread
+        return Discovery(
+            self.settings,
+            OWN,
+            self.subscription,
+            thread=lambda: thread,
+            end=lambda error: self.ended.append(str(error)),
+        )
 
 
 @pytest.fixture
@@ -71,7 +78,7 @@ def kafka(monkeypatch: pytest.MonkeyPatch) -> FakeAdminClient:
 
 
 async def test_missing_topics_are_created_as_the_settings_say(kafka: FakeAdminClient) -> None:
-    await OwnTopics(App(partitions=3, replication=2)).on_start()
+    await Around(partitions=3, replication=2).own_topics().on_start()
     assert [topic.name for topic in kafka.created] == OWN
     documents, letters = kafka.created
     assert (documents.num_partitions, letters.num_partitions) == (3, 1)
@@ -82,7 +89,7 @@ async def test_missing_topics_are_created_as_the_settings_say(kafka: FakeAdminCl
 
 async def test_topics_that_exist_are_left_as_they_are(kafka: FakeAdminClient) -> None:
     kafka.topics = {OWN[0]: 8, OWN[1]: 5}
-    await OwnTopics(App()).on_start()
+    await Around().own_topics().on_start()
     assert kafka.created == []
 
 
@@ -91,7 +98,7 @@ async def test_a_topic_that_endangers_records_is_reported(
 ) -> None:
     kafka.topics = {OWN[0]: 8, OWN[1]: 5}
     kafka.all_settings = {"max.message.bytes": "1048588", "retention.ms": "-1"}
-    await OwnTopics(App()).on_start()
+    await Around().own_topics().on_start()
     for topic in OWN:
         assert f"{topic} has max.message.bytes=1048588" in caplog.text
     assert caplog.text.count("WARNING") == 2
@@ -102,20 +109,20 @@ async def test_settings_that_nobody_may_read_keep_no_worker_from_starting(
 ) -> None:
     kafka.topics = {OWN[0]: 8, OWN[1]: 5}
     kafka.unreadable = TopicAuthorizationFailedError.errno
-    await OwnTopics(App()).on_start()
+    await Around().own_topics().on_start()
     assert "TopicAuthorizationFailedError" in caplog.text
 
 
 async def test_another_worker_may_have_been_faster(kafka: FakeAdminClient) -> None:
     kafka.answers = dict.fromkeys(OWN, TopicAlreadyExistsError)
-    await OwnTopics(App()).on_start()
+    await Around().own_topics().on_start()
     assert kafka.connected == 0
 
 
 async def test_another_number_of_partitions_says_what_to_set(kafka: FakeAdminClient) -> None:
     kafka.topics = {OWN[0]: 3}
     with pytest.raises(OwnTopicError, match=r"set PERSISTER_PARTITIONS=3"):
-        await OwnTopics(App(partitions=8)).on_start()
+        await Around(partitions=8).own_topics().on_start()
     assert kafka.connected == 0
 
 
@@ -123,7 +130,7 @@ async def test_it_waits_for_a_kafka_that_is_not_there_yet_and_says_so_once(
     kafka: FakeAdminClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     kafka.failures = [KafkaConnectionError("refused"), OSError("no name"), KafkaConnectionError()]
-    await OwnTopics(App()).on_start()
+    await Around().own_topics().on_start()
     assert kafka.attempts == 4
     assert caplog.text.count("PERSISTER_KAFKA_URL") == 1
     assert list(kafka.topics) == OWN
@@ -135,7 +142,7 @@ async def test_what_no_waiting_mends_ends_the_start(
 ) -> None:
     kafka.answers = {OWN[0]: error}
     with pytest.raises(OwnTopicError, match=rf"{OWN[0]} .*{error.__name__}.*PERSISTER_REPLICATION"):
-        await OwnTopics(App()).on_start()
+        await Around().own_topics().on_start()
     assert kafka.connected == 0
 
 
@@ -144,49 +151,49 @@ async def test_a_worker_that_is_told_to_stop_waits_no_longer(
 ) -> None:
     monkeypatch.setattr(access, "RETRY_SECONDS", 3600)
     kafka.failures = [KafkaConnectionError()] * 100
-    app: Any = App()
-    starting = asyncio.create_task(OwnTopics(app).on_start())
+    around = Around()
+    starting = asyncio.create_task(around.own_topics().on_start())
     await until(lambda: kafka.attempts)
     assert not starting.done()
-    app._stopped.set()
+    around.app._stopped.set()
     await asyncio.wait_for(starting, 20)
     assert kafka.attempts == 1
 
 
 def test_topics_reach_the_channels_of_their_role_and_only_once() -> None:
-    app: Any = App()
-    assert subscribe(app, ["completed0", "completed-others", "health"]) == {
+    around = Around()
+    assert around.subscription.add(["completed0", "completed-others", "health"]) == {
         "completed0",
         "completed-others",
     }
-    assert app.role_topics[TopicRole.COMPLETED].topics == ("completed0",)
-    assert app.role_topics[TopicRole.OTHERS].topics == ("completed-others",)
-    assert not app.role_topics[TopicRole.ACTIVATIONS].topics
-    assert subscribe(app, ["completed0", "completed1"]) == {"completed1"}
-    assert app.role_topics[TopicRole.COMPLETED].topics == ("completed0", "completed1")
-    assert subscribed(app) == {"completed0", "completed1", "completed-others"}
+    assert around.channels[TopicRole.COMPLETED].topics == ("completed0",)
+    assert around.channels[TopicRole.OTHERS].topics == ("completed-others",)
+    assert not around.channels[TopicRole.ACTIVATIONS].topics
+    assert around.subscription.add(["completed0", "completed1"]) == {"completed1"}
+    assert around.channels[TopicRole.COMPLETED].topics == ("completed0", "completed1")
+    assert around.subscription.topics == {"completed0", "completed1", "completed-others"}
 
 
 def test_a_topic_that_vanishes_stays_subscribed() -> None:
-    app: Any = App()
-    subscribe(app, ["completed0"])
-    assert subscribe(app, []) == set()
-    assert subscribed(app) == {"completed0"}
+    around = Around()
+    around.subscription.add(["completed0"])
+    assert around.subscription.add([]) == set()
+    assert around.subscription.topics == {"completed0"}
 
 
 def test_the_clones_that_agents_read_get_new_topics_too() -> None:
-    app: Any = App()
-    clone: Any = app.role_topics[TopicRole.COMPLETED].clone(is_iterator=True)
-    app.topics.add(clone)
-    subscribe(app, ["completed0"])
+    around = Around()
+    clone: Any = around.channels[TopicRole.COMPLETED].clone(is_iterator=True)
+    around.conductor.add(clone)
+    around.subscription.add(["completed0"])
     assert clone.topics == ("completed0",)
 
 
 async def test_faust_is_asked_to_subscribe_until_it_has(kafka: FakeAdminClient) -> None:
-    app: Any = App()
-    conductor: Any = app.topics
+    around = Around()
+    conductor = around.conductor
     changed = conductor._subscription_changed = asyncio.Event()
-    watching = Discovery(app)
+    watching = around.discovery()
     kafka.topics = {"completed0": 1}
     await watching.look()
     assert changed.is_set()
@@ -195,7 +202,7 @@ async def test_faust_is_asked_to_subscribe_until_it_has(kafka: FakeAdminClient) 
     await watching.look()
     assert changed.is_set()
     changed.clear()
-    conductor._topic_name_index["completed0"] = {app.role_topics[TopicRole.COMPLETED]}
+    conductor._topic_name_index["completed0"] = {around.channels[TopicRole.COMPLETED]}
     await watching.look()
     assert not changed.is_set()
     await watching.on_stop()
@@ -207,7 +214,8 @@ async def test_a_kafka_that_is_away_is_told_once_and_once_that_it_is_back(
 ) -> None:
     caplog.set_level("INFO")
     kafka.topics = {"completed0": 1}
-    watching = Discovery(App())
+    around = Around()
+    watching = around.discovery()
     for _ in range(2):
         caplog.clear()
         kafka.failures = [KafkaConnectionError("away"), OSError("no name"), KafkaConnectionError()]
@@ -220,31 +228,31 @@ async def test_a_kafka_that_is_away_is_told_once_and_once_that_it_is_back(
         assert caplog.text.count("Kafka answers again") == 1
         await watching.on_stop()
         assert kafka.connected == 0
-    assert subscribed(watching._app) == {"completed0"}
+    assert around.subscription.topics == {"completed0"}
 
 
 async def test_a_worker_whose_own_topic_is_gone_ends(kafka: FakeAdminClient) -> None:
-    app: Any = App()
+    around = Around()
     kafka.topics = dict.fromkeys(OWN, 1)
-    watching = Discovery(app)
+    watching = around.discovery()
     await watching.look()
     del kafka.topics["persister-documents"]
     await watching.look()
-    assert app.ended == []
+    assert around.ended == []
     await watching.look()
-    (message,) = app.ended
+    (message,) = around.ended
     assert message.startswith("persister-documents is gone from Kafka")
 
 
 async def test_a_broker_that_has_not_heard_of_a_topic_yet_ends_nobody(
     kafka: FakeAdminClient,
 ) -> None:
-    app: Any = App()
-    watching = Discovery(app)
+    around = Around()
+    watching = around.discovery()
     for topics in ({}, dict.fromkeys(OWN, 1), {}):
         kafka.topics = topics
         await watching.look()
-    assert app.ended == []
+    assert around.ended == []
 
 
 @pytest.mark.parametrize(
@@ -255,10 +263,10 @@ async def test_a_broker_that_has_not_heard_of_a_topic_yet_ends_nobody(
 async def test_the_consumer_asks_anew_when_a_topic_has_changed(
     kafka: FakeAdminClient, known: int, existing: int, refreshed: int
 ) -> None:
-    app: Any = App()
-    conductor: Any = app.topics
-    conductor._topic_name_index["completed0"] = {app.role_topics[TopicRole.COMPLETED]}
-    app.thread.known = {"completed0": known} if known else {}
+    around = Around()
+    conductor = around.conductor
+    conductor._topic_name_index["completed0"] = {around.channels[TopicRole.COMPLETED]}
+    around.thread.known = {"completed0": known} if known else {}
     kafka.topics = {"completed0": existing} if existing else {}
-    await Discovery(app).look()
-    assert app.thread.refreshed == refreshed
+    await around.discovery().look()
+    assert around.thread.refreshed == refreshed

@@ -3,18 +3,20 @@
 import re
 from collections import Counter as Counts
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 from faust.types import TP
 
 from app.couchdb.stats import WriterStats
 from app.kafka.delivery import Chunk
+from app.kafka.delivery.ledger import Ledger
 from app.kafka.group_view import Reach
 from app.monitoring.histogram import Histogram
+from app.monitoring.lag import Lags
 from app.monitoring.latency import Latency
 from app.monitoring.metrics import METRICS, Counter, Distribution, render
 from app.monitoring.outcomes import Outcomes, Step
-from app.monitoring.progress import PartitionVerdict, State, Verdict
+from app.monitoring.progress import PartitionVerdict, Progress, State, Verdict
 from app.monitoring.reference import page
 from dev import paths
 
@@ -22,7 +24,7 @@ DOCUMENTS = TP("documents", 0)
 NOW = 1_700_000_000.0
 
 
-def application() -> Any:
+def worker() -> Any:
     """A worker that has done nothing yet and reads one partition."""
     partitions = {DOCUMENTS: PartitionVerdict(State.IDLE, Reach(0, 10, 8), "host", mine=True)}
     progress = SimpleNamespace(
@@ -40,8 +42,9 @@ def application() -> Any:
         diagnosis=SimpleNamespace(parked=0),
     )
     return SimpleNamespace(
-        should_stop=False,
+        service=SimpleNamespace(should_stop=False),
         progress=progress,
+        lags=Lags(cast("Progress", progress), Ledger()),
         writer=writer,
         outcomes=Outcomes(),
         latency=Latency("documents"),
@@ -51,7 +54,6 @@ def application() -> Any:
         ),
         breakers=SimpleNamespace(topics=dict, holds=lambda _: False),
         guard=SimpleNamespace(remembered=lambda: {0: 0}),
-        ledger=SimpleNamespace(committed=lambda _: None, position=lambda _: None),
     )
 
 
@@ -69,7 +71,7 @@ def test_names_follow_prometheus_rules() -> None:
 
 
 def test_every_counter_and_every_known_value_is_there_at_zero() -> None:
-    text = render(application()).decode()
+    text = render(worker()).decode()
     for metric in METRICS:
         name = f"{metric.name}_total" if isinstance(metric, Counter) else metric.name
         if metric.name != "persister_retention_seconds_left":
@@ -147,6 +149,6 @@ def test_a_clock_that_is_behind_makes_no_negative_latency() -> None:
 
 
 def test_outcomes_that_are_not_known_beforehand_are_shown_too() -> None:
-    app = application()
-    app.writer.stats.requests = Counts({"418": 2})
-    assert 'persister_database_requests_total{status="418"} 2.0' in render(app).decode()
+    one = worker()
+    one.writer.stats.requests = Counts({"418": 2})
+    assert 'persister_database_requests_total{status="418"} 2.0' in render(one).decode()

@@ -1,7 +1,7 @@
 """How long Kafka keeps what is unread, and when that is said."""
 
 import logging
-from typing import Any, cast
+from typing import cast
 
 import pytest
 from aiokafka.errors import KafkaConnectionError
@@ -9,9 +9,9 @@ from faust.types import TP
 
 from app.kafka.topic_settings import shortcomings
 from app.kafka.topics import TopicSpec
+from app.monitoring.lag import Lags, PartitionLag
 from app.monitoring.retention import Retention, Unread
 from app.monitoring.retention.policy import Head, Left, Policy, left
-from app.monitoring.status import PartitionLag
 
 HOUR = 3600.0
 NOW = 1_767_325_446.0
@@ -90,15 +90,6 @@ class Kafka:
         self.disconnected += 1
 
 
-class Signal:
-    def connect(self, _: Any) -> None:
-        pass
-
-
-class App:
-    on_rebalance_complete = Signal()
-
-
 class Clock:
     now = NOW
 
@@ -119,7 +110,7 @@ def clock() -> Clock:
 @pytest.fixture
 def retention(kafka: Kafka, clock: Clock, caplog: pytest.LogCaptureFixture) -> Retention:
     caplog.set_level(logging.INFO)
-    return Retention(cast("Any", App()), cast("Unread", kafka), 0.5, clock=clock)
+    return Retention(cast("Lags", None), cast("Unread", kafka), 0.5, clock=clock)
 
 
 def lag(tp: TP, records: int, committed: int = 100) -> PartitionLag:

@@ -84,9 +84,8 @@ async def connect() -> AsyncIterator[Connect]:
     ) -> TestClient[Any, Any]:
         app: Any = faust.App("test", web_host=LOOPBACK, web_bind=LOOPBACK)
         secret = SecretStr(token) if token else None
-        worker = SimpleNamespace(web_host=LOOPBACK, web_token=secret, web_names=names)
-        app.settings = SimpleNamespace(worker=worker)
-        app._new_web = lambda: Web(app)
+        settings: Any = SimpleNamespace(web_host=LOOPBACK, web_token=secret, web_names=names)
+        app._new_web = lambda: Web(app, settings)
 
         async def status(view: Any, _request: Any) -> Any:
             return view.json({})

@@ -13,9 +13,10 @@ from faust.types import TP
 from faust.types.tuples import Message
 from yarl import URL
 
-from app.kafka.delivery import Chunk, ChunkTopic, Transport
+from app.kafka.delivery import Callbacks, Chunk, ChunkTopic, Transport
 from app.kafka.delivery import consumer as module
 from app.kafka.delivery.consumer import Consumer
+from app.kafka.delivery.ledger import Ledger
 from app.settings import KafkaSettings
 from tests.fakes.time import Time, until
 from tests.support import record
@@ -87,25 +88,28 @@ class Kafka:
         return dict(self.refused)
 
 
-class App(faust.App):
-    """What the consumer asks of the persister."""
+class Around:
+    """The worker around the consumer, in as far as the consumer asks for it."""
 
     def __init__(self) -> None:
-        super().__init__("test", broker="kafka://nowhere", set_as_current=False)
-        self.settings = SimpleNamespace(
-            worker=SimpleNamespace(shutdown_deadline=DEADLINE), kafka=KafkaSettings()
-        )
+        self.ledger = Ledger()
         self.lost: list[tuple[TP, int]] = []
         self.held: set[TP] = set()
 
-    def on_records_lost(self, tp: TP, count: int) -> None:
-        self.lost.append((tp, count))
-
-    def on_finished(self, chunk: Chunk) -> None:
-        """Nothing is measured here."""
-
-    def holds(self, tp: TP) -> bool:
-        return tp in self.held
+    def transport(self, app: faust.App) -> Transport:
+        return Transport(
+            [URL("kafka://nowhere")],
+            app,
+            kafka=KafkaSettings(),
+            ledger=self.ledger,
+            shutdown_deadline=DEADLINE,
+            callbacks=Callbacks(
+                held=lambda tp: tp in self.held,
+                finished=lambda _: None,
+                lost=lambda tp, count: self.lost.append((tp, count)),
+                end=lambda _: None,
+            ),
+        )
 
 
 class Clock:
@@ -117,8 +121,13 @@ class Clock:
 
 
 @pytest.fixture
-def app() -> App:
-    return App()
+def app() -> faust.App:
+    return faust.App("test", broker="kafka://nowhere", set_as_current=False)
+
+
+@pytest.fixture
+def around() -> Around:
+    return Around()
 
 
 @pytest.fixture
@@ -127,14 +136,13 @@ def kafka() -> Kafka:
 
 
 @pytest.fixture
-def channel(app: App) -> ChunkTopic:
+def channel(app: faust.App) -> ChunkTopic:
     return ChunkTopic(app, topics=("chunked",))
 
 
 @pytest.fixture
-async def consumer(app: App, kafka: Kafka, channel: ChunkTopic) -> Any:
-    transport = Transport([URL("kafka://nowhere")], app)
-    made = transport.create_consumer(
+async def consumer(app: faust.App, around: Around, kafka: Kafka, channel: ChunkTopic) -> Any:
+    made = around.transport(app).create_consumer(
         nothing, on_partitions_revoked=nothing, on_partitions_assigned=nothing
     )
     assert isinstance(made, Consumer)
@@ -159,7 +167,7 @@ async def begin(consumer: Consumer) -> None:
     consumer.resume_flow()
 
 
-async def recovered(app: App, consumer: Consumer) -> None:
+async def recovered(app: faust.App, consumer: Consumer) -> None:
     """Faust's own end of a recovery, from the moment at which the guard's table is read."""
     untyped: Any = app
     untyped._consumer = consumer
@@ -230,7 +238,7 @@ async def test_each_partition_starts_where_the_group_committed_or_at_the_logs_st
 
 
 async def test_what_faust_throws_away_at_the_end_of_its_recovery_reaches_its_agent_all_the_same(
-    consumer: Consumer, kafka: Kafka, app: App, channel: ChunkTopic
+    consumer: Consumer, kafka: Kafka, app: faust.App, channel: ChunkTopic
 ) -> None:
     """It empties the queues in front of the agents when it resumes, after it has sought."""
     kafka.committed = {FIRST: 5}
@@ -317,22 +325,22 @@ async def test_an_end_that_a_new_leader_does_not_know_yet_is_asked_for_again(
 
 
 async def test_where_a_group_begins_is_committed_so_that_it_knows_later_what_was_lost(
-    consumer: Consumer, kafka: Kafka, app: App
+    consumer: Consumer, kafka: Kafka, around: Around
 ) -> None:
     kafka.never_committed = {FIRST, SECOND}
     kafka.earliest[SECOND] = 3
     await begin(consumer)
     assert consumer._filter_committable_offsets([]) == {FIRST: 0, SECOND: 3}
-    assert app.lost == []
+    assert around.lost == []
 
 
 async def test_what_is_lost_before_anything_was_stored_is_reported(
-    consumer: Consumer, kafka: Kafka, app: App
+    consumer: Consumer, kafka: Kafka, around: Around
 ) -> None:
     kafka.committed = {FIRST: 0}
     kafka.earliest[FIRST] = 3
     await begin(consumer)
-    assert app.lost == [(FIRST, 3)]
+    assert around.lost == [(FIRST, 3)]
 
 
 async def test_a_partition_that_comes_while_positions_are_set_is_left_to_its_own_seek(
@@ -355,7 +363,7 @@ async def test_a_partition_that_comes_while_positions_are_set_is_left_to_its_own
 
 
 async def test_positions_of_an_older_generation_are_not_taken(
-    consumer: Consumer, kafka: Kafka, app: App
+    consumer: Consumer, kafka: Kafka, app: faust.App
 ) -> None:
     kafka.committed = {FIRST: 5}
     ends = kafka.highwaters
@@ -402,19 +410,19 @@ async def test_a_partition_that_is_revoked_during_a_rewind_is_forgotten(
 
 
 async def test_a_hole_of_compaction_is_passed_and_no_loss(
-    consumer: Consumer, kafka: Kafka, app: App
+    consumer: Consumer, kafka: Kafka, around: Around
 ) -> None:
     await begin(consumer)
     kafka.fetched = [{FIRST: records(4)}, {FIRST: records(4)}]
     await fetch(consumer)
     ((chunk,),) = (await fetch(consumer)).values()
     consumer.ack(deliver(consumer, chunk))
-    assert app.lost == []
+    assert around.lost == []
     assert consumer._filter_committable_offsets([]) == {FIRST: 5}
 
 
 async def test_a_hole_that_retention_made_is_reported_as_loss(
-    consumer: Consumer, kafka: Kafka, app: App, caplog: pytest.LogCaptureFixture
+    consumer: Consumer, kafka: Kafka, around: Around, caplog: pytest.LogCaptureFixture
 ) -> None:
     await begin(consumer)
     kafka.earliest[FIRST] = 3
@@ -422,13 +430,13 @@ async def test_a_hole_that_retention_made_is_reported_as_loss(
     await fetch(consumer)
     with caplog.at_level(logging.ERROR):
         await fetch(consumer)
-    assert app.lost == [(FIRST, 3)]
+    assert around.lost == [(FIRST, 3)]
     assert "Lost 3 records of chunked/0" in caplog.text
     assert "offsets 0 to 2" in caplog.text
 
 
 async def test_a_topic_that_was_made_anew_is_read_from_its_start(
-    consumer: Consumer, kafka: Kafka, app: App, caplog: pytest.LogCaptureFixture
+    consumer: Consumer, kafka: Kafka, around: Around, caplog: pytest.LogCaptureFixture
 ) -> None:
     kafka.committed = {FIRST: 500}
     kafka.ends[FIRST] = 2
@@ -436,7 +444,7 @@ async def test_a_topic_that_was_made_anew_is_read_from_its_start(
         await begin(consumer)
     assert consumer.ledger.position(FIRST) == 0
     assert {tp: to for seek in kafka.seeks for tp, to in seek.items()}[FIRST] == 0
-    assert app.lost == []
+    assert around.lost == []
     assert "chunked/0 was read up to offset 500, but ends at 2" in caplog.text
 
 
@@ -462,12 +470,12 @@ async def test_what_comes_again_is_not_taken_for_a_new_topic(
 
 
 async def test_retention_past_the_committed_offset_is_reported_as_loss_at_the_start(
-    consumer: Consumer, kafka: Kafka, app: App
+    consumer: Consumer, kafka: Kafka, around: Around
 ) -> None:
     kafka.committed = {FIRST: 5}
     kafka.earliest[FIRST] = 8
     await begin(consumer)
-    assert app.lost == [(FIRST, 3)]
+    assert around.lost == [(FIRST, 3)]
     assert consumer.ledger.position(FIRST) == 8
 
 
@@ -482,12 +490,12 @@ async def test_where_a_partition_starts_after_a_loss_is_committed_once(
 
 
 async def test_a_log_that_begins_late_is_no_loss_for_a_group_that_never_committed(
-    consumer: Consumer, kafka: Kafka, app: App
+    consumer: Consumer, kafka: Kafka, around: Around
 ) -> None:
     kafka.never_committed = {FIRST}
     kafka.earliest[FIRST] = 8
     await begin(consumer)
-    assert app.lost == []
+    assert around.lost == []
 
 
 async def test_only_finished_chunks_at_the_head_are_committed(
@@ -567,7 +575,7 @@ async def test_while_partitions_are_revoked_positions_stay(
 
 
 async def test_a_partition_is_not_fetched_while_its_stream_has_something_waiting(
-    consumer: Consumer, kafka: Kafka, channel: ChunkTopic, app: App
+    consumer: Consumer, kafka: Kafka, channel: ChunkTopic, app: faust.App
 ) -> None:
     await begin(consumer)
     topics: Any = app.topics
@@ -583,14 +591,14 @@ async def test_a_partition_is_not_fetched_while_its_stream_has_something_waiting
 
 
 async def test_nothing_is_fetched_while_everything_is_held(
-    consumer: Consumer, kafka: Kafka, app: App, monkeypatch: pytest.MonkeyPatch
+    consumer: Consumer, kafka: Kafka, around: Around, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await begin(consumer)
     monkeypatch.setattr(module, "FIRST_LOOK", 0)
-    app.held = {FIRST, SECOND}
+    around.held = {FIRST, SECOND}
     assert await fetch(consumer) == {}
     assert kafka.asked == []
-    app.held = {FIRST}
+    around.held = {FIRST}
     await fetch(consumer)
     assert kafka.asked == [{SECOND}]
 
@@ -611,17 +619,17 @@ async def test_a_chunk_is_not_delivered_after_a_rebalance_that_passed_while_anot
 
 
 async def test_looks_at_a_held_partition_become_rarer_and_begin_anew_when_others_are_held(
-    consumer: Consumer, kafka: Kafka, app: App, monkeypatch: pytest.MonkeyPatch
+    consumer: Consumer, kafka: Kafka, around: Around, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await begin(consumer)
     now = iter([10.0, 10.1, 10.2, 12.0, 12.1])
     monkeypatch.setattr(module, "monotonic", lambda: next(now))
-    app.held = {FIRST}
+    around.held = {FIRST}
     for _ in range(4):
         await fetch(consumer)
-    app.held = {SECOND}
+    around.held = {SECOND}
     await fetch(consumer)
-    app.held = set()
+    around.held = set()
     await fetch(consumer)
     first, last = module.FIRST_LOOK, module.LAST_LOOK
     assert kafka.waited == [first, pytest.approx(0.1), pytest.approx(0.2), last, first, 1.0]
@@ -653,7 +661,7 @@ async def test_waiting_for_work_in_flight_ends_with_the_last_of_it_and_commits(
 async def test_a_stop_has_one_deadline_however_often_it_waits(
     consumer: Consumer,
     kafka: Kafka,
-    app: App,
+    app: faust.App,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -1,0 +1,77 @@
+"""OpenWhisk's topics that are subscribed to.
+
+Faust cannot subscribe to a pattern: the topics of a role are handed to the channels that agents
+read, by name.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from faust.types.transports import ConductorT
+
+from app.kafka.delivery import ChunkTopic
+from app.kafka.topics import TopicNames
+from app.settings import LogMode
+from models.roles import TopicRole
+
+
+class Subscription:
+    """The topics of each role, and whether Faust has subscribed to them.
+
+    Args:
+        conductor: Faust's, which subscribes.
+        channels: what the agent of each role reads.
+        names: of the topics.
+        log_mode: decides which topics are read.
+    """
+
+    def __init__(
+        self,
+        conductor: ConductorT,
+        channels: Mapping[TopicRole, ChunkTopic],
+        names: TopicNames,
+        log_mode: LogMode,
+    ) -> None:
+        self._conductor: Any = conductor
+        self._declared = channels
+        self._names = names
+        self._log_mode = log_mode
+
+    @property
+    def topics(self) -> set[str]:
+        """All that is read of OpenWhisk's topics."""
+        return {topic for channel in self._channels() for topic in channel.topics}
+
+    @property
+    def in_faust(self) -> set[str]:
+        """The topics that Faust subscribes to, the persister's own included."""
+        return set(self._conductor._topic_name_index)  # noqa: SLF001
+
+    def add(self, existing: Iterable[str]) -> set[str]:
+        """Give every channel the topics of its role; returns those that are new.
+
+        Topics that vanish stay subscribed: deleting one is rare, and what is still in flight of it
+        must be committed.
+        """
+        by_role = self._names.by_role(existing, self._log_mode)
+        new: set[str] = set()
+        for channel in self._channels():
+            found = set(by_role[channel.role] if channel.role else ()) - set(channel.topics)
+            if found:
+                channel.topics = (*channel.topics, *sorted(found))
+                new |= found
+        return new
+
+    def renew(self) -> None:
+        """Have Faust subscribe while any topic is not.
+
+        Asked for again and again, since Faust forgets a change that comes while it rebalances.
+        """
+        changed = self._conductor._subscription_changed  # noqa: SLF001 - what Conductor.add does
+        if changed is not None and not self.topics <= self.in_faust:
+            changed.set()
+
+    def _channels(self) -> list[ChunkTopic]:
+        """The topics that agents are declared on, and the clones that they read while running."""
+        running = [channel for channel in self._conductor if isinstance(channel, ChunkTopic)]
+        return [*self._declared.values(), *(channel for channel in running if channel.role)]

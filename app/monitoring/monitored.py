@@ -1,0 +1,41 @@
+"""The parts of the worker whose state `/status`, `/metrics` and `/health` show."""
+
+from dataclasses import dataclass
+
+from mode import Service
+
+from app.couchdb import BulkWriter, Database
+from app.kafka.discovery import Discovery
+from app.monitoring.lag import Lags
+from app.monitoring.latency import Latency
+from app.monitoring.outcomes import Outcomes
+from app.monitoring.progress import Progress
+from app.monitoring.retention import Retention
+from app.routing.breaker import Breakers
+from app.settings import KafkaSettings
+from app.storing.guard import Guard
+from app.storing.step import StoringStep
+
+
+@dataclass(frozen=True)
+class Monitored:
+    """What the pages read.
+
+    Args:
+        service: the whole worker, as what is told to stop.
+        kafka: settings: the group and the address.
+    """
+
+    service: Service
+    kafka: KafkaSettings
+    progress: Progress
+    lags: Lags
+    discovery: Discovery
+    retention: Retention
+    outcomes: Outcomes
+    latency: Latency
+    breakers: Breakers
+    guard: Guard
+    storing_step: StoringStep
+    writer: BulkWriter
+    database: Database
