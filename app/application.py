@@ -33,7 +33,11 @@ from app.kafka.patches.table_recovery import TableManager
 from app.kafka.producer import BatchProducer
 from app.kafka.producer_service import ProducerService
 from app.kafka.subscription import Subscription
-from app.kafka.topics import TopicNames, own_topics
+from app.kafka.topics import TopicNames, own_topics, workers_topic
+from app.monitoring.group import Exchange, Roster
+from app.monitoring.group.gathering import Gathering
+from app.monitoring.group.sampling import sample
+from app.monitoring.history import History
 from app.monitoring.lag import Lags
 from app.monitoring.latency import Latency
 from app.monitoring.monitored import Monitored
@@ -76,7 +80,7 @@ class BootStrategy(FaustBootStrategy):
         return chain(
             self.sensors(),
             self.web_server(),
-            [app.progress, app.access, app.own_topics],
+            [app.progress, app.exchange, app.access, app.own_topics],
             self.kafka_producer(),
             [app.producer_service, app.writer, app.database_watch, app.storing_step],
             self.kafka_consumer(),
@@ -191,9 +195,10 @@ class Persister(faust.App):
         self.retention = Retention(
             lags, Unread(settings.kafka), settings.kafka.retention_warning, beacon=self.beacon
         )
-        self.monitored = Monitored(
+        monitored = self.monitored = Monitored(
             service=self,
             kafka=settings.kafka,
+            settings=settings,
             progress=self.progress,
             lags=lags,
             discovery=self.discovery,
@@ -205,6 +210,18 @@ class Persister(faust.App):
             storing_step=self.storing_step,
             writer=self.writer,
             database=self.database,
+            dead_letters=self.dead_letters,
+            roster=Roster(),
+            history=History(),
+        )
+        self.exchange: Exchange = Exchange(
+            settings.kafka,
+            workers_topic(self.names.workers),
+            Gathering(monitored, port=lambda: self.conf.web_port),
+            monitored.roster,
+            looked=lambda: monitored.history.add(sample(monitored)),
+            away=lambda: self.progress.kafka.away_since is not None,
+            beacon=self.beacon,
         )
         self.on_partitions_revoked.connect(self._forget)
         self.on_rebalance_complete.connect(self._remember)

@@ -71,6 +71,8 @@ class Availability:
         """What the last failure said; stays after a recovery."""
         self.last_error_at: float | None = None
         """Epoch seconds."""
+        self.advice: str | None = None
+        """What to do about it."""
         self._name = name
         self._clock = clock
         self._wall = wall
@@ -86,6 +88,7 @@ class Availability:
     def failed(self, error: DatabaseError) -> None:
         """A request failed, and nothing else has passed."""
         self.last_error, self.last_error_at = str(error), self._wall()
+        self.advice = advice(error)
         if self.failing_since is None:
             self.failing_since, self._first_failure = self.last_error_at, self._clock()
         lasting = self._clock() - self._first_failure >= _patience(error)

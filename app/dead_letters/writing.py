@@ -5,8 +5,9 @@ Of a record that others may have written, no header is believed, whatever it is 
 """
 
 import hashlib
+import time
 import traceback
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,6 +34,20 @@ class SetAside(NamedTuple):
 
     reason: RejectReason
     detail: str
+
+
+class Latest(NamedTuple):
+    """A record that was set aside, for whoever looks."""
+
+    at: float
+    """Epoch seconds."""
+    place: str
+    reason: RejectReason
+    detail: str
+
+
+LATEST = 10
+"""Dead letters of which a worker remembers where they came from."""
 
 
 def aside(record: Any, reason: RejectReason, detail: str) -> SetAside:
@@ -83,6 +98,8 @@ class DeadLetters:
         self._producer = producer
         self._topic = topic
         self._ours = ours
+        self.latest: deque[Latest] = deque(maxlen=LATEST)
+        """What was set aside last, newest last."""
 
     async def write(self, tp: TP, set_aside: Sequence[SetAside]) -> int:
         """Write records of a partition; returns when all are acknowledged.
@@ -109,6 +126,10 @@ class DeadLetters:
                 ],
             )
         _log(self._topic, tp, set_aside)
+        now = time.time()
+        for record, reason, detail in set_aside[-LATEST:]:
+            place = f"{tp.topic}/{tp.partition} offset {record.offset}"
+            self.latest.append(Latest(now, place, reason, detail))
         return len(refused)
 
     async def _shorten(self, tp: TP, letters: Sequence[DeadLetter]) -> None:

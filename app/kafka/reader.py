@@ -1,11 +1,12 @@
 """Reads whole topics: everything that stands between two offsets, a fetch at a time.
 
-For the commands (audit, dead letters, replay), which belong to no consumer group and commit
-nothing.
+For the commands (audit, dead letters, replay) and for what workers tell one another: they belong to
+no consumer group and commit nothing.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -15,6 +16,10 @@ from app.settings import KafkaSettings
 
 SILENCE_SECONDS = 30.0
 """How long to wait for records that must be there."""
+
+
+STOP_SECONDS = 5.0
+"""How long to wait for a client to disconnect."""
 
 
 class ReadError(Exception):
@@ -104,23 +109,51 @@ class Reader:
                     f"offset {position} on: try again"
                 )
 
+    async def follow(
+        self, partition: TopicPartition, start: int, pause: float
+    ) -> AsyncIterator[list[ConsumerRecord[bytes, bytes]]]:
+        """What stands in a partition from an offset on, and then what comes, without an end.
+
+        Args:
+            partition: which one.
+            start: the first offset.
+            pause: seconds without a record after which an empty list is handed over.
+        """
+        consumer = self._consumer
+        consumer.assign([partition])
+        consumer.seek(partition, start)
+        while True:
+            fetched = await consumer.getmany(partition, timeout_ms=int(pause * 1000))
+            yield fetched.get(partition, [])
+
 
 @asynccontextmanager
 async def open_reader(
-    settings: KafkaSettings, isolation_level: str = "read_uncommitted"
+    settings: KafkaSettings,
+    isolation_level: str = "read_uncommitted",
+    *,
+    fetch_wait: float = 0.05,
 ) -> AsyncIterator[Reader]:
-    """Connect for as long as the block runs; raises `KafkaError` where no broker is reached."""
+    """Connect for as long as the block runs; raises `KafkaError` where no broker is reached.
+
+    Args:
+        settings: how to connect.
+        isolation_level: `read_committed` leaves out what aborted transactions wrote.
+        fetch_wait: seconds that a broker may wait for something new. Where only what is there is
+            read, waiting at its end would delay the next partition.
+    """
     consumer = AIOKafkaConsumer(
         **client_options(settings),
         group_id=None,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         isolation_level=isolation_level,
-        # Only what is there is read: waiting for more at the end would delay the next partition.
-        fetch_max_wait_ms=50,
+        fetch_max_wait_ms=int(fetch_wait * 1000),
     )
     try:
         await consumer.start()
         yield Reader(consumer)
     finally:
-        await consumer.stop()
+        # aiokafka 0.14 may wait for ever when it has just taken over an assignment.
+        with suppress(TimeoutError):
+            await asyncio.wait_for(consumer.stop(), STOP_SECONDS)

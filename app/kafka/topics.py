@@ -63,6 +63,11 @@ class TopicNames:
         """Which dead letters have been replayed; made by the first replay."""
         return f"{self.prefix}persister-replays"
 
+    @property
+    def workers(self) -> str:
+        """What each worker says of itself, for the status page; the first worker makes it."""
+        return f"{self.prefix}persister-workers"
+
     def stored(self, log_mode: LogMode) -> tuple[str, ...]:
         """What OpenWhisk may call the topic of its Kafka activation store, the usual name first."""
         if log_mode is LogMode.IN_RECORD:
@@ -92,7 +97,7 @@ class TopicNames:
 
 _COMPLETED = re.compile(r"completed.*")
 
-_OURS = re.compile(r".*(persister-(documents|dead-letters|replays)|-guard-changelog)")
+_OURS = re.compile(r".*(persister-(documents|dead-letters|replays|workers)|-guard-changelog)")
 """The persister's own, of any deployment: another prefix or application id may begin as OpenWhisk's
 topics do.
 """
@@ -141,6 +146,25 @@ def replays_topic(name: str, settings: KafkaSettings) -> TopicSpec:
             # A note must outlive its letter, and Kafka deletes whole segments, earlier or later.
             "retention.ms": str(int(2 * settings.dead_letters_retention * 1000)),
             "retention.bytes": "-1",
+            "message.timestamp.type": "LogAppendTime",
+        },
+    )
+
+
+def workers_topic(name: str) -> TopicSpec:
+    """Where workers say how they are: the last word of each counts, and only for a while.
+
+    Kafka compacts only what is no longer written to, so segments are short.
+    """
+    return TopicSpec(
+        name,
+        1,
+        {
+            "cleanup.policy": "compact,delete",
+            "retention.ms": str(3_600_000),
+            "segment.ms": str(600_000),
+            "segment.bytes": str(16 * 1024**2),
+            "max.message.bytes": str(64 * 1024),
             "message.timestamp.type": "LogAppendTime",
         },
     )

@@ -21,20 +21,50 @@ class Histogram:
         bounds: ascending; what is above the last one is counted, too.
     """
 
-    __slots__ = ("_bounds", "_counts", "total")
+    __slots__ = ("_counts", "bounds", "total")
 
     def __init__(self, bounds: Sequence[float]) -> None:
-        self._bounds = bounds
+        self.bounds = bounds
         self._counts = [0] * (len(bounds) + 1)
         self.total = 0.0
         """Sum of all values."""
 
     def observe(self, value: float, times: int = 1) -> None:
         """Count a value so many times."""
-        self._counts[bisect_left(self._bounds, value)] += times
+        self._counts[bisect_left(self.bounds, value)] += times
         self.total += value * times
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """How many values there were in each bucket, the last one without an upper bound."""
+        return tuple(self._counts)
 
     def buckets(self) -> Iterator[tuple[str, float]]:
         """Upper bounds, as Prometheus writes them, each with the count of values up to it."""
-        bounds = [*(f"{bound:g}" for bound in self._bounds), "+Inf"]
+        bounds = [*(f"{bound:g}" for bound in self.bounds), "+Inf"]
         return zip(bounds, map(float, accumulate(self._counts)), strict=True)
+
+
+def quantile(bounds: Sequence[float], counts: Sequence[int], share: float) -> float | None:
+    """The value that a share of all values does not exceed, as Prometheus estimates it.
+
+    Within a bucket values are taken to be spread evenly; of what is above the last bound, that
+    bound is all that is known.
+
+    Args:
+        bounds: of the buckets, ascending.
+        counts: of each bucket, and of what is above the last bound.
+        share: from 0 to 1.
+
+    Returns:
+        None when there are no values.
+    """
+    total = sum(counts)
+    if not total:
+        return None
+    wanted, passed, lower = share * total, 0, 0.0
+    for bound, count in zip(bounds, counts, strict=False):
+        if count and passed + count >= wanted:
+            return lower + (bound - lower) * (wanted - passed) / count
+        passed, lower = passed + count, bound
+    return bounds[-1]

@@ -5,14 +5,17 @@ from dataclasses import dataclass
 from mode import Service
 
 from app.couchdb import BulkWriter, Database
+from app.dead_letters import DeadLetters
 from app.kafka.discovery import Discovery
+from app.monitoring.group.roster import Roster
+from app.monitoring.history import History
 from app.monitoring.lag import Lags
 from app.monitoring.latency import Latency
 from app.monitoring.outcomes import Outcomes
 from app.monitoring.progress import Progress
 from app.monitoring.retention import Retention
 from app.routing.breaker import Breakers
-from app.settings import KafkaSettings
+from app.settings import KafkaSettings, Settings
 from app.storing.guard import Guard
 from app.storing.step import StoringStep
 
@@ -24,10 +27,14 @@ class Monitored:
     Args:
         service: the whole worker, as what is told to stop.
         kafka: settings: the group and the address.
+        settings: all of them.
+        roster: the workers of the group.
+        history: the last hour.
     """
 
     service: Service
     kafka: KafkaSettings
+    settings: Settings
     progress: Progress
     lags: Lags
     discovery: Discovery
@@ -39,3 +46,6 @@ class Monitored:
     storing_step: StoringStep
     writer: BulkWriter
     database: Database
+    dead_letters: DeadLetters
+    roster: Roster
+    history: History

@@ -2,10 +2,12 @@
 
 from collections import defaultdict
 
+import msgspec
 from faust.types import TP
 
 from app.monitoring.lag import PartitionLag
 from app.monitoring.monitored import Monitored
+from app.version import VERSION
 
 
 def seconds_left(worker: Monitored, lag: PartitionLag) -> float | None:
@@ -23,6 +25,7 @@ def status(worker: Monitored) -> dict[str, object]:
     """Everything, as JSON."""
     verdict = worker.progress.verdict
     return {
+        "version": VERSION,
         "app_id": worker.kafka.app_id,
         "ready": not_ready(worker) is None,
         "not_ready": not_ready(worker),
@@ -43,12 +46,33 @@ def status(worker: Monitored) -> dict[str, object]:
         "guard": {"remembered": worker.guard.remembered()},
         "kafka": _kafka(worker),
         "database": _database(worker),
+        "workers": _workers(worker),
+        "workers_not_heard": worker.roster.trouble or None,
+    }
+
+
+def _workers(worker: Monitored) -> dict[str, dict[str, object]]:
+    """Every worker of the group, as it last spoke of itself."""
+    return {
+        one.snapshot.worker: {
+            "own": one.own,
+            "missing": one.missing,
+            "heard_seconds_ago": round(one.age, 1),
+            "ready": one.snapshot.ready,
+            "not_ready": one.snapshot.why or None,
+            "version": one.snapshot.version,
+            "started": one.snapshot.started,
+            "counts": msgspec.to_builtins(one.snapshot.counts),
+            "per_second": msgspec.to_builtins(one.snapshot.rates),
+        }
+        for one in worker.roster.workers()
     }
 
 
 def _topics(worker: Monitored) -> dict[str, dict[int, dict[str, object]]]:
     """Every partition that the group should read, whoever reads it."""
     topics: defaultdict[str, dict[int, dict[str, object]]] = defaultdict(dict)
+    members = worker.roster.by_member()
     for tp, found in sorted(worker.progress.verdict.partitions.items()):
         lag = worker.lags.of(tp, found)
         topics[tp.topic][tp.partition] = {
@@ -57,6 +81,7 @@ def _topics(worker: Monitored) -> dict[str, dict[int, dict[str, object]]]:
             "lag": lag.lag,
             "deleted_in_seconds": seconds_left(worker, lag),
             "holder": found.holder,
+            "worker": members.get(found.member),
             "mine": found.mine,
             "work": found.state,
             "since": found.since,

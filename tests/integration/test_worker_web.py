@@ -80,6 +80,7 @@ async def test_the_pages_say_what_became_of_the_records(
         "lag": 0,
         "deleted_in_seconds": None,
         "holder": "127.0.0.1",
+        "worker": next(iter(shown["workers"])),
         "mine": True,
         "work": "idle",
         "since": None,

@@ -119,17 +119,17 @@ class Partitions:
             self._settled[tp] = look.worker.database.settled
         self._waits.pop(tp, None)
         if reach.lag == 0:
-            return Finding(PartitionVerdict(State.IDLE, reach, host, mine))
+            return Finding(PartitionVerdict(State.IDLE, reach, host, mine, member=member))
         ours = self._reason(tp, reach, look.worker)
         # What keeps this worker waiting, such as the database, keeps the others as well.
         self._waits[tp] = not ours.restart
         reason = ours if mine else FOREIGN
         stuck = self._lasting.of(("reason", tp), (reach.committed, reason))
         if stands < STANDING:
-            return Finding(PartitionVerdict(State.MOVING, reach, host, mine))
+            return Finding(PartitionVerdict(State.MOVING, reach, host, mine, member=member))
         state = State.STUCK if reason.restart else State.WAITING
         since = look.wall - stands
-        verdict = PartitionVerdict(state, reach, host, mine, since, reason.why)
+        verdict = PartitionVerdict(state, reach, host, mine, since, reason.why, member)
         return Finding(verdict, stands, stuck, reason)
 
     def _reason(self, tp: TP, reach: Reach, worker: Worker) -> Reason:

@@ -35,6 +35,7 @@ class PartitionVerdict:
         mine: whether that is this worker.
         since: epoch seconds from which on it waits or is stuck.
         why: it waits or is stuck; empty otherwise.
+        member: the id of the member that reads it; empty when nobody does.
     """
 
     state: State
@@ -43,6 +44,7 @@ class PartitionVerdict:
     mine: bool = False
     since: float | None = None
     why: str = ""
+    member: str = ""
 
 
 @dataclass(frozen=True, slots=True)

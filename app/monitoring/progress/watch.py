@@ -105,6 +105,11 @@ class Progress(Service):
         self._said: str | None = None
         self._said_at = 0.0
 
+    @property
+    def member(self) -> str:
+        """This worker's id in the consumer group; empty before it has joined."""
+        return self._worker().member
+
     def now(self) -> float:
         """Epoch seconds, by the clock that all times here are of."""
         return self._wall()

@@ -1,0 +1,13 @@
+"""What the workers of a group tell one another, so that any worker's page shows all of them.
+
+- `snapshot`: pure; what one worker says of itself, and how it is read.
+- `meter`: pure; rates and latencies from counts that only grow.
+- `roster`: pure; the last snapshot of each worker, and who has gone silent.
+- `gathering`: this worker's own snapshot.
+- `exchange`: the service that sends it and reads those of the others.
+"""
+
+from app.monitoring.group.exchange import Exchange
+from app.monitoring.group.roster import Heard, Roster
+
+__all__ = ["Exchange", "Heard", "Roster"]

@@ -1,0 +1,163 @@
+"""The service that tells the other workers how this one is, and listens to them.
+
+Nothing here may disturb the work: the producer is one of its own, since a producer discards its
+client when a batch is refused; and what fails here is said once, and tried again.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from aiokafka import TopicPartition
+from mode import Service
+
+from app.kafka.access import explain
+from app.kafka.admin import open_admin
+from app.kafka.producer import BatchProducer, Outgoing
+from app.kafka.reader import Reader, open_reader
+from app.kafka.topics import TopicSpec
+from app.monitoring.group.roster import Roster
+from app.monitoring.group.snapshot import Snapshot, decode, encode
+from app.settings import Compression, KafkaSettings
+
+TELL_SECONDS = 5.0
+"""Between two snapshots."""
+
+RETRY_SECONDS = 10.0
+
+DEAF_SECONDS = 20.0
+"""Without even its own snapshots, after which a worker listens with a new client."""
+
+BACKLOG = 20_000
+"""Snapshots that are read at the start; of what compaction leaves, they are the latest."""
+
+STOP_SECONDS = 2.0
+
+
+class Exchange(Service):
+    """Tells and listens.
+
+    Args:
+        settings: how to connect.
+        topic: where workers tell one another; it is made where it is missing.
+        gather: makes this worker's snapshot.
+        roster: learns of all of them.
+        looked: is told of each own snapshot.
+        away: whether Kafka is known not to answer.
+        producer: sends; it is this service's own.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        topic: TopicSpec,
+        gather: Callable[[], Snapshot],
+        roster: Roster,
+        *,
+        looked: Callable[[], None],
+        away: Callable[[], bool],
+        producer: BatchProducer | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self._settings = settings
+        self._topic = topic
+        self._gather = gather
+        self._roster = roster
+        self._looked = looked
+        self._away = away
+        self._producer = producer or BatchProducer(settings, {topic.name: Compression.NONE})
+        self._told_at: float | None = None
+        self._there = asyncio.Event()
+        """Whether the topic is known to exist: sending to a missing one may create it."""
+
+    async def on_stop(self) -> None:
+        """Take this worker out of the others' lists, if Kafka answers at once."""
+        if self._told_at is not None and not self._away():
+            with suppress(Exception):  # they find out by themselves
+                await asyncio.wait_for(self._send(None), STOP_SECONDS)
+        await self._producer.stop(STOP_SECONDS)
+
+    @Service.task
+    async def _look(self) -> None:
+        while not self.should_stop:
+            self._roster.own = self._gather()
+            self._looked()
+            await self.sleep(TELL_SECONDS)
+
+    @Service.task
+    async def _tell(self) -> None:
+        while not self.should_stop:
+            pause = TELL_SECONDS
+            if self._there.is_set() and not self._away():
+                try:
+                    await self._send(encode(self._roster.own))
+                    self._told_at = time.monotonic()
+                except Exception as error:  # noqa: BLE001 - whatever it is, the work goes on
+                    self._failed("tell the other workers how this one is", error)
+                    self._there.clear()
+                    pause = RETRY_SECONDS
+            await self.sleep(pause)
+
+    @Service.task
+    async def _listen(self) -> None:
+        while not self.should_stop:
+            try:
+                await self._make_topic()
+                async with open_reader(self._settings, fetch_wait=TELL_SECONDS) as reader:
+                    self._there.set()
+                    await self._hear(reader)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the work goes on
+                self._failed("hear the other workers", error)
+                await self.sleep(RETRY_SECONDS)
+
+    async def _make_topic(self) -> None:
+        async with open_admin(self._settings) as admin:
+            if self._topic.name not in await admin.topics():
+                await admin.create(self._topic, self._settings.replication)
+
+    async def _hear(self, reader: Reader) -> None:
+        """Listen until nothing is heard any more, not even what this worker itself has said."""
+        partition = TopicPartition(self._topic.name, 0)
+        start, end = (await reader.bounds(self._topic.name, 1))[partition]
+        heard_at = time.monotonic()
+        async for records in reader.follow(partition, max(start, end - BACKLOG), TELL_SECONDS):
+            if self.should_stop:
+                return
+            for record in records:
+                self._take(record)
+            if records:
+                heard_at = time.monotonic()
+                self._heard()
+            elif (self._told_at or 0.0) - heard_at > DEAF_SECONDS:
+                return
+
+    def _take(self, record: Any) -> None:
+        key: bytes = record.key or b""
+        try:
+            snapshot = decode(key, record.value) if record.value else None
+            worker = key.decode()
+        except ValueError:
+            # Of another version, or of a stranger: it says nothing about a worker.
+            return
+        self._roster.heard(worker, snapshot, record.timestamp / 1000)
+
+    async def _send(self, value: bytes | None) -> None:
+        key = self._roster.own.worker.encode()
+        await self._producer.send(self._topic.name, [Outgoing(key, value, partition=0)])
+
+    def _failed(self, what: str, error: Exception) -> None:
+        why = f"cannot {what}: {explain(error, self._settings)}"
+        if why != self._roster.trouble and not self._away():
+            self.log.warning(
+                "The status page shows this worker alone (%s, %s); trying again.",
+                *(self._topic.name, why),
+            )
+        self._roster.trouble = why
+
+    def _heard(self) -> None:
+        if self._roster.trouble:
+            self.log.info("The status page shows all workers of the group again.")
+        self._roster.trouble = ""

@@ -1,0 +1,102 @@
+"""What this worker says of itself."""
+
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+from app.monitoring.group.meter import Meter, Moment
+from app.monitoring.group.snapshot import (
+    REASONS,
+    Counts,
+    DatabaseState,
+    LastLetter,
+    Snapshot,
+    name,
+    several,
+    short,
+)
+from app.monitoring.monitored import Monitored
+from app.monitoring.outcomes import Outcome, Outcomes, Step
+from app.monitoring.status import not_ready
+from app.version import VERSION
+
+
+class Gathering:
+    """Makes snapshots of a worker.
+
+    Args:
+        worker: the worker.
+        port: of its pages; with the host's name, or the instance id instead of both, it tells one
+            worker from another.
+    """
+
+    def __init__(self, worker: Monitored, port: Callable[[], int]) -> None:
+        self._worker = worker
+        self._port = port
+        self._meter = Meter(worker.latency.whole)
+        self._started = time.time()
+
+    def __call__(self) -> Snapshot:
+        """How the worker is now."""
+        worker = self._worker
+        counts, delays = counts_of(worker.outcomes), worker.latency.whole.counts
+        rates, delay = self._meter.look(Moment(time.monotonic(), counts, delays))
+        return Snapshot(
+            worker=name(worker.kafka.instance_id or f"{socket.gethostname()}:{self._port()}"),
+            member=name(worker.progress.member),
+            version=VERSION,
+            at=time.time(),
+            started=self._started,
+            why=short(not_ready(worker) or ""),
+            counts=counts,
+            rates=rates,
+            delay=delay,
+            database=self._database(),
+            held=several(map(short, self._held())),
+            set_aside=dict(set_aside(worker.outcomes).most_common(REASONS)),
+            latest=several(
+                LastLetter(one.at, name(one.place), one.reason.value, short(one.detail))
+                for one in reversed(worker.dead_letters.latest)
+            ),
+        )
+
+    def _database(self) -> DatabaseState:
+        writer = self._worker.writer
+        failing = writer.availability.failing_since is not None
+        return DatabaseState(
+            down=writer.availability.down,
+            error=short(writer.availability.last_error or "") if failing else "",
+            requests=writer.in_flight,
+            limit=writer.limit.current,
+            waiting=writer.waiting_documents,
+        )
+
+    def _held(self) -> Iterator[str]:
+        worker = self._worker
+        yield from (topic for topic in worker.breakers.topics() if worker.breakers.holds(topic))
+        yield from (f"storing: {reason}" for reason in worker.storing_step.breaker.reasons())
+
+
+def counts_of(outcomes: Outcomes) -> Counts:
+    """The sums that are shown of a worker."""
+    sums: Counter[tuple[Step, Outcome]] = Counter()
+    for key, count in outcomes.counts.items():
+        sums[key.step, key.outcome] += count
+    return Counts(
+        read=outcomes.consumed[Step.ROUTE],
+        skipped=sums[Step.ROUTE, Outcome.SKIPPED],
+        stored=sums[Step.STORE, Outcome.STORED],
+        duplicates=sums[Step.STORE, Outcome.DUPLICATE],
+        dead_letters=sum(set_aside(outcomes).values()),
+        lost=outcomes.lost.total(),
+    )
+
+
+def set_aside(outcomes: Outcomes) -> Counter[str]:
+    """Dead letters of both steps, by reason."""
+    found: Counter[str] = Counter()
+    for key, count in outcomes.counts.items():
+        if key.outcome is Outcome.DEAD_LETTERED:
+            found[str(key.reason)] += count
+    return found

@@ -1,0 +1,97 @@
+"""The last snapshot of each worker of the group, and which of them have gone silent. Pure.
+
+Snapshots are compared by the times that Kafka gave them: workers' clocks differ. While nothing at
+all is heard, Kafka is away or this worker does not hear, and nobody is called missing for it.
+"""
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from app.monitoring.group.snapshot import Snapshot
+
+SILENT_SECONDS = 15.0
+"""Three snapshots that did not come."""
+
+FORGOTTEN_SECONDS = 3600.0
+"""A worker that was silent for so long does not come back under this name."""
+
+MOST = 200
+"""Workers that are remembered, those heard last."""
+
+
+class Heard(NamedTuple):
+    """A worker of the group.
+
+    Args:
+        age: seconds since it was heard; of this worker 0.
+        missing: whether others have been heard since, and it should have been.
+        own: whether it is this worker.
+    """
+
+    snapshot: Snapshot
+    age: float
+    missing: bool = False
+    own: bool = False
+
+
+class Roster:
+    """Remembers the workers.
+
+    Args:
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.own = Snapshot("this worker")
+        """What this worker last said of itself."""
+        self.trouble = ""
+        """Why the others are not heard; empty while they are."""
+        self._clock = clock
+        self._last: dict[str, tuple[Snapshot, float]] = {}
+        """By name, with the epoch seconds that Kafka gave it; heard last, last."""
+        self._newest = 0.0
+        self._newest_at = 0.0
+
+    def heard(self, name: str, snapshot: Snapshot | None, stamp: float) -> None:
+        """Take a snapshot; None: the worker has stopped in an orderly way.
+
+        Args:
+            name: of the worker.
+            snapshot: what it says.
+            stamp: epoch seconds when Kafka took it.
+        """
+        if stamp >= self._newest:
+            self._newest, self._newest_at = stamp, self._clock()
+        self._last.pop(name, None)
+        if snapshot is not None:
+            self._last[name] = (snapshot, stamp)
+        while len(self._last) > MOST:
+            del self._last[next(iter(self._last))]
+
+    @property
+    def silence(self) -> float | None:
+        """Seconds for which nobody has been heard, this worker included; None before the first."""
+        return self._clock() - self._newest_at if self._newest else None
+
+    def workers(self) -> list[Heard]:
+        """Every worker, this one first, then by name."""
+        since = self.silence or 0.0
+        found = [Heard(self.own, 0.0, own=True)]
+        for name, (snapshot, stamp) in sorted(self._last.items()):
+            behind = max(0.0, self._newest - stamp)
+            if name == self.own.worker:
+                continue
+            if behind + since > FORGOTTEN_SECONDS:
+                del self._last[name]
+                continue
+            found.append(Heard(snapshot, behind + since, missing=behind > SILENT_SECONDS))
+        return found
+
+    def by_member(self) -> dict[str, str]:
+        """The workers' names by their ids in the consumer group."""
+        return {
+            one.snapshot.member: one.snapshot.worker
+            for one in self.workers()
+            if one.snapshot.member
+        }

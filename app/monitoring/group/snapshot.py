@@ -1,0 +1,147 @@
+"""What one worker says of itself, as JSON in a topic. Pure.
+
+Whoever may write to the topic may write anything, so what is read is bounded: numbers, lengths of
+texts, how many of each.
+"""
+
+from collections.abc import Iterable
+from typing import Annotated, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from app.process.printable import printable
+
+LARGEST = 48 * 1024
+"""Bytes of an encoded snapshot; one of a usual worker takes under two thousand."""
+
+NAME, TEXT, SEVERAL, REASONS = 200, 400, 10, 32
+_MOST = 2**53
+
+Name = Annotated[str, Meta(max_length=NAME)]
+Text = Annotated[str, Meta(max_length=TEXT)]
+Count = Annotated[int, Meta(ge=0, le=_MOST)]
+Number = Annotated[float, Meta(ge=0, le=_MOST)]
+"""A rate, a duration in seconds, or epoch seconds."""
+
+T = TypeVar("T")
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """Records since the start of the worker."""
+
+    read: Count = 0
+    """From OpenWhisk's topics, and finished there."""
+    skipped: Count = 0
+    stored: Count = 0
+    duplicates: Count = 0
+    dead_letters: Count = 0
+    lost: Count = 0
+    """Deleted by Kafka before they were read."""
+
+
+class Rates(msgspec.Struct, frozen=True):
+    """The same for each second, lately."""
+
+    read: Number = 0.0
+    skipped: Number = 0.0
+    stored: Number = 0.0
+    duplicates: Number = 0.0
+    dead_letters: Number = 0.0
+
+
+class Delay(msgspec.Struct, frozen=True):
+    """Seconds from the end of an activation until it is stored: half take less, 99 % take less."""
+
+    half: Number
+    most: Number
+
+
+class DatabaseState(msgspec.Struct, frozen=True):
+    """What a worker sees of the database."""
+
+    down: bool = False
+    error: Text = ""
+    requests: Count = 0
+    limit: Count = 0
+    waiting: Count = 0
+    """Documents that no request has taken yet."""
+
+
+class LastLetter(msgspec.Struct, frozen=True):
+    """A record that was set aside."""
+
+    at: Number
+    place: Name
+    reason: Name
+    detail: Text
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """A worker at one moment.
+
+    Args:
+        worker: by which it is known in the group; the record's key.
+        member: its id in the consumer group; empty while it is not in it.
+        at: epoch seconds, by its own clock.
+        started: the same, of its start.
+        why: it is not ready; empty while it is.
+        held: topics of which nothing is fetched, and other things that wait on purpose.
+        set_aside: dead letters since its start, by reason.
+        latest: the last dead letters, newest first.
+    """
+
+    worker: Name
+    member: Name = ""
+    version: Name = ""
+    at: Number = 0.0
+    started: Number = 0.0
+    why: Text = ""
+    counts: Counts = Counts()
+    rates: Rates = Rates()
+    delay: Delay | None = None
+    database: DatabaseState = DatabaseState()
+    held: Annotated[list[Text], Meta(max_length=SEVERAL)] = []
+    set_aside: Annotated[dict[Name, Count], Meta(max_length=REASONS)] = {}
+    latest: Annotated[list[LastLetter], Meta(max_length=SEVERAL)] = []
+
+    @property
+    def ready(self) -> bool:
+        """Whether its work moves."""
+        return not self.why
+
+
+_decoder = msgspec.json.Decoder(Snapshot)
+
+
+def encode(snapshot: Snapshot) -> bytes:
+    """As it stands in the topic."""
+    return msgspec.json.encode(snapshot)
+
+
+def decode(key: bytes | None, value: bytes) -> Snapshot:
+    """Read a snapshot; raises `ValueError` where it is none, or that of another worker."""
+    if len(value) > LARGEST:
+        raise ValueError(f"{len(value)} bytes are no snapshot")
+    try:
+        snapshot = _decoder.decode(value)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ValueError(f"not a snapshot: {error}") from None
+    if key != snapshot.worker.encode():
+        raise ValueError("not a snapshot: it names another worker than its key")
+    return snapshot
+
+
+def name(text: str) -> str:
+    """A text that fits where a name stands, printable."""
+    return printable(text)[:NAME]
+
+
+def short(text: str) -> str:
+    """A text that fits into a snapshot, printable."""
+    return printable(text[:TEXT])[:TEXT]
+
+
+def several(items: Iterable[T]) -> list[T]:
+    """As many as a snapshot takes."""
+    return [item for item, _ in zip(items, range(SEVERAL), strict=False)]
