@@ -35,6 +35,7 @@ _COMMANDS = {
     "dead-letters": _Where(
         "app.commands.dead_letters", "dead_letters", "Look at what was set aside, and replay it."
     ),
+    "retention": _Where("app.commands.retention", "retention", "Remove old activations."),
 }
 
 

@@ -240,6 +240,11 @@ class Database:
         if not _passes(entry):
             raise EntriesFailed(entry.explanation, error=str(entry.error))
 
+    async def ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
+        """Send one request for something beneath the database; returns the body of the answer."""
+        _, answer = await self._request(method, f"{self._path}/{path}", body)
+        return answer
+
     async def _probed(self, body: bytes) -> Entry:
         [entry] = (await self.bulk([Document(PROBE_ID, body)])).entries or [Entry()]
         return entry

@@ -1,0 +1,136 @@
+"""The oldest activations of a database, and taking them out of it.
+
+OpenWhisk's view `activations/byDate` lists them by their start with id and revision, so that no
+document is read.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+from urllib.parse import urlencode
+
+import msgspec
+
+from app.couchdb.answers import read_entries
+from app.couchdb.database import Database
+from app.couchdb.errors import DatabaseMissing, Unavailable
+
+T = TypeVar("T")
+
+PAGE = 100
+"""Documents in a request: CouchDB purges no more at once (`[purge] max_document_id_number`)."""
+
+VIEW = "_design/activations/_view/byDate"
+
+
+@dataclass(frozen=True, slots=True)
+class OldActivation:
+    """A row of the view.
+
+    Args:
+        id: Of the document.
+        rev: The revision to remove; a newer one stays.
+        start: Epoch millis.
+    """
+
+    id: str
+    rev: str
+    start: int
+
+
+class _Row(msgspec.Struct):
+    id: str
+    key: int | float
+    value: tuple[str, str]
+
+
+class _View(msgspec.Struct):
+    rows: list[_Row]
+    offset: int | None = None
+
+
+class _Purged(msgspec.Struct):
+    purged: dict[str, list[str]]
+
+
+class OldActivations:
+    """Finds and removes them. Every method raises `DatabaseError`.
+
+    Args:
+        database: Connected.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def count_before(self, cutoff: int) -> int:
+        """How many activations began before that (epoch millis)."""
+        # What is sorted before the first number has no start: no activation of OpenWhisk's.
+        first = await self._view({"startkey": "0"}, limit="0")
+        until = await self._view({"startkey": str(cutoff)}, limit="0")
+        return (until.offset or 0) - (first.offset or 0)
+
+    async def oldest(
+        self, cutoff: int, limit: int, after: OldActivation | None
+    ) -> list[OldActivation]:
+        """The next of those that began before the cutoff, the oldest first.
+
+        Args:
+            cutoff: Epoch millis.
+            limit: Most of them.
+            after: The last one of the page before; None for the first page.
+        """
+        where = {"startkey": "0"}
+        if after is not None:
+            where = {"startkey": str(after.start), "startkey_docid": after.id}
+        # One more: it begins with the last one of the page before, if that is still there.
+        found = await self._view(
+            where, endkey=str(cutoff), inclusive_end="false", limit=str(limit + 1)
+        )
+        rows = [
+            OldActivation(row.id, row.value[1], int(row.key))
+            for row in found.rows
+            if after is None or row.id != after.id
+        ]
+        return rows[:limit]
+
+    async def purge(self, activations: Sequence[OldActivation]) -> int:
+        """Forget them as if they had never been; only server administrators may.
+
+        Returns:
+            How many of them were there in this revision.
+        """
+        wanted = {one.id: [one.rev] for one in activations}
+        body = await self._database.ask("POST", "_purge", json.dumps(wanted).encode())
+        return sum(map(bool, _decode(body, _Purged).purged.values()))
+
+    async def delete(self, activations: Sequence[OldActivation]) -> int:
+        """Put a tombstone in the place of each; returns how many were there in this revision."""
+        documents = [{"_id": one.id, "_rev": one.rev, "_deleted": True} for one in activations]
+        body = await self._database.ask(
+            "POST", "_bulk_docs", json.dumps({"docs": documents}).encode()
+        )
+        entries = read_entries(body)
+        failed = [one for one in entries if one.error not in ("", "conflict")]
+        if failed:
+            raise Unavailable(failed[0].explanation, cause=str(failed[0].error))
+        return sum(bool(one.rev) for one in entries)
+
+    async def _view(self, where: Mapping[str, str], **others: str) -> _View:
+        query = urlencode({**where, **others})
+        try:
+            return _decode(await self._database.ask("GET", f"{VIEW}?{query}"), _View)
+        except DatabaseMissing as error:
+            raise DatabaseMissing(
+                f"{error} (the database, or OpenWhisk's design document `activations` in it, is "
+                "missing; a worker puts both there)",
+                cause=error.cause,
+            ) from None
+
+
+def _decode(body: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.DecodeError as error:
+        raise Unavailable(f"the answer is not CouchDB's: {error}", cause="not-couchdb") from None
