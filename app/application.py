@@ -11,7 +11,6 @@ from urllib.parse import quote
 import faust
 import mode
 import mode.loop
-from aiokafka.errors import KafkaError
 from faust.app.base import BootStrategy as FaustBootStrategy
 from faust.types import TP
 from faust.types.agents import AgentT
@@ -26,6 +25,7 @@ from app.kafka.delivery import Callbacks, ChunkTopic, Transport
 from app.kafka.delivery.consumer import Consumer, ConsumerThread
 from app.kafka.delivery.ledger import Ledger
 from app.kafka.discovery import Discovery, OwnTopics
+from app.kafka.errors import KafkaError
 from app.kafka.patches.closed_transport import mend_connections
 from app.kafka.patches.moved_brokers import follow_moved_brokers
 from app.kafka.patches.repeated_logs import calm_kafka_clients

@@ -4,11 +4,9 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-
 from app.kafka.admin import Admin as KafkaAdmin
 from app.kafka.admin import open_admin
-from app.kafka.clients import client_options
+from app.kafka.reader import TopicPartition, open_reader
 from app.kafka.topics import TopicSpec
 from app.settings import KafkaSettings
 
@@ -59,13 +57,9 @@ class Admin:
     async def end_offsets(self, topic: str) -> dict[int, int]:
         """The end offset (that of the next record) by partition."""
         partitions = (await self._kafka.partition_counts())[topic]
-        consumer = AIOKafkaConsumer(**client_options(self._settings))
-        await consumer.start()
-        try:
-            ends = await consumer.end_offsets([TopicPartition(topic, n) for n in range(partitions)])
-            return {at.partition: offset for at, offset in ends.items()}
-        finally:
-            await consumer.stop()
+        numbers = [TopicPartition(topic, number) for number in range(partitions)]
+        async with open_reader(self._settings) as reader:
+            return {at.partition: end for at, end in (await reader.ends(numbers)).items()}
 
 
 @contextlib.asynccontextmanager

@@ -11,10 +11,9 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Sequence
 
-from aiokafka.errors import KafkaError
-
 from app.kafka.admin import open_admin
 from app.kafka.byte_budget import ByteBudget
+from app.kafka.errors import KafkaError
 from app.kafka.producer import ANSWER_SECONDS, BatchProducer, Outgoing
 from app.kafka.topics import TopicSpec
 from app.settings import KafkaSettings

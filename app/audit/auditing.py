@@ -17,8 +17,6 @@ from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from aiokafka import TopicPartition
-
 from app.audit.committed import committed_offsets
 from app.audit.errors import AuditError
 from app.audit.findings import Findings
@@ -26,7 +24,7 @@ from app.audit.reading import MARGIN_MILLIS, Extent, KafkaReader, Scope, Source,
 from app.audit.stored import read_stored
 from app.couchdb import Database, connected
 from app.kafka.admin import Admin, open_admin
-from app.kafka.reader import Reader, open_reader
+from app.kafka.reader import Reader, TopicPartition, open_reader
 from app.kafka.topics import TopicNames
 from app.settings import LogMode, Settings, StoreLevel
 from models.roles import TopicRole

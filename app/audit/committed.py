@@ -2,12 +2,10 @@
 
 import asyncio
 
-from aiokafka import TopicPartition
-from aiokafka.errors import GroupLoadInProgressError
-
 from app.audit.errors import AuditError
 from app.kafka.admin import Admin
-from app.kafka.patches.committed_offsets import ELSEWHERE
+from app.kafka.errors import COORDINATOR_NOT_READY
+from app.kafka.reader import TopicPartition
 
 PATIENCE = 60.0
 """Seconds for a coordinator to be found, and to have read what it must know."""
@@ -30,7 +28,7 @@ async def committed_offsets(admin: Admin, group: str) -> dict[TopicPartition, in
     while True:
         try:
             return await admin.committed(group)
-        except (GroupLoadInProgressError, *ELSEWHERE) as error:
+        except COORDINATOR_NOT_READY as error:
             if asyncio.get_running_loop().time() >= deadline:
                 raise AuditError(
                     f"Kafka does not tell what the consumer group {group} has committed "

@@ -2,15 +2,13 @@
 
 from collections.abc import Iterable
 
-from aiokafka import TopicPartition
-
 from app.audit.content import differing
 from app.audit.expectation import Expected, expectation
 from app.audit.findings import Example
 from app.audit.repair import records
 from app.audit.stored import read_back
 from app.couchdb import Database
-from app.kafka.reader import open_reader
+from app.kafka.reader import TopicPartition, open_reader
 from app.kafka.topics import TopicNames
 from app.settings import Settings
 from models.roles import TopicRole

@@ -4,8 +4,6 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from aiokafka import TopicPartition
-
 from app.audit.content import Content, content, document_content
 from app.audit.expectation import (
     Expectation,
@@ -17,7 +15,7 @@ from app.audit.expectation import (
 )
 from app.audit.findings import Findings, Found, Kind, Place
 from app.dead_letters.activation import activation_id
-from app.kafka.reader import Bounds, Reader
+from app.kafka.reader import Bounds, Reader, TopicPartition
 from app.settings import RoutingSettings
 from models.dead_letter import DeadLetter
 from models.roles import TopicRole

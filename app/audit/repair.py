@@ -11,12 +11,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from aiokafka import TopicPartition
-
 from app.audit.findings import Place
 from app.audit.reading import Watcher
 from app.kafka.producer import BatchProducer, Outgoing, open_producer
-from app.kafka.reader import Bounds, Reader, open_reader
+from app.kafka.reader import Bounds, Reader, TopicPartition, open_reader
 from app.kafka.topics import TopicNames
 from app.routing import Store, route
 from app.settings import Settings

@@ -12,7 +12,6 @@ from contextlib import closing
 from typing import Any, NoReturn
 
 import click
-from aiokafka.errors import KafkaError
 from faust.cli.base import cli
 from tqdm import tqdm
 
@@ -26,6 +25,7 @@ from app.audit.report import Report
 from app.audit.verdicts import Verdict
 from app.commands.filters import Instant
 from app.couchdb import DatabaseError
+from app.kafka.errors import KafkaError
 from app.kafka.reader import ReadError
 from app.settings import Settings, load
 

@@ -13,7 +13,6 @@ from contextlib import asynccontextmanager, closing
 from typing import Any
 
 import click
-from aiokafka.errors import KafkaError
 from faust.cli.base import cli
 from rich.console import Console
 from rich.markup import escape
@@ -29,6 +28,7 @@ from app.dead_letters.reading import Letter, LetterId, Letters, open_letters
 from app.dead_letters.replaying import Replay, Report, Watcher
 from app.dead_letters.selection import Selection
 from app.kafka.admin import UnreadableSettingsError, open_admin
+from app.kafka.errors import KafkaError
 from app.kafka.reader import ReadError
 from app.kafka.topics import TopicNames
 from app.settings import Settings, load

@@ -19,15 +19,17 @@ from hashlib import sha256
 from typing import Any
 
 import msgspec
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import InvalidProducerEpoch, ProducerFenced
 
 from app.dead_letters.errors import LettersError
 from app.dead_letters.reading import Letter, LetterId
 from app.kafka.admin import Admin
-from app.kafka.clients import client_options
 from app.kafka.reader import open_reader
 from app.kafka.topics import replays_topic
+from app.kafka.transactions import (
+    FencedError,
+    TransactionalProducer,
+    open_transactional_producer,
+)
 from app.settings import KafkaSettings
 
 
@@ -150,7 +152,7 @@ class ProgressLog:
         LettersError: from every method, when another replay has begun meanwhile.
     """
 
-    def __init__(self, producer: AIOKafkaProducer, topic: str) -> None:
+    def __init__(self, producer: TransactionalProducer, topic: str) -> None:
         self._producer = producer
         self._topic = topic
 
@@ -166,10 +168,10 @@ class ProgressLog:
         if not values:
             return
         try:
-            async with self._producer.transaction():
-                for letter_id, value in values.items():
-                    await self._producer.send(self._topic, value, str(letter_id).encode())
-        except (ProducerFenced, InvalidProducerEpoch):
+            await self._producer.write(
+                self._topic, [(str(id_).encode(), value) for id_, value in values.items()]
+            )
+        except FencedError:
             raise LettersError("Another replay has begun meanwhile; this one stops") from None
 
 
@@ -181,18 +183,8 @@ async def open_log(settings: KafkaSettings, admin: Admin, topic: str) -> AsyncIt
         KafkaError: Kafka is not reachable, or does not allow it.
     """
     await admin.create(replays_topic(topic, settings), settings.replication)
-    producer = AIOKafkaProducer(
-        **client_options(settings),
-        acks="all",
-        transactional_id=topic,
-        # What a killed run leaves open is ended by the next one, or by Kafka after this.
-        transaction_timeout_ms=10_000,
-    )
-    try:
-        await producer.start()
+    async with open_transactional_producer(settings, transactional_id=topic) as producer:
         yield ProgressLog(producer, topic)
-    finally:
-        await producer.stop()
 
 
 _decoder: msgspec.json.Decoder[Note] = msgspec.json.Decoder(Note)

@@ -4,10 +4,8 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple, Self
 
-from aiokafka import TopicPartition
-
 from app.dead_letters.errors import LettersError
-from app.kafka.reader import Bounds, Reader, open_reader
+from app.kafka.reader import Bounds, Reader, TopicPartition, open_reader
 from app.settings import KafkaSettings
 from models.dead_letter import DeadLetter
 

@@ -5,16 +5,14 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
-
 from app.dead_letters.errors import LettersError
 from app.dead_letters.planning import Planned, size
 from app.dead_letters.progress import Note, Progress, ProgressLog, State, digest
 from app.dead_letters.readiness import Check
 from app.dead_letters.reading import LetterId
+from app.kafka.errors import KafkaError
 from app.kafka.producer import BatchProducer, Outgoing
-from app.kafka.reader import Bounds, Reader
+from app.kafka.reader import Bounds, Reader, TopicPartition
 from models.dead_letter import REPLAY_OF
 
 BATCH_LETTERS = 200

@@ -2,11 +2,10 @@
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 
-from aiokafka.errors import KafkaError
-
 from app.doctor.finding import Finding, State
 from app.kafka.access import ask, check_rights, explain
 from app.kafka.admin import Admin, UnreadableSettingsError, open_admin
+from app.kafka.errors import KafkaError
 from app.kafka.topic_settings import shortcomings
 from app.kafka.topics import TopicNames, TopicSpec, own_topics
 from app.process.errors import StartError

@@ -4,7 +4,9 @@
 - `topics`: names and roles; which topics are ours, and how they are set up.
 - `access`, `discovery`, `subscription`: whether Kafka lets us in, which topics there are, and which
   are read.
-- `producer`: the one way to send.
+- `admin`, `group_view`, `reader`, `first_batch`: what is asked and read beside the consumer.
+- `producer`: the one way to send records; `transactions` writes the log of replays.
+- `errors`: what callers tell apart.
 - `delivery`: fetched lists as events, and commits that never pass unfinished work.
 - `patches`: what is mended in Faust, aiokafka and uvloop, a file for each.
 

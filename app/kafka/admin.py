@@ -11,6 +11,7 @@ from typing import Any, Self
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.admin.records_to_delete import RecordsToDelete
 from aiokafka.errors import KafkaError, NoError, TopicAlreadyExistsError, for_code
 from aiokafka.protocol.commit import OffsetFetchRequest
 
@@ -44,13 +45,7 @@ class Admin:
         Raises:
             KafkaError: no broker can be reached.
         """
-        client = AIOKafkaAdminClient(**client_options(settings))
-        try:
-            await client.start()
-        except BaseException:
-            await client.close()
-            raise
-        return cls(client)
+        return cls(await connect_client(settings))
 
     async def close(self) -> None:
         """Disconnect."""
@@ -122,6 +117,13 @@ class Admin:
             error = for_code(code)
             if error is not NoError:
                 raise error(f"cannot delete topic {name}: {_reason(error, *reason)}")
+
+    async def delete_records(self, before: Mapping[TopicPartition, int]) -> None:
+        """Delete the records of each partition before an offset."""
+        if before:
+            await self._client.delete_records(
+                {at: RecordsToDelete(offset) for at, offset in before.items()}
+            )
 
     async def topic_settings(
         self, topics: Iterable[str], keys: Collection[str]
@@ -195,6 +197,21 @@ class Admin:
                 if offset >= 0:
                     found[TopicPartition(topic, number)] = offset
         return found
+
+
+async def connect_client(settings: KafkaSettings, **options: Any) -> AIOKafkaAdminClient:
+    """Connect aiokafka's own, with further options of it; who asks for it closes it.
+
+    Raises:
+        KafkaError: no broker can be reached.
+    """
+    client = AIOKafkaAdminClient(**client_options(settings), **options)
+    try:
+        await client.start()
+    except BaseException:
+        await client.close()
+        raise
+    return client
 
 
 @asynccontextmanager

@@ -17,8 +17,7 @@ from aiokafka.protocol.offset import OffsetRequest, OffsetResetStrategy
 from aiokafka.record.memory_records import MemoryRecords
 from faust.types import TP
 
-from app.kafka.admin import Admin
-from app.kafka.clients import client_options
+from app.kafka.admin import Admin, connect_client
 from app.settings import KafkaSettings
 
 ANSWER_SECONDS = 5.0
@@ -111,15 +110,8 @@ class Observer:
     @classmethod
     async def connect(cls, settings: KafkaSettings) -> Self:
         """Connect; who asks for it closes it."""
-        client = AIOKafkaAdminClient(
-            request_timeout_ms=int(ANSWER_SECONDS * 1000), **client_options(settings)
-        )
-        try:
-            await client.start()
-        except BaseException:
-            await client.close()
-            raise
-        return cls(client, settings)
+        millis = int(ANSWER_SECONDS * 1000)
+        return cls(await connect_client(settings, request_timeout_ms=millis), settings)
 
     async def close(self) -> None:
         """Disconnect."""

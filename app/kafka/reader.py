@@ -14,6 +14,8 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from app.kafka.clients import client_options
 from app.settings import KafkaSettings
 
+__all__ = ["Bounds", "ReadError", "Reader", "TopicPartition", "open_reader"]
+
 SILENCE_SECONDS = 30.0
 """How long to wait for records that must be there."""
 

@@ -2,12 +2,11 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
+from contextlib import AsyncExitStack
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-
-from app.kafka.clients import bootstrap_servers
-from app.kafka.patches.committed_offsets import watch_committed_offsets
+from app.kafka.admin import Admin, open_admin
+from app.kafka.reader import Reader, TopicPartition, open_reader
+from app.settings import KafkaSettings
 from dev.chaos.movement import Position
 
 PATIENCE = 8.0
@@ -15,23 +14,22 @@ PATIENCE = 8.0
 
 
 class Offsets:
-    """The offsets of one group, over a connection that is reopened after a failure.
+    """The offsets of one group, over connections that are reopened after a failure.
 
     Args:
-        kafka_url: `kafka://host:port`.
-        group: its id.
+        settings: how to connect; the group is its `app_id`.
         partitions: how many each topic has.
     """
 
-    def __init__(self, kafka_url: str, group: str, partitions: Mapping[str, int]) -> None:
-        self._bootstrap = bootstrap_servers(kafka_url)
-        self._group = group
+    def __init__(self, settings: KafkaSettings, partitions: Mapping[str, int]) -> None:
+        self._settings = settings
         self._partitions = [
             TopicPartition(topic, number)
             for topic, count in partitions.items()
             for number in range(count)
         ]
-        self._consumer: Any = None
+        self._open = AsyncExitStack()
+        self._clients: tuple[Admin, Reader] | None = None
 
     async def read(self) -> tuple[dict[Position, int], dict[Position, int]]:
         """The committed offsets, where there are any, and the end offsets.
@@ -41,31 +39,27 @@ class Offsets:
         """
         try:
             async with asyncio.timeout(PATIENCE):
-                if self._consumer is None:
-                    await self._connect()
-                # Not the admin client's list of offsets: it would take the answer of a coordinator
-                # that is still loading for a group without any.
-                stored = await asyncio.gather(*map(self._consumer.committed, self._partitions))
-                ends = await self._consumer.end_offsets(self._partitions)
+                admin, reader = await self._connected()
+                committed = await admin.committed(self._settings.app_id)
+                ends = await reader.ends(self._partitions)
         except BaseException:
             await self.close()
             raise
-        offsets = zip(self._partitions, stored, strict=True)
+        wanted = set(self._partitions)
         return (
-            {(at.topic, at.partition): offset for at, offset in offsets if offset is not None},
+            {(at.topic, at.partition): offset for at, offset in committed.items() if at in wanted},
             {(at.topic, at.partition): end for at, end in ends.items()},
         )
 
     async def close(self) -> None:
         """Disconnect."""
-        consumer, self._consumer = self._consumer, None
-        if consumer is not None:
-            await consumer.stop()
+        self._clients = None
+        await self._open.aclose()
 
-    async def _connect(self) -> None:
-        # It never joins the group: it only asks.
-        self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap, group_id=self._group, enable_auto_commit=False
-        )
-        await self._consumer.start()
-        watch_committed_offsets(self._consumer._coordinator)  # noqa: SLF001 - aiokafka's defect
+    async def _connected(self) -> tuple[Admin, Reader]:
+        if self._clients is None:
+            self._clients = (
+                await self._open.enter_async_context(open_admin(self._settings)),
+                await self._open.enter_async_context(open_reader(self._settings)),
+            )
+        return self._clients

@@ -116,8 +116,9 @@ class Stage:
         )
         self.watch = Watch(
             Offsets(
-                around.kafka.url,
-                self.group,
+                KafkaSettings.model_validate(
+                    {"PERSISTER_KAFKA_URL": around.kafka.url, "PERSISTER_APP_ID": self.group}
+                ),
                 {
                     **dict.fromkeys(self.flow.setup.read_topics, 1),
                     self.names.documents: PARTITIONS,
@@ -194,7 +195,7 @@ class Stage:
             self.findings += judge_outcomes(reported) if reported else ["a worker says nothing"]
         self.findings += await self.crew.stop()
         self.findings += judge_documents(books, await stored(self._couchdb_url, self.database_name))
-        letters = await dead_letters(self.kafka.url, self.names.dead_letters)
+        letters = await dead_letters(self.kafka_settings, self.names.dead_letters)
         self.findings += judge_letters(books, letters, self.names.documents)
         return books
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import aiohttp
-from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from app.kafka.clients import bootstrap_servers
+from app.kafka.reader import open_reader
 from app.monitoring.outcomes import Step
+from app.settings import KafkaSettings
 from dev.chaos.flow import Books
 from models.dead_letter import DeadLetter
 from models.reasons import RejectReason
@@ -37,26 +37,14 @@ async def stored(couchdb_url: str, database: str) -> list[dict[str, Any]]:
     return [document for document in documents if not document["_id"].startswith("_design/")]
 
 
-async def dead_letters(kafka_url: str, topic: str) -> list[DeadLetter]:
+async def dead_letters(settings: KafkaSettings, topic: str) -> list[DeadLetter]:
     """Every dead letter."""
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap_servers(kafka_url), auto_offset_reset="earliest"
-    )
-    await consumer.start()
-    try:
-        partition = TopicPartition(topic, 0)
-        consumer.assign([partition])
-        end = (await consumer.end_offsets([partition]))[partition]
-        found: list[DeadLetter] = []
-        while await consumer.position(partition) < end:
-            fetched = await consumer.getmany(partition, timeout_ms=1000)
-            found += [
-                DeadLetter.from_record(record.key, record.value, record.headers)
-                for record in fetched.get(partition, ())
-            ]
-        return found
-    finally:
-        await consumer.stop()
+    async with open_reader(settings) as reader:
+        return [
+            DeadLetter.from_record(record.key, record.value, record.headers)
+            for partition, bounds in (await reader.bounds(topic, 1)).items()
+            async for record in reader.records(partition, bounds)
+        ]
 
 
 def judge_documents(books: Books, documents: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -7,8 +7,8 @@ import sys
 
 import uvloop
 from aiohttp import web
-from aiokafka.errors import KafkaError
 
+from app.kafka.errors import KafkaError
 from app.kafka.patches.closed_transport import mend_connections
 from app.kafka.patches.moved_brokers import follow_moved_brokers
 from app.kafka.patches.repeated_logs import Seldom

@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator, Iterator
 from functools import partial
 
 import pytest
-from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.admin.records_to_delete import RecordsToDelete
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.kafka.clients import bootstrap_servers
+from app.kafka.admin import Admin as KafkaAdmin
+from app.kafka.admin import open_admin
+from app.kafka.reader import TopicPartition
+from app.settings import KafkaSettings
 from dev.admin import Admin
 from dev.couchdb import CouchDB, couchdb
 from dev.worker import Worker
@@ -24,11 +24,9 @@ DAY = 86_400
 
 
 @pytest.fixture
-async def client(kafka_url: str) -> AsyncIterator[AIOKafkaAdminClient]:
-    made = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers(kafka_url))
-    await made.start()
-    yield made
-    await made.close()
+async def client(kafka_url: str) -> AsyncIterator[KafkaAdmin]:
+    async with open_admin(KafkaSettings(url=kafka_url)) as connected:
+        yield connected
 
 
 @pytest.fixture
@@ -38,15 +36,15 @@ def own_couchdb() -> Iterator[CouchDB]:
         yield running
 
 
-async def delete_before(client: AIOKafkaAdminClient, topic: str, number: int, offset: int) -> None:
+async def delete_before(client: KafkaAdmin, topic: str, number: int, offset: int) -> None:
     """What Kafka's retention does, at once."""
-    await client.delete_records({TopicPartition(topic, number): RecordsToDelete(offset)})
+    await client.delete_records({TopicPartition(topic, number): offset})
 
 
 async def test_what_was_deleted_while_no_worker_ran_is_reported_once(
     worker: StartWorker,
     admin: Admin,
-    client: AIOKafkaAdminClient,
+    client: KafkaAdmin,
     kafka_url: str,
     couchdb_url: str,
     prefix: str,
@@ -76,7 +74,7 @@ async def test_what_was_deleted_while_no_worker_ran_is_reported_once(
 async def test_a_loss_of_everything_is_not_counted_again_at_the_next_start(
     worker: StartWorker,
     admin: Admin,
-    client: AIOKafkaAdminClient,
+    client: KafkaAdmin,
     kafka_url: str,
     prefix: str,
 ) -> None:
@@ -101,7 +99,7 @@ async def test_a_worker_warns_of_unread_records_and_counts_those_that_are_lost_w
     own_couchdb: CouchDB,
     worker: StartWorker,
     admin: Admin,
-    client: AIOKafkaAdminClient,
+    client: KafkaAdmin,
     kafka_url: str,
     prefix: str,
     database: str,

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from aiokafka.errors import KafkaError
 from faust.types import TP
 from mode import Service
 
 from app.kafka.admin import UnreadableSettingsError
+from app.kafka.errors import KafkaError
 from app.monitoring.lag import Lags, PartitionLag
 from app.monitoring.retention.policy import Head, Left, left
 from app.monitoring.retention.unread import Unread

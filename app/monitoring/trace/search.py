@@ -6,14 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
-
 from app.couchdb import DatabaseError, connected
 from app.kafka.access import explain
 from app.kafka.admin import open_admin
+from app.kafka.errors import KafkaError
 from app.kafka.producer import partition_of
-from app.kafka.reader import Bounds, Reader, ReadError, open_reader
+from app.kafka.reader import Bounds, Reader, ReadError, TopicPartition, open_reader
 from app.kafka.topics import TopicNames
 from app.monitoring.trace.account import Account
 from app.monitoring.trace.sighting import Place, Sighting, of_document, of_letter, of_message

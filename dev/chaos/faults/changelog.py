@@ -7,10 +7,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.admin.records_to_delete import RecordsToDelete
 
+from app.kafka.admin import open_admin
 from app.kafka.clients import client_options
 from dev.chaos.crew import status
 from dev.chaos.fault import Fault, Kind, NotProvoked
@@ -51,8 +49,8 @@ async def ahead(stage: Stage) -> None:
 
 async def compacted(stage: Stage) -> None:
     """Compaction leaves gaps in its offsets."""
-    async with _admin(stage) as admin:
-        await _configure(admin, stage.changelog, QUICK_COMPACTION)
+    async with open_admin(stage.kafka_settings) as admin:
+        await admin.change_topic_settings(stage.changelog, QUICK_COMPACTION)
     async with _consumer(stage) as consumer:
         deadline = time.monotonic() + COMPACTION_SECONDS
         while not await _has_holes(consumer, stage.changelog):
@@ -64,16 +62,12 @@ async def compacted(stage: Stage) -> None:
 
 async def _empty(stage: Stage) -> None:
     """Delete all records up to the current end."""
-    async with _admin(stage) as admin, _consumer(stage) as consumer:
+    async with open_admin(stage.kafka_settings) as admin, _consumer(stage) as consumer:
         # Kafka deletes from no topic that is only compacted.
-        await _configure(admin, stage.changelog, {"cleanup.policy": "compact,delete"})
+        await admin.change_topic_settings(stage.changelog, {"cleanup.policy": "compact,delete"})
         ends = await consumer.end_offsets(_partitions(stage.changelog))
-        await admin.delete_records({at: RecordsToDelete(end) for at, end in ends.items()})
-        await _configure(admin, stage.changelog, {"cleanup.policy": "compact"})
-
-
-async def _configure(admin: Any, topic: str, configuration: dict[str, str]) -> None:
-    await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configuration)])
+        await admin.delete_records(ends)
+        await admin.change_topic_settings(stage.changelog, {"cleanup.policy": "compact"})
 
 
 async def _kill_all(stage: Stage) -> None:
@@ -148,17 +142,8 @@ def _partitions(topic: str) -> list[TopicPartition]:
 
 
 @contextlib.asynccontextmanager
-async def _admin(stage: Stage) -> AsyncIterator[Any]:
-    client = AIOKafkaAdminClient(**client_options(stage.kafka_settings))
-    try:
-        await client.start()
-        yield client
-    finally:
-        await client.close()
-
-
-@contextlib.asynccontextmanager
 async def _consumer(stage: Stage, **options: Any) -> AsyncIterator[Any]:
+    # aiokafka's own: these faults commit as a member of the group would, and look for holes.
     client = AIOKafkaConsumer(
         **client_options(stage.kafka_settings),
         enable_auto_commit=False,

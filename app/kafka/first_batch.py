@@ -1,0 +1,70 @@
+"""Reads the batch that stands at an offset, and no more."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from faust.types import TP
+
+from app.kafka.clients import client_options
+from app.kafka.patches.fetched_batches import unpack_chunks
+from app.settings import KafkaSettings
+
+ANSWER_SECONDS = 5.0
+"""How long to wait for a batch."""
+
+STOP_SECONDS = 3.0
+"""How long to wait for the client to disconnect."""
+
+
+class FirstBatch:
+    """A client that connects when it is first needed."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self._consumer: Any = None
+
+    async def read(self, tp: TP, offset: int) -> Sequence[Any]:
+        """The records of the batch at an offset, or of the first one after it that Kafka holds.
+
+        Nothing when none comes within `ANSWER_SECONDS`.
+
+        Raises:
+            KafkaError: Kafka cannot be reached, or refuses.
+        """
+        if self._consumer is None:
+            self._consumer = await self._connect()
+        partition = TopicPartition(*tp)
+        self._consumer.assign([partition])
+        self._consumer.seek(partition, offset)
+        fetched = await self._consumer.getmany(partition, timeout_ms=int(ANSWER_SECONDS * 1000))
+        records: Sequence[Any] = fetched.get(partition, ())
+        return records
+
+    async def disconnect(self) -> None:
+        """Disconnect; the next question connects again."""
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            # aiokafka 0.14 may wait for ever when it has just taken over an assignment.
+            with suppress(TimeoutError):
+                await asyncio.wait_for(consumer.stop(), STOP_SECONDS)
+
+    async def _connect(self) -> AIOKafkaConsumer:
+        consumer = AIOKafkaConsumer(
+            **client_options(self._settings),
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            # One batch, which Kafka sends whatever its size.
+            max_partition_fetch_bytes=1,
+        )
+        try:
+            await consumer.start()
+        except BaseException:
+            await consumer.stop()
+            raise
+        # Of what is in a batch, no more is unpacked than where it is consumed.
+        unpack_chunks(consumer._fetcher, lambda _: True, self._settings.max_record_bytes)  # noqa: SLF001
+        return consumer

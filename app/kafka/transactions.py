@@ -1,0 +1,68 @@
+"""Writes several records to a topic, or none of them; a second writer stops the first one.
+
+For the log of replays alone. What workers read is never written in transactions: their markers
+look like records that are never finished.
+"""
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import InvalidProducerEpoch, ProducerFenced
+
+from app.kafka.clients import client_options
+from app.settings import KafkaSettings
+
+TRANSACTION_SECONDS = 10.0
+"""What a killed writer leaves open is ended by the next one, or by Kafka after this."""
+
+
+class FencedError(Exception):
+    """Another writer with the same id has begun meanwhile."""
+
+
+class TransactionalProducer:
+    """Writes in transactions.
+
+    Args:
+        client: started; `open_transactional_producer` makes one.
+    """
+
+    def __init__(self, client: AIOKafkaProducer) -> None:
+        self._client = client
+
+    async def write(self, topic: str, records: Iterable[tuple[bytes, bytes | None]]) -> None:
+        """Write all these records, given by key and value, or nothing.
+
+        Raises:
+            FencedError: another writer has begun.
+            KafkaError: Kafka cannot be reached, or refuses.
+        """
+        try:
+            async with self._client.transaction():
+                for key, value in records:
+                    await self._client.send(topic, value, key)
+        except (ProducerFenced, InvalidProducerEpoch):
+            raise FencedError from None
+
+
+@asynccontextmanager
+async def open_transactional_producer(
+    settings: KafkaSettings, transactional_id: str
+) -> AsyncIterator[TransactionalProducer]:
+    """Connect for as long as the block runs, and stop any other writer with this id.
+
+    Raises:
+        KafkaError: Kafka cannot be reached, or refuses.
+    """
+    client = AIOKafkaProducer(
+        **client_options(settings),
+        acks="all",
+        transactional_id=transactional_id,
+        transaction_timeout_ms=int(TRANSACTION_SECONDS * 1000),
+    )
+    try:
+        await client.start()
+        yield TransactionalProducer(client)
+    finally:
+        await client.stop()
