@@ -10,13 +10,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from aiokafka import TopicPartition
 from mode import Service
 
 from app.kafka.access import explain
 from app.kafka.admin import open_admin
 from app.kafka.producer import BatchProducer, Outgoing
-from app.kafka.reader import Reader, open_reader
+from app.kafka.reader import Reader, TopicPartition, open_reader
 from app.kafka.topics import TopicSpec
 from app.monitoring.group.roster import Roster
 from app.monitoring.group.snapshot import Snapshot, decode, encode
