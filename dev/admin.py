@@ -2,10 +2,13 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+
+from aiokafka import AIOKafkaConsumer
 
 from app.kafka.admin import Admin as KafkaAdmin
 from app.kafka.admin import open_admin
+from app.kafka.clients import client_options
 from app.kafka.reader import TopicPartition, open_reader
 from app.kafka.topics import TopicSpec
 from app.settings import KafkaSettings
@@ -45,6 +48,30 @@ class Admin:
         if not prefix:
             raise ValueError("an empty prefix would delete every topic")
         await self._kafka.delete(await self.topics(prefix))
+
+    async def configure_topic(self, name: str, settings: Mapping[str, str]) -> None:
+        """Give a topic these settings; the others become the broker's again."""
+        await self._kafka.change_topic_settings(name, settings)
+
+    async def empty_topic(self, name: str) -> None:
+        """Delete all of its records up to now; it must not be one that is only compacted."""
+        ends = await self.end_offsets(name)
+        await self._kafka.delete_records({TopicPartition(name, n): at for n, at in ends.items()})
+
+    async def rewind(self, group: str, topic: str) -> dict[int, int]:
+        """Have a group without members begin at the start of a topic; returns where that is."""
+        partitions = (await self._kafka.partition_counts())[topic]
+        consumer = AIOKafkaConsumer(
+            **client_options(self._settings), group_id=group, enable_auto_commit=False
+        )
+        await consumer.start()
+        try:
+            consumer.assign([TopicPartition(topic, number) for number in range(partitions)])
+            starts = await consumer.beginning_offsets(consumer.assignment())
+            await consumer.commit(starts)
+        finally:
+            await consumer.stop()
+        return {at.partition: offset for at, offset in starts.items()}
 
     async def committed(self, group: str, topic: str) -> dict[int, int]:
         """The group's committed offset by partition, leaving out partitions without one."""

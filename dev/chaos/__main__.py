@@ -10,14 +10,15 @@ import tempfile
 import time
 from pathlib import Path
 
-from dev.chaos.fault import Fault, Result
+from dev.chaos.fault import Fault, Kind, Result
 from dev.chaos.faults import FAULTS
 from dev.chaos.faulty import faulty_database
 from dev.chaos.play import Play
+from dev.chaos.randomly import RandomPlay
 from dev.chaos.report import failed, table
 from dev.chaos.stage import Surroundings
 from dev.couchdb import CouchDB, couchdb
-from dev.kafka import Kafka, kafka
+from dev.kafka.cluster import cluster
 from dev.process import HOST
 
 RATE = 200.0
@@ -31,6 +32,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--short", action="store_true", help="few faults, once or twice each")
     parser.add_argument("--rounds", type=int, help="so many of each fault instead of its own")
     parser.add_argument("--minutes", type=float, help="begin again until so many have passed")
+    parser.add_argument("--random", type=float, metavar="MINUTES", help="faults in random order")
     parser.add_argument("--rate", type=float, default=RATE, help="events per second")
     parser.add_argument("--keep", action="store_true", help="logs and data, even if all held")
     parser.add_argument("--list", action="store_true", help="show the faults")
@@ -49,7 +51,6 @@ def chosen(only: list[str] | None, rounds: int | None, *, short: bool) -> list[t
 
 
 async def run(
-    broker: Kafka,
     database: CouchDB,
     folder: Path,
     faults: list[tuple[Fault, int]],
@@ -58,7 +59,11 @@ async def run(
     """Inject the faults at least once, and again until the time is up."""
     began, seed = time.monotonic(), options.seed
     results: list[Result] = []
-    async with faulty_database(f"http://{HOST}:{database.port}") as proxy:
+    guarded = any(fault.kind is Kind.TOPICS for fault, _ in faults)
+    async with (
+        cluster(folder, guarded=guarded) as broker,
+        faulty_database(f"http://{HOST}:{database.port}") as proxy,
+    ):
         around = Surroundings(broker, database, proxy, folder)
         while True:
             play = Play(around, seed=seed, rate=options.rate, say=say)
@@ -70,6 +75,23 @@ async def run(
             if time.monotonic() - began >= (options.minutes or 0) * 60:
                 return results
             seed += 1000
+
+
+async def run_randomly(
+    database: CouchDB, folder: Path, faults: list[Fault], options: argparse.Namespace
+) -> list[str]:
+    """Inflict random faults for the wanted time; returns what did not hold."""
+    async with (
+        cluster(folder, guarded=True) as broker,
+        faulty_database(f"http://{HOST}:{database.port}") as proxy,
+    ):
+        around = Surroundings(broker, database, proxy, folder)
+        play = Play(around, seed=options.seed, rate=options.rate, say=say)
+        random = RandomPlay(play, faults, seed=options.seed, say=say)
+        await random.run(options.random)
+    for line in random.figures.lines():
+        say(line)
+    return random.findings
 
 
 def say(text: str) -> None:
@@ -91,10 +113,15 @@ def main() -> int:
     # aiokafka tells of every attempt while the broker is down.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
-    with kafka(folder) as broker, couchdb(folder) as database:
-        results = asyncio.run(run(broker, database, folder, faults, options))
-    say(f"\n{table(results)}\n")
-    if failed(results):
+    with couchdb(folder) as database:
+        if options.random:
+            pool = [fault for fault, _ in faults]
+            wrong = bool(asyncio.run(run_randomly(database, folder, pool, options)))
+        else:
+            results = asyncio.run(run(database, folder, faults, options))
+            say(f"\n{table(results)}\n")
+            wrong = failed(results)
+    if wrong:
         say(f"A guarantee was violated. Seed {options.seed}; logs and data are in {folder}.")
         return 1
     say(f"All guarantees held. Seed {options.seed}.")

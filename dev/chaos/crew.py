@@ -11,6 +11,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from dev.breakdowns import Breakdown
 from dev.services import Services
 from dev.worker import Worker
 
@@ -22,6 +23,9 @@ LONGEST_RESTART = 2.0
 
 STOP_SECONDS = 30.0
 """Seconds that a worker may take to stop: more than its deadline for what is in flight."""
+
+APPLICATION = "dev.faulty_worker"
+"""The persister, which a signal can break."""
 
 LOG_TAIL = 4000
 """Characters of a log that are kept of an exit."""
@@ -35,9 +39,11 @@ class ToughWorker(Worker):
         folder: Path,
         services: Services,
         environment: Mapping[str, str],
+        *,
+        application: str,
         **settings: object,
     ) -> None:
-        super().__init__(folder, services, **settings)
+        super().__init__(folder, services, application=application, **settings)
         self.env = {**(self.env or {}), **environment}
 
 
@@ -88,6 +94,7 @@ class Crew:
     Attributes:
         exits: of workers that ended by themselves.
         kills: how many were killed.
+        restarts: how often the supervisor started one again.
     """
 
     def __init__(
@@ -101,6 +108,7 @@ class Crew:
         self.members: list[Member] = []
         self.exits: list[Exit] = []
         self.kills = 0
+        self.restarts = 0
         self._folder = folder
         self._services = services
         self._settings = settings
@@ -141,7 +149,11 @@ class Crew:
         """Start another worker without waiting for it."""
         number = len(self.members)
         worker = ToughWorker(
-            self._folder / f"worker-{number}", self._services, self._environment, **self._settings
+            self._folder / f"worker-{number}",
+            self._services,
+            self._environment,
+            application=APPLICATION,
+            **self._settings,
         )
         member = Member(number, worker)
         await asyncio.to_thread(worker.launch)
@@ -197,6 +209,7 @@ class Crew:
                     member.restart_at = now + self._random.uniform(0, LONGEST_RESTART)
                 elif now >= member.restart_at:
                     member.restart_at = None
+                    self.restarts += 1
                     await asyncio.to_thread(member.worker.launch)
             await asyncio.sleep(LOOK)
 
@@ -213,6 +226,12 @@ async def status(worker: Worker) -> dict[str, Any]:
         return await asyncio.to_thread(worker.status)
     except (OSError, RuntimeError, ValueError, http.client.HTTPException):
         return {}
+
+
+def break_down(member: Member, how: Breakdown) -> None:
+    """Have something in it break; only a new start mends that."""
+    if member.worker.running:
+        os.kill(member.worker.pid, how)
 
 
 def freeze(member: Member) -> None:

@@ -19,7 +19,11 @@ class Kind(StrEnum):
     CHANGELOG = "changelog"
     DISK = "disk"
     CLOCK = "clock"
+    CLUSTER = "cluster"
+    TOPICS = "topics"
+    JUDGE = "judge"
     MIXED = "mixed"
+    DEFAULTS = "defaults"
 
 
 class NotProvoked(Exception):  # noqa: N818 - what happened
@@ -43,6 +47,7 @@ class Fault:
         rounds: how often it is inflicted.
         short: the same in the short form; 0: it is left out.
         may_exit: whether a worker may end by itself, to be started again by its supervisor.
+        anytime: whether it may come after any other, in a random order.
     """
 
     name: str
@@ -53,6 +58,7 @@ class Fault:
     rounds: int = 1
     short: int = 0
     may_exit: bool = False
+    anytime: bool = True
 
 
 @dataclass

@@ -1,7 +1,8 @@
 """Continuous traffic, and the record of what was produced."""
 
 import asyncio
-from collections import Counter
+import contextlib
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -25,6 +26,9 @@ PUBLISH_SECONDS = 180.0
 """Longer than any fault: nothing may be in doubt, or the books would prove less."""
 
 MIX = Mix(duplicates=0.02, junk=0.01, divergent=0.003)
+
+KEPT = 500
+"""Messages of which copies may be sent."""
 
 Message = tuple[str, bytes]
 """Topic and value."""
@@ -79,27 +83,32 @@ class Doubting:
     """
 
     def __init__(self, publisher: Publishes) -> None:
+        self.publisher = publisher
         self.doubtful: set[Message] = set()
+        self.recent: deque[Message] = deque(maxlen=KEPT)
+        """The last that are on Kafka."""
         self.open = asyncio.Event()
         """While it is not set, what is published waits."""
         self.open.set()
-        self._publisher = publisher
 
     async def publish(self, topic: str, value: bytes, key: bytes | None = None) -> None:
         """As the publisher's."""
         await self.open.wait()
         try:
-            await self._publisher.publish(topic, value, key)
+            await self.publisher.publish(topic, value, key)
         except PublishError:
             self.doubtful.add((topic, value))
             raise
+        self.recent.append((topic, value))
 
     async def publish_all(self, topic: str, values: Sequence[bytes]) -> list[PublishError | None]:
         """As the publisher's."""
         await self.open.wait()
-        errors = await self._publisher.publish_all(topic, values)
+        errors = await self.publisher.publish_all(topic, values)
         for value, error in zip(values, errors, strict=True):
-            if error is not None:
+            if error is None:
+                self.recent.append((topic, value))
+            else:
                 self.doubtful.add((topic, value))
         return errors
 
@@ -112,19 +121,26 @@ class Flow:
         prefix: of the topics.
         seed: of the events.
         rate: events per second.
+
+    Attributes:
+        records: that Kafka has acknowledged, known at the end.
     """
 
     def __init__(self, kafka_url: str, prefix: str, *, seed: int, rate: float) -> None:
         self.setup = Setup(topics=TopicNames(prefix=prefix), invoker_records=InvokerRecords.ALL)
-        self._settings = KafkaSettings.model_validate({"PERSISTER_KAFKA_URL": kafka_url})
+        self._settings = KafkaSettings(url=kafka_url)
         self._traffic = Endless(self.setup, seed=seed, mix=MIX)
         self._rate = rate
         self._publisher = Publisher(self._settings, deadline=PUBLISH_SECONDS)
         self._doubting = Doubting(self._publisher)
+        self.records = 0
+        self._pauses = 0
+        self._ebb = False
+        self._wanted = 0
         self._task: asyncio.Task[Summary] | None = None
 
     async def prepare(self) -> None:
-        """Create the topics."""
+        """Create the topics that are missing."""
         await self._publisher.start()
         await ensure_topics(self._publisher, self.setup, self._settings)
 
@@ -135,21 +151,69 @@ class Flow:
         )
         self._task = asyncio.create_task(simulation.run())
 
-    def pause(self) -> None:
-        """Send nothing more for now; what is under way arrives."""
-        self._doubting.open.clear()
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Send nothing more in the block; what is under way arrives."""
+        self._pauses += 1
+        self._let()
+        try:
+            yield
+        finally:
+            self._pauses -= 1
+            self._let()
 
-    def resume(self) -> None:
-        """Go on."""
-        self._doubting.open.set()
+    def ebb(self, *, ebbing: bool) -> None:
+        """Have traffic go and come, whatever else pauses it."""
+        self._ebb = ebbing
+        self._let()
+
+    @contextlib.contextmanager
+    def insisting(self) -> Iterator[None]:
+        """Have it flow in the block, unless it is paused on purpose."""
+        self._wanted += 1
+        self._let()
+        try:
+            yield
+        finally:
+            self._wanted -= 1
+            self._let()
+
+    def _let(self) -> None:
+        if self._pauses or (self._ebb and not self._wanted):
+            self._doubting.open.clear()
+        else:
+            self._doubting.open.set()
+
+    async def reconnect(self) -> None:
+        """Send through another client, to a Kafka that knows nothing of the last one."""
+        await self._publisher.stop(deadline=1.0)
+        self._publisher = self._doubting.publisher = Publisher(
+            self._settings, deadline=PUBLISH_SECONDS
+        )
+        await self.prepare()
+
+    async def send_copies(self, topic: str, count: int) -> None:
+        """Send some of the last valid messages again, in another topic.
+
+        While traffic pauses and everything is stored, so that these are the copies.
+        """
+        recent = [m for m in self._doubting.recent if m not in self._traffic.rejected]
+        if not recent:
+            raise RuntimeError("nothing was sent yet")
+        values = [recent[number % len(recent)][1] for number in range(count)]
+        for error in await self._publisher.publish_all(topic, values):
+            if error is not None:
+                raise error
 
     async def stop(self) -> Books:
         """Stop, and return when everything begun is on Kafka."""
         if self._task is None:
             raise RuntimeError("it was never started")
         self._traffic.stopped = True
-        self.resume()
+        self._ebb = False
+        self._let()
         summary = await self._task
+        self.records = summary.messages.total()
         doubtful = self._doubting.doubtful
         return Books(
             summary.ledger,

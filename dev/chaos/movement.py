@@ -22,11 +22,12 @@ class Movement:
         self._patience = patience
         self._moved: dict[Position, float] = {}
         self._reported: set[Position] = set()
+        self._anew: dict[str, set[Position]] = {}
 
     @property
     def lag(self) -> int:
         """The number of records not committed yet."""
-        return sum(end - self.committed.get(at, 0) for at, end in self.ends.items())
+        return sum(max(0, end - self.committed.get(at, 0)) for at, end in self.ends.items())
 
     def observe(
         self,
@@ -47,7 +48,7 @@ class Movement:
         wrong = []
         for at, end in ends.items():
             before, offset = self.committed.get(at, 0), committed.get(at, 0)
-            if offset < before:
+            if offset < before and not self._may_go_back(at):
                 wrong.append(
                     f"{name(at)}: the committed offset went back from {before} to {offset}"
                 )
@@ -63,9 +64,24 @@ class Movement:
         self.committed, self.ends = dict(committed), dict(ends)
         return wrong
 
-    def rewound(self, committed: Mapping[Position, int]) -> None:
-        """Accept offsets that were reset on purpose."""
-        self.committed.update(committed)
+    def begins_anew(self, topics: Iterable[str]) -> None:
+        """Accept that what is committed of these topics goes back, once in each partition."""
+        self._anew |= {topic: set() for topic in topics}
+
+    def _may_go_back(self, at: Position) -> bool:
+        gone_back = self._anew.get(at[0])
+        if gone_back is None or at in gone_back:
+            return False
+        gone_back.add(at)
+        return True
+
+    def stands(self, now: float) -> dict[Position, float]:
+        """For how many seconds each partition with something unread has not moved."""
+        return {
+            at: now - self._moved.get(at, now)
+            for at, end in self.ends.items()
+            if self.committed.get(at, 0) < end
+        }
 
     def standing(self, mark: Mapping[Position, int], topics: Iterable[str] = ()) -> list[Position]:
         """The partitions (of these topics, or all) that have lag and have made no progress since.

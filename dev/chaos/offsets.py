@@ -1,11 +1,9 @@
 """Reads a group's committed offsets and the end offsets of its partitions."""
 
 import asyncio
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterable
 
-from app.kafka.admin import Admin, open_admin
-from app.kafka.reader import Reader, TopicPartition, open_reader
+from app.kafka.group_view import Observer
 from app.settings import KafkaSettings
 from dev.chaos.movement import Position
 
@@ -14,22 +12,18 @@ PATIENCE = 8.0
 
 
 class Offsets:
-    """The offsets of one group, over connections that are reopened after a failure.
+    """The offsets of one group, over a connection that is reopened after a failure.
 
     Args:
-        settings: how to connect; the group is its `app_id`.
-        partitions: how many each topic has.
+        kafka_url: `kafka://host:port`.
+        group: its id.
+        topics: those to look at, asked at each look.
     """
 
-    def __init__(self, settings: KafkaSettings, partitions: Mapping[str, int]) -> None:
-        self._settings = settings
-        self._partitions = [
-            TopicPartition(topic, number)
-            for topic, count in partitions.items()
-            for number in range(count)
-        ]
-        self._open = AsyncExitStack()
-        self._clients: tuple[Admin, Reader] | None = None
+    def __init__(self, kafka_url: str, group: str, topics: Callable[[], Iterable[str]]) -> None:
+        self._settings = KafkaSettings(url=kafka_url, app_id=group)
+        self._topics = topics
+        self._observer: Observer | None = None
 
     async def read(self) -> tuple[dict[Position, int], dict[Position, int]]:
         """The committed offsets, where there are any, and the end offsets.
@@ -39,27 +33,21 @@ class Offsets:
         """
         try:
             async with asyncio.timeout(PATIENCE):
-                admin, reader = await self._connected()
-                committed = await admin.committed(self._settings.app_id)
-                ends = await reader.ends(self._partitions)
+                if self._observer is None:
+                    self._observer = await Observer.connect(self._settings)
+                known = await self._observer.topics()
+                view = await self._observer.look(known, [t for t in self._topics() if t in known])
         except BaseException:
             await self.close()
             raise
-        wanted = set(self._partitions)
+        reached = view.partitions.items()
         return (
-            {(at.topic, at.partition): offset for at, offset in committed.items() if at in wanted},
-            {(at.topic, at.partition): end for at, end in ends.items()},
+            {(*at,): reach.committed for at, reach in reached if reach.committed is not None},
+            {(*at,): reach.end for at, reach in reached if reach.end is not None},
         )
 
     async def close(self) -> None:
         """Disconnect."""
-        self._clients = None
-        await self._open.aclose()
-
-    async def _connected(self) -> tuple[Admin, Reader]:
-        if self._clients is None:
-            self._clients = (
-                await self._open.enter_async_context(open_admin(self._settings)),
-                await self._open.enter_async_context(open_reader(self._settings)),
-            )
-        return self._clients
+        observer, self._observer = self._observer, None
+        if observer is not None:
+            await observer.close()

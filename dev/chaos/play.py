@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dev.chaos.clock import Clock, library
 from dev.chaos.fault import Fault, Kind, NotProvoked, Result
-from dev.chaos.stage import GIVE_UP, Stage, Surroundings
+from dev.chaos.stage import DEFAULTS, GIVE_UP, USUAL, Stage, Surrounding, Surroundings
 
 
 class Play:
@@ -47,24 +47,30 @@ class Play:
 
     async def _stage(self, name: str, faults: list[tuple[Fault, int]], seed: int) -> list[Result]:
         self._say(f"stage {name}")
-        unique = f"chaos{randoms.SystemRandom().getrandbits(24):06x}-{name}"
-        clock = _clock(self._around.folder / f"{unique}.time") if _needs_clock(faults) else None
-        opened = Stage(self._around, unique, seed=seed, rate=self._rate, say=self._say, clock=clock)
+        defaults = any(fault.kind is Kind.DEFAULTS for fault, _ in faults)
+        opened = await self.set_stage(
+            name,
+            seed,
+            surrounding=DEFAULTS if defaults else USUAL,
+            clock=any(fault.kind is Kind.CLOCK for fault, _ in faults),
+        )
         try:
             began = time.monotonic()
             await opened.open()
             beginning = list(opened.findings)
             opened.findings.clear()
             self._say(f"  records flow after {time.monotonic() - began:.1f} s")
-            results = [await self._fault(opened, fault, rounds) for fault, rounds in faults]
+            results = [await self.inflict(opened, fault, rounds) for fault, rounds in faults]
             began = time.monotonic()
             books = await opened.close()
             self.kills += opened.crew.kills
             self.events += books.events
             self.documents += len(books.ledger)
+            silence = opened.watching.honesty.longest
             self._say(
                 f"  {books.events} events, {len(books.ledger)} documents, checked in "
-                f"{time.monotonic() - began:.1f} s"
+                f"{time.monotonic() - began:.1f} s; ready without progress for at most "
+                f"{silence.seconds:.1f} s ({silence.where})"
             )
         finally:
             await opened.clear()
@@ -75,8 +81,29 @@ class Play:
             self._say(f"  WRONG {finding}")
         return results
 
-    async def _fault(self, opened: Stage, fault: Fault, rounds: int) -> Result:
+    async def set_stage(
+        self, name: str, seed: int, *, surrounding: Surrounding, clock: bool
+    ) -> Stage:
+        """A stage that is not opened yet; at another broker, where it has to be another one."""
+        around = self._around
+        if around.kafka.broker_settings != surrounding.broker:
+            await around.kafka.stop()
+            await around.kafka.empty(surrounding.broker)
+        unique = f"chaos{randoms.SystemRandom().getrandbits(24):06x}-{name}"
+        return Stage(
+            around,
+            unique,
+            seed=seed,
+            rate=self._rate,
+            say=self._say,
+            clock=_clock(around.folder / f"{unique}.time") if clock else None,
+            surrounding=surrounding,
+        )
+
+    async def inflict(self, opened: Stage, fault: Fault, rounds: int) -> Result:
+        """Have a fault happen so often on a stage that is open."""
         result = Result(fault)
+        opened.during = fault.name
         for _ in range(rounds):
             try:
                 await fault.inflict(opened)
@@ -116,10 +143,6 @@ class Play:
                 found.append(f"{told}; its log ends:\n{end.log}")
         opened.crew.exits.clear()
         return found
-
-
-def _needs_clock(faults: Sequence[tuple[Fault, int]]) -> bool:
-    return any(fault.kind is Kind.CLOCK for fault, _ in faults)
 
 
 def _clock(file: Path) -> Clock | None:

@@ -38,7 +38,7 @@ async def stored(couchdb_url: str, database: str) -> list[dict[str, Any]]:
 
 
 async def dead_letters(settings: KafkaSettings, topic: str) -> list[DeadLetter]:
-    """Every dead letter."""
+    """Every dead letter that Kafka has now."""
     async with open_reader(settings) as reader:
         return [
             DeadLetter.from_record(record.key, record.value, record.headers)
@@ -61,6 +61,16 @@ def judge_documents(books: Books, documents: Iterable[Mapping[str, Any]]) -> lis
     ]
 
 
+def lost(books: Books, documents: Iterable[Mapping[str, Any]]) -> int:
+    """How many documents are missing."""
+    return len(books.ledger.differences(documents).missing)
+
+
+def doubled(documents: Iterable[Mapping[str, Any]]) -> int:
+    """How many documents were written more than once."""
+    return sum(not str(document["_rev"]).startswith("1-") for document in documents)
+
+
 def judge_letters(books: Books, letters: Iterable[DeadLetter], documents: str) -> list[str]:
     """Check that exactly the expected records are dead letters, each at least once.
 
@@ -69,25 +79,27 @@ def judge_letters(books: Books, letters: Iterable[DeadLetter], documents: str) -
         letters: in the dead-letter topic; one that is there twice counts once.
         documents: the internal topic.
     """
-    offsets: defaultdict[tuple[str, bytes], set[int]] = defaultdict(set)
+    places: defaultdict[tuple[str, bytes], set[tuple[int, int, int]]] = defaultdict(set)
     divergent: set[str] = set()
     wrong = []
     for letter in letters:
         where = f"{letter.topic}/{letter.partition}/{letter.offset}"
         if letter.topic != documents:
-            offsets[letter.topic, letter.value or b""].add(letter.offset)
+            # A topic may have been made again: then its offsets come twice.
+            place = (letter.partition, letter.offset, letter.timestamp)
+            places[letter.topic, letter.value or b""].add(place)
         elif letter.reason is RejectReason.DIVERGENT:
             divergent.add(json.loads(letter.value or b"{}")["_id"])
         else:
             wrong.append(f"{where} is a dead letter: {letter.reason}, {letter.detail}")
     known = books.rejected.keys() | books.doubtful
     wrong += [
-        f"{topic}: a valid message is a dead letter, from offset {min(found)}"
-        for (topic, value), found in offsets.items()
+        f"{topic}: a valid message is a dead letter, from offset {min(found)[1]}"
+        for (topic, value), found in places.items()
         if (topic, value) not in known
     ]
     lost = sum(
-        max(0, count - len(offsets.get(message, ()))) for message, count in books.rejected.items()
+        max(0, count - len(places.get(message, ()))) for message, count in books.rejected.items()
     )
     if lost:
         wrong.append(f"{lost} rejected messages are missing from the dead letters")

@@ -14,18 +14,11 @@ from dev.chaos.play import Play
 from dev.chaos.report import failed, table
 from dev.chaos.stage import Surroundings
 from dev.couchdb import CouchDB, couchdb
-from dev.kafka import Kafka, kafka
+from dev.kafka.cluster import cluster
 from dev.process import HOST
 
 SEED = "CHAOS_SEED"
 """Variable that has the choices of an earlier run made again."""
-
-
-@pytest.fixture
-def own_kafka(tmp_path: Path) -> Iterator[Kafka]:
-    """A broker that the test may kill."""
-    with kafka(tmp_path / "broker") as running:
-        yield running
 
 
 @pytest.fixture
@@ -48,11 +41,14 @@ def quiet_clients() -> Iterator[None]:
 @pytest.mark.timeout(600)
 @pytest.mark.usefixtures("quiet_clients")
 async def test_whatever_fails_every_record_is_stored_exactly_once(
-    own_kafka: Kafka, own_couchdb: CouchDB, tmp_path: Path
+    own_couchdb: CouchDB, tmp_path: Path
 ) -> None:
     seed = int(os.environ.get(SEED) or secrets.randbits(31))
     told: list[str] = [f"{SEED}={seed}"]
-    async with faulty_database(f"http://{HOST}:{own_couchdb.port}") as proxy:
+    async with (
+        cluster(tmp_path) as own_kafka,
+        faulty_database(f"http://{HOST}:{own_couchdb.port}") as proxy,
+    ):
         around = Surroundings(own_kafka, own_couchdb, proxy, tmp_path)
         play = Play(around, seed=seed, rate=RATE, say=told.append)
         results = await play.run(chosen(None, None, short=True), together=True)

@@ -7,11 +7,11 @@ import pytest
 from app.kafka.patches import refused_fetches
 from dev.admin import admin as connect_admin
 from dev.kafka import Kafka, kafka
+from dev.kafka.rights import rights
 from tests.integration.conftest import StartWorker
 from tests.integration.support.database import all_stored
 from tests.integration.support.kafka import producer
 from tests.integration.support.records import Records
-from tests.integration.support.rights import rights
 from tests.integration.support.waiting import drained, until
 
 LOGIN = {

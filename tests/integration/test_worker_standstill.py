@@ -10,10 +10,10 @@ import time
 import pytest
 
 from dev.admin import Admin
+from dev.breakdowns import Breakdown
 from dev.worker import Worker
 from tests.integration.conftest import StartWorker
 from tests.integration.support.database import assert_holds
-from tests.integration.support.faulty_worker import Fault
 from tests.integration.support.kafka import producer
 from tests.integration.support.records import Records
 from tests.integration.support.waiting import drained, until
@@ -29,9 +29,9 @@ def is_ready(worker: Worker) -> bool:
     return worker._is_ready()
 
 
-@pytest.mark.parametrize("fault", Fault, ids=lambda fault: fault.name.lower())
+@pytest.mark.parametrize("breakdown", Breakdown, ids=lambda breakdown: breakdown.name.lower())
 async def test_a_standstill_is_not_ready_and_has_an_end(
-    fault: Fault,
+    breakdown: Breakdown,
     worker: StartWorker,
     admin: Admin,
     kafka_url: str,
@@ -42,7 +42,7 @@ async def test_a_standstill_is_not_ready_and_has_an_end(
     topic = f"{prefix}completed0"
     await admin.create_topic(topic)
     running = await worker(
-        application="tests.integration.support.faulty_worker",
+        application="dev.faulty_worker",
         partitions=2,
         session_timeout=6,
         shutdown_deadline=3,
@@ -52,7 +52,7 @@ async def test_a_standstill_is_not_ready_and_has_an_end(
         await kafka.records(topic, Records(31).many(20))
         await drained(admin, prefix, topic)
 
-        os.kill(running.pid, fault)
+        os.kill(running.pid, breakdown)
         await kafka.records(topic, Records(32).many(20))
         began = time.monotonic()
 

@@ -1,15 +1,10 @@
 """The guard's changelog is behind or ahead of the committed offsets."""
 
 import asyncio
-import contextlib
 import time
-from collections.abc import AsyncIterator
-from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-
-from app.kafka.admin import open_admin
-from app.kafka.clients import client_options
+from app.kafka.reader import Reader, open_reader
+from dev.admin import admin as connect_admin
 from dev.chaos.crew import status
 from dev.chaos.fault import Fault, Kind, NotProvoked
 from dev.chaos.stage import PARTITIONS, Stage
@@ -49,11 +44,11 @@ async def ahead(stage: Stage) -> None:
 
 async def compacted(stage: Stage) -> None:
     """Compaction leaves gaps in its offsets."""
-    async with open_admin(stage.kafka_settings) as admin:
-        await admin.change_topic_settings(stage.changelog, QUICK_COMPACTION)
-    async with _consumer(stage) as consumer:
+    async with connect_admin(stage.kafka.url) as admin:
+        await admin.configure_topic(stage.changelog, QUICK_COMPACTION)
+    async with open_reader(stage.kafka_settings) as reader:
         deadline = time.monotonic() + COMPACTION_SECONDS
-        while not await _has_holes(consumer, stage.changelog):
+        while not await _has_holes(reader, stage.changelog):
             if time.monotonic() > deadline:
                 raise NotProvoked("Kafka compacted nothing in time")
             await asyncio.sleep(1)
@@ -62,12 +57,11 @@ async def compacted(stage: Stage) -> None:
 
 async def _empty(stage: Stage) -> None:
     """Delete all records up to the current end."""
-    async with open_admin(stage.kafka_settings) as admin, _consumer(stage) as consumer:
+    async with connect_admin(stage.kafka.url) as admin:
         # Kafka deletes from no topic that is only compacted.
-        await admin.change_topic_settings(stage.changelog, {"cleanup.policy": "compact,delete"})
-        ends = await consumer.end_offsets(_partitions(stage.changelog))
-        await admin.delete_records(ends)
-        await admin.change_topic_settings(stage.changelog, {"cleanup.policy": "compact"})
+        await admin.configure_topic(stage.changelog, {"cleanup.policy": "compact,delete"})
+        await admin.empty_topic(stage.changelog)
+        await admin.configure_topic(stage.changelog, {"cleanup.policy": "compact"})
 
 
 async def _kill_all(stage: Stage) -> None:
@@ -85,19 +79,15 @@ async def _rewind(stage: Stage, *, empty: bool) -> int:
         await asyncio.gather(*(stage.crew.retire(member) for member in members))
         if empty:
             await _empty(stage)
-        async with _consumer(stage, group_id=stage.group) as consumer:
-            documents = _partitions(stage.names.documents)
-            consumer.assign(documents)
-            starts = await consumer.beginning_offsets(documents)
-            rewound: int = sum((await consumer.end_offsets(documents)).values()) - sum(
-                starts.values()
-            )
-            # Before the commit: a look in between must not take it for a worker's.
-            stage.watch.movement.rewound({(at.topic, at.partition): o for at, o in starts.items()})
-            await consumer.commit(starts)
+        documents = stage.names.documents
+        async with connect_admin(stage.kafka.url) as admin:
+            ends = await admin.end_offsets(documents)
+            # A look in between must not take it for a worker's commit.
+            stage.watch.movement.begins_anew([documents])
+            starts = await admin.rewind(stage.group, documents)
         for member in members:
             await stage.crew.resume(member)
-    return rewound
+    return sum(ends.values()) - sum(starts.values())
 
 
 async def _until_found(stage: Stage, finder: str, count: int) -> None:
@@ -117,44 +107,13 @@ async def _duplicates(stage: Stage, finder: str) -> int:
     return sum(each.get("duplicate", {}).get(finder, 0) for each in stored)
 
 
-async def _has_holes(consumer: Any, topic: str) -> bool:
+async def _has_holes(reader: Reader, topic: str) -> bool:
     """Whether a partition holds fewer records than its offset range spans."""
-    partitions = _partitions(topic)
-    consumer.assign(partitions)
-    starts = await consumer.beginning_offsets(partitions)
-    ends = await consumer.end_offsets(partitions)
-    for at in partitions:
-        consumer.seek(at, starts[at])
-        expected = starts[at]
-        while expected < ends[at]:
-            records = (await consumer.getmany(at, timeout_ms=500)).get(at, [])
-            for record in records:
-                if record.offset > expected:
-                    return True
-                expected = record.offset + 1
-            if not records:
-                break
+    for partition, bounds in (await reader.bounds(topic, PARTITIONS)).items():
+        records = [record async for record in reader.records(partition, bounds)]
+        if len(records) < bounds.end - bounds.start:
+            return True
     return False
-
-
-def _partitions(topic: str) -> list[TopicPartition]:
-    return [TopicPartition(topic, number) for number in range(PARTITIONS)]
-
-
-@contextlib.asynccontextmanager
-async def _consumer(stage: Stage, **options: Any) -> AsyncIterator[Any]:
-    # aiokafka's own: these faults commit as a member of the group would, and look for holes.
-    client = AIOKafkaConsumer(
-        **client_options(stage.kafka_settings),
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        **options,
-    )
-    try:
-        await client.start()
-        yield client
-    finally:
-        await client.stop()
 
 
 FAULTS = (
@@ -165,6 +124,7 @@ FAULTS = (
         "what the guard knows is stored, whatever was committed: nothing is written again",
         ahead,
         recovery=30.0,
+        anytime=False,
     ),
     Fault(
         "changelog-empty",
@@ -179,6 +139,7 @@ FAULTS = (
         "what comes again without the guard is settled by the database's conflict",
         emptied_and_behind,
         recovery=30.0,
+        anytime=False,
     ),
     Fault(
         "changelog-compacted",

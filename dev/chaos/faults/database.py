@@ -7,10 +7,10 @@ from typing import Any
 from dev.chaos import answers
 from dev.chaos.answers import Behaviour
 from dev.chaos.fault import Fault, Kind
-from dev.chaos.stage import SESSION_TIMEOUT, Stage
+from dev.chaos.stage import Stage
 
-OUTAGE = 2.5 * SESSION_TIMEOUT
-"""Seconds: longer than the session timeout, so that a worker that waits must keep its place."""
+OUTAGE = 2.5
+"""Times the session timeout, so that a worker that waits must keep its place."""
 
 MISBEHAVIOUR = 6.0
 
@@ -68,11 +68,12 @@ async def silence(stage: Stage) -> None:
 
 async def _outage(stage: Stage) -> None:
     """An outage, during which routing has to go on."""
+    seconds = OUTAGE * stage.session
     async with asyncio.TaskGroup() as group:
-        group.create_task(asyncio.sleep(OUTAGE))
+        group.create_task(asyncio.sleep(seconds))
         if stage.alone:
             topics = stage.flow.setup.read_topics
-            group.create_task(stage.goes_on(OUTAGE, "routing, while the database is away", topics))
+            group.create_task(stage.goes_on(seconds, "routing, while the database is away", topics))
 
 
 def every_other(entries: list[Any]) -> list[Any]:

@@ -4,7 +4,7 @@ import asyncio
 
 from dev.chaos.crew import Member, freeze, thaw
 from dev.chaos.fault import Fault, Kind
-from dev.chaos.stage import SESSION_TIMEOUT, WORKERS, Stage
+from dev.chaos.stage import WORKERS, Stage
 
 READY = 30.0
 MANY = 4
@@ -14,7 +14,7 @@ async def sigkill(stage: Stage) -> None:
     """Kills two workers; the second often during the rebalance that the first one caused."""
     first, second = stage.random.sample(stage.crew.wanted, 2)
     await stage.crew.kill(first)
-    await asyncio.sleep(stage.random.uniform(0, SESSION_TIMEOUT))
+    await asyncio.sleep(stage.random.uniform(0, stage.session))
     await stage.crew.kill(second)
 
 
@@ -27,10 +27,10 @@ async def zombie(stage: Stage) -> None:
     try:
         if stage.alone:
             # It takes the group a moment to notice; before that, nothing says who is silent.
-            await asyncio.sleep(SESSION_TIMEOUT)
+            await asyncio.sleep(stage.session)
             await stage.goes_on(20.0, f"without the silent worker {member.number}")
         else:
-            await asyncio.sleep(2 * SESSION_TIMEOUT)
+            await asyncio.sleep(2 * stage.session)
         await asyncio.sleep(stage.random.uniform(0, 2))
     finally:
         thaw(member)

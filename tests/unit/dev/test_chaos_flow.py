@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from dev.chaos.flow import Doubting
+from dev.chaos.flow import Doubting, Flow
 from openwhisk.publisher import PublishError
 
 
@@ -36,3 +36,18 @@ async def test_what_is_published_waits_while_traffic_pauses() -> None:
     await asyncio.gather(*waiting)
     assert publisher.sent == [b"1", b"2", b"3", b"4"]
     assert not doubting.doubtful
+
+
+async def test_traffic_comes_and_goes_unless_it_is_paused_or_needed() -> None:
+    flow = Flow("kafka://127.0.0.1:1", "test-", seed=1, rate=1.0)
+    sends = flow._doubting.open.is_set
+    flow.ebb(ebbing=True)
+    assert not sends()
+    with flow.insisting():
+        assert sends()
+        with flow.paused(), flow.paused():
+            assert not sends()
+        assert sends()
+    assert not sends()
+    flow.ebb(ebbing=False)
+    assert sends()

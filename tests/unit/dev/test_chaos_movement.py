@@ -61,8 +61,10 @@ def test_a_commit_that_is_gone_went_back(movement: Movement) -> None:
 
 def test_setting_a_group_back_on_purpose_is_in_order(movement: Movement) -> None:
     movement.observe(0, {A: 10, B: 4}, {A: 20, B: 4})
-    movement.rewound({A: 0})
+    movement.begins_anew(["documents"])
     assert movement.observe(1, {A: 0, B: 4}, {A: 20, B: 4}) == []
+    movement.observe(2, {A: 5, B: 4}, {A: 20, B: 4})
+    assert movement.observe(3, {A: 3, B: 4}, {A: 20, B: 4}), "but not twice"
 
 
 def test_standing_are_those_with_lag_that_have_not_moved_since_the_mark(
@@ -76,3 +78,12 @@ def test_standing_are_those_with_lag_that_have_not_moved_since_the_mark(
     assert movement.standing(mark, ["completed0"]) == [COMPLETED]
     movement.observe(2, {A: 2, B: 9, COMPLETED: 3}, {A: 9, B: 9, COMPLETED: 3})
     assert movement.standing(mark) == []
+
+
+def test_for_how_long_a_partition_stands_is_known_while_it_has_lag(movement: Movement) -> None:
+    movement.observe(0, {A: 1, B: 5}, {A: 9, B: 5})
+    movement.observe(4, {A: 1, B: 5}, {A: 9, B: 5})
+    movement.observe(5, {A: 1, B: 5}, {A: 9, B: 6})
+    assert movement.stands(6) == {A: 6, B: 2}
+    movement.observe(6, {A: 9, B: 5}, {A: 9, B: 6})
+    assert movement.stands(7) == {B: 3}

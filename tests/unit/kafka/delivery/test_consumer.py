@@ -9,13 +9,14 @@ from typing import Any
 import faust
 import pytest
 from aiokafka.errors import IllegalStateError, UnknownTopicOrPartitionError
+from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import Message
 from yarl import URL
 
 from app.kafka.delivery import Callbacks, Chunk, ChunkTopic, Transport
 from app.kafka.delivery import consumer as module
-from app.kafka.delivery.consumer import Consumer
+from app.kafka.delivery.consumer import Consumer, ConsumerThread
 from app.kafka.delivery.ledger import Ledger
 from app.settings import KafkaSettings
 from tests.fakes.time import Time, until
@@ -729,3 +730,21 @@ async def test_a_chunk_that_faust_drops_on_its_way_is_fetched_again(
     assert again.first_offset == 0
     await fetch(consumer)
     assert kafka.seeks == [{FIRST: 0}]
+
+
+async def test_a_table_that_is_read_anew_long_after_the_start_is_no_error(
+    consumer: Consumer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Faust takes the time since the start for the time without a fetch (seen after 19 minutes)."""
+    thread: Any = ConsumerThread(consumer)
+    assigned = SimpleNamespace(active=True, state_value=lambda _: SimpleNamespace(timestamp=None))
+    subscriptions = SimpleNamespace(subscription=SimpleNamespace(assignment=assigned))
+    thread._consumer = SimpleNamespace(_fetcher=SimpleNamespace(_subscriptions=subscriptions))
+    thread.time_started = 0.0
+    untyped: Any = consumer
+    untyped._thread = thread
+    for verify in (consumer.verify_recovery_event_path, consumer.verify_event_path):
+        verify(19 * 60.0, OTHER)
+    assert caplog.text == ""
+    driver.Consumer.verify_recovery_event_path(consumer, 19 * 60.0, OTHER)
+    assert "has not sent fetch request" in caplog.text, "Faust's own would say it"

@@ -20,6 +20,7 @@ class Forwarder:
         self.target = target
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Pass on what comes by one connection."""
         with contextlib.suppress(OSError):
             there_reader, there_writer = await asyncio.open_connection(HOST, self.target)
             await asyncio.gather(_pass_on(reader, there_writer), _pass_on(there_reader, writer))

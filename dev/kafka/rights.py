@@ -5,9 +5,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import for_code
 from aiokafka.protocol.admin import CreateAclsRequest, DeleteAclsRequest
 
-from app.kafka.clients import bootstrap_servers
+from app.kafka.clients import client_options
+from app.settings import KafkaSettings
 
 # Numbers of Kafka's protocol: ResourceType, PatternType, AclOperation, AclPermissionType.
 TOPIC, GROUP, CLUSTER = 2, 3, 4
@@ -41,21 +43,22 @@ class Rights:
     async def stop_denying(self, topic: str) -> None:
         """Undo `deny_reading`."""
         request = DeleteAclsRequest(TOPIC, topic, LITERAL, self._principal, ANY_HOST, READ, DENY)
-        await self._client._send_request(request)
+        await self._client._send_request(request)  # noqa: SLF001 - has no public one
 
     async def _create(self, kind: int, name: str, operation: int, permission: int) -> None:
         request = CreateAclsRequest(
             kind, name, LITERAL, self._principal, ANY_HOST, operation, permission
         )
-        answer: Any = await self._client._send_request(request)
+        answer: Any = await self._client._send_request(request)  # noqa: SLF001 - as above
         ((code, reason),) = answer.creation_responses
-        assert not code, f"cannot change rights on {name}: {reason}"
+        if code:
+            raise for_code(code)(f"cannot change rights on {name}: {reason}")
 
 
 @asynccontextmanager
 async def rights(kafka_url: str, user: str) -> AsyncIterator[Rights]:
     """Those of a user, through a listener that everybody may use."""
-    client = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers(kafka_url))
+    client = AIOKafkaAdminClient(**client_options(KafkaSettings(url=kafka_url)))
     await client.start()
     try:
         yield Rights(client, user)
