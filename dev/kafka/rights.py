@@ -45,6 +45,10 @@ class Rights:
         request = DeleteAclsRequest(TOPIC, topic, LITERAL, self._principal, ANY_HOST, READ, DENY)
         await self._client._send_request(request)  # noqa: SLF001 - has no public one
 
+    async def deny_group(self, group: str) -> None:
+        """Take the right to use a consumer group."""
+        await self._create(GROUP, group, READ, DENY)
+
     async def _create(self, kind: int, name: str, operation: int, permission: int) -> None:
         request = CreateAclsRequest(
             kind, name, LITERAL, self._principal, ANY_HOST, operation, permission

@@ -1,5 +1,6 @@
 """A topic that may be seen and not read is left out, and read once that is granted."""
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
@@ -21,6 +22,7 @@ LOGIN = {
     "kafka_password": "battery-staple",
 }
 SOON = 12
+ENDED_WITHIN = 30
 
 
 @pytest.fixture(scope="module")
@@ -57,3 +59,19 @@ async def test_a_topic_that_may_not_be_read_is_left_out_until_it_may(
         within = refused_fetches.RETRY_SECONDS + SOON
         await until(lambda: all_stored(couchdb_url, database, hidden), "stored", within=within)
         assert f"{closed} may be read now" in running.log()
+
+
+async def test_a_worker_that_may_not_use_its_group_any_more_ends_and_says_so(
+    worker: StartWorker, broker: Kafka, prefix: str
+) -> None:
+    async with rights(broker.url, "stranger") as stranger:
+        await stranger.allow_everything()
+        settings = LOGIN | {"kafka_url": broker.sasl_url, "partitions": 1, "session_timeout": 6}
+        running = await worker(**settings)
+        await stranger.deny_group(f"{prefix}persister")
+        next_one = await worker(ready=False, **settings)
+        for one in (running, next_one):
+            assert await asyncio.to_thread(one.wait, ENDED_WITHIN) == 1
+            last = one.log().splitlines()[-1]
+            assert f"{prefix}persister (PERSISTER_APP_ID): grant Read on it" in last
+            assert "Traceback" not in one.log()
