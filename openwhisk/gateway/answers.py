@@ -101,13 +101,6 @@ def none(request: web.Request) -> web.Response:
     return web.Response(status=NO_ANSWER)
 
 
-def too_slow() -> web.Response:
-    """The client did not send its body in time."""
-    response = _error(408, "request_timeout", "the request body did not arrive in time")
-    response.force_close()
-    return response
-
-
 def _error(
     status: int, error: str, reason: str, headers: dict[str, str] | None = None
 ) -> web.Response:

@@ -16,6 +16,7 @@ from openwhisk.gateway.credentials import Credentials, Judgement, Verdict
 from openwhisk.gateway.fallback import Fallback, Switch
 from openwhisk.gateway.log_mode import LogModeWatch
 from openwhisk.gateway.metrics import Metrics
+from openwhisk.gateway.patience import when_connected
 from openwhisk.gateway.reads import Reads
 from openwhisk.gateway.recent import Recent
 from openwhisk.gateway.records import Taking
@@ -23,7 +24,13 @@ from openwhisk.gateway.settings import Configuration
 from openwhisk.gateway.shares import Share, Shares
 from openwhisk.gateway.storing import Storing
 from openwhisk.gateway.targets import Target, document, reads, target
-from openwhisk.gateway.upstream import CLIENT, LONGEST_LINE, Upstream
+from openwhisk.gateway.upstream import (
+    CLIENT,
+    LONGEST_LINE,
+    RefusedError,
+    UnreachableError,
+    Upstream,
+)
 from openwhisk.gateway.writes import Writes
 from openwhisk.publisher import Publisher
 
@@ -109,6 +116,7 @@ class Gateway:
             taking=Taking(configuration.role, settings.max_document_bytes, self._log_mode.look),
             reads=self._reads,
             metrics=self._metrics,
+            deadline=settings.publish_deadline,
         )
 
     def runner(self) -> web.AppRunner:
@@ -185,12 +193,13 @@ class Gateway:
 
     async def _handled(self, request: web.Request) -> web.StreamResponse:
         wanted = target(request.method, request.raw_path, request.headers, self._database)
-        if wanted is None:
-            kind = "proxied"
-            response = await self._pass(request)
-        else:
-            kind = "document" if wanted.document_id else "bulk"
-            response = await self._write(request, wanted)
+        kind = "proxied" if wanted is None else "document" if wanted.document_id else "bulk"
+        try:
+            response = await (self._write(request, wanted) if wanted else self._pass(request))
+        except RefusedError as refused:
+            response = answers.refused(refused.refusal)
+        except UnreachableError as problem:
+            response = answers.no_answer(str(problem))
         self._metrics.requests.labels(kind, response.status).inc()
         return response
 
@@ -224,7 +233,7 @@ class Gateway:
         if judgement.refusal is not None:
             return answers.refused(judgement.refusal)
         if judgement.verdict is Verdict.HEARD_BY_COUCHDB:
-            return await self._upstream.forward(request)
+            return await self._heard(request)
         if judgement.verdict is not Verdict.VALID:
             return self._no_answer(request, "credentials")
         owners = [f"address {request.remote}"]
@@ -242,7 +251,8 @@ class Gateway:
         except NoRoom:
             return self._no_answer(request, "bytes-in-flight")
         except TooSlow:
-            return answers.too_slow()
+            # A garbage collection or a slow network, to a client that would not repeat after a 408.
+            return self._no_answer(request, "body-incomplete")
 
     async def _receive_and_write(
         self, request: web.Request, wanted: Target, share: Share
@@ -251,6 +261,13 @@ class Gateway:
             if wanted.document_id is None:
                 return await self._writes.bulk(request, body)
             return await self._writes.document(request, body, wanted.document_id)
+
+    async def _heard(self, request: web.Request) -> web.StreamResponse:
+        until = time.monotonic() + self._settings.publish_deadline
+        try:
+            return await when_connected(lambda: self._upstream.forward(request), until)
+        except UnreachableError:
+            return self._no_answer(request, "not-stored")
 
     async def _judged(self, request: web.Request) -> Judgement:
         """The verdict about a write; it is held while CouchDB can't be asked."""

@@ -15,7 +15,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from openwhisk.gateway import answers
-from openwhisk.gateway.credentials import Judgement, credentials_of
+from openwhisk.gateway.credentials import Judgement, Refusal, credentials_of
 from openwhisk.gateway.questions import Questions
 from openwhisk.gateway.records import bulk_body
 
@@ -56,8 +56,13 @@ _FIRST_PIECES = 0.05
 _ERROR = 300
 """From this status on, OpenWhisk's client takes an answer for an error."""
 
+_REFUSED = (401, 403)
+
 _BULK_TIMEOUT = 60.0
 """Seconds for a `_bulk_docs` request of our own."""
+
+
+_NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 
 
 class _Row(msgspec.Struct):
@@ -74,6 +79,22 @@ _documents = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 class UpstreamError(Exception):
     """CouchDB did not answer, or not as CouchDB does."""
+
+
+class UnreachableError(UpstreamError):
+    """No connection to CouchDB: nothing was sent, so that trying again does no harm."""
+
+
+class RefusedError(Exception):
+    """CouchDB refuses the credentials of a request: asking it once more would count as an attempt.
+
+    Attributes:
+        refusal: its answer, which is the client's.
+    """
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(f"status {refusal.status}")
+        self.refusal = refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +174,7 @@ class Upstream:
             body: as it came, if it was received already.
 
         Raises:
+            UnreachableError: CouchDB is not there; nothing of the body was read.
             ConnectionError: CouchDB or the client left while the answer was on its way.
         """
         path = request.raw_path
@@ -188,17 +210,18 @@ class Upstream:
                     await response.write(piece)
                 await response.write_eof()
                 return response
+        except _NOT_CONNECTED as problem:
+            raise _no_answer(problem) from problem
         except (aiohttp.ClientError, OSError) as problem:
-            if response is None and isinstance(problem, aiohttp.ClientPayloadError):
-                return answers.none(request)  # as it broke off, so it does here
             if response is None:
-                return answers.no_answer(f"CouchDB does not answer: {_told(problem)}")
+                return answers.none(request)  # as it broke off, so it does here
             raise ConnectionAbortedError("the answer of CouchDB broke off") from problem
 
     async def write(self, documents: Sequence[bytes], headers: Mapping[str, str]) -> BulkAnswer:
         """Write documents with the credentials in `headers`.
 
         Raises:
+            UnreachableError: CouchDB is not there.
             UpstreamError: no answer, or one that is not CouchDB's.
         """
         try:
@@ -211,7 +234,7 @@ class Upstream:
             ) as answer:
                 body = await answer.read()
         except (aiohttp.ClientError, OSError) as problem:
-            raise UpstreamError(f"CouchDB does not answer: {_told(problem)}") from problem
+            raise _no_answer(problem) from problem
         if answer.status not in (201, 202):
             return BulkAnswer(answer.status, body, None)
         try:
@@ -229,6 +252,7 @@ class Upstream:
 
         Raises:
             UpstreamError: no answer, or one that is not CouchDB's.
+            RefusedError: of the credentials.
         """
         status, body = await self._own_request(
             "POST",
@@ -248,6 +272,7 @@ class Upstream:
 
         Raises:
             UpstreamError: no answer.
+            RefusedError: of the credentials.
         """
         status, body = await self._own_request("GET", f"/{quote(document_id, safe='')}", headers)
         if status == 404:  # noqa: PLR2004 - not found
@@ -267,9 +292,13 @@ class Upstream:
                 timeout=aiohttp.ClientTimeout(total=_BULK_TIMEOUT),
                 allow_redirects=False,
             ) as answer:
-                return answer.status, await answer.read()
+                body = await answer.read()
+                if answer.status in _REFUSED:
+                    challenge = answer.headers.get("WWW-Authenticate")
+                    raise RefusedError(Refusal(answer.status, body, challenge))
+                return answer.status, body
         except (aiohttp.ClientError, OSError) as problem:
-            raise UpstreamError(f"CouchDB does not answer: {_told(problem)}") from problem
+            raise _no_answer(problem) from problem
 
     async def ask(self, credentials: Mapping[str, str], client: str) -> Judgement:
         """Whether CouchDB lets these headers write to the activations database.
@@ -334,6 +363,11 @@ def _own(headers: Mapping[str, str]) -> dict[str, str]:
     json = "application/json"
     client = {"X-Forwarded-For": CLIENT.get()}
     return {**credentials_of(headers), **client, "Accept": json, "Content-Type": json}
+
+
+def _no_answer(problem: Exception) -> UpstreamError:
+    kind = UnreachableError if isinstance(problem, _NOT_CONNECTED) else UpstreamError
+    return kind(f"CouchDB does not answer: {_told(problem)}")
 
 
 def _told(problem: Exception) -> str:

@@ -10,6 +10,7 @@ from openwhisk.gateway import answers
 from openwhisk.gateway.bodies import Body
 from openwhisk.gateway.counts import few_documents
 from openwhisk.gateway.metrics import Metrics
+from openwhisk.gateway.patience import when_connected
 from openwhisk.gateway.reads import Reads
 from openwhisk.gateway.records import (
     Record,
@@ -19,7 +20,7 @@ from openwhisk.gateway.records import (
     without_repeated,
 )
 from openwhisk.gateway.storing import NotStored, Refused, Storing
-from openwhisk.gateway.upstream import Upstream, UpstreamError
+from openwhisk.gateway.upstream import UnreachableError, Upstream, UpstreamError
 
 _TURN = 512 * 1024
 """Bytes that are looked at before other requests get their turn."""
@@ -46,6 +47,7 @@ class Writes:
         taking: decides about documents.
         reads: knows what is taken and not stored yet.
         metrics: counts.
+        deadline: seconds that what only CouchDB can take waits until it is there.
         clock: epoch seconds.
     """
 
@@ -58,6 +60,7 @@ class Writes:
         taking: Taking,
         reads: Reads,
         metrics: Metrics,
+        deadline: float,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._storing = storing
@@ -66,6 +69,7 @@ class Writes:
         self._taking = taking
         self._reads = reads
         self._metrics = metrics
+        self._deadline = deadline
         self._clock = clock
 
     async def document(
@@ -150,7 +154,10 @@ class Writes:
         if not indices:
             return 201
         self._metrics.forwarded.labels(reason).inc(len(indices))
-        answer = await self._upstream.write([documents[i] for i in indices], request.headers)
+        rest = [documents[i] for i in indices]
+        answer = await when_connected(
+            lambda: self._upstream.write(rest, request.headers), self._until()
+        )
         if answer.documents is None:
             raise Refused(answer)
         for index, entry in zip(indices, answer.documents, strict=True):
@@ -166,7 +173,15 @@ class Writes:
         self, request: web.Request, body: Body, reason: str, documents: int = 1
     ) -> web.StreamResponse:
         self._metrics.forwarded.labels(reason).inc(documents)
-        return await self._upstream.forward(request, body.raw)
+        try:
+            return await when_connected(
+                lambda: self._upstream.forward(request, body.raw), self._until()
+            )
+        except UnreachableError:
+            return self._no_answer(request)
+
+    def _until(self) -> float:
+        return time.monotonic() + self._deadline
 
     def _no_answer(self, request: web.Request) -> web.Response:
         self._metrics.refused.labels("not-stored").inc()

@@ -220,7 +220,8 @@ class Documents:
         given = request.headers.get("If-Match", "").strip('"')
         held = self.held.get(document_id)
         if request.method == "PUT":
-            entry = self.write(json.loads(body) | {"_id": document_id, "_rev": given})
+            named = {"_rev": given} if given else {}
+            entry = self.write(json.loads(body) | {"_id": document_id, **named})
             return web.json_response(entry, status=409 if "error" in entry else 201)
         if held is None:
             reason = "deleted" if document_id in self.deleted else "missing"

@@ -1,14 +1,14 @@
 """Errors and small answers leave the gateway in one piece, as they leave CouchDB."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from aiohttp import web
 
 from tests.openwhisk_client import Answer, OpenWhiskClient
 from tests.unit.gateway.conftest import StartGateway
-from tests.unit.gateway.doubles import DATABASE, FakeDatabase, document, encoded
+from tests.unit.gateway.doubles import DATABASE, Documents, FakeDatabase, document, encoded
 
 ANSWERS = 300
 SMALL = 64 * 1024
@@ -86,6 +86,37 @@ async def test_under_load_an_error_is_one_segment_too(
     )
     assert all(answer.body == large for answer in found[:20])
     assert {answer.segments for answer in found[20:]} == {1}
+
+
+async def test_every_refusal_that_openwhisk_meets_is_one_segment(
+    start: StartGateway, database: FakeDatabase
+) -> None:
+    running = await start()
+    held = Documents()
+    stored = document()
+    held.write(stored)
+
+    async def split(request: web.Request) -> web.StreamResponse:
+        answer = await held.answer(request)
+        assert isinstance(answer, web.Response)
+        assert isinstance(answer.body, bytes)
+        return await in_two_pieces(request, answer.status, answer.body[:9], answer.body[9:])
+
+    database.answer = split
+    whisk = OpenWhiskClient(running.url.replace("//", "//whisk:secret@"), DATABASE, connections=8)
+    stranger = OpenWhiskClient(running.url.replace("//", "//whisk:wrong@"), DATABASE)
+    asked: dict[tuple[str, int], Callable[[], Awaitable[Answer]]] = {
+        ("missing", 404): lambda: whisk.get(document()["_id"]),
+        ("delete of what is missing", 404): lambda: whisk.delete(document()["_id"], "1-a"),
+        ("delete of an old revision", 409): lambda: whisk.delete(stored["_id"], "1-a"),
+        ("change of an old revision", 409): lambda: whisk.put(stored, "1-a"),
+        ("wrong password", 401): lambda: stranger.get(stored["_id"]),
+    }
+    for (_, status), ask in asked.items():
+        answers = await asyncio.gather(*(ask() for _ in range(ANSWERS)))
+        assert [(answer.status, answer.segments) for answer in answers] == [(status, 1)] * ANSWERS
+    whisk.close()
+    stranger.close()
 
 
 @pytest.mark.parametrize("chunked", [False, True])

@@ -90,6 +90,27 @@ async def test_who_may_not_read_does_not(start: StartGateway, documents: Documen
     theirs.close()
 
 
+@pytest.mark.parametrize("how", ["GET", "HEAD", "DELETE", "PUT"])
+async def test_a_wrong_password_costs_one_attempt(
+    start: StartGateway, database: FakeDatabase, how: str
+) -> None:
+    gateway = await start()
+    mine = OpenWhiskClient(gateway.url.replace("//", "//whisk:secret@"), DATABASE)
+    theirs = OpenWhiskClient(gateway.url.replace("//", "//whisk:wrong@"), DATABASE)
+    fields = document()
+    revision = (await mine.put(fields)).json["rev"]
+    database.seen.clear()
+    path = f"/{DATABASE}/{fields['_id'].replace('/', '%2F')}"
+    given = {"If-Match": revision} if how in ("DELETE", "PUT") else {}
+    answer = await theirs.request(how, path, b"{}" if how == "PUT" else b"", given)
+    assert answer.status == 401
+    assert how == "HEAD" or answer.json["error"] == "unauthorized"
+    assert answer.segments == 1
+    assert len(database.seen) == 1
+    mine.close()
+    theirs.close()
+
+
 @pytest.mark.parametrize("how", ["delete", "put", "bulk"])
 async def test_a_change_waits_until_the_record_is_stored(
     client: OpenWhiskClient, documents: Documents, database: FakeDatabase, how: str

@@ -1,0 +1,37 @@
+"""Waiting for CouchDB to be there, for as long as a client waits.
+
+OpenWhisk never repeats a write that was answered. So what only CouchDB can take is held while that
+can't be connected to, as it is while Kafka stands still, and then left unanswered.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from openwhisk.gateway.upstream import UnreachableError
+
+_Answer = TypeVar("_Answer")
+
+_PAUSE = 0.5
+"""Seconds between attempts to connect."""
+
+
+async def when_connected(attempt: Callable[[], Awaitable[_Answer]], until: float) -> _Answer:
+    """What the first attempt gives that finds CouchDB there.
+
+    Args:
+        attempt: sends a request.
+        until: monotonic seconds after which no other attempt begins.
+
+    Raises:
+        UnreachableError: of the last attempt.
+    """
+    while True:
+        try:
+            return await attempt()
+        except UnreachableError:
+            left = until - time.monotonic()
+            if left <= 0:
+                raise
+        await asyncio.sleep(min(_PAUSE, left))
