@@ -44,11 +44,13 @@ from app.monitoring.monitored import Monitored
 from app.monitoring.outcomes import Outcomes
 from app.monitoring.progress import Knowledge, Progress, rules_of
 from app.monitoring.retention import Retention, Unread
+from app.monitoring.trace.desk import Desk
 from app.monitoring.web import Web, add_pages
 from app.process.errors import StandstillError, StartError
 from app.process.heartbeat import Heartbeat
 from app.process.logs import faust_logging, protect_logs
 from app.process.preflight import check_port, prepare_folder, raise_open_files
+from app.process.recent import RecentWarnings
 from app.process.stopping import GRACE, Watchdog
 from app.routing.breaker import Breakers
 from app.routing.step import RoutingStep
@@ -213,6 +215,7 @@ class Persister(faust.App):
             dead_letters=self.dead_letters,
             roster=Roster(),
             history=History(),
+            warnings=RecentWarnings(),
         )
         self.exchange: Exchange = Exchange(
             settings.kafka,
@@ -234,6 +237,7 @@ class Persister(faust.App):
                 away. What connects then cannot begin again within Faust; the supervisor's next
                 start waits for Kafka.
         """
+        self.monitored.warnings.attach()
         raise_open_files()
         prepare_folder(Path(self.conf.datadir))
         if self.conf.web_enabled:
@@ -347,7 +351,7 @@ def create_app(settings: Settings) -> Persister:
     follow_moved_brokers()
     calm_kafka_clients()
     app = Persister(settings)
-    add_pages(app, app.monitored)
+    add_pages(app, app.monitored, Desk(settings, app.guard).ask)
     return app
 
 

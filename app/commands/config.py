@@ -3,65 +3,15 @@
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
-from typing import get_type_hints
+from dataclasses import asdict
 
 import click
-from pydantic import SecretStr
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from app.settings import Settings, load
-from app.settings.base import variable_of
-
-
-@dataclass(frozen=True)
-class Row:
-    """One setting.
-
-    Args:
-        variable: of the environment.
-        value: as it is in force; a secret only says that it is given.
-        source: `environment` or `default`.
-        default: what counts without the variable.
-    """
-
-    variable: str
-    value: str
-    source: str
-    default: str
-
-
-def rows(settings: Settings, environment: Mapping[str, str]) -> Iterator[Row]:
-    """Every setting, in the order of the groups."""
-    given = {name.upper() for name, value in environment.items() if value}
-    for name, group in get_type_hints(Settings).items():
-        for field_name, field in group.model_fields.items():
-            variable = variable_of(group, field_name)
-            yield Row(
-                variable,
-                _shown(getattr(getattr(settings, name), field_name)),
-                "environment" if variable in given else "default",
-                _shown(field.default),
-            )
-
-
-def _shown(value: object) -> str:
-    match value:
-        case None:
-            return ""
-        case SecretStr():
-            return "(given, not shown)"
-        case bool():
-            return str(value).lower()
-        case frozenset() | set() | tuple() | list():
-            return ",".join(sorted(map(str, value)))
-        case float():
-            return f"{value:.10g}"
-        case _:
-            return str(value)
+from app.settings import load
+from app.settings.listing import rows
 
 
 @click.command("config")

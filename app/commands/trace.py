@@ -3,17 +3,16 @@
 import asyncio
 import json
 import logging
-import re
 import sys
 from typing import Any
 
 import click
 
+from app.monitoring.trace import Limits
+from app.monitoring.trace import activation as ids
 from app.monitoring.trace import trace as search
 from app.monitoring.trace.account import Fate
 from app.settings import load
-
-_ACTIVATION = re.compile(r"(?:(?P<namespace>.+)/)?(?P<id>[0-9a-f]{32})")
 
 FOUND, NOT_FOUND, NOT_LOOKED_AT = 0, 1, 2
 _CODES = {
@@ -25,21 +24,21 @@ _CODES = {
 }
 
 
-class ActivationId(click.ParamType):
+class ActivationType(click.ParamType):
     """`<id>` or `<namespace>/<id>`."""
 
     name = "activation"
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str | None, str]:
+    def convert(self, value: Any, param: Any, ctx: Any) -> ids.ActivationId:
         """Read the argument."""
-        found = _ACTIVATION.fullmatch(value.lower() if "/" not in value else value)
+        found = ids.parse(value)
         if found is None:
             self.fail("expected an activation id of 32 hex digits, or <namespace>/<id>", param, ctx)
-        return found["namespace"], found["id"]
+        return found
 
 
 @click.command("trace")
-@click.argument("activation", type=ActivationId())
+@click.argument("activation", type=ActivationType())
 @click.option(
     "--within",
     type=click.FloatRange(min=0, min_open=True),
@@ -48,14 +47,13 @@ class ActivationId(click.ParamType):
     help="Seconds that looking through Kafka may take.",
 )
 @click.option("--json", "as_object", is_flag=True, help="The account as a JSON object.")
-def trace(activation: tuple[str | None, str], within: float, *, as_object: bool) -> None:
+def trace(activation: ids.ActivationId, within: float, *, as_object: bool) -> None:
     """Tell where an activation is: in Kafka, in the database, or set aside, and why.
 
     Exit code 0: it is stored, waits, was set aside or is not to be stored. 1: it is nowhere, or
     only reported as finished. 2: that cannot be told.
     """
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    namespace, activation_id = activation
-    account = asyncio.run(search(load(), activation_id, namespace, within))
+    account = asyncio.run(search(load(), activation, Limits(kafka=within)))
     click.echo(json.dumps(account.as_json(), indent=2) if as_object else account.as_text())
     sys.exit(_CODES.get(account.fate, NOT_FOUND))

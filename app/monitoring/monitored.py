@@ -14,6 +14,7 @@ from app.monitoring.latency import Latency
 from app.monitoring.outcomes import Outcomes
 from app.monitoring.progress import Progress
 from app.monitoring.retention import Retention
+from app.process.recent import RecentWarnings
 from app.routing.breaker import Breakers
 from app.settings import KafkaSettings, Settings
 from app.storing.guard import Guard
@@ -30,6 +31,7 @@ class Monitored:
         settings: all of them.
         roster: the workers of the group.
         history: the last hour.
+        warnings: of its log.
     """
 
     service: Service
@@ -49,3 +51,4 @@ class Monitored:
     dead_letters: DeadLetters
     roster: Roster
     history: History
+    warnings: RecentWarnings

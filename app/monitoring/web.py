@@ -5,8 +5,9 @@ One middleware stands before every page, those that do not exist included.
 
 import hmac
 from collections.abc import Awaitable, Callable
-from http.client import OK
-from typing import Any, ClassVar
+from http.client import OK, UNAUTHORIZED
+from typing import Any, ClassVar, cast
+from urllib.parse import urlencode
 
 import faust
 from aiohttp import web
@@ -16,6 +17,9 @@ from pydantic import SecretStr
 
 from app.monitoring import metrics
 from app.monitoring.monitored import Monitored
+from app.monitoring.page.handlers import SIGN_IN, Pages, Trace
+from app.monitoring.page.rendering import STATIC
+from app.monitoring.sign_in import COOKIE, SignIn
 from app.monitoring.status import not_ready, status
 from app.process.connections import BoundedSite, Connections, places
 from app.process.hosts import is_loopback, known
@@ -34,7 +38,8 @@ _FORBIDDEN = (
     "or listen on 127.0.0.1 (PERSISTER_WEB_HOST).\n"
 )
 _UNAUTHORIZED = (
-    "This page needs the token of PERSISTER_WEB_TOKEN[_FILE] as `Authorization: Bearer ...`.\n"
+    "This page needs the token of PERSISTER_WEB_TOKEN[_FILE] as `Authorization: Bearer ...`; a "
+    "browser asks for it at /sign-in.\n"
 )
 
 _ELSEWHERE = (
@@ -69,10 +74,12 @@ def refusal(path: str, *, address: str, token: SecretStr | None) -> web.Response
         address: that the server listens on.
         token: of the settings.
     """
-    if path in HEALTH:
+    if path in HEALTH or path.startswith(STATIC):
         return None
     if token is None:
         return None if is_loopback(address) else web.Response(status=403, text=_FORBIDDEN)
+    if path == SIGN_IN:
+        return None
     return web.Response(status=401, text=_UNAUTHORIZED, headers={"WWW-Authenticate": "Bearer"})
 
 
@@ -91,6 +98,7 @@ class Web(driver.Web):
     def __init__(self, app: faust.App, settings: WorkerSettings, **kwargs: Any) -> None:
         super().__init__(app, **kwargs)
         self._settings = settings
+        self.sign_in = SignIn(settings.web_token) if settings.web_token else None
         self.web_app.middlewares.append(self._guarded)
 
     @property
@@ -113,21 +121,39 @@ class Web(driver.Web):
     async def _guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         worker, address = self._settings, self.address
         token = worker.web_token
-        trusted = authorized(request.headers.get("Authorization", ""), token)
+        trusted = authorized(request.headers.get("Authorization", ""), token) or self._known(
+            request
+        )
         refused = None
         if not trusted:
             # Who has the token is no stranger's page, whatever name it uses for us.
             meant = known(request.headers.getall("Host", ()), worker.web_names | {address})
             refused = refusal(request.path, address=address, token=token) if meant else _elsewhere()
+            if refused is not None and refused.status == UNAUTHORIZED and _is_browser(request):
+                refused = _to_sign_in(request)
         try:
             response = refused or await handler(request)
         except web.HTTPException as error:
             error.headers.update(HEADERS)
             raise
-        if refused is None and not trusted and not is_loopback(address):
-            response = _in_short(request.path, response)
-        response.headers.update(HEADERS)
+        if request.path in HEALTH and not trusted and not is_loopback(address):
+            response = response if refused else _in_short(request.path, response)
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
         return response
+
+    def _known(self, request: web.Request) -> bool:
+        """Whether a browser is signed in."""
+        return self.sign_in is not None and self.sign_in.accepts(request.cookies.get(COOKIE, ""))
+
+
+def _is_browser(request: web.Request) -> bool:
+    return request.method == "GET" and "text/html" in request.headers.get("Accept", "")
+
+
+def _to_sign_in(request: web.Request) -> web.Response:
+    query = f"?{urlencode({'next': request.path_qs})}" if request.path != "/" else ""
+    return web.Response(status=303, headers={"Location": f"{SIGN_IN}{query}"})
 
 
 def _elsewhere() -> web.Response:
@@ -140,8 +166,16 @@ def _in_short(path: str, response: web.StreamResponse) -> web.Response:
     return web.json_response({what: response.status == OK}, status=response.status)
 
 
-def add_pages(app: faust.App, worker: Monitored) -> None:
-    """Add the pages, which show this worker, to Faust's web server."""
+def add_pages(app: faust.App, worker: Monitored, trace: Trace) -> None:
+    """Add the pages, which show this worker, to Faust's web server.
+
+    Args:
+        app: that the server belongs to.
+        worker: that they show.
+        trace: looks for an activation.
+    """
+    server = cast("Web", app.web)
+    Pages(worker, server.sign_in, trace).add_to(server.web_app.router)
 
     @app.page("/health/live")
     async def live(view: Any, _request: Any) -> Any:

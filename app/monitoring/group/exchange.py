@@ -32,6 +32,9 @@ DEAF_SECONDS = 20.0
 BACKLOG = 20_000
 """Snapshots that are read at the start; of what compaction leaves, they are the latest."""
 
+TOPIC_LOOKS, TOPIC_SECONDS = 10, 0.5
+"""How often a topic is looked for that was just made, and the time between."""
+
 STOP_SECONDS = 2.0
 
 
@@ -105,7 +108,9 @@ class Exchange(Service):
         while not self.should_stop:
             try:
                 await self._make_topic()
-                async with open_reader(self._settings, fetch_wait=TELL_SECONDS) as reader:
+                async with open_reader(
+                    self._settings, fetch_wait=TELL_SECONDS, bounded=True
+                ) as reader:
                     self._there.set()
                     await self._hear(reader)
             except Exception as error:  # noqa: BLE001 - whatever it is, the work goes on
@@ -114,8 +119,14 @@ class Exchange(Service):
 
     async def _make_topic(self) -> None:
         async with open_admin(self._settings) as admin:
-            if self._topic.name not in await admin.topics():
-                await admin.create(self._topic, self._settings.replication)
+            if self._topic.name in await admin.topics():
+                return
+            await admin.create(self._topic, self._settings.replication)
+            # A broker may need a moment to hear of it; a client that asks before logs an error.
+            for _ in range(TOPIC_LOOKS):
+                await asyncio.sleep(TOPIC_SECONDS)
+                if self._topic.name in await admin.topics():
+                    return
 
     async def _hear(self, reader: Reader) -> None:
         """Listen until nothing is heard any more, not even what this worker itself has said."""

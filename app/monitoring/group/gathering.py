@@ -5,20 +5,24 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 
+from faust.types import TP
+
 from app.monitoring.group.meter import Meter, Moment
 from app.monitoring.group.snapshot import (
     REASONS,
+    UNREAD,
     Counts,
     DatabaseState,
     LastLetter,
     Snapshot,
+    Unread,
     name,
     several,
     short,
 )
 from app.monitoring.monitored import Monitored
 from app.monitoring.outcomes import Outcome, Outcomes, Step
-from app.monitoring.status import not_ready
+from app.monitoring.status import not_ready, seconds_left
 from app.version import VERSION
 
 
@@ -59,7 +63,26 @@ class Gathering:
                 LastLetter(one.at, name(one.place), one.reason.value, short(one.detail))
                 for one in reversed(worker.dead_letters.latest)
             ),
+            unread=several(self._unread(), UNREAD),
         )
+
+    def _unread(self) -> list[Unread]:
+        """The partitions in which this worker is behind, the oldest first."""
+        worker, now = self._worker, time.time()
+        found = []
+        for lag in worker.lags.mine():
+            if lag.lag:
+                tp = TP(lag.topic, lag.partition)
+                millis, left = worker.progress.oldest.get(tp), seconds_left(worker, lag)
+                found.append(
+                    Unread(
+                        name(lag.topic),
+                        lag.partition,
+                        None if millis is None else max(0.0, millis / 1000),
+                        None if left is None else now + left,
+                    )
+                )
+        return sorted(found, key=lambda one: one.oldest or now)
 
     def _database(self) -> DatabaseState:
         writer = self._worker.writer

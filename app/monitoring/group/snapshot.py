@@ -5,6 +5,7 @@ texts, how many of each.
 """
 
 from collections.abc import Iterable
+from itertools import islice
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -15,7 +16,7 @@ from app.process.printable import printable
 LARGEST = 48 * 1024
 """Bytes of an encoded snapshot; one of a usual worker takes under two thousand."""
 
-NAME, TEXT, SEVERAL, REASONS = 200, 400, 10, 32
+NAME, TEXT, SEVERAL, REASONS, UNREAD = 250, 400, 10, 32, 30
 _MOST = 2**53
 
 Name = Annotated[str, Meta(max_length=NAME)]
@@ -77,6 +78,17 @@ class LastLetter(msgspec.Struct, frozen=True):
     detail: Text
 
 
+class Unread(msgspec.Struct, frozen=True):
+    """A partition with something unfinished; times in epoch seconds."""
+
+    topic: Name
+    partition: Count
+    oldest: Number | None = None
+    """When its oldest unfinished record was written."""
+    kept: Number | None = None
+    """Until when Kafka keeps it."""
+
+
 class Snapshot(msgspec.Struct, frozen=True):
     """A worker at one moment.
 
@@ -89,6 +101,7 @@ class Snapshot(msgspec.Struct, frozen=True):
         held: topics of which nothing is fetched, and other things that wait on purpose.
         set_aside: dead letters since its start, by reason.
         latest: the last dead letters, newest first.
+        unread: the partitions that it reads and is behind in, the oldest first.
     """
 
     worker: Name
@@ -104,6 +117,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     held: Annotated[list[Text], Meta(max_length=SEVERAL)] = []
     set_aside: Annotated[dict[Name, Count], Meta(max_length=REASONS)] = {}
     latest: Annotated[list[LastLetter], Meta(max_length=SEVERAL)] = []
+    unread: Annotated[list[Unread], Meta(max_length=UNREAD)] = []
 
     @property
     def ready(self) -> bool:
@@ -142,6 +156,6 @@ def short(text: str) -> str:
     return printable(text[:TEXT])[:TEXT]
 
 
-def several(items: Iterable[T]) -> list[T]:
+def several(items: Iterable[T], most: int = SEVERAL) -> list[T]:
     """As many as a snapshot takes."""
-    return [item for item, _ in zip(items, range(SEVERAL), strict=False)]
+    return list(islice(items, most))

@@ -68,6 +68,11 @@ class Retention(Service):
             return None
         return max(0.0, found.deadline - self._clock())
 
+    @property
+    def low(self) -> frozenset[str]:
+        """Topics of which less is left than there is a warning for."""
+        return frozenset(self._warned)
+
     async def on_stop(self) -> None:
         """Disconnect."""
         await self._unread.disconnect()

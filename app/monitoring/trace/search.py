@@ -2,8 +2,9 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from app.couchdb import DatabaseError, connected
@@ -14,6 +15,7 @@ from app.kafka.producer import partition_of
 from app.kafka.reader import Bounds, Reader, ReadError, TopicPartition, open_reader
 from app.kafka.topics import TopicNames
 from app.monitoring.trace.account import Account
+from app.monitoring.trace.activation import ActivationId
 from app.monitoring.trace.sighting import Place, Sighting, of_document, of_letter, of_message
 from app.settings import LogMode, RoutingSettings, Settings
 from models.dead_letter import DeadLetter
@@ -21,9 +23,34 @@ from models.roles import TopicRole
 
 Look = Callable[[Place, Any], Sighting | None]
 
+Remembers = Callable[[int, bytes], bool]
+"""Whether the guard remembers a document, by partition of the internal topic and its bytes."""
+
+_PAUSE_RECORDS, _PAUSE_SECONDS = 64, 0.01
+"""How often it is looked whether others should work, and after how much work they do."""
+
+
+def _nobody(_partition: int, _document: bytes) -> bool:
+    return False
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a search may take.
+
+    Args:
+        kafka: seconds for looking through Kafka.
+        database: seconds for asking the database.
+        share: of the time, for which it may keep its process from other work.
+    """
+
+    kafka: float = 30.0
+    database: float = 30.0
+    share: float = 1.0
+
 
 async def trace(
-    settings: Settings, activation_id: str, namespace: str | None, seconds: float
+    settings: Settings, activation: ActivationId, limits: Limits, remembered: Remembers = _nobody
 ) -> Account:
     """Find out where an activation is.
 
@@ -31,41 +58,57 @@ async def trace(
 
     Args:
         settings: the worker's.
-        activation_id: 32 hex digits.
-        namespace: its owner, for the database; None: as far as Kafka tells it.
-        seconds: that it may take.
+        activation: which one; without its namespace the database is asked as far as Kafka tells it.
+        limits: what it may take.
+        remembered: tells whether the guard of this process remembers a document as stored.
     """
-    account = Account(activation_id)
+    account = Account(activation.id)
+    left: list[str] = []
     try:
-        async with asyncio.timeout(seconds):
-            await _in_kafka(settings, account)
+        async with asyncio.timeout(limits.kafka):
+            await _in_kafka(settings, account, left, limits.share, remembered)
     except TimeoutError:
-        account.not_looked_at.append(
-            f"all of Kafka's topics: it takes more than {seconds:g} s (--within)"
-        )
+        what = ", ".join(left) or "Kafka's topics"
+        account.not_looked_at.append(f"all of {what}: it takes more than {limits.kafka:g} s")
     except (KafkaError, ReadError, OSError) as error:
         why = str(error) if isinstance(error, ReadError) else explain(error, settings.kafka)
         account.not_looked_at.append(f"Kafka at {settings.kafka.url}: {why}")
     account.sightings.sort(key=lambda one: one.place.at)
-    await _in_database(settings, account, namespace)
+    try:
+        async with asyncio.timeout(limits.database):
+            await _in_database(settings, account, activation.namespace)
+    except TimeoutError:
+        account.not_looked_at.append(
+            f"the database {settings.database.url}: no answer within {limits.database:g} s"
+        )
     return account
 
 
-async def _in_kafka(settings: Settings, account: Account) -> None:
+async def _in_kafka(
+    settings: Settings, account: Account, left: list[str], share: float, remembered: Remembers
+) -> None:
+    """Look through all topics; `left` names those that are not finished yet."""
     kafka, names = settings.kafka, TopicNames(settings.kafka.topic_prefix)
-    async with open_admin(kafka) as admin, open_reader(kafka) as reader:
+    async with open_admin(kafka) as admin, open_reader(kafka, bounded=True) as reader:
         partitions = await admin.partition_counts()
         committed = await admin.committed(kafka.app_id)
-        search = _Search(reader, account, committed)
+        search = _Search(reader, account, committed, share)
+        topics = _topics(names, partitions)
+        ours = [name for name in (names.documents, names.dead_letters) if name in partitions]
+        left[:] = [*ours, *topics]
         count = partitions.get(names.documents, 0)
         only = partition_of(account.activation_id.encode(), count) if count else None
-        await search.look_through(names.documents, count, _documents(account), only=only)
+        look = _documents(account, remembered)
+        await search.look_through(names.documents, count, look, only=only)
         count = partitions.get(names.dead_letters, 0)
+        left[:] = [name for name in left if name != names.documents]
         await search.look_through(names.dead_letters, count, _letters(account), follow=False)
-        for topic, role in _topics(names, partitions).items():
+        left[:] = list(topics)
+        for topic, role in topics.items():
             read = names.role(topic, settings.routing.log_mode) is not None
             look = _messages(account, role, settings.routing)
             await search.look_through(topic, partitions[topic], look, follow=read)
+            left.remove(topic)
 
 
 def _topics(names: TopicNames, existing: Mapping[str, int]) -> dict[str, TopicRole]:
@@ -85,9 +128,13 @@ def _messages(account: Account, role: TopicRole, rules: RoutingSettings) -> Look
     return look
 
 
-def _documents(account: Account) -> Look:
+def _documents(account: Account, remembered: Remembers) -> Look:
     def look(place: Place, record: Any) -> Sighting | None:
-        return of_document(account.activation_id, place, record.key, record.value or b"")
+        value = record.value or b""
+        seen = of_document(account.activation_id, place, record.key, value)
+        if seen is not None and remembered(place.partition, value):
+            return replace(seen, decided=f"{seen.decided}; the guard remembers it as stored")
+        return seen
 
     return look
 
@@ -107,11 +154,17 @@ class _Search:
     """Goes through topics, and adds what is seen to the account."""
 
     def __init__(
-        self, reader: Reader, account: Account, committed: Mapping[TopicPartition, int]
+        self,
+        reader: Reader,
+        account: Account,
+        committed: Mapping[TopicPartition, int],
+        share: float,
     ) -> None:
         self._reader = reader
         self._account = account
         self._committed = committed
+        self._share = share
+        self._began = time.monotonic()
 
     async def look_through(
         self,
@@ -140,12 +193,21 @@ class _Search:
     ) -> None:
         reached = self._committed.get(tp, bounds.start)
         async for record in self._reader.records(tp, bounds):
+            if record.offset % _PAUSE_RECORDS == 0:
+                await self._rest()
             place = Place(tp.topic, tp.partition, record.offset, record.timestamp)
             seen = look(place, record)
             if seen is not None:
                 waits = follow and record.offset >= reached
                 behind = record.offset - max(reached, bounds.start) if waits else None
                 self._account.sightings.append(replace(seen, behind=behind))
+
+    async def _rest(self) -> None:
+        """Let others work, when it is their turn."""
+        worked = time.monotonic() - self._began
+        if self._share < 1 and worked > _PAUSE_SECONDS:
+            await asyncio.sleep(min(1.0, worked * (1 / self._share - 1)))
+            self._began = time.monotonic()
 
 
 async def _in_database(settings: Settings, account: Account, namespace: str | None) -> None:

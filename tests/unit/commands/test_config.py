@@ -2,8 +2,8 @@
 
 import pytest
 
-from app.commands.config import rows
 from app.settings import known_variables, load
+from app.settings.listing import rows
 
 
 @pytest.fixture

@@ -55,7 +55,7 @@ def test_fields_of_a_later_version_are_passed_over() -> None:
         {"worker": "another"},
         {"worker": 5},
         {"why": "x" * 401},
-        {"version": "x" * 201},
+        {"version": "x" * 251},
         {"at": -1},
         {"at": "now"},
         {"at": 1e300},

@@ -1,0 +1,89 @@
+"""HTML from templates, every value escaped and printable; and the files that the pages need."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from app.monitoring.page import wording
+from app.process.printable import printable
+
+_KINDS = {
+    "css": "text/css",
+    "js": "text/javascript",
+    "svg": "image/svg+xml",
+    "txt": "text/plain",
+}
+
+STATIC = "/static/"
+
+
+@dataclass(frozen=True)
+class StaticFile:
+    """A file that a page needs, and its type."""
+
+    content: bytes
+    kind: str
+
+    @property
+    def version(self) -> str:
+        """Changes with its content, so that browsers may keep it."""
+        return hashlib.sha256(self.content).hexdigest()[:12]
+
+
+@cache
+def static_files() -> Mapping[str, StaticFile]:
+    """By path; nothing else is ever read for a request."""
+    folder = files("app.monitoring.page") / "static"
+    return {
+        STATIC + one.name: StaticFile(one.read_bytes(), _KINDS[one.name.rpartition(".")[2]])
+        for one in folder.iterdir()
+    }
+
+
+def render(template: str, **values: object) -> str:
+    """A page.
+
+    Args:
+        template: its file's name.
+        values: that it names; what it names besides is an error.
+    """
+    return _environment().get_template(template).render(**values)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("app.monitoring.page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "duration": wording.duration,
+        "number": wording.number,
+        "rate": wording.rate,
+        "moment": wording.moment,
+        "iso": wording.iso,
+        "plural": wording.plural,
+    }
+    environment.globals["static"] = _link
+    return environment
+
+
+def _shown(value: object) -> object:
+    # Markup is a text as well: what the templates themselves made.
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return printable(value, wording.THIN_SPACE)
+    return value
+
+
+def _link(name: str) -> str:
+    path = STATIC + name
+    return f"{path}?{static_files()[path].version}"

@@ -1,0 +1,452 @@
+"""What is wrong, in words, and what to do about it. Pure.
+
+What the judge says of the worker's work (`app.monitoring.progress`) is told for people here, with
+what else deserves a look: each finding says what, why and what to do.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
+
+from app.monitoring.group.roster import Heard
+from app.monitoring.page.wording import duration, listed, moment, number, plural
+from app.monitoring.progress import State
+
+URGENT_SECONDS = 600.0
+"""Until Kafka may delete what is unread, below which it is trouble whatever the share."""
+
+BEHIND_SECONDS = 60.0
+"""Age of the oldest unfinished record, from which on it is said that the group is behind."""
+
+
+class Level(StrEnum):
+    """How bad it is."""
+
+    WELL = "well"
+    MIND = "mind"
+    """The work moves; somebody should look all the same."""
+    TROUBLE = "trouble"
+    """Something does not move, or will be lost."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is not as it should be.
+
+    Args:
+        what: it is, in one sentence.
+        why: as far as it is known, in the words of whoever said so.
+        do: about it.
+    """
+
+    level: Level
+    what: str
+    why: str = ""
+    do: str = ""
+
+
+class Held(NamedTuple):
+    """Something that a breaker holds; times in epoch seconds."""
+
+    since: float
+    until: float
+    why: str
+
+
+@dataclass(frozen=True)
+class Kafka:
+    """What a worker knows of Kafka itself."""
+
+    address: str = ""
+    away_since: float | None = None
+    error: str = ""
+    refuses: str = ""
+    """Why the group does not take this worker."""
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    """Topics that may not be read, and why."""
+
+
+@dataclass(frozen=True)
+class Database:
+    """What a worker knows of the database."""
+
+    address: str = ""
+    failing_since: float | None = None
+    down: bool = False
+    error: str = ""
+    advice: str = ""
+    reading: str = ""
+    """Why nothing can be read back; empty while it can."""
+    diagnosis: int = 0
+    missing: Sequence[str] = ()
+    """Design documents."""
+    requests: int = 0
+    limit: int = 0
+    most: int = 0
+    waiting: int = 0
+
+
+@dataclass(frozen=True)
+class Partition:
+    """Where a partition stands; times in epoch seconds.
+
+    Args:
+        worker: that reads it, or where it connects from; empty when nobody does.
+        oldest: when the oldest unfinished record was written.
+        kept: until when Kafka keeps it; None: nothing is unread, or it is kept, or not known.
+    """
+
+    topic: str
+    number: int
+    state: State
+    lag: int | None = 0
+    worker: str = ""
+    mine: bool = False
+    since: float | None = None
+    why: str = ""
+    oldest: float | None = None
+    kept: float | None = None
+
+    @property
+    def name(self) -> str:
+        """As it is written everywhere."""
+        return f"{self.topic}/{self.number}"
+
+
+@dataclass(frozen=True)
+class Condition:
+    """All that a verdict depends on; times in epoch seconds.
+
+    Args:
+        not_ready: why this worker's work does not move; empty while it does.
+        stuck_after: seconds after which a worker ends whose work is stuck; 0: never.
+        low: topics of which little is left of what Kafka's retention allows.
+        unheard: why the other workers are not heard; empty while they are.
+        setting_aside: dead letters a second in the last minute, of all workers.
+    """
+
+    now: float
+    stopping: bool = False
+    not_ready: str = ""
+    since: float | None = None
+    stuck_after: float = 0.0
+    kafka: Kafka = Kafka()
+    database: Database = Database()
+    partitions: Sequence[Partition] = ()
+    held: Mapping[str, Held] = field(default_factory=dict)
+    store_held: Mapping[str, Held] = field(default_factory=dict)
+    low: frozenset[str] = frozenset()
+    workers: Sequence[Heard] = ()
+    unheard: str = ""
+    setting_aside: float = 0.0
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The page's first words."""
+
+    level: Level
+    headline: str
+    text: str
+    findings: Sequence[Finding] = ()
+
+
+def summary(condition: Condition) -> Summary:
+    """Whether all is well, and if not, what is wrong, the worst first."""
+    found = sorted(findings(condition), key=lambda one: one.level is not Level.TROUBLE)
+    if not found:
+        return Summary(Level.WELL, "All is well", _well(condition))
+    worst = found[0].level
+    if worst is Level.TROUBLE:
+        return Summary(worst, "Something is wrong", found[0].what, found)
+    return Summary(worst, "The work goes on, with something to look at", found[0].what, found)
+
+
+def _well(condition: Condition) -> str:
+    topics = {one.topic for one in condition.partitions}
+    if not topics:
+        return (
+            "The worker runs. No topic of OpenWhisk exists yet; new ones are found within seconds."
+        )
+    lag = sum(one.lag or 0 for one in condition.partitions)
+    moving = f"{plural(lag, 'record is', 'records are')} on the way" if lag else "nothing waits"
+    workers = plural(len(condition.workers) or 1, "worker")
+    readers = f"{workers} {'read' if len(condition.workers) > 1 else 'reads'}"
+    return f"{readers} {plural(len(topics), 'topic')}; {moving}."
+
+
+def findings(condition: Condition) -> Iterator[Finding]:
+    """Everything that is not as it should be."""
+    if condition.stopping:
+        yield Finding(
+            Level.MIND, "This worker is stopping.", do="Others take over what it has read."
+        )
+        return
+    told = [
+        *_kafka(condition),
+        *_database(condition),
+        *_held(condition),
+        *_partitions(condition),
+        *_retention(condition),
+    ]
+    if condition.not_ready and not any(one.level is Level.TROUBLE for one in told):
+        yield _not_ready(condition)
+    yield from told
+    yield from _workers(condition)
+
+
+def _not_ready(condition: Condition) -> Finding:
+    starting = condition.not_ready.startswith("starting")
+    if starting:
+        return Finding(
+            Level.MIND,
+            "This worker is starting.",
+            condition.not_ready,
+            "Wait a moment. When it lasts for minutes, `persister doctor` tells what it lacks.",
+        )
+    return Finding(
+        Level.TROUBLE,
+        f"The work of this worker does not move{_since(condition.since, condition)}.",
+        condition.not_ready,
+        _restarts(condition),
+    )
+
+
+def _since(at: float | None, condition: Condition) -> str:
+    return "" if at is None else f" since {moment(at, condition.now)} UTC"
+
+
+def _restarts(condition: Condition) -> str:
+    if not condition.stuck_after:
+        return "Restart the worker that reads it: PERSISTER_STUCK_AFTER is 0, so none ends itself."
+    return (
+        f"A worker that stands still for {duration(condition.stuck_after)} ends itself, so that "
+        "its supervisor starts it anew. If that does not help, its log and `persister doctor` "
+        "tell more."
+    )
+
+
+def _kafka(condition: Condition) -> Iterator[Finding]:
+    kafka = condition.kafka
+    if kafka.away_since is not None:
+        yield Finding(
+            Level.TROUBLE,
+            f"Kafka does not answer{_since(kafka.away_since, condition)}.",
+            f"{kafka.address}: {kafka.error}",
+            "Check that the brokers run and that PERSISTER_KAFKA_URL names them. The worker goes "
+            "on by itself as soon as they answer, and nothing that it has read is lost. What is "
+            "shown here of topics is from before.",
+        )
+    if kafka.refuses:
+        yield Finding(
+            Level.TROUBLE,
+            "The consumer group does not take this worker.",
+            kafka.refuses,
+            "See which other application uses the group of PERSISTER_APP_ID.",
+        )
+    for topic, why in sorted(kafka.unreadable.items()):
+        yield Finding(
+            Level.TROUBLE,
+            f"The topic {topic} may not be read.",
+            why,
+            "If it is one of OpenWhisk's, grant Read on it to this worker's user. All others are "
+            "read meanwhile, and this one is tried again every 10 seconds.",
+        )
+
+
+def _database(condition: Condition) -> Iterator[Finding]:
+    database = condition.database
+    if database.failing_since is not None:
+        level = Level.TROUBLE if database.down else Level.MIND
+        advice = database.advice[:1].upper() + database.advice[1:]
+        yield Finding(
+            level,
+            f"The database takes no documents{_since(database.failing_since, condition)}.",
+            f"{database.address}: {database.error}",
+            f"{advice}. Records wait in Kafka meanwhile, and nothing is set aside.",
+        )
+    elif database.reading:
+        yield Finding(
+            Level.TROUBLE,
+            "The database does not let documents be read back.",
+            database.reading,
+            "Without that, what is there already cannot be compared: commits wait. Give the user "
+            "of PERSISTER_COUCHDB_USER the right to read.",
+        )
+    if database.diagnosis:
+        yield Finding(
+            Level.MIND,
+            f"{plural(database.diagnosis, 'document fails', 'documents fail')} while others are "
+            "stored.",
+            do="Nothing yet: each is tried alone, several times, before it is set aside. Commits "
+            "of its partition wait meanwhile.",
+        )
+    if database.missing:
+        yield Finding(
+            Level.MIND,
+            f"The database lacks {listed(list(database.missing))}.",
+            do="OpenWhisk's lists of activations need these design documents: have its installer "
+            "or an administrator add them, or start one worker with an administrator's "
+            "credentials.",
+        )
+
+
+def _held(condition: Condition) -> Iterator[Finding]:
+    for topic, held in sorted(condition.held.items()):
+        yield Finding(
+            Level.TROUBLE,
+            f"Nothing is read of {topic}{_since(held.since, condition)}: nearly all of it was "
+            "rejected.",
+            held.why,
+            "Find out who writes to it: `persister dead-letters list --topic "
+            f"{topic}`. It is tried again at {moment(held.until, condition.now)} UTC; until then "
+            "its records stay in Kafka, for as long as that keeps them.",
+        )
+    for held in condition.store_held.values():
+        yield Finding(
+            Level.TROUBLE,
+            f"Storing is held{_since(held.since, condition)}: many documents would be set aside "
+            "for one reason.",
+            held.why,
+            "Find out what refuses them: the database's design documents, or something in front "
+            f"of it. It is tried again at {moment(held.until, condition.now)} UTC; records wait "
+            "in Kafka meanwhile.",
+        )
+
+
+def _partitions(condition: Condition) -> Iterator[Finding]:
+    if condition.kafka.away_since is not None:
+        # What Kafka said is from before.
+        return
+    known = {held.why for held in (*condition.held.values(), *condition.store_held.values())}
+    by_why: defaultdict[tuple[str, State, bool], list[Partition]] = defaultdict(list)
+    for one in condition.partitions:
+        stands = one.state in (State.STUCK, State.WAITING) and one.why
+        told = one.why in known or one.topic in condition.kafka.unreadable
+        if stands and not told:
+            by_why[one.why, one.state, bool(one.worker)].append(one)
+    for (why, state, read), found in by_why.items():
+        if not _is_told(why, condition):
+            yield _standing(why, state, found, condition, read=read)
+
+
+def _is_told(why: str, condition: Condition) -> bool:
+    """Whether the database's state, which is told already, is the reason."""
+    database = condition.database
+    return database.failing_since is not None and why in (database.error, "")
+
+
+def _standing(
+    why: str, state: State, found: Sequence[Partition], condition: Condition, *, read: bool
+) -> Finding:
+    names = listed([one.name for one in found])
+    since = _since(min((one.since for one in found if one.since), default=None), condition)
+    if not read:
+        level = Level.TROUBLE if state is State.STUCK else Level.MIND
+        are = "is" if len(found) == 1 else "are"
+        return Finding(
+            level,
+            f"{names} {are} read by nobody{since}.",
+            "" if why.startswith("nobody") else why,
+            "Start a worker, or see in the logs of those that run why they do not join the group.",
+        )
+    lag = sum(one.lag or 0 for one in found)
+    what = f"{names} {'does' if len(found) == 1 else 'do'} not move{since}; {number(lag)} wait."
+    readers = sorted({one.worker for one in found if not one.mine})
+    if readers:
+        why = f"{why} ({listed(readers)})"
+    if state is State.STUCK:
+        return Finding(Level.TROUBLE, what, why, _restarts(condition))
+    return Finding(Level.MIND, what, why, "Nothing here: it waits for what is named.")
+
+
+def _retention(condition: Condition) -> Iterator[Finding]:
+    ends: dict[str, float] = {}
+    for one in condition.partitions:
+        if one.kept is not None:
+            ends[one.topic] = min(one.kept, ends.get(one.topic, one.kept))
+    for topic, end in sorted(ends.items()):
+        left = end - condition.now
+        if topic in condition.low or left < URGENT_SECONDS:
+            when = f"in {duration(left)}" if left > 0 else "at any moment"
+            yield Finding(
+                Level.TROUBLE if left < URGENT_SECONDS else Level.MIND,
+                f"Kafka may delete unread records of {topic} {when}.",
+                do="Remove what holds the worker up, start more workers, or give it time: raise "
+                "retention.ms of the topic.",
+            )
+    behind = [
+        one
+        for one in condition.partitions
+        if one.state is State.MOVING and one.oldest and one.lag
+        if condition.now - one.oldest > BEHIND_SECONDS
+    ]
+    if behind and condition.kafka.away_since is None:
+        oldest = max(condition.now - (one.oldest or condition.now) for one in behind)
+        lag = sum(one.lag or 0 for one in behind)
+        yield Finding(
+            Level.MIND,
+            f"Storing is behind: {plural(lag, 'record waits', 'records wait')}, the oldest for "
+            f"{duration(oldest)}.",
+            do="Nothing while the chart of waiting records falls. If it rises, the database is "
+            "too slow for what comes in: see its pace below.",
+        )
+
+
+def _workers(condition: Condition) -> Iterator[Finding]:
+    for one in condition.workers:
+        if one.missing:
+            yield Finding(
+                Level.MIND,
+                f"The worker {one.snapshot.worker} has not been heard for {duration(one.age)}.",
+                do="If nobody took it away, see its log and its supervisor. The others take over "
+                "its partitions; it leaves this page after an hour.",
+            )
+        elif one.snapshot.why and not one.own and not _same(one, condition):
+            yield Finding(
+                Level.MIND,
+                f"The worker {one.snapshot.worker} is not ready.",
+                one.snapshot.why,
+                "See its own page.",
+            )
+    versions = sorted({one.snapshot.version for one in condition.workers if one.snapshot.version})
+    if len(versions) > 1:
+        yield Finding(
+            Level.MIND,
+            f"The workers run different versions: {listed(versions)}.",
+            do="Expected during a roll-out; otherwise update the rest.",
+        )
+    lost = sum(one.snapshot.counts.lost for one in condition.workers)
+    if lost:
+        yield Finding(
+            Level.MIND,
+            f"Kafka deleted {plural(lost, 'record')} before they were read.",
+            do="They are gone. Keep more workers running, or let OpenWhisk's topics keep records "
+            "for longer (retention.ms). Counted since the workers started.",
+        )
+    if condition.setting_aside:
+        yield Finding(
+            Level.MIND,
+            f"Records are being set aside: {number(max(1.0, 60 * condition.setting_aside))} in the "
+            "last minute.",
+            do="See the dead letters below for the reasons.",
+        )
+    if condition.unheard and condition.kafka.away_since is None:
+        yield Finding(
+            Level.MIND,
+            "The other workers cannot be heard: this page shows one worker alone.",
+            condition.unheard,
+            "It needs Describe, Read, Write and Create on the topic persister-workers.",
+        )
+
+
+def _same(one: Heard, condition: Condition) -> bool:
+    """Whether another worker only says what this page says already."""
+    away = condition.kafka.away_since is not None
+    return (
+        away
+        or condition.database.failing_since is not None
+        or (one.snapshot.why == condition.not_ready)
+    )

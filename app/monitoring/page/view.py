@@ -1,0 +1,113 @@
+"""What the templates are given."""
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import msgspec
+
+from app.monitoring.group.snapshot import Counts, LastLetter, Snapshot
+from app.monitoring.history import Sample
+from app.monitoring.monitored import Monitored
+from app.monitoring.page.condition import condition_of
+from app.monitoring.page.trouble import Condition, Partition, Summary, summary
+from app.monitoring.progress import State
+from app.process.recent import Line
+from app.settings.listing import Row, rows
+from app.version import VERSION
+
+MOST_PARTITIONS = 300
+"""Rows of a table; the page stays small, whatever the number of topics."""
+
+MOST_LETTERS = 10
+
+
+@dataclass(frozen=True)
+class View:
+    """The page.
+
+    Args:
+        partitions: those that need a look first.
+        left_out: how many more there are.
+        counts: of all workers that are heard, since each was started.
+        lately: means of the last minute; None before the first sample.
+        set_aside: dead letters of all workers by reason, the most frequent first.
+        latest: their last ones, newest first.
+        warnings: of this worker's log, newest first.
+        settings: of this worker, without secrets.
+    """
+
+    version: str
+    app_id: str
+    condition: Condition
+    summary: Summary
+    own: Snapshot
+    partitions: Sequence[Partition]
+    left_out: int
+    counts: Counts
+    lately: Sample | None
+    set_aside: Sequence[tuple[str, int]]
+    latest: Sequence[LastLetter]
+    warnings: Sequence[Line]
+    settings: Sequence[Row]
+    guard: int
+
+
+def view_of(worker: Monitored) -> View:
+    """The page as it is now."""
+    condition = condition_of(worker)
+    snapshots = [one.snapshot for one in condition.workers if not one.missing]
+    partitions = ordered(condition.partitions)
+    return View(
+        version=VERSION,
+        app_id=worker.kafka.app_id,
+        condition=condition,
+        summary=summary(condition),
+        own=worker.roster.own,
+        partitions=partitions[:MOST_PARTITIONS],
+        left_out=max(0, len(partitions) - MOST_PARTITIONS),
+        counts=total(one.counts for one in snapshots),
+        lately=worker.history.lately(),
+        set_aside=by_reason(snapshots),
+        latest=latest(snapshots),
+        warnings=list(reversed(worker.warnings.lines)),
+        settings=list(rows(worker.settings, os.environ)),
+        guard=sum(worker.guard.remembered().values()),
+    )
+
+
+_FIRST = {State.STUCK: 0, State.WAITING: 1}
+
+
+def ordered(partitions: Iterable[Partition]) -> list[Partition]:
+    """What stands still first, then what waits longest, then by name."""
+    return sorted(
+        partitions,
+        key=lambda one: (_FIRST.get(one.state, 2), -(one.lag or 0), one.topic, one.number),
+    )
+
+
+def total(counts: Iterable[Counts]) -> Counts:
+    """The sum."""
+    sums: Counter[str] = Counter()
+    for one in counts:
+        sums.update(msgspec.structs.asdict(one))
+    return Counts(**sums)
+
+
+def by_reason(snapshots: Iterable[Snapshot]) -> list[tuple[str, int]]:
+    """Dead letters of all workers, the most frequent reason first."""
+    sums: Counter[str] = Counter()
+    for one in snapshots:
+        sums.update(one.set_aside)
+    return sums.most_common()
+
+
+def latest(snapshots: Iterable[Snapshot]) -> list[LastLetter]:
+    """The last dead letters of all workers, newest first."""
+    letters = sorted(
+        (letter for one in snapshots for letter in one.latest), key=lambda one: -one.at
+    )
+    return list(islice(letters, MOST_LETTERS))

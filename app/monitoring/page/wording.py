@@ -1,0 +1,71 @@
+"""Numbers and times as a person reads them. Pure."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+UNKNOWN = "?"
+
+_UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60))
+_SEVERAL = 3
+_MILLION = 10**6
+THIN_SPACE = "\u202f"
+
+
+def duration(seconds: float | None) -> str:
+    """Such as `4 s`, `12 minutes`, `3 hours`."""
+    if seconds is None:
+        return UNKNOWN
+    for unit, length in _UNITS:
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}s"
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"  # noqa: PLR2004 - two digits
+
+
+def number(value: float | None) -> str:
+    """With its thousands apart."""
+    if value is None:
+        return UNKNOWN
+    return f"{value:,.0f}".replace(",", THIN_SPACE)
+
+
+def rate(value: float | None) -> str:
+    """Of each second, with as many digits as say something."""
+    if value is None:
+        return UNKNOWN
+    return number(value) if value >= 10 or not value else f"{value:.1f}"  # noqa: PLR2004
+
+
+def moment(at: float | None, now: float) -> str:
+    """A time in UTC; of another day with its date."""
+    if at is None:
+        return UNKNOWN
+    try:
+        when, today = datetime.fromtimestamp(at, UTC), datetime.fromtimestamp(now, UTC)
+    except (OverflowError, ValueError, OSError):
+        return UNKNOWN
+    if when.date() == today.date():
+        return f"{when:%H:%M:%S}"
+    return f"{when:%Y-%m-%d %H:%M}"
+
+
+def iso(at: float | None) -> str:
+    """A time for programs."""
+    try:
+        return "" if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
+    except (OverflowError, ValueError, OSError):
+        return ""
+
+
+def plural(count: int, one: str, many: str | None = None) -> str:
+    """`1 record`, `2 records`."""
+    return f"{number(count)} {one if count == 1 else many or f'{one}s'}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first few, and how many more there are."""
+    shown = list(names[:_SEVERAL])
+    if len(names) > _SEVERAL:
+        return f"{', '.join(shown)} and {len(names) - _SEVERAL} more"
+    return " and ".join(filter(None, [", ".join(shown[:-1]), *shown[-1:]]))

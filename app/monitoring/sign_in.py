@@ -1,0 +1,107 @@
+"""Signing in with a browser, which sends no header of its own: a cookie instead of the token. Pure.
+
+A cookie is made from the token and holds no secret that another browser could use for longer than
+itself: when it ends, a random part, and a seal over both. Workers with the same token take each
+other's, so that it does not matter which of them answers.
+"""
+
+import hashlib
+import hmac
+import secrets
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+
+from pydantic import SecretStr
+
+COOKIE = "persister-session"
+
+LASTS = 12 * 3600
+"""Seconds."""
+
+ATTEMPTS = 5
+"""Wrong tokens from one address in `WINDOW` seconds."""
+
+WINDOW = 60.0
+REMEMBERED = 1000
+"""Addresses, and cookies that were signed out."""
+
+_PURPOSE = b"activation-persister sign-in 1"
+
+
+class TooManyAttemptsError(Exception):
+    """An address has to wait; `seconds` says how long."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(f"too many attempts: wait {seconds} s")
+        self.seconds = seconds
+
+
+class SignIn:
+    """Gives out cookies, and knows them again.
+
+    Args:
+        token: of the settings.
+        clock: epoch seconds.
+    """
+
+    def __init__(self, token: SecretStr, clock: Callable[[], float] = time.time) -> None:
+        self._token = token.get_secret_value().encode()
+        self._key = hmac.digest(self._token, _PURPOSE, hashlib.sha256)
+        self._clock = clock
+        self._failed: OrderedDict[str, deque[float]] = OrderedDict()
+        self._out: OrderedDict[str, None] = OrderedDict()
+
+    def attempt(self, given: str, address: str) -> str | None:
+        """Return a cookie for the right token, None for a wrong one.
+
+        Args:
+            given: what somebody says is the token.
+            address: where it comes from.
+
+        Raises:
+            TooManyAttemptsError: that was wrong too often; this one was not looked at.
+        """
+        now = self._clock()
+        failed = self._failed.get(address)
+        while failed and failed[0] <= now - WINDOW:
+            failed.popleft()
+        if failed and len(failed) >= ATTEMPTS:
+            raise TooManyAttemptsError(int(failed[0] + WINDOW - now) + 1)
+        if hmac.compare_digest(given.strip().encode(errors="surrogateescape"), self._token):
+            self._failed.pop(address, None)
+            return self._cookie(int(now + LASTS))
+        self._failed.setdefault(address, deque()).append(now)
+        self._failed.move_to_end(address)
+        while len(self._failed) > REMEMBERED:
+            self._failed.popitem(last=False)
+        return None
+
+    def accepts(self, cookie: str) -> bool:
+        """Whether a cookie is one of ours, and still counts."""
+        ends, _, rest = cookie.partition(".")
+        nonce, _, seal = rest.partition(".")
+        if not (ends.isascii() and ends.isdigit() and len(ends) < 12 and nonce.isascii()):  # noqa: PLR2004
+            return False
+        right = hmac.compare_digest(seal.encode(errors="replace"), self._seal(ends, nonce).encode())
+        return right and int(ends) > self._clock() and nonce not in self._out
+
+    def sign_out(self, cookie: str) -> None:
+        """Take a cookie no more; other workers do until it ends."""
+        if self.accepts(cookie):
+            self._out[cookie.split(".")[1]] = None
+            while len(self._out) > REMEMBERED:
+                self._out.popitem(last=False)
+
+    def _cookie(self, ends: int) -> str:
+        nonce = secrets.token_hex(16)
+        return f"{ends}.{nonce}.{self._seal(str(ends), nonce)}"
+
+    def _seal(self, ends: str, nonce: str) -> str:
+        return hmac.new(self._key, f"{ends}.{nonce}".encode(), hashlib.sha256).hexdigest()
+
+
+def after_sign_in(path: str) -> str:
+    """Where to go then: a path of ours, never another site."""
+    good = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
+    return path if good and not path.startswith("/sign-") else "/"

@@ -1,0 +1,31 @@
+"""How an activation is asked for. Pure."""
+
+import re
+from typing import NamedTuple
+
+_ACTIVATION = re.compile(r"(?:(?P<namespace>.{1,256})/)?(?P<id>[0-9A-Fa-f]{32})")
+
+
+class ActivationId(NamedTuple):
+    """An activation.
+
+    Args:
+        namespace: its owner; None: as far as Kafka tells it.
+        id: 32 hex digits, in lower case.
+    """
+
+    namespace: str | None
+    id: str
+
+    @property
+    def text(self) -> str:
+        """As it may be asked for again."""
+        return f"{self.namespace}/{self.id}" if self.namespace else self.id
+
+
+def parse(text: str) -> ActivationId | None:
+    """Read `<id>` or `<namespace>/<id>`; None when it is neither."""
+    found = _ACTIVATION.fullmatch(text.strip())
+    if found is None or not found[0].isprintable():
+        return None
+    return ActivationId(found["namespace"], found["id"].lower())

@@ -1,0 +1,216 @@
+"""The page's first words: whether all is well, and if not what is wrong and what to do."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from app.monitoring.group.roster import Heard
+from app.monitoring.group.snapshot import Counts, Snapshot
+from app.monitoring.page.trouble import (
+    Condition,
+    Database,
+    Held,
+    Kafka,
+    Level,
+    Partition,
+    summary,
+)
+from app.monitoring.progress import State
+
+NOW = 1_800_014_400.0
+"""2027-01-15, 12:00 UTC."""
+
+OWN = Heard(Snapshot("w0", version="1"), 0.0, own=True)
+
+
+def condition(**changes: Any) -> Condition:
+    usual: dict[str, Any] = {
+        "now": NOW,
+        "stuck_after": 60.0,
+        "partitions": [Partition("completed0", 0, State.IDLE, worker="w0", mine=True)],
+        "workers": [OWN],
+    }
+    return Condition(**(usual | changes))
+
+
+def whats(**changes: Any) -> list[tuple[Level, str]]:
+    return [(one.level, one.what) for one in summary(condition(**changes)).findings]
+
+
+def test_when_all_is_well_it_says_what_is_read() -> None:
+    told = summary(condition())
+    assert (told.level, told.headline) == (Level.WELL, "All is well")
+    assert told.text == "1 worker reads 1 topic; nothing waits."
+    assert told.findings == ()
+
+
+def test_what_is_on_the_way_is_no_trouble() -> None:
+    moving = Partition("completed0", 0, State.MOVING, lag=12, worker="w0", oldest=NOW - 2)
+    told = summary(condition(partitions=[moving], workers=[OWN, Heard(Snapshot("w1"), 1.0)]))
+    assert told.text == "2 workers read 1 topic; 12 records are on the way."
+
+
+def test_without_topics_it_says_that_they_are_looked_for() -> None:
+    assert "No topic of OpenWhisk exists yet" in summary(condition(partitions=[])).text
+
+
+def test_a_silent_kafka_is_told_once_with_its_address_and_what_to_check() -> None:
+    kafka = Kafka("kafka://k:9092", away_since=NOW - 65, error="connection refused")
+    stuck = Partition("a", 0, State.STUCK, 5, "w0", since=NOW - 60, why="nothing is committed")
+    told = summary(
+        condition(kafka=kafka, partitions=[stuck], not_ready="Kafka does not answer: refused")
+    )
+    assert told.level is Level.TROUBLE
+    (finding,) = told.findings
+    assert finding.what == "Kafka does not answer since 11:58:55 UTC."
+    assert finding.why == "kafka://k:9092: connection refused"
+    assert "PERSISTER_KAFKA_URL" in finding.do
+    assert "goes on by itself" in finding.do
+
+
+def test_a_database_that_is_down_is_told_with_its_own_words_and_advice() -> None:
+    database = Database(
+        "http://c:5984/db",
+        failing_since=NOW - 30,
+        down=True,
+        error="503 insufficient storage",
+        advice="make room on its disk",
+    )
+    told = summary(condition(database=database, not_ready="the database takes no documents: 503"))
+    (finding,) = told.findings
+    assert (finding.level, finding.what) == (
+        Level.TROUBLE,
+        "The database takes no documents since 11:59:30 UTC.",
+    )
+    assert finding.why == "http://c:5984/db: 503 insufficient storage"
+    assert finding.do.startswith("Make room on its disk.")
+    assert "nothing is set aside" in finding.do
+
+
+def test_failing_for_a_moment_is_not_yet_trouble() -> None:
+    database = Database(failing_since=NOW - 0.5, error="429")
+    assert summary(condition(database=database)).level is Level.MIND
+
+
+@pytest.mark.parametrize(
+    "database,expected",
+    [
+        (Database(reading="403"), "does not let documents be read back"),
+        (Database(diagnosis=2), "2 documents fail while others are stored"),
+        (Database(missing=["_design/x"]), "lacks _design/x"),
+    ],
+)
+def test_what_else_the_database_can_lack(database: Database, expected: str) -> None:
+    ((_, what),) = whats(database=database)
+    assert expected in what
+
+
+def test_partitions_that_stand_still_for_one_reason_are_one_finding() -> None:
+    stuck = [
+        Partition("a", n, State.STUCK, 5, "w0", mine=True, since=NOW - 60, why="unknown reason")
+        for n in range(5)
+    ]
+    told = summary(condition(partitions=stuck, not_ready="a/0, a/1: unknown reason"))
+    (finding,) = told.findings
+    assert finding.what == ("a/0, a/1, a/2 and 2 more do not move since 11:59:00 UTC; 25 wait.")
+    assert finding.why == "unknown reason"
+    assert "ends itself" in finding.do
+    assert "60 s" in finding.do
+
+
+def test_a_worker_that_never_ends_itself_is_for_the_operator_to_restart() -> None:
+    stuck = Partition("a", 0, State.STUCK, 5, "w0", since=NOW, why="unknown")
+    (finding,) = summary(condition(partitions=[stuck], stuck_after=0.0)).findings
+    assert "Restart the worker" in finding.do
+
+
+def test_what_nobody_reads_wants_a_worker() -> None:
+    alone = Partition("a", 0, State.STUCK, 5, "", since=NOW - 60, why="nobody reads it")
+    ((level, what),) = whats(partitions=[alone])
+    assert (level, what) == (Level.TROUBLE, "a/0 is read by nobody since 11:59:00 UTC.")
+    assert whats(partitions=[replace(alone, state=State.WAITING)])[0][0] is Level.MIND
+
+
+def test_a_held_topic_is_told_by_its_breaker_alone() -> None:
+    held = Held(NOW - 60, NOW + 240, "990 of 1000 records were rejected")
+    waits = Partition("a", 0, State.WAITING, 5, "w0", since=NOW - 60, why=held.why)
+    (finding,) = summary(condition(partitions=[waits], held={"a": held})).findings
+    assert finding.what.startswith("Nothing is read of a since 11:59:00 UTC")
+    assert "12:04:00 UTC" in finding.do
+    (finding,) = summary(condition(partitions=[waits], store_held={"x": held})).findings
+    assert finding.what.startswith("Storing is held since 11:59:00 UTC")
+
+
+def test_an_unreadable_topic_and_a_group_that_refuses_are_trouble() -> None:
+    waits = Partition("a", 0, State.WAITING, 5, "w0", since=NOW, why="not authorized")
+    kafka = Kafka(unreadable={"a": "not authorized"}, refuses="InconsistentGroupProtocolError")
+    levels = whats(partitions=[waits], kafka=kafka)
+    assert levels == [
+        (Level.TROUBLE, "The consumer group does not take this worker."),
+        (Level.TROUBLE, "The topic a may not be read."),
+    ]
+
+
+@pytest.mark.parametrize(
+    "left,low,level",
+    [(300.0, False, Level.TROUBLE), (3000.0, True, Level.MIND), (-5.0, True, Level.TROUBLE)],
+)
+def test_what_kafka_is_about_to_delete_is_told_in_time(
+    left: float, level: Level, *, low: bool
+) -> None:
+    behind = Partition("a", 0, State.MOVING, 5, "w0", oldest=NOW - 5, kept=NOW + left)
+    ((found, what),) = whats(partitions=[behind], low=frozenset({"a"} if low else ()))
+    assert found is level
+    assert what.startswith("Kafka may delete unread records of a ")
+    assert whats(partitions=[replace(behind, kept=NOW + 3000)]) == []
+
+
+def test_a_group_that_is_behind_says_how_far() -> None:
+    behind = Partition("a", 0, State.MOVING, 5000, "w0", oldest=NOW - 300)
+    assert whats(partitions=[behind]) == [
+        (Level.MIND, "Storing is behind: 5\u202f000 records wait, the oldest for 5 minutes.")
+    ]
+
+
+def test_a_missing_worker_is_named_and_does_not_hide_worse() -> None:
+    gone = Heard(Snapshot("w1", version="1"), 40.0, missing=True)
+    assert whats(workers=[OWN, gone]) == [
+        (Level.MIND, "The worker w1 has not been heard for 40 s.")
+    ]
+    kafka = Kafka(away_since=NOW)
+    assert whats(workers=[OWN, gone], kafka=kafka)[0][0] is Level.TROUBLE
+
+
+def test_what_ails_another_worker_alone_is_told() -> None:
+    ill = Heard(Snapshot("w1", version="1", why="stuck"), 1.0)
+    assert whats(workers=[OWN, ill]) == [(Level.MIND, "The worker w1 is not ready.")]
+    down = Database(failing_since=NOW, down=True, error="503")
+    assert len(whats(workers=[OWN, ill], database=down)) == 1
+
+
+def test_further_things_to_mind() -> None:
+    newer = Heard(Snapshot("w1", version="2", counts=Counts(lost=3)), 1.0)
+    told = [what for _, what in whats(workers=[OWN, newer], setting_aside=0.5, unheard="denied")]
+    assert told == [
+        "The workers run different versions: 1 and 2.",
+        "Kafka deleted 3 records before they were read.",
+        "Records are being set aside: 30 in the last minute.",
+        "The other workers cannot be heard: this page shows one worker alone.",
+    ]
+
+
+def test_a_reason_that_nothing_else_explains_is_told_as_it_is() -> None:
+    ((level, what),) = whats(not_ready="the topic a is gone", since=NOW - 60)
+    assert (level, what) == (
+        Level.TROUBLE,
+        "The work of this worker does not move since 11:59:00 UTC.",
+    )
+    starting = summary(condition(not_ready="starting: waiting for a first assignment"))
+    assert starting.level is Level.MIND
+    assert "doctor" in starting.findings[0].do
+
+
+def test_a_worker_that_stops_says_only_that() -> None:
+    told = summary(condition(stopping=True, not_ready="stopping", kafka=Kafka(away_since=NOW)))
+    assert [one.what for one in told.findings] == ["This worker is stopping."]
