@@ -6,5 +6,13 @@ integration test. What only the fake can show does not belong here.
 
 import pytest
 
-for _suite in ("administering", "producing", "publishing", "storing"):
+for _suite in (
+    "administering",
+    "consuming",
+    "observing",
+    "producing",
+    "publishing",
+    "storing",
+    "unread",
+):
     pytest.register_assert_rewrite(f"tests.contract.{_suite}")

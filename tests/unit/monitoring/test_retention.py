@@ -4,7 +4,6 @@ import logging
 from typing import cast
 
 import pytest
-from aiokafka.errors import KafkaConnectionError
 from faust.types import TP
 
 from app.kafka.topic_settings import shortcomings
@@ -12,6 +11,7 @@ from app.kafka.topics import TopicSpec
 from app.monitoring.lag import Lags, PartitionLag
 from app.monitoring.retention import Retention, Unread
 from app.monitoring.retention.policy import Head, Left, Policy, left
+from tests.fakes.unread import FakeUnread
 
 HOUR = 3600.0
 NOW = 1_767_325_446.0
@@ -67,29 +67,6 @@ def test_records_that_are_kept_for_ever_are_in_no_danger() -> None:
     assert left(Policy(), head(age=10**9), 10**9, 10.0, NOW) is None
 
 
-class Kafka:
-    """Answers what was set; counts the questions."""
-
-    def __init__(self) -> None:
-        self.policy = Policy(ms=int(HOUR * 1000))
-        self.ages: dict[TP, float] = {}
-        self.asked: list[tuple[TP, int]] = []
-        self.failing = False
-        self.disconnected = 0
-
-    async def policies(self, topics: set[str]) -> dict[str, Policy]:
-        if self.failing:
-            raise KafkaConnectionError("refused")
-        return dict.fromkeys(topics, self.policy)
-
-    async def head(self, tp: TP, offset: int) -> Head | None:
-        self.asked.append((tp, offset))
-        return head(self.ages[tp]) if tp in self.ages else None
-
-    async def disconnect(self) -> None:
-        self.disconnected += 1
-
-
 class Clock:
     now = NOW
 
@@ -98,8 +75,10 @@ class Clock:
 
 
 @pytest.fixture
-def kafka() -> Kafka:
-    return Kafka()
+def kafka() -> FakeUnread:
+    unread = FakeUnread()
+    unread.policies_of = {TOPIC: Policy(ms=int(HOUR * 1000))}
+    return unread
 
 
 @pytest.fixture
@@ -108,7 +87,7 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def retention(kafka: Kafka, clock: Clock, caplog: pytest.LogCaptureFixture) -> Retention:
+def retention(kafka: FakeUnread, clock: Clock, caplog: pytest.LogCaptureFixture) -> Retention:
     caplog.set_level(logging.INFO)
     return Retention(cast("Lags", None), cast("Unread", kafka), 0.5, clock=clock)
 
@@ -118,9 +97,9 @@ def lag(tp: TP, records: int, committed: int = 100) -> PartitionLag:
 
 
 async def test_partitions_with_something_unread_are_told(
-    retention: Retention, kafka: Kafka, clock: Clock
+    retention: Retention, kafka: FakeUnread, clock: Clock
 ) -> None:
-    kafka.ages = {FIRST: 600}
+    kafka.heads = {FIRST: {100: head(600)}}
     await retention.look([lag(FIRST, 5), lag(SECOND, 0)])
     clock.now += 10
     assert retention.seconds_left(FIRST) == 2990
@@ -128,8 +107,8 @@ async def test_partitions_with_something_unread_are_told(
     assert kafka.asked == [(FIRST, 100)]
 
 
-async def test_the_same_record_is_asked_for_once(retention: Retention, kafka: Kafka) -> None:
-    kafka.ages = {FIRST: 600}
+async def test_the_same_record_is_asked_for_once(retention: Retention, kafka: FakeUnread) -> None:
+    kafka.heads = {FIRST: {100: head(600)}}
     await retention.look([lag(FIRST, 5)])
     await retention.look([lag(FIRST, 9)])
     await retention.look([lag(FIRST, 9, committed=101)])
@@ -137,9 +116,9 @@ async def test_the_same_record_is_asked_for_once(retention: Retention, kafka: Ka
 
 
 async def test_there_is_one_warning_until_the_danger_has_passed(
-    retention: Retention, kafka: Kafka, caplog: pytest.LogCaptureFixture
+    retention: Retention, kafka: FakeUnread, caplog: pytest.LogCaptureFixture
 ) -> None:
-    kafka.ages = {FIRST: 600, SECOND: 3000}
+    kafka.heads = {FIRST: {100: head(600)}, SECOND: {100: head(3000)}}
     for _ in range(3):
         await retention.look([lag(FIRST, 5), lag(SECOND, 7)])
     assert caplog.text.count("Kafka may delete unread records of completed0 soon: 16 %") == 1
@@ -152,10 +131,10 @@ async def test_there_is_one_warning_until_the_danger_has_passed(
 
 
 async def test_the_rate_between_two_looks_tells_when_the_size_is_reached(
-    retention: Retention, kafka: Kafka, clock: Clock
+    retention: Retention, kafka: FakeUnread, clock: Clock
 ) -> None:
-    kafka.policy = Policy(bytes=1_000_000)
-    kafka.ages = {FIRST: 5}
+    kafka.policies_of[TOPIC] = Policy(bytes=1_000_000)
+    kafka.heads = {FIRST: {100: head(5)}}
     await retention.look([lag(FIRST, 100)])
     assert retention.seconds_left(FIRST) is None
     clock.now += 10
@@ -164,9 +143,9 @@ async def test_the_rate_between_two_looks_tells_when_the_size_is_reached(
 
 
 async def test_a_kafka_that_does_not_answer_is_said_once_and_nothing_is_made_up(
-    retention: Retention, kafka: Kafka, caplog: pytest.LogCaptureFixture
+    retention: Retention, kafka: FakeUnread, caplog: pytest.LogCaptureFixture
 ) -> None:
-    kafka.ages = {FIRST: 600}
+    kafka.heads = {FIRST: {100: head(600)}}
     await retention.look([lag(FIRST, 5)])
     kafka.failing = True
     await retention.look([lag(FIRST, 5)])

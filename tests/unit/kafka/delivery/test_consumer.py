@@ -2,13 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
 import faust
 import pytest
-from aiokafka.errors import IllegalStateError, UnknownTopicOrPartitionError
+from aiokafka.errors import UnknownTopicOrPartitionError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import Message
@@ -19,74 +19,12 @@ from app.kafka.delivery import consumer as module
 from app.kafka.delivery.consumer import Consumer, ConsumerThread
 from app.kafka.delivery.ledger import Ledger
 from app.settings import KafkaSettings
+from tests.fakes.consumer_thread import FakeConsumerThread
 from tests.fakes.time import Time, until
 from tests.support import record
 
 FIRST, SECOND, OTHER = TP("chunked", 0), TP("chunked", 1), TP("plain", 0)
 DEADLINE = 10.0
-
-
-class Kafka:
-    """The consumer's thread, with a Kafka behind it.
-
-    Attributes:
-        committed: What the group has committed; 0 where nothing stands.
-        never_committed: Where it never has.
-        earliest: Where each log begins.
-        ends: Where each log ends.
-        fetched: What the next fetches bring.
-        asked: For which partitions each fetch asked.
-        seeks: Every seek, in order.
-        commits: Every commit.
-        refused: Of which partitions no commit is taken, and why.
-    """
-
-    def __init__(self) -> None:
-        self.assigned = {FIRST, SECOND}
-        self.committed: dict[TP, int] = {}
-        self.never_committed: set[TP] = set()
-        self.earliest = {FIRST: 0, SECOND: 0, OTHER: 0}
-        self.ends = {FIRST: 100, SECOND: 100, OTHER: 100}
-        self.fetched: list[dict[TP, list[Any]]] = []
-        self.asked: list[set[TP]] = []
-        self.waited: list[float] = []
-        self.seeks: list[dict[TP, int]] = []
-        self.commits: list[dict[TP, int]] = []
-        self.refused: dict[TP, type[BaseException]] = {}
-        self.revoked_meanwhile = False
-        self.on_seek: Callable[[], None] = lambda: None
-
-    def assignment(self) -> set[TP]:
-        return set(self.assigned)
-
-    async def getmany(self, active: set[TP], timeout: float) -> dict[TP, list[Any]]:  # noqa: ASYNC109
-        self.asked.append(set(active))
-        self.waited.append(timeout)
-        return self.fetched.pop(0) if self.fetched else {}
-
-    async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
-        if self.revoked_meanwhile:
-            raise IllegalStateError
-        self.seeks.append(dict(partitions))
-        self.on_seek()
-
-    async def seek_to_committed(self) -> dict[TP, int | None]:
-        return {
-            tp: None if tp in self.never_committed else self.committed.get(tp, 0)
-            for tp in self.assigned
-        }
-
-    async def earliest_offsets(self, *partitions: TP) -> dict[TP, int]:
-        return {tp: self.earliest[tp] for tp in partitions}
-
-    async def highwaters(self, *partitions: TP) -> dict[TP, int]:
-        return {tp: self.ends[tp] for tp in partitions}
-
-    async def commit_what_can(self, offsets: dict[TP, int]) -> dict[TP, type[BaseException]]:
-        taken = {tp: offset for tp, offset in offsets.items() if tp not in self.refused}
-        self.commits.append(taken)
-        self.committed |= taken
-        return dict(self.refused)
 
 
 class Around:
@@ -132,8 +70,8 @@ def around() -> Around:
 
 
 @pytest.fixture
-def kafka() -> Kafka:
-    return Kafka()
+def kafka() -> FakeConsumerThread:
+    return FakeConsumerThread({FIRST, SECOND})
 
 
 @pytest.fixture
@@ -142,7 +80,9 @@ def channel(app: faust.App) -> ChunkTopic:
 
 
 @pytest.fixture
-async def consumer(app: faust.App, around: Around, kafka: Kafka, channel: ChunkTopic) -> Any:
+async def consumer(
+    app: faust.App, around: Around, kafka: FakeConsumerThread, channel: ChunkTopic
+) -> Any:
     made = around.transport(app).create_consumer(
         nothing, on_partitions_revoked=nothing, on_partitions_assigned=nothing
     )
@@ -191,13 +131,17 @@ def deliver(consumer: Consumer, chunk: Chunk) -> Message:
     return message
 
 
-async def deliver_next(consumer: Consumer, kafka: Kafka, tp: TP, *offsets: int) -> Message:
+async def deliver_next(
+    consumer: Consumer, kafka: FakeConsumerThread, tp: TP, *offsets: int
+) -> Message:
     kafka.fetched.append({tp: records(*offsets)})
     ((chunk,),) = (await fetch(consumer)).values()
     return deliver(consumer, chunk)
 
 
-async def test_a_fetched_list_is_delivered_as_one_chunk(consumer: Consumer, kafka: Kafka) -> None:
+async def test_a_fetched_list_is_delivered_as_one_chunk(
+    consumer: Consumer, kafka: FakeConsumerThread
+) -> None:
     await begin(consumer)
     kafka.fetched = [{FIRST: records(0, 1, 2)}]
     ((chunk,),) = (await fetch(consumer)).values()
@@ -208,26 +152,30 @@ async def test_a_fetched_list_is_delivered_as_one_chunk(consumer: Consumer, kafk
     assert message.value is chunk
 
 
-async def test_topics_that_are_not_chunked_pass_unchanged(consumer: Consumer, kafka: Kafka) -> None:
+async def test_topics_that_are_not_chunked_pass_unchanged(
+    consumer: Consumer, kafka: FakeConsumerThread
+) -> None:
     plain = records(7)
     kafka.fetched = [{OTHER: plain}]
     assert await fetch(consumer, OTHER) == {OTHER: plain}
 
 
-async def test_what_has_no_position_yet_is_not_fetched(consumer: Consumer, kafka: Kafka) -> None:
+async def test_what_has_no_position_yet_is_not_fetched(
+    consumer: Consumer, kafka: FakeConsumerThread
+) -> None:
     assert await fetch(consumer, FIRST, OTHER) == {}
     assert kafka.asked == [{OTHER}]
 
 
 async def test_what_an_older_fetch_brings_before_the_first_seek_is_discarded(
-    consumer: Consumer, kafka: Kafka
+    consumer: Consumer, kafka: FakeConsumerThread
 ) -> None:
     kafka.fetched = [{FIRST: records(5)}]
     assert await fetch(consumer, OTHER) == {FIRST: []}
 
 
 async def test_each_partition_starts_where_the_group_committed_or_at_the_logs_start(
-    consumer: Consumer, kafka: Kafka
+    consumer: Consumer, kafka: FakeConsumerThread
 ) -> None:
     kafka.committed = {FIRST: 5}
     kafka.never_committed = {SECOND}
@@ -239,7 +187,7 @@ async def test_each_partition_starts_where_the_group_committed_or_at_the_logs_st
 
 
 async def test_what_faust_throws_away_at_the_end_of_its_recovery_reaches_its_agent_all_the_same(
-    consumer: Consumer, kafka: Kafka, app: faust.App, channel: ChunkTopic
+    consumer: Consumer, kafka: FakeConsumerThread, app: faust.App, channel: ChunkTopic
 ) -> None:
     """It empties the queues in front of the agents when it resumes, after it has sought."""
     kafka.committed = {FIRST: 5}
@@ -270,7 +218,7 @@ async def test_what_faust_throws_away_at_the_end_of_its_recovery_reaches_its_age
 
 
 async def test_a_seek_that_a_revocation_has_passed_sets_no_positions(
-    consumer: Consumer, kafka: Kafka
+    consumer: Consumer, kafka: FakeConsumerThread
 ) -> None:
     """Kafka tells the new generation only with the next assignment."""
     ends = kafka.highwaters
@@ -285,7 +233,9 @@ async def test_a_seek_that_a_revocation_has_passed_sets_no_positions(
     assert consumer.ledger.position(FIRST) is None
 
 
-async def test_nothing_is_sought_while_flow_stands(consumer: Consumer, kafka: Kafka) -> None:
+async def test_nothing_is_sought_while_flow_stands(
+    consumer: Consumer, kafka: FakeConsumerThread
+) -> None:
     await begin(consumer)
     message = await deliver_next(consumer, kafka, FIRST, 0, 1)
     kafka.seeks.clear()
@@ -296,7 +246,9 @@ async def test_nothing_is_sought_while_flow_stands(consumer: Consumer, kafka: Ka
     assert consumer._filter_committable_offsets([]) == {FIRST: 2}
 
 
-async def test_a_partition_is_sought_even_at_zero(consumer: Consumer, kafka: Kafka) -> None:
+async def test_a_partition_is_sought_even_at_zero(
+    consumer: Consumer, kafka: FakeConsumerThread
+) -> None:
     kafka.never_committed = {SECOND}
     await begin(consumer)
     assert {tp: to for seek in kafka.seeks for tp, to in seek.items()} == {FIRST: 0, SECOND: 0}
@@ -304,7 +256,7 @@ async def test_a_partition_is_sought_even_at_zero(consumer: Consumer, kafka: Kaf
 
 async def test_an_end_that_a_new_leader_does_not_know_yet_is_asked_for_again(
     consumer: Consumer,
-    kafka: Kafka,
+    kafka: FakeConsumerThread,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -326,7 +278,7 @@ async def test_an_end_that_a_new_leader_does_not_know_yet_is_asked_for_again(
 
 
 async def test_where_a_group_begins_is_committed_so_that_it_knows_later_what_was_lost(
-    consumer: Consumer, kafka: Kafka, around: Around
+    consumer: Consumer, kafka: FakeConsumerThread, around: Around
 ) -> None:
     kafka.never_committed = {FIRST, SECOND}
     kafka.earliest[SECOND] = 3
@@ -336,7 +288,7 @@ async def test_where_a_group_begins_is_committed_so_that_it_knows_later_what_was
 
 
 async def test_what_is_lost_before_anything_was_stored_is_reported(
-    consumer: Consumer, kafka: Kafka, around: Around
+    consumer: Consumer, kafka: FakeConsumerThread, around: Around
 ) -> None:
     kafka.committed = {FIRST: 0}
     kafka.earliest[FIRST] = 3
@@ -345,7 +297,7 @@ async def test_what_is_lost_before_anything_was_stored_is_reported(
 
 
 async def test_a_partition_that_comes_while_positions_are_set_is_left_to_its_own_seek(
-    consumer: Consumer, kafka: Kafka
+    consumer: Consumer, kafka: FakeConsumerThread
 ) -> None:
     kafka.committed = {FIRST: 5, SECOND: 1047}
     kafka.assigned = {FIRST}
@@ -364,7 +316,7 @@ async def test_a_partition_that_comes_while_positions_are_set_is_left_to_its_own
 
 
 async def test_positions_of_an_older_generation_are_not_taken(
-    consumer: Consumer, kafka: Kafka, app: faust.App
+    consumer: Consumer, kafka: FakeConsumerThread, app: faust.App
 ) -> None:
     kafka.committed = {FIRST: 5}
     ends = kafka.highwaters
@@ -380,7 +332,7 @@ async def test_positions_of_an_older_generation_are_not_taken(
 
 
 async def test_a_seek_forgets_chunks_that_were_delivered_before(
-    consumer: Consumer, kafka: Kafka
+    consumer: Consumer, kafka: FakeConsumerThread
 ) -> None:
     await begin(consumer)
     message = await deliver_next(consumer, kafka, FIRST, 0, 1)
@@ -390,7 +342,7 @@ async def test_a_seek_forgets_chunks_that_were_delivered_before(
     assert consumer.ledger.position(FIRST) == 0
 
 
-async def test_a_jump_ahead_is_fetched_again(consumer: Consumer, kafka: Kafka) -> None:
+async def test_a_jump_ahead_is_fetched_again(consumer: Consumer, kafka: FakeConsumerThread) -> None:
     await begin(consumer)
     kafka.seeks.clear()
     kafka.fetched = [{FIRST: records(4, 5)}, {FIRST: records(0, 1)}]
@@ -401,17 +353,17 @@ async def test_a_jump_ahead_is_fetched_again(consumer: Consumer, kafka: Kafka) -
 
 
 async def test_a_partition_that_is_revoked_during_a_rewind_is_forgotten(
-    consumer: Consumer, kafka: Kafka
+    consumer: Consumer, kafka: FakeConsumerThread
 ) -> None:
     await begin(consumer)
-    kafka.revoked_meanwhile = True
+    kafka.assigned = {SECOND}
     kafka.fetched = [{FIRST: records(4)}]
     assert await fetch(consumer) == {FIRST: []}
     assert consumer.ledger.position(FIRST) is None
 
 
 async def test_a_hole_of_compaction_is_passed_and_no_loss(
-    consumer: Consumer, kafka: Kafka, around: Around
+    consumer: Consumer, kafka: FakeConsumerThread, around: Around
 ) -> None:
     await begin(consumer)
     kafka.fetched = [{FIRST: records(4)}, {FIRST: records(4)}]
@@ -423,7 +375,7 @@ async def test_a_hole_of_compaction_is_passed_and_no_loss(
 
 
 async def test_a_hole_that_retention_made_is_reported_as_loss(
-    consumer: Consumer, kafka: Kafka, around: Around, caplog: pytest.LogCaptureFixture
+    consumer: Consumer, kafka: FakeConsumerThread, around: Around, caplog: pytest.LogCaptureFixture
 ) -> None:
     await begin(consumer)
     kafka.earliest[FIRST] = 3
@@ -437,7 +389,7 @@ async def test_a_hole_that_retention_made_is_reported_as_loss(
 
 
 async def test_a_topic_that_was_made_anew_is_read_from_its_start(
-    consumer: Consumer, kafka: Kafka, around: Around, caplog: pytest.LogCaptureFixture
+    consumer: Consumer, kafka: FakeConsumerThread, around: Around, caplog: pytest.LogCaptureFixture
 ) -> None:
     kafka.committed = {FIRST: 500}
     kafka.ends[FIRST] = 2
@@ -450,7 +402,7 @@ async def test_a_topic_that_was_made_anew_is_read_from_its_start(
 
 
 async def test_a_topic_that_is_made_anew_while_it_is_read_is_read_from_its_start(
-    consumer: Consumer, kafka: Kafka
+    consumer: Consumer, kafka: FakeConsumerThread
 ) -> None:
     kafka.committed = {FIRST: 50}
     await begin(consumer)
@@ -461,7 +413,7 @@ async def test_a_topic_that_is_made_anew_while_it_is_read_is_read_from_its_start
 
 
 async def test_what_comes_again_is_not_taken_for_a_new_topic(
-    consumer: Consumer, kafka: Kafka
+    consumer: Consumer, kafka: FakeConsumerThread
 ) -> None:
     kafka.committed = {FIRST: 50}
     await begin(consumer)
@@ -471,7 +423,7 @@ async def test_what_comes_again_is_not_taken_for_a_new_topic(
 
 
 async def test_retention_past_the_committed_offset_is_reported_as_loss_at_the_start(
-    consumer: Consumer, kafka: Kafka, around: Around
+    consumer: Consumer, kafka: FakeConsumerThread, around: Around
 ) -> None:
     kafka.committed = {FIRST: 5}
     kafka.earliest[FIRST] = 8
@@ -481,7 +433,7 @@ async def test_retention_past_the_committed_offset_is_reported_as_loss_at_the_st
 
 
 async def test_where_a_partition_starts_after_a_loss_is_committed_once(
-    consumer: Consumer, kafka: Kafka
+    consumer: Consumer, kafka: FakeConsumerThread
 ) -> None:
     kafka.committed = {FIRST: 5}
     kafka.earliest[FIRST] = 8
@@ -491,7 +443,7 @@ async def test_where_a_partition_starts_after_a_loss_is_committed_once(
 
 
 async def test_a_log_that_begins_late_is_no_loss_for_a_group_that_never_committed(
-    consumer: Consumer, kafka: Kafka, around: Around
+    consumer: Consumer, kafka: FakeConsumerThread, around: Around
 ) -> None:
     kafka.never_committed = {FIRST}
     kafka.earliest[FIRST] = 8
@@ -500,7 +452,7 @@ async def test_a_log_that_begins_late_is_no_loss_for_a_group_that_never_committe
 
 
 async def test_only_finished_chunks_at_the_head_are_committed(
-    consumer: Consumer, kafka: Kafka
+    consumer: Consumer, kafka: FakeConsumerThread
 ) -> None:
     await begin(consumer)
     messages = [
@@ -517,7 +469,7 @@ async def test_only_finished_chunks_at_the_head_are_committed(
 
 
 async def test_what_is_finished_keeps_no_records_until_it_is_committed(
-    consumer: Consumer, kafka: Kafka
+    consumer: Consumer, kafka: FakeConsumerThread
 ) -> None:
     await begin(consumer)
     first = await deliver_next(consumer, kafka, FIRST, 0, 1)
@@ -530,7 +482,9 @@ async def test_what_is_finished_keeps_no_records_until_it_is_committed(
     assert kafka.commits[-1] == {FIRST: 4}
 
 
-async def test_partitions_are_committed_independently(consumer: Consumer, kafka: Kafka) -> None:
+async def test_partitions_are_committed_independently(
+    consumer: Consumer, kafka: FakeConsumerThread
+) -> None:
     await begin(consumer)
     await deliver_next(consumer, kafka, FIRST, 0)
     consumer.ack(await deliver_next(consumer, kafka, SECOND, 0, 1))
@@ -539,7 +493,7 @@ async def test_partitions_are_committed_independently(consumer: Consumer, kafka:
 
 
 async def test_what_kafka_does_not_take_is_committed_again(
-    consumer: Consumer, kafka: Kafka, caplog: pytest.LogCaptureFixture
+    consumer: Consumer, kafka: FakeConsumerThread, caplog: pytest.LogCaptureFixture
 ) -> None:
     await begin(consumer)
     for tp in (FIRST, SECOND):
@@ -554,7 +508,9 @@ async def test_what_kafka_does_not_take_is_committed_again(
     assert kafka.commits[-1] == {FIRST: 1}
 
 
-async def test_a_revoked_partition_is_never_committed(consumer: Consumer, kafka: Kafka) -> None:
+async def test_a_revoked_partition_is_never_committed(
+    consumer: Consumer, kafka: FakeConsumerThread
+) -> None:
     await begin(consumer)
     message = await deliver_next(consumer, kafka, FIRST, 0)
     await consumer.on_partitions_revoked({FIRST})
@@ -564,7 +520,7 @@ async def test_a_revoked_partition_is_never_committed(consumer: Consumer, kafka:
 
 
 async def test_while_partitions_are_revoked_positions_stay(
-    consumer: Consumer, kafka: Kafka
+    consumer: Consumer, kafka: FakeConsumerThread
 ) -> None:
     await begin(consumer)
     message = await deliver_next(consumer, kafka, FIRST, 0)
@@ -576,7 +532,7 @@ async def test_while_partitions_are_revoked_positions_stay(
 
 
 async def test_a_partition_is_not_fetched_while_its_stream_has_something_waiting(
-    consumer: Consumer, kafka: Kafka, channel: ChunkTopic, app: faust.App
+    consumer: Consumer, kafka: FakeConsumerThread, channel: ChunkTopic, app: faust.App
 ) -> None:
     await begin(consumer)
     topics: Any = app.topics
@@ -592,7 +548,7 @@ async def test_a_partition_is_not_fetched_while_its_stream_has_something_waiting
 
 
 async def test_nothing_is_fetched_while_everything_is_held(
-    consumer: Consumer, kafka: Kafka, around: Around, monkeypatch: pytest.MonkeyPatch
+    consumer: Consumer, kafka: FakeConsumerThread, around: Around, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await begin(consumer)
     monkeypatch.setattr(module, "FIRST_LOOK", 0)
@@ -605,7 +561,7 @@ async def test_nothing_is_fetched_while_everything_is_held(
 
 
 async def test_a_chunk_is_not_delivered_after_a_rebalance_that_passed_while_another_was_sought(
-    consumer: Consumer, kafka: Kafka
+    consumer: Consumer, kafka: FakeConsumerThread
 ) -> None:
     await begin(consumer)
     await deliver_next(consumer, kafka, FIRST, 0, 1)
@@ -620,7 +576,7 @@ async def test_a_chunk_is_not_delivered_after_a_rebalance_that_passed_while_anot
 
 
 async def test_looks_at_a_held_partition_become_rarer_and_begin_anew_when_others_are_held(
-    consumer: Consumer, kafka: Kafka, around: Around, monkeypatch: pytest.MonkeyPatch
+    consumer: Consumer, kafka: FakeConsumerThread, around: Around, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await begin(consumer)
     now = iter([10.0, 10.1, 10.2, 12.0, 12.1])
@@ -644,7 +600,7 @@ async def test_the_last_read_offset_does_not_decide_about_chunks(consumer: Consu
 
 
 async def test_waiting_for_work_in_flight_ends_with_the_last_of_it_and_commits(
-    consumer: Consumer, kafka: Kafka
+    consumer: Consumer, kafka: FakeConsumerThread
 ) -> None:
     await begin(consumer)
     first = await deliver_next(consumer, kafka, FIRST, 0)
@@ -661,7 +617,7 @@ async def test_waiting_for_work_in_flight_ends_with_the_last_of_it_and_commits(
 
 async def test_a_stop_has_one_deadline_however_often_it_waits(
     consumer: Consumer,
-    kafka: Kafka,
+    kafka: FakeConsumerThread,
     app: faust.App,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -687,7 +643,7 @@ async def test_a_stop_has_one_deadline_however_often_it_waits(
 
 
 async def test_a_rebalance_waits_shorter_and_each_time_anew(
-    consumer: Consumer, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+    consumer: Consumer, kafka: FakeConsumerThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock()
     waits = []
@@ -707,7 +663,10 @@ async def test_a_rebalance_waits_shorter_and_each_time_anew(
 
 
 async def test_a_chunk_that_faust_drops_on_its_way_is_fetched_again(
-    consumer: Consumer, kafka: Kafka, channel: ChunkTopic, monkeypatch: pytest.MonkeyPatch
+    consumer: Consumer,
+    kafka: FakeConsumerThread,
+    channel: ChunkTopic,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = 1000.0
     monkeypatch.setattr(module, "monotonic", lambda: now)

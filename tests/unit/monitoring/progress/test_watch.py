@@ -1,20 +1,21 @@
 """The service: asks by a client that is made anew, says what changes, ends what is stuck."""
 
 import logging
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from aiokafka.errors import KafkaConnectionError
 from faust.types import TP
 
-from app.kafka.group_view import STABLE, GroupView, Member, Reach
+from app.kafka.group_view import Reach
 from app.monitoring.progress.facts import Worker
 from app.monitoring.progress.rules import Rules
 from app.monitoring.progress.watch import Progress
 from app.process.errors import StandstillError
 from app.process.heartbeat import Heartbeat
 from app.settings import KafkaSettings
+from tests.fakes.group import FakeObserver
 
 INPUT, DOCUMENTS = TP("completed0", 0), TP("documents", 0)
 RULES = Rules(
@@ -28,46 +29,14 @@ RULES = Rules(
 )
 
 
-@dataclass
-class Kafka:
-    """A cluster with one worker in the group; makes clients and is one."""
-
-    reaches: dict[TP, Reach] = field(
-        default_factory=lambda: {INPUT: Reach(0, 10, 10), DOCUMENTS: Reach(0, 10, 10)}
-    )
-    written: dict[TP, int] = field(default_factory=dict)
-    failing: Exception | None = None
-    connected: int = 0
-    closed: int = 0
-    asked: list[tuple[TP, int]] = field(default_factory=list)
-    wanted: list[str] = field(default_factory=list)
-
-    async def connect(self, _: KafkaSettings) -> "Kafka":
-        self.connected += 1
-        return self
-
-    async def topics(self) -> dict[str, int]:
-        if self.failing:
-            raise self.failing
-        return {"completed0": 1, "documents": 1, "else": 3}
-
-    async def look(self, topics: dict[str, int], wanted: list[str]) -> GroupView:
-        self.wanted = wanted
-        members = {"me": Member("host", frozenset(self.reaches))}
-        return GroupView(STABLE, members, frozenset(topics), dict(self.reaches))
-
-    async def oldest(self, tp: TP, offset: int) -> int | None:
-        self.asked.append((tp, offset))
-        return self.written.get(tp)
-
-    async def close(self) -> None:
-        self.closed += 1
-
-
 class Run:
     def __init__(self, stuck_after: float = 60.0) -> None:
         self.now = 0.0
-        self.kafka = Kafka()
+        self.kafka = FakeObserver(
+            members={"me": frozenset({INPUT, DOCUMENTS})},
+            reaches={INPUT: Reach(0, 10, 10), DOCUMENTS: Reach(0, 10, 10)},
+            topics_there={"completed0": 1, "documents": 1, "else": 3},
+        )
         self.worker = Worker(member="me", generation=1)
         self.ended: list[StandstillError] = []
         self.progress = Progress(
@@ -93,7 +62,7 @@ class Run:
 
     def stand_still(self) -> None:
         self.kafka.reaches[INPUT] = Reach(0, 12, 10)
-        self.kafka.written[INPUT] = 1000
+        self.kafka.written[INPUT] = {10: 1000}
 
 
 async def test_before_the_first_look_nobody_is_ready() -> None:
@@ -177,7 +146,7 @@ async def test_a_rest_of_transaction_markers_is_nothing_unread() -> None:
     assert verdict.partitions[INPUT].reach.lag == 0
     # Asked again each time: a record may come.
     assert len(run.kafka.asked) == 60
-    run.kafka.written[INPUT] = 5000
+    run.kafka.written[INPUT] = {11: 5000}
     assert (await run.after(20)).not_ready is not None
 
 
@@ -196,9 +165,11 @@ async def test_transaction_markers_at_the_end_of_a_hundred_topics_are_nothing_un
     run = Run()
     hollow = {TP(f"completed{number}", 0): Reach(0, 12, 10) for number in range(100)}
     run.kafka.reaches |= hollow
+    run.kafka.members["me"] |= hollow.keys()
+    run.kafka.topics_there |= {tp.topic: 1 for tp in hollow}
     verdict = await run.after(120)
     assert not run.ended
     assert verdict.not_ready is None
     # And what comes to one of them is seen.
-    run.kafka.written[TP("completed99", 0)] = 5000
+    run.kafka.written[TP("completed99", 0)] = {11: 5000}
     assert (await run.after(30)).not_ready is not None

@@ -1,0 +1,63 @@
+"""What the consumer's thread answers, on `tests.fakes.consumer_thread` as on a real broker."""
+
+from typing import Any, Protocol
+
+import pytest
+from aiokafka.errors import IllegalStateError
+from faust.types import TP
+
+
+class Topic(Protocol):
+    """A topic of two partitions that the thread is assigned, of which nothing is committed."""
+
+    thread: Any
+    first: TP
+    second: TP
+
+    async def write(self, records: int) -> None:
+        """Append so many records to the first partition."""
+
+    async def delete_before(self, offset: int) -> None:
+        """Delete the first records of the first partition, as retention does."""
+
+    async def revoke(self) -> None:
+        """Take both partitions away."""
+
+
+class TestConsumerThread:
+    async def test_where_a_log_begins_and_ends(self, topic: Topic) -> None:
+        await topic.write(3)
+        await topic.delete_before(1)
+        both = (topic.first, topic.second)
+        assert await topic.thread.earliest_offsets(*both) == {topic.first: 1, topic.second: 0}
+        assert await topic.thread.highwaters(*both) == {topic.first: 3, topic.second: 0}
+
+    async def test_what_was_never_committed_is_told_from_the_offset_0(self, topic: Topic) -> None:
+        await topic.write(1)
+        assert await topic.thread.commit_what_can({topic.first: 0}) == {}
+        assert await topic.thread.seek_to_committed() == {topic.first: 0, topic.second: None}
+
+    async def test_what_was_committed_is_where_it_goes_on(self, topic: Topic) -> None:
+        await topic.write(3)
+        assert await topic.thread.commit_what_can({topic.first: 2}) == {}
+        assert await topic.thread.seek_to_committed() == {topic.first: 2, topic.second: None}
+
+    async def test_records_are_fetched_by_partition(self, topic: Topic) -> None:
+        await topic.write(2)
+        await topic.thread.seek_wait({topic.first: 0, topic.second: 0})
+        fetched: list[Any] = []
+        while len(fetched) < 2:
+            found = await topic.thread.getmany({topic.first, topic.second}, 1.0)
+            assert set(found) <= {topic.first}
+            fetched += found.get(topic.first, ())
+        assert [record.offset for record in fetched] == [0, 1]
+        assert await topic.thread.getmany({topic.first, topic.second}, 0.1) == {}
+
+    async def test_what_was_revoked_is_neither_sought_nor_committed(self, topic: Topic) -> None:
+        await topic.write(1)
+        await topic.revoke()
+        assert topic.thread.assignment() == set()
+        with pytest.raises(IllegalStateError):
+            await topic.thread.seek_wait({topic.first: 0})
+        await topic.thread.commit_what_can({topic.first: 1})
+        assert await topic.thread.seek_to_committed() == {}

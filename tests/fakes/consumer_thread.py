@@ -1,0 +1,75 @@
+"""Faust's thread around aiokafka's consumer; `tests/contract` proves it."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from aiokafka.errors import IllegalStateError
+from faust.types import TP
+
+
+class FakeConsumerThread:
+    """What the consumer uses of its thread, with a Kafka behind it.
+
+    Attributes:
+        assigned: the partitions of this member.
+        committed: what the group has committed; 0 where nothing stands.
+        never_committed: where it never has.
+        earliest: where each log begins.
+        ends: where each log ends.
+        fetched: what the next fetches bring.
+        asked: for which partitions each fetch asked.
+        waited: for how many seconds each fetch would have waited.
+        seeks: every seek, in order.
+        commits: every commit.
+        refused: the partitions whose commits are refused, and why.
+        on_seek: called at every seek.
+    """
+
+    def __init__(self, assigned: Iterable[TP], end: int = 100) -> None:
+        self.assigned = set(assigned)
+        self.committed: dict[TP, int] = {}
+        self.never_committed: set[TP] = set()
+        self.earliest: defaultdict[TP, int] = defaultdict(int)
+        self.ends: defaultdict[TP, int] = defaultdict(lambda: end)
+        self.fetched: list[dict[TP, list[Any]]] = []
+        self.asked: list[set[TP]] = []
+        self.waited: list[float] = []
+        self.seeks: list[dict[TP, int]] = []
+        self.commits: list[dict[TP, int]] = []
+        self.refused: dict[TP, type[BaseException]] = {}
+        self.on_seek: Callable[[], None] = lambda: None
+
+    def assignment(self) -> set[TP]:
+        return set(self.assigned)
+
+    async def getmany(self, active: set[TP], timeout: float) -> dict[TP, list[Any]]:  # noqa: ASYNC109
+        self.asked.append(set(active))
+        self.waited.append(timeout)
+        return self.fetched.pop(0) if self.fetched else {}
+
+    async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
+        if not partitions.keys() <= self.assigned:
+            raise IllegalStateError
+        self.seeks.append(dict(partitions))
+        self.on_seek()
+
+    async def seek_to_committed(self) -> dict[TP, int | None]:
+        return {
+            tp: None if tp in self.never_committed else self.committed.get(tp, 0)
+            for tp in self.assigned
+        }
+
+    async def earliest_offsets(self, *partitions: TP) -> dict[TP, int]:
+        return {tp: self.earliest[tp] for tp in partitions}
+
+    async def highwaters(self, *partitions: TP) -> dict[TP, int]:
+        return {tp: self.ends[tp] for tp in partitions}
+
+    async def commit_what_can(self, offsets: dict[TP, int]) -> dict[TP, type[BaseException]]:
+        mine = {tp: offset for tp, offset in offsets.items() if tp in self.assigned}
+        taken = {tp: offset for tp, offset in mine.items() if tp not in self.refused}
+        self.commits.append(taken)
+        self.committed |= taken
+        self.never_committed -= taken.keys()
+        return dict(self.refused)
