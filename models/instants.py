@@ -1,7 +1,7 @@
 """Moments as OpenWhisk writes and reads them: epoch millis, or ISO-8601 strings."""
 
 import re
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any, Final
 
 from models.fields import FieldError, is_number
@@ -49,6 +49,20 @@ def iso_millis(text: str) -> int:
     if not _SMALLEST_SECOND <= seconds <= _LARGEST_SECOND:
         raise FieldError(_ALLOWED)
     return seconds * 1000 + int(f"{match['fraction'] or '':0<3.3}")
+
+
+def iso(millis: int, timespec: str = "milliseconds") -> str:
+    """Epoch millis as `2026-01-02T03:04:05.678Z`; a number out of range as it is.
+
+    Args:
+        millis: of a record or of Kafka: anybody may have made it up.
+        timespec: how fine, as `datetime.isoformat` names it.
+    """
+    try:
+        moment = datetime.fromtimestamp(millis / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return f"{millis} ms"
+    return moment.isoformat(timespec=timespec).replace("+00:00", "Z")
 
 
 def _days(year: int, month: int, day: int) -> int:

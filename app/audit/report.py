@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from app.audit.auditing import Audited
@@ -11,6 +10,7 @@ from app.audit.findings import Example, Findings
 from app.audit.repair import Repaired
 from app.audit.verdicts import FAILURES, Verdict
 from app.process.printable import printable
+from models.instants import iso
 
 _WHAT = {
     Verdict.MISSING: "documents are missing in the database",
@@ -77,7 +77,7 @@ class Report:
             "totals": _by_name(self.totals()),
             "failures": _by_name(self.counts),
             "topics": {
-                topic: {iso(hour): _by_name(counts) for hour, counts in hours.items()}
+                topic: {iso(hour, "seconds"): _by_name(counts) for hour, counts in hours.items()}
                 for topic, hours in self.table.items()
             },
             "examples": {
@@ -179,7 +179,7 @@ def _table(
     rows = [["topic", "hour (UTC)", "records", *verdicts]]
     for topic, hours in table.items():
         for hour, counts in hours.items():
-            rows.append([topic, iso(hour)[:13], *_numbers(counts, verdicts)])
+            rows.append([topic, iso(hour, "seconds")[:13], *_numbers(counts, verdicts)])
     rows.append(["total", "", *_numbers(totals, verdicts)])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
@@ -199,12 +199,3 @@ def _by_name(counts: Mapping[Verdict, int]) -> dict[str, int]:
 def name(verdict: Verdict) -> str:
     """As it is called in JSON."""
     return verdict.value.replace(" ", "_")
-
-
-def iso(at: int) -> str:
-    """Epoch millis as ISO 8601, in UTC."""
-    try:
-        moment = datetime.fromtimestamp(at / 1000, UTC)
-    except (ValueError, OverflowError, OSError):  # a timestamp that somebody made up
-        return f"{at} ms"
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

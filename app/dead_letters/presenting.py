@@ -1,12 +1,12 @@
 """A dead letter for a person or for another program."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 from app.dead_letters.activation import activation_id
 from app.dead_letters.reading import Letter
 from app.process.printable import printable
 from models.dead_letter import Header
+from models.instants import iso
 
 COLUMNS = ("letter", "set aside", "reason", "from", "activation", "attempts", "replayed", "detail")
 
@@ -21,7 +21,7 @@ def as_columns(letter: Letter, *, replayed: bool) -> list[str]:
     content = letter.content
     columns = (
         str(letter.id),
-        instant(letter.set_aside_at),
+        iso(letter.set_aside_at),
         content.reason.value,
         f"{content.topic}/{content.partition}/{content.offset}",
         activation_id(content) or "-",
@@ -37,13 +37,13 @@ def as_json(letter: Letter, *, replayed: bool) -> dict[str, Any]:
     content = letter.content
     return {
         "letter": str(letter.id),
-        "set_aside": instant(letter.set_aside_at),
+        "set_aside": iso(letter.set_aside_at),
         "reason": content.reason.value,
         "detail": content.detail,
         "topic": content.topic,
         "partition": content.partition,
         "offset": content.offset,
-        "timestamp": instant(content.timestamp),
+        "timestamp": iso(content.timestamp),
         "activation_id": activation_id(content),
         "attempts": content.attempts,
         "replayed": replayed,
@@ -56,10 +56,10 @@ def as_text(letter: Letter, *, replayed: bool) -> str:
     content = letter.content
     about = {
         "letter": str(letter.id),
-        "set aside": instant(letter.set_aside_at),
+        "set aside": iso(letter.set_aside_at),
         "reason": f"{content.reason.value}: {content.detail}",
         "from": f"{content.topic}/{content.partition}, offset {content.offset}",
-        "written": instant(content.timestamp),
+        "written": iso(content.timestamp),
         "activation": activation_id(content) or "cannot be told",
         "attempts": str(content.attempts),
         "replayed": "yes" if replayed else "no",
@@ -69,14 +69,6 @@ def as_text(letter: Letter, *, replayed: bool) -> str:
     lines += [f"{'header:':<12}{_header(header)}" for header in content.headers]
     size = len(content.value or b"")
     return "\n".join([*lines, f"{'value:':<12}{size} bytes", "", _bytes(content.value, "\n\t")])
-
-
-def instant(millis: int) -> str:
-    """ISO-8601, UTC; a number out of range as it is."""
-    try:
-        return datetime.fromtimestamp(millis / 1000, UTC).isoformat(timespec="milliseconds")
-    except (OverflowError, ValueError, OSError):
-        return str(millis)
 
 
 def _bytes(value: bytes | None, besides: str = "") -> str:

@@ -1,19 +1,19 @@
 """What a run of the retention did, for people, for programs and for Prometheus."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 
 from app.expiry.removal import Progress
+from models.instants import iso
 
 
 def as_text(progress: Progress, *, dry_run: bool) -> str:
     """One or two sentences."""
-    before = f"began before {_time(progress.cutoff)}"
+    before = f"began before {iso(progress.cutoff, 'seconds')}"
     if not progress.found:
         return f"Nothing to remove: no activation {before}."
-    oldest = f", the oldest on {_time(progress.oldest)}" if progress.oldest is not None else ""
+    oldest = "" if progress.oldest is None else f", the oldest on {iso(progress.oldest, 'seconds')}"
     found = f"{_activations(progress.found)} {before}{oldest}."
     if dry_run:
         return f"{found} Nothing was removed (--dry-run)."
@@ -27,9 +27,9 @@ def as_text(progress: Progress, *, dry_run: bool) -> str:
 def as_json(progress: Progress, *, dry_run: bool) -> dict[str, object]:
     """The same for programs; times are ISO-8601 in UTC."""
     return {
-        "before": _time(progress.cutoff),
+        "before": iso(progress.cutoff, "seconds"),
         "found": progress.found,
-        "oldest": None if progress.oldest is None else _time(progress.oldest),
+        "oldest": None if progress.oldest is None else iso(progress.oldest, "seconds"),
         "method": progress.method,
         "removed": progress.removed,
         "changed": progress.changed,
@@ -61,7 +61,3 @@ def write_metrics(path: Path, progress: Progress, *, ended: float) -> None:
 
 def _activations(count: int) -> str:
     return "1 activation" if count == 1 else f"{count:,} activations"
-
-
-def _time(millis: int) -> str:
-    return datetime.fromtimestamp(millis / 1000, UTC).isoformat(timespec="seconds")

@@ -3,12 +3,12 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
 from app.monitoring.trace.sighting import Kind, Sighting
 from app.process.printable import printable, shown
+from models.instants import iso
 from models.logs import LogLine
 
 
@@ -92,7 +92,7 @@ class Account:
             found["status"] = status["statusCode"]
         for name in ("start", "end"):
             if isinstance(found.get(name), int):
-                found[name] = instant(found[name])
+                found[name] = iso(found[name])
         return found
 
     def logs(self) -> list[str]:
@@ -123,7 +123,7 @@ class Account:
                     "topic": one.place.topic,
                     "partition": one.place.partition,
                     "offset": one.place.offset,
-                    "time": instant(one.place.at),
+                    "time": iso(one.place.at),
                     "kind": one.kind.value,
                     "decided": one.decided,
                     "behind": one.behind,
@@ -148,7 +148,7 @@ class Account:
         for one in self.sightings:
             wait = f", {one.behind} records before it" if one.waits else ""
             decided = f"{printable(one.decided)}{wait}"
-            yield f"{instant(one.place.at)}  {one.kind} in {one.place}: {decided}"
+            yield f"{iso(one.place.at)}  {one.kind} in {one.place}: {decided}"
         if self.stored is not None:
             yield f"{' ' * 26}document {shown(self.stored.get('_id'))} in the database"
         lines = self.logs()
@@ -167,12 +167,3 @@ def _log_line(line: str) -> str:
     return (
         f"{parsed.moment.isoformat(timespec='milliseconds')} {parsed.stream}: {shown(parsed.text)}"
     )
-
-
-def instant(millis: int) -> str:
-    """Epoch millis as ISO 8601, in UTC; a number out of range as it is."""
-    try:
-        moment = datetime.fromtimestamp(millis / 1000, UTC)
-    except (OverflowError, ValueError, OSError):
-        return str(millis)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

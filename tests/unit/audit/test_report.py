@@ -6,7 +6,7 @@ from typing import Any
 from app.audit.auditing import Audited, Lost
 from app.audit.findings import Example, Place
 from app.audit.repair import Repaired
-from app.audit.report import Report, iso
+from app.audit.report import Report
 from app.audit.verdicts import FAILURES, Verdict
 
 HOUR = 1_767_322_800_000
@@ -47,7 +47,7 @@ def test_a_good_one_is_a_table_and_one_line() -> None:
 def test_what_is_missing_is_listed_and_counted() -> None:
     text = report(**missing(5, 2)).as_text()
     assert "5 documents are missing" in text
-    assert f"guest/{1:032x}  completed0/0 offset 1  2026-01-02T03:00:00Z" in text
+    assert f"guest/{1:032x}  completed0/0 offset 1  2026-01-02T03:00:00.000Z" in text
     assert "and 3 more" in text
     assert "Nothing is missing" not in text
 
@@ -88,11 +88,6 @@ def test_programs_get_the_same() -> None:
     assert shown["examples"]["missing"][0]["offset"] == 0
     assert shown["examples"]["missing"][0]["fields"] == ["name"]
     assert shown["repaired"]["sent"] == 2
-
-
-def test_times_that_nobody_can_mean_are_shown_as_they_are() -> None:
-    assert iso(10**18) == f"{10**18} ms"
-    assert iso(-1) == "1969-12-31T23:59:59Z"
 
 
 def test_ids_and_names_of_fields_are_printable() -> None:

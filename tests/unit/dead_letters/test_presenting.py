@@ -1,6 +1,6 @@
 import json
 
-from app.dead_letters.presenting import COLUMNS, as_json, as_line, as_text, instant
+from app.dead_letters.presenting import COLUMNS, as_json, as_line, as_text
 from tests.unit.dead_letters.letters import letter
 
 STEERING = "\x1b[31m\r\n\t\x9b"
@@ -34,8 +34,3 @@ def test_the_text_shows_all_of_it_with_control_characters_escaped() -> None:
 
 def test_what_is_missing_is_called_so() -> None:
     assert as_text(letter(value=None), replayed=False).endswith("none")
-
-
-def test_a_time_out_of_range_stays_a_number() -> None:
-    assert instant(2**62) == str(2**62)
-    assert instant(1_767_325_446_789) == "2026-01-02T03:44:06.789+00:00"

@@ -11,7 +11,7 @@ CUTOFF = 1_700_000_000_000
 def test_a_run_is_told_in_a_sentence() -> None:
     progress = Progress(CUTOFF, 1200, Method.PURGE, removed=1199, changed=1, oldest=CUTOFF - 1000)
     text = as_text(progress, dry_run=False)
-    assert text.startswith("1,200 activations began before 2023-11-14T22:13:20+00:00")
+    assert text.startswith("1,200 activations began before 2023-11-14T22:13:20Z")
     assert "1,199 activations removed (purge)" in text
     assert "1 had been changed" in text
 
@@ -27,9 +27,9 @@ def test_a_dry_run_says_that_nothing_was_removed() -> None:
 def test_programs_get_the_same() -> None:
     told = as_json(Progress(CUTOFF, 2, Method.DELETE, removed=2, oldest=CUTOFF), dry_run=False)
     assert told == {
-        "before": "2023-11-14T22:13:20+00:00",
+        "before": "2023-11-14T22:13:20Z",
         "found": 2,
-        "oldest": "2023-11-14T22:13:20+00:00",
+        "oldest": "2023-11-14T22:13:20Z",
         "method": "delete",
         "removed": 2,
         "changed": 0,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.fields import FieldError
-from models.instants import epoch_millis, iso_millis
+from models.instants import epoch_millis, iso, iso_millis
 
 DAY = 86_400_000
 
@@ -88,3 +88,13 @@ def test_numbers_are_millis_already(value: object, millis: int) -> None:
 def test_other_values_are_no_moments(value: object) -> None:
     with pytest.raises(FieldError):
         epoch_millis(value)
+
+
+def test_a_moment_is_shown_in_utc() -> None:
+    assert iso(1_767_325_446_789) == "2026-01-02T03:44:06.789Z"
+    assert iso(1_767_325_446_789, "seconds") == "2026-01-02T03:44:06Z"
+    assert iso(-1) == "1969-12-31T23:59:59.999Z"
+
+
+def test_a_moment_out_of_range_is_shown_as_a_number() -> None:
+    assert iso(2**62) == f"{2**62} ms"
