@@ -1,6 +1,6 @@
 """The decision about one record."""
 
-from app.routing import quick, thorough
+from app.routing import fast_path, slow_path
 from app.routing.outcomes import Candidate, Decision, Reject
 from app.routing.rules import Rules, left_out
 from models.reasons import RejectReason
@@ -24,7 +24,7 @@ def route(role: TopicRole, value: bytes | None, timestamp: int, rules: Rules) ->
     """
     if value is None:
         return _NO_VALUE
-    found = quick.read(value, timestamp) or thorough.read(value, timestamp)
+    found = fast_path.read(value, timestamp) or slow_path.read(value, timestamp)
     if not isinstance(found, Candidate):
         return found
     return left_out(role, found, rules) or found

@@ -4,13 +4,13 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from faust.types import TP
 from mode import Service
 
 from app.dead_letters import DeadLetters, SetAside, aside, unforeseen
-from app.kafka.delivery import Chunk
+from app.kafka.delivery import Chunk, ChunkEvent
 from app.monitoring.outcomes import Key, Outcome, Outcomes, Step
 from app.settings import WorkerSettings
 from app.storing.breaker import StoreBreaker, reason_of
@@ -19,15 +19,6 @@ from app.storing.sink import Document, Parked, Refused, Settled, Sink
 from app.storing.sink import Outcome as Ended
 from models.reasons import RejectReason
 from models.repair import is_repair
-
-
-class ChunkEvent(Protocol):
-    """A Faust event whose value is a chunk."""
-
-    value: Chunk
-
-    def ack(self) -> bool:
-        """Mark the chunk as finished."""
 
 
 class _Candidate(Document, frozen=True, gc=False):

@@ -164,6 +164,16 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         self._send_back(consumer, active_partitions)
         return await super()._fetch_records(consumer, active_partitions, timeout, max_records)
 
+    async def _seek_wait(self, consumer: Any, partitions: Mapping[TP, int]) -> None:
+        """Seek; raises `IllegalStateError` where one of the partitions was revoked meanwhile.
+
+        aiokafka fails an assertion instead while there is no assignment at all, as after a new
+        subscription, and that would end the worker.
+        """
+        if not partitions.keys() <= self.assignment():
+            raise IllegalStateError("a partition that is sought was revoked")
+        await super()._seek_wait(consumer, partitions)
+
     def known_partitions(self, topics: Iterable[str]) -> dict[str, int]:
         """How many partitions the consumer knows of each topic; 0 of one that it does not know."""
         cluster = self._ensure_consumer()._client.cluster  # noqa: SLF001

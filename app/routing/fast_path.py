@@ -1,7 +1,7 @@
-"""The usual form of a message, read in a few microseconds.
+"""The fast path: messages in the usual form, read in a few microseconds.
 
-What is not quite usual (a namespace with slashes, times as ISO strings, a lone surrogate …) is left
-to `app.routing.thorough`: this module may give up on a good message, but never accept a bad one.
+Anything unusual (a namespace with slashes, times as ISO strings, a lone surrogate …) is left to
+`app.routing.slow_path`: this module may give up on a good message, but never accepts a bad one.
 """
 
 import re
@@ -98,7 +98,7 @@ _ACKNOWLEDGEMENT: Final = Skip(SkipReason.ACKNOWLEDGEMENT)
 
 
 def read(value: bytes, timestamp: int) -> Candidate | Skip | None:
-    """What a message in the usual form holds; `None`: not in that form, look thoroughly.
+    """What a message in the usual form holds; `None` for any other form.
 
     Args:
         value: the Kafka record's value.

@@ -1,7 +1,7 @@
-"""Any value at all, read by the rules of OpenWhisk's reader, with the reason of a rejection.
+"""The slow path: any value at all, read by the rules of OpenWhisk's reader.
 
-Only the fields that the rules look at are decoded, and of those only what counts: whatever the rest
-is, and however much of it, it costs little more than being looked through.
+A rejection says why. Only the fields that the rules need are decoded; the rest of a message,
+however large, is only scanned.
 """
 
 import io
