@@ -20,7 +20,7 @@ ADVICE = {
     "locked": "too many wrong passwords came for this user from this address, from the persister "
     "or from somebody else there: CouchDB lets it in again after some minutes; attempts are "
     "minutes apart until then",
-    "403": "give the user of PERSISTER_COUCHDB_USER the right to write to the database",
+    "403": "give the user of PERSISTER_COUCHDB_USER the right to read and write the database",
     "404": "check PERSISTER_COUCHDB_URL and PERSISTER_DATABASE, create the database, or allow the "
     "persister to with PERSISTER_DATABASE_CREATE=true and an administrator's credentials",
     "certificate": "set PERSISTER_COUCHDB_CA_FILE to the authority that signed it",

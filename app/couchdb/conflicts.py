@@ -47,7 +47,12 @@ class Conflicts:
         self._told = False
 
     async def reconcile(
-        self, documents: Sequence[Document], *, maybe_ours: bool, completes: bool = False
+        self,
+        documents: Sequence[Document],
+        *,
+        maybe_ours: bool,
+        completes: bool = False,
+        beside: bool = False,
     ) -> Reconciled:
         """Settle what the database holds.
 
@@ -55,6 +60,7 @@ class Conflicts:
             documents: That it reported a conflict for, or nothing certain.
             maybe_ours: Whether an earlier attempt may have written them.
             completes: Whether that attempt was an update with the logs.
+            beside: See `Gate.admit`.
 
         Raises:
             FailedRequest: They cannot be read now.
@@ -62,7 +68,9 @@ class Conflicts:
         found = Reconciled()
         if not documents:
             return found
-        stored = await self._requests.read_back([document.id for document in documents])
+        stored = await self._requests.read_back(
+            [document.id for document in documents], beside=beside
+        )
         self._stats.conflicts_read_back += len(documents)
         for document in documents:
             if document.id not in stored:

@@ -8,6 +8,7 @@ it keeps the password that it was made with, and it drops the reasons that Couch
 import hashlib
 import json
 import logging
+import secrets
 import ssl
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -58,6 +59,11 @@ BARE_PROBE = json.dumps({"_id": PROBE_ID, "_deleted": True}).encode()
 
 PASSES_PROBE = ("conflict", "not_found")
 """What follows when it is there already: CouchDB judges it first, and then writes nothing."""
+
+MARK = "_local/activation-persister"
+"""Tells this database from the next one of the same name: CouchDB's `instance_start_time` counts
+whole seconds. What is local is never replicated, so a copy gets a mark of its own; no view, no list
+and no validation function sees it."""
 
 ONLY_DESIGN = '_all_docs?startkey="_design/"&endkey="_design0"'
 
@@ -157,26 +163,29 @@ class Database:
             DatabaseMissing: It does not exist and may not be created.
             DatabaseError: As with every request.
         """
-        about = await self._found_or_created()
+        try:
+            about = await self._found_or_created()
+        except Misconfigured as error:
+            raise await self._more_precisely(error) from None
         if about.get("props", {}).get("partitioned"):
             raise Misconfigured(
                 "the database is partitioned, and ids of activations are not made for that",
                 cause="partitioned",
             )
-        self._identify(about)
+        await self._mark()
         try:
             await self.read_back([])
         except Misconfigured as error:
-            raise Misconfigured(
-                f"documents cannot be read: {error}",
-                cause="reading" if error.cause in MISSING_RIGHT else error.cause,
-            ) from None
+            cause = "reading" if error.cause in MISSING_RIGHT else error.cause
+            raise Misconfigured(f"documents cannot be read: {error}", cause=cause) from None
         await self.restore_design_documents()
+        # By now, whoever started at the same time has marked it, too.
+        await self._identify(about)
 
     async def look(self) -> bool:
         """Look whether it is still the same database; returns False when it is another one."""
         before = self.identity
-        self._identify(await self._about())
+        await self._identify(await self._about())
         return before in (None, self.identity)
 
     async def restore_design_documents(self) -> None:
@@ -290,9 +299,9 @@ class Database:
             )
         return about
 
-    def _identify(self, about: dict[str, Any]) -> None:
+    async def _identify(self, about: dict[str, Any]) -> None:
         made = about.get("instance_start_time", "")
-        found = hashlib.sha256(f"{self.name}\0{made}".encode()).digest()
+        found = hashlib.sha256(f"{self.name}\0{made}\0{await self._mark()}".encode()).digest()
         if self.identity not in (None, found):
             logger.warning(
                 "%s: another database is there under this name; it was dropped and re-created, or "
@@ -301,6 +310,25 @@ class Database:
             )
             self._probe_is_there = False
         self.identity = found
+
+    async def _mark(self) -> str:
+        """What the database is marked with; empty without the right to mark it.
+
+        Of two workers that find no mark, both put theirs there: the last one stays.
+        """
+        path = f"{self._path}/{MARK}"
+        try:
+            try:
+                _, body = await self._request("GET", path)
+            except DatabaseMissing:  # or only the mark: writing it tells
+                mark = msgspec.json.encode({"mark": secrets.token_hex(16)})
+                await self._request("PUT", path, mark)
+                _, body = await self._request("GET", path)
+        except Misconfigured as error:
+            if error.cause not in MISSING_RIGHT:
+                raise
+            return ""
+        return str(read_object(body).get("mark", ""))
 
     async def _found_or_created(self) -> dict[str, Any]:
         try:
@@ -322,6 +350,16 @@ class Database:
         else:
             logger.info("%s: created", self.address)
         return await self._about()
+
+    async def _more_precisely(self, error: Misconfigured) -> Misconfigured:
+        """Tell who may write and not read from who may do neither (403 for both)."""
+        if error.cause != "403":
+            return error
+        try:
+            await self.check_right_to_write()
+        except DatabaseError:
+            return error
+        return Misconfigured(f"documents can be written, but not read: {error}", cause="reading")
 
     async def _create_design_documents(self, names: Sequence[str]) -> None:
         refused = []

@@ -26,14 +26,19 @@ logger = logging.getLogger(__name__)
 BETWEEN = Backoff(first=0.5, longest=8.0)
 """Between the attempts with one document."""
 
+FLAPPING = Backoff(first=0.5, longest=2.0)
+"""The same while others recover from what it fails with: the more it is tried, the less it is by
+chance that it always fails."""
+
+CROWD = 10
+"""Documents under diagnosis, from which on each is tried no more often than it takes: an attempt
+costs the database as much as storing four documents."""
+
 AT_ONCE = 4
 """Attempts that run side by side: few, since some keep a core of the database busy for seconds."""
 
 ALONE_SECONDS = 15.0
 """How long one attempt may take."""
-
-NEVER_ITS_FAULT = frozenset({"429", "connection", "401", "locked", "404"})
-"""Causes that never count against a document, whatever else passes."""
 
 CONTRADICTIONS = 5
 """Conflicts about a document that does not exist, after which it is given up.
@@ -117,7 +122,7 @@ class Diagnosis:
             vouched: Whether another record was written meanwhile.
             completes: See `Part`.
         """
-        case = self._evidence.open(self._clock(), error.cause, vouched=vouched)
+        case = self._evidence.open(self._clock(), vouched=vouched)
         outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         suspect = _Suspect(document, error.cause, maybe_written, completes, case, outcome)
         if not self._suspects:
@@ -145,7 +150,7 @@ class Diagnosis:
         found: Outcome | None = None
         try:
             for attempt in count(1):
-                await self._sleep(BETWEEN.delay(attempt, _surely))
+                await self._sleep(self._pause(suspect, attempt))
                 async with self._places:
                     found = await self._attempt(suspect)
                 if found is not None:
@@ -156,6 +161,14 @@ class Diagnosis:
             self._evidence.close(suspect.case, recovered)
         if found is not None and not suspect.outcome.done():
             suspect.outcome.set_result(found)
+
+    def _pause(self, suspect: _Suspect, attempt: int) -> float:
+        """Seconds to wait before an attempt (the first is 1)."""
+        if attempt > 1 and len(self._suspects) > CROWD:
+            enough = self._evidence.settings
+            return enough.seconds / (enough.attempts - 1)
+        between = FLAPPING if suspect.case.flapping else BETWEEN
+        return between.delay(attempt, _surely)
 
     async def _attempt(self, suspect: _Suspect) -> Outcome | None:
         """Write it alone; returns what became of it, or None when that is still open."""
@@ -184,7 +197,10 @@ class Diagnosis:
     async def _reconcile(self, suspect: _Suspect, *, maybe_written: bool) -> Outcome | None:
         """What the stored document says, if there is one."""
         found = await self._conflicts.reconcile(
-            [suspect.document], maybe_ours=maybe_written, completes=suspect.completes
+            [suspect.document],
+            maybe_ours=maybe_written,
+            completes=suspect.completes,
+            beside=True,
         )
         if found.settled:
             return found.settled[suspect.document.id]
@@ -197,19 +213,21 @@ class Diagnosis:
 
     def _weigh(self, suspect: _Suspect, error: DatabaseError, others: Others) -> Refused | None:
         now, case = self._clock(), suspect.case
-        overdue = now - case.opened >= self._evidence.settings.limit
-        counts = error.cause not in NEVER_ITS_FAULT and (overdue or not error.says_whose_fault)
         suspect.cause = error.cause
         condemned = self._evidence.failed(
-            case, now, error.cause, others_pass=counts and others is not Others.NONE
+            case,
+            now,
+            error.cause,
+            others_pass=others is not Others.NONE,
+            telling=not error.says_whose_fault,
         )
         if not condemned:
             return None
         too_large = isinstance(error, RequestTooLarge)
-        since = now - (case.first or now)
         return Refused(
             RejectReason.TOO_LARGE if too_large else RejectReason.REFUSED,
-            f"{error} (alone {case.failures} times in {since:.0f} s, while others were stored)",
+            f"{error} (alone {case.beside} times in {now - case.opened:.0f} s, while others were "
+            "stored)",
         )
 
 

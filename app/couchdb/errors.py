@@ -26,6 +26,11 @@ class DatabaseError(Exception):
         self.cause = cause
 
     @property
+    def counts_against_account(self) -> bool:
+        """Whether each further attempt does (CouchDB 3.4 locks it)."""
+        return self.cause in ("401", "locked")
+
+    @property
     def says_whose_fault(self) -> bool:
         """Whether it is the database's or its operator's matter by its own words."""
         return self.cause in SURELY_THE_DATABASE
@@ -66,11 +71,6 @@ class Misconfigured(DatabaseError):
     def says_whose_fault(self) -> bool:
         """A proxy may refuse single bodies with 403; all else is about the set-up."""
         return self.cause != "403"
-
-    @property
-    def credentials(self) -> bool:
-        """Whether each further attempt counts against the account (CouchDB 3.4 locks it)."""
-        return self.cause in ("401", "locked")
 
 
 class DatabaseMissing(Misconfigured):

@@ -9,7 +9,6 @@ When there are no others to be written, a probe (`app.couchdb.probe`) stands in 
 for so few documents that they may well be bad ones by chance.
 """
 
-from collections import Counter
 from dataclasses import dataclass, field
 
 from app.settings import DiagnosisSettings
@@ -22,8 +21,16 @@ database after all: a validation function may let a probe pass that it would ref
 AT_LIMIT = 2
 """Failures alone that are enough when a diagnosis has lasted as long as it may."""
 
+DOUBTFUL = 5
+"""The same of failures that by their words, or since others recover from them, are the database's:
+a proxy may answer one body with 429 or 404, and a diagnosis ends even where errors come and go."""
+
 BY_CHANCE = 3
 """Failures beside others that pass, before a time-out and the like speak against a request."""
+
+
+UNLIKELY = 10
+"""The same before an answer that blames the database itself (429, 503) speaks against a request."""
 
 
 @dataclass(eq=False, slots=True)
@@ -31,22 +38,28 @@ class Case:
     """What is known against one document.
 
     Args:
-        opened: When it left its request, seconds.
+        opened: When it left its request, seconds; later by the time in which nothing passed.
+        noted: When it last failed.
         opened_at_pass: `Evidence.passes` then.
         vouched: Whether another document of its request was written when it failed.
     """
 
     opened: float
+    noted: float
     opened_at_pass: int
     vouched: bool
+    beside: int = 0
+    """Failures alone while others passed, whatever was said."""
     failures: int = 0
-    """Those that count: alone, while others passed."""
+    """Those of them that count."""
     first: float | None = None
-    """When the first one was."""
+    """When the first of these was, moved as `opened` is."""
     seen_passes: int = 0
     """`Evidence.passes` at the last failure."""
     seen_recoveries: int = 0
-    """Recoveries from the same error at the last failure."""
+    """`Evidence.recoveries` at the last failure."""
+    flapping: bool = False
+    """Whether others recovered from what it fails with."""
 
 
 @dataclass
@@ -60,20 +73,22 @@ class Evidence:
     settings: DiagnosisSettings
     passes: int = 0
     """Requests in which at least one document was written."""
+    recoveries: int = 0
+    """Documents that failed and were written after all."""
     cases: set[Case] = field(default_factory=set)
     """Those that are open."""
-    _recoveries: Counter[str] = field(default_factory=Counter)
+    _recovered: dict[str, int] = field(default_factory=dict)
+    """By error, the number of the last recovery from it."""
 
-    def open(self, now: float, cause: str, *, vouched: bool) -> Case:
+    def open(self, now: float, *, vouched: bool) -> Case:
         """Begin a case.
 
         Args:
             now: Seconds.
-            cause: What its document failed with.
             vouched: See `Case`.
         """
-        case = Case(now, self.passes, vouched, seen_passes=self.passes)
-        case.seen_recoveries = self._recoveries[cause]
+        case = Case(now, now, self.passes, vouched)
+        case.seen_passes, case.seen_recoveries = self.passes, self.recoveries
         self.cases.add(case)
         return case
 
@@ -81,7 +96,8 @@ class Evidence:
         """End a case; when its document was written after all, the error was not its own."""
         self.cases.discard(case)
         if recovered_from is not None:
-            self._recoveries[recovered_from] += 1
+            self.recoveries += 1
+            self._recovered[recovered_from] = self.recoveries
 
     def trusts_probe(self, case: Case | None = None) -> bool:
         """Whether a probe that passes is enough to speak for the database.
@@ -94,7 +110,9 @@ class Evidence:
         lonely = sum(not self._vouched(one) for one in self.cases)
         return lonely + (case is None) <= LONERS
 
-    def failed(self, case: Case, now: float, cause: str, *, others_pass: bool) -> bool:
+    def failed(
+        self, case: Case, now: float, cause: str, *, others_pass: bool, telling: bool = True
+    ) -> bool:
         """Take note of a failure alone; returns whether the document is condemned now.
 
         Args:
@@ -103,20 +121,30 @@ class Evidence:
             cause: What it failed with.
             others_pass: Whether others were written since its last failure, or a probe that is
                 trusted has just passed.
+            telling: Whether the error may be about the document, by its words.
         """
-        flapping = self._recoveries[cause] > case.seen_recoveries
-        case.seen_passes, case.seen_recoveries = self.passes, self._recoveries[cause]
+        case.flapping = self._recovered.get(cause, 0) > case.seen_recoveries
+        case.seen_passes, case.seen_recoveries = self.passes, self.recoveries
+        passed, case.noted = now - case.noted, now
         if not others_pass:
+            # An outage says nothing about the document, however long it is.
+            case.opened += passed
+            case.first = None if case.first is None else case.first + passed
             return False
-        if flapping:
+        case.beside += 1
+        enough = self.settings
+        overdue = now - case.opened >= enough.limit
+        if overdue and case.beside >= DOUBTFUL:
+            return True
+        if case.flapping and not overdue:
             # Others recovered from the very same error: it comes and goes, whatever is written.
             case.failures, case.first = 0, None
+        elif telling:
+            case.failures += 1
+            case.first = now if case.first is None else case.first
+        if case.first is None:
             return False
-        case.failures += 1
-        case.first = now if case.first is None else case.first
-        enough = self.settings
         long_enough = now - case.first >= enough.seconds
-        overdue = now - case.opened >= enough.limit
         return (case.failures >= enough.attempts and long_enough) or (
             case.failures >= AT_LIMIT and overdue
         )

@@ -14,7 +14,7 @@ from app.couchdb.errors import (
     EntriesFailed,
     Unavailable,
 )
-from app.couchdb.evidence import LONERS, Case, Evidence
+from app.couchdb.evidence import LONERS, UNLIKELY, Case, Evidence
 from app.couchdb.gate import Admission, Gate
 from app.couchdb.pace import ConcurrencyLimit
 from app.couchdb.parts import Part
@@ -193,20 +193,25 @@ class Requests:
                 judged = await self._judged(answer.entries, documents, passes, admission, case)
                 part.seen_passes = self._evidence.passes
                 return judged
-            others = await self._others(failure, passes, case)
+            patient = case is not None or part.failures >= UNLIKELY
+            others = await self._others(failure, passes, case, patient=patient)
             part.seen_passes = self._evidence.passes
             self._note(failure, admission, others, alone=case is not None)
             raise FailedRequest(failure, others)
 
-    async def read_back(self, ids: Sequence[str]) -> dict[str, bytes]:
+    async def read_back(self, ids: Sequence[str], *, beside: bool = False) -> dict[str, bytes]:
         """The stored documents of these ids, asked for once.
+
+        Args:
+            ids: Of documents.
+            beside: See `Gate.admit`.
 
         Raises:
             FailedRequest: They cannot be read now.
         """
         async with self._trials.turn():
             reads = self._reads
-            async with self._gate.admit(0) as admission:
+            async with self._gate.admit(0, beside=beside) as admission:
                 try:
                     found = await self._database.read_back(ids)
                 except DatabaseError as error:
@@ -220,8 +225,19 @@ class Requests:
             self._stats.retries[failure.cause] += 1
             if self._reads > reads:
                 raise FailedRequest(failure, Others.RECORDS)
+            if not failure.says_whose_fault and await self._reads_known_good():
+                raise FailedRequest(failure, Others.PROBE)
             self._reading.failed(failure)
             raise FailedRequest(failure, Others.NONE)
+
+    async def _reads_known_good(self) -> bool:
+        """Whether a document that was stored before can be read."""
+        if self._known_good is None:
+            return False
+        try:
+            return bool(await self._database.read_back([self._known_good.id]))
+        except DatabaseError:
+            return False
 
     @property
     def resting(self) -> int:
@@ -276,10 +292,21 @@ class Requests:
         self._availability.succeeded()
         self._trials.passed()
 
-    async def _others(self, error: DatabaseError, passes: int, case: Case | None) -> Others:
+    async def _others(
+        self, error: DatabaseError, passes: int, case: Case | None, *, patient: bool = False
+    ) -> Others:
+        """What passes while this fails.
+
+        Args:
+            error: What happened.
+            passes: What had passed before.
+            case: Of the only document, when it is under diagnosis.
+            patient: Whether even what blames the database has lasted too long to be believed.
+        """
         if self._evidence.passes > passes:
             return Others.RECORDS
-        if error.says_whose_fault or not self._evidence.trusts_probe(case):
+        believed = error.says_whose_fault and not patient
+        if believed or error.counts_against_account or not self._evidence.trusts_probe(case):
             return Others.NONE
         return Others.PROBE if await self._probe() else Others.NONE
 
@@ -298,7 +325,8 @@ class Requests:
     ) -> None:
         self._stats.retries[error.cause] += 1
         if isinstance(error, Unavailable):
-            if error.retry_after is not None:
+            alone_to_blame = alone and others is not Others.NONE
+            if error.retry_after is not None and not alone_to_blame:
                 self._gate.close_for(min(error.retry_after, LONGEST_PAUSE))
             if not alone and (others is Others.NONE or error.cause in OVERLOAD):
                 self._limit.overloaded(started=admission.started, now=self._clock())

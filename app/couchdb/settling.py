@@ -14,17 +14,13 @@ from app.couchdb.diagnosis import (
     certain,
 )
 from app.couchdb.errors import DatabaseError, RequestTooLarge
-from app.couchdb.evidence import BY_CHANCE
+from app.couchdb.evidence import BY_CHANCE, UNLIKELY
 from app.couchdb.faults import carries_its_id, known_fault
 from app.couchdb.parts import Part, divide, like
 from app.couchdb.requests import Answer, FailedRequest, Others, Requests, entry_failure
 from app.couchdb.stats import WriterStats
 from app.storing.sink import COMPLETED, STORED, Document, Refused, Result
 from models.reasons import RejectReason
-
-UNLIKELY = 10
-"""Failures beside others that pass, before an answer that blames the database itself (429, 503)
-counts against a request after all."""
 
 HALVES = 2
 """Parts of a request that is too large as a whole: they show what size is taken."""

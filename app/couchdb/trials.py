@@ -110,7 +110,7 @@ class Trials:
             started: When the request began that failed; those that were under way together count
                 once.
         """
-        wrong = isinstance(error, Misconfigured) and error.credentials
+        wrong = error.counts_against_account
         self._wrong_credentials = self._wrong_credentials + 1 if wrong else 0
         if self.failing and started < self._failed_at and not wrong:
             return

@@ -171,6 +171,20 @@ class TestDatabases(Suite):
                 assert await client.send("PUT") == (201, {"ok": True})
         assert await client.one("a") is None
 
+    async def test_what_is_local_is_in_no_list_and_goes_with_its_database(
+        self, client: Client
+    ) -> None:
+        path = "/_local/mark"
+        assert await client.send("GET", path) == (404, refused("not_found", "missing"))
+        for mark in ("first", "second"):
+            status, _ = await client.send("PUT", path, json.dumps({"mark": mark}).encode())
+            assert status == 201, "without a revision, the last one stays"
+        _, kept = await client.send("GET", path)
+        assert kept["mark"] == "second"
+        await client.send("DELETE")
+        await client.send("PUT")
+        assert (await client.send("GET", path))[0] == 404, "also when it is made within a second"
+
 
 class TestRights(Suite):
     @beyond_the_stand_in

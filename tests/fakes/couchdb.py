@@ -82,6 +82,7 @@ class FakeCouchDB:
         user: Name and password that every request must bring; None: anyone may do anything.
         administrator: Whether that user may create databases and design documents.
         member: Whether that user may do anything at all in a database.
+        reader: Whether a member may read (Cloudant tells reading from writing).
         max_document_size: Bytes, `couchdb/max_document_size`.
         proxy_limit: Bytes of a request that a proxy in front lets through.
     """
@@ -89,6 +90,7 @@ class FakeCouchDB:
     user: tuple[str, str] | None = None
     administrator: bool = True
     member: bool = True
+    reader: bool = True
     max_document_size: int = 8_000_000
     proxy_limit: int | None = None
     validate: Callable[[dict[str, Any]], Any] = lambda _: None
@@ -103,6 +105,16 @@ class FakeCouchDB:
     partitioned: set[str] = field(default_factory=set)
     """Names of databases that are."""
     disk_full: bool = False
+    may_mark: bool = True
+    """Whether local documents are allowed."""
+    unreadable: set[str] = field(default_factory=set)
+    """Ids of documents whose place in the file is damaged."""
+    refuses: Callable[[bytes], int | None] = lambda _: None
+    """The status that a proxy in front answers a body of `_bulk_docs` with."""
+    retry_after: int | None = None
+    """Seconds that it asks to wait then."""
+    local: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    """Local documents, by id and by when their database was made."""
     probes: int = 0
     """Times that the persister's probe was written."""
     url: str = ""
@@ -167,13 +179,20 @@ class FakeCouchDB:
         database = self.databases[name]
         if rest == "_bulk_docs":
             return await self._bulk_docs(request, database)
+        self._check_reader()
         if rest == "_all_docs":
             return await self._all_docs(request, database)
+        if rest.startswith("_local/"):
+            return await self._local_document(request, (rest, self._made(name)))
         return await self._one_document(request, database, unquote(rest))
 
     def _check_member(self) -> None:
         if not self.member:
             raise RefusalError(403, "forbidden", "You are not allowed to access this db.")
+
+    def _check_reader(self) -> None:
+        if not self.reader:
+            raise RefusalError(403, "forbidden", "_reader access is required for this request")
 
     def _about_database(self, method: str, name: str) -> web.Response:
         if method in ("PUT", "DELETE") and not self.administrator:
@@ -192,6 +211,7 @@ class FakeCouchDB:
             del self.databases[name]
             return web.json_response({"ok": True})
         self._check_member()
+        self._check_reader()
         documents = living(self.databases[name])
         return web.json_response(
             {
@@ -230,8 +250,23 @@ class FakeCouchDB:
             raise RefusalError(STATUS_OF.get(error, 500), error, entry["reason"])
         return web.json_response(entry, status=201)
 
+    async def _local_document(self, request: web.Request, address: tuple[str, str]) -> web.Response:
+        """No validation function sees it, and it conflicts with nothing: the last one stays."""
+        if not self.may_mark:
+            raise RefusalError(403, "forbidden", "not here")
+        if request.method == "PUT":
+            self.local[address] = read_object(await request.read())
+            return web.json_response({"ok": True, "id": address[0], "rev": "0-1"}, status=201)
+        if address not in self.local:
+            raise RefusalError(404, "not_found", "missing")
+        return web.json_response({**self.local[address], "_id": address[0], "_rev": "0-1"})
+
     async def _bulk_docs(self, request: web.Request, database: dict[str, Stored]) -> web.Response:
         body = await request.read()
+
+        if status := self.refuses(body):
+            headers = {"Retry-After": str(self.retry_after)} if self.retry_after else {}
+            return web.Response(status=status, text=PAGE, headers=headers)
 
         async def answer() -> web.Response:
             return self._write_all(body, database)
@@ -322,6 +357,8 @@ class FakeCouchDB:
             raise RefusalError(400, "bad_request", "`keys` body member must be an array.")
         if keys:
             self.read_backs.append(keys)
+        if self.unreadable.intersection(keys):
+            raise RefusalError(500, "error", "{badmatch,{error,checksum}}")
         rows = [row(database, key) for key in keys]
         return web.json_response({"total_rows": living(database), "offset": None, "rows": rows})
 

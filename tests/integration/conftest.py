@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError
 from dev.admin import Admin
 from dev.admin import admin as connect_admin
 from dev.services import COUCHDB_URL, KAFKA_URL, Services
-from dev.worker import Worker
+from dev.worker import Worker, database_settings
 
 StartWorker = Callable[..., Awaitable[Worker]]
 
@@ -110,8 +110,9 @@ async def worker(
 ) -> AsyncIterator[StartWorker]:
     """Starts workers: `await worker(partitions=4)`; see `dev.worker.Worker` for the settings.
 
-    With `ready=False` it is not waited for. All are stopped afterwards. What waits for a worker
-    (`terminate`, `wait`) blocks: where the test's own clients must go on, `asyncio.to_thread` it.
+    A `couchdb_url` may carry the credentials of another database. With `ready=False` it is not
+    waited for. All are stopped afterwards. What waits for a worker (`terminate`, `wait`) blocks:
+    where the test's own clients must go on, `asyncio.to_thread` it.
     """
     workers = request.node.stash.setdefault(_WORKERS, [])
 
@@ -121,6 +122,8 @@ async def worker(
             "app_id": f"{prefix}persister",
             "database": database,
         }
+        if "couchdb_url" in settings:
+            settings |= database_settings(str(settings["couchdb_url"]))
         folder = tmp_path / f"worker-{len(workers)}"
         started = Worker(folder, Services(kafka_url, couchdb_url), **(defaults | settings))
         workers.append(started)

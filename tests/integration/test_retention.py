@@ -109,7 +109,7 @@ async def test_a_worker_warns_of_unread_records_and_counts_those_that_are_lost_w
     settings = {
         "partitions": 1,
         "session_timeout": 3,
-        "couchdb_url": f"http://127.0.0.1:{own_couchdb.port}",
+        "couchdb_url": own_couchdb.url,
         "in_flight_documents": 1,
         "shutdown_deadline": 1,
         "retention_warning": 1,

@@ -8,6 +8,7 @@ import pytest
 
 from dev.admin import Admin
 from dev.couchdb import CouchDB, couchdb
+from dev.couchdb.server import PASSWORD, USER
 from tests.integration.conftest import StartWorker
 from tests.integration.support.database import assert_holds
 from tests.integration.support.kafka import producer
@@ -32,6 +33,7 @@ def own_couchdb() -> Iterator[CouchDB]:
 @pytest.fixture
 async def in_front(own_couchdb: CouchDB) -> AsyncIterator[Proxy]:
     async with proxy(f"http://127.0.0.1:{own_couchdb.port}") as running:
+        running.url = running.url.replace("//", f"//{USER}:{PASSWORD}@")
         yield running
 
 
@@ -64,7 +66,7 @@ async def test_while_the_database_is_down_routing_goes_on_and_all_is_stored_afte
     topic = f"{prefix}completed-others"
     internal = f"{prefix}persister-documents"
     await admin.create_topic(topic)
-    address = in_front.url if outage is unavailable else f"http://127.0.0.1:{own_couchdb.port}"
+    address = in_front.url if outage is unavailable else own_couchdb.url
     running = await worker(
         partitions=4, session_timeout=3, couchdb_url=address, in_flight_bytes=IN_FLIGHT_BYTES
     )
@@ -127,7 +129,7 @@ async def test_a_worker_stops_in_time_while_the_database_is_down_and_the_next_on
     settings = {
         "partitions": 4,
         "session_timeout": 3,
-        "couchdb_url": f"http://127.0.0.1:{own_couchdb.port}",
+        "couchdb_url": own_couchdb.url,
         "shutdown_deadline": 3,
     }
     first = await worker(**settings)

@@ -6,7 +6,7 @@ import pytest
 from app.couchdb import BulkWriter, Database
 from app.settings import DatabaseSettings, DiagnosisSettings
 from tests.fakes.couchdb import FakeCouchDB
-from tests.fakes.time import Time
+from tests.fakes.time import Time, TimeLapse
 
 MakeWriter = Callable[..., Awaitable[BulkWriter]]
 
@@ -47,14 +47,15 @@ async def make_writer(
     """Start a writer on the fake database; all of them are stopped at the end."""
     writers: list[BulkWriter] = []
 
-    async def make(**changed: Any) -> BulkWriter:
+    async def make(lapse: TimeLapse | None = None, **changed: Any) -> BulkWriter:
         chosen = settings(**changed)
+        passing = lapse or time
         writer = BulkWriter(
             Database(chosen),
             chosen,
             DiagnosisSettings(),
-            clock=time.clock,
-            sleep=time.sleep,
+            clock=passing.clock,
+            sleep=passing.sleep,
             random=lambda: 1.0,
         )
         writers.append(writer)

@@ -5,6 +5,7 @@ import gc
 import json
 import logging
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from app.settings import DatabaseSettings, DiagnosisSettings
 from app.storing.sink import COMPLETED, DUPLICATE, STORED, Document, Parked, Refused, Result
 from models.reasons import RejectReason
 from tests.fakes.couchdb import PROBE, FakeCouchDB, fails, rewrites, shows_page
-from tests.fakes.time import Time, until
+from tests.fakes.time import Time, TimeLapse, until
 from tests.unit.couchdb.conftest import MakeWriter
 
 BIG = b"7" * 309
@@ -285,6 +286,151 @@ async def test_another_database_under_the_name_is_noticed(
     del couchdb.databases["activations"]["_design/logCleanup"]
     await writer.requests.look_after()
     assert "_design/logCleanup" in couchdb.databases["activations"]
+
+
+async def test_another_database_made_within_the_same_second_is_noticed(
+    writer: BulkWriter, couchdb: FakeCouchDB
+) -> None:
+    await writer.write(documents(1))
+    before = writer.identity
+    await writer.requests.look_after()
+    assert writer.identity == before
+    couchdb.local.clear()
+    await writer.requests.look_after()
+    assert writer.identity not in (None, before)
+
+
+async def test_two_workers_know_a_new_database_by_the_same_identity(
+    make_writer: MakeWriter,
+) -> None:
+    one, other = await asyncio.gather(make_writer(), make_writer())
+    await until(lambda: one.identity and other.identity)
+    assert one.identity == other.identity
+
+
+async def test_who_may_not_mark_a_database_still_knows_it(
+    make_writer: MakeWriter, couchdb: FakeCouchDB
+) -> None:
+    couchdb.may_mark = False
+    one, other = await make_writer(), await make_writer()
+    await until(lambda: one.identity and other.identity)
+    assert one.identity == other.identity
+    assert await one.write(documents(1)) == [STORED]
+
+
+@pytest.mark.parametrize("member", [True, False])
+async def test_who_may_write_and_not_read_is_told_from_who_may_do_neither(
+    make_writer: MakeWriter,
+    couchdb: FakeCouchDB,
+    caplog: pytest.LogCaptureFixture,
+    *,
+    member: bool,
+) -> None:
+    couchdb.databases["activations"] = {}
+    couchdb.reader, couchdb.member = False, member
+    writer = await make_writer()
+    await until(lambda: errors(caplog))
+    assert ("documents can be written, but not read" in errors(caplog)[0]) == member
+    assert "the right to read" in errors(caplog)[0]
+    couchdb.reader = couchdb.member = True
+    assert await writer.write(documents(1)) == [STORED]
+
+
+async def test_a_document_that_cannot_be_read_back_ends(
+    writer: BulkWriter, couchdb: FakeCouchDB
+) -> None:
+    """As when a file of the database is damaged where that one is."""
+    await writer.write(documents(3))
+    couchdb.unreadable.add("d0001")
+    results = await ended(await writer.write([*documents(3), *documents(3, prefix="e")]))
+    assert reasons(results) == [None, RejectReason.REFUSED, None, None, None, None]
+    assert not writer.reading.down
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 429, 500, 502, 503])
+async def test_one_body_that_a_proxy_always_refuses_ends_while_others_pass(
+    writer: BulkWriter, couchdb: FakeCouchDB, time: Time, status: int
+) -> None:
+    await writer.write(documents(1, prefix="before"))
+    couchdb.refuses = lambda body: status if b"attack" in body else None
+    batch = [*documents(20), document("bad", text="attack")]
+    writing = asyncio.create_task(writer.write(batch))
+    await until(lambda: writer.stats.requests[str(status)])
+    others: list[asyncio.Task[list[Result]]] = []
+    while not writing.done() or writer.diagnosis.parked:
+        others.append(asyncio.create_task(writer.write(documents(1, prefix=f"{len(others)}-"))))
+        await asyncio.wait(others[-1:], timeout=0.1)
+        await time.sleep(0.5)
+        assert len(others) < 500
+    results = await ended(await writing)
+    assert results[:-1] == [STORED] * 20
+    assert isinstance(results[-1], Refused)
+    assert [await one for one in others] == [[STORED]] * len(others)
+
+
+@pytest.mark.parametrize("status", [403, 404, 429, 500, 502, 503])
+async def test_one_body_that_a_proxy_always_refuses_ends_with_nothing_but_a_probe(
+    writer: BulkWriter, couchdb: FakeCouchDB, status: int
+) -> None:
+    await writer.write(documents(1, prefix="before"))
+    couchdb.refuses = lambda body: status if b"attack" in body else None
+    batch = [*documents(20), document("bad", text="attack")]
+    results = await ended(await writer.write(batch))
+    assert results[:-1] == [STORED] * 20
+    assert isinstance(results[-1], Refused)
+
+
+async def test_where_errors_come_and_go_a_bad_document_ends_and_no_good_one_is_condemned(
+    make_writer: MakeWriter, couchdb: FakeCouchDB
+) -> None:
+    lapse = TimeLapse(20)
+    writer = await make_writer(lapse)
+    await writer.write(documents(1, prefix="before"))
+    slow = {"error": "os_process_error", "reason": "OS process timed out."}
+    chance = Random(1)  # noqa: S311 - not a secret
+    couchdb.validate = lambda one: slow if one.get("bad") or chance.random() < 0.5 else None
+    start = lapse.clock()
+    batch = [*documents(10), document("bad", bad=True)]
+    writing = asyncio.create_task(writer.write(batch))
+    others: list[asyncio.Task[list[Result]]] = []
+    while not writing.done() or writer.diagnosis.parked > 5:
+        others.append(asyncio.create_task(writer.write(documents(1, prefix=f"{len(others)}-"))))
+        await lapse.sleep(1)
+    results = await ended(await writing)
+    assert lapse.clock() - start < 90
+    assert results[:-1] == [STORED] * 10
+    assert isinstance(results[-1], Refused)
+    assert [await ended(await one) for one in others] == [[STORED]] * len(others)
+
+
+async def test_a_hundred_suspects_are_tried_no_more_often_than_it_takes(
+    make_writer: MakeWriter, couchdb: FakeCouchDB
+) -> None:
+    lapse = TimeLapse(10)
+    writer = await make_writer(lapse)
+    await writer.write(documents(1, prefix="before"))
+    couchdb.validate = lambda one: "no" if one.get("bad") else None
+    start = lapse.clock()
+    bad = [document(f"b{number}", bad=True) for number in range(100)]
+    results = await ended(await writer.write([*documents(100), *bad]))
+    assert reasons(results) == [None] * 100 + [RejectReason.REFUSED] * 100
+    alone = [ids for ids in couchdb.bulk_requests if len(ids) == 1]
+    assert len(alone) <= 3 * 100 + 20
+    assert lapse.clock() - start <= 60
+
+
+async def test_a_pause_that_one_body_is_answered_with_keeps_nobody_else(
+    writer: BulkWriter, couchdb: FakeCouchDB, time: Time
+) -> None:
+    await writer.write(documents(1, prefix="before"))
+    couchdb.refuses = lambda body: 500 if b"attack" in body else None
+    [parked] = await writer.write([document("bad", text="attack")])
+    assert isinstance(parked, Parked)
+    couchdb.retry_after = 299
+    start = time.now
+    assert await writer.write(documents(3)) == [STORED] * 3
+    assert isinstance(await parked.outcome, Refused)
+    assert time.now - start < 100
 
 
 async def test_a_partitioned_database_is_named(
