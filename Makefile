@@ -13,7 +13,7 @@ PARALLEL := --numprocesses $(JOBS) --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help setup environment demo test test-unit test-integration lint format typecheck \
-	coverage bench attack chaos chaos-short fuzz internals package chart changelog lock audit-deps clean
+	coverage bench attack chaos chaos-short fuzz internals package docs chart changelog lock audit-deps clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ internals: environment ## Show what a new version changes below us: make interna
 
 package: environment ## Build a wheel and an sdist in dist/
 	@$(PY) -m dev.package
+
+docs: environment ## Build the documentation into .site (SERVE=1 shows it at 127.0.0.1:8000)
+	@$(PY) -m uv run --quiet --no-project --isolated --with-requirements docs/requirements.txt env NO_MKDOCS_2_WARNING=1 mkdocs $(if $(SERVE),serve,build --quiet)
 
 chart: environment ## Check the Helm chart (needs helm, or Go to build it)
 	@$(PY) -m uv run --quiet --no-project --isolated --with-requirements deploy/chart/requirements.txt python -m dev.chart

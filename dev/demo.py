@@ -187,7 +187,7 @@ def hints() -> None:
         "\nTo look further:\n"
         "  make demo KEEP=1          leaves everything running and prints the addresses\n"
         "  faust -A app --help       the worker and its commands\n"
-        "  README.md                 settings, and how to run it beside an OpenWhisk"
+        "  docs/tutorial.md          from here to a fault that you cause yourself"
     )
 
 

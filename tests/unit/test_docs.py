@@ -1,4 +1,4 @@
-"""The README names every setting, with its default."""
+"""The docs name every setting, with its default, and their links lead somewhere."""
 
 import re
 from pathlib import Path
@@ -37,12 +37,12 @@ def documented(page: str, prefix: str) -> dict[str, str]:
 
 
 def test_every_setting_is_documented_and_nothing_else() -> None:
-    assert set(documented("README.md", PREFIX)) == {variable for variable, _ in settings()}
+    assert set(documented("docs/settings.md", PREFIX)) == {variable for variable, _ in settings()}
 
 
 @pytest.mark.parametrize("variable,default", settings())
 def test_its_default_is_the_one_in_the_code(variable: str, default: Any) -> None:
-    shown = documented("README.md", PREFIX)[variable]
+    shown = documented("docs/settings.md", PREFIX)[variable]
     match default:
         case bool():
             assert shown == str(default).lower()
@@ -61,8 +61,29 @@ def test_every_setting_of_the_gateway_is_documented() -> None:
     assert set(documented("docs/gateway.md", GATEWAY_PREFIX)) == variables
 
 
-@pytest.mark.parametrize("page", ["README.md", *sorted(map(str, (PROJECT / "docs").glob("*.md")))])
+PAGES = [
+    *("README.md", "CONTRIBUTING.md", "SECURITY.md"),
+    *sorted(str(page.relative_to(PROJECT)) for page in (PROJECT / "docs").glob("*.md")),
+]
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page: str) -> None:
     path = PROJECT / page
-    for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text(encoding="utf-8")):
-        assert (path.parent / target).exists(), f"{page}: {target}"
+    links = re.findall(r"\]\(([^)#:]*)(?:#([^)]+))?\)", path.read_text(encoding="utf-8"))
+    for target, anchor in links:
+        linked = path.parent / target if target else path
+        assert linked.exists(), f"{page}: {target}"
+        if anchor:
+            assert anchor in anchors(linked), f"{page}: {target}#{anchor}"
+
+
+def anchors(page: Path) -> set[str]:
+    """What a page's headings can be linked by."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_site_has_every_page() -> None:
+    listed = re.findall(r": (\S+\.md)$", (PROJECT / "mkdocs.yml").read_text(), re.MULTILINE)
+    assert sorted(listed) == sorted(page.name for page in (PROJECT / "docs").glob("*.md"))
