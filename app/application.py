@@ -51,6 +51,7 @@ from app.process.heartbeat import Heartbeat
 from app.process.logs import faust_logging, protect_logs
 from app.process.preflight import check_port, prepare_folder, raise_open_files
 from app.process.recent import RecentWarnings
+from app.process.seldom import calm_web_server
 from app.process.stopping import GRACE, Watchdog
 from app.routing.breaker import Breakers
 from app.routing.step import RoutingStep
@@ -350,6 +351,7 @@ def create_app(settings: Settings) -> Persister:
     mend_connections()
     follow_moved_brokers()
     calm_kafka_clients()
+    calm_web_server()
     app = Persister(settings)
     add_pages(app, app.monitored, Desk(settings, app.guard).ask)
     return app

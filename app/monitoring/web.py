@@ -21,7 +21,7 @@ from app.monitoring.page.handlers import SIGN_IN, Pages, Trace
 from app.monitoring.page.rendering import STATIC
 from app.monitoring.sign_in import COOKIE, SignIn
 from app.monitoring.status import not_ready, status
-from app.process.connections import BoundedSite, Connections, places
+from app.process.connections import BoundedSite, Connections, close_after_upgrade, places
 from app.process.hosts import is_loopback, known
 from app.settings import WorkerSettings
 
@@ -100,6 +100,7 @@ class Web(driver.Web):
         self._settings = settings
         self.sign_in = SignIn(settings.web_token) if settings.web_token else None
         self.web_app.middlewares.append(self._guarded)
+        self.web_app.on_response_prepare.append(close_after_upgrade)
 
     @property
     def address(self) -> str:

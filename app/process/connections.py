@@ -22,6 +22,7 @@ from ipaddress import ip_address, ip_network
 from typing import Any, cast
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +73,7 @@ class Closed(StrEnum):
     HEAD = "head-incomplete"
     BODY = "body-incomplete"
     ANSWER = "answer-not-read"
+    BROKEN = "body-malformed"
 
 
 def places(most: int, *, files_each: int, soft_limit: int | None = None) -> int:
@@ -134,7 +136,7 @@ class Connections:
         if victim is None:
             self._tell(Closed.FULL, address)
             return False
-        self._close(victim, Closed.EVICTED)
+        self.end(victim, Closed.EVICTED)
         return self._take(connection)
 
     def forget(self, connection: "Connection") -> None:
@@ -145,6 +147,12 @@ class Connections:
         self._of_address[connection.address] -= 1
         if not self._of_address[connection.address]:
             del self._of_address[connection.address]
+
+    def end(self, connection: "Connection", why: Closed) -> None:
+        """Close a connection at once."""
+        self._tell(why, connection.address)
+        self.forget(connection)
+        connection.abort()
 
     def _take(self, connection: "Connection") -> bool:
         self._open[connection] = None
@@ -165,14 +173,9 @@ class Connections:
         for connection in list(self._open):
             why = connection.overdue(now, self._patience)
             if why is not None:
-                self._close(connection, why)
+                self.end(connection, why)
         if self._open:
             self._sweeping = asyncio.get_running_loop().call_later(_SWEEP, self._sweep)
-
-    def _close(self, connection: "Connection", why: Closed) -> None:
-        self._tell(why, connection.address)
-        self.forget(connection)
-        connection.abort()
 
     def _tell(self, why: Closed, address: str) -> None:
         self._closed(why)
@@ -259,6 +262,7 @@ class Connection(asyncio.Protocol):
         self.address = _address(str(peer[0])) if isinstance(peer, tuple) else "a local socket"
         if self._all.admit(self):
             self._handler = self._new_handler()
+            self._handler._parser = _Parser(self._handler._parser, self._broken)
             self._handler.connection_made(transport)
         else:
             self._transport.write(_FULL)
@@ -285,6 +289,11 @@ class Connection(asyncio.Protocol):
             return
         self._head_since, self._head_bytes, self.since = None, 0, now
 
+    def _broken(self) -> None:
+        """What comes is no HTTP; where it was to be a body, nobody can tell where that ends."""
+        if self._payload is not None and not self._payload.is_eof():
+            self._all.end(self, Closed.BROKEN)
+
     def eof_received(self) -> bool | None:
         """The client sends no more."""
         return bool(self._handler.eof_received()) if self._handler is not None else None
@@ -308,6 +317,18 @@ class Connection(asyncio.Protocol):
             self._handler.connection_lost(exc)
 
 
+async def close_after_upgrade(request: web.BaseRequest, response: web.StreamResponse) -> None:
+    """End the connection with the answer to a request that asked for another protocol.
+
+    Nothing here speaks another one. aiohttp 3.14 drops what came behind such a request in the same
+    piece, and would read on in the middle of what came next. A client that is told so sends it
+    again on a new connection. To be called when a response is prepared (`on_response_prepare`).
+    """
+    if "Upgrade" in request.headers:
+        response.force_close()
+        response.headers["Connection"] = "close"
+
+
 def _address(peer: str) -> str:
     """Whose connection it is; of an IPv6 address the network that one customer has."""
     try:
@@ -315,6 +336,38 @@ def _address(peer: str) -> str:
     except ValueError:
         return peer
     return str(ip_network((peer, 64), strict=False)) if address.version == _IPV6 else peer
+
+
+class _Parser:
+    """aiohttp's parser of a connection, which reads no further once something was no HTTP.
+
+    aiohttp 3.14 goes on with what is left, an error for each piece of it, and tells none of them to
+    whoever waits for the rest of the body.
+
+    Args:
+        parser: of aiohttp.
+        broken: is told.
+    """
+
+    def __init__(self, parser: Any, broken: Callable[[], None]) -> None:
+        self._parser = parser
+        self._broken = broken
+        self._ended = False
+
+    def feed_data(self, data: bytes) -> tuple[Any, bool, bytes]:
+        """The messages in this piece, whether another protocol follows, and what is left."""
+        if self._ended:
+            return (), False, b""
+        try:
+            messages, upgraded, tail = self._parser.feed_data(data)
+        except HttpProcessingError:
+            self._ended = True
+            self._broken()
+            raise
+        return messages, upgraded, tail
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._parser, name)
 
 
 class BoundedSite(web.TCPSite):

@@ -1,12 +1,21 @@
 """`python -m dev.fuzz`: exit code 1 when something was found."""
 
 import argparse
+import gc
 import sys
 import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
 
-from dev.fuzz.cost import Finding, findings
+from dev.fuzz.cost import MIB, Finding, findings
+from dev.fuzz.gateway import GatewayTarget, conversations
 
-_SEEDS = 1_000_000_000
+_SEEDS: Final = 1_000_000_000
+_WARM: Final = 1000
+"""Tries after which nothing more is needed for the first time."""
+
+_MAY_GROW: Final = 64 * MIB
 
 
 def main() -> int:
@@ -17,16 +26,38 @@ def main() -> int:
     parser.add_argument("--size", type=int, default=128 * 1024, help="bytes of an input")
     asked = parser.parse_args()
     until = time.monotonic() + asked.seconds
-    tries, found = 0, dict[tuple[str, str], Finding]()
-    for finding in findings(range(asked.seed, asked.seed + _SEEDS), asked.size):
-        tries += 1
-        if finding and (kind := (finding.target, finding.what.split(" ")[-1])) not in found:
-            found[kind] = finding
-            print(finding, flush=True)
-        if time.monotonic() > until:
-            break
-    print(f"{tries} tries from seed {asked.seed} on: {len(found)} kinds of findings")
-    return bool(found)
+    tries, before, found = 0, 0, dict[tuple[str, str], Finding]()
+    with GatewayTarget() as gateway:
+        for finding in _tried(gateway, asked.seed, asked.size):
+            tries += 1
+            if tries == _WARM:
+                before = _memory()
+            if finding and (kind := (finding.target, finding.what[:60])) not in found:
+                found[kind] = finding
+                print(finding, flush=True)
+            if time.monotonic() > until:
+                break
+        grown = _memory() - before if before else 0
+    print(
+        f"{tries} tries from seed {asked.seed} on, {gateway.conversations} of them conversations "
+        f"with a gateway: {len(found)} kinds of findings; memory grew by {grown // MIB} MB"
+    )
+    return bool(found) or grown > _MAY_GROW
+
+
+def _tried(gateway: GatewayTarget, first: int, size: int) -> Iterator[Finding | None]:
+    for seed in range(first, first + _SEEDS):
+        one = range(seed, seed + 1)
+        yield from findings(one, size)
+        yield from conversations(gateway, one, size)
+
+
+def _memory() -> int:
+    """Bytes that this process has in memory."""
+    gc.collect()
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    (line,) = (line for line in status.splitlines() if line.startswith("VmRSS:"))
+    return int(line.split()[1]) * 1024
 
 
 if __name__ == "__main__":

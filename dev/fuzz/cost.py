@@ -18,15 +18,20 @@ _SMALL_MEMORY: Final = MIB // 4
 
 
 class Finding(NamedTuple):
-    """An input that a target does not stand; `made` makes it again."""
+    """An input that a target does not stand.
+
+    Attributes:
+        target: its name.
+        what: is wrong.
+        made: the call that makes the input again.
+    """
 
     target: str
-    seed: int
-    size: int
     what: str
+    made: str
 
     def __str__(self) -> str:
-        return f"{self.target}: {self.what} (made({self.seed}, {self.size}))"
+        return f"{self.target}: {self.what}; {self.made}"
 
 
 def findings(seeds: range, size: int) -> Iterator[Finding | None]:
@@ -35,7 +40,7 @@ def findings(seeds: range, size: int) -> Iterator[Finding | None]:
         value = made(seed, size)
         for target in TARGETS:
             what = tried(target, value)
-            yield Finding(target.__name__, seed, size, what) if what else None
+            yield Finding(target.__name__, what, f"made({seed}, {size})") if what else None
 
 
 def tried(target: Callable[[bytes], None], value: bytes) -> str | None:

@@ -11,9 +11,9 @@ from aiohttp import web
 from app.kafka.errors import KafkaError
 from app.kafka.patches.closed_transport import mend_connections
 from app.kafka.patches.moved_brokers import follow_moved_brokers
-from app.kafka.patches.repeated_logs import Seldom
 from app.process.connections import BoundedSite, Connections
 from app.process.logs import protect_logs
+from app.process.seldom import calm_web_server
 from app.settings import SettingsError
 from openwhisk.gateway.server import Gateway
 from openwhisk.gateway.settings import Configuration, load
@@ -25,8 +25,8 @@ logger = logging.getLogger("openwhisk.gateway")
 _PRODUCER_LEAVES = 1.0
 """Seconds for Kafka to acknowledge what nobody waits for any more: it was not claimed stored."""
 
-_STRANGERS_CAUSE = ("aiohttp.server", "asyncio", "openwhisk.gateway.credentials")
-"""Loggers of what any client can bring about: each message once in a while, with a count."""
+_SWITCH_INTERVAL = 0.001
+"""Seconds after which the thread that looks at a large document gives way to the loop."""
 
 _TOPIC_PAUSE = 2.0
 """Seconds between attempts to create the topic."""
@@ -119,8 +119,8 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     # It logs every attempt; the publisher says once that Kafka is away and once that it is back.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    for name in _STRANGERS_CAUSE:
-        logging.getLogger(name).addFilter(Seldom())
+    calm_web_server("openwhisk.gateway.credentials")
+    sys.setswitchinterval(_SWITCH_INTERVAL)
     mend_connections()
     follow_moved_brokers()
     try:

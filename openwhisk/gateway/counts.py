@@ -15,6 +15,11 @@ MOST_DOCUMENTS = 10_000
 MOST_VALUES = 100_000
 """Of a document."""
 
+_QUICK_BYTES = 8 * 1024
+_QUICK_VALUES = 2000
+_QUICK_LENGTH = 1024 * 1024
+"""A few milliseconds."""
+
 _left: ContextVar[int] = ContextVar("left")
 
 
@@ -28,8 +33,9 @@ class _Entry(msgspec.Struct, gc=False):
         _left.set(left - 1)
 
 
-class _Bulk(msgspec.Struct, gc=False):
+class _Bulk(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     docs: list[_Entry]
+    new_edits: bool = True
 
 
 _entries = msgspec.json.Decoder(_Bulk).decode
@@ -38,7 +44,8 @@ _entries = msgspec.json.Decoder(_Bulk).decode
 def few_documents(body: bytes, most: int = MOST_DOCUMENTS) -> bool:
     """Whether the documents of a `_bulk_docs` body are objects and no more than that.
 
-    Reading ends at the first one that is not or is too many.
+    Reading ends at the first one that is not or is too many, and at the first field of another
+    name.
     """
     token = _left.set(most)
     try:
@@ -56,3 +63,10 @@ def few_values(document: bytes, most: int = MOST_VALUES) -> bool:
     Those in strings count too: a bound that takes no parsing.
     """
     return document.count(b",") + document.count(b"[") + document.count(b"{") <= most
+
+
+def takes_long(document: bytes) -> bool:
+    """Whether others would notice how long it takes to look at a document."""
+    return len(document) > _QUICK_BYTES and (
+        len(document) > _QUICK_LENGTH or not few_values(document, _QUICK_VALUES)
+    )

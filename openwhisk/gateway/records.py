@@ -30,8 +30,21 @@ _CLOCKS_AGREE = 600_000
 _UNREADABLE = (KeyError, ValueError, RecursionError)
 """What reading raises; msgspec's and Unicode's errors are `ValueError`s."""
 
+
+class _Bulk(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    docs: list[Raw]
+    new_edits: bool = True
+
+
+class _Named(msgspec.Struct, gc=False):
+    """A document of which nothing is built but its id."""
+
+    id: str = msgspec.field(name="_id")
+
+
 _fields = msgspec.json.Decoder(dict[str, Raw]).decode
-_documents = msgspec.json.Decoder(list[Raw]).decode
+_bulk = msgspec.json.Decoder(_Bulk).decode
+_named = msgspec.json.Decoder(_Named).decode
 _string = msgspec.json.Decoder(str).decode
 _integer = msgspec.json.Decoder(int).decode
 _encode = msgspec.json.Encoder().encode
@@ -143,13 +156,10 @@ def result_message(record: bytes, now: int) -> bytes:
 def bulk_documents(body: bytes) -> list[bytes] | None:
     """The documents of a `_bulk_docs` body; None if it is more than a plain write, or broken."""
     try:
-        fields = _fields(body)
-        new_edits = fields.pop("new_edits", None)
-        if set(fields) != {"docs"} or (new_edits is not None and bytes(new_edits) != b"true"):
-            return None
-        return [bytes(document) for document in _documents(fields["docs"])]
+        bulk = _bulk(body)
     except _UNREADABLE:
         return None
+    return [bytes(document) for document in bulk.docs] if bulk.new_edits else None
 
 
 def bulk_body(documents: Sequence[bytes]) -> bytes:
@@ -158,13 +168,14 @@ def bulk_body(documents: Sequence[bytes]) -> bytes:
 
 
 def without_repeated(
-    documents: Sequence[bytes], records: Sequence[Record | None]
+    ids: Sequence[str | None], records: Sequence[Record | None]
 ) -> list[Record | None]:
-    """Leave to CouchDB every id that a request names more than once: it answers in order."""
-    ids = [
-        record.id if record else id_of(document)
-        for document, record in zip(documents, records, strict=True)
-    ]
+    """Leave to CouchDB every id that a request names more than once: it answers in order.
+
+    Args:
+        ids: that the documents name, if any.
+        records: in the same order.
+    """
     count = Counter(ids)
     return [record if record and count[record.id] == 1 else None for record in records]
 
@@ -172,6 +183,6 @@ def without_repeated(
 def id_of(document: bytes) -> str | None:
     """The id that a document names, if any."""
     try:
-        return _string(_fields(document)["_id"])
+        return _named(document).id
     except _UNREADABLE:
         return None

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from app.process.connections import Connections, places
+from app.process.connections import Connections, close_after_upgrade, places
 from app.process.hosts import known
 from openwhisk.gateway import answers
 from openwhisk.gateway.bodies import BodyTooLarge, Bounds, NoRoom, TooSlow, received
@@ -126,6 +126,7 @@ class Gateway:
         app.router.add_get("/_gateway/metrics", self.metrics)
         app.router.add_route("*", "/{path:.*}", self.handle)
         app.on_response_prepare.append(self._close_when_draining)
+        app.on_response_prepare.append(close_after_upgrade)
         return web.AppRunner(
             app,
             access_log=None,
@@ -157,6 +158,10 @@ class Gateway:
         CLIENT.set(request.remote or "unknown")
         try:
             return await self._handled(request)
+        except ConnectionError as error:
+            # The client has left, or CouchDB has in the middle of its answer: nobody's fault here.
+            logger.debug("a request ended with its connection: %r", error)
+            return answers.none(request)
         finally:
             self._in_flight -= 1
             if not self._in_flight:

@@ -3,12 +3,13 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from aiohttp import web
 
 from openwhisk.gateway import answers
 from openwhisk.gateway.bodies import Body
-from openwhisk.gateway.counts import few_documents
+from openwhisk.gateway.counts import few_documents, takes_long
 from openwhisk.gateway.metrics import Metrics
 from openwhisk.gateway.patience import when_connected
 from openwhisk.gateway.reads import Reads
@@ -31,10 +32,25 @@ _COST = 4096
 
 async def _documents(body: Body) -> list[bytes]:
     """The documents of a `_bulk_docs` body; none if all of it is CouchDB's business."""
+    await asyncio.sleep(0)  # each look at a large body takes tens of milliseconds
     if not body.data or not few_documents(body.data):
         return []
-    await asyncio.sleep(0)  # each look at a large body takes tens of milliseconds
+    await asyncio.sleep(0)
     return bulk_documents(body.data) or []
+
+
+class _Turns:
+    """Lets other requests have their turn once so much was looked at."""
+
+    def __init__(self) -> None:
+        self._looked_at = 0
+
+    async def pass_after(self, document: bytes) -> None:
+        """Return at once, or after others had theirs."""
+        self._looked_at += len(document) + _COST
+        if self._looked_at > _TURN:
+            self._looked_at = 0
+            await asyncio.sleep(0)
 
 
 class Writes:
@@ -71,12 +87,15 @@ class Writes:
         self._metrics = metrics
         self._deadline = deadline
         self._clock = clock
+        self._aside = ThreadPoolExecutor(1, "large-documents")
+        """Looks at what takes long. One thread: of several, each would get the interpreter before
+        the loop does."""
 
     async def document(
         self, request: web.Request, body: Body, document_id: str
     ) -> web.StreamResponse:
         """Answer `PUT /<database>/<id>`."""
-        record = body.data and self._taking.take(body.data, self._millis(), document_id)
+        record = body.data and await self._look(body.data, self._millis(), document_id)
         if not record:
             await self._reads.stored([document_id], request.headers)
             return await self._forward(request, body, "not-taken")
@@ -96,15 +115,16 @@ class Writes:
         CouchDB's part goes first: when it refuses the request, nothing of it is written.
         """
         documents = await _documents(body)
-        records = await self._take(documents)
+        records, ids = await self._take(documents)
         if not documents or not any(records):
-            await self._stored(request, documents)
+            await self._reads.stored(filter(None, ids), request.headers)
             return await self._forward(request, body, "not-taken", max(1, len(documents)))
         entries: list[bytes] = [b""] * len(documents)
         others = [index for index, record in enumerate(records) if record is None]
         status = 201
         try:
-            await self._stored(request, [documents[index] for index in others])
+            named = (ids[index] for index in others)
+            await self._reads.stored(filter(None, named), request.headers)
             status = await self._rest(request, documents, others, entries, "not-taken")
             too_large = await self._store(request, records, entries)
             status = max(
@@ -116,17 +136,27 @@ class Writes:
             return answers.as_it_came(refused.answer.status, refused.answer.body)
         return answers.bulk(status, entries)
 
-    async def _take(self, documents: Sequence[bytes]) -> list[Record | None]:
-        records = []
+    async def _take(
+        self, documents: Sequence[bytes]
+    ) -> tuple[list[Record | None], list[str | None]]:
+        """The records that are taken, and the ids that all documents name."""
+        records: list[Record | None] = []
+        ids = []
         now = self._millis()
-        looked_at = 0
+        turns = _Turns()
         for document in documents:
-            looked_at += len(document) + _COST
-            if looked_at > _TURN:
-                looked_at = 0
-                await asyncio.sleep(0)
-            records.append(self._taking.take(document, now))
-        return without_repeated(documents, records)
+            await turns.pass_after(document)
+            record = await self._look(document, now)
+            records.append(record)
+            ids.append(record.id if record else id_of(document))
+        return without_repeated(ids, records), ids
+
+    async def _look(self, document: bytes, now: int, path_id: str | None = None) -> Record | None:
+        """The record in a document, if it is taken."""
+        if not takes_long(document):
+            return self._taking.take(document, now, path_id)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._aside, self._taking.take, document, now, path_id)
 
     async def _store(
         self, request: web.Request, records: Sequence[Record | None], entries: list[bytes]
@@ -163,11 +193,6 @@ class Writes:
         for index, entry in zip(indices, answer.documents, strict=True):
             entries[index] = entry
         return answer.status
-
-    async def _stored(self, request: web.Request, documents: Sequence[bytes]) -> None:
-        """Wait for what is to be changed or deleted here, and is taken and not stored yet."""
-        ids = [found for document in documents if (found := id_of(document))]
-        await self._reads.stored(ids, request.headers)
 
     async def _forward(
         self, request: web.Request, body: Body, reason: str, documents: int = 1

@@ -13,15 +13,8 @@ Not reported of aiokafka 0.14; Kafka's own clients had it too (KAFKA-3792).
 """
 
 import logging
-import time
-from collections import Counter
-from collections.abc import Callable
 
-PERIOD = 30.0
-"""Seconds in which a message is logged once."""
-
-REMEMBERED = 1000
-"""Messages at most: some come with their arguments filled in."""
+from app.process.seldom import Seldom
 
 NOISY = (
     "aiokafka",
@@ -32,39 +25,6 @@ NOISY = (
     "aiokafka.consumer.group_coordinator",
     "aiokafka.producer.sender",
 )
-
-
-class Seldom(logging.Filter):
-    """Lets each message of a logger pass once in a period, with how often it was meant before.
-
-    Messages are told apart before their arguments are filled in.
-
-    Args:
-        period: seconds.
-        clock: seconds, monotonic.
-    """
-
-    def __init__(
-        self, period: float = PERIOD, *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        super().__init__()
-        self._period = period
-        self._clock = clock
-        self._passed: dict[str, float] = {}
-        self._held: Counter[str] = Counter()
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Whether to log it now."""
-        message, now = str(record.msg), self._clock()
-        if now - self._passed.get(message, -self._period) < self._period:
-            self._held[message] += 1
-            return False
-        if len(self._passed) >= REMEMBERED:
-            self._passed.clear()
-        self._passed[message] = now
-        if held := self._held.pop(message, 0):
-            record.msg, record.args = f"{record.getMessage()} ({held} more before)", ()
-        return True
 
 
 def calm_kafka_clients() -> None:

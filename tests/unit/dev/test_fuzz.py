@@ -5,7 +5,9 @@ from collections.abc import Callable
 import pytest
 
 from dev.fuzz.cost import findings, tried
+from dev.fuzz.gateway import GatewayTarget, conversations
 from dev.fuzz.inputs import made
+from dev.fuzz.requests import conversation
 from dev.fuzz.targets import digest, letters, routing
 
 _SIZE = 32 * 1024
@@ -55,5 +57,12 @@ def test_nothing_is_found_quickly() -> None:
     assert [str(found) for found in findings(range(40), _SIZE) if found] == []
 
 
+def test_no_conversation_with_a_gateway_is_found_quickly() -> None:
+    with GatewayTarget() as gateway:
+        found = [str(one) for one in conversations(gateway, range(60), _SIZE) if one]
+    assert found == []
+
+
 def test_an_input_can_be_made_again() -> None:
     assert made(7, 1000) == made(7, 1000)
+    assert conversation(7, 1000) == conversation(7, 1000)

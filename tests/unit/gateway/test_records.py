@@ -15,6 +15,7 @@ from openwhisk.gateway.records import (
     Taking,
     bulk_body,
     bulk_documents,
+    id_of,
     without_repeated,
 )
 from openwhisk.gateway.revisions import first_revision
@@ -207,7 +208,8 @@ def test_an_id_named_twice_is_left_to_couchdb() -> None:
         return document().replace(ID.encode(), activation_id.encode())
 
     def answered(*bodies: bytes) -> list[Any]:
-        records = without_repeated(bodies, [TAKING.take(body, NOW) for body in bodies])
+        ids = [id_of(body) for body in bodies]
+        records = without_repeated(ids, [TAKING.take(body, NOW) for body in bodies])
         return [record and record.id for record in records]
 
     update = json.dumps({"_id": f"guest/{ID}", "_rev": "1-a"}).encode()

@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from app.process.connections import BoundedSite, Closed, Connections, Patience, places
+from app.process.connections import (
+    BoundedSite,
+    Closed,
+    Connections,
+    Patience,
+    close_after_upgrade,
+    places,
+)
 
 HASTE = Patience(head=0.05, first=0.05, body=0.05, answer=0.05)
 HEAD = b"GET / HTTP/1.1\r\nHost: a\r\n"
@@ -80,6 +87,7 @@ async def start() -> AsyncIterator[Start]:
 
         app = web.Application(client_max_size=0)
         app.router.add_route("*", "/{path:.*}", answer)
+        app.on_response_prepare.append(close_after_upgrade)
         runner = web.AppRunner(app, max_field_size=65_536, shutdown_timeout=0.1)
         await runner.setup()
         site = BoundedSite(runner, "127.0.0.1", 0, connections)
@@ -229,3 +237,41 @@ async def test_a_place_is_given_back(start: Start) -> None:
         assert (await reader.read()).endswith(b"0 bytes")
     await until(lambda: not len(running.connections))
     assert not running.closed
+
+
+@pytest.mark.parametrize("behind", [HEAD + b"\r\n", HEAD, b"x" * 20])
+async def test_what_comes_behind_a_wish_for_another_protocol_is_not_lost_in_silence(
+    start: Start, behind: bytes
+) -> None:
+    running = await start()
+    upgrade = HEAD + b"Connection: Upgrade\r\nUpgrade: h2c\r\n"
+    reader = await running.connect(upgrade + b"\r\n" + behind)
+    answer = await reader.read()
+    assert answer.count(b"HTTP/1.1 200") == 1
+    assert b"Connection: close" in answer
+
+
+@pytest.mark.parametrize("chunks", [1, 300_000])
+async def test_a_body_whose_framing_breaks_ends_its_connection(start: Start, chunks: int) -> None:
+    running = await start()
+    running.gate.clear()
+    reader = await running.connect(HEAD + b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
+    await running.entered.wait()
+    # Many of them stay with the parser, which is held until the request is read.
+    running.writers[0].write(b"1\r\na\r\n" * chunks + b"no size\r\n")
+    running.gate.set()
+    assert await ended(reader)
+    assert running.closed == {Closed.BROKEN: 1}
+    assert len(running.connections) == 0
+
+
+async def test_an_error_behind_a_request_does_not_harm_it(start: Start) -> None:
+    running = await start()
+    running.gate.clear()
+    reader = await running.connect(HEAD + b"Content-Length: 1\r\n\r\na")
+    await running.entered.wait()
+    running.writers[0].write(b"no request\r\n\r\n")
+    running.gate.set()
+    answers = await reader.read()
+    assert b"1 bytes" in answers
+    assert b"400 Bad Request" in answers

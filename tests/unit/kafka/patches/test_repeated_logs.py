@@ -1,56 +1,7 @@
-"""A client that says one thing a thousand times is heard once in a while."""
-
 import logging
-from collections.abc import Iterator
 
-import pytest
-
-from app.kafka.patches.repeated_logs import NOISY, Seldom, calm_kafka_clients
-from tests.fakes.time import Time
-
-
-@pytest.fixture
-def time() -> Time:
-    return Time()
-
-
-@pytest.fixture
-def logger(time: Time) -> Iterator[logging.Logger]:
-    noisy = logging.getLogger("tests.noisy")
-    seldom = Seldom(30, clock=time.clock)
-    noisy.addFilter(seldom)
-    yield noisy
-    noisy.removeFilter(seldom)
-
-
-def test_a_message_passes_once_in_a_period_whatever_its_arguments(
-    logger: logging.Logger, time: Time, caplog: pytest.LogCaptureFixture
-) -> None:
-    for attempt in range(100):
-        logger.error("Unable to connect to %s: %s", "a:9092", attempt)
-    time.now += 30
-    logger.error("Unable to connect to %s: %s", "b:9092", 100)
-    assert caplog.messages == [
-        "Unable to connect to a:9092: 0",
-        "Unable to connect to b:9092: 100 (99 more before)",
-    ]
-
-
-def test_different_messages_do_not_hold_each_other_back(
-    logger: logging.Logger, caplog: pytest.LogCaptureFixture
-) -> None:
-    logger.error("Unable to connect to %s", "a:9092")
-    logger.warning("Marking the coordinator dead")
-    assert len(caplog.messages) == 2
-
-
-def test_a_message_that_is_rare_is_logged_as_it_is(
-    logger: logging.Logger, time: Time, caplog: pytest.LogCaptureFixture
-) -> None:
-    for _ in range(2):
-        logger.error("100% of it failed")
-        time.now += 31
-    assert caplog.messages == ["100% of it failed"] * 2
+from app.kafka.patches.repeated_logs import NOISY, calm_kafka_clients
+from app.process.seldom import Seldom
 
 
 def test_each_of_the_clients_loggers_gets_one_filter() -> None:

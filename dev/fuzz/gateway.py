@@ -1,0 +1,291 @@
+"""A gateway in this process, between a CouchDB and a Kafka that are made up, and what it costs it.
+
+Both ends and the client run in one loop with it, so what is measured is a little too much.
+"""
+
+import asyncio
+import contextlib
+import logging
+import re
+import time
+import tracemalloc
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import TYPE_CHECKING, Any, Final, Self, cast
+
+import msgspec
+from aiohttp import web
+
+from app.process.connections import BoundedSite
+from app.process.seldom import Malformed
+from app.settings import KafkaSettings, LogMode
+from dev.fuzz.cost import MEMORY_RATIO, MIB, SECONDS_PER_MIB, Finding
+from dev.fuzz.requests import AUTHORIZATION, DATABASE, Conversation, conversation, good
+from openwhisk.gateway.server import Gateway
+from openwhisk.gateway.settings import Configuration, GatewaySettings
+from openwhisk.gateway.upstream import Upstream
+from openwhisk.publisher import Publisher
+
+if TYPE_CHECKING:
+    from app.kafka.producer import BatchProducer
+
+HOST: Final = "127.0.0.1"
+
+LONGEST_TURN: Final = 0.1
+"""Seconds of work within which every other request gets its turn."""
+
+_PATIENCE: Final = 0.2
+"""Seconds that the gateway waits for the rest of a body here."""
+
+_ANSWERED: Final = 1.0
+"""Seconds within which a conversation is answered or waits for what does not come."""
+
+_UNANSWERED: Final = 0.1
+"""Seconds after which what was sent is a request that is not complete."""
+
+_FORGOTTEN: Final = 5.0
+"""Seconds within which nothing is left of a conversation that was hung up on."""
+
+_ANY_TIME: Final = 0.1
+_ANY_MEMORY: Final = 2 * MIB
+"""What a connection may cost, whatever comes on it."""
+
+_PAUSE: Final = 0.002
+_HANDLE: Final[Any] = asyncio.Handle
+_STATUS: Final = re.compile(rb"HTTP/1\.[01] (\d{3}) ")
+_bulk = msgspec.json.Decoder(dict[str, list[msgspec.Raw]]).decode
+
+
+class GatewayTarget:
+    """Takes conversations, one at a time, and says what is wrong with how it took one."""
+
+    def __init__(self) -> None:
+        self._runner = asyncio.Runner()
+        self._turns = _Turns()
+        self._complaints = _Complaints()
+        self.conversations = 0
+        """How many were tried."""
+        self._number = 0
+        self._stack = contextlib.AsyncExitStack()
+
+    def __enter__(self) -> Self:
+        logging.getLogger().addHandler(self._complaints)
+        self._gateway, self._port = self._run(self._stack.enter_async_context(_serving()))
+        self._turns.begin()
+        self._run(self._honest())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._turns.end()
+        self._run(self._stack.aclose())
+        self._runner.close()
+        logging.getLogger().removeHandler(self._complaints)
+
+    def tried(self, talk: Conversation) -> str | None:
+        """What is wrong; None: nothing."""
+        self.conversations += 1
+        limit = SECONDS_PER_MIB * talk.size / MIB + _ANY_TIME
+        seconds, turn, answers = self._timed(talk)
+        if seconds > limit or turn > LONGEST_TURN:
+            # Another process may be in the way once.
+            again = self._timed(talk)
+            seconds, turn = min(seconds, again[0]), min(turn, again[1])
+        memory = self._memory(talk)
+        wrong = self._complaints.taken() or self._left() or self._run(self._honest())
+        if wrong:
+            return wrong
+        if 500 in answers:  # noqa: PLR2004 - an error of our own
+            return "answers 500"
+        if seconds > limit:
+            return f"takes {seconds * MIB / talk.size:.2f} s for a megabyte"
+        if turn > LONGEST_TURN:
+            return f"lets others wait for {turn * 1000:.0f} ms"
+        if memory > MEMORY_RATIO * talk.size + _ANY_MEMORY:
+            return f"takes {memory / talk.size:.1f} times its size of memory"
+        return None
+
+    def _timed(self, talk: Conversation) -> tuple[float, float, set[int]]:
+        self._turns.longest = 0.0
+        began = time.process_time()
+        answers = self._run(self._conversation(talk))
+        return time.process_time() - began, self._turns.longest, answers
+
+    def _memory(self, talk: Conversation) -> int:
+        tracemalloc.start()
+        try:
+            self._run(self._conversation(talk))
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    async def _conversation(self, talk: Conversation) -> set[int]:
+        """Send it, wait for its end, hang up; the statuses that were answered."""
+        reader, writer = await asyncio.open_connection(HOST, self._port)
+        answers: set[int] = set()
+        reading = asyncio.ensure_future(_read(reader, answers))
+        try:
+            for piece in talk.pieces:
+                writer.write(piece)
+                await writer.drain()
+            await self._until(lambda: bool(answers) or reading.done(), _UNANSWERED)
+            await self._until(self._quiet, _ANSWERED)
+        except ConnectionError:
+            pass
+        finally:
+            writer.transport.abort()
+            await asyncio.wait({reading})
+        await self._until(lambda: self._left() is None, _FORGOTTEN)
+        return answers
+
+    async def _honest(self) -> str | None:
+        """A request of somebody else; what is wrong with its answer."""
+        self._number += 1
+        reader, writer = await asyncio.open_connection(HOST, self._port)
+        try:
+            async with asyncio.timeout(_FORGOTTEN):
+                writer.write(good(self._number))
+                line = await reader.readline()
+        except TimeoutError:
+            return "leaves others without an answer"
+        finally:
+            writer.close()
+            await writer.wait_closed()
+        return None if b" 201 " in line else f"has others answered {line!r}"
+
+    def _quiet(self) -> bool:
+        connections = self._gateway.connections._open  # noqa: SLF001 - nobody else asks
+        return all(not (one.busy or one.sends) for one in connections)
+
+    def _left(self) -> str | None:
+        """What is left of those that have hung up."""
+        left = {
+            "connections": len(self._gateway.connections),
+            "bytes of bodies": self._gateway._bodies.in_flight,  # noqa: SLF001
+            "bytes of records": self._gateway._publisher.budget.in_flight,  # noqa: SLF001
+            "requests": self._gateway._in_flight,  # noqa: SLF001
+        }
+        said = [f"{number} {what}" for what, number in left.items() if number]
+        return f"leaves {', '.join(said)}" if said else None
+
+    async def _until(self, holds: Callable[[], bool], within: float) -> None:
+        ends = time.monotonic() + within
+        while not holds() and time.monotonic() < ends:  # noqa: ASYNC110 - nothing says so
+            await asyncio.sleep(_PAUSE)
+
+    def _run(self, coroutine: Any) -> Any:
+        return self._runner.run(coroutine)
+
+
+def conversations(gateway: GatewayTarget, seeds: range, size: int) -> Iterator[Finding | None]:
+    """Try the conversation of each seed; None where nothing was wrong."""
+    for seed in seeds:
+        what = gateway.tried(conversation(seed, size))
+        yield Finding("gateway", what, f"conversation({seed}, {size})") if what else None
+
+
+class _Turns:
+    """How long the loop works on one thing, in seconds of its processor."""
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+        self._run: Any = _HANDLE._run  # noqa: SLF001
+
+    def begin(self) -> None:
+        run, turns = self._run, self
+
+        def timed(handle: asyncio.Handle) -> None:
+            began = time.thread_time()
+            run(handle)
+            turns.longest = max(turns.longest, time.thread_time() - began)
+
+        _HANDLE._run = timed  # noqa: SLF001
+
+    def end(self) -> None:
+        _HANDLE._run = self._run  # noqa: SLF001
+
+
+class _Complaints(logging.Handler):
+    """Errors that were logged: nothing that comes from outside is one."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self._said: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        Malformed().filter(record)
+        if record.levelno < logging.ERROR:
+            return
+        error = record.exc_info[1] if record.exc_info else None
+        self._said.append(f"logs {record.getMessage()[:100]!r} ({error!r})")
+
+    def taken(self) -> str | None:
+        """The first one since the last time."""
+        said, self._said = self._said, []
+        return said[0] if said else None
+
+
+async def _read(reader: asyncio.StreamReader, answers: set[int]) -> None:
+    with contextlib.suppress(ConnectionError):
+        while piece := await reader.read(MIB):
+            answers.update(int(status) for status in _STATUS.findall(piece))
+
+
+@contextlib.asynccontextmanager
+async def _serving() -> AsyncIterator[tuple[Gateway, int]]:
+    async with contextlib.AsyncExitStack() as stack:
+        couchdb = web.ServerRunner(web.Server(_couchdb, auto_decompress=False))
+        await couchdb.setup()
+        stack.push_async_callback(couchdb.cleanup)
+        await web.TCPSite(couchdb, HOST, 0).start()
+        settings = GatewaySettings(receive_pause=_PATIENCE, publish_deadline=1.0)
+        configuration = Configuration(
+            gateway=settings,
+            kafka=KafkaSettings(),
+            log_mode=LogMode.SEPARATE,
+            upstream=f"http://{HOST}:{couchdb.addresses[0][1]}",
+            ca_file=None,
+            database=DATABASE,
+        )
+        upstream = Upstream(configuration.upstream, DATABASE, connect_timeout=5)
+        stack.push_async_callback(upstream.close)
+        publisher = Publisher(
+            configuration.kafka,
+            deadline=settings.publish_deadline,
+            bytes_in_flight=settings.bytes_in_flight,
+            producer=cast("BatchProducer", _Kafka()),
+        )
+        gateway = Gateway(configuration, publisher, upstream)
+        runner = gateway.runner()
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        await BoundedSite(runner, HOST, 0, gateway.connections).start()
+        yield gateway, runner.addresses[0][1]
+
+
+async def _couchdb(request: web.BaseRequest) -> web.StreamResponse:
+    """As much of CouchDB as the gateway asks."""
+    if request.headers.get("Authorization") != AUTHORIZATION:
+        return web.json_response({"error": "unauthorized"}, status=401)
+    if "X-Forwarded-Host" in request.headers:  # of a client, who is told what stands there
+        with contextlib.suppress(ConnectionError):
+            while await request.content.readany():
+                pass
+        return web.json_response({"error": "not_found", "reason": "missing"}, status=404)
+    if request.path == "/_session":
+        return web.json_response({"userCtx": {"name": "fuzz"}})
+    if request.path.endswith("/_bulk_docs"):
+        entry = {"ok": True, "id": "guest/x", "rev": "1-a"}
+        documents = _bulk(await request.read())["docs"]
+        return web.json_response([entry] * len(documents), status=201)
+    if request.path.endswith("/_all_docs"):
+        return web.json_response({"rows": []})
+    return web.json_response({"error": "not_found", "reason": "missing"}, status=404)
+
+
+class _Kafka:
+    """A producer that has everything acknowledged at once."""
+
+    async def send(self, _topic: str, _records: Any) -> list[Any]:
+        return []
+
+    async def answers(self, _topic: str, _within: float) -> bool:
+        return True

@@ -1,0 +1,81 @@
+"""What is said a thousand times is heard once in a while."""
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+from aiohttp.http_exceptions import BadHttpMessage
+
+from app.process.seldom import STRANGERS_CAUSE, Malformed, Seldom, calm_web_server
+from tests.fakes.time import Time
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+@pytest.fixture
+def logger(time: Time) -> Iterator[logging.Logger]:
+    noisy = logging.getLogger("tests.noisy")
+    seldom = Seldom(30, clock=time.clock)
+    noisy.addFilter(seldom)
+    yield noisy
+    noisy.removeFilter(seldom)
+
+
+def test_a_message_passes_once_in_a_period_whatever_its_arguments(
+    logger: logging.Logger, time: Time, caplog: pytest.LogCaptureFixture
+) -> None:
+    for attempt in range(100):
+        logger.error("Unable to connect to %s: %s", "a:9092", attempt)
+    time.now += 30
+    logger.error("Unable to connect to %s: %s", "b:9092", 100)
+    assert caplog.messages == [
+        "Unable to connect to a:9092: 0",
+        "Unable to connect to b:9092: 100 (99 more before)",
+    ]
+
+
+def test_different_messages_do_not_hold_each_other_back(
+    logger: logging.Logger, caplog: pytest.LogCaptureFixture
+) -> None:
+    logger.error("Unable to connect to %s", "a:9092")
+    logger.warning("Marking the coordinator dead")
+    assert len(caplog.messages) == 2
+
+
+def test_a_message_that_is_rare_is_logged_as_it_is(
+    logger: logging.Logger, time: Time, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2):
+        logger.error("100% of it failed")
+        time.now += 31
+    assert caplog.messages == ["100% of it failed"] * 2
+
+
+def test_a_request_that_is_no_http_is_one_line_and_no_error(
+    logger: logging.Logger, caplog: pytest.LogCaptureFixture
+) -> None:
+    logger.filters.insert(0, Malformed())
+    try:
+        for error in (BadHttpMessage("Authorization secret"), RuntimeError("of our own")):
+            for _ in range(2):
+                logger.error("Error handling request from %s", "10.0.0.1", exc_info=error)
+    finally:
+        logger.filters.pop(0)
+    assert caplog.messages == [
+        "refused a malformed request: BadHttpMessage (Error handling request from 10.0.0.1)",
+        "Error handling request from 10.0.0.1",
+    ]
+    assert [record.levelname for record in caplog.records] == ["WARNING", "ERROR"]
+    assert "secret" not in caplog.text
+    assert "of our own" in caplog.text
+
+
+def test_each_logger_of_a_web_server_gets_one_filter() -> None:
+    calm_web_server("tests.noisy.too")
+    calm_web_server()
+    for name in (*STRANGERS_CAUSE, "tests.noisy.too"):
+        filters = logging.getLogger(name).filters
+        assert sum(isinstance(known, Seldom) for known in filters) == 1
