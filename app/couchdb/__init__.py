@@ -1,9 +1,9 @@
-"""The sink: activation documents into CouchDB, in bulk, at the database's own pace.
+"""The sink: writes activation documents to CouchDB in bulk, at the pace the database allows.
 
-`BulkWriter.write` is the way in. Beneath it, from the outside in: `writer` coalesces the documents
-of all callers into requests, `settling` brings every document of a request to its result,
-`requests` repeats what may pass, `gate` and `pace` decide when a request may start, and `database`
-speaks HTTP and turns what can go wrong there into the few types of `errors`.
+`BulkWriter.write` is the entry point. From the outside in: `writer` coalesces the documents of all
+callers into requests, `settling` works out the result of every document in a request, `requests`
+retries transient failures, `gate` and `pace` decide when a request may start, and `database` speaks
+HTTP and translates every failure into one of the types in `errors`.
 """
 
 from app.couchdb.database import Database, DatabaseInfo, connected

@@ -1,4 +1,4 @@
-"""Reading CouchDB's answers: pure, from status, headers and body to entries or an error."""
+"""Parses CouchDB's answers: status, headers and body to entries or an error. Pure."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -25,9 +25,9 @@ FIRST_WORDS = 80
 
 
 class Entry(msgspec.Struct):
-    """What `_bulk_docs` answers for one document: a revision or an error.
+    """The entry for one document in a `_bulk_docs` answer: a revision or an error.
 
-    A validation function decides about `error` and `reason`: they may be any JSON value.
+    A validation function chooses `error` and `reason`, so they may be any JSON value.
     """
 
     id: str = ""
@@ -42,7 +42,7 @@ class Entry(msgspec.Struct):
 
 
 class Row(msgspec.Struct):
-    """What `_all_docs?include_docs=true` answers for one key; no `doc` when missing or deleted."""
+    """One row of `_all_docs?include_docs=true`; without `doc` when it is missing or deleted."""
 
     key: str = ""
     doc: msgspec.Raw = msgspec.Raw(b"null")
@@ -145,7 +145,7 @@ def _first_words(body: bytes) -> str:
 
 
 def _read_failure(body: bytes) -> Failure | None:
-    """CouchDB's error; a 500 of its own may have a list of entries as its body."""
+    """CouchDB's error, if the body holds one; a 500 may have a list of entries instead."""
     try:
         return _failure.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):

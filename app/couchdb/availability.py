@@ -1,4 +1,4 @@
-"""Whether the database does its work: one log line when that changes, not one per retry."""
+"""Tracks whether the database is available; logs each change once instead of every retry."""
 
 import logging
 import time
@@ -9,10 +9,10 @@ from app.couchdb.errors import DatabaseError, EntriesFailed, Misconfigured, Unav
 logger = logging.getLogger(__name__)
 
 PATIENCE = 1.0
-"""Seconds of failures without a success in between, after which it counts as down."""
+"""Seconds of nothing but failures after which the database counts as down."""
 
 THROTTLED_PATIENCE = 10.0
-"""The same when the database asks for a slower pace (429): it does that in passing, too."""
+"""The same for 429: a healthy database also asks for a slower pace now and then."""
 
 ADVICE = {
     "401": "check PERSISTER_COUCHDB_USER and PERSISTER_COUCHDB_PASSWORD (or ..._PASSWORD_FILE, "
@@ -82,7 +82,7 @@ class Availability:
 
     @property
     def down(self) -> bool:
-        """Whether the database is known not to do it."""
+        """Whether it has been failing long enough to be called unavailable."""
         return self._announced is not None
 
     def failed(self, error: DatabaseError) -> None:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Exponential back-off with jitter, so that workers do not come back all at once.
+    """Exponential back-off with jitter, so that workers do not all retry at once.
 
     Args:
         first: Seconds before the second attempt.
-        longest: Seconds that no wait exceeds.
+        longest: Upper bound of a wait, in seconds.
     """
 
     first: float

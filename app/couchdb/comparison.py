@@ -1,14 +1,14 @@
-"""Whether the document in the database is the one that was to be written.
+"""Compares a document with the one that the database holds.
 
-CouchDB keeps integers as they are written, whatever their size, and keeps other numbers as doubles
-that it prints again in its own way (`1E2` as `100.0`); the last of two equal keys wins. So numbers
-are equal by value, integers exactly; `true` is not 1; the order of keys means nothing. Of numbers
-below the smallest normal double (2.2e-308) CouchDB reads some as 0.0 (`5e-324`) and others with a
-small error (`22e-309`), so here all of them are 0.0.
+CouchDB keeps integers of any size exactly, stores other numbers as doubles and prints them in its
+own form (`1E2` as `100.0`), and keeps the last of two equal keys. So numbers are compared by value,
+integers exactly; `true` is not 1; key order does not matter. CouchDB reads some numbers below the
+smallest normal double (2.2e-308) as 0.0 (`5e-324`) and others with a small error (`22e-309`), so
+all of them count as 0.0 here.
 
-This stays strict for databases that hold every number as a double, such as PouchDB: two integers
-over 2^53 that share a double are different records to CouchDB, and taking them for equal would hide
-that. Replaying such a record against PouchDB is reported as divergent.
+The comparison stays strict for databases that hold every number as a double, such as PouchDB: two
+integers over 2^53 that share a double are different records to CouchDB. Replaying such a record
+against PouchDB is therefore reported as divergent.
 """
 
 import json
@@ -21,7 +21,7 @@ from typing import Any, Final
 from app.process.printable import shown
 
 IGNORED: Final = frozenset({"updated", "_rev"})
-"""Fields that legitimately differ between two writes of the same record."""
+"""Fields that may differ between two writes of the same record."""
 
 SHOWN_FIELDS = 10
 LONGEST_NAME = 64

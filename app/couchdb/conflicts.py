@@ -1,4 +1,4 @@
-"""What a conflict means: the stored document decides."""
+"""Resolves conflicts by reading the stored document back and comparing it."""
 
 import logging
 from collections.abc import Sequence
@@ -22,17 +22,17 @@ _WRONG_LOG_MODE = (
 
 @dataclass(slots=True)
 class Reconciled:
-    """What the stored documents say of some that were to be written."""
+    """The result of comparing documents with what is stored."""
 
     settled: dict[str, Outcome] = field(default_factory=dict)
     absent: list[Document] = field(default_factory=list)
-    """Those that the database does not hold."""
+    """Documents that the database does not hold."""
     fuller: list[Document] = field(default_factory=list)
-    """Updates of stored documents that have no logs, with them."""
+    """Updates that add the logs to documents stored without them."""
 
 
 class Conflicts:
-    """Compares with what is stored.
+    """Settles documents that the database may already hold.
 
     Args:
         requests: Reads it back.

@@ -1,8 +1,8 @@
 """The database over HTTP.
 
-aiocouch keeps the session with its connections. Requests go through it as bytes, with headers of
-our own: aiocouch's bulk operations compare every id with every other and do not tell 201 from 202,
-it keeps the password that it was made with, and it drops the reasons that CouchDB gives.
+aiocouch holds the session and its connections. Requests go through that session as bytes, with our
+own headers: aiocouch's bulk operations compare every id with every other and do not tell 201 from
+202, it never re-reads the password, and it drops the reasons that CouchDB gives.
 """
 
 import hashlib
@@ -49,7 +49,7 @@ LONGEST_CONNECT = 10.0
 """Seconds to open a connection, when the time-out of a request leaves so many."""
 
 SPARE_CONNECTIONS = 8
-"""For probes and diagnoses, beside the requests in flight."""
+"""Connections for probes and diagnoses, in addition to the requests in flight."""
 
 PROBE_ID = "persister-probe"
 """The document that stands for those known to be good; deleted from the start, so that no view and
@@ -58,7 +58,7 @@ no list ever shows it, and yet every validation function judges it."""
 BARE_PROBE = json.dumps({"_id": PROBE_ID, "_deleted": True}).encode()
 
 PASSES_PROBE = ("conflict", "not_found")
-"""What follows when it is there already: CouchDB judges it first, and then writes nothing."""
+"""The expected answer once it exists: CouchDB validates it, then writes nothing."""
 
 MARK = "_local/activation-persister"
 """Tells this database from the next one of the same name: CouchDB's `instance_start_time` counts
@@ -154,7 +154,7 @@ class Database:
         return changed
 
     async def prepare(self) -> None:
-        """Find the database; create it and missing design documents where that is allowed.
+        """Look for the database; create it, and missing design documents, where that is allowed.
 
         Existing design documents are left as they are. Design documents that may not be created
         are reported once and do not keep documents from being stored.
@@ -223,11 +223,11 @@ class Database:
         return read_documents(body)
 
     async def probe(self, known_good: Document | None) -> bool:
-        """Whether the database takes a document that is known to be good.
+        """Whether the database accepts a document that is known to be good.
 
-        A deleted document of our own is written again and again. CouchDB asks its disk, its shards
-        and every validation function, and then answers `conflict`, so that after the first time
-        nothing is written. (A `_local` document would be no probe: no validation function sees it.)
+        The same deleted document is sent every time. CouchDB involves its disk, its shards and
+        every validation function before it answers `conflict`, so nothing is written after the
+        first time. (A `_local` document would not do: no validation function sees it.)
 
         Args:
             known_good: Its content, a record that was stored; None: only what it must have.
@@ -250,7 +250,7 @@ class Database:
             raise EntriesFailed(entry.explanation, error=str(entry.error))
 
     async def ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
-        """Send one request for something beneath the database; returns the body of the answer."""
+        """Send one request to a path below the database; returns the body of the answer."""
         _, answer = await self._request(method, f"{self._path}/{path}", body)
         return answer
 
@@ -259,7 +259,7 @@ class Database:
         return entry
 
     async def check_right_to_write(self) -> None:
-        """Ask to write no document: CouchDB refuses even that to who may only read.
+        """Send an empty bulk request, which CouchDB refuses to users who may only read.
 
         Raises:
             Misconfigured: the right is missing.
@@ -423,7 +423,7 @@ def _passes(entry: Entry) -> bool:
 
 @asynccontextmanager
 async def connected(settings: DatabaseSettings) -> AsyncIterator[Database]:
-    """A database for as long as the block runs; no request is sent by itself."""
+    """A connected database for as long as the block runs; sends nothing on its own."""
     database = Database(settings)
     await database.connect()
     try:
@@ -440,7 +440,7 @@ def _as_probe(known_good: Document) -> bytes:
 
 @contextmanager
 def _connected() -> Iterator[None]:
-    """Turn what happens to connections into `DatabaseError`."""
+    """Translate connection failures into `DatabaseError`."""
     try:
         yield
     except (aiohttp.ClientError, OSError) as error:
@@ -449,10 +449,10 @@ def _connected() -> Iterator[None]:
 
 
 def _let_go(error: BaseException) -> None:
-    """Free what the frames hold that an error has passed through, the request's body above all.
+    """Clear the frames of an error's traceback, which hold the request's body.
 
-    aiohttp's refer to the error that refers to them, so that they would be left to the cycle
-    collector, which the worker seldom runs: two megabytes for each attempt of an outage.
+    aiohttp's frames and the error refer to each other, so they would wait for the cycle collector,
+    which the worker seldom runs: two megabytes for each attempt during an outage.
     """
     passed: BaseException | None = error
     while passed is not None:

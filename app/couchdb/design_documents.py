@@ -24,9 +24,9 @@ def design_documents() -> dict[str, dict[str, Any]]:
 def wanted(there: Iterable[str]) -> list[str]:
     """Which design documents to create in a database.
 
-    Nothing is put beside another version of the same: that belongs to an OpenWhisk of another
-    version, whose readers ask for theirs alone, and CouchDB would keep ours up to date with every
-    write, for nobody.
+    A design document that exists in another version is left alone: it belongs to another version
+    of OpenWhisk, whose readers use only that one, and CouchDB would maintain an index that nobody
+    reads.
 
     Args:
         there: The ids of all that the database has.

@@ -1,7 +1,7 @@
-"""Documents that fail while others pass: tried alone, beside everything else, until it is clear.
+"""Tries documents that fail while others pass, one by one, until it is clear whose fault it is.
 
-They have left their request, its slot and its calls' way: what came with them is stored and
-remembered. What waits for them is only the commit of their partition, so a diagnosis is short.
+They no longer hold their request or its slot, and the documents that came with them are stored and
+remembered. Only the commit of their partition waits for them, so a diagnosis is short.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from models.reasons import RejectReason
 logger = logging.getLogger(__name__)
 
 BETWEEN = Backoff(first=0.5, longest=8.0)
-"""Between the attempts with one document."""
+"""Seconds between attempts to write one document."""
 
 FLAPPING = Backoff(first=0.5, longest=2.0)
 """The same while others recover from what it fails with: the more it is tried, the less it is by
@@ -35,7 +35,7 @@ CROWD = 10
 costs the database as much as storing four documents."""
 
 AT_ONCE = 4
-"""Attempts that run side by side: few, since some keep a core of the database busy for seconds."""
+"""Concurrent attempts: few, since one can keep a core of the database busy for seconds."""
 
 ALONE_SECONDS = 15.0
 """How long one attempt may take."""

@@ -1,9 +1,9 @@
 # ruff: noqa: N818 - verdicts that are caught by name; "Error" at the end would say nothing more
 """What can go wrong between the writer and the database.
 
-Every exception of aiohttp and every unhappy answer becomes one of these, once, in `database` and
-`answers`. The messages name addresses and settings, never credentials. None of them condemns a
-document: what follows from a failure is decided by what else passes (`app.couchdb.evidence`).
+`database` and `answers` translate every aiohttp exception and every unsuccessful answer into one of
+these. The messages name addresses and settings, never credentials. None of them alone condemns a
+document: that depends on what else passes meanwhile (`app.couchdb.evidence`).
 """
 
 SURELY_THE_DATABASE = frozenset({"429", "503", "connection"})
@@ -37,7 +37,7 @@ class DatabaseError(Exception):
 
 
 class Unavailable(DatabaseError):
-    """It may pass by itself: no connection, a time-out, 408, 429, 5xx, or no CouchDB answer.
+    """A transient failure: no connection, a time-out, 408, 429, 5xx, or not a CouchDB answer.
 
     Args:
         message: What happened.
@@ -65,7 +65,7 @@ class Unavailable(DatabaseError):
 
 
 class Misconfigured(DatabaseError):
-    """An operator has to act, here or on the database: 401, 403, 404, a redirect, a certificate."""
+    """Needs an operator, here or at the database: 401, 403, 404, a redirect, a certificate."""
 
     @property
     def says_whose_fault(self) -> bool:

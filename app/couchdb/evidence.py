@@ -1,12 +1,12 @@
-"""Whose fault a failure is: pure, told what passes and what fails, and when.
+"""Decides whether a failure is the document's fault or the database's. Pure.
 
-An answer is never believed by itself, since the same words come for a bad document and from a
-database in trouble: `insufficent_storage` inside a 201, `unknown_error` from a validation function
-that throws, a proxy's page. A document is condemned when it has failed *alone*, several times and
-over a time, while others were written in between. While nothing is written, it is the database.
+No single answer is proof, since a bad document and a database in trouble get the same words:
+`insufficent_storage` inside a 201, `unknown_error` from a validation function that throws, a
+proxy's page. A document is condemned when it has failed *alone*, several times over a while, with
+others written in between. While nothing is written at all, the database is at fault.
 
-When there are no others to be written, a probe (`app.couchdb.probe`) stands in for them, but only
-for so few documents that they may well be bad ones by chance.
+When no other documents come to be written, a probe (`Database.probe`) stands in for them, but only
+for a few documents: so few that all of them may be bad by chance.
 """
 
 from dataclasses import dataclass, field
@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from app.settings import DiagnosisSettings
 
 LONERS = 3
-"""Documents that fail with nothing but a probe to speak for the database, from which on it is the
-database after all: a validation function may let a probe pass that it would refuse as a record.
+"""From so many failing documents on, a probe is no longer trusted and the database is at fault: a
+validation function may accept a probe and refuse every record.
 """
 
 AT_LIMIT = 2
@@ -35,7 +35,7 @@ UNLIKELY = 10
 
 @dataclass(eq=False, slots=True)
 class Case:
-    """What is known against one document.
+    """The evidence against one document.
 
     Args:
         opened: When it left its request, seconds; later by the time in which nothing passed.
@@ -64,7 +64,7 @@ class Case:
 
 @dataclass
 class Evidence:
-    """What passes and what does not, of all requests of a writer.
+    """Follows what passes and what fails in all requests of a writer.
 
     Args:
         settings: How much is enough.

@@ -1,8 +1,8 @@
-"""What CouchDB 3 is known to refuse in a document, or to break on.
+"""Known reasons for which CouchDB 3 refuses a document, or fails on it.
 
-It does not say which document of a request it means, so these are its rules as far as they are
-known. They are looked at only after a request has failed: another version, or another database
-that speaks CouchDB's protocol, may take what this one does not.
+CouchDB does not say which document of a request is at fault, so its rules are repeated here as far
+as they are known. They are consulted only after a request has failed: another version, or another
+database that speaks CouchDB's protocol, may accept more.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Admission control: request slots, rate, and pauses that the database asks for."""
+"""Admission control: request slots, document rate, and the pauses of `Retry-After`."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -53,7 +53,7 @@ class Gate:
 
         Args:
             documents: How many the request writes; they count against the rate.
-            beside: Whether it takes no place of the others'.
+            beside: Whether it is admitted without taking a slot.
         """
         if not beside:
             await self._wait_for_place()

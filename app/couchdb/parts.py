@@ -1,4 +1,4 @@
-"""Parts of a request, and how they are divided so that one bad document costs one document."""
+"""Splits a failed request into parts, so that one bad document costs one document."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from app.storing.sink import Document
 
 WAYS = 8
-"""Parts that a failed request is divided into: few requests where one document is to blame, and
-not many more where all are."""
+"""Parts that a failed request is split into: few requests when one document is to blame, and not
+many more when all of them are."""
 
 
 @dataclass(slots=True)

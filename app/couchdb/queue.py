@@ -1,4 +1,4 @@
-"""Documents that wait for a request: whole calls in, full requests out."""
+"""Queues documents: takes whole calls and cuts full requests."""
 
 import asyncio
 from collections import deque
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from app.storing.sink import STORED, Document, Result
 
 SMALLEST_REQUEST = 64 * 1024
-"""Bytes below which requests are not made smaller."""
+"""Requests are never cut smaller than this, in bytes."""
 
 
 class Call:

@@ -1,4 +1,4 @@
-"""Requests to the database: each one attempt, at its pace, with a judgement of what failed."""
+"""Sends requests to the database, one attempt each, and judges what failed."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -7,6 +7,7 @@ from enum import Enum
 
 from app.couchdb.answers import Entry
 from app.couchdb.availability import Availability
+from app.couchdb.circuit import PASSING, Circuit
 from app.couchdb.database import Database
 from app.couchdb.errors import (
     DatabaseError,
@@ -19,17 +20,16 @@ from app.couchdb.gate import Admission, Gate
 from app.couchdb.pace import ConcurrencyLimit
 from app.couchdb.parts import Part
 from app.couchdb.stats import WriterStats
-from app.couchdb.trials import PASSING, Trials
 from app.storing.sink import Document
 
 LONGEST_PAUSE = 300.0
-"""Seconds; a `Retry-After` beyond that is not believed."""
+"""Upper bound for `Retry-After`, in seconds; anything longer is cut to this."""
 
 PROBE_SECONDS = 1.0
-"""How long the answer to a probe counts."""
+"""Seconds for which the result of a probe is reused."""
 
 OVERLOAD = frozenset({"429", "503", "timeout"})
-"""Causes that ask for a slower pace, whatever else passes."""
+"""Causes that always slow the pace down."""
 
 
 class Others(Enum):
@@ -80,7 +80,7 @@ class Requests:
         database: Where to.
         gate: Admits every attempt.
         limit: Learns from every attempt.
-        trials: Makes them take turns while nothing passes.
+        circuit: Makes them take turns while nothing passes.
         evidence: Is told what passes.
         availability: Is told whether documents are taken.
         reading: The same of reading back.
@@ -97,7 +97,7 @@ class Requests:
         *,
         gate: Gate,
         limit: ConcurrencyLimit,
-        trials: Trials,
+        circuit: Circuit,
         evidence: Evidence,
         availability: Availability,
         reading: Availability,
@@ -112,7 +112,7 @@ class Requests:
         self._database = database
         self._gate = gate
         self._limit = limit
-        self._trials = trials
+        self._circuit = circuit
         self._evidence = evidence
         self._availability = availability
         self._reading = reading
@@ -131,7 +131,7 @@ class Requests:
     async def prepare(self) -> None:
         """`Database.prepare`, until it succeeds."""
         while True:
-            async with self._trials.turn():
+            async with self._circuit.turn():
                 started = self._clock()
                 try:
                     await self._database.prepare()
@@ -140,7 +140,7 @@ class Requests:
                     self._database_failed(error, started)
                 else:
                     self._availability.succeeded()
-                    self._trials.passed()
+                    self._circuit.passed()
                     return
 
     async def look_after(self) -> None:
@@ -149,7 +149,7 @@ class Requests:
         Says and does nothing while requests fail: they tell what is wrong, and each request with
         wrong credentials would count.
         """
-        if self._trials.failing:
+        if self._circuit.failing:
             return
         try:
             await self._database.look()
@@ -167,7 +167,7 @@ class Requests:
         Raises:
             FailedRequest: It was not answered with entries.
         """
-        async with self._trials.turn():
+        async with self._circuit.turn():
             passes = part.seen_passes if case is None else case.seen_passes
             passes = self._evidence.passes if passes is None else passes
             documents = part.documents
@@ -209,7 +209,7 @@ class Requests:
         Raises:
             FailedRequest: They cannot be read now.
         """
-        async with self._trials.turn():
+        async with self._circuit.turn():
             reads = self._reads
             async with self._gate.admit(0, beside=beside) as admission:
                 try:
@@ -242,12 +242,12 @@ class Requests:
     @property
     def resting(self) -> int:
         """Requests that wait for their next attempt, and keep no place."""
-        return self._resting + self._trials.waiting
+        return self._resting + self._circuit.waiting
 
     async def rest(self, attempt: int) -> None:
-        """Wait before another attempt; while nothing passes, the trials' line is the wait."""
+        """Wait before another attempt; while nothing passes, the circuit makes it wait its turn."""
         self._changed.set()
-        if self._trials.failing:
+        if self._circuit.failing:
             return
         self._resting += 1
         try:
@@ -276,7 +276,7 @@ class Requests:
             # All of them are there already. That is no news of a database that takes nothing new.
             if not self._entries_fail:
                 self._availability.succeeded()
-                self._trials.passed()
+                self._circuit.passed()
             return Answer(entries)
         others = await self._others(failed, passes, case)
         failing = sum(not one.rev and one.error != "conflict" for one in entries)
@@ -290,7 +290,7 @@ class Requests:
         self._known_good = known_good or self._known_good
         self._entries_fail = False
         self._availability.succeeded()
-        self._trials.passed()
+        self._circuit.passed()
 
     async def _others(
         self, error: DatabaseError, passes: int, case: Case | None, *, patient: bool = False
@@ -336,7 +336,7 @@ class Requests:
     def _database_failed(self, error: DatabaseError, started: float) -> None:
         self._entries_fail = isinstance(error, EntriesFailed)
         self._availability.failed(error)
-        self._trials.failed(error, started)
+        self._circuit.failed(error, started)
 
     async def remake(self, error: DatabaseError) -> None:
         """After a 404 for the whole database: make it again, if that is allowed."""
@@ -345,7 +345,7 @@ class Requests:
                 await self._database.prepare()
             except DatabaseError:
                 return  # what led here is said already, and the next attempt comes here again
-            self._trials.retry_now()
+            self._circuit.retry_now()
 
     def _count(self, status: str, admission: Admission) -> None:
         seconds = self._clock() - admission.started

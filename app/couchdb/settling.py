@@ -1,4 +1,4 @@
-"""From the documents of one request to a result for each, whatever the database answers."""
+"""Works out a result for every document of a request, whatever the database answers."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -41,7 +41,7 @@ must not keep the rest for as long as a whole request may take."""
 
 
 class Settling:
-    """Settles documents, one request after the other.
+    """Writes the documents of a request until each has a result.
 
     Args:
         requests: Sends them.

@@ -1,4 +1,4 @@
-"""What the writer counts, for `/status` and `/metrics`."""
+"""Counters of the writer, for `/status` and `/metrics`."""
 
 from collections import Counter
 from dataclasses import dataclass, field

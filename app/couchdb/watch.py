@@ -1,4 +1,4 @@
-"""Notices when the database is another one than before, or its design documents are gone."""
+"""Notices when the database was replaced, or when its design documents are gone."""
 
 import asyncio
 from typing import Any
@@ -11,7 +11,7 @@ WATCH_SECONDS = 10.0
 
 
 class DatabaseWatch(Service):
-    """Looks every few seconds.
+    """Checks every few seconds.
 
     Args:
         writer: Whose database it is.

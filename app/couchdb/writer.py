@@ -1,4 +1,4 @@
-"""The service that writes documents: coalesces what many tasks bring into full requests."""
+"""The service that writes documents: coalesces the documents of many tasks into full requests."""
 
 import asyncio
 import time
@@ -9,6 +9,7 @@ from typing import Any
 from mode import Service
 
 from app.couchdb.availability import Availability
+from app.couchdb.circuit import Circuit
 from app.couchdb.conflicts import Conflicts
 from app.couchdb.database import Database
 from app.couchdb.diagnosis import Diagnosis
@@ -19,7 +20,6 @@ from app.couchdb.queue import Call, Queue, Request
 from app.couchdb.requests import Requests
 from app.couchdb.settling import Settling
 from app.couchdb.stats import WriterStats
-from app.couchdb.trials import Trials
 from app.settings import DatabaseSettings, DiagnosisSettings
 from app.storing.sink import Document, Refused, Result, SinkStopped
 from models.reasons import RejectReason
@@ -36,11 +36,11 @@ READING = ("lets documents be read back", "does not let documents be read back")
 
 
 class BulkWriter(Service):
-    """Writes documents in bulk and says what became of each. It is a `app.storing.sink.Sink`.
+    """Writes documents in bulk and returns a result for each. Implements `app.storing.sink.Sink`.
 
     A request is sent when it is full, or when its first document has waited `settings.linger`
-    seconds, as soon as the pace allows one more. What may pass is retried for as long as it takes,
-    so a slow `write` is how a caller notices that the database cannot keep up.
+    seconds, as soon as the pace allows one more. Transient failures are retried for as long as it
+    takes, so a slow `write` is how a caller notices that the database cannot keep up.
 
     Args:
         database: Where to; the writer connects and closes it.
@@ -80,7 +80,7 @@ class BulkWriter(Service):
             database,
             gate=self.gate,
             limit=self.limit,
-            trials=Trials(
+            circuit=Circuit(
                 clock=clock,
                 sleep=sleep,
                 random=random,
@@ -136,13 +136,13 @@ class BulkWriter(Service):
         return self.queue.documents
 
     async def on_start(self) -> None:
-        """Connect; the database itself is looked for in the background, as long as it takes."""
+        """Connect; the search for the database goes on in the background until it is found."""
         await self._database.connect()
         self.add_future(self._prepare())
         self.add_future(self._send_when_places_change())
 
     async def on_stop(self) -> None:
-        """Give up what is not settled.
+        """Abandon documents that are not settled.
 
         Callers that want their documents settled wait for `write` before they stop the writer.
         """
@@ -206,7 +206,7 @@ class BulkWriter(Service):
             self._send_ready()
 
     def _send_ready(self) -> None:
-        """Start what is due and may start; see to it that the rest will be looked at."""
+        """Start the requests that are due and admitted, and arrange to look at the rest later."""
         if self.should_stop:
             return
         while self._prepared and self._due() and self._may_start():

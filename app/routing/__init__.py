@@ -1,4 +1,4 @@
-"""From a message of OpenWhisk to a decision: store, skip or reject. Pure; the hot path."""
+"""Decides what becomes of OpenWhisk's messages: store, skip or reject. Pure; the hot path."""
 
 from app.routing.outcomes import Decision, Reject, Skip, Store
 from app.routing.route import route

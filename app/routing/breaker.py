@@ -1,11 +1,11 @@
 """Pauses a topic when most of its records are rejected.
 
-Something that is not OpenWhisk writes to the topic, or OpenWhisk writes what is not understood yet:
-emptying the topic into the dead letters would help nobody. The breaker of a topic opens, and then
-nothing more of the topic is fetched; its other topics go on. After a while the breaker lets one
-fetch through (it is then half-open, as the pattern calls it), and what is in it decides.
+Either something other than OpenWhisk writes to the topic, or OpenWhisk writes a form that is not
+understood yet; emptying the topic into the dead letters would help nobody. While a topic's breaker
+is open, nothing is fetched from it and the other topics go on. After a cool-down the breaker is
+half-open: it lets one fetch through, whose outcome decides.
 
-Pure: told what became of each chunk, and asked before each fetch.
+Pure: it is told the outcome of each chunk and asked before each fetch.
 """
 
 import time
@@ -26,7 +26,7 @@ COUNTED = frozenset(
         RejectReason.UNFORESEEN,
     }
 )
-"""The reasons that speak against what is in a topic; the others are about single records."""
+"""Reasons that suggest a topic full of the wrong records; the others concern single records."""
 
 _BUCKETS = 60
 """Parts of the window in which chunks are counted together, so that memory is bounded."""

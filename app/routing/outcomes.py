@@ -1,4 +1,4 @@
-"""What can be decided about a message."""
+"""The possible decisions about a message."""
 
 from typing import Final
 
@@ -17,7 +17,7 @@ class Store(Struct, frozen=True, gc=False):
 
 
 class Skip(Struct, frozen=True, gc=False):
-    """There is nothing to store in this message."""
+    """Store nothing: the message holds no record, or the rules leave it out."""
 
     reason: SkipReason
 

@@ -1,4 +1,4 @@
-"""The decision about one record."""
+"""Routes one record."""
 
 from app.routing import fast_path, slow_path
 from app.routing.outcomes import Candidate, Decision, Reject
@@ -10,11 +10,11 @@ _NO_VALUE = Reject(RejectReason.NOT_JSON, "the record has no value")
 
 
 def route(role: TopicRole, value: bytes | None, timestamp: int, rules: Rules) -> Decision:
-    """Decide what becomes of a record of one of OpenWhisk's topics; never raises.
+    """Decide what becomes of a record from one of OpenWhisk's topics; never raises.
 
-    All kinds of messages are accepted on all topics. A record is accepted when OpenWhisk's own
-    reader accepts it (`WhiskActivation.serdes`, by spray-json), whatever the message around it
-    looks like: a version of OpenWhisk that is not known yet may acknowledge in another form.
+    Every kind of message is accepted on every topic. A record is valid when OpenWhisk's own reader
+    accepts it (`WhiskActivation.serdes`, by spray-json), whatever the message around it looks like:
+    a later version of OpenWhisk may acknowledge in another form.
 
     Args:
         role: of the topic; decides which store level applies.

@@ -1,7 +1,7 @@
-"""Which of the acceptable records are stored (OpenWhisk's `ActivationStore.storeAfterCheck`).
+"""Store levels and excluded namespaces (OpenWhisk's `ActivationStore.storeAfterCheck`).
 
-OpenWhisk applies these rules before it writes to its store. Acknowledgements pass through none of
-them, so they are applied here.
+OpenWhisk applies these rules before it writes to its store, but not to acknowledgements, so they
+are applied here.
 """
 
 from collections.abc import Set as AbstractSet

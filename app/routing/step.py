@@ -1,4 +1,4 @@
-"""The first step: from a chunk of OpenWhisk's messages to documents in the internal topic."""
+"""The first step: turns OpenWhisk's messages into documents in the internal topic."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -50,8 +50,8 @@ class RoutingStep:
     async def take(self, chunk: Chunk, role: TopicRole) -> None:
         """Route every record of a chunk.
 
-        Returns when its documents are acknowledged in the internal topic and what was rejected in
-        the dead-letter topic, so that the chunk can be acknowledged.
+        Returns once Kafka has acknowledged its documents in the internal topic and its rejected
+        records in the dead-letter topic; the chunk can then be acknowledged.
         """
         counts: Counter[Key] = Counter()
         set_aside: list[SetAside] = []

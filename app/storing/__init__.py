@@ -1,6 +1,6 @@
-"""The second step: from documents in the internal topic to the database, each once.
+"""The second step: stores the documents of the internal topic in the database, each once.
 
 - `step`: what happens to a chunk of documents.
 - `sink`: what the step asks of a database.
-- `guard`: what is known to be stored already.
+- `guard`: remembers what is stored already.
 """

@@ -1,8 +1,8 @@
-"""Holds storing while documents are set aside for one and the same reason.
+"""Pauses storing when many documents are refused for the same reason.
 
-A validation function that somebody has just added, a limit of a proxy, a record that a new
-OpenWhisk writes otherwise: emptying the stream into the dead letters would help nobody. What was to
-be set aside then waits, and is written again after a while.
+The cause may be a new validation function, a proxy's limit, or a record that a new OpenWhisk writes
+differently; emptying the stream into the dead letters would help nobody. The refused documents wait
+instead and are tried again after a cool-down.
 """
 
 import asyncio

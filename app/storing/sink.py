@@ -1,7 +1,7 @@
-"""What storing asks of a database: documents in, and what became of each.
+"""The sink protocol: documents in, a result for each out.
 
-Nothing here knows which database it is. `app.couchdb` implements it; another sink would be another
-package beside it, handed to `app.storing.step.StoringStep`.
+Nothing here depends on a particular database. `app.couchdb` implements it; another sink is another
+package beside it, passed to `app.storing.step.StoringStep` in `app.application`.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ class Settled(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The document can not be stored, however often it is tried.
+    """The document cannot be stored, however often it is tried.
 
     Args:
         reason: `TOO_LARGE`, `REFUSED` or `DIVERGENT`.

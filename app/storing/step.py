@@ -1,4 +1,4 @@
-"""The second step: from a chunk of documents to the database, each once."""
+"""The second step: stores the documents of a chunk, each once."""
 
 import asyncio
 from collections import Counter
@@ -21,7 +21,7 @@ from models.reasons import RejectReason
 from models.repair import is_repair
 
 
-class _Candidate(Document, frozen=True, gc=False):
+class _Received(Document, frozen=True, gc=False):
     """A document, with the record that it came in."""
 
     record: Any
@@ -32,15 +32,15 @@ class _Candidate(Document, frozen=True, gc=False):
 
 @dataclass
 class _Settling:
-    """A chunk on its way: what is still to do, and what became of the rest."""
+    """The state of a chunk that is being stored."""
 
     records: int
     bytes: int
     """Of what is still open: the room that the chunk takes."""
     documents: int
     """The same, counted."""
-    open: list[_Candidate] = field(default_factory=list)
-    parked: dict[asyncio.Future[Ended], _Candidate] = field(default_factory=dict)
+    open: list[_Received] = field(default_factory=list)
+    parked: dict[asyncio.Future[Ended], _Received] = field(default_factory=dict)
     forgetful: bool = False
     """Whether nothing is remembered of it: it is not sure in which database it is stored."""
     held: dict[str, str] = field(default_factory=dict)
@@ -175,16 +175,16 @@ class StoringStep(Service):
                 settling.set_aside.append(unforeseen(tp, record, error))
             else:
                 repair = bool(record.headers) and is_repair(record.headers)
-                settling.open.append(_Candidate(document_id, value, record, digest, repair))
+                settling.open.append(_Received(document_id, value, record, digest, repair))
 
     def _sort_out(
         self, partition: int, settling: _Settling
-    ) -> tuple[list[_Candidate], list[_Candidate]]:
-        """Count what is stored already; split the rest into what to write and what to wait for."""
+    ) -> tuple[list[_Received], list[_Received]]:
+        """Count documents that are stored already; split the others into new ones and busy ones."""
         self._guard.bind(self._sink.identity)
         known = self._guard.known(partition, [item.digest for item in settling.open])
-        fresh: list[_Candidate] = []
-        waiting: list[_Candidate] = []
+        fresh: list[_Received] = []
+        waiting: list[_Received] = []
         ids: set[str] = set()
         for item in settling.open:
             if item.digest in known and not item.repair:
@@ -196,8 +196,8 @@ class StoringStep(Service):
                 fresh.append(item)
         return fresh, waiting
 
-    async def _write(self, chunk: Chunk, fresh: list[_Candidate], settling: _Settling) -> None:
-        """Write and remember; whoever waits for one of these ids goes on after both."""
+    async def _write(self, chunk: Chunk, fresh: list[_Received], settling: _Settling) -> None:
+        """Write and remember; chunks that wait for one of these ids go on after both."""
         written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         ids = [item.id for item in fresh]
         self._under_way.update(dict.fromkeys(ids, written))
@@ -228,7 +228,7 @@ class StoringStep(Service):
             written.set_result(None)
 
     async def _take(
-        self, chunk: Chunk, ended: list[tuple[_Candidate, Ended]], settling: _Settling
+        self, chunk: Chunk, ended: list[tuple[_Received, Ended]], settling: _Settling
     ) -> None:
         """Count and remember what is stored; set aside what is refused, unless that is held."""
         refused = [result for _, result in ended if isinstance(result, Refused)]

@@ -1,10 +1,10 @@
-"""The guard: remembers what is stored, so that what comes again is not written again.
+"""The guard: remembers what is stored, so that a record that comes again is not written again.
 
 - `digest`: pure; what makes two documents the same record.
 - `index`: pure; a compact set of digests.
 - `guard`: the Faust table behind it, one entry for some hundred digests.
 
-The database's conflict answer is the last word; the guard saves the write.
+The database's conflict has the last word; the guard only saves the write.
 """
 
 from app.storing.guard.digest import identify

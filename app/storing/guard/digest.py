@@ -1,10 +1,9 @@
-"""What makes two documents the same record: their bytes, `updated` left out.
+"""Identifies a record by the digest of its document's bytes, without `updated`.
 
-A record that comes twice comes in the same bytes: OpenWhisk wrote both, and what it wrote is kept
-as it is. Should somebody have written one anew, with its keys in another order, the guard does not
-know it, and the database is asked: a conflict is settled by content, whatever the order of keys
-(`app.couchdb.comparison`). That is rare, and bringing each record into one form would cost a tenth
-of all that is done with it.
+A record that comes twice comes in the same bytes, since bytes are kept as OpenWhisk wrote them. A
+record that was re-encoded, with its keys in another order, is unknown to the guard; the database
+then reports a conflict, which is resolved by content (`app.couchdb.comparison`). That is rare, and
+normalizing every record would add a tenth to its cost.
 """
 
 import hashlib

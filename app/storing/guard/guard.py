@@ -23,13 +23,13 @@ from app.storing.guard.index import HEADER_SIZE, DigestIndex
 logger = logging.getLogger(__name__)
 
 SEGMENT_BYTES = 4096
-"""Size at which a segment is left and a new one begun: a few hundred digests."""
+"""Size at which a new segment is begun: a few hundred digests."""
 
 _HEADER = struct.Struct(">d8s")
 """When the segment was begun, epoch seconds, and its tag: `HEADER_SIZE` bytes."""
 
 UNTAGGED = bytes(8)
-"""The tag of segments from before there were tags: nobody knows where they were learnt."""
+"""The tag of segments written before there were tags; their database is unknown."""
 
 FOREIGN = 0
 """The number of a segment that is not in the index, since its tag is another one."""

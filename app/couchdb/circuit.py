@@ -1,8 +1,8 @@
-"""Half-open circuit: while nothing passes, one request at a time tries, with back-off.
+"""A half-open circuit: while nothing passes, one request at a time tries, with back-off.
 
-All requests stand in one line then, and whoever has failed goes to its end: a request that would
-pass is not kept waiting behind those that cannot, and a database in trouble is not asked more
-often because more requests wait for it.
+The others wait in a queue, and a request that fails goes to its end: a request that would pass is
+not stuck behind those that cannot, and a database in trouble is not asked more often because more
+requests are waiting.
 """
 
 import asyncio
@@ -13,24 +13,24 @@ from app.couchdb.backoff import Backoff
 from app.couchdb.errors import DatabaseError, Misconfigured
 
 PASSING = Backoff(first=0.1, longest=5.0)
-"""For what passes by itself."""
+"""For transient failures."""
 
 OPERATOR = Backoff(first=1.0, longest=30.0)
-"""For what someone has to mend."""
+"""For failures that need an operator."""
 
 LOCKED = Backoff(first=120.0, longest=300.0)
 """After wrong credentials: CouchDB 3.4 locks a user out after five of them from one address, and
-with it everybody who shares both."""
+everybody else who uses that user from there."""
 
 CREDENTIAL_ATTEMPTS = 3
-"""Wrong credentials, after which further ones are minutes apart."""
+"""Attempts with wrong credentials before the next ones are minutes apart."""
 
 LOOK_SECONDS = 5.0
-"""How often it is looked whether there are new credentials."""
+"""Seconds between checks for new credentials."""
 
 
-class Trials:
-    """Who may try while nothing passes.
+class Circuit:
+    """Lets requests through one at a time while nothing passes.
 
     Args:
         clock: Seconds, monotonic.
@@ -63,7 +63,7 @@ class Trials:
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """Wait until this request may try; at once while others pass."""
+        """Wait until this request may try; returns at once while the circuit is closed."""
         if not self.failing:
             yield
             return
@@ -98,12 +98,12 @@ class Trials:
                 await self._sleep(min(left, LOOK_SECONDS))
 
     def passed(self) -> None:
-        """Something passed: everybody may go on."""
+        """A request passed: close the circuit."""
         self.failing = False
         self._failures = self._wrong_credentials = 0
 
     def failed(self, error: DatabaseError, started: float) -> None:
-        """Nothing passed.
+        """A request failed, and no other passes.
 
         Args:
             error: What happened.
