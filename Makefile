@@ -13,7 +13,7 @@ PARALLEL := --numprocesses $(JOBS) --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help setup environment demo test test-unit test-integration lint format typecheck \
-	coverage bench attack chaos chaos-short fuzz internals package docs chart changelog lock audit-deps clean
+	coverage bench generated attack chaos chaos-short fuzz internals package docs chart changelog lock audit-deps clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -82,6 +82,9 @@ lock: environment ## Make the locks anew, after requirements.txt or requirements
 
 fuzz: environment ## Look for inputs that cost too much or raise (SECONDS=60)
 	@$(PY) -m dev.fuzz --seconds $(or $(SECONDS),60)
+
+generated: environment ## Write anew what is made from the code: references, dashboard
+	@$(PY) -m dev.generated
 
 audit-deps: environment ## Look for known vulnerabilities in the pinned packages
 	@$(PY) -m pip_audit --strict --requirement requirements-dev.lock --no-deps --disable-pip

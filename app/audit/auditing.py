@@ -13,9 +13,9 @@ So a record is called missing only when it was settled before the database was a
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from app.audit.committed import committed_offsets
 from app.audit.errors import AuditError
@@ -50,6 +50,9 @@ class Audited:
     lost: list[Lost] = field(default_factory=list)
     not_judged: int = 0
     """Acknowledgements of which nobody can say whether their records should be there."""
+
+    extents: dict[TopicPartition, Extent] = field(default_factory=dict)
+    """What Kafka held of each partition."""
 
     never_committed: bool = False
     """The worker's consumer group has not committed anything of these topics."""
@@ -97,7 +100,11 @@ class Auditor:
             sources = self._sources(partitions, topics)
             self._result.topics = [source.topic for source in sources]
             reader = KafkaReader(kafka, self._findings, self._watcher)
-            bounds = await reader.bounds(sources, scope)
+            if scope.marks:
+                read = {tp for tp in scope.marks if tp.partition < partitions.get(tp.topic, 0)}
+                marks = _still_there(scope.marks, await kafka.ends(read))
+                scope = replace(scope, marks=marks)
+            bounds = self._result.extents = await reader.bounds(sources, scope)
             reach = await self._read_messages(reader, sources, bounds, scope)
             await self._read_progress(reader, kafka, admin, partitions, bounds)
             await self._read_letters(reader, kafka, partitions)
@@ -248,6 +255,13 @@ class Auditor:
     def _note_loss(self, tp: TopicPartition, committed: int, log_start: int) -> None:
         if committed < log_start:
             self._result.lost.append(Lost(tp.topic, tp.partition, log_start - committed))
+
+
+def _still_there(
+    marks: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]
+) -> dict[TopicPartition, int]:
+    """Without the marks of topics that have been deleted, or deleted and made again, since."""
+    return {tp: mark for tp, mark in marks.items() if mark <= ends.get(tp, -1)}
 
 
 def _listed(names: TopicNames, existing: Collection[str]) -> str:

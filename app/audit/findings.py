@@ -7,13 +7,14 @@ sorts.
 """
 
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from enum import IntEnum
 from itertools import groupby
 from typing import Any, Final, NamedTuple
 
 from app.audit.content import Content
-from app.audit.verdicts import Verdict
+from app.audit.verdicts import ENDINGS, Ending, Verdict
 
 HOUR_MILLIS: Final = 3_600_000
 CACHE_KIB: Final = 32 * 1024
@@ -57,6 +58,22 @@ class Found(NamedTuple):
     """
 
 
+class Settled(NamedTuple):
+    """What is judged for good, so that no later audit need look at it again."""
+
+    marks: dict[tuple[str, int], int]
+    """By topic and partition with records that are not: the offset of the first one of these."""
+
+    oldest_open: int | None
+    """The time of the oldest of them (epoch millis)."""
+
+    endings: Counter[Ending]
+    """Of activations, each counted once."""
+
+    verdicts: Counter[Verdict]
+    """Of records."""
+
+
 class Example(NamedTuple):
     """A record with something to be told about it."""
 
@@ -73,6 +90,7 @@ CREATE TABLE record (
     verdict TEXT
 );
 CREATE TABLE arrived (activation TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE before (activation TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE horizon (topic TEXT PRIMARY KEY, since INT);
 CREATE TABLE progress (topic TEXT, part INT, committed INT, PRIMARY KEY (topic, part));
 CREATE TABLE waiting (document TEXT, digest BLOB, PRIMARY KEY (document, digest)) WITHOUT ROWID;
@@ -122,6 +140,7 @@ _UNARRIVED = f"""
         WHERE kind <> {Kind.FINISHED} AND activation IS NOT NULL
     )
 """
+_ENDING = " ".join(f"WHEN '{verdict}' THEN {rank}" for rank, verdict in enumerate(ENDINGS))
 _JUDGED = "at >= (SELECT since FROM horizon h WHERE h.topic = record.topic)"
 _WHOSE = "COALESCE(document, activation, topic || '/' || part || '/' || offset)"
 
@@ -213,6 +232,54 @@ class Findings:
                 f"SELECT COUNT(*) FROM record WHERE {_UNARRIVED} AND verdict <> :v",
                 **arguments,
             )
+        )
+
+    def add_before(self, activations: Iterable[str]) -> None:
+        """Add activations that an earlier audit has counted."""
+        self._sql.executemany(
+            "INSERT OR IGNORE INTO before VALUES (?)", ((one,) for one in activations)
+        )
+
+    def settle(self, patient_until: int) -> Settled:
+        """Keep what is judged for good, and forget the rest; after everything was judged, once.
+
+        A partition is settled up to its first record that is not: one on its way, or an
+        acknowledgement so young that its record may still come.
+
+        Args:
+            patient_until: epoch millis; acknowledgements that came later are such.
+        """
+        self._sql.execute(
+            "CREATE TABLE mark AS SELECT topic, part, MIN(offset) AS first, MIN(at) AS oldest "
+            "FROM record WHERE verdict = :pending OR verdict = :never AND at > :patient "
+            "GROUP BY topic, part",
+            {
+                "pending": Verdict.PENDING.value,
+                "never": Verdict.NEVER_ARRIVED.value,
+                "patient": patient_until,
+            },
+        )
+        self._sql.execute(
+            "DELETE FROM record WHERE EXISTS (SELECT 1 FROM mark m WHERE m.topic = record.topic "
+            "AND m.part = record.part AND record.offset >= m.first)"
+        )
+        verdicts = self._sql.execute("SELECT verdict, COUNT(*) FROM record GROUP BY verdict")
+        endings = self._sql.execute(
+            f"SELECT rank, COUNT(*) FROM (SELECT MIN(CASE verdict {_ENDING} END) AS rank "
+            "FROM record WHERE activation IS NOT NULL "
+            "AND activation NOT IN (SELECT activation FROM before) GROUP BY activation) "
+            "WHERE rank IS NOT NULL GROUP BY rank"
+        )
+        ranked = list(ENDINGS.values())
+        found: Counter[Ending] = Counter()
+        for rank, count in endings:
+            found[ranked[rank]] += count
+        marks = self._sql.execute("SELECT topic, part, first FROM mark")
+        return Settled(
+            {(topic, part): first for topic, part, first in marks},
+            self._one("SELECT MIN(oldest) FROM mark"),
+            found,
+            Counter({Verdict(verdict): count for verdict, count in verdicts}),
         )
 
     def count(self, verdict: Verdict) -> int:

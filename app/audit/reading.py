@@ -1,7 +1,7 @@
 """Kafka into the findings."""
 
-from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from app.audit.content import Content, content, document_content
@@ -36,6 +36,16 @@ class Watcher(Protocol):
         """So many more of them are done."""
 
 
+class Silent(Watcher):
+    """Is told, and tells nobody."""
+
+    def begin(self, step: str, total: int) -> None:
+        """Ignore it."""
+
+    def forward(self, count: int) -> None:
+        """Ignore it."""
+
+
 class Extent(NamedTuple):
     """What of a partition is read."""
 
@@ -48,19 +58,33 @@ class Extent(NamedTuple):
 
 @dataclass(frozen=True)
 class Scope:
-    """Which records are audited, by their timestamps (epoch millis).
+    """Which records are audited: by their timestamps (epoch millis), or by where they stand.
 
     Args:
         since: those that came then or later.
         until: those that came before.
+        marks: of these partitions, those from this offset on.
+        looked_back: with marks, from when on earlier records are read to know what had arrived;
+            None for all that Kafka holds.
     """
 
     since: int | None = None
     until: int | None = None
+    marks: Mapping[TopicPartition, int] = field(default_factory=dict)
+    looked_back: int | None = None
 
-    def takes(self, at: int) -> bool:
-        """Tell whether a record of this time is audited."""
-        return (self.since is None or at >= self.since) and (self.until is None or at < self.until)
+    def takes(self, tp: TopicPartition, offset: int, at: int) -> bool:
+        """Tell whether a record is audited."""
+        return (
+            offset >= self.marks.get(tp, 0)
+            and (self.since is None or at >= self.since)
+            and (self.until is None or at < self.until)
+        )
+
+    @property
+    def read_since(self) -> int | None:
+        """From when on records are read."""
+        return self.looked_back if self.since is None else max(0, self.since - MARGIN_MILLIS)
 
 
 @dataclass(frozen=True)
@@ -107,10 +131,12 @@ class KafkaReader:
         for source in sources:
             whole = await self._reader.bounds(source.topic, source.partitions)
             read = whole
-            if scope.since is not None:
-                read = await self._reader.since(whole, max(0, scope.since - MARGIN_MILLIS))
+            if scope.read_since is not None:
+                read = await self._reader.since(whole, scope.read_since)
             for tp, (start, end) in read.items():
-                found[tp] = Extent(whole[tp].start, start, end)
+                # Of a partition that no audit knew before, all of it.
+                first = min(start, scope.marks.get(tp, 0)) if scope.marks else start
+                found[tp] = Extent(whole[tp].start, max(whole[tp].start, first), end)
         return found
 
     async def read_messages(
@@ -131,8 +157,10 @@ class KafkaReader:
         async for record in self._records(tp, bounds.start, bounds.end):
             first = record.timestamp if first is None else first
             demanded = source.demands(record.value, rules)
-            if not scope.takes(record.timestamp):
-                self._findings.add_arrived(_arrived(demanded))
+            if not scope.takes(tp, record.offset, record.timestamp):
+                arrived = _arrived(demanded)
+                self._findings.add_arrived(arrived)
+                self._findings.add_before(arrived)
             elif not (source.acknowledges and isinstance(demanded, Unusable)):
                 found.append(_found(record, demanded))
             if len(found) == BATCH_RECORDS:

@@ -39,6 +39,30 @@ class Verdict(StrEnum):
     """An acknowledgement of an activation whose record is on no topic."""
 
 
+class Ending(StrEnum):
+    """How an activation has ended of which every record was judged."""
+
+    STORED = "stored"
+    SKIPPED = "skipped"
+    SET_ASIDE = "set aside"
+    NEVER_ARRIVED = "never arrived"
+    MISSING = "missing"
+    DIFFERENT = "different"
+    NOT_SET_ASIDE = "not set aside"
+
+
+ENDINGS: Final = {
+    Verdict.MISSING: Ending.MISSING,
+    Verdict.DIFFERENT: Ending.DIFFERENT,
+    Verdict.NOT_SET_ASIDE: Ending.NOT_SET_ASIDE,
+    Verdict.PRESENT: Ending.STORED,
+    Verdict.ROUNDED: Ending.STORED,
+    Verdict.SET_ASIDE: Ending.SET_ASIDE,
+    Verdict.LEFT_OUT: Ending.SKIPPED,
+    Verdict.NEVER_ARRIVED: Ending.NEVER_ARRIVED,
+}
+"""What the verdict of one record makes of its activation; of several, the first one here counts."""
+
 FAILURES: Final = (
     Verdict.MISSING,
     Verdict.DIFFERENT,

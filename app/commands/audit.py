@@ -6,6 +6,7 @@ The report goes to standard output, progress to standard error. The worker is no
 import asyncio
 import json
 import logging
+import signal
 import sqlite3
 import sys
 from contextlib import closing
@@ -23,11 +24,15 @@ from app.audit.reading import Scope, Watcher
 from app.audit.repair import Repaired, open_repairer
 from app.audit.report import Report
 from app.audit.verdicts import Verdict
-from app.commands.filters import Instant
+from app.commands.filters import Duration, Instant
 from app.couchdb import DatabaseError
 from app.kafka.errors import KafkaError
 from app.kafka.reader import ReadError
+from app.process.logs import log_to_terminal
 from app.settings import Settings, load
+
+PORT = 6067
+"""Of a standing audit: beside that of a worker on the same machine."""
 
 GOOD, BAD, ERROR = 0, 1, 2
 
@@ -48,19 +53,36 @@ GOOD, BAD, ERROR = 0, 1, 2
 )
 @click.option("--repair", is_flag=True, help="Send the records of missing documents again.")
 @click.option("--dry-run", is_flag=True, help="With --repair: only list what would be sent.")
+@click.option(
+    "--every",
+    type=Duration(),
+    help="Run beside the workers and audit what came since the last time: 15m, 1h.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    help=f"With --every: of /metrics and /health, on PERSISTER_WEB_HOST; {PORT} unless given.",
+)
 @click.option("--json", "as_object", is_flag=True, help="The report as a JSON object.")
-def audit(*, as_object: bool, **options: Any) -> None:
+def audit(*, as_object: bool, every: float | None, port: int | None, **options: Any) -> None:
     """Compare the database with what Kafka still holds.
 
     Exit code 0: every record is accounted for. 1: documents are missing or different, records are
     not set aside that should be, records never arrived although an acknowledgement reported them,
     or Kafka deleted some unread; `failures` and `lost_to_retention` of --json count them. 2: the
-    audit could not be made, or there was nothing to audit.
+    audit could not be made, or there was nothing to audit. With --every, until told to stop: 1 when
+    any round found such things, 2 when the last one could not be made.
     """
     # Its errors are told in one line, below.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     if options["dry_run"] and not options["repair"]:
         raise click.UsageError("--dry-run goes with --repair")
+    if every is not None:
+        if as_object or any(options[name] for name in _OF_ONE_AUDIT):
+            raise click.UsageError("--every takes no other option but --port")
+        sys.exit(asyncio.run(_stand(load(), every, PORT if port is None else port)))
+    if port is not None:
+        raise click.UsageError("--port goes with --every")
     try:
         report = asyncio.run(_audit(load(), **options))
     except (AuditError, ReadError) as error:
@@ -75,6 +97,28 @@ def audit(*, as_object: bool, **options: Any) -> None:
         _fail(f"No room for what was found: {error} (TMPDIR says where it is kept)")
     click.echo(json.dumps(report.as_json(), indent=2) if as_object else report.as_text())
     sys.exit(GOOD if report.good else BAD)
+
+
+_OF_ONE_AUDIT = ("topics", "since", "until", "repair")
+
+
+async def _stand(settings: Settings, every: float, port: int) -> int:
+    """Audit until told to stop; returns the exit code."""
+    # What only this form needs: the web server, and what it shows.
+    from app.audit.endpoint import served  # noqa: PLC0415
+    from app.audit.standing import Standing  # noqa: PLC0415
+
+    log_to_terminal()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    standing = Standing(settings, every)
+    async with served(standing.tally, settings.worker, port):
+        await standing.run(stop)
+    tally = standing.tally
+    if tally.last is None or tally.last_error is not None:
+        return ERROR
+    return BAD if tally.wrong else GOOD
 
 
 def _fail(message: str) -> NoReturn:

@@ -37,6 +37,21 @@ class Instant(click.ParamType):
             )
 
 
+class Duration(click.ParamType):
+    """Seconds of `90s`, `15m`, `1h`, `1d`."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        """Read the argument."""
+        if isinstance(value, int | float):
+            return float(value)
+        found = _AGO.fullmatch(value)
+        if found is None or not int(found[1]):
+            self.fail(f"{value!r} is no duration such as 90s, 15m, 1h or 1d", param, ctx)
+        return timedelta(**{_UNITS[found[2]]: int(found[1])}).total_seconds()
+
+
 class Name(click.ParamType):
     """A letter's number, as `list` shows it."""
 

@@ -5,6 +5,7 @@
 - `access`, `discovery`, `subscription`: whether Kafka lets us in, which topics there are, and which
   are read.
 - `admin`, `group_view`, `reader`, `first_batch`: what is asked and read beside the consumer.
+- `bookmarks`: keeps how far a reader has come.
 - `producer`: the one way to send records; `transactions` writes the log of replays.
 - `errors`: what callers tell apart.
 - `delivery`: fetched lists as events, and commits that never pass unfinished work.

@@ -4,11 +4,11 @@
 connection that breaks meanwhile is an `OSError`.
 """
 
-from aiokafka.errors import GroupLoadInProgressError, KafkaError
+from aiokafka.errors import GroupAuthorizationFailedError, GroupLoadInProgressError, KafkaError
 
 from app.kafka.patches.committed_offsets import ELSEWHERE
 
 COORDINATOR_NOT_READY = (GroupLoadInProgressError, *ELSEWHERE)
 """A group's coordinator is not there, or has not read yet what it must know."""
 
-__all__ = ["COORDINATOR_NOT_READY", "KafkaError"]
+__all__ = ["COORDINATOR_NOT_READY", "GroupAuthorizationFailedError", "KafkaError"]

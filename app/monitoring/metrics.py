@@ -1,32 +1,17 @@
 """The worker's state in Prometheus' text format: every metric, in the order of the reference.
 
-`docs/metrics.md` is made from this list by `python -m app.monitoring.reference`.
+`docs/metrics.md` is made from this list (`make generated`).
 """
 
 import platform
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    Metric,
-)
-from prometheus_client.registry import Collector
-
-from app.monitoring.histogram import Histogram
+from app.monitoring.definitions import Counter, Distribution, Gauge, Metrics, Values, exposition
 from app.monitoring.monitored import Monitored
 from app.monitoring.outcomes import Key, Outcome, Step
 from app.monitoring.progress import State
 from app.monitoring.status import not_ready, seconds_left
 from app.version import VERSION
 from models.reasons import RejectReason, SkipReason
-
-Labels = tuple[str, ...]
-Values = Iterable[tuple[Labels, float]]
-Histograms = Iterable[tuple[Labels, Histogram]]
 
 ANSWERS = ("200", "201", "400", "401", "403", "404", "413", "429", "500", "503")
 """HTTP statuses that are shown before they were ever met, as `FAILURES` are: the first one must be
@@ -47,75 +32,9 @@ OUTCOMES = (
 """All that a record can become."""
 
 
-@dataclass(frozen=True)
-class _Defined:
-    """A metric: what it is called and means, and where its values come from."""
-
-    name: str
-    text: str
-    labels: Labels = ()
-
-
-@dataclass(frozen=True)
-class Gauge(_Defined):
-    """A value that goes up and down."""
-
-    read: Callable[[Monitored], Values] = lambda _: ()
-    kind = "gauge"
-
-    def family(self, worker: Monitored) -> Metric:
-        """The metric with its present values."""
-        family = GaugeMetricFamily(self.name, self.text, labels=self.labels)
-        for labels, value in self.read(worker):
-            family.add_metric(labels, value)
-        return family
-
-
-@dataclass(frozen=True)
-class Counter(_Defined):
-    """A count since the start of the worker; its name ends in `_total` where it is shown."""
-
-    read: Callable[[Monitored], Values] = lambda _: ()
-    kind = "counter"
-
-    def family(self, worker: Monitored) -> Metric:
-        """The metric with its present values."""
-        family = CounterMetricFamily(self.name, self.text, labels=self.labels)
-        for labels, value in self.read(worker):
-            family.add_metric(labels, value)
-        return family
-
-
-@dataclass(frozen=True)
-class Distribution(_Defined):
-    """A histogram."""
-
-    read: Callable[[Monitored], Histograms] = lambda _: ()
-    kind = "histogram"
-
-    def family(self, worker: Monitored) -> Metric:
-        """The metric with its present values."""
-        family = HistogramMetricFamily(self.name, self.text, labels=self.labels)
-        for labels, histogram in self.read(worker):
-            family.add_metric(labels, list(histogram.buckets()), histogram.total)
-        return family
-
-
 def render(worker: Monitored) -> bytes:
     """Everything, as it is now."""
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Snapshot(worker))
-    ProcessCollector(registry=registry)
-    return generate_latest(registry)
-
-
-class _Snapshot(Collector):
-    def __init__(self, worker: Monitored) -> None:
-        self._worker = worker
-
-    def collect(self) -> Iterator[Metric]:
-        for metric in METRICS:
-            yield metric.family(self._worker)
+    return exposition(METRICS, worker)
 
 
 def _one(value: float | None) -> Values:
@@ -199,7 +118,7 @@ def _retries(worker: Monitored) -> Values:
         yield (cause,), float(retries[cause])
 
 
-METRICS: tuple[Gauge | Counter | Distribution, ...] = (
+METRICS: Metrics[Monitored] = (
     Gauge(
         "persister_build_info",
         "1, with the versions as labels",

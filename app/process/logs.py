@@ -111,6 +111,16 @@ def faust_logging() -> dict[str, Any]:
     }
 
 
+def log_to_terminal() -> None:
+    """Write our lines to standard error, for a command that stays."""
+    protect_logs()
+    handler = logging.StreamHandler()
+    handler.setFormatter(LineFormatter())
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
 def protect_logs() -> None:
     """Make every record of this process a `SafeRecord`."""
     logging.setLogRecordFactory(SafeRecord)

@@ -1,14 +1,29 @@
-"""What the gateway counts, for `/_gateway/metrics`."""
+"""What the gateway counts, for `/_gateway/metrics`; the reference is `docs/metrics.md`."""
 
+import platform
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
 
 from app.kafka.byte_budget import ByteBudget
+from app.process.connections import Closed
+from app.version import VERSION
 from openwhisk.gateway.fallback import Switch
 from openwhisk.gateway.log_mode import LogModeWatch
 from openwhisk.gateway.recent import Recent
 from openwhisk.gateway.shares import Shares
+
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+_FORWARDED = ("not-taken", "too-large")
+_REFUSED = ("not-stored", "credentials", "bytes-in-flight")
 
 
 class Metrics:
@@ -31,6 +46,14 @@ class Metrics:
         log_mode: LogModeWatch,
     ) -> None:
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        build = Gauge(
+            "gateway_build_info",
+            "1, with the versions as labels",
+            ["version", "python"],
+            registry=self.registry,
+        )
+        build.labels(VERSION, platform.python_version()).set(1)
         self.requests = Counter(
             "gateway_requests",
             "Requests by kind (document, bulk: writes that may be taken; proxied) and status.",
@@ -85,6 +108,14 @@ class Metrics:
         )
         in_flight.labels("bodies").set_function(lambda: bodies.in_flight)
         in_flight.labels("records").set_function(lambda: records.in_flight)
+        # The first one must be an increase.
+        for counter, values in (
+            (self.forwarded, _FORWARDED),
+            (self.refused, _REFUSED),
+            (self.closed, Closed),
+        ):
+            for value in values:
+                counter.labels(value)
         self._gauge(
             "gateway_recent_bytes", "Bytes of documents kept for early reads.", lambda: recent.size
         )

@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 
 from dev.admin import Admin
+from dev.process import free_port
 from tests.integration.conftest import StartWorker
 from tests.integration.support.commands import Commands
 from tests.integration.support.database import assert_holds, stored
@@ -239,3 +240,61 @@ async def test_what_keeps_an_audit_from_being_made_is_one_line_and_exit_code_2(
     for ran in (missing_database, no_database, no_kafka, nothing, no_topic):
         assert (ran.code, ran.output) == (2, "")
         assert len(ran.errors.splitlines()) == 1, ran.errors
+
+
+async def test_a_standing_audit_counts_each_activation_once_and_goes_on_where_it_stopped(
+    worker: StartWorker, admin: Admin, commands: Commands, kafka_url: str, prefix: str
+) -> None:
+    completed, others = f"{prefix}completed0", f"{prefix}completed-others"
+    for topic in (completed, others):
+        await admin.create_topic(topic)
+    await worker(partitions=4, session_timeout=3)
+    records = Records(24).many(40)
+    minutes_ago = int(time.time() * 1000) - 900_000
+    port = free_port()
+    arguments = ("audit", "--every", "1s", "--port", str(port))
+
+    async with producer(kafka_url) as kafka:
+        await kafka.records(others, records[:20])
+        await kafka.records(completed, records[10:20])  # some on both topics
+        await kafka.send(completed, b"junk")
+        await drained(admin, prefix, completed, others)
+        async with commands.running(*arguments) as standing:
+            await until(lambda: ended(port, stored=20), "the first round has counted")
+            await kafka.records(others, records[20:30])
+            await drained(admin, prefix, others)
+            await until(lambda: ended(port, stored=30), "the next round went on")
+        assert (standing.code, standing.errors.count("30 activations finished = 30 stored")) == (
+            0,
+            1,
+        ), standing.errors
+
+        await kafka.records(others, records[30:])
+        lone = encode(COMPLETION | {"activationId": NEVER_ARRIVED})
+        await kafka.send(completed, lone, timestamp=minutes_ago)
+        await drained(admin, prefix, completed, others)
+        async with commands.running(*arguments) as standing:
+            await until(
+                lambda: ended(port, stored=10, never_arrived=1), "it began there", within=30
+            )
+    assert standing.code == 1
+    assert f"{NEVER_ARRIVED} ({completed}/0 offset 11)" in standing.errors
+    assert "Traceback" not in standing.errors
+
+
+async def ended(port: int, **endings: int) -> bool:
+    """Whether a standing audit shows these counts of activations, and no others."""
+    try:
+        async with (
+            aiohttp.ClientSession() as http,
+            http.get(f"http://127.0.0.1:{port}/metrics") as answer,
+        ):
+            lines = (await answer.text()).splitlines()
+    except aiohttp.ClientError:
+        return False
+    shown = {
+        line.partition('"')[2].partition('"')[0].replace(" ", "_"): int(float(line.split()[-1]))
+        for line in lines
+        if line.startswith("persister_audit_activations_total{")
+    }
+    return {name: count for name, count in shown.items() if count} == endings

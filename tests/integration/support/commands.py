@@ -3,6 +3,9 @@
 import asyncio
 import os
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from dev import paths
@@ -18,6 +21,14 @@ class Ran(NamedTuple):
     code: int
     output: str
     errors: str
+
+
+@dataclass
+class Ended:
+    """What a command did that stayed for a while; known when it has been told to stop."""
+
+    code: int = -1
+    errors: str = ""
 
 
 class Commands:
@@ -46,3 +57,20 @@ class Commands:
             process.kill()
             raise
         return Ran(process.returncode or 0, output.decode(), errors.decode())
+
+    @asynccontextmanager
+    async def running(self, *arguments: str) -> AsyncIterator["Ended"]:
+        """Run one that stays, and tell it to stop at the end of the block."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "app.commands.main", *arguments),
+            stderr=asyncio.subprocess.PIPE,
+            env=self._environment,
+        )
+        ended = Ended()
+        try:
+            yield ended
+        finally:
+            with suppress(ProcessLookupError):
+                process.terminate()
+            _, errors = await asyncio.wait_for(process.communicate(), timeout=LONGEST)
+            ended.code, ended.errors = process.returncode or 0, errors.decode()

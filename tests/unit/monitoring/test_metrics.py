@@ -11,14 +11,13 @@ from app.couchdb.stats import WriterStats
 from app.kafka.delivery import Chunk
 from app.kafka.delivery.ledger import Ledger
 from app.kafka.group_view import Reach
+from app.monitoring.definitions import Counter, Distribution
 from app.monitoring.histogram import Histogram
 from app.monitoring.lag import Lags
 from app.monitoring.latency import Latency
-from app.monitoring.metrics import METRICS, Counter, Distribution, render
+from app.monitoring.metrics import METRICS, render
 from app.monitoring.outcomes import Outcomes, Step
 from app.monitoring.progress import PartitionVerdict, Progress, State, Verdict
-from app.monitoring.reference import page
-from dev import paths
 
 DOCUMENTS = TP("documents", 0)
 NOW = 1_700_000_000.0
@@ -92,11 +91,6 @@ def test_every_counter_and_every_known_value_is_there_at_zero() -> None:
         assert line in text
     assert "process_cpu_seconds_total" in text
     assert "_created" not in text
-
-
-def test_the_reference_is_up_to_date() -> None:
-    written = (paths.PROJECT / "docs" / "metrics.md").read_text(encoding="utf-8")
-    assert written == page(), "python -m app.monitoring.reference > docs/metrics.md"
 
 
 def test_a_histogram_counts_up_to_each_bound() -> None:

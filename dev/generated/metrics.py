@@ -1,0 +1,92 @@
+"""`docs/metrics.md`: every metric of the worker, the standing audit and the gateway."""
+
+from collections.abc import Iterable, Iterator
+from types import SimpleNamespace
+from typing import Any, NamedTuple, cast
+
+from prometheus_client.metrics import MetricWrapperBase
+
+from app.audit.metrics import METRICS as AUDIT
+from app.monitoring.definitions import Metrics
+from app.monitoring.metrics import METRICS as WORKER
+from openwhisk.gateway.metrics import Metrics as GatewayMetrics
+
+_INTRODUCTION = """\
+# Metrics
+
+This page is made from the code by `make generated`; a test compares the two.
+
+A counter, and each label value that is known beforehand, is there at zero from the start, so that
+the first loss is an increase. A histogram `x` is shown as `x_bucket`, `x_sum` and `x_count`.
+Each process also shows `process_*` of the Prometheus client: CPU, memory, open files, start time.
+
+`deploy/grafana/persister.json` is a dashboard of them. `deploy/prometheus/rules.yml` has alerts;
+[the runbook](runbook.md) says what to do about each.
+"""
+
+_SECTIONS = (
+    (
+        "Worker",
+        "`/metrics` of a worker, port 6066. Lag and age are those of seconds ago.",
+    ),
+    ("Standing audit", "`/metrics` of `persister audit --every`, port 6067."),
+    ("Gateway", "`/_gateway/metrics` of the gateway."),
+)
+
+
+class Shown(NamedTuple):
+    """A metric as the page tells of it."""
+
+    name: str
+    kind: str
+    labels: tuple[str, ...]
+    text: str
+
+    def series(self) -> set[str]:
+        """The names that a query may use."""
+        if self.kind == "histogram":
+            return {f"{self.name}_{suffix}" for suffix in ("bucket", "sum", "count")}
+        return {self.name}
+
+
+def page() -> str:
+    """The page, as it should be."""
+    lists = (defined(WORKER), defined(AUDIT), gateway())
+    return _INTRODUCTION + "".join(
+        f"\n## {heading}\n\n{text}\n\n{_table(metrics)}"
+        for (heading, text), metrics in zip(_SECTIONS, lists, strict=True)
+    )
+
+
+def all_metrics() -> list[Shown]:
+    """Those of every process."""
+    return [*defined(WORKER), *defined(AUDIT), *gateway()]
+
+
+def defined(metrics: Metrics[Any]) -> list[Shown]:
+    """Those of a list of ours."""
+    return [Shown(one.shown, one.kind, one.labels, one.text) for one in metrics]
+
+
+def gateway() -> list[Shown]:
+    """Those of the gateway, which the Prometheus client keeps."""
+    nothing = cast("Any", SimpleNamespace())
+    registry = GatewayMetrics(nothing, nothing, nothing, nothing, nothing).registry
+    return list(_kept(registry._collector_to_names))  # noqa: SLF001 - it lists them nowhere else
+
+
+def _kept(collectors: Iterable[object]) -> Iterator[Shown]:
+    for one in collectors:
+        if isinstance(one, MetricWrapperBase):
+            (family,) = one.describe()
+            name = f"{family.name}_total" if family.type == "counter" else family.name
+            labels = tuple(one._labelnames)  # noqa: SLF001 - the same
+            yield Shown(name, family.type, labels, family.documentation.rstrip("."))
+
+
+def _table(metrics: Iterable[Shown]) -> str:
+    lines = ["| metric | type | labels | meaning |", "|---|---|---|---|"]
+    for name, kind, labels, text in metrics:
+        listed = ", ".join(f"`{label}`" for label in labels)
+        lines.append(f"| `{name}` | {kind} | {listed} | {text} |")
+    return "\n".join(lines) + "\n"
