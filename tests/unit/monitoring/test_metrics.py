@@ -18,6 +18,7 @@ from app.monitoring.latency import Latency
 from app.monitoring.metrics import METRICS, render
 from app.monitoring.outcomes import Outcomes, Step
 from app.monitoring.progress import PartitionVerdict, Progress, State, Verdict
+from tests.promtool import needs_promtool, promtool
 
 DOCUMENTS = TP("documents", 0)
 NOW = 1_700_000_000.0
@@ -91,6 +92,11 @@ def test_every_counter_and_every_known_value_is_there_at_zero() -> None:
         assert line in text
     assert "process_cpu_seconds_total" in text
     assert "_created" not in text
+
+
+@needs_promtool
+def test_promtool_finds_them_right() -> None:
+    promtool("check", "metrics", given=render(worker()))
 
 
 def test_a_histogram_counts_up_to_each_bound() -> None:
