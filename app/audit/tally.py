@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from app.audit.findings import Settled
-from app.audit.report import iso
 from app.audit.verdicts import FAILURES, Ending, Verdict
+from models.instants import iso
 
 _WRONG = {
     Verdict.MISSING: "records are missing in the database",
@@ -150,4 +150,4 @@ def complaints(found: Round, examples: Mapping[Verdict, Iterable[str]]) -> list[
 
 
 def _iso(at: float) -> str:
-    return iso(int(at * 1000))
+    return iso(int(at * 1000), "seconds")
