@@ -50,8 +50,8 @@ format: environment ## Format, and mend what can be mended by itself
 typecheck: environment ## Check the types
 	@$(PY) -m mypy
 
-bench: environment ## Measure throughput
-	@$(PY) -m dev.bench
+bench: environment ## Measure throughput and latency (ONLY=latency)
+	@$(PY) -m dev.bench $(if $(ONLY),--only $(ONLY))
 
 attack: environment ## Attack a gateway and a worker, larger than the integration tests do
 	@ATTACK_SCALE=$${ATTACK_SCALE:-5} $(PY) -m dev run -- $(PY) -m pytest tests/integration/attack $(ARGS)

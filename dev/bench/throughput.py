@@ -1,4 +1,4 @@
-"""`make bench`: the worker against a bare `_bulk_docs` loop, as ratios in one run.
+"""The worker against a bare `_bulk_docs` loop, as ratios in one run.
 
 Both write the same number of documents of the same size into the same kind of database, one after
 the other on the same machine: the loop first and once more at the end, since machines drift. What
@@ -7,14 +7,9 @@ counts is the worker's rate in shares of the loop's, and its own CPU for each st
 CPU time is not the same everywhere, nor twice on a machine that others use too. So it is also given
 in a unit that anybody can measure: how often `json.loads` reads such a record in that time, as
 measured while the worker runs.
-
-Kafka and the database run as batch jobs of the scheduler: on a small machine each of their many
-short threads would otherwise interrupt the worker as it wakes up, 30,000 times in a run. Where they
-have hosts of their own they do not.
 """
 
 import asyncio
-import contextlib
 import json
 import os
 import tempfile
@@ -30,7 +25,9 @@ from app.couchdb import Database
 from app.couchdb.design_documents import design_documents
 from app.routing import Store, TopicRole, route
 from app.settings import DatabaseSettings, KafkaSettings, RoutingSettings
-from dev.services import Services, services
+from dev.bench.measure import cpu_seconds, peak_megabytes
+from dev.bench.report import Figure
+from dev.services import Services
 from dev.traffic import prefill
 from dev.traffic.backlog import messages
 from dev.worker import Worker, database_settings
@@ -96,7 +93,7 @@ def batched(values: Sequence[bytes], size: int) -> Iterator[Sequence[bytes]]:
 
 async def bare_loop(couchdb_url: str, name: str) -> Rate:
     """Write prebuilt request bodies in a bare loop, as a baseline."""
-    await _prepare_database(couchdb_url, name)
+    await prepare_database(couchdb_url, name)
     values = [value for _, value in messages(RECORDS, RECORD_BYTES)]
     ready = iter(list(bodies(values)))
     async with aiohttp.ClientSession() as http:
@@ -120,7 +117,7 @@ async def bare_loop(couchdb_url: str, name: str) -> Rate:
         return Rate(RECORDS, time.perf_counter() - started)
 
 
-async def _prepare_database(url: str, name: str) -> None:
+async def prepare_database(url: str, name: str) -> None:
     """Create the database as the worker does, design documents included, since they slow writes."""
     given = {f"PERSISTER_{key.upper()}": value for key, value in database_settings(url).items()}
     settings = DatabaseSettings.model_validate({**given, "PERSISTER_DATABASE": name})
@@ -167,7 +164,7 @@ async def _measure(worker: Worker, database: str) -> WorkerRun:
     _, sample = next(iter(messages(1, RECORD_BYTES)))
     reference = []
     async with aiohttp.ClientSession() as http:
-        started, cpu = time.perf_counter(), _cpu_seconds(worker.pid)
+        started, cpu = time.perf_counter(), cpu_seconds(worker.pid)
         before = stored = await _stored(http, database)
         with tqdm(total=RECORDS, initial=before, unit=" records", desc="worker") as progress:
             while stored < RECORDS:
@@ -178,8 +175,8 @@ async def _measure(worker: Worker, database: str) -> WorkerRun:
                 stored = now
         return WorkerRun(
             Rate(stored - before, time.perf_counter() - started),
-            _cpu_seconds(worker.pid) - cpu,
-            _peak_megabytes(worker.pid),
+            cpu_seconds(worker.pid) - cpu,
+            peak_megabytes(worker.pid),
             sum(reference) / len(reference),
         )
 
@@ -201,59 +198,31 @@ async def _stored(http: aiohttp.ClientSession, database: str) -> int:
         return max(0, documents - len(design_documents()))
 
 
-def _cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _peak_megabytes(pid: int) -> float:
-    for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) / 1024
-    raise RuntimeError("no VmHWM")
-
-
-async def run(provided: Services) -> None:
-    """Measure and print."""
-    name = f"bench{os.getpid()}"
+async def run(provided: Services) -> list[Figure]:
+    """Measure the loop, the worker, and the loop again."""
+    name = f"bench{time.time_ns()}"
     await backlog(provided.kafka_url, f"{name}-completed-others")
     first = await bare_loop(provided.couchdb_url, f"{name}-bare-1")
     worker = await worker_run(provided, f"{name}-", f"{name}-worker")
     second = await bare_loop(provided.couchdb_url, f"{name}-bare-2")
     bare = Rate(first.documents + second.documents, first.seconds + second.seconds)
     ratio = worker.rate.per_second / bare.per_second
-    print(
-        f"\n{RECORDS} records of {RECORD_BYTES} bytes\n"
-        f"bare _bulk_docs loop   {first.per_second:8.0f} and {second.per_second:.0f} documents/s\n"
-        f"worker, end to end     {worker.rate.per_second:8.0f} documents/s\n"
-        f"ratio                  {ratio:8.2f}\n"
-        f"worker CPU per record  {worker.microseconds_per_record:8.1f} microseconds, or "
-        f"{worker.microseconds_per_record / worker.reference_microseconds:.2f} times json.loads "
-        f"of it ({worker.reference_microseconds:.1f})\n"
-        f"worker memory, peak    {worker.peak_megabytes:8.0f} MB"
-    )
+    cpu, reference = worker.microseconds_per_record, worker.reference_microseconds
+    return [
+        _figure("bare _bulk_docs loop, before", first.per_second, "documents/s"),
+        _figure("bare _bulk_docs loop, after", second.per_second, "documents/s"),
+        _figure("worker, end to end", worker.rate.per_second, "documents/s"),
+        _figure(
+            "worker in shares of the bare loop",
+            worker.rate.per_second / bare.per_second,
+            "",
+            "0.97",
+        ),
+        _figure("worker CPU per record", cpu, "µs", "15"),
+        _figure("the same in json.loads of the record", cpu / reference, f"x {reference:.1f} µs"),
+        _figure("worker memory, peak", worker.peak_megabytes, "MB"),
+    ]
 
 
-def main() -> None:
-    """Run against the services of the environment, or start some."""
-    with contextlib.ExitStack() as stack:
-        with _as_batch():  # what is started here stays so
-            provided = stack.enter_context(services())
-        asyncio.run(run(provided))
-
-
-@contextlib.contextmanager
-def _as_batch() -> Iterator[None]:
-    """Run this process and its children at batch priority (Linux only)."""
-    if not hasattr(os, "SCHED_BATCH"):
-        yield
-        return
-    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-    try:
-        yield
-    finally:
-        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
-
-
-if __name__ == "__main__":
-    main()
+def _figure(name: str, value: float, unit: str = "", goal: str = "") -> Figure:
+    return Figure("throughput", name, value, unit, goal)

@@ -1,0 +1,9 @@
+"""`make bench`: how much, how soon and at what cost, as figures that hold on a noisy machine.
+
+Each is a ratio in one run, CPU time per record, or what a record waits at a rate that leaves room.
+
+- `throughput`: a backlog, against a bare `_bulk_docs` loop.
+- `latency`: from sending to the database's changes feed, at several rates and after a burst.
+- `simple`: the loop that one would write by hand, which `latency` measures the worker against.
+- `report`: the table, and the same as JSON.
+"""

@@ -1,0 +1,280 @@
+"""How long a record takes from being sent until it is in the database's changes feed.
+
+Records are sent one by one, as invokers do, to one topic of one partition, at several rates, with a
+burst of ten seconds' worth after each rate. Whoever reads the changes feed has the record then.
+The same for the loop of `simple`, which does without all that makes the persister what it is.
+"""
+
+import asyncio
+import contextlib
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import aiohttp
+from aiokafka import AIOKafkaProducer
+
+from app.kafka.clients import client_options
+from app.settings import KafkaSettings
+from dev.bench.measure import cpu_seconds, percentile
+from dev.bench.report import Figure
+from dev.bench.throughput import prepare_database
+from dev.services import Services
+from dev.traffic.backlog import NAMESPACE, messages
+from dev.traffic.pace import Pace
+from dev.worker import Worker
+from openwhisk.publisher import Publisher
+from openwhisk.store import ensure_store_topic
+
+RECORD_BYTES = 1024
+WARM_SECONDS = 2.0
+STEADY_SECONDS = 10.0
+BURST_SECONDS = 10.0
+"""A burst is what comes in so many seconds, all at once."""
+
+CALM_SECONDS = 2.0
+"""Without a late record, after which a burst counts as digested."""
+
+MOST_SECONDS = 100
+"""For which there are records."""
+
+WORKER = "app"
+SIMPLE = "simple"
+
+PATIENCE = 60.0
+"""Seconds for records to arrive."""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A rate in records per second, and what records should wait there, in seconds."""
+
+    rate: int
+    p50: float
+    p99: float
+
+
+GOALS = (Goal(50, 0.025, 0.080), Goal(500, 0.040, 0.150), Goal(2000, 0.100, 0.500))
+
+
+@dataclass
+class Flow:
+    """What was sent and what has arrived, by activation id; epoch seconds."""
+
+    sent: dict[str, float] = field(default_factory=dict)
+    arrived: dict[str, float] = field(default_factory=dict)
+    _complete: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def latencies(self, since: float, until: float) -> list[float]:
+        """Of the records that were sent in between and have all arrived."""
+        sent = self.sent.items()
+        return [self.arrived[id_] - at for id_, at in sent if since <= at < until]
+
+    def last_late(self, since: float, limit: float) -> float:
+        """When the last record was sent that took longer than that; `since` without one."""
+        late = [
+            at
+            for id_, at in self.sent.items()
+            if at >= since and self.arrived.get(id_, time.time()) - at > limit
+        ]
+        return max(late, default=since)
+
+    def arrives(self, id_: str, now: float) -> None:
+        """Note that a record has arrived."""
+        self.arrived.setdefault(id_, now)
+        if len(self.arrived) == len(self.sent):
+            self._complete.set()
+
+    async def complete(self) -> None:
+        """Wait until nothing is under way."""
+        self._complete.clear()
+        if len(self.arrived) < len(self.sent):
+            async with asyncio.timeout(PATIENCE):
+                await self._complete.wait()
+
+
+@dataclass(frozen=True)
+class Waited:
+    """What was measured at a rate; seconds."""
+
+    goal: Goal
+    p50: float
+    p99: float
+    cpu: float
+    """Of the process, for each record."""
+
+    back: float | None = None
+    """After how long the burst was no longer felt."""
+
+
+class Sender:
+    """Sends records one by one, and remembers when."""
+
+    def __init__(self, producer: AIOKafkaProducer, topic: str, flow: Flow, count: int) -> None:
+        self._producer = producer
+        self._topic = topic
+        self._flow = flow
+        self._messages = iter(list(messages(count, RECORD_BYTES, seed=time.time_ns())))
+
+    async def send(self, count: int) -> None:
+        """Send some at once."""
+        for _ in range(count):
+            id_, value = next(self._messages)
+            self._flow.sent[id_] = time.time()
+            await self._producer.send(self._topic, value)
+
+    async def steadily(self, rate: int, seconds: float) -> None:
+        """Send at a rate."""
+        pace = Pace(rate)
+        for _ in range(int(rate * seconds)):
+            await pace.wait()
+            await self.send(1)
+
+
+async def measure(sender: Sender, flow: Flow, goal: Goal, pid: int, *, burst: bool) -> Waited:
+    """Send at a rate, then a burst on top of it."""
+    await sender.steadily(goal.rate, WARM_SECONDS)
+    since, cpu = time.time(), cpu_seconds(pid)
+    await sender.steadily(goal.rate, STEADY_SECONDS)
+    until = time.time()
+    await flow.complete()
+    used = cpu_seconds(pid) - cpu
+    waited = flow.latencies(since, until)
+    p50, p99 = percentile(waited, 50), percentile(waited, 99)
+    back = await _burst(sender, flow, goal) if burst else None
+    return Waited(goal, p50, p99, used / len(waited), back)
+
+
+async def _burst(sender: Sender, flow: Flow, goal: Goal) -> float:
+    started = time.time()
+    await sender.send(int(goal.rate * BURST_SECONDS))
+    while time.time() - flow.last_late(started, goal.p99) < CALM_SECONDS:
+        if time.time() - started > PATIENCE:
+            raise TimeoutError(f"a burst at {goal.rate} records/s is not digested")
+        await sender.steadily(goal.rate, CALM_SECONDS / 4)
+    back = flow.last_late(started, goal.p99) - started
+    await flow.complete()
+    return back
+
+
+@contextlib.asynccontextmanager
+async def watching(database: str, flow: Flow) -> AsyncIterator[None]:
+    """Note what comes through the changes feed, while the block runs."""
+    parameters = {"feed": "continuous", "since": "now", "heartbeat": "10000"}
+    timeout = aiohttp.ClientTimeout(total=None)
+    async with (
+        aiohttp.ClientSession() as http,
+        http.get(f"{database}/_changes", params=parameters, timeout=timeout) as answer,
+    ):
+        answer.raise_for_status()
+        task = asyncio.create_task(_note(answer.content, flow))
+        try:
+            yield
+        finally:
+            task.cancel()
+
+
+async def _note(feed: aiohttp.StreamReader, flow: Flow) -> None:
+    marker = f'"id":"{NAMESPACE}/'.encode()
+    rest = b""
+    async for part, _ in feed.iter_chunks():
+        now = time.time()
+        *lines, rest = (rest + part).split(b"\n")
+        for line in lines:
+            _, found, after = line.partition(marker)
+            if found:
+                flow.arrives(after[:32].decode(), now)
+
+
+@contextlib.contextmanager
+def worker(provided: Services, prefix: str, database: str, application: str) -> Iterator[int]:
+    """A persister; yields its process id."""
+    with tempfile.TemporaryDirectory() as folder:
+        process = Worker(
+            Path(folder),
+            provided,
+            application=application,
+            topic_prefix=prefix,
+            app_id=f"{prefix}persister",
+            database=database,
+        )
+        process.start()
+        try:
+            yield process.pid
+        finally:
+            process.stop()
+
+
+@contextlib.asynccontextmanager
+async def simple_loop(provided: Services, topic: str, database: str) -> AsyncIterator[int]:
+    """The hand-written loop; yields its process id."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "dev.bench.simple", urlsplit(provided.kafka_url).netloc, topic),
+        f"{provided.couchdb_url}/{database}",
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        if process.stdout is None or not await process.stdout.readline():
+            raise RuntimeError("the simple loop does not start")
+        yield process.pid
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def measured(provided: Services, goals: Sequence[Goal], *, kind: str) -> list[Waited]:
+    """Measure the worker (`kind` is a module with the app), or the hand-written loop (`simple`)."""
+    name = f"bench{time.time_ns()}-"
+    topic, database = f"{name}completed-others", f"{name}{kind.replace('.', '-')}"
+    settings = KafkaSettings.model_validate({"PERSISTER_KAFKA_URL": provided.kafka_url})
+    async with contextlib.AsyncExitStack() as stack:
+        publisher = Publisher(settings)
+        await publisher.start()
+        await ensure_store_topic(publisher, topic, settings)
+        await publisher.stop()
+        await prepare_database(provided.couchdb_url, database)
+        if kind == SIMPLE:
+            pid = await stack.enter_async_context(simple_loop(provided, topic, database))
+        else:
+            pid = stack.enter_context(worker(provided, name, database, kind))
+        flow = Flow()
+        url = f"{provided.couchdb_url}/{database}"
+        await stack.enter_async_context(watching(url, flow))
+        producer = AIOKafkaProducer(**client_options(settings), acks="all")
+        await producer.start()
+        stack.push_async_callback(producer.stop)
+        results = []
+        for goal in goals:
+            sender = Sender(producer, topic, flow, goal.rate * MOST_SECONDS)
+            results.append(await measure(sender, flow, goal, pid, burst=kind != SIMPLE))
+        return results
+
+
+async def run(provided: Services, goals: Sequence[Goal] = GOALS) -> list[Figure]:
+    """Measure both, the worker first."""
+    figures = []
+    ours = await measured(provided, goals, kind=WORKER)
+    theirs = await measured(provided, goals, kind=SIMPLE)
+    for mine, other in zip(ours, theirs, strict=True):
+        goal, at = mine.goal, f"at {mine.goal.rate}/s"
+        figures += [
+            _figure(f"p50 {at}", mine.p50 * 1e3, "ms", f"{goal.p50 * 1e3:.0f}"),
+            _figure(f"p50 {at}, simple loop", other.p50 * 1e3, "ms"),
+            _figure(f"p99 {at}", mine.p99 * 1e3, "ms", f"{goal.p99 * 1e3:.0f}"),
+            _figure(f"p99 {at}, simple loop", other.p99 * 1e3, "ms"),
+            _figure(f"CPU per record {at}", mine.cpu * 1e6, "µs"),
+            _figure(f"CPU per record {at}, simple loop", other.cpu * 1e6, "µs"),
+        ]
+        if mine.back is not None:
+            most = f"{2 * BURST_SECONDS:.0f}"
+            figures.append(_figure(f"burst at {goal.rate}/s felt for", mine.back, "s", most))
+    return figures
+
+
+def _figure(name: str, value: float, unit: str, goal: str = "") -> Figure:
+    return Figure("latency", name, value, unit, goal)
