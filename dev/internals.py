@@ -50,6 +50,8 @@ LEANED_ON: dict[str, tuple[str, ...]] = {
         "faust.transport.consumer:Consumer.resume_flow",
         "faust.transport.consumer:Consumer.verify_all_partitions_active",
         "faust.transport.consumer:Fetcher._fetcher",
+        "aiokafka.consumer.fetcher:Fetcher.fetched_records",
+        "aiokafka.consumer.fetcher:Fetcher._create_fetch_waiter",
         "faust.transport.drivers.aiokafka:Consumer._new_consumer_thread",
         "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread.on_start",
         "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread._fetch_records",

@@ -38,9 +38,11 @@ READING = ("lets documents be read back", "does not let documents be read back")
 class BulkWriter(Service):
     """Writes documents in bulk and returns a result for each. Implements `app.storing.sink.Sink`.
 
-    A request is sent when it is full, or when its first document has waited `settings.linger`
-    seconds, as soon as the pace allows one more. Transient failures are retried for as long as it
-    takes, so a slow `write` is how a caller notices that the database cannot keep up.
+    A request is sent at once when no other is under way. Meanwhile documents gather for the next
+    one, which is sent when the first has been answered, or beside it when it is full or its first
+    document has waited `settings.linger` seconds, as far as the pace allows: requests are as small
+    as they may be and as large as they must be. Transient failures are retried for
+    as long as it takes, so a slow `write` is how a caller notices that the database cannot keep up.
 
     Args:
         database: Where to; the writer connects and closes it.
@@ -186,7 +188,8 @@ class BulkWriter(Service):
             return []
         call = Call(documents, self._clock(), asyncio.get_running_loop().create_future())
         self.queue.put(call)
-        self._send_ready()
+        # Not before those who write now, as well, have done so.
+        asyncio.get_running_loop().call_soon(self._send_ready)
         try:
             await call.done
         except BaseException:
@@ -232,7 +235,9 @@ class BulkWriter(Service):
         oldest = self.queue.oldest
         if oldest is None:
             return False
-        return self.queue.full or self._clock() >= oldest + self._linger
+        if self.queue.full or not self._unfinished:
+            return True
+        return self._clock() >= oldest + self._linger
 
     async def _wait_for_more(self) -> None:
         while (oldest := self.queue.oldest) is not None and not self._due():

@@ -75,7 +75,7 @@ class DatabaseSettings(Group):
     """Maximum per worker; 0 disables it."""
 
     linger: float = Field(0.02, ge=0, le=10)
-    """Seconds that a request waits for more documents before it is sent."""
+    """Seconds that documents wait while another request is under way, before they go beside it."""
 
     @model_validator(mode="after")
     def _password(self) -> Self:

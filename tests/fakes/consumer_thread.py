@@ -1,5 +1,6 @@
 """Faust's thread around aiokafka's consumer; `tests/contract` proves it."""
 
+from asyncio import Future
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -18,8 +19,9 @@ class FakeConsumerThread:
         earliest: where each log begins.
         ends: where each log ends.
         fetched: what the next fetches bring.
+        pending: what they bring as soon as it is there, instead.
+        looked_again: what was added to fetches that wait.
         asked: for which partitions each fetch asked.
-        waited: for how many seconds each fetch would have waited.
         seeks: every seek, in order.
         commits: every commit.
         refused: the partitions whose commits are refused, and why.
@@ -34,7 +36,8 @@ class FakeConsumerThread:
         self.ends: defaultdict[TP, int] = defaultdict(lambda: end)
         self.fetched: list[dict[TP, list[Any]]] = []
         self.asked: list[set[TP]] = []
-        self.waited: list[float] = []
+        self.pending: Future[dict[TP, list[Any]]] | None = None
+        self.looked_again: list[set[TP]] = []
         self.seeks: list[dict[TP, int]] = []
         self.commits: list[dict[TP, int]] = []
         self.refused: dict[TP, type[BaseException]] = {}
@@ -43,10 +46,14 @@ class FakeConsumerThread:
     def assignment(self) -> set[TP]:
         return set(self.assigned)
 
-    async def getmany(self, active: set[TP], timeout: float) -> dict[TP, list[Any]]:  # noqa: ASYNC109
+    async def getmany(self, active: set[TP], _timeout: float) -> dict[TP, list[Any]]:
         self.asked.append(set(active))
-        self.waited.append(timeout)
+        if self.pending is not None:
+            return await self.pending
         return self.fetched.pop(0) if self.fetched else {}
+
+    def look_again(self, added: set[TP]) -> None:
+        self.looked_again.append(added)
 
     async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
         if not partitions.keys() <= self.assigned:

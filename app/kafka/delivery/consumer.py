@@ -16,6 +16,7 @@ from faust.transport.conductor import Conductor as FaustConductor
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, Message
 from faust.types.tuples import ConsumerMessage
+from mode.utils.locks import Event
 from yarl import URL
 
 from app.kafka.delivery.callbacks import Callbacks
@@ -29,11 +30,6 @@ from app.kafka.patches.refused_joins import Membership
 from app.kafka.patches.refused_offsets import Refused, set_refused_aside
 from app.process.errors import StartError
 from app.settings import KafkaSettings
-
-FIRST_LOOK, LAST_LOOK = 0.05, 0.4
-"""Seconds between looks whether a held partition can be fetched again: as long as it was held so
-far, within these bounds. Each look costs about what storing ten records costs.
-"""
 
 ON_THE_WAY_SECONDS = 1.0
 """From the delivery of a chunk to its agent, when nothing waits in front of the agent."""
@@ -158,10 +154,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         rebalance. Without this such records would be fetched again only when the next one comes
         and shows the gap: never, if the traffic has ended.
         """
+        wanted = tuple(active_partitions)  # at once: the other thread may add some meanwhile
         if self._shelf is not None:
-            self._shelf.hand_over(active_partitions, monotonic())
+            self._shelf.hand_over(wanted, monotonic())
         self.fetches.try_again()
-        self._send_back(consumer, active_partitions)
+        self._send_back(consumer, wanted)
         return await super()._fetch_records(consumer, active_partitions, timeout, max_records)
 
     async def _seek_wait(self, consumer: Any, partitions: Mapping[TP, int]) -> None:
@@ -173,6 +170,18 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         if not partitions.keys() <= self.assignment():
             raise IllegalStateError("a partition that is sought was revoked")
         await super()._seek_wait(consumer, partitions)
+
+    def look_again(self, added: Iterable[TP]) -> None:
+        """Have a fetch that waits look again, now that it is to bring more partitions' records."""
+        if not self.thread_loop.is_closed():
+            self.thread_loop.call_soon_threadsafe(self._look_again, added)
+
+    def _look_again(self, added: Iterable[TP]) -> None:
+        fetcher = self._ensure_consumer()._fetcher  # noqa: SLF001
+        if self._shelf is not None:
+            self._shelf.want(added, monotonic())
+        for waiter in tuple(fetcher._fetch_waiters):  # noqa: SLF001
+            fetcher._notify(waiter)  # noqa: SLF001
 
     def known_partitions(self, topics: Iterable[str]) -> dict[str, int]:
         """How many partitions the consumer knows of each topic; 0 of one that it does not know."""
@@ -224,8 +233,9 @@ class Consumer(driver.Consumer):
         self._sought: tuple[Mapping[TP, int], Sequence[TP]] | None = None
         self._stop_deadline: float | None = None
         self._group_offsets: dict[TP, int | None] = {}
+        self._ready: set[TP] = set()
         self._held: set[TP] = set()
-        self._held_since = 0.0
+        self._freed = Event()
         self._uncommitted: set[TP] = set()
 
     @property
@@ -261,13 +271,14 @@ class Consumer(driver.Consumer):
         """
         active = active_partitions or set()
         await self._take_back_dropped(active)
-        held = self.transport.callbacks.held
-        ready = {tp for tp in active if self._placed(tp) and not self._waiting(tp) and not held(tp)}
-        wait = self._next_look(active - ready) if len(ready) < len(active) else timeout
+        ready = {tp for tp in active if self._may_be_fetched(tp)}
+        self._ready, self._held = ready, active - ready
         if not ready:
-            await self.sleep(wait)
+            self._freed.clear()
+            await self.wait(self._freed, timeout=timeout)
             return {}
-        fetched = await super()._getmany(ready, wait)
+        fetched = await super()._getmany(ready, timeout)
+        self._held = set()
         taken = {TP(*tp): await self._as_chunk(TP(*tp), records) for tp, records in fetched.items()}
         return {tp: records for tp, records in taken.items() if self._still_next(tp, records)}
 
@@ -292,12 +303,24 @@ class Consumer(driver.Consumer):
                 self.ledger.take_back(tp, offset)
                 await self._rewind(tp, offset)
 
-    def _next_look(self, held: set[TP]) -> float:
-        """Seconds until it is looked again whether these can be fetched."""
-        now = monotonic()
-        if held != self._held:
-            self._held, self._held_since = held, now
-        return min(max(now - self._held_since, FIRST_LOOK), LAST_LOOK)
+    def taken(self, chunk: Chunk) -> None:
+        """An agent has taken a chunk: fetch at once what was held because of it."""
+        chunk.taken = True
+        self._free()
+
+    def _free(self) -> None:
+        """Fetch at once what was held and needs not be any more."""
+        freed = {tp for tp in self._held if self._may_be_fetched(tp)}
+        if freed:
+            self._held -= freed
+            # In place: the thread, which waits for records of these, goes on with some more.
+            self._ready |= freed
+            self._freed.set()
+            self.thread.look_again(freed)
+
+    def _may_be_fetched(self, tp: TP) -> bool:
+        held = self.transport.callbacks.held
+        return self._placed(tp) and not self._waiting(tp) and not held(tp)
 
     def _placed(self, tp: TP) -> bool:
         return self.ledger.position(tp) is not None or not self.delivers_chunks(tp)
@@ -475,6 +498,7 @@ class Consumer(driver.Consumer):
             starts, moved = self._sought
             self._sought = None
             self.ledger.reset(starts, moved)
+            self._free()
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Keep what the group has committed, since Faust takes an offset of 0 for none at all."""

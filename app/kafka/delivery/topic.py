@@ -1,13 +1,16 @@
 """A Faust topic whose events carry chunks."""
 
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import faust
 from faust.types import EventT, Message, StreamT
 
 from app.kafka.delivery.chunk import Chunk
 from models.roles import TopicRole
+
+if TYPE_CHECKING:
+    from app.kafka.delivery.consumer import Consumer
 
 
 class ChunkEvent(Protocol):
@@ -24,9 +27,10 @@ async def chunk_events(stream: StreamT[Any]) -> AsyncIterator[ChunkEvent]:
 
     Faust acknowledges an event when the loop body is left, also by an exception.
     """
+    consumer = cast("Consumer", stream.app.consumer)
     events = cast("AsyncIterator[ChunkEvent]", cast("Any", stream).noack().events())
     async for event in events:
-        event.value.taken = True
+        consumer.taken(event.value)
         yield event
 
 

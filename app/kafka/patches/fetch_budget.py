@@ -6,8 +6,13 @@ maximum in memory: a hundred topics take ten times what ten take. Kafka's own cl
 the same, and librdkafka has `queued.max.messages.kbytes` for it.
 
 Here everything that waits counts against one budget, and an answer may bring what is left of it.
+
+Nor does aiokafka bound what a record may wait for a fetch that does not ask for it: there is one at
+a time for each broker, it asks for those partitions of which nothing waits here, and an idle one
+takes a second and a half to return. Here it is short while something else is about to be taken.
 """
 
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 from faust.types import TP
@@ -18,8 +23,16 @@ ASKED_FOR = 8
 """A fetch is worth its request when this part of the budget is free (one in so many)."""
 
 
+TAKEN_SOON = 0.005
+"""Seconds in which what has arrived is usually taken: for so long the next fetch waits for it, and
+a fetch that had to leave it out waits for others' records."""
+
+
 class Shelf(Protocol):
-    """Where what was fetched waits."""
+    """Where what was fetched waits, by partition."""
+
+    def __iter__(self) -> Iterator[Any]:
+        """The partitions of which something waits."""
 
     def waiting(self) -> int:
         """Bytes, as they stand in Kafka."""
@@ -52,6 +65,8 @@ class Within:
         self._budget = budget
         self._actions = fetcher._get_actions_per_node  # noqa: SLF001
         self._asked: dict[Any, int] = {}
+        self._idle_wait_ms = fetcher._fetch_max_wait_ms  # noqa: SLF001
+        fetcher._prefetch_backoff = TAKEN_SOON  # noqa: SLF001
 
     def actions(self, assignment: Any) -> Any:
         """What aiokafka would ask for, with what is left of the budget as the maximum."""
@@ -60,6 +75,10 @@ class Within:
         left = self._left()
         share = left // max(1, len(self._fetcher._client.cluster.brokers()))  # noqa: SLF001
         self._fetcher._fetch_max_bytes = max(1, share)  # noqa: SLF001
+        taken_soon = any(not self._shelf.unwanted(TP(*tp)) for tp in self._shelf)
+        self._fetcher._fetch_max_wait_ms = (  # noqa: SLF001
+            int(TAKEN_SOON * 1000) if taken_soon else self._idle_wait_ms
+        )
         fetches, *others = self._actions(_Wanted(assignment, self._shelf))
         if left < self._budget // ASKED_FOR:
             fetches = []

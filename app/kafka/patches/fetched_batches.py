@@ -226,7 +226,11 @@ class Fetched(OrderedDict[Any, Any]):
     def hand_over(self, wanted: Iterable[TP], now: float) -> None:
         """Begin to hand over what has arrived of these partitions; `now` is monotonic seconds."""
         self.allowance = self._at_once
-        self._wanted.update(dict.fromkeys(wanted, now))
+        self.want(wanted, now)
+
+    def want(self, partitions: Iterable[TP], now: float) -> None:
+        """Note that records of these are asked for."""
+        self._wanted.update(dict.fromkeys(partitions, now))
         self._now = now
 
     def waiting(self) -> int:

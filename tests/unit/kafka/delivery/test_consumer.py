@@ -548,12 +548,11 @@ async def test_a_partition_is_not_fetched_while_its_stream_has_something_waiting
 
 
 async def test_nothing_is_fetched_while_everything_is_held(
-    consumer: Consumer, kafka: FakeConsumerThread, around: Around, monkeypatch: pytest.MonkeyPatch
+    consumer: Consumer, kafka: FakeConsumerThread, around: Around
 ) -> None:
     await begin(consumer)
-    monkeypatch.setattr(module, "FIRST_LOOK", 0)
     around.held = {FIRST, SECOND}
-    assert await fetch(consumer) == {}
+    assert await consumer._getmany({FIRST, SECOND}, 0.001) == {}
     assert kafka.asked == []
     around.held = {FIRST}
     await fetch(consumer)
@@ -575,21 +574,32 @@ async def test_a_chunk_is_not_delivered_after_a_rebalance_that_passed_while_anot
     assert again.first_offset == 0
 
 
-async def test_looks_at_a_held_partition_become_rarer_and_begin_anew_when_others_are_held(
-    consumer: Consumer, kafka: FakeConsumerThread, around: Around, monkeypatch: pytest.MonkeyPatch
+async def test_what_was_held_is_fetched_as_soon_as_its_chunk_is_taken(
+    consumer: Consumer, kafka: FakeConsumerThread, around: Around
 ) -> None:
     await begin(consumer)
-    now = iter([10.0, 10.1, 10.2, 12.0, 12.1])
-    monkeypatch.setattr(module, "monotonic", lambda: next(now))
     around.held = {FIRST}
-    for _ in range(4):
-        await fetch(consumer)
-    around.held = {SECOND}
-    await fetch(consumer)
+    kafka.pending = asyncio.get_running_loop().create_future()
+    fetching = asyncio.create_task(fetch(consumer))
+    await until(lambda: kafka.asked)
     around.held = set()
-    await fetch(consumer)
-    first, last = module.FIRST_LOOK, module.LAST_LOOK
-    assert kafka.waited == [first, pytest.approx(0.1), pytest.approx(0.2), last, first, 1.0]
+    consumer.taken(Chunk(FIRST, records(0)))
+    assert kafka.looked_again == [{FIRST}]
+    kafka.pending.set_result({FIRST: records(0, 1)})
+    assert list(await fetching) == [FIRST]
+
+
+@pytest.mark.usefixtures("kafka")
+async def test_a_fetch_begins_as_soon_as_the_first_chunk_is_taken(
+    consumer: Consumer, around: Around
+) -> None:
+    await begin(consumer)
+    around.held = {FIRST, SECOND}
+    fetching = asyncio.create_task(consumer._getmany({FIRST, SECOND}, 3600.0))
+    await until(lambda: consumer._held)
+    around.held = {SECOND}
+    consumer.taken(Chunk(FIRST, records(0)))
+    assert await asyncio.wait_for(fetching, 20) == {}
 
 
 async def test_the_last_read_offset_does_not_decide_about_chunks(consumer: Consumer) -> None:

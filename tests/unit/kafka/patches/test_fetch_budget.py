@@ -1,5 +1,6 @@
 """Fetches of all partitions together stay within one budget, and none starves the others."""
 
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,10 +15,16 @@ BUDGET = 800
 BROKERS = ("one", "two")
 
 
+IDLE_MS = 1500
+
+
 class Shelf:
     def __init__(self) -> None:
         self.bytes: dict[TP, int] = {}
         self.unasked: set[TP] = set()
+
+    def __iter__(self) -> Iterator[TP]:
+        return iter(self.bytes)
 
     def waiting(self) -> int:
         return sum(self.bytes.values())
@@ -37,6 +44,7 @@ class Fetcher:
         self._client = SimpleNamespace(cluster=SimpleNamespace(brokers=lambda: BROKERS))
         self._in_flight: set[str] = set()
         self._fetch_max_bytes = 0
+        self._fetch_max_wait_ms = IDLE_MS
         self.seen: list[TopicPartition] = []
 
     def _get_actions_per_node(self, assignment: Any) -> Any:
@@ -111,3 +119,17 @@ async def test_a_position_is_found_for_a_partition_that_nobody_reads_yet(
     shelf.unasked = {TP("a", 0)}
     Within(fetcher, shelf, BUDGET).actions(fresh)
     assert fetcher.seen == [TopicPartition("a", 0)]
+
+
+async def test_a_fetch_that_leaves_out_what_is_about_to_be_taken_is_short(
+    fetcher: Any, shelf: Shelf, assignment: Any
+) -> None:
+    within = Within(fetcher, shelf, BUDGET)
+    within.actions(assignment)
+    assert fetcher._fetch_max_wait_ms == IDLE_MS
+    shelf.bytes[TP("a", 0)] = 1
+    within.actions(assignment)
+    assert fetcher._fetch_max_wait_ms < IDLE_MS / 100
+    shelf.unasked = {TP("a", 0)}
+    within.actions(assignment)
+    assert fetcher._fetch_max_wait_ms == IDLE_MS
