@@ -12,7 +12,7 @@ import os
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
-from dev.bench import latency, throughput
+from dev.bench import guard, latency, throughput, worker
 from dev.bench.report import Figure, show, write
 from dev.paths import HOME
 from dev.services import Services, services
@@ -20,6 +20,8 @@ from dev.services import Services, services
 PARTS: dict[str, Callable[[Services], Awaitable[list[Figure]]]] = {
     "throughput": throughput.run,
     "latency": latency.run,
+    "guard": guard.run,
+    "worker": worker.run,
 }
 
 

@@ -8,27 +8,21 @@ The same for the loop of `simple`, which does without all that makes the persist
 import asyncio
 import contextlib
 import sys
-import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import aiohttp
 from aiokafka import AIOKafkaProducer
 
 from app.kafka.clients import client_options
-from app.settings import KafkaSettings
+from dev.bench.ground import Ground, ground
 from dev.bench.measure import cpu_seconds, percentile
 from dev.bench.report import Figure
-from dev.bench.throughput import prepare_database
 from dev.services import Services
 from dev.traffic.backlog import NAMESPACE, messages
 from dev.traffic.pace import Pace
-from dev.worker import Worker
-from openwhisk.publisher import Publisher
-from openwhisk.store import ensure_store_topic
 
 RECORD_BYTES = 1024
 WARM_SECONDS = 2.0
@@ -41,9 +35,6 @@ CALM_SECONDS = 2.0
 
 MOST_SECONDS = 100
 """For which there are records."""
-
-WORKER = "app"
-SIMPLE = "simple"
 
 PATIENCE = 60.0
 """Seconds for records to arrive."""
@@ -190,32 +181,13 @@ async def _note(feed: aiohttp.StreamReader, flow: Flow) -> None:
                 flow.arrives(after[:32].decode(), now)
 
 
-@contextlib.contextmanager
-def worker(provided: Services, prefix: str, database: str, application: str) -> Iterator[int]:
-    """A persister; yields its process id."""
-    with tempfile.TemporaryDirectory() as folder:
-        process = Worker(
-            Path(folder),
-            provided,
-            application=application,
-            topic_prefix=prefix,
-            app_id=f"{prefix}persister",
-            database=database,
-        )
-        process.start()
-        try:
-            yield process.pid
-        finally:
-            process.stop()
-
-
 @contextlib.asynccontextmanager
-async def simple_loop(provided: Services, topic: str, database: str) -> AsyncIterator[int]:
+async def simple_loop(here: Ground) -> AsyncIterator[int]:
     """The hand-written loop; yields its process id."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "dev.bench.simple", urlsplit(provided.kafka_url).netloc, topic),
-        f"{provided.couchdb_url}/{database}",
+        *("-m", "dev.bench.simple", urlsplit(here.provided.kafka_url).netloc),
+        *(here.topic, here.url),
         stdout=asyncio.subprocess.PIPE,
     )
     try:
@@ -227,39 +199,31 @@ async def simple_loop(provided: Services, topic: str, database: str) -> AsyncIte
         await process.wait()
 
 
-async def measured(provided: Services, goals: Sequence[Goal], *, kind: str) -> list[Waited]:
-    """Measure the worker (`kind` is a module with the app), or the hand-written loop (`simple`)."""
-    name = f"bench{time.time_ns()}-"
-    topic, database = f"{name}completed-others", f"{name}{kind.replace('.', '-')}"
-    settings = KafkaSettings.model_validate({"PERSISTER_KAFKA_URL": provided.kafka_url})
+async def measured(provided: Services, goals: Sequence[Goal], *, simple: bool) -> list[Waited]:
+    """Measure the worker, or the hand-written loop."""
     async with contextlib.AsyncExitStack() as stack:
-        publisher = Publisher(settings)
-        await publisher.start()
-        await ensure_store_topic(publisher, topic, settings)
-        await publisher.stop()
-        await prepare_database(provided.couchdb_url, database)
-        if kind == SIMPLE:
-            pid = await stack.enter_async_context(simple_loop(provided, topic, database))
+        here = await stack.enter_async_context(ground(provided))
+        if simple:
+            pid = await stack.enter_async_context(simple_loop(here))
         else:
-            pid = stack.enter_context(worker(provided, name, database, kind))
+            pid = (await stack.enter_async_context(here.worker())).pid
         flow = Flow()
-        url = f"{provided.couchdb_url}/{database}"
-        await stack.enter_async_context(watching(url, flow))
-        producer = AIOKafkaProducer(**client_options(settings), acks="all")
+        await stack.enter_async_context(watching(here.url, flow))
+        producer = AIOKafkaProducer(**client_options(here.kafka), acks="all")
         await producer.start()
         stack.push_async_callback(producer.stop)
         results = []
         for goal in goals:
-            sender = Sender(producer, topic, flow, goal.rate * MOST_SECONDS)
-            results.append(await measure(sender, flow, goal, pid, burst=kind != SIMPLE))
+            sender = Sender(producer, here.topic, flow, goal.rate * MOST_SECONDS)
+            results.append(await measure(sender, flow, goal, pid, burst=not simple))
         return results
 
 
 async def run(provided: Services, goals: Sequence[Goal] = GOALS) -> list[Figure]:
     """Measure both, the worker first."""
     figures = []
-    ours = await measured(provided, goals, kind=WORKER)
-    theirs = await measured(provided, goals, kind=SIMPLE)
+    ours = await measured(provided, goals, simple=False)
+    theirs = await measured(provided, goals, simple=True)
     for mine, other in zip(ours, theirs, strict=True):
         goal, at = mine.goal, f"at {mine.goal.rate}/s"
         figures += [

@@ -12,27 +12,23 @@ measured while the worker runs.
 import asyncio
 import json
 import os
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import aiohttp
 from tqdm import tqdm
 
-from app.couchdb import Database
 from app.couchdb.design_documents import design_documents
 from app.routing import Store, TopicRole, route
-from app.settings import DatabaseSettings, KafkaSettings, RoutingSettings
+from app.settings import RoutingSettings
+from dev.bench.ground import Ground, ground
 from dev.bench.measure import cpu_seconds, peak_megabytes
 from dev.bench.report import Figure
 from dev.services import Services
 from dev.traffic import prefill
 from dev.traffic.backlog import messages
-from dev.worker import Worker, database_settings
-from openwhisk.publisher import Publisher
-from openwhisk.store import ensure_store_topic
+from dev.worker import Worker
 
 RECORDS = int(os.environ.get("BENCH_RECORDS", "60000"))
 RECORD_BYTES = 1024
@@ -91,9 +87,8 @@ def batched(values: Sequence[bytes], size: int) -> Iterator[Sequence[bytes]]:
     return (values[start : start + size] for start in range(0, len(values), size))
 
 
-async def bare_loop(couchdb_url: str, name: str) -> Rate:
+async def bare_loop(database: str) -> Rate:
     """Write prebuilt request bodies in a bare loop, as a baseline."""
-    await prepare_database(couchdb_url, name)
     values = [value for _, value in messages(RECORDS, RECORD_BYTES)]
     ready = iter(list(bodies(values)))
     async with aiohttp.ClientSession() as http:
@@ -101,7 +96,7 @@ async def bare_loop(couchdb_url: str, name: str) -> Rate:
         async def send() -> None:
             for body in ready:
                 async with http.post(
-                    f"{couchdb_url}/{name}/_bulk_docs",
+                    f"{database}/_bulk_docs",
                     data=body,
                     headers={"Content-Type": "application/json"},
                 ) as answer:
@@ -117,46 +112,11 @@ async def bare_loop(couchdb_url: str, name: str) -> Rate:
         return Rate(RECORDS, time.perf_counter() - started)
 
 
-async def prepare_database(url: str, name: str) -> None:
-    """Create the database as the worker does, design documents included, since they slow writes."""
-    given = {f"PERSISTER_{key.upper()}": value for key, value in database_settings(url).items()}
-    settings = DatabaseSettings.model_validate({**given, "PERSISTER_DATABASE": name})
-    database = Database(settings)
-    await database.connect()
-    try:
-        await database.prepare()
-    finally:
-        await database.close()
-
-
-async def backlog(kafka_url: str, topic: str) -> None:
-    """Fill a topic with one partition, like OpenWhisk's own."""
-    settings = KafkaSettings.model_validate({"PERSISTER_KAFKA_URL": kafka_url})
-    publisher = Publisher(settings)
-    await publisher.start()
-    try:
-        await ensure_store_topic(publisher, topic, settings)
+async def backlog(here: Ground) -> None:
+    """Fill the topic."""
+    async with here.publisher() as publisher:
         with tqdm(total=RECORDS, unit=" records", desc="backlog") as progress:
-            await prefill(publisher, topic, RECORDS, RECORD_BYTES, on_progress=progress.update)
-    finally:
-        await publisher.stop()
-
-
-async def worker_run(provided: Services, prefix: str, database: str) -> WorkerRun:
-    """Start a worker and measure it storing the backlog."""
-    with tempfile.TemporaryDirectory() as folder:
-        worker = Worker(
-            Path(folder),
-            provided,
-            topic_prefix=prefix,
-            app_id=f"{prefix}persister",
-            database=database,
-        )
-        await asyncio.to_thread(worker.start)
-        try:
-            return await _measure(worker, f"{provided.couchdb_url}/{database}")
-        finally:
-            await asyncio.to_thread(worker.stop)
+            await prefill(publisher, here.topic, RECORDS, RECORD_BYTES, on_progress=progress.update)
 
 
 async def _measure(worker: Worker, database: str) -> WorkerRun:
@@ -200,11 +160,14 @@ async def _stored(http: aiohttp.ClientSession, database: str) -> int:
 
 async def run(provided: Services) -> list[Figure]:
     """Measure the loop, the worker, and the loop again."""
-    name = f"bench{time.time_ns()}"
-    await backlog(provided.kafka_url, f"{name}-completed-others")
-    first = await bare_loop(provided.couchdb_url, f"{name}-bare-1")
-    worker = await worker_run(provided, f"{name}-", f"{name}-worker")
-    second = await bare_loop(provided.couchdb_url, f"{name}-bare-2")
+    async with ground(provided) as here:
+        first = await bare_loop(here.url)
+    async with ground(provided) as here:
+        await backlog(here)
+        async with here.worker() as process:
+            worker = await _measure(process, here.url)
+    async with ground(provided) as here:
+        second = await bare_loop(here.url)
     bare = Rate(first.documents + second.documents, first.seconds + second.seconds)
     ratio = worker.rate.per_second / bare.per_second
     cpu, reference = worker.microseconds_per_record, worker.reference_microseconds

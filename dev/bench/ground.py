@@ -1,0 +1,87 @@
+"""A place for one measurement: names of its own, and nothing left behind in the database."""
+
+import asyncio
+import contextlib
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+
+from app.couchdb.database import connected
+from app.settings import DatabaseSettings, KafkaSettings
+from dev.services import Services
+from dev.worker import Worker, database_settings
+from openwhisk.publisher import Publisher
+from openwhisk.store import ensure_store_topic
+
+
+class Ground:
+    """Topics and a database that nobody else uses.
+
+    Attributes:
+        prefix: of the topics, and of the worker's group.
+        topic: that records are sent to; it has one partition, as OpenWhisk's own.
+        database: its name.
+        url: its address.
+    """
+
+    def __init__(self, provided: Services) -> None:
+        self.provided = provided
+        self.kafka = KafkaSettings.model_validate({"PERSISTER_KAFKA_URL": provided.kafka_url})
+        self.prefix = f"bench{time.time_ns()}-"
+        self.topic = f"{self.prefix}completed-others"
+        self.database = f"{self.prefix}activations"
+        self.url = f"{provided.couchdb_url}/{self.database}"
+
+    @contextlib.asynccontextmanager
+    async def worker(self, **settings: object) -> AsyncIterator[Worker]:
+        """A worker that stores what comes here; it is started, and stopped at the end."""
+        with tempfile.TemporaryDirectory() as folder:
+            worker = Worker(
+                Path(folder),
+                self.provided,
+                topic_prefix=self.prefix,
+                app_id=f"{self.prefix}persister",
+                database=self.database,
+                **settings,
+            )
+            await asyncio.to_thread(worker.start)
+            try:
+                yield worker
+            finally:
+                await asyncio.to_thread(worker.stop)
+
+    @contextlib.asynccontextmanager
+    async def publisher(self) -> AsyncIterator[Publisher]:
+        """Something to publish with."""
+        publisher = Publisher(self.kafka, deadline=300)
+        await publisher.start()
+        try:
+            yield publisher
+        finally:
+            await publisher.stop()
+
+
+@contextlib.asynccontextmanager
+async def ground(provided: Services) -> AsyncIterator[Ground]:
+    """Make a topic and a database as the worker would; delete the database at the end.
+
+    One that is left would cost whatever is measured next: CouchDB goes on indexing it.
+    """
+    made = Ground(provided)
+    given = {
+        f"PERSISTER_{name.upper()}": value
+        for name, value in database_settings(provided.couchdb_url).items()
+    }
+    settings = DatabaseSettings.model_validate({**given, "PERSISTER_DATABASE": made.database})
+    async with made.publisher() as publisher:
+        await ensure_store_topic(publisher, made.topic, made.kafka)
+    async with connected(settings) as database:
+        await database.prepare()
+    try:
+        yield made
+    finally:
+        async with aiohttp.ClientSession() as http, http.delete(made.url) as answer:
+            answer.raise_for_status()
