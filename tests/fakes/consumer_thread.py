@@ -1,8 +1,7 @@
 """Faust's thread around aiokafka's consumer; `tests/contract` proves it."""
 
-from asyncio import Future
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from aiokafka.errors import IllegalStateError
@@ -36,7 +35,7 @@ class FakeConsumerThread:
         self.ends: defaultdict[TP, int] = defaultdict(lambda: end)
         self.fetched: list[dict[TP, list[Any]]] = []
         self.asked: list[set[TP]] = []
-        self.pending: Future[dict[TP, list[Any]]] | None = None
+        self.pending: Awaitable[dict[TP, list[Any]]] | None = None
         self.looked_again: list[set[TP]] = []
         self.seeks: list[dict[TP, int]] = []
         self.commits: list[dict[TP, int]] = []

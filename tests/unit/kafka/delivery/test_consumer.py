@@ -579,13 +579,13 @@ async def test_what_was_held_is_fetched_as_soon_as_its_chunk_is_taken(
 ) -> None:
     await begin(consumer)
     around.held = {FIRST}
-    kafka.pending = asyncio.get_running_loop().create_future()
+    kafka.pending = fetched = asyncio.get_running_loop().create_future()
     fetching = asyncio.create_task(fetch(consumer))
     await until(lambda: kafka.asked)
     around.held = set()
     consumer.taken(Chunk(FIRST, records(0)))
     assert kafka.looked_again == [{FIRST}]
-    kafka.pending.set_result({FIRST: records(0, 1)})
+    fetched.set_result({FIRST: records(0, 1)})
     assert list(await fetching) == [FIRST]
 
 
