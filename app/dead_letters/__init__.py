@@ -1,9 +1,9 @@
-"""Dead letters: setting records aside, looking at them, and replaying them.
+"""Dead letters: sets records aside, lists them, and replays them.
 
-- `writing`: what the worker does with a record that cannot be stored.
-- `reading`: a pass over the dead-letter topic; `selection`: which letters of it are asked for.
-- `presenting`: a letter as text or JSON, with `activation` telling whose record it is.
-- `replaying`: sends letters again, each once; `destination` says where to, `progress` remembers
+- `writing`: sends a record that cannot be stored to the dead-letter topic.
+- `reading`: scans the dead-letter topic; `selection`: filters the letters.
+- `presenting`: a letter as text or JSON; `activation` finds the activation id in it.
+- `replaying`: sends letters again, each once; `destination` says where to, `progress` records
   which were sent.
 - `kafka`: what reading and replaying need of topics.
 """

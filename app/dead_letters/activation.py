@@ -1,4 +1,4 @@
-"""Whose record a dead letter is, as far as it can be told."""
+"""Finds the activation that a dead letter belongs to, where that is possible."""
 
 import re
 
@@ -20,10 +20,10 @@ _QUOTED = re.compile(rb'"activationId"\s*:\s*"([^"\\]{1,64})"')
 
 
 def activation_id(letter: DeadLetter) -> str | None:
-    """The activation id in the record, or None when there is none to be seen.
+    """The activation id in the record, or None when it has none.
 
-    Lenient, since what is in a dead letter is often not what it should be: a document's key, the id
-    of OpenWhisk's messages, or whatever stands behind the name in something that is no JSON.
+    Lenient, since a dead letter is often malformed: it takes a document's key, the id of an
+    OpenWhisk message, or whatever follows the field's name in something that is not JSON.
     """
     value = letter.value or b""
     return _printable(_of_message(value) or _of_text(value) or _of_key(letter.key))

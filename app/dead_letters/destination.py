@@ -1,4 +1,4 @@
-"""Where a dead letter is sent again: the topic where it came from, to pass the normal way."""
+"""Where a dead letter is replayed to: the topic it came from, so that it takes the normal way."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -21,7 +21,7 @@ def destination(
 ) -> Destination | None:
     """The letter's own topic while it is read, else the topic of the Kafka activation store.
 
-    What was refused by the database is a document, and goes to the internal topic only.
+    A document that the database refused only ever goes to the internal topic.
 
     Args:
         letter: what is sent.

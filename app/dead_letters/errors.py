@@ -1,4 +1,4 @@
-"""Why a command about dead letters ends early."""
+"""The error with which a dead-letter command ends early."""
 
 
 class LettersError(Exception):

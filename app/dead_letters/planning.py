@@ -1,4 +1,4 @@
-"""Which of the letters that are asked for are sent again, and where to."""
+"""Decides which of the selected letters are replayed, and where to."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from enum import StrEnum
@@ -14,11 +14,11 @@ from models.reasons import RejectReason
 from models.reserved import is_reserved
 
 RECORD_OVERHEAD = 512
-"""Bytes that Kafka and the headers of a replay add to a record, at most."""
+"""Upper bound of the bytes that Kafka and the headers of a replay add to a record."""
 
 
 class Stay(StrEnum):
-    """Why a letter that was asked for is not replayed."""
+    """Why a selected letter is not replayed."""
 
     REPLAYED_BEFORE = "replayed before"
     ATTEMPTS = "set aside again too often (--max-attempts)"
@@ -37,7 +37,7 @@ class Planned(NamedTuple):
 
 
 class Planner:
-    """Decides what becomes of each letter.
+    """Plans the replay of each letter.
 
     Args:
         settings: topics and log mode.

@@ -1,4 +1,4 @@
-"""A dead letter for a person or for another program."""
+"""Formats a dead letter for people and for programs."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def as_line(letter: Letter, *, replayed: bool) -> str:
 
 
 def as_columns(letter: Letter, *, replayed: bool) -> list[str]:
-    """What stands in each of the columns, printable."""
+    """The value of each column, printable."""
     content = letter.content
     columns = (
         str(letter.id),
@@ -33,7 +33,7 @@ def as_columns(letter: Letter, *, replayed: bool) -> list[str]:
 
 
 def as_json(letter: Letter, *, replayed: bool) -> dict[str, Any]:
-    """The same as a JSON object, without what was in the record."""
+    """The same as a JSON object, without the record's content."""
     content = letter.content
     return {
         "letter": str(letter.id),
@@ -52,7 +52,7 @@ def as_json(letter: Letter, *, replayed: bool) -> dict[str, Any]:
 
 
 def as_text(letter: Letter, *, replayed: bool) -> str:
-    """Everything, with what was in the record."""
+    """Everything, including the record's content."""
     content = letter.content
     about = {
         "letter": str(letter.id),

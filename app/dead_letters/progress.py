@@ -1,14 +1,14 @@
-"""Which letters have been replayed: kept in Kafka, so that any machine can go on where one stopped.
+"""The log of replayed letters, kept in Kafka so that any machine can resume a replay.
 
-Sending a letter again and noting that it was sent are two records in two topics, and a process can
-die between them. A transaction over both would not do: what the worker reads would then contain
-transaction markers, which look like records that are never finished, and later like lost ones. So a
-letter is *claimed* before it is sent, with where its topic ended at that moment, and *replayed*
-after it was acknowledged. Where a claim is all there is, the topic itself tells, from that offset
-on, whether the letter arrived: every replayed record names its letter in a header.
+Sending a letter and noting that it was sent are two records in two topics, and a process can die
+between them. A transaction over both is no option: workers would read its markers, which look like
+records that are never finished, and later like lost ones. So a letter is noted as *claimed* before
+it is sent, together with the end of its topic at that moment, and as *replayed* once it is
+acknowledged. If only the claim is there, the topic from that offset on shows whether the letter
+arrived: every replayed record names its letter in a header.
 
-The log is written by a transactional producer with the same id in each run, for what Kafka makes of
-that: a second replay that begins while one is at work stops the first one before its next claim.
+A transactional producer writes the log, with the same id in every run, because of its fencing: a
+second replay that starts while one is running stops the first one before its next claim.
 """
 
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -82,16 +82,16 @@ class Progress:
     _landed: dict[tuple[str, int, int], int] = field(default_factory=dict)
 
     def note(self, letter_id: LetterId, note: Note) -> None:
-        """Take in the latest about a letter."""
+        """Apply a note."""
         self.notes[letter_id] = note
         if note.landed is not None:
             self._landed[note.topic, note.partition, note.landed] = note.attempt
 
     def counted(self, letter: Letter) -> Letter:
-        """The letter with how often its record was replayed before it was set aside.
+        """The letter with the number of times its record was replayed before it was set aside.
 
-        Told by where the record was, since a header in it could be anybody's. What a document's
-        letter says is the worker's own count.
+        The log is asked by the record's place, since anybody could have written a header. For a
+        document, the count in the letter is the worker's own.
         """
         content = letter.content
         place = content.topic, content.partition, content.offset
@@ -108,7 +108,7 @@ class Progress:
         )
 
     def open_claims(self) -> dict[LetterId, Note]:
-        """The letters of which it is not known whether they were sent."""
+        """Claims without a note that the letter was sent."""
         return {
             letter_id: note for letter_id, note in self.notes.items() if note.state is State.CLAIMED
         }
@@ -123,7 +123,7 @@ async def read_progress(settings: KafkaSettings, topic: str) -> Progress:
         KafkaError: Kafka is not reachable.
     """
     progress = Progress()
-    # What a run could not note as a whole must not count.
+    # Notes of an aborted transaction must not count.
     async with open_reader(settings, isolation_level="read_committed") as reader:
         for log, bounds in (await reader.bounds(topic, 1)).items():
             async for record in reader.records(log, bounds):
@@ -146,7 +146,7 @@ def _take(progress: Progress, record: Any) -> None:
 
 
 class ProgressLog:
-    """Writes notes; each call returns when they are there for good.
+    """Writes notes; each call returns once they are durable.
 
     Raises:
         LettersError: from every method, when another replay has begun meanwhile.
@@ -157,11 +157,11 @@ class ProgressLog:
         self._topic = topic
 
     async def write(self, notes: Mapping[LetterId, Note]) -> None:
-        """Note all of this, or nothing."""
+        """Write all of these notes, or none."""
         await self._write({id_: _encoder.encode(note) for id_, note in notes.items()})
 
     async def forget(self, letters: Iterable[LetterId]) -> None:
-        """Take claims back, since nothing was sent."""
+        """Withdraw claims of letters that were not sent."""
         await self._write(dict.fromkeys(letters))
 
     async def _write(self, values: Mapping[LetterId, bytes | None]) -> None:
@@ -177,7 +177,7 @@ class ProgressLog:
 
 @asynccontextmanager
 async def open_log(settings: KafkaSettings, admin: Admin, topic: str) -> AsyncIterator[ProgressLog]:
-    """Make the topic if it is missing, and take over from whoever writes to it.
+    """Create the topic if it is missing, and fence off any other writer.
 
     Raises:
         KafkaError: Kafka is not reachable, or does not allow it.

@@ -1,4 +1,4 @@
-"""Whether what is replayed would be stored: while the database is in trouble, letters stay."""
+"""Checks before a replay that the database takes documents; otherwise the letters stay."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""A pass over the dead-letter topic: as it was when the pass began, a fetch at a time."""
+"""Scans the dead-letter topic, up to the end that it had when the scan began."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
@@ -38,7 +38,7 @@ class Letter(NamedTuple):
 
 
 class Letters:
-    """The letters between the beginning and the end that the topic had when it was opened.
+    """The letters between the topic's start and the end that it had when it was opened.
 
     Args:
         reader: not used for anything else meanwhile.
@@ -51,7 +51,7 @@ class Letters:
         self._topic = topic
         self._bounds = bounds
         self.unreadable = 0
-        """Records in the topic that are no letters, among those that were read."""
+        """How many of the records that were read are not dead letters."""
 
     def __len__(self) -> int:
         """How many offsets `read` looks at."""
@@ -69,9 +69,9 @@ class Letters:
         return type(self)(self._reader, self._topic, later)
 
     async def read(self) -> AsyncGenerator[tuple[int, Letter | None], None]:
-        """All of them in order, each with how many offsets it brings the pass forward.
+        """All of them in order, each with the number of offsets that the scan has advanced.
 
-        What is no letter comes as None.
+        A record that is not a dead letter comes as None.
 
         Raises:
             ReadError: Kafka stops sending.

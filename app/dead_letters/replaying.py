@@ -1,8 +1,8 @@
-"""Replaying dead letters: the way back to where they came from.
+"""Replays dead letters by sending them back to the topics they came from.
 
-Nothing is decided here about what a record means: it goes to a topic that the workers read, and
-ends there as if it had just arrived, or becomes a new dead letter that counts one attempt more. It
-gets the time of the replay as its timestamp: Kafka's retention would delete an old one at once.
+The workers then treat a record as if it had just arrived; if it is set aside again, the new dead
+letter counts one more attempt. Its timestamp is the time of the replay: Kafka's retention would
+delete a record with an old one at once.
 """
 
 from collections import Counter
@@ -24,20 +24,20 @@ from app.settings import Settings
 
 @dataclass
 class Report:
-    """What became of the letters that were asked for."""
+    """The outcome of a replay."""
 
     planned: int = 0
     replayed: int = 0
     stayed: Counter[Stay] = field(default_factory=Counter)
     unreadable: int = 0
-    """Records in the topic that are no letters."""
+    """Records in the topic that are not dead letters."""
 
 
 class Watcher:
-    """Told how a replay goes; does nothing by itself."""
+    """Follows a replay; this one ignores everything."""
 
     def begin(self, total: int) -> None:
-        """So many offsets will be looked at."""
+        """The scan begins; it covers this many offsets."""
 
     def forward(self, count: int, report: Report) -> None:
         """So many were."""
@@ -46,7 +46,7 @@ class Watcher:
         """This letter is sent, or would be."""
 
     def say(self, text: str) -> None:
-        """Something that the operator should know."""
+        """A message for the operator."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Which dead letters are asked for."""
+"""Selects dead letters by reason, topic, activation and time."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from models.reasons import RejectReason
 
 @dataclass(frozen=True)
 class Selection:
-    """What a letter must be; what is empty does not matter."""
+    """The criteria that a letter must meet; an empty one matches everything."""
 
     reasons: frozenset[RejectReason] = frozenset()
     topics: frozenset[str] = frozenset()

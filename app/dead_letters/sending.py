@@ -1,4 +1,4 @@
-"""Sending letters again, each once: claimed, sent, noted, in batches."""
+"""Sends letters again, each once: claims, sends and notes them in batches."""
 
 import asyncio
 import time
@@ -134,7 +134,7 @@ class Sender:
         say: Callable[[str], None],
         settle_seconds: float = SETTLE_SECONDS,
     ) -> None:
-        """Find out which letters an earlier run has sent, where it could not note it any more.
+        """Find out which claimed letters an earlier run has sent without noting it.
 
         Args:
             progress: what the log says; brought up to date, as the log itself.

@@ -1,7 +1,7 @@
-"""Setting records aside: into the dead-letter topic, byte for byte, with where and why.
+"""Sends records to the dead-letter topic, byte for byte, with their place and the reason.
 
-A document that was replayed and is set aside again keeps its own headers and the count of replays.
-Of a record that others may have written, no header is believed, whatever it is called.
+A replayed document that is set aside again keeps its headers and its count of replays. Headers of
+records that others may have written are never trusted.
 """
 
 import hashlib
@@ -37,7 +37,7 @@ class SetAside(NamedTuple):
 
 
 class Latest(NamedTuple):
-    """A record that was set aside, for whoever looks."""
+    """A record that was set aside, as the status page shows it."""
 
     at: float
     """Epoch seconds."""
@@ -58,10 +58,10 @@ def aside(record: Any, reason: RejectReason, detail: str) -> SetAside:
 
 
 def unforeseen(tp: TP, record: Any, error: Exception) -> SetAside:
-    """A record at which the persister failed: a defect, which must not end the worker.
+    """Set aside a record on which the persister itself failed: a defect must not end the worker.
 
-    Each kind of error is logged once with its traceback, but without its message: that may show
-    what is in the record.
+    Each kind of error is logged once with its traceback, but without its message, which may quote
+    the record.
     """
     frames = traceback.extract_tb(error.__traceback__)
     where = (type(error).__name__, frames[-1].filename, frames[-1].lineno or 0)

@@ -1,7 +1,7 @@
 """Connectivity and ACL checks at start-up, with the setting to change when one fails.
 
-aiokafka tries one broker after the other and says in the end only that none could be reached,
-whether the network is down or the password wrong. So the first connection is made here.
+aiokafka tries one broker after the other and in the end reports only that none could be reached,
+whether the network is down or the password is wrong. So the first connection is made here.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ RETRY_SECONDS = 2.0
 
 
 class AccessError(StartError):
-    """Kafka does not let us in, and will not by itself; the message says what to change."""
+    """Kafka refuses access until something is changed; the message says what."""
 
 
 class Access(Service):

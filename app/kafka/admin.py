@@ -1,7 +1,6 @@
 """The admin client: topics, their settings, and what a consumer group has committed.
 
-A typed wrapper of aiokafka's, which hands back bare answers of the protocol and leaves error codes
-to be looked for in them.
+A typed wrapper of aiokafka's client, which returns bare protocol responses with error codes inside.
 """
 
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
@@ -22,7 +21,7 @@ from app.settings import KafkaSettings
 
 
 class UnreadableSettingsError(Exception):
-    """Kafka does not tell the settings of a topic: it is gone, or DescribeConfigs is missing."""
+    """A topic's settings cannot be read: it is gone, or the right DescribeConfigs is missing."""
 
 
 class Admin:
@@ -40,7 +39,7 @@ class Admin:
 
     @classmethod
     async def connect(cls, settings: KafkaSettings) -> Self:
-        """Connect a client of its own; who asks for it closes it.
+        """Connect a client; the caller closes it.
 
         Raises:
             KafkaError: no broker can be reached.
@@ -200,7 +199,7 @@ class Admin:
 
 
 async def connect_client(settings: KafkaSettings, **options: Any) -> AIOKafkaAdminClient:
-    """Connect aiokafka's own, with further options of it; who asks for it closes it.
+    """Connect an aiokafka client with further options; the caller closes it.
 
     Raises:
         KafkaError: no broker can be reached.

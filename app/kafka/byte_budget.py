@@ -1,4 +1,4 @@
-"""Bytes that may be in flight together."""
+"""Bounds the bytes in flight."""
 
 import asyncio
 from collections import deque
@@ -7,7 +7,9 @@ from contextlib import asynccontextmanager
 
 
 class ByteBudget:
-    """Bounds the bytes in flight. Waiters are served in order; what exceeds it goes alone.
+    """Bounds the bytes in flight.
+
+    Waiters are served in order. Anything larger than the limit goes alone.
 
     Args:
         limit: most bytes at a time.

@@ -1,4 +1,4 @@
-"""How every Kafka client of the project connects: one place for addresses and limits."""
+"""Connection options of every Kafka client: addresses, security and limits in one place."""
 
 from typing import TYPE_CHECKING, Any
 

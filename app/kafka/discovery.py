@@ -1,6 +1,6 @@
-"""Finding topics: the persister's own before the start, OpenWhisk's before and while it runs.
+"""Topic discovery: the persister's own topics at start-up, OpenWhisk's then and while it runs.
 
-Faust cannot subscribe to a pattern, so a service looks for topics and hands the names to the
+Faust cannot subscribe to a pattern, so a service polls for topics and passes their names to the
 channels that agents read. Kafka then rebalances once, and the new topics are consumed.
 """
 
@@ -21,11 +21,11 @@ from app.settings import KafkaSettings
 
 
 class OwnTopicError(StartError):
-    """An own topic cannot be used; the message says what to change."""
+    """One of the persister's own topics cannot be used; the message says what to change."""
 
 
 class OwnTopics(Service):
-    """Waits for Kafka, creates the persister's own topics, and finds OpenWhisk's for the start.
+    """At start-up: waits for Kafka, creates the persister's own topics, and finds OpenWhisk's.
 
     Args:
         settings: how to connect, and how topics are made.
@@ -49,7 +49,7 @@ class OwnTopics(Service):
         self._worker = worker
 
     async def on_start(self) -> None:
-        """Return when the topics are there.
+        """Return once the topics exist.
 
         Raises:
             OwnTopicError: one of them cannot be created, or has the wrong number of partitions.
@@ -89,7 +89,7 @@ class OwnTopics(Service):
         try:
             settings = await admin.topic_settings([spec.name], spec.config)
         except UnreadableSettingsError as error:
-            self.log.warning("Cannot see whether a topic is set up as it must be: %s.", error)
+            self.log.warning("Cannot check the settings of a topic: %s.", error)
         else:
             for shortcoming in shortcomings(spec, settings[spec.name]):
                 self.log.warning("%s.", shortcoming)
@@ -106,7 +106,7 @@ class OwnTopics(Service):
 
 
 class Discovery(Service):
-    """Looks while the worker runs for topics that are new, that have changed, or that are gone.
+    """While the worker runs: looks for topics that are new, changed, or gone.
 
     Args:
         settings: how to connect, and how often to look.
@@ -183,10 +183,10 @@ class Discovery(Service):
         await self._look_for_changed(existing)
 
     def _look_for_own(self, existing: Collection[str]) -> None:
-        """End the worker when a topic of its own is gone; its next start makes it again.
+        """End the worker when one of its own topics is gone; the next start creates it again.
 
-        A start, and not here: with the topic everything goes that the worker knows of it, its
-        offsets, the producer's sequence numbers and the guard's table.
+        It takes a restart because the worker's state about the topic is gone with it: offsets, the
+        producer's sequence numbers and the guard's table.
         """
         missing = {name for name in self._own if name not in existing}
         # Seen by two looks: one may have asked a broker that has just begun.
@@ -202,7 +202,7 @@ class Discovery(Service):
             )
 
     async def _look_for_changed(self, existing: Mapping[str, int]) -> None:
-        """Have the consumer learn of topics that were re-created, or have more partitions."""
+        """Refresh the consumer's metadata when topics were re-created or have more partitions."""
         thread = self._thread()
         known = thread.known_partitions(self._subscription.in_faust)
         changed = sorted(name for name, count in known.items() if existing.get(name, 0) != count)

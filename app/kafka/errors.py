@@ -1,7 +1,7 @@
-"""What goes wrong with Kafka, as those who use this room tell it apart.
+"""The errors of Kafka that callers distinguish.
 
-`KafkaError` is the base of all that aiokafka raises; its `retriable` says whether it may pass. A
-connection that breaks meanwhile is an `OSError`.
+`KafkaError` is the base class of aiokafka's errors; `retriable` says whether one is transient. A
+broken connection is an `OSError`.
 """
 
 from aiokafka.errors import GroupAuthorizationFailedError, GroupLoadInProgressError, KafkaError
@@ -9,6 +9,6 @@ from aiokafka.errors import GroupAuthorizationFailedError, GroupLoadInProgressEr
 from app.kafka.patches.committed_offsets import ELSEWHERE
 
 COORDINATOR_NOT_READY = (GroupLoadInProgressError, *ELSEWHERE)
-"""A group's coordinator is not there, or has not read yet what it must know."""
+"""A group's coordinator is missing, or is still loading the group."""
 
 __all__ = ["COORDINATOR_NOT_READY", "GroupAuthorizationFailedError", "KafkaError"]

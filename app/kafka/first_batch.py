@@ -1,4 +1,4 @@
-"""Reads the batch that stands at an offset, and no more."""
+"""Reads a single batch at an offset."""
 
 import asyncio
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ STOP_SECONDS = 3.0
 
 
 class FirstBatch:
-    """A client that connects when it is first needed."""
+    """A consumer without a group that connects on first use."""
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings

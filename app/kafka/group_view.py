@@ -1,6 +1,6 @@
-"""What Kafka knows of a consumer group: who reads what, how far, and where it ends.
+"""Kafka's view of a consumer group: members, assignments, committed and end offsets.
 
-Asked with a client of its own, since the worker's consumer is what is being looked at.
+It has a separate client, since the worker's own consumer is what is being watched.
 """
 
 import asyncio
@@ -95,7 +95,7 @@ class GroupView:
 
 
 class Observer:
-    """A client that looks at a group and changes nothing.
+    """A client that watches a group without joining it.
 
     Every method raises aiokafka's `KafkaError` or `OSError` when Kafka does not answer; the client
     is then of no use any more, since it never looks at the bootstrap address again.
@@ -109,7 +109,7 @@ class Observer:
 
     @classmethod
     async def connect(cls, settings: KafkaSettings) -> Self:
-        """Connect; who asks for it closes it."""
+        """Connect; the caller closes it."""
         millis = int(ANSWER_SECONDS * 1000)
         return cls(await connect_client(settings, request_timeout_ms=millis), settings)
 

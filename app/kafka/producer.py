@@ -1,8 +1,8 @@
-"""The one way to send to Kafka: batches, acknowledged by every in-sync replica.
+"""The producer: sends batches that every in-sync replica acknowledges.
 
-Records go out in batches per partition, built here: aiokafka's `send` costs a future and a task
-switch for each record, and its default partitioner hashes keys in Python. The worker, the commands
-and the producing side (`openwhisk`, which runs without Faust) all send through `BatchProducer`.
+Batches are built here, per partition: aiokafka's `send` costs a future and a task switch for each
+record, and its default partitioner hashes keys in Python. The worker, the commands and the
+producing side (`openwhisk`, which runs without Faust) all send through `BatchProducer`.
 
 aiokafka numbers the batches of an idempotent producer before it sends them. A batch that fails for
 good leaves a gap: the broker refuses everything that follows in that partition with
@@ -58,10 +58,10 @@ ANSWER_SECONDS = 60.0
 all brokers have moved, an aiokafka client never looks at the bootstrap addresses again."""
 
 LATE_SECONDS = 5.0
-"""For a batch, after which it is said that records wait."""
+"""Seconds without an acknowledgement after which a warning says that records wait."""
 
 STOP_SECONDS = 5.0
-"""For what is in flight when the producer stops."""
+"""Seconds for what is in flight when the producer stops."""
 
 _GIVE_UP_SECONDS, _GIVE_UP_LOOKS = 2.0, 40
 """For a client that does not stop; how often it is looked at meanwhile."""

@@ -1,4 +1,4 @@
-"""Reads whole topics: everything that stands between two offsets, a fetch at a time.
+"""Reads whole topics: every record between two offsets, one fetch at a time.
 
 For the commands (audit, dead letters, replay) and for what workers tell one another: they belong to
 no consumer group and commit nothing.
@@ -26,7 +26,7 @@ STOP_SECONDS = 5.0
 
 
 class ReadError(Exception):
-    """Kafka does not send what a topic holds; the message is for the operator."""
+    """Kafka stopped sending before the end of a topic; the message is for the operator."""
 
 
 class Bounds(NamedTuple):

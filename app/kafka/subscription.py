@@ -1,7 +1,7 @@
-"""OpenWhisk's topics that are subscribed to.
+"""The subscription to OpenWhisk's topics.
 
-Faust cannot subscribe to a pattern: the topics of a role are handed to the channels that agents
-read, by name.
+Faust cannot subscribe to a pattern, so the topics of each role are passed by name to the channel
+that its agent reads.
 """
 
 from collections.abc import Iterable, Mapping
@@ -39,7 +39,7 @@ class Subscription:
 
     @property
     def topics(self) -> set[str]:
-        """All that is read of OpenWhisk's topics."""
+        """OpenWhisk's topics that are read."""
         return {topic for channel in self._channels() for topic in channel.topics}
 
     @property
@@ -63,9 +63,9 @@ class Subscription:
         return new
 
     def renew(self) -> None:
-        """Have Faust subscribe while any topic is not.
+        """Ask Faust to subscribe again while a topic is missing from its subscription.
 
-        Asked for again and again, since Faust forgets a change that comes while it rebalances.
+        Call it repeatedly: Faust forgets a change that comes while it rebalances.
         """
         changed = self._conductor._subscription_changed  # noqa: SLF001 - what Conductor.add does
         if changed is not None and not self.topics <= self.in_faust:

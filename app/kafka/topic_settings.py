@@ -1,4 +1,4 @@
-"""What of a topic's settings endangers records."""
+"""Checks a topic's settings for values that endanger records."""
 
 from collections.abc import Mapping
 

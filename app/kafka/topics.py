@@ -1,6 +1,6 @@
-"""Topics: what OpenWhisk calls its own, in which role each is read, and the persister's own.
+"""Topic names and roles: OpenWhisk's topics, and the persister's own.
 
-The only place where a topic's name is spelled, for what reads them and for what writes them.
+This is the only place where a topic's name is spelled, for readers and for writers.
 """
 
 import re
@@ -55,7 +55,7 @@ class TopicNames:
 
     @property
     def dead_letters(self) -> str:
-        """What was set aside, with the reason in its headers."""
+        """The dead-letter topic; headers hold the reason."""
         return f"{self.prefix}persister-dead-letters"
 
     @property
@@ -137,7 +137,7 @@ def store_topic(name: str, settings: KafkaSettings) -> TopicSpec:
 
 
 def replays_topic(name: str, settings: KafkaSettings) -> TopicSpec:
-    """Where replays note what they have sent; the first one creates it."""
+    """The log of replays; the first replay creates it."""
     return TopicSpec(
         name,
         1,

@@ -1,7 +1,7 @@
-"""Writes several records to a topic, or none of them; a second writer stops the first one.
+"""A transactional producer: writes all records or none; a second writer fences off the first.
 
-For the log of replays alone. What workers read is never written in transactions: their markers
-look like records that are never finished.
+Only the log of replays needs it. Topics that workers read are never written in transactions, whose
+markers look like records that are never finished.
 """
 
 from collections.abc import AsyncIterator, Iterable
@@ -14,7 +14,7 @@ from app.kafka.clients import client_options
 from app.settings import KafkaSettings
 
 TRANSACTION_SECONDS = 10.0
-"""What a killed writer leaves open is ended by the next one, or by Kafka after this."""
+"""The transaction time-out: the next writer, or Kafka after this, aborts what a killed one left."""
 
 
 class FencedError(Exception):

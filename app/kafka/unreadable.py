@@ -1,4 +1,4 @@
-"""What stands in a topic for records that can't be read."""
+"""A stand-in for records that cannot be read."""
 
 from typing import Final
 

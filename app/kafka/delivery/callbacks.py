@@ -1,4 +1,4 @@
-"""What the consumer asks of the worker around it, and what it tells it."""
+"""The consumer's callbacks into the worker."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ class Callbacks:
     """Called in the event loop.
 
     Args:
-        held: whether nothing of a partition may be fetched now.
-        finished: a chunk is finished.
-        lost: Kafka deleted this many records of a partition before they were read; the consumer
-            has logged it.
+        held: tells whether a partition is paused.
+        finished: called with each finished chunk.
+        lost: called with the number of records of a partition that Kafka deleted before they were
+            read; the consumer has logged it.
         end: ends the worker with a message.
     """
 

@@ -1,4 +1,4 @@
-"""A fetched list of records of one partition."""
+"""A chunk: the records that one fetch brought for one partition."""
 
 import math
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ class Chunk:
         self.next_offset = int(records[-1].offset) + 1
         """The offset after the last record: what to commit when all before is finished."""
         self.count = len(records)
-        """How many records it came with; what follows here outlives them."""
+        """How many records it came with; kept after the records are released."""
         self.timestamp = int(records[0].timestamp)
         """Epoch millis of the first record."""
         self.delivered_at = math.inf
@@ -45,7 +45,7 @@ class Chunk:
         self.finished = False
 
     def release(self) -> None:
-        """Let go of the records: a chunk may wait long for its turn to be committed."""
+        """Release the records: a finished chunk may wait long for its turn to be committed."""
         self.records = ()
 
     def __repr__(self) -> str:

@@ -1,7 +1,7 @@
-"""Faust's consumer, delivering chunks and committing only what is finished without a gap.
+"""Faust's consumer, changed to deliver chunks and to commit only gapless finished work.
 
-Each method that replaces one of Faust's says what Faust would have done. They lean on Faust's
-internals, so the version is pinned, and `python -m dev.internals` shows what a new one changes.
+Each overriding method says what Faust's does. They depend on Faust's internals, so its version is
+pinned, and `python -m dev.internals` shows what a new version changes.
 """
 
 import asyncio
@@ -35,10 +35,10 @@ ON_THE_WAY_SECONDS = 1.0
 """From the delivery of a chunk to its agent, when nothing waits in front of the agent."""
 
 REVOKE_DEADLINE = 3.0
-"""Seconds that in-flight work may take when partitions are revoked: the group waits meanwhile."""
+"""Seconds for in-flight work to finish when partitions are revoked; the group waits meanwhile."""
 
 COMMIT_DEADLINE = 5.0
-"""Seconds that a commit may take. What is not committed then is committed by the next one."""
+"""Time-out of a commit, in seconds. The next one commits what this one did not."""
 
 FLUSH_DEADLINE = 5.0
 """Seconds that a commit waits for what Faust still sends, which is the guard's table."""
@@ -92,7 +92,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         self.app.loop.call_soon_threadsafe(end, StartError(reason))
 
     async def on_start(self) -> None:
-        """Start the consumer; see to it that offsets are read and committed right, chunks fast."""
+        """Start the consumer and apply the patches to it."""
         await super().on_start()
         consumer = self._ensure_consumer()
         coordinator = consumer._coordinator  # noqa: SLF001
@@ -189,7 +189,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         return {topic: len(cluster.partitions_for_topic(topic) or ()) for topic in topics}
 
     async def refresh_metadata(self) -> None:
-        """Ask Kafka for topics and partitions now, instead of when what is known gets old.
+        """Refresh the metadata now, instead of when they expire.
 
         Where they differ, the group joins anew.
         """
@@ -377,7 +377,7 @@ class Consumer(driver.Consumer):
         try:
             await self.seek_wait({tp: offset})
         except IllegalStateError:
-            # Revoked meanwhile: whoever gets the partition starts at the committed offset.
+            # Revoked meanwhile: its next owner starts at the committed offset.
             self.ledger.forget([tp])
 
     async def _accept_hole(self, tp: TP, admitted: Admitted) -> None:
@@ -388,7 +388,7 @@ class Consumer(driver.Consumer):
         self.ledger.skip_to(tp, first)
 
     def _report_loss(self, tp: TP, expected: int, earliest: int) -> None:
-        """Say that Kafka deleted records before they were read: retention is loss."""
+        """Log and count records that Kafka's retention deleted before they were read."""
         lost = earliest - expected
         if lost > 0:
             self.log.error(
@@ -527,7 +527,7 @@ class Consumer(driver.Consumer):
         return starts
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
-        """Go on as Faust does; the group has taken this member."""
+        """Note that the group has accepted this member, then do as Faust does."""
         self.thread.membership.joined()
         await super().on_partitions_assigned(assigned, generation_id)
 

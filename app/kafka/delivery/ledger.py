@@ -1,12 +1,12 @@
-"""Which offset comes next in each partition, and how far it may be committed.
+"""Tracks the next offset of each partition and the offset that may be committed.
 
-Pure bookkeeping, so that the rules which keep records from being lost are tested without a broker:
+Pure bookkeeping, so that the rules that prevent the loss of records are tested without a broker:
 
 - A position counts only when it was set by `reset`, from the offset that the group committed. What
   is fetched for a partition without one (a fetch from before a rebalance) is discarded.
-- Records are taken from exactly the expected offset on. What comes again is trimmed. What jumps
-  ahead is fetched again once; when the broker then still has nothing in between, the hole is real
-  (compaction, transaction markers, or retention).
+- Records are accepted from exactly the expected offset on. Repeated ones are trimmed. A jump ahead
+  is fetched again once; if the broker still has nothing in between, the hole is real (compaction,
+  transaction markers, or retention).
 - The committable offset is the end of the finished chunks at the head of the delivery order,
   however the chunks behind them finish.
 """
@@ -77,7 +77,7 @@ class Ledger:
             self._positions.pop(tp, None)
 
     def admit(self, tp: TP, records: Sequence[Any]) -> Admitted | Rewind:
-        """Decide what of a fetched list is delivered."""
+        """Decide which records of a fetched list are delivered."""
         position = self._positions.get(tp)
         if position is None:
             return NOTHING

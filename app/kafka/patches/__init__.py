@@ -1,5 +1,5 @@
-"""What is mended in Faust, aiokafka and uvloop: a file for each defect.
+"""Workarounds for defects in Faust, aiokafka and uvloop, one file each.
 
-Each file names the version that it was written for, says what goes wrong and how to see it, and
-links the upstream issue or describes it as one would report it.
+Each file names the affected version, the symptom and how to reproduce it, and links the upstream
+issue or describes it as one would report it.
 """

@@ -1,4 +1,4 @@
-"""What is fetched ahead, of all partitions together.
+"""Bounds what is fetched ahead by one budget for all partitions.
 
 aiokafka 0.14 bounds what one answer brings of one partition and, for each broker, of all; but it
 asks for more as soon as any partition has nothing waiting, so that each of them can have its own

@@ -1,4 +1,4 @@
-"""Clusters that have moved, and clients that ask for metadata without a pause.
+"""Bootstraps again when a cluster has moved, and rate-limits requests for metadata.
 
 aiokafka 0.14 (`AIOKafkaClient._metadata_update`) looks at its bootstrap addresses once, when it
 starts. When no broker that it knows can be reached it tries the same ones for ever, although the

@@ -1,4 +1,4 @@
-"""Fetches that Kafka refuses of one partition, while it answers those of the others.
+"""Keeps one partition that Kafka refuses to serve from blocking the others.
 
 aiokafka 0.14 keeps `TopicAuthorizationFailedError` of one partition as the result of the next call
 for records of any; Faust's reader of records ends with it, and the worker with that. A topic that

@@ -1,4 +1,4 @@
-"""Joins that the group's coordinator refuses, and tasks of aiokafka's consumer that end.
+"""Handles joins that the coordinator refuses, and background tasks of aiokafka that end.
 
 aiokafka 0.14 hands such an error (`GroupCoordinator._push_error_to_user`) to the next call of
 `getone` or `getmany`, and does nothing more until that has raised it. Faust fetches below these
@@ -42,7 +42,7 @@ SURELY = 0.8
 
 
 class Membership:
-    """What the group says to this member.
+    """Follows what the coordinator answers to this member.
 
     Args:
         settings: what the messages name.

@@ -1,4 +1,4 @@
-"""Offsets that Kafka does not take of one partition, and takes of the others in the same request.
+"""Keeps one partition whose offset Kafka refuses from blocking the commits of the others.
 
 aiokafka 0.14 (`GroupCoordinator.commit_offsets`) commits again, without end, when one partition is
 answered with an error that it takes for passing. `UnknownTopicOrPartitionError` is one, and never

@@ -1,8 +1,8 @@
-"""How large the records of a batch are once they are unpacked, found without unpacking them.
+"""Finds the decompressed size of a batch without decompressing it.
 
-aiokafka unpacks a batch as a whole, whatever it holds: one of 1 MB may become gigabytes. Each
-format says in its framing how much a block can become; only gzip does not, and is unpacked a piece
-at a time and counted.
+aiokafka decompresses a batch as a whole: one of 1 MB may become gigabytes. The framing of each
+format bounds the size of a block; only that of gzip does not, so gzip is decompressed and counted
+piece by piece.
 
 What is found is never too small, and too large by no more than `SLACK`. Batches of formats before
 Kafka 0.11 are not looked at: brokers since Kafka 4.0 hold none.
