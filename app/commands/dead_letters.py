@@ -147,11 +147,18 @@ async def _list(
                     click.echo(_line(known, replayed=replayed, as_object=as_objects))
                 else:
                     table.add_row(*map(escape, as_columns(known, replayed=replayed)))
-    if table is not None and found:
+                    if table.row_count == _ROWS:
+                        Console().print(table)
+                        table = _table()
+    if table is not None and table.row_count:
         Console().print(table)
     if not found:
         click.echo("No dead letters, or none like that.", err=True)
     _unreadable(asked.unreadable)
+
+
+_ROWS = 500
+"""After which a table is shown and another one begun: there may be millions of letters."""
 
 
 def _table() -> Table:

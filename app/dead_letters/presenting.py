@@ -4,11 +4,15 @@ from typing import Any
 
 from app.dead_letters.activation import activation_id
 from app.dead_letters.reading import Letter
-from app.process.printable import printable
+from app.process.printable import printable, shown
 from models.dead_letter import Header
 from models.instants import iso
 
 COLUMNS = ("letter", "set aside", "reason", "from", "activation", "attempts", "replayed", "detail")
+
+
+_LONGEST = 200
+"""Characters of a column; `show` has all of it."""
 
 
 def as_line(letter: Letter, *, replayed: bool) -> str:
@@ -17,7 +21,7 @@ def as_line(letter: Letter, *, replayed: bool) -> str:
 
 
 def as_columns(letter: Letter, *, replayed: bool) -> list[str]:
-    """The value of each column, printable."""
+    """The value of each column, printable and bounded."""
     content = letter.content
     columns = (
         str(letter.id),
@@ -29,7 +33,7 @@ def as_columns(letter: Letter, *, replayed: bool) -> list[str]:
         "yes" if replayed else "no",
         content.detail,
     )
-    return list(map(printable, columns))
+    return [printable(column, longest=_LONGEST) for column in columns]
 
 
 def as_json(letter: Letter, *, replayed: bool) -> dict[str, Any]:
@@ -39,7 +43,7 @@ def as_json(letter: Letter, *, replayed: bool) -> dict[str, Any]:
         "letter": str(letter.id),
         "set_aside": iso(letter.set_aside_at),
         "reason": content.reason.value,
-        "detail": content.detail,
+        "detail": shown(content.detail),
         "topic": content.topic,
         "partition": content.partition,
         "offset": content.offset,

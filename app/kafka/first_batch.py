@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from faust.types import TP
 
 from app.kafka.clients import client_options
-from app.kafka.patches.fetched_batches import unpack_chunks
+from app.kafka.patches.checked_batches import check_batches
 from app.settings import KafkaSettings
 
 ANSWER_SECONDS = 5.0
@@ -66,5 +66,5 @@ class FirstBatch:
             await consumer.stop()
             raise
         # Of what is in a batch, no more is unpacked than where it is consumed.
-        unpack_chunks(consumer._fetcher, lambda _: True, self._settings.max_record_bytes)  # noqa: SLF001
+        check_batches(consumer, self._settings.max_record_bytes)
         return consumer

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from app.kafka.clients import client_options
-from app.kafka.patches.fetched_batches import unpack_chunks
+from app.kafka.patches.checked_batches import check_batches
 from app.settings import KafkaSettings
 
 __all__ = ["Bounds", "ReadError", "Reader", "TopicPartition", "open_reader"]
@@ -136,17 +136,17 @@ async def open_reader(
     isolation_level: str = "read_uncommitted",
     *,
     fetch_wait: float = 0.05,
-    bounded: bool = False,
 ) -> AsyncIterator[Reader]:
     """Connect for as long as the block runs; raises `KafkaError` where no broker is reached.
+
+    A batch that unpacks to much more than the largest record, or can't be unpacked, is read as one
+    record without key and value in the place of its last one.
 
     Args:
         settings: how to connect.
         isolation_level: `read_committed` leaves out what aborted transactions wrote.
         fetch_wait: seconds that a broker may wait for something new. Where only what is there is
             read, waiting at its end would delay the next partition.
-        bounded: whether a batch that unpacks to more than the largest record is handed over as an
-            `Unreadable`: for a worker, whose memory is for its work.
     """
     consumer = AIOKafkaConsumer(
         **client_options(settings),
@@ -158,9 +158,7 @@ async def open_reader(
     )
     try:
         await consumer.start()
-        if bounded:
-            fetcher = consumer._fetcher  # noqa: SLF001
-            unpack_chunks(fetcher, lambda _: True, settings.max_record_bytes)
+        check_batches(consumer, settings.max_record_bytes)
         yield Reader(consumer)
     finally:
         # aiokafka 0.14 may wait for ever when it has just taken over an assignment.

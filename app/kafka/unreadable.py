@@ -29,3 +29,4 @@ class Unreadable(Struct, gc=False):
     key: Final[None] = None
     value: Final[None] = None
     headers: Final[tuple[()]] = ()
+    checksum: Final[None] = None

@@ -53,7 +53,17 @@ LARGEST = 16 * MIB
 
 # Where things stand in a batch: Kafka's protocol guide, "Record Batch".
 _LENGTH_AT, _AFTER_LENGTH, _SUMMED_FROM, _RECORDS_FROM = 8, 12, 21, 61
+_COUNT_AT = 57
+_COUNTED = 2
+"""The format of batches that say how many records they hold."""
+
 _length = Struct(">i").unpack_from
+
+_OF_A_RECORD = 200
+"""Bytes that a record takes in memory, without its own."""
+
+_MOST_FOR_RECORDS = 4
+"""How many times as many bytes as a batch may have its records may take."""
 
 
 class Batches(MemoryRecords):
@@ -115,7 +125,7 @@ class Unpacked:
     def _next_batch(self) -> Any:
         encoded = self._fetched.encoded
         batch = self._fetched.next_batch()
-        end = self._start + _AFTER_LENGTH + _length(encoded, self._start + _LENGTH_AT)[0]
+        end = end_of(encoded, self._start)
         if not intact(batch, encoded, self._start, end):
             self._damaged = True
             raise CorruptRecordException(f"Invalid CRC - {self._tp}")
@@ -134,6 +144,11 @@ class Unpacked:
         return records
 
 
+def end_of(encoded: bytes, start: int) -> int:
+    """Where the batch ends that begins at this position."""
+    return start + _AFTER_LENGTH + int(_length(encoded, start + _LENGTH_AT)[0])
+
+
 def unpack(batch: Any, encoded: memoryview, largest: int) -> list[Any]:
     """The records of a batch, or the batch itself as one that can't be read.
 
@@ -146,6 +161,10 @@ def unpack(batch: Any, encoded: memoryview, largest: int) -> list[Any]:
     codec = getattr(batch, "compression_type", 0)
     if codec and exceeds(codec, encoded[_RECORDS_FROM:], limit):
         return [_unreadable(batch, encoded, f"they unpack to more than {limit} bytes")]
+    if getattr(batch, "magic", 0) >= _COUNTED:
+        (count,) = _length(encoded, _COUNT_AT)
+        if count * _OF_A_RECORD > _MOST_FOR_RECORDS * limit:
+            return [_unreadable(batch, encoded, f"there are {count} of them")]
     try:
         return list(batch)
     except Exception as error:  # noqa: BLE001 - whatever the bytes make aiokafka raise

@@ -108,9 +108,7 @@ class Exchange(Service):
         while not self.should_stop:
             try:
                 await self._make_topic()
-                async with open_reader(
-                    self._settings, fetch_wait=TELL_SECONDS, bounded=True
-                ) as reader:
+                async with open_reader(self._settings, fetch_wait=TELL_SECONDS) as reader:
                     self._there.set()
                     await self._hear(reader)
             except Exception as error:  # noqa: BLE001 - whatever it is, the work goes on

@@ -89,7 +89,7 @@ async def _in_kafka(
 ) -> None:
     """Look through all topics; `left` names those that are not finished yet."""
     kafka, names = settings.kafka, TopicNames(settings.kafka.topic_prefix)
-    async with open_admin(kafka) as admin, open_reader(kafka, bounded=True) as reader:
+    async with open_admin(kafka) as admin, open_reader(kafka) as reader:
         partitions = await admin.partition_counts()
         committed = await admin.committed(kafka.app_id)
         search = _Search(reader, account, committed, share)

@@ -1,12 +1,13 @@
 import json
 import sys
+import tracemalloc
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.couchdb.comparison import Same, compare, with_revision
+from app.couchdb.comparison import MOST_VALUES, Same, compare, with_revision
 
 JSON = st.recursive(
     st.none()
@@ -157,3 +158,24 @@ def test_an_update_names_the_revision_that_it_replaces() -> None:
     again = with_revision(update, stored.replace(b"3-abc", b"4-def"))
     assert json.loads(again) == {"_rev": "4-def", "_id": "a", "logs": ["x"]}
     assert again.count(b"_rev") == 1
+
+
+def test_a_document_of_very_many_values_is_compared_as_it_is_written() -> None:
+    """Taken apart, a few megabytes of `[],[],…` would be hundreds."""
+    many: list[Any] = [[]] * MOST_VALUES
+    record = {"_id": "a/b", "name": "x", "result": many, "logs": ["one"]}
+
+    def compact(**fields: Any) -> bytes:
+        return json.dumps(record | fields, separators=(",", ":")).encode()
+
+    tracemalloc.start()
+    try:
+        stored = compact(_rev="1-a", updated=2)
+        tracemalloc.reset_peak()
+        assert compare(compact(updated=1), stored) is Same.EQUAL
+        assert compare(compact(), compact(logs=[])) is Same.OURS_HAS_LOGS
+        assert compare(compact(logs=[]), stored) is Same.STORED_HAS_LOGS
+        assert compare(compact(name="y"), stored) == "differs from the stored document in: name"
+        assert tracemalloc.get_traced_memory()[1] < 12 * len(stored)
+    finally:
+        tracemalloc.stop()

@@ -34,3 +34,8 @@ def test_the_text_shows_all_of_it_with_control_characters_escaped() -> None:
 
 def test_what_is_missing_is_called_so() -> None:
     assert as_text(letter(value=None), replayed=False).endswith("none")
+
+
+def test_a_line_is_bounded_whatever_stands_in_the_topic() -> None:
+    assert len(as_line(letter(detail="x" * 1_000_000, topic="y" * 1000), replayed=False)) < 800
+    assert len(json.dumps(as_json(letter(detail="\x1b" * 1_000_000), replayed=False))) < 10_000

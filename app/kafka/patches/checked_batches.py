@@ -1,0 +1,116 @@
+"""Lets a consumer of whole topics unpack a batch only up to a size, and take a few at a time.
+
+aiokafka 0.14 unpacks whatever a batch holds, and hands over all that one fetch brought. Who may
+write to a topic can so end whoever looks through it: a megabyte may become gigabytes.
+
+Not reported.
+
+- Symptom: a command that reads a topic grows until it is killed.
+- Reproduction: `getmany` on a topic with one batch of 300 MB of zeros, packed with zstd.
+- Mend: a bound on what a batch may become, as Kafka's own clients have none either.
+
+Beside `app.kafka.patches.fetched_batches`, which is for the worker's chunks: this one leaves
+aiokafka's own reading as it is, with what it knows of aborted transactions.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Any
+
+from aiokafka.consumer import fetcher as aiokafka_fetcher
+from aiokafka.consumer.fetcher import FetchResult
+
+from app.kafka.patches.fetched_batches import Batches, end_of, unpack
+
+TOGETHER = 4 * 1024 * 1024
+"""Bytes of values that are handed over together, give or take a record."""
+
+
+class CheckedFetch(FetchResult):
+    """What one fetch brought of a partition, handed over a part at a time."""
+
+    _partition_records: Any
+
+    def getall(self, max_records: int | None = None) -> list[Any]:
+        """The next records; aiokafka's returns all there are, of however many bytes."""
+        taken: list[Any] = []
+        if not self.check_assignment(self._topic_partition) or not self.has_more():
+            return taken
+        size = 0
+        for record in self._partition_records:
+            taken.append(record)
+            size += len(record.value or b"")
+            if size >= TOGETHER or len(taken) == max_records:
+                self._update_position()
+                return taken
+        self._update_position()
+        self._partition_records = None
+        return taken
+
+
+class _Checked:
+    """A batch that is unpacked up to a size; beyond, one record without a value stands for it."""
+
+    def __init__(self, batch: Any, encoded: memoryview, largest: int) -> None:
+        self._batch = batch
+        self._encoded = encoded
+        self._largest = largest
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(unpack(self._batch, self._encoded, self._largest))
+
+    def __next__(self) -> Any:
+        return next(self._batch)  # the marker of a transaction
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._batch, name)
+
+
+class _CheckedBatches:
+    """In the place of aiokafka's `MemoryRecords`."""
+
+    def __init__(self, batches: Batches, largest: int) -> None:
+        self._batches = batches
+        self._largest = largest
+        self._start = 0
+
+    def has_next(self) -> bool:
+        return bool(self._batches.has_next())
+
+    def next_batch(self) -> _Checked:
+        start, self._start = self._start, end_of(self._batches.encoded, self._start)
+        encoded = memoryview(self._batches.encoded)[start : self._start]
+        return _Checked(self._batches.next_batch(), encoded, self._largest)
+
+
+class _Fetched(OrderedDict[Any, Any]):
+    """Where aiokafka's fetcher keeps what has arrived, by partition, until it is taken."""
+
+    def __init__(self, largest: int) -> None:
+        super().__init__()
+        self._largest = largest
+
+    def __setitem__(self, tp: Any, result: Any) -> None:
+        """Keep a result (or an error) of a fetch."""
+        if isinstance(result, FetchResult):
+            records = result._partition_records  # noqa: SLF001
+            # Its generator has not begun, and looks for them then.
+            records._records = _CheckedBatches(records._records, self._largest)  # noqa: SLF001
+            result = CheckedFetch(
+                tp,
+                assignment=result._assignment,  # noqa: SLF001
+                partition_records=records,
+                backoff=result._backoff,  # noqa: SLF001
+            )
+        super().__setitem__(tp, result)
+
+
+def check_batches(consumer: Any, largest: int) -> None:
+    """Have an `AIOKafkaConsumer`, just started and before its first fetch, unpack no more.
+
+    Args:
+        consumer: without a group.
+        largest: bytes of a batch's records, unpacked, up to which it is unpacked.
+    """
+    aiokafka_fetcher.MemoryRecords = Batches
+    consumer._fetcher._records = _Fetched(largest)  # noqa: SLF001
