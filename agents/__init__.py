@@ -1,9 +1,8 @@
-"""The agents: one for each kind of topic that is read, and the one that stores.
+"""The agents: one for each kind of topic that is read, and one that stores.
 
-Each is the flow of its records in a few lines. An event's value is a chunk, and the event is
-acknowledged when every record of the chunk is safe in the next place; until then the chunk's
-offsets are not committed. What a record means is decided in `app.routing`, what it takes to store
-one in `app.storing`.
+Each shows the flow of its records in a few lines. An event's value is a chunk; the event is
+acknowledged, and its offsets can be committed, once every record of the chunk is safe in the next
+place. `app.routing` decides what a record means, `app.storing` how it is stored.
 """
 
 from agents import activations, completed, documents, others

@@ -1,4 +1,4 @@
-"""`activations`: what the Kafka activation stores write when logs are inside the record."""
+"""`activations`: records of the Kafka activation store with their logs inside."""
 
 from typing import Any
 

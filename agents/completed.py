@@ -1,4 +1,4 @@
-"""`completed<controller>`: acknowledgements, and the records of blocking activations in them."""
+"""`completed<controller>`: acknowledgements, with the records of blocking activations inside."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""`persister-documents`, the internal topic: into the database."""
+"""`persister-documents`, the internal topic: stores its documents in the database."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from app.kafka.delivery import chunk_events
 def register(app: Persister) -> None:
     """Store each chunk; its event is acknowledged when its last document is settled.
 
-    Chunks are stored side by side, so that documents of all partitions fill a request together.
+    Chunks are stored concurrently, so that documents of all partitions share a bulk request.
     """
 
     @app.agent(app.documents_topic, name="documents")

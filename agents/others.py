@@ -1,4 +1,4 @@
-"""`completed-others`: what the Kafka activation stores write when logs are kept elsewhere."""
+"""`completed-others`: records of the Kafka activation store whose logs are kept elsewhere."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a document in CouchDB has beside the record, and how it begins."""
+"""The fields that a CouchDB document has in addition to the record."""
 
 ENTITY_TYPE = "activation"
 """The `entityType` of an activation's document."""

@@ -1,4 +1,4 @@
-"""JSON read as OpenWhisk's parser (spray-json 1.3.5) reads it, without losing anything.
+"""Reads JSON as OpenWhisk's parser (spray-json 1.3.5) does, without losing anything.
 
 Numbers become `Decimal`, the last of two equal keys wins, lone surrogates are kept, and 1000 levels
 of nesting are read, however deep the caller's own stack is. What is decoded may take twenty times

@@ -1,4 +1,4 @@
-"""JSON looked through as bytes, by the rules of OpenWhisk's parser (spray-json 1.3.5).
+"""Scans JSON as bytes, by the rules of OpenWhisk's parser (spray-json 1.3.5).
 
 Nothing is built of what is only passed over, so that no text costs more than a small share of its
 size, however it is made: a megabyte of `[],[],…` decoded would be twenty. Whoever needs a whole

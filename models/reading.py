@@ -1,7 +1,7 @@
 """Reads the JSON of a record and of a transid by the rules of OpenWhisk's own readers.
 
-Plain values come out, not Faust records: the records are made of them, and whoever only has to
-decide about a message (routing, the gateway) does without Faust.
+It returns plain values, from which the Faust records are built; code that only decides about a
+message (routing, the gateway) needs no Faust.
 """
 
 from collections.abc import Iterable, Mapping

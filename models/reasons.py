@@ -1,4 +1,4 @@
-"""The fixed lists of what can become of a record that is not simply stored.
+"""The fixed reasons for which a record is skipped or set aside.
 
 They are part of the interface: operators filter dead letters and metrics by these codes, so a code
 is never renamed or used again for something else.

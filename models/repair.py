@@ -1,4 +1,4 @@
-"""Documents that the audit sends again, since they are missing in the database."""
+"""Marks documents that the audit sends again because the database lacks them."""
 
 from collections.abc import Iterable
 from typing import Final

@@ -1,4 +1,4 @@
-"""What CouchDB keeps to itself: ids and fields of a document that mean something to it."""
+"""Ids and field names that CouchDB reserves for itself."""
 
 from models import json_text
 

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class TopicRole(StrEnum):
-    """What a topic carries, which decides the store level of its records."""
+    """What a topic carries; it decides the store level of its records."""
 
     COMPLETED = "completed"
     """`completed<controller>`: acknowledgements; a record in one is a blocking result."""

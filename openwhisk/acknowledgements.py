@@ -1,4 +1,4 @@
-"""How an activation is acknowledged to the controller that waits for it (`MessagingActiveAck`)."""
+"""Acknowledges activations to the controllers that wait for them (`MessagingActiveAck`)."""
 
 from app.kafka.topics import LARGEST_ACKNOWLEDGEMENT, TopicNames
 from models.activation import Activation

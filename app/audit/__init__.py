@@ -1,11 +1,10 @@
 """The audit: does the database hold what Kafka says it must?
 
-It is a second opinion. What must exist is worked out from OpenWhisk's messages by the formats in
-`models` and a rule of its own, not by the routing that the worker uses, so that a defect there
-shows up here.
+It is a second opinion: it derives what must exist from OpenWhisk's messages by the formats in
+`models` and by its own rule, not by the worker's routing, so that a defect there shows up here.
 
-- `expectation`: pure; what a message demands.
-- `content`: pure; what makes two documents the same, whatever CouchDB does to their numbers.
+- `expectation`: pure; the document that a message requires.
+- `content`: pure; compares documents, whatever CouchDB does to their numbers.
 - `findings`: everything that was found, in a temporary SQLite database: only digests and places,
   so that memory stays bounded (some 60 MB) however many records there are; it takes about 150 bytes
   a record on disk.

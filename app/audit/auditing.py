@@ -1,6 +1,6 @@
 """The steps of an audit.
 
-Their order is what makes the answers hold together while the worker goes on:
+Their order keeps the result consistent although the worker keeps running:
 
 1. OpenWhisk's topics, up to where they end now.
 2. How far the worker has committed them: what is before that is in the internal topic by now.

@@ -1,4 +1,4 @@
-"""How far a consumer group has come."""
+"""Reads the committed offsets of a consumer group."""
 
 import asyncio
 
@@ -8,13 +8,13 @@ from app.kafka.errors import COORDINATOR_NOT_READY
 from app.kafka.reader import TopicPartition
 
 PATIENCE = 60.0
-"""Seconds for a coordinator to be found, and to have read what it must know."""
+"""Seconds to find the group's coordinator and wait until it has loaded the group."""
 
 RETRY_SECONDS = 1.0
 
 
 async def committed_offsets(admin: Admin, group: str) -> dict[TopicPartition, int]:
-    """What the group has committed, of all topics.
+    """The group's committed offsets, of all topics.
 
     Args:
         admin: connected.

@@ -1,9 +1,9 @@
-"""What makes a stored document the one that was to be stored.
+"""Compares a stored document with the one that was sent.
 
-CouchDB keeps integers as they are written, reads other numbers as doubles and prints these in its
-own way (`1E2` as `100.0`), subnormal ones as 0.0 or nearly so. So integers count exactly and other
-numbers as their double, subnormal ones as 0.0; the order of keys and the way that strings are
-escaped do not count. It is the same rule as in `app.couchdb.comparison`.
+CouchDB keeps integers exactly, stores other numbers as doubles and prints them in its own form
+(`1E2` as `100.0`), subnormal ones as 0.0 or nearly so. So integers are compared exactly and other
+numbers as doubles, subnormal ones as 0.0; key order and string escapes do not matter. It is the
+same rule as in `app.couchdb.comparison`.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""In which fields stored documents differ from what was sent: only of those that are shown."""
+"""Finds the fields in which the documents listed in a report differ from what was sent."""
 
 from collections.abc import Iterable
 

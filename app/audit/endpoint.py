@@ -1,4 +1,4 @@
-"""The web endpoint of a standing audit: health and metrics, for whom the worker's pages are."""
+"""The web endpoint of a standing audit: health and metrics, with the access rules of a worker."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""Why an audit ends without a report."""
+"""The error with which an audit ends without a report."""
 
 
 class AuditError(Exception):

@@ -1,6 +1,6 @@
-"""What a message of OpenWhisk demands of the persister: the audit's own rule.
+"""What an OpenWhisk message requires of the persister, by the audit's own rule.
 
-Deliberately not the worker's (`app.routing`), though it must come to the same.
+It deliberately does not use the worker's rule (`app.routing`), though both must agree.
 """
 
 import re

@@ -1,9 +1,8 @@
 # ruff: noqa: S608 - queries are put together from constants; values are bound
-"""Everything that the audit has found, and what follows from it.
+"""The audit's findings and the conclusions from them.
 
-Kept in a temporary SQLite database that nobody else sees and that is gone with the process:
-digests, ids and places, never contents. SQLite holds a bounded part of it in memory, joins and
-sorts.
+They live in a private temporary SQLite database that ends with the process: digests, ids and
+places, never contents. SQLite joins and sorts them, and holds a bounded part in memory.
 """
 
 import sqlite3

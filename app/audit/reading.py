@@ -1,4 +1,4 @@
-"""Kafka into the findings."""
+"""Reads Kafka's topics into the findings."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field

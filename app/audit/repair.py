@@ -1,8 +1,8 @@
-"""Sending the documents that are missing again, by the internal topic.
+"""Repairs missing documents by sending them to the internal topic again.
 
-The record is routed here as the worker routes it, and its document goes where the worker would have
-put it. A header says that the guard's memory is wrong about it (`models.repair`): it counts on the
-internal topic only, where nobody else writes.
+Each record is routed as the worker routes it, and its document goes to the partition that the
+worker would have chosen. A header tells the guard to ignore what it remembers (`models.repair`); it
+only counts on the internal topic, where nobody else writes.
 """
 
 from collections import defaultdict

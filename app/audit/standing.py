@@ -1,4 +1,4 @@
-"""The audit that runs beside the workers: every so often, from where it stopped.
+"""A standing audit: runs beside the workers, round after round, each from where the last ended.
 
 Every record is judged for good once, and counted then. What is not judged for good, since it is on
 its way to the database or since its record may still come, is looked at again in the next round.

@@ -1,4 +1,4 @@
-"""The database into the findings."""
+"""Reads the database into the findings."""
 
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence

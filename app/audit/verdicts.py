@@ -1,4 +1,4 @@
-"""What can be said of a record."""
+"""The possible verdicts about a record."""
 
 from enum import StrEnum
 from typing import Final

@@ -1,4 +1,4 @@
-"""Commands that only a checkout has: they live in `dev`, which no package and no image holds.
+"""Commands that need a checkout: they live in `dev`, which is in no package and no image.
 
 Each is listed beside the others, and its module is loaded when the command is run: a worker never
 imports `dev`, nor what that imports.

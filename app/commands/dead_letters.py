@@ -1,4 +1,4 @@
-"""`faust -A app dead-letters list|show|replay`: for whoever has to find out what was set aside.
+"""`faust -A app dead-letters list|show|replay`: inspects what was set aside, and replays it.
 
 What was asked for goes to standard output, one line for each letter; progress and remarks go to
 standard error. The worker is not started.

@@ -1,4 +1,4 @@
-"""`persister doctor`: whether everything is as a worker needs it, and what to do where not."""
+"""`persister doctor`: checks everything that a worker needs, and says how to fix what is wrong."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Options and arguments by which letters are chosen."""
+"""Command-line options and arguments that select dead letters."""
 
 import re
 from collections.abc import Callable

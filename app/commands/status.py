@@ -1,4 +1,4 @@
-"""`persister status`: what a running worker says of itself, for people and for programs."""
+"""`persister status`: shows the status of a running worker, for people and for programs."""
 
 import http.client
 import json

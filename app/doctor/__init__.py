@@ -1,7 +1,7 @@
-"""Looks at everything that a worker needs, and says of each whether it is so, or what to do.
+"""Checks everything that a worker needs, and says how to fix what is wrong; changes nothing.
 
-- `finding`: what is said of one thing.
-- `kafka`, `database`: what is looked at there. Nothing is changed.
+- `finding`: the result of one check.
+- `kafka`, `database`: the checks.
 """
 
 from app.doctor.finding import Finding, State, worst

@@ -1,4 +1,4 @@
-"""The database: whether it answers, what its user may do there, and what it is set up for."""
+"""Checks the database: connection, rights and setup."""
 
 from collections.abc import AsyncIterator
 

@@ -1,4 +1,4 @@
-"""What is said of one thing that was looked at."""
+"""The result of one check."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Kafka: whether it answers, what the worker may do there, and how the topics are set up."""
+"""Checks Kafka: connection, rights and topic settings."""
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 

@@ -1,4 +1,4 @@
-"""How far each partition is behind."""
+"""The lag of each partition."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""How long records take, measured once for each chunk."""
+"""Measures the latency of records, once for each chunk."""
 
 import time
 from collections.abc import Callable

@@ -23,11 +23,11 @@ from app.storing.step import StoringStep
 
 @dataclass(frozen=True)
 class Monitored:
-    """What the pages read.
+    """The parts that the pages read.
 
     Args:
-        service: the whole worker, as what is told to stop.
-        kafka: settings: the group and the address.
+        service: the worker as a service; says whether it is stopping.
+        kafka: the settings, for the group and the address.
         settings: all of them.
         roster: the workers of the group.
         history: the last hour.

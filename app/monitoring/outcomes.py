@@ -1,7 +1,7 @@
-"""What became of every consumed record, counted once.
+"""Counts the outcome of every consumed record, exactly once.
 
-The sums are the persister's own proof that nothing is dropped in silence: for each step, the
-outcomes add up to the records that the step has finished.
+The sums prove that nothing is dropped silently: for each step, the outcomes add up to the records
+that it has finished.
 """
 
 from collections import Counter

@@ -1,4 +1,4 @@
-"""What the worker knows about itself, for `/status`, `/metrics` and `/health`."""
+"""The worker's state, for `/status`, `/metrics` and `/health`."""
 
 from collections import defaultdict
 
@@ -17,7 +17,7 @@ def seconds_left(worker: Monitored, lag: PartitionLag) -> float | None:
 
 
 def not_ready(worker: Monitored) -> str | None:
-    """Why the worker's work does not move, or None when it does."""
+    """Why the worker makes no progress, or None when it does."""
     return "stopping" if worker.service.should_stop else worker.progress.verdict.not_ready
 
 

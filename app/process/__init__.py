@@ -1,5 +1,5 @@
-"""What any of this project's processes needs, worker, gateway or command, and no record ever meets.
+"""What every process needs (worker, gateway, commands), apart from handling records.
 
-Logs and printable text, connections and names of a web server, the machine's limits, and how a
+Logs and printable text, a web server's connections and host names, the machine's limits, and how a
 process ends.
 """

@@ -1,4 +1,4 @@
-"""Bounds for the connections of a web server, which aiohttp leaves to whatever stands in front.
+"""Limits for a web server's connections, which aiohttp leaves to a proxy in front of it.
 
 A process may hold only so many files open. When strangers' connections use them up, it can't reach
 Kafka or the database either, so the number of connections is bounded well below that, and no

@@ -2,7 +2,7 @@
 
 
 class StartError(SystemExit):
-    """The worker cannot start, and would not by itself; the message says what to change.
+    """The worker cannot start until something is changed; the message says what.
 
     A `SystemExit`, so that an operator sees the message alone and the exit code is 1: a traceback
     through the frameworks would bury the one line that matters.
@@ -10,4 +10,4 @@ class StartError(SystemExit):
 
 
 class StandstillError(SystemExit):
-    """The work has stood still for too long, and a new start may mend it; the exit code is 1."""
+    """The work has stood still for too long and a restart may help; the exit code is 1."""

@@ -1,4 +1,4 @@
-"""Ends the process when its event loop hangs: nothing in it could notice that, or stop anything."""
+"""Ends the process when its event loop hangs, since nothing within the loop could."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""Which names a web server answers to.
+"""Host names that a web server answers to.
 
 A page of a stranger can have its name point to a server that only the visitor's browser reaches
 (DNS rebinding), and then reads that server's answers: the browser takes both for one site. Such a

@@ -1,4 +1,4 @@
-"""What every line of a log goes through, whoever logs it: bounded, printable, without credentials.
+"""Makes every log record bounded and printable, and keeps credentials out of it.
 
 It is done where records are made (`logging.setLogRecordFactory`), because handlers are chosen by
 Faust, by the command line and by tests, and libraries log what they were sent: aiohttp shows a

@@ -1,4 +1,4 @@
-"""What a worker needs of its machine, looked at before it starts.
+"""Checks at start-up what a worker needs of its machine.
 
 Each of these would otherwise end the start in a traceback through the frameworks, or, with too few
 open files, much later.

@@ -1,7 +1,6 @@
-"""Text from records, topics, requests and databases, made safe for a log or a terminal.
+"""Makes text from records, topics, requests and databases safe for a log or a terminal.
 
-Whoever writes such text could otherwise begin a line of the log that nobody logged, steer the
-terminal of its reader, or fill the disk.
+Such text could otherwise forge a line of the log, control the reader's terminal, or fill the disk.
 """
 
 LONGEST = 1000

@@ -1,4 +1,4 @@
-"""The last warnings and errors of the log, kept for whoever looks at the status page."""
+"""Keeps the last warnings and errors of the log for the status page."""
 
 import logging
 from collections import deque

@@ -1,4 +1,4 @@
-"""Rate limits for what a log would say again and again: of strangers, of clients that retry."""
+"""Rate-limits repeated log messages, such as those about strangers or retrying clients."""
 
 import logging
 import time

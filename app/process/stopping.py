@@ -1,8 +1,8 @@
-"""A stop that ends, whatever it waits for.
+"""Bounds the time that a stop may take.
 
-Each part of the worker bounds what it can. What Faust and the Kafka client wait for while no broker
-answers (a commit, a flush, leaving the group) has no bound, and a supervisor that waits for the end
-of the worker cannot start another one.
+Each part of the worker bounds its own waits. Those of Faust and the Kafka client while no broker
+answers (a commit, a flush, leaving the group) have no bound, and a supervisor that waits for the
+worker's end cannot start another one.
 """
 
 import logging

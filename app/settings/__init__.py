@@ -1,8 +1,8 @@
 """All settings, typed, read once from the environment (`PERSISTER_*`).
 
-Grouped by what they are about; every group reads the same flat namespace, so the variable for
-`settings.database.url` is `PERSISTER_COUCHDB_URL`. `load` turns what pydantic finds wrong into one
-`SettingsError` that names each variable, its value (never a secret) and what is allowed.
+They are grouped by subject; every group reads the same flat namespace, so the variable for
+`settings.database.url` is `PERSISTER_COUCHDB_URL`. `load` turns pydantic's errors into one
+`SettingsError` that names each variable, its value (never a secret's) and what is allowed.
 """
 
 import os

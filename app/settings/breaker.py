@@ -6,19 +6,19 @@ from app.settings.base import Group
 
 
 class BreakerSettings(Group):
-    """When a topic of which nearly everything is rejected is held, and for how long."""
+    """When a topic is paused because most of its records are rejected, and for how long."""
 
     window: float = Field(60.0, gt=0, alias="PERSISTER_BREAKER_WINDOW")
     """Seconds over which records and rejected ones are counted, for each topic."""
 
     minimum: int = Field(1000, ge=0, alias="PERSISTER_BREAKER_MINIMUM")
-    """Records that must have been seen in them before the ratio counts; 0: it never does."""
+    """Minimum of records in that window before the ratio counts; 0 disables the ratio."""
 
     ratio: float = Field(0.9, gt=0, le=1, alias="PERSISTER_BREAKER_RATIO")
-    """Share of rejected records, from which on the topic is held."""
+    """Share of rejected records at which the topic is paused."""
 
     consecutive: int = Field(5000, ge=0, alias="PERSISTER_BREAKER_CONSECUTIVE")
-    """Rejected records in a row, in chunks without any other, that are enough; 0: none are."""
+    """Consecutive rejected records, in chunks without any other, that suffice; 0 disables it."""
 
     cooldown: float = Field(300.0, gt=0, alias="PERSISTER_BREAKER_COOLDOWN")
-    """Seconds that the topic is held, before one fetch decides whether it goes on."""
+    """Seconds until one fetch is let through, which decides whether the topic goes on."""

@@ -51,7 +51,7 @@ class DatabaseSettings(Group):
     ca_file: Annotated[Path | None, AfterValidator(_authority)] = Field(
         None, alias="PERSISTER_COUCHDB_CA_FILE"
     )
-    """Certificate authority for https, when it is not one of the system's."""
+    """Certificate authority for https, unless the system trusts it."""
 
     name: str = Field(
         "whisk_local_activations", alias="PERSISTER_DATABASE", pattern=r"^[a-z][a-z0-9_$()+/-]*$"

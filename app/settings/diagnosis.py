@@ -1,4 +1,4 @@
-"""What it takes to condemn a document, and to hold the store step."""
+"""When a document is set aside, and when storing is paused."""
 
 from pydantic import Field
 
@@ -7,10 +7,10 @@ from app.settings.breaker import BreakerSettings
 
 
 class DiagnosisSettings(Group):
-    """What it takes to set a document aside that the database does not store."""
+    """When a document that the database does not store is set aside."""
 
     attempts: int = Field(3, ge=2, alias="PERSISTER_DIAGNOSIS_ATTEMPTS")
-    """Times that it must fail alone, while others are stored in between."""
+    """Number of failures alone, with other documents stored in between."""
 
     seconds: float = Field(15.0, ge=0, alias="PERSISTER_DIAGNOSIS_SECONDS")
     """Least time between the first and the last of them: what passes by itself within that is not
@@ -21,7 +21,7 @@ class DiagnosisSettings(Group):
 
 
 class StoreBreakerSettings(BreakerSettings):
-    """When storing is held because documents are set aside for one and the same reason."""
+    """When storing is paused because many documents are refused for the same reason."""
 
     window: float = Field(60.0, gt=0, alias="PERSISTER_STORE_BREAKER_WINDOW")
     """Seconds over which stored and set-aside documents are counted."""

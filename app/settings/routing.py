@@ -1,4 +1,4 @@
-"""What is read and what of it is stored."""
+"""Which topics are read, and which of their records are stored."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -28,7 +28,7 @@ class StoreLevel(StrEnum):
 
 
 class RoutingSettings(Group):
-    """What is read and what of it is stored."""
+    """Which topics are read, and which of their records are stored."""
 
     log_mode: LogMode = LogMode.SEPARATE
     blocking_store_level: StoreLevel = StoreLevel.STORE_ALWAYS

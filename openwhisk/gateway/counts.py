@@ -1,4 +1,4 @@
-"""How much would be built of a body, before anything is built of it.
+"""Bounds what a body may expand to, before anything of it is decoded.
 
 A kilobyte of gzip may hold a million documents, and a megabyte of JSON half a million values, each
 of which costs some fifty bytes and some of the time in which everybody else waits. What OpenWhisk

@@ -1,4 +1,4 @@
-"""Who may write through the gateway: who may write to the database, and CouchDB says who.
+"""Authorizes writes through the gateway by asking CouchDB whether the user may write.
 
 A write is answered in CouchDB's name, so its credentials are tried on CouchDB first, by a write of
 no documents. The verdict counts for a short while, and is kept by user: what one user sends, in

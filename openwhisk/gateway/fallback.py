@@ -1,4 +1,4 @@
-"""Which way records go: to Kafka, or, while that is away, to CouchDB itself. Pure."""
+"""Decides where records go: to Kafka or, while that is away, to CouchDB itself. Pure."""
 
 import logging
 import time

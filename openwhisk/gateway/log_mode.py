@@ -1,4 +1,4 @@
-"""Whether `PERSISTER_LOG_MODE` fits the OpenWhisk that writes: do its records have logs? Pure.
+"""Checks whether `PERSISTER_LOG_MODE` fits the records that OpenWhisk writes. Pure.
 
 A stock OpenWhisk keeps logs inside the record. The persister must then read the complete records
 alone (`in-record`); with `separate` it reads the acknowledgements too, which are sent before the

@@ -1,4 +1,4 @@
-"""Waiting for CouchDB to be there, for as long as a client waits.
+"""Waits for CouchDB to come back, for as long as a client waits.
 
 OpenWhisk never repeats a write that was answered. So what only CouchDB can take is held while that
 can't be connected to, as it is while Kafka stands still, and then left unanswered.

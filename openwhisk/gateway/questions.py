@@ -1,4 +1,4 @@
-"""What the gateway asks CouchDB on its own: who may write, and whether writes are validated."""
+"""The gateway's own requests to CouchDB: who may write, and whether writes are validated."""
 
 import logging
 import math

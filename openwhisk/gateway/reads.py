@@ -1,8 +1,8 @@
-"""Reading what was just written: for a record that is taken and not yet stored.
+"""Read-your-writes: serves records that were accepted and are not stored yet.
 
-CouchDB is always asked first. It decides who may read, and what it knows is right; only where it
-knows nothing of a document yet, what the gateway remembers of it is the answer. A write that names
-the revision of such a document waits until the persister has stored it.
+CouchDB is always asked first: it decides who may read, and its answer is authoritative. Only for a
+document that it does not have yet does the gateway answer from memory. A write that names the
+revision of such a document waits until the persister has stored it.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""What was taken a moment ago, for a reader who comes before the persister has stored it."""
+"""Remembers recently accepted records for readers who come before they are stored."""
 
 import time
 from collections import OrderedDict

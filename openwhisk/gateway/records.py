@@ -1,7 +1,7 @@
-"""From CouchDB documents to records on Kafka, without I/O.
+"""Turns CouchDB documents into Kafka records. Pure.
 
-A document is taken only if it is sure to be stored later: it is a new activation under the id that
-OpenWhisk gives it, the persister's own routing would store it, and CouchDB would not refuse it.
+A document is accepted only if it is certain to be stored later: it is a new activation under the id
+that OpenWhisk gives it, the persister's routing would store it, and CouchDB would not refuse it.
 """
 
 from collections import Counter

@@ -1,4 +1,4 @@
-"""The revision that CouchDB gives to a new document, worked out from its content.
+"""Computes the revision that CouchDB gives to a new document.
 
 CouchDB (1.2 to 3.5, `couch_db:new_revid`) names a first revision `1-` and the MD5 of the document's
 body in Erlang's external term format (`term_to_binary`, minor version 1). Knowing it in advance,

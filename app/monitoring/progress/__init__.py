@@ -1,8 +1,8 @@
-"""Whether the work moves, asked of Kafka every few seconds; readiness follows it.
+"""Watches whether the work makes progress, by asking Kafka every few seconds; readiness follows.
 
-- `facts`, `rules`, `judge`, `partitions`, `lasting`, `verdict`: pure; what is known, and what it
-  means.
-- `knowing`: what this worker knows of itself.
+- `facts`, `rules`, `judge`, `partitions`, `lasting`, `verdict`: pure; the facts, and the verdict on
+  them.
+- `knowing`: this worker's own state.
 - `reachability`: whether Kafka answers.
 - `watch`: the service.
 """

@@ -1,4 +1,4 @@
-"""What the judge is told: what Kafka says of the group, and what this worker knows of itself."""
+"""The judge's input: Kafka's view of the group, and this worker's own state."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ class Silence:
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """What the writer knows of the database.
+    """The writer's view of the database.
 
     Args:
         failing: why every request fails at present; empty while they do not.
@@ -35,7 +35,7 @@ class Database:
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """What this worker knows of itself.
+    """This worker's own state.
 
     Args:
         member: its id in the group; empty before it has joined.

@@ -1,10 +1,10 @@
-"""Whether the work moves. Pure; time and facts are handed in.
+"""Judges whether the work makes progress. Pure; time and facts are passed in.
 
-What counts is what is committed: a partition with something unread, whose committed offset does
-not move, stands still, however well every part of the worker believes that it runs. It then waits,
-when there is a reason that a restart does not mend (the database, the pace it allows, a breaker),
-or it is stuck. A partition that nobody reads is everybody's concern; one that another worker
-reads is that worker's.
+Only committed offsets count: a partition with unread records whose committed offset does not move
+stands still, even if every part of the worker seems to run. It is *waiting* when there is a known
+reason that a restart would not fix (the database, its pace, a breaker), and *stuck* otherwise. A
+partition without a reader concerns every worker; one that another worker reads concerns only that
+worker.
 """
 
 from collections import defaultdict

@@ -1,7 +1,7 @@
-"""What this worker knows of itself, gathered without waiting for anything.
+"""Gathers this worker's own state without waiting for anything.
 
-The consumer lives in a thread of its own; only plain attributes of it are read, so that a thread
-that hangs does not hold up who asks.
+The consumer runs in its own thread; only plain attributes of it are read, so that a hung thread
+does not block the caller.
 """
 
 from typing import Any
@@ -19,7 +19,7 @@ from app.storing.step import StoringStep
 
 
 class Knowledge:
-    """Reads the parts of the application.
+    """Reads the state of the application's parts.
 
     Args:
         app: Faust's: the consumer, and whether it is rebalancing or stopping.

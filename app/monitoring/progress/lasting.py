@@ -1,4 +1,4 @@
-"""For how long something has been as it is, counted only while it was looked at. Pure."""
+"""Measures how long a value has stayed the same, counting only the time it was watched. Pure."""
 
 from collections.abc import Hashable
 

@@ -1,4 +1,4 @@
-"""Whether the work moves in each partition. Pure."""
+"""Judges whether each partition makes progress. Pure."""
 
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple

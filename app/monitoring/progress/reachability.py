@@ -1,4 +1,4 @@
-"""Whether Kafka answers: one log line when that changes."""
+"""Tracks whether Kafka answers; logs each change once."""
 
 import logging
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What the judge has to know beforehand, and its one measure of patience."""
+"""The judge's fixed input, and the time after which something counts as standing still."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass

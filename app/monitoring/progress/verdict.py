@@ -1,4 +1,4 @@
-"""What the judge says: of each partition, and of the worker."""
+"""The judge's verdict on each partition and on the worker."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,10 +19,10 @@ class State(StrEnum):
     """Nothing is unread."""
 
     WAITING = "waiting"
-    """Nothing moves, for a reason that is known and that a restart does not mend."""
+    """Nothing moves, for a known reason that a restart would not fix."""
 
     STUCK = "stuck"
-    """Nothing moves, and nobody knows why; a restart may help."""
+    """Nothing moves for no known reason; a restart may help."""
 
 
 @dataclass(frozen=True, slots=True)

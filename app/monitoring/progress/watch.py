@@ -1,4 +1,4 @@
-"""The service that asks Kafka every few seconds and has the judge decide."""
+"""The service that polls Kafka and applies the judge's verdict."""
 
 import asyncio
 import re

@@ -1,8 +1,8 @@
-"""How long Kafka still keeps what is not read yet, and a warning while there is time to act.
+"""Warns before Kafka's retention deletes unread records, while there is time to act.
 
-- `policy`: pure; what is left of a topic's retention.
-- `unread`: asks Kafka for what that depends on.
-- `watch`: the service that looks from time to time and warns.
+- `policy`: pure; how much is left of a topic's retention.
+- `unread`: reads retention settings and the oldest unread records from Kafka.
+- `watch`: the service that checks regularly and warns.
 """
 
 from app.monitoring.retention.unread import Unread

@@ -1,4 +1,4 @@
-"""What is left of a topic's retention. Pure.
+"""How much is left of a topic's retention. Pure.
 
 Kafka deletes whole segments: by age, when a segment's latest record is older than `retention.ms`,
 and by size, as long as what comes after a segment is larger than `retention.bytes`. So a record is

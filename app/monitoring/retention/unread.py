@@ -14,7 +14,7 @@ RECORD_OVERHEAD = 20
 
 
 class Unread:
-    """Clients that connect when they are first needed, since most workers have no lag.
+    """Reads from Kafka; its clients connect on first use, since most workers have no lag.
 
     Every method raises `KafkaError`, and `UnreadableSettingsError` where a right is missing.
     """
@@ -27,7 +27,7 @@ class Unread:
     async def policies(self, topics: Collection[str]) -> dict[str, Policy]:
         """How long these topics are kept.
 
-        Asked anew each time: whoever raises a retention wants to see that it helped.
+        Asked each time: an operator who raises a retention wants to see the effect.
         """
         if not topics:
             return {}

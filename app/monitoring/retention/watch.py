@@ -16,7 +16,7 @@ from app.monitoring.retention.policy import Head, Left, left
 from app.monitoring.retention.unread import Unread
 
 LOOK_SECONDS = 30.0
-"""Between two looks; there is also one after each rebalance."""
+"""Seconds between two checks; there is also one after each rebalance."""
 
 SOON_SECONDS = 1.0
 """The same while it is not known yet where an assigned partition stands."""
@@ -30,7 +30,7 @@ _WARNING = (
 
 
 class Retention(Service):
-    """Knows how long Kafka still keeps what is unread, and warns once when that becomes little.
+    """Tracks how long Kafka still keeps unread records; warns once when that becomes short.
 
     Args:
         lags: what is unread.

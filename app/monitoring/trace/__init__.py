@@ -1,9 +1,9 @@
-"""Where is an activation: every place where it was seen, and what was decided there.
+"""Traces an activation: every place where it was seen, and what was decided there.
 
-- `activation`: pure; how one is asked for.
-- `sighting`: pure; what a record of Kafka says about one activation.
-- `account`: pure; everything that is known of it, and the conclusion.
-- `search`: asks Kafka and the database, in bounded time.
+- `activation`: pure; parses what is asked for.
+- `sighting`: pure; what one record in Kafka says about an activation.
+- `account`: pure; all sightings of it, and the conclusion.
+- `search`: searches Kafka and the database, in bounded time.
 - `desk`: the same within a worker, which has other work to do.
 """
 

@@ -1,4 +1,4 @@
-"""Everything that is known of an activation, and the conclusion from it."""
+"""All sightings of an activation, and the conclusion from them."""
 
 import json
 from collections.abc import Iterator
