@@ -4,8 +4,9 @@ A process may hold only so many files open. When strangers' connections use them
 Kafka or the database either, so the number of connections is bounded well below that, and no
 address has all of them. Connections that do not get on are closed in seconds: a request whose head
 or body does not come, an answer that nobody reads. When all are taken, a newcomer gets the place of
-one that waits for its next request, from whoever has the most; otherwise it is told that there is
-no place.
+one that waits for its next request, from whoever has the most. Otherwise it is told that there is
+no place; or, where its client would take that for the last word, it waits unread for a place, and
+is closed unanswered when none comes.
 """
 # aiohttp has no public way to tell whether a connection waits; tests hold it to what was read.
 # ruff: noqa: SLF001
@@ -41,6 +42,9 @@ _ONE_ADDRESS = 3 / 4
 _SWEEP = 0.5
 """Seconds between looks at all connections."""
 
+_ARRIVAL = 1.0
+"""Seconds for the request of one that waited for its place; it was most likely there before."""
+
 _LONGEST_HEAD = 256 * 1024
 """Bytes of a request's head; aiohttp bounds each line and their number, not what they make."""
 
@@ -57,12 +61,14 @@ class Patience:
         first: since the connection was made, until that first byte.
         body: without a byte of a body that is not complete.
         answer: without anything being read of an answer.
+        place: while all places are taken, for those that may wait for one.
     """
 
     head: float = 10.0
     first: float = 30.0
     body: float = 10.0
     answer: float = 60.0
+    place: float = 60.0
 
 
 class Closed(StrEnum):
@@ -76,19 +82,20 @@ class Closed(StrEnum):
     BROKEN = "body-malformed"
 
 
-def places(most: int, *, files_each: int, soft_limit: int | None = None) -> int:
+def places(most: int, *, files_each: float, soft_limit: int | None = None) -> int:
     """How many connections fit under the limit of open files.
 
     Args:
         most: that are wanted.
-        files_each: open files that one takes: itself, and what is opened for it.
+        files_each: open files that one takes: itself, what is opened for it, its share of those
+            that wait.
         soft_limit: of open files; that of the process when not given.
     """
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0] if soft_limit is None else soft_limit
     if limit == resource.RLIM_INFINITY:
         return most
     # With very few files allowed half of them must do.
-    return max(4, min(most, max(limit - _OWN_FILES, limit // 2) // files_each))
+    return max(4, min(most, int(max(limit - _OWN_FILES, limit // 2) // files_each)))
 
 
 class Connections:
@@ -96,6 +103,7 @@ class Connections:
 
     Args:
         limit: most at a time.
+        waiting: most that wait for a place; with none, a newcomer is told that there is none.
         patience: with those that stand still.
         closed: is told why one was closed or refused.
         clock: monotonic seconds.
@@ -106,10 +114,16 @@ class Connections:
         limit: int,
         patience: Patience | None = None,
         *,
+        waiting: int = 0,
         closed: Callable[[Closed], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.limit = limit
+        self.answers = not waiting
+        """Whether a newcomer without a place is told so."""
+        self._most_waiting = waiting
+        self._waiting: dict[Connection, float] = {}
+        """Since when, in the order in which they came."""
         self._patience = patience or Patience()
         self._closed = closed
         self._clock = clock
@@ -121,6 +135,11 @@ class Connections:
 
     def __len__(self) -> int:
         return len(self._open)
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for a place."""
+        return len(self._waiting)
 
     def admit(self, connection: "Connection") -> bool:
         """Whether there is a place for a new connection; it has it then."""
@@ -134,13 +153,28 @@ class Connections:
         else:
             return self._take(connection)
         if victim is None:
-            self._tell(Closed.FULL, address)
             return False
-        self.end(victim, Closed.EVICTED)
+        self._end(victim, Closed.EVICTED)
         return self._take(connection)
 
+    def wait(self, connection: "Connection") -> bool:
+        """Whether a connection without a place may wait for one; otherwise it is refused."""
+        own = sum(other.address == connection.address for other in self._waiting)
+        most_of_one = int(self._most_waiting * _ONE_ADDRESS)
+        if len(self._waiting) >= self._most_waiting or own >= max(1, most_of_one):
+            self._tell(Closed.FULL, connection.address)
+            return False
+        self._waiting[connection] = self._clock()
+        self._watch()
+        return True
+
     def forget(self, connection: "Connection") -> None:
-        """Give back a connection's place."""
+        """Give back a connection's place, to whoever waits for one."""
+        self._drop(connection)
+        self._let_in()
+
+    def _drop(self, connection: "Connection") -> None:
+        self._waiting.pop(connection, None)
         if connection not in self._open:
             return
         del self._open[connection]
@@ -149,17 +183,36 @@ class Connections:
             del self._of_address[connection.address]
 
     def end(self, connection: "Connection", why: Closed) -> None:
-        """Close a connection at once."""
+        """Close a connection at once; whoever waits for a place has it."""
+        self._end(connection, why)
+        self._let_in()
+
+    def _end(self, connection: "Connection", why: Closed) -> None:
         self._tell(why, connection.address)
-        self.forget(connection)
+        self._drop(connection)
         connection.abort()
 
     def _take(self, connection: "Connection") -> bool:
         self._open[connection] = None
         self._of_address[connection.address] += 1
+        self._watch()
+        return True
+
+    def _let_in(self) -> None:
+        """Give those that wait what places there are."""
+        none_for: set[str] = set()
+        for connection in list(self._waiting):
+            if connection.address in none_for:
+                continue
+            if self.admit(connection):
+                del self._waiting[connection]
+                connection.begin()
+            else:
+                none_for.add(connection.address)
+
+    def _watch(self) -> None:
         if self._sweeping is None:
             self._sweeping = asyncio.get_running_loop().call_later(_SWEEP, self._sweep)
-        return True
 
     def _victim(self, address: str | None, *, receiving: bool = False) -> "Connection | None":
         """The one that waits for longest, of an address or of all; then one that still sends."""
@@ -173,9 +226,13 @@ class Connections:
         for connection in list(self._open):
             why = connection.overdue(now, self._patience)
             if why is not None:
-                self.end(connection, why)
-        if self._open:
-            self._sweeping = asyncio.get_running_loop().call_later(_SWEEP, self._sweep)
+                self._end(connection, why)
+        for connection, since in list(self._waiting.items()):
+            if now - since > self._patience.place:
+                self._end(connection, Closed.FULL)
+        self._let_in()  # one that only waits for its next request may leave its place, too
+        if self._open or self._waiting:
+            self._watch()
 
     def _tell(self, why: Closed, address: str) -> None:
         self._closed(why)
@@ -222,10 +279,16 @@ class Connection(asyncio.Protocol):
         self._head_bytes = 0
         self._requests = 0
         self._unread_since: float | None = None
+        self._early = b""
+        """What came before there was a place."""
+        self._let_in_at: float | None = None
+        """When it got a place that it had waited for, until its request is there."""
 
     @property
     def busy(self) -> bool:
         """Whether a request is being handled."""
+        if self._let_in_at is not None and self._clock() - self._let_in_at < _ARRIVAL:
+            return True
         handler = self._handler
         return handler is not None and bool(handler._request_in_progress or handler._messages)
 
@@ -261,23 +324,49 @@ class Connection(asyncio.Protocol):
         peer = transport.get_extra_info("peername")
         self.address = _address(str(peer[0])) if isinstance(peer, tuple) else "a local socket"
         if self._all.admit(self):
-            self._handler = self._new_handler()
-            self._handler._parser = _Parser(self._handler._parser, self._broken)
-            self._handler.connection_made(transport)
-        else:
+            self._serve()
+        elif self._all.wait(self):
+            self._transport.pause_reading()
+            # uvloop begins to read after this, whatever is said here.
+            asyncio.get_running_loop().call_soon(self._hold_back)
+        elif self._all.answers:
             self._transport.write(_FULL)
             self._transport.close()
+        else:
+            self._transport.abort()
+
+    def begin(self) -> None:
+        """Read what came while it waited for its place."""
+        if self._transport is None or self._transport.is_closing():
+            return
+        self.since = self._let_in_at = self._clock()
+        self._serve()
+        self._transport.resume_reading()
+        if self._early:
+            self.data_received(self._early)
+            self._early = b""
+
+    def _serve(self) -> None:
+        self._handler = self._new_handler()
+        self._handler._parser = _Parser(self._handler._parser, self._broken)
+        self._handler.connection_made(self._transport)
+
+    def _hold_back(self) -> None:
+        if self._handler is None and self._transport and not self._transport.is_closing():
+            self._transport.pause_reading()
 
     def data_received(self, data: bytes) -> None:
         """Pass on, and note whether a request got on by it."""
         handler = self._handler
         if handler is None:
+            self._early += data
             return
         now = self._clock()
         body_goes_on = self._payload is not None and not self._payload.is_eof()
         handler.data_received(data)
         if handler._request_count != self._requests:
             self._requests = handler._request_count
+            self._let_in_at = None
             # aiohttp's task takes messages up later, never while it is given data.
             self._payload = handler._messages[-1][1] if handler._messages else None
         elif not body_goes_on:

@@ -2,6 +2,7 @@
 
 import platform
 from collections.abc import Callable
+from enum import StrEnum
 
 from prometheus_client import (
     CollectorRegistry,
@@ -13,8 +14,9 @@ from prometheus_client import (
 )
 
 from app.kafka.byte_budget import ByteBudget
-from app.process.connections import Closed
+from app.process.connections import Closed, Connections
 from app.version import VERSION
+from openwhisk.gateway.answers import NO_ANSWER
 from openwhisk.gateway.fallback import Switch
 from openwhisk.gateway.log_mode import LogModeWatch
 from openwhisk.gateway.recent import Recent
@@ -22,8 +24,32 @@ from openwhisk.gateway.shares import Shares
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
-_FORWARDED = ("not-taken", "too-large")
-_REFUSED = ("not-stored", "credentials", "bytes-in-flight")
+STATUSES = (200, 201, 400, 401, 403, 404, 409, 413, 429, NO_ANSWER, 500, 502, 503)
+"""Of HTTP; shown before they were ever met, so that the first one is an increase."""
+
+
+class Kind(StrEnum):
+    """Of a request."""
+
+    DOCUMENT = "document"
+    BULK = "bulk"
+    PROXIED = "proxied"
+
+
+class Forwarded(StrEnum):
+    """Why a document of a write went to CouchDB itself."""
+
+    NOT_TAKEN = "not-taken"
+    TOO_LARGE = "too-large"
+
+
+class Unanswered(StrEnum):
+    """Why a write was not answered."""
+
+    CREDENTIALS = "credentials"
+    ROOM = "bytes-in-flight"
+    BODY = "body-incomplete"
+    NOT_STORED = "not-stored"
 
 
 class Metrics:
@@ -56,7 +82,8 @@ class Metrics:
         build.labels(VERSION, platform.python_version()).set(1)
         self.requests = Counter(
             "gateway_requests",
-            "Requests by kind (document, bulk: writes that may be taken; proxied) and status.",
+            "Requests by kind (document, bulk: writes that may be taken; proxied) and status; "
+            "499: not answered, the connection was closed.",
             ["kind", "status"],
             registry=self.registry,
         )
@@ -84,7 +111,7 @@ class Metrics:
         )
         self.refused = Counter(
             "gateway_refused_writes",
-            "Writes that were not stored, and whose connection was closed, by cause.",
+            "Writes whose connection was closed instead of answered: not stored, by cause.",
             ["cause"],
             registry=self.registry,
         )
@@ -108,14 +135,6 @@ class Metrics:
         )
         in_flight.labels("bodies").set_function(lambda: bodies.in_flight)
         in_flight.labels("records").set_function(lambda: records.in_flight)
-        # The first one must be an increase.
-        for counter, values in (
-            (self.forwarded, _FORWARDED),
-            (self.refused, _REFUSED),
-            (self.closed, Closed),
-        ):
-            for value in values:
-                counter.labels(value)
         self._gauge(
             "gateway_recent_bytes", "Bytes of documents kept for early reads.", lambda: recent.size
         )
@@ -129,6 +148,33 @@ class Metrics:
             "1 when records show that PERSISTER_LOG_MODE does not fit this OpenWhisk.",
             lambda: not log_mode.fits,
         )
+        self.connections: Connections | None = None
+        """Of clients; set once there are any."""
+        connections = Gauge(
+            "gateway_connections",
+            "Connections of clients: open, and waiting unread for a place.",
+            ["state"],
+            registry=self.registry,
+        )
+        connections.labels("open").set_function(lambda: len(self.connections or ()))
+        connections.labels("waiting").set_function(
+            lambda: self.connections.waiting if self.connections else 0
+        )
+        self._gauge(
+            "gateway_connections_limit",
+            "Most that are open at a time.",
+            lambda: self.connections.limit if self.connections else 0,
+        )
+        for kind in Kind:
+            for status in STATUSES:
+                self.requests.labels(kind, status)
+        for counter, causes in (
+            (self.forwarded, Forwarded),
+            (self.refused, Unanswered),
+            (self.closed, Closed),
+        ):
+            for cause in causes:
+                counter.labels(cause)
 
     def _gauge(self, name: str, about: str, value: Callable[[], float]) -> None:
         Gauge(name, about, registry=self.registry).set_function(value)

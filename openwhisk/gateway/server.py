@@ -8,14 +8,14 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from app.process.connections import Connections, close_after_upgrade, places
+from app.process.connections import Connections, Patience, close_after_upgrade, places
 from app.process.hosts import known
 from openwhisk.gateway import answers
 from openwhisk.gateway.bodies import BodyTooLarge, Bounds, NoRoom, TooSlow, received
 from openwhisk.gateway.credentials import Credentials, Judgement, Verdict
 from openwhisk.gateway.fallback import Fallback, Switch
 from openwhisk.gateway.log_mode import LogModeWatch
-from openwhisk.gateway.metrics import Metrics
+from openwhisk.gateway.metrics import Kind, Metrics, Unanswered
 from openwhisk.gateway.patience import when_connected
 from openwhisk.gateway.reads import Reads
 from openwhisk.gateway.recent import Recent
@@ -39,7 +39,11 @@ logger = logging.getLogger(__name__)
 _ANSWERS_LEAVE = 1.0
 """Seconds for the last answers to leave, after all requests have been dealt with."""
 
-_FILES_OF_A_CONNECTION = 2
+_WAITING = 1 / 4
+"""Share of all places that as many clients may wait for. A refusal would be their record's end:
+OpenWhisk never repeats what was answered, and what broke at once, without a pause."""
+
+_FILES_OF_A_CONNECTION = 2 + _WAITING
 """The client's, and the one to CouchDB for its request."""
 
 _VERDICT_PAUSE = 1.0
@@ -86,10 +90,14 @@ class Gateway:
         self._metrics = Metrics(
             self._bodies, publisher.budget, recent, self._switch, self._log_mode
         )
+        most = places(settings.connections, files_each=_FILES_OF_A_CONNECTION)
         self.connections = Connections(
-            places(settings.connections, files_each=_FILES_OF_A_CONNECTION),
+            most,
+            Patience(place=settings.publish_deadline),
+            waiting=max(1, int(most * _WAITING)),
             closed=lambda why: self._metrics.closed.labels(why).inc(),
         )
+        self._metrics.connections = self.connections
         self._credentials = Credentials(
             upstream.ask,
             ttl=settings.credentials_ttl,
@@ -198,7 +206,9 @@ class Gateway:
 
     async def _handled(self, request: web.Request) -> web.StreamResponse:
         wanted = target(request.method, request.raw_path, request.headers, self._database)
-        kind = "proxied" if wanted is None else "document" if wanted.document_id else "bulk"
+        kind = Kind.PROXIED
+        if wanted is not None:
+            kind = Kind.DOCUMENT if wanted.document_id else Kind.BULK
         try:
             response = await (self._write(request, wanted) if wanted else self._pass(request))
         except RefusedError as refused:
@@ -240,7 +250,7 @@ class Gateway:
         if judgement.verdict is Verdict.HEARD_BY_COUCHDB:
             return await self._heard(request)
         if judgement.verdict is not Verdict.VALID:
-            return self._no_answer(request, "credentials")
+            return self._no_answer(request, Unanswered.CREDENTIALS)
         owners = [f"address {request.remote}"]
         if judgement.user is not None:
             owners.append(f"user {judgement.user}")
@@ -254,10 +264,10 @@ class Gateway:
         except BodyTooLarge:
             return answers.too_large()
         except NoRoom:
-            return self._no_answer(request, "bytes-in-flight")
+            return self._no_answer(request, Unanswered.ROOM)
         except TooSlow:
             # A garbage collection or a slow network, to a client that would not repeat after a 408.
-            return self._no_answer(request, "body-incomplete")
+            return self._no_answer(request, Unanswered.BODY)
 
     async def _receive_and_write(
         self, request: web.Request, wanted: Target, share: Share
@@ -272,7 +282,7 @@ class Gateway:
         try:
             return await when_connected(lambda: self._upstream.forward(request), until)
         except UnreachableError:
-            return self._no_answer(request, "not-stored")
+            return self._no_answer(request, Unanswered.NOT_STORED)
 
     async def _judged(self, request: web.Request) -> Judgement:
         """The verdict about a write; it is held while CouchDB can't be asked."""
@@ -285,6 +295,6 @@ class Gateway:
                 return judgement
             await asyncio.sleep(min(_VERDICT_PAUSE, max(0.0, until - time.monotonic())))
 
-    def _no_answer(self, request: web.Request, cause: str) -> web.Response:
+    def _no_answer(self, request: web.Request, cause: Unanswered) -> web.Response:
         self._metrics.refused.labels(cause).inc()
         return answers.none(request)

@@ -10,7 +10,7 @@ from aiohttp import web
 from openwhisk.gateway import answers
 from openwhisk.gateway.bodies import Body
 from openwhisk.gateway.counts import few_documents, takes_long
-from openwhisk.gateway.metrics import Metrics
+from openwhisk.gateway.metrics import Forwarded, Metrics, Unanswered
 from openwhisk.gateway.patience import when_connected
 from openwhisk.gateway.reads import Reads
 from openwhisk.gateway.records import (
@@ -98,7 +98,7 @@ class Writes:
         record = body.data and await self._look(body.data, self._millis(), document_id)
         if not record:
             await self._reads.stored([document_id], request.headers)
-            return await self._forward(request, body, "not-taken")
+            return await self._forward(request, body, Forwarded.NOT_TAKEN)
         try:
             (entry,) = await self._storing.store([record], request.headers)
         except NotStored:
@@ -106,7 +106,7 @@ class Writes:
         except Refused as refused:
             return answers.as_it_came(refused.answer.status, refused.answer.body)
         if entry is None:
-            return await self._forward(request, body, "too-large")
+            return await self._forward(request, body, Forwarded.TOO_LARGE)
         return answers.document(entry, self._database, request)
 
     async def bulk(self, request: web.Request, body: Body) -> web.StreamResponse:
@@ -118,17 +118,18 @@ class Writes:
         records, ids = await self._take(documents)
         if not documents or not any(records):
             await self._reads.stored(filter(None, ids), request.headers)
-            return await self._forward(request, body, "not-taken", max(1, len(documents)))
+            return await self._forward(request, body, Forwarded.NOT_TAKEN, max(1, len(documents)))
         entries: list[bytes] = [b""] * len(documents)
         others = [index for index, record in enumerate(records) if record is None]
         status = 201
         try:
             named = (ids[index] for index in others)
             await self._reads.stored(filter(None, named), request.headers)
-            status = await self._rest(request, documents, others, entries, "not-taken")
+            status = await self._rest(request, documents, others, entries, Forwarded.NOT_TAKEN)
             too_large = await self._store(request, records, entries)
             status = max(
-                status, await self._rest(request, documents, too_large, entries, "too-large")
+                status,
+                await self._rest(request, documents, too_large, entries, Forwarded.TOO_LARGE),
             )
         except (NotStored, UpstreamError):
             return self._no_answer(request)
@@ -178,7 +179,7 @@ class Writes:
         documents: Sequence[bytes],
         indices: Sequence[int],
         entries: list[bytes],
-        reason: str,
+        reason: Forwarded,
     ) -> int:
         """Write some documents of a request to CouchDB and put its answers in their places."""
         if not indices:
@@ -195,7 +196,7 @@ class Writes:
         return answer.status
 
     async def _forward(
-        self, request: web.Request, body: Body, reason: str, documents: int = 1
+        self, request: web.Request, body: Body, reason: Forwarded, documents: int = 1
     ) -> web.StreamResponse:
         self._metrics.forwarded.labels(reason).inc(documents)
         try:
@@ -209,7 +210,7 @@ class Writes:
         return time.monotonic() + self._deadline
 
     def _no_answer(self, request: web.Request) -> web.Response:
-        self._metrics.refused.labels("not-stored").inc()
+        self._metrics.refused.labels(Unanswered.NOT_STORED).inc()
         return answers.none(request)
 
     def _millis(self) -> int:

@@ -1,12 +1,14 @@
 """A small server behind bounded connections, and clients that misbehave, over real sockets."""
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+import uvloop
 from aiohttp import web
 
 from app.process.connections import (
@@ -20,6 +22,7 @@ from app.process.connections import (
 
 HASTE = Patience(head=0.05, first=0.05, body=0.05, answer=0.05)
 HEAD = b"GET / HTTP/1.1\r\nHost: a\r\n"
+GET = HEAD + b"\r\n"
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -50,58 +53,67 @@ class Running:
 
     async def connect(self, sent: bytes = b"", address: str = "127.0.0.1") -> asyncio.StreamReader:
         """A client's connection, after the server has taken it or not."""
-        before = len(self.connections), self.closed.total()
+        before = self.counts()
         reader, writer = await asyncio.open_connection(
             "127.0.0.1", self.port, local_addr=(address, 0)
         )
         self.writers.append(writer)
         writer.write(sent)
-        await until(lambda: before != (len(self.connections), self.closed.total()))
+        await until(lambda: before != self.counts())
         return reader
+
+    def counts(self) -> tuple[int, int, int]:
+        """Places taken, those waiting for one, and what was closed."""
+        return len(self.connections), self.connections.waiting, self.closed.total()
 
 
 Start = Callable[..., Awaitable[Running]]
 
 
+@contextlib.asynccontextmanager
+async def bounded(
+    limit: int = 100, patience: Patience | None = None, waiting: int = 0
+) -> AsyncIterator[Running]:
+    closed: Counter[Closed] = Counter()
+
+    def count(why: Closed) -> None:
+        closed[why] += 1
+
+    connections = Connections(limit, patience, waiting=waiting, closed=count)
+    running = Running(0, connections, closed, asyncio.Event(), asyncio.Event())
+    running.gate.set()
+
+    async def answer(request: web.Request) -> web.Response:
+        running.entered.set()
+        await running.gate.wait()
+        if request.path == "/large":
+            return web.Response(body=b"x" * 50_000_000)
+        body = await request.read()
+        return web.Response(text=f"{len(body)} bytes")
+
+    app = web.Application(client_max_size=0)
+    app.router.add_route("*", "/{path:.*}", answer)
+    app.on_response_prepare.append(close_after_upgrade)
+    runner = web.AppRunner(app, max_field_size=65_536, shutdown_timeout=0.1)
+    await runner.setup()
+    site = BoundedSite(runner, "127.0.0.1", 0, connections)
+    await site.start()
+    running.port = site.port
+    yield running
+    running.gate.set()
+    for writer in running.writers:
+        writer.close()
+    await runner.cleanup()
+
+
 @pytest.fixture
 async def start() -> AsyncIterator[Start]:
-    closing: list[Any] = []
+    async with contextlib.AsyncExitStack() as stack:
 
-    async def server(limit: int = 100, patience: Patience | None = None) -> Running:
-        closed: Counter[Closed] = Counter()
+        async def server(**options: Any) -> Running:
+            return await stack.enter_async_context(bounded(**options))
 
-        def count(why: Closed) -> None:
-            closed[why] += 1
-
-        connections = Connections(limit, patience, closed=count)
-        running = Running(0, connections, closed, asyncio.Event(), asyncio.Event())
-        running.gate.set()
-
-        async def answer(request: web.Request) -> web.Response:
-            running.entered.set()
-            await running.gate.wait()
-            if request.path == "/large":
-                return web.Response(body=b"x" * 50_000_000)
-            body = await request.read()
-            return web.Response(text=f"{len(body)} bytes")
-
-        app = web.Application(client_max_size=0)
-        app.router.add_route("*", "/{path:.*}", answer)
-        app.on_response_prepare.append(close_after_upgrade)
-        runner = web.AppRunner(app, max_field_size=65_536, shutdown_timeout=0.1)
-        await runner.setup()
-        site = BoundedSite(runner, "127.0.0.1", 0, connections)
-        await site.start()
-        running.port = site.port
-        closing.append((running, runner))
-        return running
-
-    yield server
-    for running, runner in closing:
-        running.gate.set()
-        for writer in running.writers:
-            writer.close()
-        await runner.cleanup()
+        yield server
 
 
 @pytest.mark.parametrize(
@@ -275,3 +287,81 @@ async def test_an_error_behind_a_request_does_not_harm_it(start: Start) -> None:
     answers = await reader.read()
     assert b"1 bytes" in answers
     assert b"400 Bad Request" in answers
+
+
+class TestWaitingForAPlace:
+    async def test_who_waits_is_served_when_a_place_is_given_back(self, start: Start) -> None:
+        server = await start(limit=1, waiting=2)
+        server.gate.clear()
+        first = await server.connect(GET)
+        await server.entered.wait()
+        second = await server.connect(GET)
+        assert server.counts() == (1, 1, 0)
+        server.gate.set()
+        assert (await first.readline()).startswith(b"HTTP/1.1 200 ")
+        server.writers[0].close()
+        assert (await second.readline()).startswith(b"HTTP/1.1 200 ")
+        assert server.counts() == (1, 0, 0)
+
+    async def test_or_when_one_waits_for_its_next_request(self, start: Start) -> None:
+        server = await start(limit=1, waiting=2)
+        server.gate.clear()
+        first = await server.connect(GET)
+        await server.entered.wait()
+        second = await server.connect(GET)
+        server.gate.set()
+        assert (await second.readline()).startswith(b"HTTP/1.1 200 ")
+        assert (await first.readline()).startswith(b"HTTP/1.1 200 ")
+        assert server.closed == {Closed.EVICTED: 1}
+
+    @pytest.mark.parametrize("loops", [asyncio.run, uvloop.run])
+    def test_all_who_wait_are_served_in_turn(self, loops: Callable[..., None]) -> None:
+        async def run() -> None:
+            async with bounded(limit=2, waiting=8) as server:
+                server.gate.clear()
+                post = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 5\r\n"
+                readers = [await server.connect(post + b"\r\nhello")]
+                await server.entered.wait()
+                readers += [await server.connect(post + b"\r\nhello") for _ in range(4)]
+                assert server.counts() == (1, 4, 0)
+                server.gate.set()
+                for reader in readers:
+                    assert (await reader.read()).endswith(b"5 bytes")
+                assert not server.closed
+
+        loops(run())
+
+    async def test_who_waits_too_long_is_not_answered(self, start: Start) -> None:
+        server = await start(limit=1, waiting=2, patience=Patience(place=0.05))
+        server.gate.clear()
+        await server.connect(GET)
+        await server.entered.wait()
+        assert await ended(await server.connect(GET))
+        assert server.counts() == (1, 0, 1)
+        assert server.closed == {Closed.FULL: 1}
+
+    async def test_no_more_wait_than_may(self, start: Start) -> None:
+        server = await start(limit=1, waiting=4)
+        server.gate.clear()
+        await server.connect(GET)
+        await server.entered.wait()
+        for _ in range(3):
+            await server.connect(GET)
+        assert await ended(await server.connect(GET))
+        assert server.counts() == (1, 3, 1)
+        await server.connect(GET, "127.0.0.2")
+        assert server.counts() == (1, 4, 1)
+        assert await ended(await server.connect(GET, "127.0.0.3"))
+
+    async def test_what_leaves_while_it_waits_takes_no_place(self, start: Start) -> None:
+        server = await start(limit=1, waiting=4)
+        server.gate.clear()
+        await server.connect(GET)
+        await server.entered.wait()
+        await server.connect(GET)
+        server.writers[1].close()
+        third = await server.connect(GET)
+        server.gate.set()
+        server.writers[0].close()
+        assert (await third.readline()).startswith(b"HTTP/1.1 200 ")
+        await until(lambda: server.connections.waiting == 0)
