@@ -2,7 +2,9 @@
 
 OpenWhisk's `CouchDbRestStore` over its `PoolingRestClient`:
 
-- Connections are pooled, with one request at a time on each.
+- Connections are pooled, with one request at a time on each. One that the server closed while it
+  was idle is not used again. At most half of them are for batches of activations: more of those
+  wait.
 - The body of an answer from 300 on is read twice, which works only if it came together with its
   headers: a split error is a failure of its own (`SplitError`).
 - What was answered, with any status, is never sent again.
@@ -69,6 +71,16 @@ class _Connection:
 
     def close(self) -> None:
         self._socket.close()
+
+    @property
+    def open(self) -> bool:
+        """Whether the server has not closed it while it was idle."""
+        try:
+            return bool(self._socket.recv(1, socket.MSG_PEEK))
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
 
     def segments(self) -> int:
         info = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
@@ -143,6 +155,7 @@ class OpenWhiskClient:
         self._silence = silence
         self._idle: deque[_Connection] = deque()
         self._slots = asyncio.Semaphore(connections)
+        self._batches = asyncio.Semaphore(max(1, connections // 2))
         self.repeats = 0
         """Requests that were sent again."""
 
@@ -158,7 +171,9 @@ class OpenWhiskClient:
             BrokenError: not answered, four times in a row.
         """
         body = json.dumps({"docs": documents}, ensure_ascii=False).encode()
-        answer = await self._repeated("POST", f"/{self._database}/_bulk_docs", body, _BATCH_REPEATS)
+        path = f"/{self._database}/_bulk_docs"
+        async with self._batches:
+            answer = await self._repeated("POST", path, body, _BATCH_REPEATS)
         if answer.status >= _ERROR:
             return [False] * len(documents)
         return ["error" not in entry for entry in answer.json]
@@ -229,7 +244,7 @@ class OpenWhiskClient:
             connection = None
             try:
                 async with asyncio.timeout(self._silence):
-                    connection = self._idle.pop() if self._idle else await self._connect()
+                    connection = self._pooled() or await self._connect()
                     answer = await connection.exchange(sent, head=method == "HEAD")
             except (TimeoutError, OSError) as problem:
                 if connection is not None:
@@ -244,6 +259,14 @@ class OpenWhiskClient:
             else:
                 self._idle.append(connection)
             return answer
+
+    def _pooled(self) -> _Connection | None:
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.open:
+                return connection
+            connection.close()
+        return None
 
     async def _connect(self) -> _Connection:
         opened = socket.socket()
