@@ -8,12 +8,12 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from aiokafka.errors import KafkaError
 
 from dev.admin import Admin
 from dev.admin import admin as connect_admin
 from dev.services import COUCHDB_URL, KAFKA_URL, Services
 from dev.worker import Worker, database_settings
+from tests.integration.support.waiting import coordinated
 
 StartWorker = Callable[..., Awaitable[Worker]]
 
@@ -51,22 +51,8 @@ def _given(variable: str) -> str:
 def kafka_url() -> str:
     """`kafka://host:port`, of a broker that coordinates groups."""
     url = _given(KAFKA_URL)
-    asyncio.run(_coordinated(url))
+    asyncio.run(coordinated(url))
     return url
-
-
-async def _coordinated(url: str) -> None:
-    """Return once groups have a coordinator: a new broker has none for the first who ask."""
-    async with asyncio.timeout(60), connect_admin(url) as connected:
-        while True:
-            try:
-                await connected.committed("no-such-group", "no-such-topic")
-            except KafkaError as error:
-                if not error.retriable:
-                    raise
-                await asyncio.sleep(0.2)
-            else:
-                return
 
 
 @pytest.fixture(scope="session")

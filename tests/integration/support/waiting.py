@@ -6,7 +6,10 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
+from aiokafka.errors import KafkaError
+
 from dev.admin import Admin
+from dev.admin import admin as connect_admin
 from dev.worker import Worker
 
 POLL = 0.1
@@ -67,3 +70,17 @@ async def drained(admin: Admin, prefix: str, *topics: str, within: float = PATIE
             return all(done.get(number) == end for number, end in ends.items())
 
         await until(committed, f"everything of {topic} is committed", within=within)
+
+
+async def coordinated(url: str) -> None:
+    """Return once groups have a coordinator: a new broker has none for the first who ask."""
+    async with asyncio.timeout(60), connect_admin(url) as connected:
+        while True:
+            try:
+                await connected.committed("no-such-group", "no-such-topic")
+            except KafkaError as error:
+                if not error.retriable:
+                    raise
+                await asyncio.sleep(0.2)
+            else:
+                return
