@@ -15,6 +15,18 @@ from typing import Any, Final, NamedTuple
 
 from models.json_text import MAX_DEPTH
 
+
+class Exponential(Decimal):
+    """A number with an exponent. CouchDB keeps it as a double, which depends on how it is written.
+
+    Attributes:
+        text: As it is written.
+    """
+
+    __slots__ = ("text",)
+    text: str
+
+
 _SHALLOW: Final = 200
 # A string that is never closed is one token, so that no part of a text is looked at twice.
 _string = r'"(?:[^"\\]++|\\.?)*+"?'
@@ -105,8 +117,17 @@ def _number(text: str) -> Decimal:
         return Decimal("Infinity")
 
 
+def _double(text: str) -> Decimal:
+    number = _number(text)
+    if "e" not in text and "E" not in text:
+        return number
+    exponential = Exponential(number)
+    exponential.text = text
+    return exponential
+
+
 def _no_number(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-_decoder = JSONDecoder(parse_int=_number, parse_float=_number, parse_constant=_no_number)
+_decoder = JSONDecoder(parse_int=_number, parse_float=_double, parse_constant=_no_number)

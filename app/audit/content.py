@@ -2,7 +2,7 @@
 
 CouchDB keeps integers exactly, stores other numbers as doubles and prints them in its own form
 (`1E2` as `100.0`), subnormal ones as 0.0 or nearly so. So integers are compared exactly and other
-numbers as doubles, subnormal ones as 0.0; key order and string escapes do not matter. It is the
+numbers as doubles (`models.couchdb_numbers`); key order and string escapes do not matter. It is the
 same rule as in `app.couchdb.comparison`.
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
-from models import exact_json
+from models import couchdb_numbers, exact_json
 from models.json_text import MAX_DEPTH
 
 DIGEST_SIZE: Final = 16
@@ -91,13 +91,16 @@ def _canonical(value: Any, number: Callable[[Decimal], Any]) -> str:
 
 def _exact(number: Decimal) -> int | float | str:
     _, digits, exponent = number.as_tuple()
-    if exponent != 0:
+    if exponent != 0 or isinstance(number, exact_json.Exponential):
         return _double(number)
     return int(number) if len(digits) <= _LONGEST_INT else f"{number}"
 
 
 def _double(number: Decimal) -> int | float:
-    double = float(number)
+    if isinstance(number, exact_json.Exponential):
+        double = couchdb_numbers.double(number.text)
+    else:
+        double = float(number)
     if abs(double) < sys.float_info.min:
         return 0  # as CouchDB reads some of them, and all of them are compared
     return int(double) if double.is_integer() else double

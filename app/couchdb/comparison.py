@@ -2,9 +2,8 @@
 
 CouchDB keeps integers of any size exactly, stores other numbers as doubles and prints them in its
 own form (`1E2` as `100.0`), and keeps the last of two equal keys. So numbers are compared by value,
-integers exactly; `true` is not 1; key order does not matter. CouchDB reads some numbers below the
-smallest normal double (2.2e-308) as 0.0 (`5e-324`) and others with a small error (`22e-309`), so
-all of them count as 0.0 here.
+integers exactly and others as `models.couchdb_numbers` says; `true` is not 1; key order does not
+matter.
 
 The comparison stays strict for databases that hold every number as a double, such as PouchDB: two
 integers over 2^53 that share a double are different records to CouchDB. Replaying such a record
@@ -13,20 +12,28 @@ against PouchDB is therefore reported as divergent.
 
 import json
 import re
-import sys
 from decimal import Decimal
 from enum import Enum
+from itertools import islice, zip_longest
 from typing import Any, Final
 
 import msgspec
 
 from app.process.printable import shown
+from models import couchdb_numbers, json_text
 
 IGNORED: Final = frozenset({"updated", "_rev"})
 """Fields that may differ between two writes of the same record."""
 
 SHOWN_FIELDS = 10
 LONGEST_NAME = 64
+
+MOST_VALUES = 100_000
+"""Values of both documents up to which they are decoded: each takes a hundred bytes, however short
+it is written. Larger ones are compared piece by piece, as they are written."""
+
+MOST_FIELDS = 1000
+"""Top-level fields of such a document; an activation has fourteen."""
 
 LONGEST_INT = 4000
 """Digits up to which Python turns text into an `int` (it refuses over 4300)."""
@@ -36,18 +43,7 @@ def _integer(digits: str) -> int | Decimal:
     return int(digits) if len(digits) <= LONGEST_INT else Decimal(digits)
 
 
-def _double(text: str) -> float:
-    value = float(text)
-    return value if abs(value) >= sys.float_info.min else 0.0
-
-
-MOST_VALUES = 500_000
-"""Of a document that is taken apart: each takes some seventy bytes, a record may be `[],[],…`."""
-
-_decode = json.JSONDecoder(parse_int=_integer, parse_float=_double).decode
-
-
-_raw = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode = json.JSONDecoder(parse_int=_integer, parse_float=couchdb_numbers.double).decode
 
 
 class Same(Enum):
@@ -73,10 +69,12 @@ def compare(ours: bytes, stored: bytes) -> Same | str:
 
     Returns:
         The names of differing top-level fields, never contents. Documents nested too deeply to be
-        read, or unreadable, count as different: the first one stays and nothing is lost.
+        read, or unreadable, count as different: the first one stays and nothing is lost. So do
+        large ones (`is_large`) whose keys stand in another order.
     """
+    read = _pieces if is_large(ours, stored) else _decoded
     try:
-        one, other = _read(ours, stored)
+        one, other = read(ours), read(stored)
         names = differing_fields(one, other)
     except (ValueError, AttributeError):
         return "the documents cannot be compared"
@@ -93,22 +91,61 @@ def compare(ours: bytes, stored: bytes) -> Same | str:
     return f"differs from the stored document in: {shown_names}{more}"
 
 
-def _read(ours: bytes, stored: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The fields of two documents; of those with too many values, each field as it is written.
-
-    CouchDB writes most of what OpenWhisk does as it came. What it writes in another way counts as
-    different then, and nothing is lost.
-    """
-    both = (ours, stored)
-    if any(sum(map(one.count, (b",", b"[", b"{"))) > MOST_VALUES for one in both):
-        return _written(ours), _written(stored)
-    return _decode(ours.decode()), _decode(stored.decode())
+def is_large(ours: bytes, stored: bytes) -> bool:
+    """Whether they are compared piece by piece: slowly, and best beside everything else."""
+    return sum(text.count(mark) for text in (ours, stored) for mark in (b",", b"[", b"{")) > (
+        MOST_VALUES
+    )
 
 
-def _written(document: bytes) -> dict[str, Any]:
-    fields = {name: bytes(value) for name, value in _raw(document).items()}
-    return {name: [] if value == b"[]" else value for name, value in fields.items()}
+class _Piece(bytes):
+    """A value as it is written."""
 
+    __slots__ = ()
+
+
+def _decoded(document: bytes) -> dict[str, Any]:
+    fields: dict[str, Any] = _decode(document.decode())
+    return fields
+
+
+_read_pieces = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+def _pieces(document: bytes) -> dict[str, Any]:
+    """The top-level fields, not decoded, but for an empty array."""
+    if document.count(b":") > MOST_VALUES:
+        # Perhaps they are all at the top, where each would take memory. This takes time instead.
+        json_text.check(document)
+        top = sum(1 for _ in islice(json_text.members(document), MOST_FIELDS + 1))
+        if top > MOST_FIELDS:
+            raise ValueError("too many fields")
+    texts = {name: _Piece(value) for name, value in _read_pieces(document).items()}
+    return {name: [] if text == b"[]" else text for name, text in texts.items()}
+
+
+_tokens = re.compile(
+    rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{},:]|[^\s\[\]{},:"]++', re.DOTALL
+).finditer
+
+
+def _same_pieces(one: bytes, other: bytes) -> bool:
+    """Whether two values are equal, keys in the same order: CouchDB keeps it."""
+    if one == other:
+        return True
+    pairs = zip_longest(_tokens(one), _tokens(other))
+    return all(
+        a is not None and b is not None and (a[0] == b[0] or _same_scalars(a[0], b[0]))
+        for a, b in pairs
+    )
+
+
+def _same_scalars(one: bytes, other: bytes) -> bool:
+    scalars = not {one[:1], other[:1]} & _STRUCTURE
+    return scalars and same(_decode(one.decode()), _decode(other.decode()))
+
+
+_STRUCTURE = {b"[", b"]", b"{", b"}", b",", b":"}
 
 _REVISION = re.compile(rb'\{"_rev":"[^"]*",')
 
@@ -131,6 +168,8 @@ def differing_fields(ours: dict[str, Any], stored: dict[str, Any]) -> list[str]:
 
 def same(one: Any, other: Any) -> bool:
     """Whether two decoded JSON values are equal, as the module's docstring says."""
+    if isinstance(one, _Piece) and isinstance(other, _Piece):
+        return _same_pieces(one, other)
     if isinstance(one, dict):
         return (
             isinstance(other, dict)

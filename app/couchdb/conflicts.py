@@ -1,10 +1,11 @@
 """Resolves conflicts by reading the stored document back and comparing it."""
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from app.couchdb.comparison import Same, compare, with_revision
+from app.couchdb.comparison import Same, compare, is_large, with_revision
 from app.couchdb.requests import Requests
 from app.couchdb.stats import WriterStats
 from app.storing.sink import COMPLETED, DUPLICATE, STORED, Document, Outcome, Refused
@@ -76,7 +77,7 @@ class Conflicts:
             if document.id not in stored:
                 found.absent.append(document)
                 continue
-            match compare(document.body, stored[document.id]):
+            match await _compared(document.body, stored[document.id]):
                 case Same.EQUAL:
                     ours = COMPLETED if completes else STORED
                     found.settled[document.id] = ours if maybe_ours else DUPLICATE
@@ -97,3 +98,10 @@ class Conflicts:
         if not self._told:
             self._told = True
             logger.warning(_WRONG_LOG_MODE, document.id, self._topic_prefix)
+
+
+async def _compared(ours: bytes, stored: bytes) -> Same | str:
+    """`compare`; what takes seconds keeps nobody else."""
+    if is_large(ours, stored):
+        return await asyncio.to_thread(compare, ours, stored)
+    return compare(ours, stored)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.couchdb.comparison import MOST_VALUES, Same, compare, with_revision
+from app.couchdb.comparison import MOST_VALUES, Same, compare, is_large, with_revision
 
 JSON = st.recursive(
     st.none()
@@ -179,3 +179,47 @@ def test_a_document_of_very_many_values_is_compared_as_it_is_written() -> None:
         assert tracemalloc.get_traced_memory()[1] < 12 * len(stored)
     finally:
         tracemalloc.stop()
+
+
+EMPTY = b",".join([b"[]"] * MOST_VALUES)
+
+
+def large(*, more: bytes = b"", logs: bytes = b"[]", first: bytes = b'"a":1E2,"b":2') -> bytes:
+    return b'{"_id":"a","logs":%b,"o":{%b},"v":[%b%b]}' % (logs, first, EMPTY, more)
+
+
+@pytest.mark.parametrize(
+    "ours, stored, found",
+    [
+        (large(), large(first=b'"a":100.0,"b":2'), Same.EQUAL),
+        (large(more=b',"\\u00e4\\/"'), large(more=b' , "\xc3\xa4/"'), Same.EQUAL),
+        (large(logs=b'["x"]'), large(), Same.OURS_HAS_LOGS),
+        (large(), large(logs=b'["x"]'), Same.STORED_HAS_LOGS),
+        (large(logs=b'["x"]'), large(logs=b'["y"]'), "differs from the stored document in: logs"),
+        (large(more=b",1"), large(more=b",true"), "differs from the stored document in: v"),
+        (large(more=b",[]"), large(more=b",{}"), "differs from the stored document in: v"),
+        (large(more=b",[]"), large(), "differs from the stored document in: v"),
+    ],
+)
+def test_large_documents_are_compared_as_they_are_written(
+    ours: bytes, stored: bytes, found: Same | str
+) -> None:
+    assert is_large(ours, stored)
+    assert compare(ours, stored) == found
+
+
+FLAT = b"{%b}" % b",".join(b'"k%d":%d' % (number, number) for number in range(MOST_VALUES + 1))
+
+
+@pytest.mark.parametrize(
+    "ours, stored",
+    [
+        (large(), large(first=b'"b":2,"a":1E2')),
+        (FLAT, FLAT),
+        (b"[" * MOST_VALUES + b"]" * MOST_VALUES,) * 2,
+    ],
+)
+def test_a_large_document_that_would_take_much_memory_counts_as_another(
+    ours: bytes, stored: bytes
+) -> None:
+    assert isinstance(compare(ours, stored), str)
