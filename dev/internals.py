@@ -58,6 +58,8 @@ LEANED_ON: dict[str, tuple[str, ...]] = {
         "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread.commit",
         "faust.transport.drivers.aiokafka:Producer.flush",
         "faust.tables.recovery:Recovery._verify_remaining",
+        "faust.tables.recovery:Recovery.on_recovery_completed",
+        "mode.utils.queues:FlowControlEvent.resume",
         "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread._create_worker_consumer",
         "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread.getmany",
         "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread._fetch_records",
