@@ -27,13 +27,14 @@ from app.kafka.delivery.ledger import Ledger
 from app.kafka.discovery import Discovery, OwnTopics
 from app.kafka.errors import KafkaError
 from app.kafka.patches.closed_transport import mend_connections
+from app.kafka.patches.lost_wakeups import wake_always
 from app.kafka.patches.moved_brokers import follow_moved_brokers
 from app.kafka.patches.repeated_logs import calm_kafka_clients
 from app.kafka.patches.table_recovery import TableManager
 from app.kafka.producer import BatchProducer
 from app.kafka.producer_service import ProducerService
 from app.kafka.subscription import Subscription
-from app.kafka.topics import TopicNames, own_topics, workers_topic
+from app.kafka.topics import TopicNames, guard_changelog, own_topics, workers_topic
 from app.monitoring.group import Exchange, Roster
 from app.monitoring.group.gathering import Gathering
 from app.monitoring.group.sampling import sample
@@ -169,7 +170,7 @@ class Persister(faust.App):
         )
         self.discovery = Discovery(
             settings.kafka,
-            {*(spec.name for spec in own), *self.tables.changelog_topics},
+            {spec.name: spec.partitions for spec in (*own, guard_changelog(settings.kafka))},
             self.subscription,
             thread=self._consumer_thread,
             end=self.end,
@@ -350,6 +351,7 @@ def create_app(settings: Settings) -> Persister:
     mode.Service.mundane_level = "debug"
     mend_connections()
     follow_moved_brokers()
+    wake_always()
     calm_kafka_clients()
     calm_web_server()
     app = Persister(settings)

@@ -75,6 +75,11 @@ LEANED_ON: dict[str, tuple[str, ...]] = {
         "faust.types.tuples:Message.decref",
         "faust.channels:Channel.put",
     ),
+    "app/kafka/patches/lost_wakeups.py": (
+        "aiokafka.client:AIOKafkaClient.force_metadata_update",
+        "aiokafka.client:AIOKafkaClient._md_synchronizer",
+        "aiokafka.client:AIOKafkaClient.set_topics",
+    ),
     "app/kafka/patches/moved_brokers.py": (
         "aiokafka.client:AIOKafkaClient._metadata_update",
         "aiokafka.client:AIOKafkaClient._md_synchronizer",

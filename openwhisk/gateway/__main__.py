@@ -10,6 +10,7 @@ from aiohttp import web
 
 from app.kafka.errors import KafkaError
 from app.kafka.patches.closed_transport import mend_connections
+from app.kafka.patches.lost_wakeups import wake_always
 from app.kafka.patches.moved_brokers import follow_moved_brokers
 from app.process.connections import BoundedSite, Connections
 from app.process.logs import protect_logs
@@ -123,6 +124,7 @@ def main() -> int:
     sys.setswitchinterval(_SWITCH_INTERVAL)
     mend_connections()
     follow_moved_brokers()
+    wake_always()
     try:
         uvloop.run(serve(load()))
     except SettingsError as error:

@@ -1,0 +1,44 @@
+"""Questions for metadata that are answered a minute later, or five.
+
+Who needs new metadata of aiokafka 0.14's client wakes its `_md_synchronizer` and waits for what
+that brings. It is woken only when no update is under way, since the one that is will do. But when
+that one came of itself, because the metadata were old, and the list of topics changes meanwhile (a
+subscription to a new topic), the synchronizer takes the update for outdated, begins anew, and waits
+to be woken: which nobody does, as an update seems to be under way. Everything that waits for
+metadata stands still until they are old again (`metadata_max_age_ms`, 60 s here, 300 by default):
+the rebalance, and with it the group.
+
+Not reported of aiokafka; #712 and #1108 are about updates that do not end.
+
+- Symptom: "Kafka did not answer within 40 s while the guard's table was read", in a worker that has
+  just subscribed to a new topic, while Kafka answers all others.
+- Reproduction: `set_topics` while an update runs that nobody asked for.
+- Mend: whoever asks wakes the synchronizer, whether an update is under way or not.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from aiokafka.client import AIOKafkaClient
+
+Force = Callable[[Any], Any]
+
+
+def wake_always() -> None:
+    """Have every Kafka client of this process ask for metadata when somebody waits for them."""
+    if not hasattr(AIOKafkaClient.force_metadata_update, "__wrapped__"):
+        AIOKafkaClient.force_metadata_update = waking(AIOKafkaClient.force_metadata_update)
+
+
+def waking(force: Force) -> Force:
+    """`AIOKafkaClient.force_metadata_update` that always wakes the synchronizer."""
+
+    @wraps(force)
+    def force_metadata_update(client: Any) -> Any:
+        updated = force(client)
+        if not client._md_update_waiter.done():  # noqa: SLF001
+            client._md_update_waiter.set_result(None)  # noqa: SLF001
+        return updated
+
+    return force_metadata_update
