@@ -4,7 +4,7 @@ Faust cannot subscribe to a pattern, so a service polls for topics and passes th
 channels that agents read. Kafka then rebalances once, and the new topics are consumed.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from aiokafka.errors import KafkaError
@@ -14,8 +14,8 @@ from app.kafka.access import when_kafka_answers
 from app.kafka.admin import Admin, UnreadableSettingsError, open_admin
 from app.kafka.delivery.consumer import ConsumerThread
 from app.kafka.subscription import Subscription
-from app.kafka.topic_settings import shortcomings
-from app.kafka.topics import TopicNames, TopicSpec, own_topics
+from app.kafka.topic_settings import made_by_kafka, shortcomings
+from app.kafka.topics import TopicNames, TopicSpec, guard_changelog, own_topics
 from app.process.errors import StartError
 from app.settings import KafkaSettings
 
@@ -64,6 +64,9 @@ class OwnTopics(Service):
                     await self._check(admin, spec, existing[spec.name])
                 else:
                     await self._create(admin, spec, self._settings.replication)
+            changelog = guard_changelog(self._settings)
+            if changelog.name in existing:
+                await self._put_right(admin, changelog, existing[changelog.name])
             self._subscription.add(existing)
         self._report()
 
@@ -81,6 +84,8 @@ class OwnTopics(Service):
         self.log.info("Created topic %s with %d partitions.", spec.name, spec.partitions)
 
     async def _check(self, admin: Admin, spec: TopicSpec, partitions: int) -> None:
+        if await self._put_right(admin, spec, partitions):
+            return
         if spec.name == self._names.documents and partitions != spec.partitions:
             raise OwnTopicError(
                 f"{spec.name} has {partitions} partitions, and the guard's table needs as many: "
@@ -93,6 +98,33 @@ class OwnTopics(Service):
         else:
             for shortcoming in shortcomings(spec, settings[spec.name]):
                 self.log.warning("%s.", shortcoming)
+
+    async def _put_right(self, admin: Admin, spec: TopicSpec, partitions: int) -> bool:
+        """Give a topic that Kafka made by itself what it must have; returns whether it was one."""
+        if partitions >= spec.partitions:
+            return False
+        try:
+            actual = (await admin.topic_settings([spec.name], spec.config))[spec.name]
+        except UnreadableSettingsError:
+            return False
+        if not made_by_kafka(spec, partitions, actual):
+            return False
+        try:
+            await admin.grow(spec.name, spec.partitions)
+            await admin.change_topic_settings(spec.name, spec.config)
+        except KafkaError as error:
+            if error.retriable:
+                raise
+            raise OwnTopicError(
+                f"Kafka made {spec.name} by itself (auto.create.topics.enable), and does not let "
+                f"it be changed ({error}): grant Alter and AlterConfigs on it, or delete it"
+            ) from None
+        self.log.warning(
+            "Kafka made %s by itself (auto.create.topics.enable), with one partition: it has %d "
+            "now, and the settings that it must have.",
+            *(spec.name, spec.partitions),
+        )
+        return True
 
     def _report(self) -> None:
         topics = sorted(self._subscription.topics)
@@ -110,7 +142,7 @@ class Discovery(Service):
 
     Args:
         settings: how to connect, and how often to look.
-        own: the topics without which the worker cannot work.
+        own: the topics without which the worker cannot work, with their partitions.
         subscription: gets OpenWhisk's topics.
         thread: the consumer's, while there is one.
         end: ends the worker with a message.
@@ -119,7 +151,7 @@ class Discovery(Service):
     def __init__(
         self,
         settings: KafkaSettings,
-        own: Collection[str],
+        own: Mapping[str, int],
         subscription: Subscription,
         *,
         thread: Callable[[], ConsumerThread],
@@ -182,13 +214,14 @@ class Discovery(Service):
         self._look_for_own(existing)
         await self._look_for_changed(existing)
 
-    def _look_for_own(self, existing: Collection[str]) -> None:
+    def _look_for_own(self, existing: Mapping[str, int]) -> None:
         """End the worker when one of its own topics is gone; the next start creates it again.
 
         It takes a restart because the worker's state about the topic is gone with it: offsets, the
-        producer's sequence numbers and the guard's table.
+        producer's sequence numbers and the guard's table. One that Kafka has made again by itself,
+        because our clients ask for it, has too few partitions.
         """
-        missing = {name for name in self._own if name not in existing}
+        missing = {name for name, count in self._own.items() if existing.get(name, 0) < count}
         # Seen by two looks: one may have asked a broker that has just begun.
         gone = missing & self._missing
         self._missing = missing

@@ -14,6 +14,24 @@ _SETTING = {
 }
 _FOR_EVER = -1
 
+_MARKS = ("message.timestamp.type", "cleanup.policy")
+"""Settings of which an own topic has one that is not Kafka's default; the first that it has."""
+
+
+def made_by_kafka(spec: TopicSpec, partitions: int, actual: Mapping[str, str]) -> bool:
+    """Whether Kafka made one of the persister's own topics, for somebody who asked for it.
+
+    It does so by default (`auto.create.topics.enable`) once a topic was deleted under a worker,
+    whose clients go on asking: with one partition, and without our settings.
+
+    Args:
+        spec: the topic as it has to be.
+        partitions: how many it has.
+        actual: the settings that Kafka has for it.
+    """
+    mark = next(key for key in _MARKS if key in spec.config)
+    return partitions == 1 < spec.partitions and actual[mark] != spec.config[mark]
+
 
 def shortcomings(spec: TopicSpec, actual: Mapping[str, str]) -> list[str]:
     """What of an existing topic of the persister's own endangers records, and what to do about it.

@@ -170,6 +170,13 @@ def workers_topic(name: str) -> TopicSpec:
     )
 
 
+def guard_changelog(settings: KafkaSettings) -> TopicSpec:
+    """The changelog of the guard's table, which Faust creates."""
+    return TopicSpec(
+        f"{settings.app_id}-guard-changelog", settings.partitions, {"cleanup.policy": "compact"}
+    )
+
+
 def own_topics(names: TopicNames, settings: KafkaSettings) -> list[TopicSpec]:
     """The persister's own topics.
 

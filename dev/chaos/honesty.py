@@ -1,9 +1,10 @@
 """For how long a worker has said that it is ready while its work stood still."""
 
 import asyncio
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dev.chaos.crew import Crew, status
@@ -16,7 +17,7 @@ BOUND = 30.0
 """Seconds for which a worker may say that it is ready while its work stands still."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Silence:
     """A worker that said that it was ready while a partition of its stood still.
 
@@ -34,11 +35,17 @@ class Honesty:
 
     A partition with something unread whose committed offset does not move stands still. It is the
     concern of the worker that reads it, and of every worker while nobody does.
+
+    Attributes:
+        longest: the longest time for which one was ready, and named no reason for it to wait.
+        waited: the same of those that did name one in their `/status`: the database's pace, a
+            breaker, documents under diagnosis.
     """
 
     def __init__(self) -> None:
         self.longest = Silence()
-        self._since: dict[tuple[int, Position], float] = {}
+        self.waited = Silence()
+        self._since: dict[tuple[int, Position, str], float] = {}
 
     def observe(
         self,
@@ -55,28 +62,37 @@ class Honesty:
             said: by worker, what its `/status` answered; empty of one that did not answer.
             during: what is going on, for people.
         """
-        lying = {}
+        ready: dict[tuple[int, Position, str], float] = {}
         for at, stands in standing.items():
             for number in _concerned(at, said):
                 if said[number].get("ready"):
-                    began = self._since.get((number, at), now)
-                    lying[number, at] = max(began, now - stands)
-        self._since = lying
-        for (number, at), began in lying.items():
-            if now - began > self.longest.seconds:
-                where = f"worker {number}, {name(at)}, {during}"
-                self.longest = Silence(now - began, where)
+                    key = number, at, _why(at, said[number])
+                    ready[key] = max(self._since.get(key, now), now - stands)
+        self._since = ready
+        for (number, at, why), began in ready.items():
+            silence = Silence(now - began, f"worker {number}, {name(at)}, {during}")
+            if why:
+                self.waited = max(self.waited, replace(silence, where=f"{silence.where}: {why}"))
+            else:
+                self.longest = max(self.longest, silence)
+
+
+def _why(at: Position, answer: Mapping[str, Any]) -> str:
+    """Why the partition waits, by the words of a worker; numbers in it change all the time."""
+    found = _partition(at, answer)
+    return re.sub(r"\d+", "…", found["why"]) if found.get("work") == "waiting" else ""
+
+
+def _partition(at: Position, answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    topic, number = at
+    found: Mapping[str, Any] = answer.get("topics", {}).get(topic, {}).get(str(number), {})
+    return found
 
 
 def _concerned(at: Position, said: Mapping[int, Mapping[str, Any]]) -> Iterable[int]:
     """The workers that read a partition, by their own words; all of them where nobody does."""
-    topic, partition = at
-    known = {
-        number: answer.get("topics", {}).get(topic, {}).get(str(partition), {})
-        for number, answer in said.items()
-    }
-    readers = [number for number, one in known.items() if one.get("mine")]
-    return readers or known
+    readers = [number for number, answer in said.items() if _partition(at, answer).get("mine")]
+    return readers or said
 
 
 class Watching:

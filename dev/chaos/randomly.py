@@ -37,6 +37,7 @@ class Figures:
         kills: how many of them followed a SIGKILL.
         slowest: seconds that it took after a fault until all partitions went on.
         silence: the longest time for which a worker was ready while its work stood still.
+        waited: the same, while it said why: the database's pace, a breaker, a diagnosis.
         minutes: how long it all took.
     """
 
@@ -49,6 +50,7 @@ class Figures:
     kills: int = 0
     slowest: float = 0.0
     silence: Silence = field(default_factory=Silence)
+    waited: Silence = field(default_factory=Silence)
     minutes: float = 0.0
 
     def lines(self) -> list[str]:
@@ -64,6 +66,7 @@ class Figures:
             f"restarts of workers   {self.restarts}, of which after SIGKILL {self.kills}",
             f"slowest recovery      {self.slowest:.1f} s",
             f"ready standing still  {self.silence.seconds:.1f} s ({self.silence.where})",
+            f"ready, saying why     {self.waited.seconds:.1f} s ({self.waited.where})",
         ]
 
 
@@ -145,13 +148,13 @@ class RandomPlay:
             self._found(f"{result.fault.name}: {finding}")
 
     def _note(self, stage: Stage) -> None:
-        figures, silence = self.figures, stage.watching.honesty.longest
+        figures, honesty = self.figures, stage.watching.honesty
         figures.restarts += stage.crew.restarts
         figures.kills += stage.crew.kills
         figures.lost += stage.lost
         figures.doubled += stage.doubled
-        if silence.seconds > figures.silence.seconds:
-            figures.silence = silence
+        figures.silence = max(figures.silence, honesty.longest)
+        figures.waited = max(figures.waited, honesty.waited)
 
     def _found(self, finding: str) -> None:
         self.findings.append(finding)

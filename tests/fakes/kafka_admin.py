@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from aiokafka.errors import (
+    InvalidPartitionsError,
     InvalidReplicationFactorError,
     InvalidTopicError,
     TopicAlreadyExistsError,
@@ -87,6 +88,8 @@ class FakeAdminClient:
 
     async def create_partitions(self, topics: dict[str, Any]) -> None:
         for name, new in topics.items():
+            if error := self.answers.get(name) or self._refusal_to_grow(name, new.total_count):
+                raise error
             self.topics[name] = new.total_count
 
     async def delete_topics(self, topics: list[str]) -> Any:
@@ -95,6 +98,11 @@ class FakeAdminClient:
         for name in topics:
             self.topics.pop(name, None)
         return SimpleNamespace(topic_error_codes=codes)
+
+    def _refusal_to_grow(self, name: str, partitions: int) -> Any:
+        if name not in self.topics:
+            return UnknownTopicOrPartitionError
+        return InvalidPartitionsError if partitions <= self.topics[name] else None
 
     def _refusal(self, topic: Any) -> Any:
         if not re.fullmatch(r"[\w.-]{1,249}", topic.name, re.ASCII):

@@ -52,3 +52,14 @@ def test_where_and_during_what_it_was_is_kept() -> None:
     for now, stands, during in ((100, 3, "a fault"), (104, 7, "a fault"), (106, 1, "another one")):
         honesty.observe(now, {AT: stands}, {1: says()}, during)
     assert honesty.longest.where == "worker 1, topic/0, a fault"
+
+
+def test_who_says_why_a_partition_waits_is_not_silent() -> None:
+    honesty = Honesty()
+    answer = says()
+    answer["topics"]["topic"]["0"] |= {"work": "waiting", "why": "3 of 5 are tried alone"}
+    for now, stands in ((100, 3), (140, 43)):
+        honesty.observe(now, {AT: stands}, {1: answer}, "a fault")
+    assert honesty.longest.seconds == 0
+    assert honesty.waited.seconds == 40
+    assert honesty.waited.where == "worker 1, topic/0, a fault: … of … are tried alone"

@@ -24,6 +24,7 @@ from tests.fakes.kafka_admin import FakeAdminClient
 from tests.fakes.time import until
 
 OWN = ["persister-documents", "persister-dead-letters"]
+CHANGELOG = "activation-persister-guard-changelog"
 
 
 class Thread:
@@ -62,7 +63,7 @@ class Around:
         thread: Any = self.thread
         return Discovery(
             self.settings,
-            OWN,
+            dict.fromkeys(OWN, 1) | {OWN[0]: self.settings.partitions},
             self.subscription,
             thread=lambda: thread,
             end=lambda error: self.ended.append(str(error)),
@@ -124,6 +125,38 @@ async def test_another_number_of_partitions_says_what_to_set(kafka: FakeAdminCli
     with pytest.raises(OwnTopicError, match=r"set PERSISTER_PARTITIONS=3"):
         await Around(partitions=8).own_topics().on_start()
     assert kafka.connected == 0
+
+
+async def test_topics_that_kafka_made_by_itself_are_put_right(
+    kafka: FakeAdminClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    kafka.topics = dict.fromkeys([*OWN, CHANGELOG], 1)
+    await Around(partitions=4).own_topics().on_start()
+    assert kafka.topics == {OWN[0]: 4, OWN[1]: 1, CHANGELOG: 4}
+    assert kafka.settings[OWN[0]]["message.timestamp.type"] == "LogAppendTime"
+    assert kafka.settings[CHANGELOG] == {"cleanup.policy": "compact"}
+    assert caplog.text.count("auto.create.topics.enable") == 2
+
+
+async def test_a_topic_that_kafka_made_and_does_not_let_be_changed_ends_the_start(
+    kafka: FakeAdminClient,
+) -> None:
+    kafka.topics = dict.fromkeys(OWN, 1)
+    kafka.answers = {OWN[0]: TopicAuthorizationFailedError}
+    with pytest.raises(OwnTopicError, match=r"grant Alter and AlterConfigs on it, or delete it"):
+        await Around(partitions=4).own_topics().on_start()
+
+
+async def test_what_the_persister_made_with_one_partition_is_not_changed(
+    kafka: FakeAdminClient,
+) -> None:
+    await Around(partitions=1).own_topics().on_start()
+    with pytest.raises(OwnTopicError, match=r"set PERSISTER_PARTITIONS=1"):
+        await Around(partitions=4).own_topics().on_start()
+    kafka.settings[CHANGELOG] = {"cleanup.policy": "compact"}
+    kafka.topics[CHANGELOG] = 1
+    await Around(partitions=1).own_topics().on_start()
+    assert set(kafka.topics.values()) == {1}
 
 
 async def test_it_waits_for_a_kafka_that_is_not_there_yet_and_says_so_once(
@@ -232,7 +265,7 @@ async def test_a_kafka_that_is_away_is_told_once_and_once_that_it_is_back(
 
 
 async def test_a_worker_whose_own_topic_is_gone_ends(kafka: FakeAdminClient) -> None:
-    around = Around()
+    around = Around(partitions=1)
     kafka.topics = dict.fromkeys(OWN, 1)
     watching = around.discovery()
     await watching.look()
@@ -244,10 +277,24 @@ async def test_a_worker_whose_own_topic_is_gone_ends(kafka: FakeAdminClient) -> 
     assert message.startswith("persister-documents is gone from Kafka")
 
 
+async def test_a_worker_whose_own_topic_was_made_again_by_kafka_itself_ends(
+    kafka: FakeAdminClient,
+) -> None:
+    around = Around(partitions=4)
+    kafka.topics = {OWN[0]: 4, OWN[1]: 1}
+    watching = around.discovery()
+    await watching.look()
+    kafka.topics[OWN[0]] = 1
+    await watching.look()
+    await watching.look()
+    (message,) = around.ended
+    assert message.startswith("persister-documents is gone from Kafka")
+
+
 async def test_a_broker_that_has_not_heard_of_a_topic_yet_ends_nobody(
     kafka: FakeAdminClient,
 ) -> None:
-    around = Around()
+    around = Around(partitions=1)
     watching = around.discovery()
     for topics in ({}, dict.fromkeys(OWN, 1), {}):
         kafka.topics = topics
