@@ -74,6 +74,10 @@ class Flow:
         ]
         return max(late, default=since)
 
+    def sends(self, id_: str) -> None:
+        """Note that a record is sent now."""
+        self.sent[id_] = time.time()
+
     def arrives(self, id_: str, now: float) -> None:
         """Note that a record has arrived."""
         self.arrived.setdefault(id_, now)
@@ -115,7 +119,7 @@ class Sender:
         """Send some at once."""
         for _ in range(count):
             id_, value = next(self._messages)
-            self._flow.sent[id_] = time.time()
+            self._flow.sends(id_)
             await self._producer.send(self._topic, value)
 
     async def steadily(self, rate: int, seconds: float) -> None:

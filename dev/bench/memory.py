@@ -1,0 +1,107 @@
+"""What memory a worker takes at its worst, and whether large records hold up small ones."""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from dataclasses import replace
+from uuid import uuid4
+
+from dev.bench.ground import ground
+from dev.bench.latency import Flow, watching
+from dev.bench.measure import peak_megabytes, percentile
+from dev.bench.report import Figure
+from dev.process import HOST, free_port
+from dev.services import Services
+from dev.traffic import prefill
+from dev.traffic.backlog import messages
+from dev.traffic.pace import Pace
+from dev.worker import Worker
+from openwhisk.publisher import Publisher
+from openwhisk.store import ensure_store_topic
+
+LARGE_BYTES = 5 * 1024 * 1024
+LARGE = 200
+LARGE_PER_SECOND = 4.0
+SMALL_PER_SECOND = 50.0
+
+TOPICS = 100
+BACKLOG_BYTES = 1024**3
+BACKLOG_RECORD_BYTES = 4096
+POLL_SECONDS = 1.0
+
+
+async def run(provided: Services) -> list[Figure]:
+    """Measure both."""
+    return [*await large(provided), await away(provided)]
+
+
+async def large(provided: Services) -> list[Figure]:
+    """Records of 5 MB among small ones, at a rate that the database keeps up with."""
+    flow = Flow()
+    async with (
+        ground(provided) as here,
+        here.worker() as worker,
+        here.publisher() as publisher,
+        watching(here.url, flow),
+    ):
+        seconds = LARGE / LARGE_PER_SECOND
+        small, big = Flow(), Flow()
+        few = messages(int(SMALL_PER_SECOND * seconds))
+        async with asyncio.TaskGroup() as group:
+            send = _sender(publisher, here.topic)
+            group.create_task(send(few, SMALL_PER_SECOND, small))
+            group.create_task(send(_large(LARGE), LARGE_PER_SECOND, big))
+        flow.sent = small.sent | big.sent
+        await flow.complete()
+        peak = peak_megabytes(worker.pid)
+    waited = [flow.arrived[id_] - at for id_, at in small.sent.items()]
+    name = f"{LARGE} records of 5 MB: "
+    return [
+        Figure("memory", name + "peak", peak, "MB", "500"),
+        Figure("memory", name + "small ones, p50", percentile(waited, 50) * 1e3, "ms"),
+        Figure("memory", name + "small ones, p99", percentile(waited, 99) * 1e3, "ms", "1000"),
+    ]
+
+
+def _large(count: int) -> Iterator[tuple[str, bytes]]:
+    """As `messages`, from one text: five megabytes of words take their time."""
+    ((first, message),) = messages(1, LARGE_BYTES)
+    for _ in range(count):
+        id_ = uuid4().hex
+        yield id_, message.replace(first.encode(), id_.encode())
+
+
+def _sender(
+    publisher: Publisher, topic: str
+) -> Callable[[Iterable[tuple[str, bytes]], float, Flow], Coroutine[None, None, None]]:
+    async def send(records: Iterable[tuple[str, bytes]], rate: float, flow: Flow) -> None:
+        pace = Pace(rate)
+        async with asyncio.TaskGroup() as group:
+            for id_, message in records:
+                await pace.wait()
+                flow.sends(id_)
+                group.create_task(publisher.publish(topic, message))
+
+    return send
+
+
+async def away(provided: Services) -> Figure:
+    """A backlog in many topics, while the database is away: all of it is routed, none is stored."""
+    records = BACKLOG_BYTES // BACKLOG_RECORD_BYTES // TOPICS
+    nowhere = replace(provided, couchdb_url=f"http://{HOST}:{free_port()}")
+    async with ground(provided) as here:
+        async with here.publisher() as publisher:
+            for number in range(TOPICS):
+                topic = f"{here.prefix}completed{number}"
+                await ensure_store_topic(publisher, topic, here.kafka)
+                await prefill(publisher, topic, records, BACKLOG_RECORD_BYTES, seed=number)
+        here.provided = nowhere
+        async with here.worker() as worker:
+            await asyncio.to_thread(_wait_until_routed, worker, records * TOPICS)
+            peak = peak_megabytes(worker.pid)
+    return Figure("memory", f"1 GB in {TOPICS} topics, database away: peak", peak, "MB", "350")
+
+
+def _wait_until_routed(worker: Worker, records: int) -> None:
+    while worker.status()["outcomes"]["route"]["consumed"] < records:
+        time.sleep(POLL_SECONDS)
