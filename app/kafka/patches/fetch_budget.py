@@ -9,10 +9,11 @@ Here everything that waits counts against one budget, and an answer may bring wh
 
 Nor does aiokafka bound what a record may wait for a fetch that does not ask for it: there is one at
 a time for each broker, it asks for those partitions of which nothing waits here, and an idle one
-takes a second and a half to return. Here it is short while something else is about to be taken.
+takes a second and a half to return. Here it is short while something else may soon be taken.
 """
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from faust.types import TP
@@ -25,11 +26,14 @@ ASKED_FOR = 8
 
 TAKEN_SOON = 0.005
 """Seconds in which what has arrived is usually taken: for so long the next fetch waits for it, and
-a fetch that had to leave it out waits for others' records."""
+a fetch that had to leave it out waits at least so long for others' records."""
 
 
 class Shelf(Protocol):
     """Where what was fetched waits, by partition."""
+
+    arrived_at: float
+    """Monotonic seconds at which something came last."""
 
     def __iter__(self) -> Iterator[Any]:
         """The partitions of which something waits."""
@@ -59,13 +63,20 @@ def keep_within(fetcher: Any, shelf: Shelf, budget: int) -> None:
 class Within:
     """`Fetcher._get_actions_per_node`, which decides what each broker is asked for."""
 
-    def __init__(self, fetcher: Any, shelf: Shelf, budget: int) -> None:
+    def __init__(
+        self,
+        fetcher: Any,
+        shelf: Shelf,
+        budget: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
         self._fetcher = fetcher
         self._shelf = shelf
         self._budget = budget
         self._actions = fetcher._get_actions_per_node  # noqa: SLF001
         self._asked: dict[Any, int] = {}
-        self._idle_wait_ms = fetcher._fetch_max_wait_ms  # noqa: SLF001
+        self._idle_wait_ms: int = fetcher._fetch_max_wait_ms  # noqa: SLF001
         fetcher._prefetch_backoff = TAKEN_SOON  # noqa: SLF001
 
     def actions(self, assignment: Any) -> Any:
@@ -75,15 +86,22 @@ class Within:
         left = self._left()
         share = left // max(1, len(self._fetcher._client.cluster.brokers()))  # noqa: SLF001
         self._fetcher._fetch_max_bytes = max(1, share)  # noqa: SLF001
-        taken_soon = any(not self._shelf.unwanted(TP(*tp)) for tp in self._shelf)
-        self._fetcher._fetch_max_wait_ms = (  # noqa: SLF001
-            int(TAKEN_SOON * 1000) if taken_soon else self._idle_wait_ms
-        )
+        self._fetcher._fetch_max_wait_ms = self._wait_ms()  # noqa: SLF001
         fetches, *others = self._actions(_Wanted(assignment, self._shelf))
         if left < self._budget // ASKED_FOR:
             fetches = []
         self._asked |= {node: share for node, _ in fetches}
         return fetches, *others
+
+    def _wait_ms(self) -> int:
+        """How long the next fetch may wait for records: as what it leaves out has waited so far.
+
+        So what is taken soon is asked for again soon, and what stays costs few fetches.
+        """
+        if all(self._shelf.unwanted(TP(*tp)) for tp in self._shelf):
+            return self._idle_wait_ms
+        waited = max(TAKEN_SOON, self._clock() - self._shelf.arrived_at)
+        return min(int(waited * 1000), self._idle_wait_ms)
 
     def _left(self) -> int:
         under_way = self._fetcher._in_flight  # noqa: SLF001

@@ -17,6 +17,7 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from struct import Struct
+from time import monotonic
 from typing import Any
 
 import google_crc32c
@@ -241,6 +242,8 @@ class Fetched(OrderedDict[Any, Any]):
         self._now = 0.0
         self.allowance = at_once
         """Bytes that may still be handed over."""
+        self.arrived_at = 0.0
+        """Monotonic seconds at which something came last."""
 
     def hand_over(self, wanted: Iterable[TP], now: float) -> None:
         """Begin to hand over what has arrived of these partitions; `now` is monotonic seconds."""
@@ -278,6 +281,7 @@ class Fetched(OrderedDict[Any, Any]):
             )
             if isinstance(result, Fetch):
                 result.shelf = self
+        self.arrived_at = monotonic()
         super().__setitem__(tp, result)
 
 

@@ -9,7 +9,8 @@ from aiokafka import TopicPartition
 from aiokafka.consumer.subscription_state import Assignment
 from faust.types import TP
 
-from app.kafka.patches.fetch_budget import ASKED_FOR, Within
+from app.kafka.patches.fetch_budget import ASKED_FOR, TAKEN_SOON, Within
+from tests.fakes.time import Time
 
 BUDGET = 800
 BROKERS = ("one", "two")
@@ -22,6 +23,7 @@ class Shelf:
     def __init__(self) -> None:
         self.bytes: dict[TP, int] = {}
         self.unasked: set[TP] = set()
+        self.arrived_at = 0.0
 
     def __iter__(self) -> Iterator[TP]:
         return iter(self.bytes)
@@ -121,15 +123,24 @@ async def test_a_position_is_found_for_a_partition_that_nobody_reads_yet(
     assert fetcher.seen == [TopicPartition("a", 0)]
 
 
-async def test_a_fetch_that_leaves_out_what_is_about_to_be_taken_is_short(
+async def test_a_fetch_waits_for_records_as_long_as_what_it_leaves_out_has_waited(
     fetcher: Any, shelf: Shelf, assignment: Any
 ) -> None:
-    within = Within(fetcher, shelf, BUDGET)
+    time = Time()
+    within = Within(fetcher, shelf, BUDGET, time.clock)
     within.actions(assignment)
     assert fetcher._fetch_max_wait_ms == IDLE_MS
     shelf.bytes[TP("a", 0)] = 1
+    shelf.arrived_at = time.now
     within.actions(assignment)
-    assert fetcher._fetch_max_wait_ms < IDLE_MS / 100
+    assert fetcher._fetch_max_wait_ms == TAKEN_SOON * 1000
+    time.now += 0.25
+    within.actions(assignment)
+    assert fetcher._fetch_max_wait_ms == 250
+    time.now += 3600.0
+    within.actions(assignment)
+    assert fetcher._fetch_max_wait_ms == IDLE_MS
+    shelf.arrived_at = time.now
     shelf.unasked = {TP("a", 0)}
     within.actions(assignment)
     assert fetcher._fetch_max_wait_ms == IDLE_MS
