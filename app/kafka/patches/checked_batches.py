@@ -15,6 +15,7 @@ aiokafka's own reading as it is, with what it knows of aborted transactions.
 
 from collections import OrderedDict
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from aiokafka.consumer import fetcher as aiokafka_fetcher
@@ -26,26 +27,21 @@ TOGETHER = 4 * 1024 * 1024
 """Bytes of values that are handed over together, give or take a record."""
 
 
-class CheckedFetch(FetchResult):
-    """What one fetch brought of a partition, handed over a part at a time."""
-
-    _partition_records: Any
-
-    def getall(self, max_records: int | None = None) -> list[Any]:
-        """The next records; aiokafka's returns all there are, of however many bytes."""
-        taken: list[Any] = []
-        if not self.check_assignment(self._topic_partition) or not self.has_more():
-            return taken
-        size = 0
-        for record in self._partition_records:
-            taken.append(record)
-            size += len(record.value or b"")
-            if size >= TOGETHER or len(taken) == max_records:
-                self._update_position()
-                return taken
-        self._update_position()
-        self._partition_records = None
+def _taken(fetched: Any, most: int | None = None) -> list[Any]:
+    """The next records of a fetch; aiokafka's returns all there are, of however many bytes."""
+    taken: list[Any] = []
+    if not fetched.check_assignment(fetched._topic_partition) or not fetched.has_more():  # noqa: SLF001
         return taken
+    size = 0
+    for record in fetched._partition_records:  # noqa: SLF001
+        taken.append(record)
+        size += len(record.value or b"")
+        if size >= TOGETHER or len(taken) == most:
+            fetched._update_position()  # noqa: SLF001
+            return taken
+    fetched._update_position()  # noqa: SLF001
+    fetched._partition_records = None  # noqa: SLF001
+    return taken
 
 
 class _Checked:
@@ -96,12 +92,9 @@ class _Fetched(OrderedDict[Any, Any]):
             records = result._partition_records  # noqa: SLF001
             # Its generator has not begun, and looks for them then.
             records._records = _CheckedBatches(records._records, self._largest)  # noqa: SLF001
-            result = CheckedFetch(
-                tp,
-                assignment=result._assignment,  # noqa: SLF001
-                partition_records=records,
-                backoff=result._backoff,  # noqa: SLF001
-            )
+            # The object stays what it is: aiokafka asks for its very type, which the worker's patch
+            # (`fetched_batches`) may have replaced.
+            result.getall = partial(_taken, result)
         super().__setitem__(tp, result)
 
 

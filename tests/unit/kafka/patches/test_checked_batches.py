@@ -14,7 +14,7 @@ from aiokafka.record.util import calc_crc32c
 from faust.types import TP
 
 from app.kafka.patches.checked_batches import TOGETHER, check_batches
-from app.kafka.patches.fetched_batches import Batches
+from app.kafka.patches.fetched_batches import Batches, Fetch
 
 PARTITION = TP("topic", 0)
 MIB = 1024 * 1024
@@ -59,7 +59,7 @@ class Consumer:
         state = SimpleNamespace(paused=False, position=0, consumed_to=consumed_to)
         self._state = state
         assignment = SimpleNamespace(active=True, state_value=lambda _: state)
-        self._fetcher._records[PARTITION] = FetchResult(
+        self._fetcher._records[PARTITION] = fetcher.FetchResult(
             PARTITION, assignment=assignment, partition_records=records, backoff=0
         )
 
@@ -105,6 +105,17 @@ def test_no_more_is_handed_over_than_is_wanted_together(monkeypatch: pytest.Monk
     consumer.fetch(batch(0, b"a", b"b", b"c"))
     consumer.position = 0
     assert [record.offset for record in consumer.take(2)] == [0, 1]
+
+
+@pytest.mark.parametrize("replaced", [FetchResult, Fetch], ids=["alone", "in a worker"])
+def test_aiokafka_takes_it_for_a_result(
+    monkeypatch: pytest.MonkeyPatch, replaced: type[FetchResult]
+) -> None:
+    monkeypatch.setattr(fetcher, "FetchResult", replaced)
+    consumer = Consumer(monkeypatch)
+    consumer.fetch(batch(0, b"a"))
+    # How `Fetcher.fetched_records` tells results from errors.
+    assert type(consumer._fetcher._records[PARTITION]) is fetcher.FetchResult
 
 
 def test_what_a_transaction_aborted_stays_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
