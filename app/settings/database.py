@@ -74,7 +74,7 @@ class DatabaseSettings(Group):
     documents_per_second: float = Field(0.0, ge=0)
     """Maximum per worker; 0 disables it."""
 
-    linger: float = Field(0.02, ge=0, le=10)
+    linger: float = Field(0.1, ge=0, le=10)
     """Seconds that documents wait while another request is under way, before they go beside it."""
 
     @model_validator(mode="after")
