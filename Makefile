@@ -13,7 +13,7 @@ PARALLEL := --numprocesses $(JOBS) --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help setup environment demo test test-unit test-integration lint format typecheck \
-	coverage bench generated attack chaos chaos-short fuzz internals package docs chart changelog lock audit-deps clean
+	coverage bench generated attack chaos chaos-short fuzz internals package docs chart changelog lock sbom audit-deps clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -85,6 +85,9 @@ fuzz: environment ## Look for inputs that cost too much or raise (SECONDS=60)
 
 generated: environment ## Write anew what is made from the code: references, dashboard
 	@$(PY) -m dev.generated
+
+sbom: environment ## List what an image holds (CycloneDX) in dist/sbom.cdx.json
+	@$(PY) -m dev.sbom
 
 audit-deps: environment ## Look for known vulnerabilities in the pinned packages
 	@$(PY) -m pip_audit --strict --requirement requirements-dev.lock --no-deps --disable-pip

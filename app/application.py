@@ -56,7 +56,7 @@ from app.process.seldom import calm_web_server
 from app.process.stopping import GRACE, Watchdog
 from app.routing.breaker import Breakers
 from app.routing.step import RoutingStep
-from app.settings import Settings
+from app.settings import Settings, open_secrets
 from app.storing.breaker import StoreBreaker
 from app.storing.guard import Guard
 from app.storing.step import StoringStep
@@ -241,6 +241,9 @@ class Persister(faust.App):
         """
         self.monitored.warnings.attach()
         raise_open_files()
+        given = self.settings
+        for line in open_secrets((given.kafka, given.database, given.worker)):
+            self.log.warning(line)
         prepare_folder(Path(self.conf.datadir))
         if self.conf.web_enabled:
             check_port(cast("Web", self.web).address, self.conf.web_port)

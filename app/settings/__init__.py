@@ -11,7 +11,14 @@ from typing import Any, get_type_hints
 
 from pydantic import ValidationError
 
-from app.settings.base import PREFIX, SettingsError, explained, misspelt, variables
+from app.settings.base import (
+    PREFIX,
+    SettingsError,
+    explained,
+    misspelt,
+    open_secrets,
+    variables,
+)
 from app.settings.breaker import BreakerSettings
 from app.settings.database import DatabaseSettings
 from app.settings.diagnosis import DiagnosisSettings, StoreBreakerSettings
@@ -41,6 +48,7 @@ __all__ = [
     "explained",
     "known_variables",
     "load",
+    "open_secrets",
 ]
 
 

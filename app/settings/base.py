@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import stat
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
@@ -104,6 +105,25 @@ def either(file: Path | None, secret: SecretStr | None, variable: str) -> Secret
     if file and secret:
         raise ValueError(f"{variable} and {variable}_FILE are both given: unset one of them")
     return secret_from(file, secret, variable)
+
+
+_OF_A_SECRET = ("PASSWORD_FILE", "TOKEN_FILE", "KEY_FILE")
+
+
+def open_secrets(groups: Iterable[Group]) -> list[str]:
+    """Which files of secrets everybody on this machine may read, a line each."""
+    lines = []
+    for group in groups:
+        for field in type(group).model_fields:
+            variable, file = variable_of(type(group), field), getattr(group, field)
+            if not (variable.endswith(_OF_A_SECRET) and isinstance(file, Path)):
+                continue
+            if file.stat().st_mode & stat.S_IROTH:
+                lines.append(
+                    f"{variable}: every user of this machine may read {file}: chmod o-r it "
+                    "(of a Kubernetes secret: defaultMode: 0440)"
+                )
+    return lines
 
 
 def explained(error: ValidationError, prefix: str) -> list[str]:

@@ -15,7 +15,7 @@ from app.kafka.patches.moved_brokers import follow_moved_brokers
 from app.process.connections import BoundedSite, Connections
 from app.process.logs import protect_logs
 from app.process.seldom import calm_web_server
-from app.settings import SettingsError
+from app.settings import SettingsError, open_secrets
 from openwhisk.gateway.server import Gateway
 from openwhisk.gateway.settings import Configuration, load
 from openwhisk.gateway.upstream import Upstream
@@ -42,6 +42,8 @@ async def serve(configuration: Configuration) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    for line in open_secrets([configuration.kafka]):
+        logger.warning(line)
     settings = configuration.gateway
     publisher = Publisher(
         configuration.kafka,

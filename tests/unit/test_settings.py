@@ -7,7 +7,15 @@ from typing import Any, get_type_hints
 import pytest
 import trustme
 
-from app.settings import LogMode, Settings, SettingsError, StoreLevel, known_variables, load
+from app.settings import (
+    LogMode,
+    Settings,
+    SettingsError,
+    StoreLevel,
+    known_variables,
+    load,
+    open_secrets,
+)
 from app.settings.database import DatabaseSettings
 
 
@@ -257,3 +265,25 @@ def test_an_app_id_whose_topic_would_be_read_is_refused_with_both_names(
     assert f"PERSISTER_APP_ID={app_id}" in line
     assert f"{app_id}-guard-changelog" in line
     assert f"PERSISTER_TOPIC_PREFIX={prefix}" in line
+
+
+def test_a_file_of_a_secret_that_everybody_may_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {
+        "PERSISTER_COUCHDB_PASSWORD_FILE": 0o644,
+        "PERSISTER_WEB_TOKEN_FILE": 0o604,
+        "PERSISTER_KAFKA_PASSWORD_FILE": 0o640,
+    }
+    for variable, mode in files.items():
+        file = tmp_path / variable
+        file.write_text("0123456789-abcdef\n")
+        file.chmod(mode)
+        monkeypatch.setenv(variable, str(file))
+    monkeypatch.setenv("PERSISTER_KAFKA_SECURITY_PROTOCOL", "SASL_PLAINTEXT")
+    monkeypatch.setenv("PERSISTER_KAFKA_SASL_MECHANISM", "PLAIN")
+    monkeypatch.setenv("PERSISTER_KAFKA_USER", "persister")
+    settings = load()
+    found = open_secrets((settings.kafka, settings.database, settings.worker))
+    assert [line.partition(":")[0] for line in found] == list(files)[:2]
+    assert all(str(tmp_path) in line and "0123" not in line for line in found)

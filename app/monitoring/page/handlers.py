@@ -3,7 +3,7 @@
 import json
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from aiohttp import web
 
@@ -37,6 +37,9 @@ SIGN_IN, SIGN_OUT = "/sign-in", "/sign-out"
 
 LONGEST_FORM = 8 * 1024
 """Bytes of a sign-in; the token and where to go then."""
+
+_FORM = "application/x-www-form-urlencoded"
+_MOST_FIELDS = 10
 
 LOG_LINES = 1000
 """Of an activation, on its page."""
@@ -121,10 +124,10 @@ class Pages:
         _refuse_strangers(request)
         if (request.content_length or 0) > LONGEST_FORM or request.content_length is None:
             raise web.HTTPRequestEntityTooLarge(LONGEST_FORM, request.content_length or 0)
-        form = await request.post()
-        after = after_sign_in(str(form.get("next", "/")))
+        form = await _form(request)
+        after = after_sign_in(form.get("next", "/"))
         try:
-            cookie = self._sign_in.attempt(str(form.get("token", "")), request.remote or "")
+            cookie = self._sign_in.attempt(form.get("token", ""), request.remote or "")
         except TooManyAttemptsError as error:
             response = self._sign_in_page(after, f"Too many attempts: wait {error.seconds} s.", 429)
             response.headers["Retry-After"] = str(error.seconds)
@@ -238,6 +241,20 @@ def _refuse_strangers(request: web.Request) -> None:
     same = origin is None or urlsplit(origin).netloc == request.headers.get("Host", "")
     if site not in ("same-origin", "none") or not same:
         raise web.HTTPForbidden(text="Sign in on this worker's own page.\n")
+
+
+async def _form(request: web.Request) -> dict[str, str]:
+    """The fields of a form as browsers send it, and of no other: anybody may send one.
+
+    aiohttp reads more kinds of forms, and raises many things at what is none.
+    """
+    if request.content_type != _FORM or "Content-Encoding" in request.headers:
+        raise web.HTTPUnsupportedMediaType(text=f"expected {_FORM}\n")
+    try:
+        text = (await request.read()).decode(errors="replace")
+        return dict(parse_qsl(text, max_num_fields=_MOST_FIELDS))
+    except ValueError:
+        raise web.HTTPBadRequest(text="not a form\n") from None
 
 
 def _wants_json(request: web.Request) -> bool:

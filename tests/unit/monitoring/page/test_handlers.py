@@ -10,6 +10,7 @@ import faust
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from pydantic import SecretStr
+from yarl import URL
 
 from app.monitoring.history import History
 from app.monitoring.page.handlers import LOG_LINES, LONGEST_FORM, Pages
@@ -213,3 +214,60 @@ async def test_history_takes_only_a_time(connect: Connect) -> None:
     assert (await client.get("/history?since=x")).status == 400
     answers = [client.get(f"/history?since={since}") for since in ("0", "1e300", "nan", "-inf")]
     assert {answer.status for answer in await asyncio.gather(*answers)} == {200}
+
+
+FORM, PARTS = "application/x-www-form-urlencoded", "multipart/form-data"
+HOSTILE_FORMS = {
+    "an unknown charset": (f"{FORM}; charset=nonsense", b"token=a"),
+    "half a surrogate pair": (f"{FORM}; charset=unicode_escape", rb"token=\ud800"),
+    "no UTF-8": (FORM, b"token=\xff"),
+    "very many fields": (FORM, b"&a=b" * 2000),
+    "very many signs": (FORM, b"&" * 8000),
+    "parts without a boundary": (PARTS, b"token=a"),
+    "parts that do not end": (f"{PARTS}; boundary=x", b"--x\r\n\r\ntoken"),
+    "parts in parts": (
+        f"{PARTS}; boundary=x",
+        b"--x\r\nContent-Type: multipart/mixed; boundary=y\r\n\r\n--y--\r\n--x--\r\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_FORMS)
+async def test_a_form_that_is_none_is_no_error_of_ours(connect: Connect, name: str) -> None:
+    client = await connect()
+    kind, body = HOSTILE_FORMS[name]
+    answer = await client.post("/sign-in", data=body, headers={"Content-Type": kind})
+    assert answer.status in {400, 401, 413, 415}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(
+            "/history?since=nan",
+            "/history?since=-inf",
+            "/history?since=1e999",
+            "/history?since=%ff",
+        ),
+        *(f"/trace/{ID}?namespace=%ff%00%0a", f"/trace/{ID}?namespace={'a/' * 3000}", "/trace/%ff"),
+        *(
+            "/trace?activation=%ed%a0%80",
+            "/static/..%2f..%2fweb.py",
+            "/static/%00",
+            "/sign-out?%ff",
+        ),
+        *(f"/trace/{ID}?format=json&namespace=%ed%a0%80", "/sign-in?next=%ed%a0%80%ff"),
+    ],
+)
+async def test_no_path_is_an_error_of_ours(connect: Connect, path: str) -> None:
+    client = await connect(token=None) if "sign-in" not in path else await connect()
+    answer = await client.get(URL(path, encoded=True), allow_redirects=False)
+    assert answer.status in {200, 303, 400, 404}
+    assert "\x00" not in await answer.text()
+
+
+@pytest.mark.parametrize("cookie", ["", ".", "..", "1..", "9" * 11 + ".é.é", "²..", "\x80.a.b"])
+async def test_no_cookie_is_an_error_of_ours(connect: Connect, cookie: str) -> None:
+    client = await connect()
+    answer = await client.get("/history", headers={"Cookie": f"persister-session={cookie}"})
+    assert answer.status == 401
