@@ -28,6 +28,9 @@ FETCH_BYTES = 64 * 1024
 
 FETCH_MILLIS = 100
 
+LONGEST_ASSIGNMENT = 256 * 1024
+"""Bytes; sixty thousand partitions of one member."""
+
 NO_OFFSET = -1
 EVERY_ISOLATION_LEVEL = 0
 STABLE = "Stable"
@@ -206,23 +209,42 @@ class Observer:
 
 
 def _assigned(assignment: bytes) -> frozenset[TP]:
-    if not assignment:
+    """The partitions in a member's assignment; none where it is not a consumer's.
+
+    Whoever may join the group writes what it likes there, and another kind of application does.
+    """
+    if not 0 < len(assignment) <= LONGEST_ASSIGNMENT:
         return frozenset()
-    decoded = ConsumerProtocolMemberAssignment.decode(assignment)
-    return frozenset(TP(*tp) for tp in decoded.partitions())
+    try:
+        decoded = ConsumerProtocolMemberAssignment.decode(assignment)
+        return frozenset(TP(*tp) for tp in decoded.partitions())
+    except (ValueError, TypeError):  # what aiokafka raises at other bytes
+        return frozenset()
 
 
 def _first_timestamp(data: bytes, offset: int) -> int | None:
     records = MemoryRecords(data)
     while (batch := records.next_batch()) is not None:
         if batch.next_offset > offset and not getattr(batch, "is_control_batch", False):
-            if getattr(batch, "compression_type", 0):
-                # Not unpacked: it may become gigabytes. Its records are of about one moment.
-                return int(batch.max_timestamp if batch.timestamp_type else batch.first_timestamp)
-            for record in batch:
-                if record.offset >= offset:
-                    return int(record.timestamp)
+            found = _timestamp(batch, offset)
+            if found is not None:
+                return found
     return None
+
+
+def _timestamp(batch: Any, offset: int) -> int | None:
+    """Of the first record in a batch at or after an offset; None if compaction left none."""
+    if getattr(batch, "compression_type", 0):
+        # Not unpacked: it may become gigabytes. Its records are of about one moment.
+        return _of_all(batch)
+    try:
+        return next((int(one.timestamp) for one in batch if one.offset >= offset), None)
+    except Exception:  # noqa: BLE001 - whatever the bytes make aiokafka raise
+        return _of_all(batch)
+
+
+def _of_all(batch: Any) -> int:
+    return int(batch.max_timestamp if batch.timestamp_type else batch.first_timestamp)
 
 
 def _raise(code: int, what: str) -> None:

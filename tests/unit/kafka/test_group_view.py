@@ -1,0 +1,51 @@
+"""What members of the group say about themselves; any application may have joined it."""
+
+import struct
+
+import pytest
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from faust.types import TP
+
+from app.kafka.group_view import LONGEST_ASSIGNMENT, _assigned, _first_timestamp
+
+MANY = LONGEST_ASSIGNMENT // 4
+
+
+def test_the_partitions_of_a_consumer_are_found() -> None:
+    encoded = ConsumerProtocolMemberAssignment(0, [("a", [0, 3]), ("b", [1])], b"user").encode()
+    assert _assigned(encoded) == {TP("a", 0), TP("a", 3), TP("b", 1)}
+
+
+@pytest.mark.parametrize(
+    "assignment",
+    [
+        *(b"", b"\x00", b"\xff" * 50, b'{"connect":"assignment"}'),
+        struct.pack(">hi", 0, 2**31 - 1),
+        struct.pack(">hih", 0, 1, 1) + b"\xff" + struct.pack(">ii", 0, -1),
+        struct.pack(">hih", 0, 1, 1) + b"a" + struct.pack(">i", MANY) + bytes(4 * MANY + 4),
+    ],
+    ids=["empty", "short", "junk", "another protocol", "endless", "no UTF-8", "very many"],
+)
+def test_what_is_no_consumers_assignment_holds_nothing(assignment: bytes) -> None:
+    assert _assigned(assignment) == frozenset()
+
+
+def batch(*names: str) -> bytearray:
+    """Of records that have a header of these names each."""
+    builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 1 << 20)
+    for number, name in enumerate(names):
+        builder.append(number, 1000 + number, None, b"value", [(name, b"")])
+    return bytearray(builder.build())
+
+
+def test_the_time_is_that_of_the_record_at_the_offset() -> None:
+    assert _first_timestamp(bytes(batch("a", "b", "c")), 1) == 1001
+    assert _first_timestamp(bytes(batch("a")), 1) is None
+
+
+def test_a_record_that_cannot_be_read_has_the_time_of_its_batch() -> None:
+    """Otherwise one record would make Kafka look silent for as long as it is the oldest unread."""
+    encoded = batch("name", "name")
+    encoded[encoded.index(b"name")] = 0xFF
+    assert _first_timestamp(bytes(encoded), 0) == 1000
