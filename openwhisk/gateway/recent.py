@@ -3,13 +3,21 @@
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
 from openwhisk.gateway.records import Record
 
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+OF_ONE = 600
+"""Bytes that a record takes beside its document."""
+
+
+def _size(record: Record) -> int:
+    return len(record.document) + OF_ONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +30,7 @@ class Recent:
     """The records that were taken lately, bounded in bytes and time.
 
     Args:
-        limit: bytes of documents; 0 remembers nothing.
+        limit: bytes of records; 0 remembers nothing.
         seconds: how long a record is remembered.
         clock: monotonic seconds.
     """
@@ -40,10 +48,11 @@ class Recent:
     def add(self, record: Record) -> None:
         """Remember a record that Kafka has acknowledged."""
         self.forget(record.id)
-        if len(record.document) > self._limit:
+        if _size(record) > self._limit:
             return
-        self._taken[record.id] = _Taken(record, self._clock())
-        self.size += len(record.document)
+        # Its message is Kafka's now.
+        self._taken[record.id] = _Taken(replace(record, message=b""), self._clock())
+        self.size += _size(record)
         self._shrink()
 
     def get(self, document_id: str) -> Record | None:
@@ -56,7 +65,7 @@ class Recent:
         """It is stored, or deleted: the database knows better."""
         taken = self._taken.pop(document_id, None)
         if taken:
-            self.size -= len(taken.record.document)
+            self.size -= _size(taken.record)
 
     def _shrink(self) -> None:
         oldest = self._clock() - self._seconds

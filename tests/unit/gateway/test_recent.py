@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from openwhisk.gateway.recent import Recent, as_read
+from openwhisk.gateway.recent import OF_ONE, Recent, as_read
 from openwhisk.gateway.records import Record
 
 SECONDS = 60.0
@@ -29,13 +29,13 @@ def clock() -> Clock:
 
 @pytest.fixture
 def recent(clock: Clock) -> Recent:
-    return Recent(250, SECONDS, clock)
+    return Recent(2 * (100 + OF_ONE) + 50, SECONDS, clock)
 
 
 def test_what_was_taken_lately_is_there(recent: Recent) -> None:
     taken = record()
     recent.add(taken)
-    assert recent.get("guest/a") is taken
+    assert recent.get("guest/a") == taken
     assert recent.get("guest/b") is None
 
 
@@ -50,12 +50,12 @@ def test_the_oldest_go_when_there_is_no_room(recent: Recent) -> None:
     for name in "abc":
         recent.add(record(f"guest/{name}"))
     assert [name for name in "abc" if recent.get(f"guest/{name}")] == ["b", "c"]
-    assert recent.size == 200
+    assert recent.size == 2 * (100 + OF_ONE)
 
 
 def test_one_that_is_larger_than_all_room_pushes_out_nothing(recent: Recent) -> None:
     recent.add(record("guest/a"))
-    recent.add(record("guest/b", 300))
+    recent.add(record("guest/b", 2000))
     assert recent.get("guest/a")
     assert recent.get("guest/b") is None
 
@@ -63,7 +63,7 @@ def test_one_that_is_larger_than_all_room_pushes_out_nothing(recent: Recent) -> 
 def test_the_same_one_again_counts_once(recent: Recent) -> None:
     recent.add(record())
     recent.add(record())
-    assert recent.size == 100
+    assert recent.size == 100 + OF_ONE
     recent.forget("guest/a")
     recent.forget("guest/a")
     assert (recent.size, recent.get("guest/a")) == (0, None)
