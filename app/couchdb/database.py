@@ -22,6 +22,7 @@ from urllib.parse import quote
 import aiocouch
 import aiohttp
 import msgspec
+from multidict import CIMultiDictProxy
 from pydantic import SecretStr
 
 from app.couchdb.answers import Entry, failure, read_documents, read_entries, read_object
@@ -35,6 +36,7 @@ from app.couchdb.errors import (
     RequestTooLarge,
     Unavailable,
 )
+from app.couchdb.session import Session
 from app.settings import DatabaseSettings
 from app.settings.base import secret_from
 from app.settings.security import client_context
@@ -119,6 +121,7 @@ class Database:
         self._couchdb: aiocouch.CouchDB | None = None
         self._path = f"/{quote(settings.name, safe='')}"
         self._probe_is_there = False
+        self._session = Session(settings.user, self._secret, self._post_session)
 
     async def connect(self) -> None:
         """Set up the session. No request is sent yet."""
@@ -129,6 +132,7 @@ class Database:
                 limit=settings.requests_in_flight + SPARE_CONNECTIONS, ssl=self._tls()
             ),
             timeout=self._timeout(None),
+            cookie_jar=aiohttp.DummyCookieJar(),
         )
 
     async def close(self) -> None:
@@ -393,6 +397,46 @@ class Database:
         data: bytes | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - aiohttp's own
     ) -> tuple[int, bytes]:
+        if method == "PUT":  # 401 may mean that somebody else may do it, whoever this is
+            headers = self._session.basic()
+            return await self._sent(method, path, data, headers, timeout)
+        asked = self._session.asked
+        while True:
+            headers = await self._session.headers(asked)
+            try:
+                answer = await self._sent(method, path, data, headers, timeout)
+            except Misconfigured as error:
+                if error.cause != "401" or not self._session.rejected(headers):
+                    raise
+                self.read_credentials()
+            else:
+                self._session.worked()
+                return answer
+
+    async def _sent(
+        self,
+        method: str,
+        path: str,
+        data: bytes | None,
+        headers: dict[str, str],
+        timeout: float | None,  # noqa: ASYNC109 - aiohttp's own
+    ) -> tuple[int, bytes]:
+        async with self._answered(method, path, data, headers, timeout) as (answer, body):
+            return answer.status, body
+
+    async def _post_session(self, body: bytes, headers: dict[str, str]) -> CIMultiDictProxy[str]:
+        async with self._answered("POST", "/_session", body, headers, None) as (answer, _):
+            return answer.headers
+
+    @asynccontextmanager
+    async def _answered(
+        self,
+        method: str,
+        path: str,
+        data: bytes | None,
+        headers: dict[str, str],
+        timeout: float | None,  # noqa: ASYNC109 - aiohttp's own
+    ) -> AsyncIterator[tuple[aiohttp.ClientResponse, bytes]]:
         if self._couchdb is None:
             raise RuntimeError("connect() first")
         remote = self._couchdb._server  # noqa: SLF001 - aiocouch has no public way to send bytes
@@ -401,20 +445,18 @@ class Database:
                 method,
                 f"{self._settings.url}{path}",
                 data=None if data is None else BytesIO(data),
-                headers=JSON | self._authorization(),
+                headers=JSON | headers,
                 allow_redirects=False,
                 timeout=self._timeout(timeout),
             ) as answer:
                 body = await answer.read()
                 if answer.status not in SUCCESS:
                     raise failure(answer.status, answer.headers, body)
-                return answer.status, body
+                yield answer, body
 
-    def _authorization(self) -> dict[str, str]:
-        user, password = self._settings.user, self._password
-        if not user or not isinstance(password, SecretStr):
-            return {}
-        return {"Authorization": aiohttp.encode_basic_auth(user, password.get_secret_value())}
+    def _secret(self) -> str | None:
+        password = self._password
+        return password.get_secret_value() if isinstance(password, SecretStr) else None
 
 
 def _passes(entry: Entry) -> bool:

@@ -85,6 +85,7 @@ class FakeCouchDB:
         reader: Whether a member may read (Cloudant tells reading from writing).
         max_document_size: Bytes, `couchdb/max_document_size`.
         proxy_limit: Bytes of a request that a proxy in front lets through.
+        sessions: Whether it gives cookies, as CouchDB does.
     """
 
     user: tuple[str, str] | None = None
@@ -93,6 +94,7 @@ class FakeCouchDB:
     reader: bool = True
     max_document_size: int = 8_000_000
     proxy_limit: int | None = None
+    sessions: bool = False
     validate: Callable[[dict[str, Any]], Any] = lambda _: None
     """What a validation function throws: a reason to forbid, or an entry's `error` and `reason`."""
     databases: dict[str, dict[str, Stored]] = field(default_factory=dict)
@@ -117,6 +119,8 @@ class FakeCouchDB:
     """Local documents, by id and by when their database was made."""
     probes: int = 0
     """Times that the persister's probe was written."""
+    wrong_passwords: int = 0
+    """That came: CouchDB 3.4 locks a user out after five."""
     url: str = ""
     _instances: dict[str, tuple[object, str]] = field(default_factory=dict)
     _ever: list[str] = field(default_factory=list)
@@ -127,6 +131,7 @@ class FakeCouchDB:
         """Listen on a free port, or on a given one."""
         application = web.Application(client_max_size=2**30, middlewares=[self._guarded])
         application.router.add_get("/", self._welcome)
+        application.router.add_post("/_session", self._make_session)
         application.router.add_route("*", "/{path:.*}", self._dispatch)
         self._runner = web.AppRunner(application, shutdown_timeout=0.1)
         await self._runner.setup()
@@ -154,15 +159,30 @@ class FakeCouchDB:
     ) -> web.StreamResponse:
         if self.user is not None:
             given = request.headers.get("Authorization", "")
-            if not given:
+            if not given and request.cookies.get("AuthSession") != self._cookie():
                 reason = "You are not authorized to access this db."
                 return failure(401, "unauthorized", reason)
-            if given != encode_basic_auth(*self.user):
+            if given and given != encode_basic_auth(*self.user):
+                self.wrong_passwords += 1
                 return failure(401, "unauthorized", "Name or password is incorrect.")
         try:
             return await handler(request)
         except RefusalError as refusal:
             return refusal.response
+
+    def _cookie(self) -> str | None:
+        """Of the user with this password."""
+        return hashlib.sha256(repr(self.user).encode()).hexdigest() if self.sessions else None
+
+    async def _make_session(self, request: web.Request) -> web.Response:
+        if not self.sessions:
+            raise RefusalError(404, "not_found", "missing")
+        given = read_object(await request.read())
+        if (given["name"], given["password"]) != self.user:
+            raise RefusalError(401, "unauthorized", "Name or password is incorrect.")
+        answer = web.json_response({"ok": True, "name": given["name"], "roles": []})
+        answer.set_cookie("AuthSession", str(self._cookie()))
+        return answer
 
     async def _welcome(self, _: web.Request) -> web.Response:
         vendor = {"name": "The Apache Software Foundation"}

@@ -259,6 +259,57 @@ async def test_wrong_credentials_are_tried_seldom_and_a_new_file_at_once(
     assert time.now - before <= 10
 
 
+async def test_a_rotated_password_is_one_wrong_one_however_many_requests_are_under_way(
+    make_writer: MakeWriter, couchdb: FakeCouchDB, time: Time, tmp_path: Path
+) -> None:
+    file = tmp_path / "password"
+    file.write_text("old")
+    couchdb.user, couchdb.sessions = ("writer", "old"), True
+    writer = await make_writer(
+        user="writer", password=None, password_file=file, request_documents=5
+    )
+    for number in range(8):
+        await writer.write(documents(40, prefix=f"before{number}-"))
+    assert writer.limit.current >= 4
+    couchdb.user = ("writer", "new")
+    writing = [
+        asyncio.create_task(writer.write(documents(5, prefix=f"{number}-"))) for number in range(8)
+    ]
+    start = time.now
+    await until(lambda: time.now > start + 90)
+    assert 1 <= couchdb.wrong_passwords <= 3
+    file.write_text("new")
+    before = couchdb.wrong_passwords
+    assert [await one for one in writing] == [[STORED] * 5] * 8
+    assert couchdb.wrong_passwords == before
+
+
+async def test_a_password_whose_file_is_new_already_is_no_wrong_one(
+    make_writer: MakeWriter, couchdb: FakeCouchDB, tmp_path: Path
+) -> None:
+    file = tmp_path / "password"
+    file.write_text("old")
+    couchdb.user, couchdb.sessions = ("writer", "old"), True
+    writer = await make_writer(user="writer", password=None, password_file=file)
+    assert await writer.write(documents(1)) == [STORED]
+    couchdb.user = ("writer", "new")
+    file.write_text("new")
+    assert await writer.write(documents(1, prefix="e")) == [STORED]
+    assert couchdb.wrong_passwords == 0
+    assert not writer.stats.requests["401"]
+
+
+async def test_cookies_that_nobody_accepts_are_left(
+    make_writer: MakeWriter, couchdb: FakeCouchDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    couchdb.user, couchdb.sessions = ("writer", "secret"), True
+    given = iter(range(1000))
+    monkeypatch.setattr(couchdb, "_cookie", lambda: str(next(given)))
+    writer = await make_writer(user="writer", password="secret")
+    assert await writer.write(documents(3)) == [STORED] * 3
+    assert next(given) < 10
+
+
 async def test_a_locked_account_is_told_as_such(
     make_writer: MakeWriter, couchdb: FakeCouchDB, time: Time, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,0 +1,123 @@
+"""How requests say who sends them: by a session's cookie where CouchDB gives one, else with Basic.
+
+CouchDB 3.4 locks a user out after five wrong passwords from an address. With Basic, each request
+that is under way when a password is rotated is one of them. A cookie that is not valid any more is
+none: only asking for another one is, and one request asks for all.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from http.cookies import CookieError, SimpleCookie
+
+import msgspec
+from aiohttp import encode_basic_auth
+from multidict import CIMultiDictProxy
+
+from app.couchdb.errors import DatabaseError, Misconfigured
+
+COOKIE = "AuthSession"
+
+Post = Callable[[bytes, dict[str, str]], Awaitable[CIMultiDictProxy[str]]]
+"""Sends `POST /_session` with a body and headers; returns the headers of the answer."""
+
+
+class Session:
+    """The credentials that requests carry.
+
+    Args:
+        user: Of the database; None: nobody in particular.
+        password: Returns the one in force.
+        post: Asks for a cookie.
+    """
+
+    def __init__(self, user: str | None, password: Callable[[], str | None], post: Post) -> None:
+        self._user = user
+        self._password = password
+        self._post = post
+        self._cookie = ""
+        self._worked = False
+        self._without_cookies = False
+        self._asking = asyncio.Lock()
+        self.asked = 0
+        """Times that a cookie was asked for."""
+        self._refused: DatabaseError | None = None
+
+    async def headers(self, asked: int) -> dict[str, str]:
+        """Of the next attempt of a request.
+
+        Args:
+            asked: What `asked` was when the request began: what was answered since then holds for
+                all that were under way, so that one wrong password is one.
+
+        Raises:
+            DatabaseError: There is no cookie yet, and none is given.
+        """
+        if self._without_cookies or not self._user or self._password() is None:
+            return self.basic()
+        if not self._cookie:
+            async with self._asking:
+                await self._ask(asked)
+        return {"Cookie": f"{COOKIE}={self._cookie}"} if self._cookie else self.basic()
+
+    def basic(self) -> dict[str, str]:
+        """With user and password."""
+        password = self._password()
+        if not self._user or password is None:
+            return {}
+        return {"Authorization": encode_basic_auth(self._user, password)}
+
+    async def _ask(self, asked: int) -> None:
+        if self.asked > asked:
+            if self._refused is not None:
+                raise self._refused
+            return
+        self.asked += 1
+        self._refused = None
+        body = msgspec.json.encode({"name": self._user, "password": self._password()})
+        try:
+            answer = await self._post(body, {"Content-Type": "application/json", **self.basic()})
+        except Misconfigured as error:
+            if error.counts_against_account:
+                self._refused = error
+                raise
+            self._without_cookies = True  # a proxy lets only some paths through, say
+        except DatabaseError as error:
+            if error.cause in PASSING:
+                raise
+            self._without_cookies = True
+        else:
+            self._cookie = _cookie(answer)
+            self._worked = False
+            self._without_cookies = not self._cookie
+
+    def worked(self) -> None:
+        """A request was let in."""
+        self._worked = True
+
+    def rejected(self, headers: dict[str, str]) -> bool:
+        """A request was not let in; returns whether it is worth another try with new headers.
+
+        Args:
+            headers: That it was sent with.
+        """
+        if "Cookie" not in headers:
+            return False
+        if headers["Cookie"] == f"{COOKIE}={self._cookie}":
+            self._cookie = ""
+            # One that never worked: something in between does not pass cookies on.
+            self._without_cookies = not self._worked
+        return True
+
+
+PASSING = frozenset({"connection", "timeout", "cut", "429", "500", "502", "503", "504"})
+"""Causes after which it is asked again with the next request."""
+
+
+def _cookie(headers: CIMultiDictProxy[str]) -> str:
+    cookies: SimpleCookie = SimpleCookie()
+    for header in headers.getall("Set-Cookie", ()):
+        try:
+            cookies.load(header)
+        except CookieError:
+            continue
+    return cookies[COOKIE].value if COOKIE in cookies else ""
