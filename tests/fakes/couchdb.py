@@ -159,7 +159,8 @@ class FakeCouchDB:
     ) -> web.StreamResponse:
         if self.user is not None:
             given = request.headers.get("Authorization", "")
-            if not given and request.cookies.get("AuthSession") != self._cookie():
+            cookie = request.cookies.get("AuthSession")
+            if not given and (cookie is None or cookie != self._cookie()):
                 reason = "You are not authorized to access this db."
                 return failure(401, "unauthorized", reason)
             if given and given != encode_basic_auth(*self.user):
