@@ -217,7 +217,7 @@ class Persister(faust.App):
             dead_letters=self.dead_letters,
             roster=Roster(),
             history=History(),
-            warnings=RecentWarnings(),
+            warnings=RecentWarnings(besides=["app.dead_letters.writing"]),
         )
         self.exchange: Exchange = Exchange(
             settings.kafka,

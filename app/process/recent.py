@@ -1,7 +1,9 @@
 """Keeps the last warnings and errors of the log for the status page."""
 
 import logging
+import re
 from collections import deque
+from collections.abc import Collection
 from typing import NamedTuple
 
 LINES = 20
@@ -18,18 +20,30 @@ class Line(NamedTuple):
     text: str
 
 
-class RecentWarnings(logging.Handler):
-    """A handler that keeps the last few lines, and writes nothing."""
+_SERVICE = re.compile(r"^\[\^-*\w*(?::[^\]]{1,200})?\]: ")
+"""What `mode` puts before the messages of its services: names of classes."""
 
-    def __init__(self) -> None:
+
+class RecentWarnings(logging.Handler):
+    """A handler that keeps the last few lines, and writes nothing.
+
+    Args:
+        besides: names of loggers whose warnings are shown otherwise, so that they do not crowd out
+            the rest; their errors are kept.
+    """
+
+    def __init__(self, besides: Collection[str] = ()) -> None:
         super().__init__(logging.WARNING)
+        self._besides = frozenset(besides)
         self.lines: deque[Line] = deque(maxlen=LINES)
         """Newest last."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a line."""
+        if record.name in self._besides and record.levelno < logging.ERROR:
+            return
         try:
-            text = record.getMessage()
+            text = _SERVICE.sub("", record.getMessage())
         except Exception:  # noqa: BLE001 - as each handler of logging does it
             self.handleError(record)
             return

@@ -29,6 +29,7 @@ _OPTIONS = (
     "--disable-component-update",
     "--disable-sync",
     "--force-color-profile=srgb",
+    "--hide-scrollbars",
     "--remote-debugging-port=0",
 )
 

@@ -1,7 +1,10 @@
 """One page for the whole group: every worker tells the others how it is."""
 
 import asyncio
+import json
 from typing import Any
+
+import aiohttp
 
 from dev.admin import Admin
 from dev.worker import Worker
@@ -9,6 +12,18 @@ from tests.integration.conftest import StartWorker
 from tests.integration.support.kafka import producer
 from tests.integration.support.records import Records
 from tests.integration.support.waiting import drained, status, until
+
+TOKEN = "0123456789-abcdef"
+
+
+async def get(worker: Worker, path: str, token: str = "") -> tuple[int, str]:
+    """Status and body."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    async with (
+        aiohttp.ClientSession(headers=headers) as http,
+        http.get(worker.url + path) as answer,
+    ):
+        return answer.status, await answer.text()
 
 
 async def workers(worker: Worker) -> dict[str, Any]:
@@ -58,3 +73,53 @@ async def test_each_worker_shows_all_of_them_and_whom_it_misses(
 
     await until(is_missed, "the one that was killed is missing, the one that stopped is gone")
     assert "The status page shows this worker alone" not in first.log()
+
+
+async def test_the_page_is_there_when_it_is_needed(worker: StartWorker) -> None:
+    without_kafka, without_database = await asyncio.gather(
+        worker(ready=False, kafka_url="kafka://127.0.0.1:9"),
+        worker(ready=False, couchdb_url="http://127.0.0.1:9"),
+    )
+    for running, what, advice in (
+        (without_kafka, "Kafka has not answered since", "PERSISTER_KAFKA_URL names them"),
+        (without_database, "The database has taken no documents since", "PERSISTER_COUCHDB_URL"),
+    ):
+
+        async def says(running: Worker = running, what: str = what) -> bool:
+            try:
+                return what in (await get(running, "/"))[1]
+            except aiohttp.ClientError:
+                return False
+
+        await until(says, f"the page says: {what}")
+        page = (await get(running, "/"))[1]
+        assert "Something is wrong" in page
+        assert advice in page
+
+
+async def test_an_activation_is_traced_on_the_page(
+    worker: StartWorker, admin: Admin, kafka_url: str, prefix: str
+) -> None:
+    topic = f"{prefix}completed0"
+    await admin.create_topic(topic)
+    running = await worker(partitions=4, web_token=TOKEN)
+    record = Records(17).one(logs=["2027-01-15T12:00:00.000Z stdout: hello"])
+    activation = record["activationId"]
+    async with producer(kafka_url) as kafka:
+        await kafka.records(topic, [record])
+    await drained(admin, prefix, topic)
+
+    code, told = await get(running, f"/trace/{activation}?format=json")
+    assert (code, record["logs"][0] in told) == (401, False)
+    code, told = await get(running, f"/trace/{activation}?format=json", token=TOKEN)
+    account = json.loads(told)
+    assert (code, account["fate"]) == (200, "stored")
+    assert account["logs"] == record["logs"]
+    assert "the guard remembers it as stored" in account["seen"][-1]["decided"]
+    assert account["not_looked_at"] == []
+
+    asked = [get(running, f"/trace/{n:032x}", token=TOKEN) for n in range(6)]
+    codes = [code for code, _ in await asyncio.gather(*asked)]
+    assert codes.count(200) >= 2
+    assert set(codes) == {200, 503}
+    assert (await get(running, "/", token=TOKEN))[0] == 200

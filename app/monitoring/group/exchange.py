@@ -13,7 +13,8 @@ from typing import Any
 from mode import Service
 
 from app.kafka.access import explain
-from app.kafka.admin import open_admin
+from app.kafka.admin import Admin, UnreadableSettingsError, open_admin
+from app.kafka.errors import KafkaError
 from app.kafka.producer import BatchProducer, Outgoing
 from app.kafka.reader import Reader, TopicPartition, open_reader
 from app.kafka.topics import TopicSpec
@@ -118,6 +119,7 @@ class Exchange(Service):
     async def _make_topic(self) -> None:
         async with open_admin(self._settings) as admin:
             if self._topic.name in await admin.topics():
+                await self._put_right(admin)
                 return
             await admin.create(self._topic, self._settings.replication)
             # A broker may need a moment to hear of it; a client that asks before logs an error.
@@ -125,6 +127,15 @@ class Exchange(Service):
                 await asyncio.sleep(TOPIC_SECONDS)
                 if self._topic.name in await admin.topics():
                     return
+
+    async def _put_right(self, admin: Admin) -> None:
+        """Have a topic that Kafka made by itself (auto.create.topics.enable) stay small."""
+        topic = self._topic
+        # Where a right is missing it only grows, for as long as the broker keeps what it has.
+        with suppress(KafkaError, UnreadableSettingsError):
+            actual = (await admin.topic_settings([topic.name], topic.config))[topic.name]
+            if "compact" not in actual["cleanup.policy"]:
+                await admin.change_topic_settings(topic.name, topic.config)
 
     async def _hear(self, reader: Reader) -> None:
         """Listen until nothing is heard any more, not even what this worker itself has said."""

@@ -28,7 +28,8 @@ HTML_HEADERS = {
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
         "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
-    "Referrer-Policy": "no-referrer",
+    # With `no-referrer` a browser would not say where a sign-in comes from, either.
+    "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "X-Frame-Options": "DENY",
 }
@@ -236,10 +237,14 @@ def _cookie_rules(request: web.Request) -> _CookieRules:
 
 def _refuse_strangers(request: web.Request) -> None:
     """Refuse what the page of another site has a browser send."""
-    site = request.headers.get("Sec-Fetch-Site", "same-origin")
-    origin = request.headers.get("Origin")
-    same = origin is None or urlsplit(origin).netloc == request.headers.get("Host", "")
-    if site not in ("same-origin", "none") or not same:
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    if site is not None:
+        same = site in ("same-origin", "none")
+    else:
+        # Without TLS browsers tell only this, and a proxy may have changed the other two.
+        ours = {request.headers.get(name) for name in ("Host", "X-Forwarded-Host")}
+        same = origin is None or urlsplit(origin).netloc in ours
+    if not same:
         raise web.HTTPForbidden(text="Sign in on this worker's own page.\n")
 
 

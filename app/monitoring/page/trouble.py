@@ -208,7 +208,7 @@ def _not_ready(condition: Condition) -> Finding:
         )
     return Finding(
         Level.TROUBLE,
-        f"The work of this worker does not move{_since(condition.since, condition)}.",
+        f"The work of this worker has stood still{_since(condition.since, condition)}.",
         condition.not_ready,
         _restarts(condition),
     )
@@ -233,7 +233,7 @@ def _kafka(condition: Condition) -> Iterator[Finding]:
     if kafka.away_since is not None:
         yield Finding(
             Level.TROUBLE,
-            f"Kafka does not answer{_since(kafka.away_since, condition)}.",
+            f"Kafka has not answered{_since(kafka.away_since, condition)}.",
             f"{kafka.address}: {kafka.error}",
             "Check that the brokers run and that PERSISTER_KAFKA_URL names them. The worker goes "
             "on by itself as soon as they answer, and nothing that it has read is lost. What is "
@@ -256,16 +256,27 @@ def _kafka(condition: Condition) -> Iterator[Finding]:
         )
 
 
+_SAID_ANYWAY = (
+    "retrying until it does: ",
+    "nothing is set aside, and all of it is retried until it passes: ",
+)
+"""What the log says of a failing database, and this page in its own words."""
+
+
 def _database(condition: Condition) -> Iterator[Finding]:
     database = condition.database
     if database.failing_since is not None:
         level = Level.TROUBLE if database.down else Level.MIND
-        advice = database.advice[:1].upper() + database.advice[1:]
+        advice = database.advice
+        for known in _SAID_ANYWAY:
+            advice = advice.removeprefix(known)
+        advice = advice[:1].upper() + advice[1:]
         yield Finding(
             level,
-            f"The database takes no documents{_since(database.failing_since, condition)}.",
+            f"The database has taken no documents{_since(database.failing_since, condition)}.",
             f"{database.address}: {database.error}",
-            f"{advice}. Records wait in Kafka meanwhile, and nothing is set aside.",
+            f"{advice}. The worker goes on by itself once documents are taken again; meanwhile "
+            "they wait in Kafka, and nothing is set aside.",
         )
     elif database.reading:
         yield Finding(
@@ -297,8 +308,8 @@ def _held(condition: Condition) -> Iterator[Finding]:
     for topic, held in sorted(condition.held.items()):
         yield Finding(
             Level.TROUBLE,
-            f"Nothing is read of {topic}{_since(held.since, condition)}: nearly all of it was "
-            "rejected.",
+            f"{topic} has not been read{_since(held.since, condition)}: nearly everything on it "
+            "was rejected.",
             held.why,
             "Find out who writes to it: `persister dead-letters list --topic "
             f"{topic}`. It is tried again at {moment(held.until, condition.now)} UTC; until then "
@@ -307,8 +318,8 @@ def _held(condition: Condition) -> Iterator[Finding]:
     for held in condition.store_held.values():
         yield Finding(
             Level.TROUBLE,
-            f"Storing is held{_since(held.since, condition)}: many documents would be set aside "
-            "for one reason.",
+            f"Storing has been held{_since(held.since, condition)}: many documents would be set "
+            "aside for one reason.",
             held.why,
             "Find out what refuses them: the database's design documents, or something in front "
             f"of it. It is tried again at {moment(held.until, condition.now)} UTC; records wait "
@@ -325,17 +336,20 @@ def _partitions(condition: Condition) -> Iterator[Finding]:
     for one in condition.partitions:
         stands = one.state in (State.STUCK, State.WAITING) and one.why
         told = one.why in known or one.topic in condition.kafka.unreadable
-        if stands and not told:
+        if stands and not told and not _waits_for_the_database(one, condition):
             by_why[one.why, one.state, bool(one.worker)].append(one)
     for (why, state, read), found in by_why.items():
-        if not _is_told(why, condition):
-            yield _standing(why, state, found, condition, read=read)
+        yield _standing(why, state, found, condition, read=read)
 
 
-def _is_told(why: str, condition: Condition) -> bool:
-    """Whether the database's state, which is told already, is the reason."""
-    database = condition.database
-    return database.failing_since is not None and why in (database.error, "")
+def _waits_for_the_database(one: Partition, condition: Condition) -> bool:
+    """Whether the database's state, which is told already, explains it, here or elsewhere."""
+    if condition.database.failing_since is None or one.state is not State.WAITING:
+        return False
+    failing = {
+        heard.snapshot.worker for heard in condition.workers if heard.snapshot.database.error
+    }
+    return bool(one.worker) and (one.mine or one.worker in failing)
 
 
 def _standing(
@@ -345,15 +359,15 @@ def _standing(
     since = _since(min((one.since for one in found if one.since), default=None), condition)
     if not read:
         level = Level.TROUBLE if state is State.STUCK else Level.MIND
-        are = "is" if len(found) == 1 else "are"
         return Finding(
             level,
-            f"{names} {are} read by nobody{since}.",
+            f"Nobody has read {names}{since}.",
             "" if why.startswith("nobody") else why,
             "Start a worker, or see in the logs of those that run why they do not join the group.",
         )
     lag = sum(one.lag or 0 for one in found)
-    what = f"{names} {'does' if len(found) == 1 else 'do'} not move{since}; {number(lag)} wait."
+    have = "has" if len(found) == 1 else "have"
+    what = f"{names} {have} not moved{since}; {plural(lag, 'record waits', 'records wait')}."
     readers = sorted({one.worker for one in found if not one.mine})
     if readers:
         why = f"{why} ({listed(readers)})"

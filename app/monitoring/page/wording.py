@@ -34,7 +34,9 @@ def rate(value: float | None) -> str:
     """Of each second, with as many digits as say something."""
     if value is None:
         return UNKNOWN
-    return number(value) if value >= 10 or not value else f"{value:.1f}"  # noqa: PLR2004
+    if value >= 10 or not value:  # noqa: PLR2004 - two digits
+        return number(value)
+    return "< 0.1" if value < 0.1 else f"{value:.1f}"  # noqa: PLR2004
 
 
 def moment(at: float | None, now: float) -> str:

@@ -9,7 +9,7 @@ from app.storing.guard import Guard, identify
 MOST = 2
 """Searches at a time."""
 
-LIMITS = Limits(kafka=10.0, database=5.0, share=0.3)
+LIMITS = Limits(kafka=10.0, database=5.0, share=0.5)
 """Seconds for each, and share of the event loop."""
 
 

@@ -2,7 +2,8 @@
 "use strict";
 
 const EVERY = 5000; // milliseconds between two looks, as often as the worker takes a sample
-const HOUR = 3600; // seconds that the charts show
+const HOUR = 3600; // seconds that the charts show at most
+const LEAST = 300; // and at least, of a worker that was just started
 const AGO = new Intl.DateTimeFormat([], { timeStyle: "medium", timeZone: "UTC" });
 
 const CHARTS = [
@@ -47,13 +48,18 @@ function keyOf(series) {
   return { value, item: element("li", {}, swatch, `${label} `, value) };
 }
 
-function draw(chart, place) {
+// All frames before the first chart: how wide one is depends on how many there are.
+function frame(chart, place) {
   const keys = chart.series.map(keyOf);
   const caption = element("figcaption", {}, element("strong", {}, chart.title));
   caption.append(element("ul", { class: "keys" }, ...keys.map((key) => key.item)));
   const canvas = element("div", { role: "img", "aria-label": chart.title });
   const figure = element("figure", {}, caption, canvas);
   place.append(figure);
+  return { chart, keys, canvas };
+}
+
+function draw({ chart, keys, canvas }) {
   const line = colour("--line");
   const axis = { stroke: colour("--quiet"), grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 } };
   const tell = (index) => keys.forEach((key, number) => {
@@ -65,15 +71,20 @@ function draw(chart, place) {
     width: Math.max(200, canvas.clientWidth), height: 190, legend: { show: false },
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "UTC"),
     cursor: { drag: { x: false, y: false } },
-    scales: { x: { range: () => { const now = history.at.at(-1) ?? Date.now() / 1000; return [now - HOUR, now]; } },
+    scales: { x: { range: span },
       y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
-    axes: [{ ...axis, values: "{HH}:{mm}" }, { ...axis, size: 56, values: (_, ticks) => ticks.map(compact) }],
+    axes: [{ ...axis, values: "{HH}:{mm}", incrs: [60, 120, 300, 600, 900, 1800] }, { ...axis, size: 56, values: (_, ticks) => ticks.map(compact) }],
     series: [{}, ...chart.series.map(([label, , number]) =>
       ({ label, stroke: colour(`--chart-${number}`), width: 2, points: { show: false }, spanGaps: false }))],
     hooks: { setCursor: [(made) => tell(made.cursor.idx)] },
   }, values(chart), canvas);
   drawn.push({ chart, plot, canvas, tell });
   tell();
+}
+
+function span() {
+  const now = history.at.at(-1) ?? Date.now() / 1000;
+  return [Math.min(now - LEAST, Math.max(now - HOUR, history.at[0] ?? now)), now];
 }
 
 function values(chart) {
@@ -84,7 +95,7 @@ function redraw() {
   const place = document.getElementById("charts");
   drawn.splice(0).forEach(({ plot }) => plot.destroy());
   place.replaceChildren();
-  CHARTS.forEach((chart) => draw(chart, place));
+  CHARTS.map((chart) => frame(chart, place)).forEach(draw);
   describe();
 }
 

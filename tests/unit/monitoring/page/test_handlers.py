@@ -139,6 +139,16 @@ async def test_the_page_of_a_stranger_signs_nobody_in(
     assert (await client.get("/history")).status == 401
 
 
+async def test_a_browser_that_says_where_it_is_signs_in(connect: Connect) -> None:
+    client = await connect()
+    own = f"http://127.0.0.1:{client.port}"
+    assert (await sign_in(client, Origin=own)).status == 303
+    proxied = {"Origin": "https://status.example", "X-Forwarded-Host": "status.example"}
+    assert (await sign_in(client, **proxied)).status == 303
+    told = {"Origin": "null", "Sec-Fetch-Site": "same-origin"}
+    assert (await sign_in(client, **told)).status == 303
+
+
 async def test_a_sign_in_is_small(connect: Connect) -> None:
     client = await connect()
     assert (await sign_in(client, "x" * LONGEST_FORM)).status == 413

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from app.monitoring.group.roster import Heard
-from app.monitoring.group.snapshot import Counts, Snapshot
+from app.monitoring.group.snapshot import Counts, DatabaseState, Snapshot
 from app.monitoring.page.trouble import (
     Condition,
     Database,
@@ -63,7 +63,7 @@ def test_a_silent_kafka_is_told_once_with_its_address_and_what_to_check() -> Non
     )
     assert told.level is Level.TROUBLE
     (finding,) = told.findings
-    assert finding.what == "Kafka does not answer since 11:58:55 UTC."
+    assert finding.what == "Kafka has not answered since 11:58:55 UTC."
     assert finding.why == "kafka://k:9092: connection refused"
     assert "PERSISTER_KAFKA_URL" in finding.do
     assert "goes on by itself" in finding.do
@@ -75,13 +75,13 @@ def test_a_database_that_is_down_is_told_with_its_own_words_and_advice() -> None
         failing_since=NOW - 30,
         down=True,
         error="503 insufficient storage",
-        advice="make room on its disk",
+        advice="retrying until it does: make room on its disk",
     )
     told = summary(condition(database=database, not_ready="the database takes no documents: 503"))
     (finding,) = told.findings
     assert (finding.level, finding.what) == (
         Level.TROUBLE,
-        "The database takes no documents since 11:59:30 UTC.",
+        "The database has taken no documents since 11:59:30 UTC.",
     )
     assert finding.why == "http://c:5984/db: 503 insufficient storage"
     assert finding.do.startswith("Make room on its disk.")
@@ -113,7 +113,9 @@ def test_partitions_that_stand_still_for_one_reason_are_one_finding() -> None:
     ]
     told = summary(condition(partitions=stuck, not_ready="a/0, a/1: unknown reason"))
     (finding,) = told.findings
-    assert finding.what == ("a/0, a/1, a/2 and 2 more do not move since 11:59:00 UTC; 25 wait.")
+    assert finding.what == (
+        "a/0, a/1, a/2 and 2 more have not moved since 11:59:00 UTC; 25 records wait."
+    )
     assert finding.why == "unknown reason"
     assert "ends itself" in finding.do
     assert "60 s" in finding.do
@@ -128,7 +130,7 @@ def test_a_worker_that_never_ends_itself_is_for_the_operator_to_restart() -> Non
 def test_what_nobody_reads_wants_a_worker() -> None:
     alone = Partition("a", 0, State.STUCK, 5, "", since=NOW - 60, why="nobody reads it")
     ((level, what),) = whats(partitions=[alone])
-    assert (level, what) == (Level.TROUBLE, "a/0 is read by nobody since 11:59:00 UTC.")
+    assert (level, what) == (Level.TROUBLE, "Nobody has read a/0 since 11:59:00 UTC.")
     assert whats(partitions=[replace(alone, state=State.WAITING)])[0][0] is Level.MIND
 
 
@@ -136,10 +138,10 @@ def test_a_held_topic_is_told_by_its_breaker_alone() -> None:
     held = Held(NOW - 60, NOW + 240, "990 of 1000 records were rejected")
     waits = Partition("a", 0, State.WAITING, 5, "w0", since=NOW - 60, why=held.why)
     (finding,) = summary(condition(partitions=[waits], held={"a": held})).findings
-    assert finding.what.startswith("Nothing is read of a since 11:59:00 UTC")
+    assert finding.what.startswith("a has not been read since 11:59:00 UTC")
     assert "12:04:00 UTC" in finding.do
     (finding,) = summary(condition(partitions=[waits], store_held={"x": held})).findings
-    assert finding.what.startswith("Storing is held since 11:59:00 UTC")
+    assert finding.what.startswith("Storing has been held since 11:59:00 UTC")
 
 
 def test_an_unreadable_topic_and_a_group_that_refuses_are_trouble() -> None:
@@ -204,7 +206,7 @@ def test_a_reason_that_nothing_else_explains_is_told_as_it_is() -> None:
     ((level, what),) = whats(not_ready="the topic a is gone", since=NOW - 60)
     assert (level, what) == (
         Level.TROUBLE,
-        "The work of this worker does not move since 11:59:00 UTC.",
+        "The work of this worker has stood still since 11:59:00 UTC.",
     )
     starting = summary(condition(not_ready="starting: waiting for a first assignment"))
     assert starting.level is Level.MIND
@@ -214,3 +216,16 @@ def test_a_reason_that_nothing_else_explains_is_told_as_it_is() -> None:
 def test_a_worker_that_stops_says_only_that() -> None:
     told = summary(condition(stopping=True, not_ready="stopping", kafka=Kafka(away_since=NOW)))
     assert [one.what for one in told.findings] == ["This worker is stopping."]
+
+
+def test_what_waits_for_the_database_elsewhere_is_not_told_again() -> None:
+    down = Database(failing_since=NOW, down=True, error="503")
+    other = Snapshot("w1", version="1", why="503", database=DatabaseState(down=True, error="503"))
+    waits = [
+        Partition("documents", 0, State.WAITING, 5, "w0", mine=True, since=NOW, why="503"),
+        Partition("documents", 1, State.WAITING, 5, "w1", since=NOW, why="does not move"),
+    ]
+    workers = [OWN, Heard(other, 1.0)]
+    assert len(whats(database=down, partitions=waits, workers=workers)) == 1
+    well = [OWN, Heard(Snapshot("w1", version="1"), 1.0)]
+    assert len(whats(database=down, partitions=waits, workers=well)) == 2

@@ -26,7 +26,8 @@ def test_durations(seconds: float | None, expected: str) -> None:
 
 def test_numbers() -> None:
     assert [number(None), number(0), number(1234567)] == ["?", "0", "1\u202f234\u202f567"]
-    assert [rate(None), rate(0), rate(0.12), rate(1234)] == ["?", "0", "0.1", "1\u202f234"]
+    assert [rate(None), rate(0), rate(0.02)] == ["?", "0", "< 0.1"]
+    assert [rate(0.12), rate(1234)] == ["0.1", "1\u202f234"]
     assert [plural(1, "record"), plural(2, "record")] == ["1 record", "2 records"]
     assert plural(2, "record is", "records are") == "2 records are"
 
