@@ -28,8 +28,9 @@ from dev.worker import Worker
 from models.dead_letter import REPLAY_OF, DeadLetter
 from models.reasons import RejectReason
 from tests.integration.conftest import StartWorker
-from tests.integration.support.database import assert_holds
+from tests.integration.support.database import all_stored, assert_holds
 from tests.integration.support.kafka import Producer, producer, read_topic
+from tests.integration.support.proxy import proxy
 from tests.integration.support.records import Records, document, document_id, encode, result
 from tests.integration.support.waiting import drained, outcomes, status, until
 
@@ -361,6 +362,47 @@ async def test_while_the_database_is_in_trouble_letters_stay(
     rehearsal = ("replay", "--yes", "--json", "--dry-run")
     assert summary(await dead_letters(*rehearsal, **nowhere)) == {"would_replay": 1, "stayed": {}}
     assert summary(await dead_letters(*replay, "--force", **nowhere))["replayed"] == 1
+
+
+async def test_what_is_replayed_into_trouble_costs_no_attempt(
+    worker: StartWorker,
+    kafka: Producer,
+    names: TopicNames,
+    dead_letters: Faust,
+    couchdb_url: str,
+    database: str,
+) -> None:
+    """Nothing comes back while nothing passes, and it is stored when the database is well."""
+    record = Records(6).one()
+    url = URL(couchdb_url)
+    async with proxy(str(url.with_user(None)).rstrip("/")) as in_front:
+        through = URL(in_front.url).with_user(url.user).with_password(url.password)
+        running = await worker(partitions=1, couchdb_url=str(through).rstrip("/"))
+        await set_aside(
+            kafka,
+            names,
+            topic=names.documents,
+            reason=RejectReason.REFUSED,
+            key=record["activationId"].encode(),
+            value=encode(document(record, 1)),
+            attempts=2,
+        )
+        in_front.refusing = 500
+        replay = ("replay", "--yes", "--json", "--force", "--max-attempts", "3")
+        assert summary(await dead_letters(*replay))["replayed"] == 1
+
+        async def down() -> bool:
+            return bool((await status(running))["database"]["down"])
+
+        await until(down, "the replayed document waits")
+        in_front.refusing = None
+
+        async def stored_it() -> bool:
+            return await all_stored(couchdb_url, database, [record])
+
+        await until(stored_it, "the replayed document is stored")
+    assert len(listed(await dead_letters("list", "--json"))) == 1
+    assert (await outcomes(running))["store", "stored", ""] == 1
 
 
 async def test_a_replay_that_was_killed_while_sending_goes_on_without_sending_twice(
