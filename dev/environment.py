@@ -19,6 +19,16 @@ OLDEST_PYTHON = (3, 11)
 PYTHON = paths.VENV / "bin/python"
 LOCK = paths.PROJECT / "requirements-dev.lock"
 UV_HOME = paths.HOME / "uv"
+COMMAND = paths.VENV / "bin/persister"
+COMMAND_TEXT = f"""#!{PYTHON}
+import sys
+
+sys.path.insert(0, {str(paths.PROJECT)!r})
+from app.commands.main import main
+
+main()
+"""
+"""What an installation would put there, for this checkout as it stands."""
 
 
 def install_environment() -> None:
@@ -31,11 +41,13 @@ def install_environment() -> None:
         raise SetupError(f"Python {sys.version.split()[0]} is too old: set PYTHON=python3.11")
     lock = LOCK.read_text(encoding="utf-8")
     key, stamp = f"{sys.version}\n{lock}", paths.VENV / "installed.stamp"
-    if is_done(key, stamp):
-        return
-    with exclusive("environment"):
-        count = len(re.findall(r"^\S+==", lock, re.MULTILINE))
-        once(f"up to {count} Python packages", key, stamp, lambda: _build(lock))
+    if not is_done(key, stamp):
+        with exclusive("environment"):
+            count = len(re.findall(r"^\S+==", lock, re.MULTILINE))
+            once(f"up to {count} Python packages", key, stamp, lambda: _build(lock))
+    if not COMMAND.exists() or COMMAND.read_text(encoding="utf-8") != COMMAND_TEXT:
+        COMMAND.write_text(COMMAND_TEXT, encoding="utf-8")
+        COMMAND.chmod(0o755)
 
 
 def _build(lock: str) -> None:

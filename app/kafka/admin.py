@@ -11,7 +11,13 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.admin.records_to_delete import RecordsToDelete
-from aiokafka.errors import KafkaError, NoError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    InvalidReplicationFactorError,
+    KafkaError,
+    NoError,
+    TopicAlreadyExistsError,
+    for_code,
+)
 from aiokafka.protocol.commit import OffsetFetchRequest
 
 from app.kafka.clients import client_options
@@ -22,6 +28,12 @@ from app.settings import KafkaSettings
 
 class UnreadableSettingsError(Exception):
     """A topic's settings cannot be read: it is gone, or the right DescribeConfigs is missing."""
+
+
+class BrokersFencedError(KafkaError):
+    """The brokers have just started and hold no partitions yet; it passes within seconds."""
+
+    retriable = True
 
 
 class Admin:
@@ -71,6 +83,8 @@ class Admin:
             Whether it was created now.
         """
         error = (await self._create([topic], replication)).get(topic.name)
+        if isinstance(error, InvalidReplicationFactorError) and "fenced" in str(error):
+            raise BrokersFencedError(str(error))
         if error is not None and not isinstance(error, TopicAlreadyExistsError):
             raise error
         return error is None

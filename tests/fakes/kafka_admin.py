@@ -30,6 +30,7 @@ class FakeAdminClient:
         all_settings: what differs from that for every topic.
         created: what was created, as it was asked for.
         answers: the error of a creation, by the topic's name.
+        fenced: how often creations are refused as by brokers that have just started.
         unreadable: the error code when settings are asked for.
         failures: what the next connections fail with.
         brokers: as many replicas are possible.
@@ -43,6 +44,7 @@ class FakeAdminClient:
         self.all_settings: dict[str, str] = {}
         self.created: list[Any] = []
         self.answers: dict[str, Any] = {}
+        self.fenced = 0
         self.unreadable = 0
         self.failures: list[Exception] = []
         self.brokers = 3
@@ -69,6 +71,10 @@ class FakeAdminClient:
 
     async def create_topics(self, topics: list[Any], *, validate_only: bool) -> Any:
         errors: list[Any] = []
+        if self.fenced:
+            self.fenced -= 1
+            code, said = InvalidReplicationFactorError.errno, "All brokers are currently fenced."
+            return SimpleNamespace(topic_errors=[(topic.name, code, said) for topic in topics])
         for topic in topics:
             error = self.answers.get(topic.name) or self._refusal(topic)
             errors.append((topic.name, error.errno if error else 0, error and "said Kafka"))

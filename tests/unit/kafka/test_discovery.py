@@ -169,6 +169,12 @@ async def test_it_waits_for_a_kafka_that_is_not_there_yet_and_says_so_once(
     assert list(kafka.topics) == OWN
 
 
+async def test_it_waits_for_brokers_that_have_just_started(kafka: FakeAdminClient) -> None:
+    kafka.fenced = 2
+    await Around().own_topics().on_start()
+    assert list(kafka.topics) == OWN
+
+
 @pytest.mark.parametrize("error", [TopicAuthorizationFailedError, InvalidReplicationFactorError])
 async def test_what_no_waiting_mends_ends_the_start(
     kafka: FakeAdminClient, error: type[Exception]
