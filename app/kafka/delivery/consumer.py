@@ -183,6 +183,21 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         for waiter in tuple(fetcher._fetch_waiters):  # noqa: SLF001
             fetcher._notify(waiter)  # noqa: SLF001
 
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Seek where the group has committed; returns that, and nothing without an assignment.
+
+        aiokafka's fails an assertion when nothing is assigned.
+        """
+        committed: Mapping[TP, int] = await self.call_thread(self._seek_to_committed)
+        return committed
+
+    async def _seek_to_committed(self) -> Mapping[TP, int]:
+        # Asked here, in the consumer's thread: the assignment may go at any moment.
+        if not self.assignment():
+            return {}
+        committed: Mapping[TP, int] = await self._ensure_consumer().seek_to_committed()
+        return committed
+
     def known_partitions(self, topics: Iterable[str]) -> dict[str, int]:
         """How many partitions the consumer knows of each topic; 0 of one that it does not know."""
         cluster = self._ensure_consumer()._client.cluster  # noqa: SLF001
