@@ -33,10 +33,10 @@ def test_a_latency_is_that_of_a_record_sent_in_the_time_in_question() -> None:
     assert flow.latencies(2.0, 3.0) == [0.5]
 
 
-def test_a_burst_is_felt_until_the_last_record_that_takes_too_long() -> None:
-    flow = Flow(sent={"a": 1.0, "b": 2.0, "c": 3.0}, arrived={"a": 3.0, "b": 4.0, "c": 3.1})
-    assert flow.last_late(0.0, limit=1.0) == 2.0
-    assert flow.last_late(2.5, limit=1.0) == 2.5
+def test_late_is_what_took_too_long_and_what_has_waited_too_long() -> None:
+    flow = Flow(sent={"a": 1.0, "b": 2.0, "c": 3.0, "d": 9.5}, arrived={"a": 9.0, "b": 2.1})
+    assert flow.late(2.0, limit=1.0, now=10.0) == pytest.approx(1 / 3)
+    assert flow.late(11.0, limit=1.0, now=12.0) == 0
 
 
 async def test_it_is_waited_for_the_last_record() -> None:
