@@ -1,11 +1,11 @@
 """All sightings of an activation, and the conclusion from them."""
 
-import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+from app.monitoring.trace.fields import fields_of
 from app.monitoring.trace.sighting import Kind, Sighting
 from app.process.printable import printable, shown
 from models.instants import iso
@@ -38,6 +38,15 @@ _CONCLUSIONS = {
 }
 
 
+MOST = 100
+"""Sightings; a record that nobody tampers with has three or four."""
+
+_MORE = f"more than the first {MOST} records of it in Kafka"
+
+AGAIN = b"{}"
+"""In the place of a further document."""
+
+
 @dataclass
 class Account:
     """The answer to "where is my activation?".
@@ -53,6 +62,16 @@ class Account:
     sightings: list[Sighting] = field(default_factory=list)
     stored: dict[str, Any] | None = None
     not_looked_at: list[str] = field(default_factory=list)
+
+    def add(self, seen: Sighting) -> None:
+        """Take a sighting, and of all their documents the first: anybody may write a million."""
+        if len(self.sightings) >= MOST:
+            if _MORE not in self.not_looked_at:
+                self.not_looked_at.append(_MORE)
+            return
+        if seen.document is not None and any(one.document for one in self.sightings):
+            seen = replace(seen, document=AGAIN)
+        self.sightings.append(seen)
 
     @property
     def fate(self) -> Fate:
@@ -104,9 +123,8 @@ class Account:
         if self.stored is not None:
             return self.stored
         for sighting in self.sightings:
-            if sighting.document is not None:
-                record = json.loads(sighting.document)
-                return record if isinstance(record, dict) else {}
+            if sighting.document not in (None, AGAIN):
+                return fields_of(sighting.document or b"")
         return {}
 
     def as_json(self) -> dict[str, Any]:

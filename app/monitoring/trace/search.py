@@ -1,7 +1,6 @@
 """Looks for an activation in Kafka and in the database, in bounded time."""
 
 import asyncio
-import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from app.kafka.reader import Bounds, Reader, ReadError, TopicPartition, open_rea
 from app.kafka.topics import TopicNames
 from app.monitoring.trace.account import Account
 from app.monitoring.trace.activation import ActivationId
+from app.monitoring.trace.fields import fields_of
 from app.monitoring.trace.sighting import Place, Sighting, of_document, of_letter, of_message
 from app.settings import LogMode, RoutingSettings, Settings
 from models.dead_letter import DeadLetter
@@ -200,7 +200,7 @@ class _Search:
             if seen is not None:
                 waits = follow and record.offset >= reached
                 behind = record.offset - max(reached, bounds.start) if waits else None
-                self._account.sightings.append(replace(seen, behind=behind))
+                self._account.add(replace(seen, behind=behind))
 
     async def _rest(self) -> None:
         """Let others work, when it is their turn."""
@@ -226,4 +226,4 @@ async def _in_database(settings: Settings, account: Account, namespace: str | No
         account.not_looked_at.append(f"the database {settings.database.url}: {error}")
         return
     if document_id in found:
-        account.stored = json.loads(found[document_id])
+        account.stored = fields_of(found[document_id])

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from app.monitoring.trace.account import Account, Fate
+from app.monitoring.trace.account import MOST, Account, Fate
+from app.monitoring.trace.fields import LONGEST, TOO_LONG, fields_of
 from app.monitoring.trace.sighting import Kind, Place, Sighting, of_document, of_letter, of_message
 from app.settings import RoutingSettings
 from models.dead_letter import DeadLetter
@@ -110,3 +111,37 @@ def test_text_is_printable_and_has_the_log_lines() -> None:
     assert "status:    1" in lines
     assert "2026-01-02T03:04:05.678+00:00 stdout: hello\\nworld" in lines
     assert "not a line" in lines
+
+
+def test_a_million_records_of_it_are_not_kept() -> None:
+    account = Account(ID)
+    for _ in range(10 * MOST):
+        account.add(seen(Kind.RECORD, document=b'{"name":"hello"}'))
+    assert len(account.sightings) == MOST
+    assert sum(len(one.document or b"") for one in account.sightings) < 20 * MOST
+    assert account.facts() == {"name": "hello"}
+    assert len(account.not_looked_at) == 1
+    assert account.fate is Fate.UNKNOWN
+
+
+DEEP, DEEPEST = (b"[" * levels + b"]" * levels for levels in (500, 990))
+
+
+@pytest.mark.parametrize(
+    "document,shown",
+    [
+        (b'{"name":"a","newer":' + DEEP + b"}", {"name": "a"}),
+        (b'{"response":{"statusCode":1,"result":' + DEEP + b"}}", {"status": 1}),
+        (b'{"duration":' + b"9" * 5000 + b"}", {"duration": TOO_LONG}),
+        (b'{"duration":' + b"9" * 900 + b"}", {"duration": int("9" * 900)}),
+        (b'{"name":"' + b"a" * LONGEST + b'"}', {"name": TOO_LONG}),
+        (b'{"response":[],"logs":{},"start":[]}', {"start": []}),
+        (b'{"name":"a","newer":' + DEEPEST + b"}", {}),
+        *((no_record, {}) for no_record in (b"[]", b"", b"\xff", b"{", DEEPEST)),
+    ],
+)
+def test_no_record_is_too_much_to_be_shown(document: bytes, shown: dict[str, object]) -> None:
+    account = Account(ID, stored=fields_of(document))
+    assert account.facts() == shown
+    assert account.as_text()
+    json.dumps(account.as_json())
