@@ -72,10 +72,10 @@ MIB = 1024 * 1024
 
 
 class BootStrategy(FaustBootStrategy):
-    """Faust's services and the persister's, in the order of their start; they stop in reverse.
+    """Faust's services and the persister's, in start order; they stop in reverse.
 
-    The web endpoint comes first, so that a worker which waits for Kafka can be asked what it is
-    doing; what stores comes before what consumes, so that it still works while consuming stops.
+    The web endpoint comes first, so that a worker that waits for Kafka can say what it is doing;
+    storing starts before consuming, so that it still works while consuming stops.
     """
 
     def server(self) -> Iterable[ServiceT]:
@@ -259,10 +259,10 @@ class Persister(faust.App):
             ) from None
 
     async def on_started(self) -> None:
-        """Take the work off Python's cycle collector, then go on as Faust does.
+        """Tune Python's cycle collector, then do as Faust does.
 
-        A chunk is some thousand objects without a cycle, that live for as long as the database
-        takes; looking through them again and again cost a tenth of the worker's time.
+        A chunk is some thousand objects without cycles that live for as long as the database takes;
+        scanning them again and again cost a tenth of the worker's time.
         """
         gc.collect()
         gc.freeze()
@@ -270,9 +270,9 @@ class Persister(faust.App):
         await super().on_started()
 
     def end(self, error: StartError) -> None:
-        """End the worker while it runs, with a message and a non-zero exit code.
+        """End the running worker with a message and a non-zero exit code.
 
-        As a crash, so that it stops in its usual order, and without a crash's traceback.
+        It crashes, so that services stop in their usual order, but without a traceback.
         """
         if not self.should_stop:
             self.log.error("%s. Ending the worker.", error)
@@ -282,7 +282,7 @@ class Persister(faust.App):
             service._crash(error)  # noqa: SLF001
 
     async def stop(self) -> None:
-        """Stop within the deadline for in-flight work and a little more."""
+        """Stop within the deadline for in-flight work, plus a short grace period."""
         self.stopping.start()
         await super().stop()
 
@@ -316,13 +316,13 @@ class Persister(faust.App):
         """Stop the worker.
 
         Faust would start the agent again and never give it the failed chunk again; after a crash
-        the chunk is delivered to whoever gets the partition.
+        the chunk is delivered to the partition's next owner.
         """
         await agent.crash(exc)
         await self.crash(exc)
 
     async def _end_standing_still(self, error: StandstillError) -> None:
-        """End, whatever hangs: the stop has its own deadline."""
+        """End the worker even if something hangs: the stop has its own deadline."""
         self.stopping.start()
         await self.crash(error)
 
@@ -335,7 +335,7 @@ class Persister(faust.App):
         self.retention.look_soon()
 
     def _forget_entry(self, key: str) -> None:
-        # From the local store only: the entry belongs to whoever has its partition now.
+        # From the local store only: the entry belongs to the partition's present owner.
         store: Any = self.guard_table.data
         store.data.pop(key, None)
 
@@ -344,13 +344,13 @@ class Persister(faust.App):
 
 
 def create_app(settings: Settings) -> Persister:
-    """Build the application, with its pages and what is mended in the libraries beneath it.
+    """Build the application, add its pages, and apply the patches to the libraries beneath it.
 
     Agents are added by `agents.register`. Nothing connects before the worker starts.
     """
     mode.loop.use("uvloop")
     protect_logs()
-    # That each service starts and stops is nothing that an operator needs to know.
+    # Operators need not know that each service starts and stops.
     mode.Service.mundane_level = "debug"
     mend_connections()
     follow_moved_brokers()
@@ -363,7 +363,7 @@ def create_app(settings: Settings) -> Persister:
 
 
 def faust_options(settings: Settings) -> dict[str, Any]:
-    """Faust's own settings, where its defaults lose data or time; each says why."""
+    """Faust's own settings, where its defaults lose data or time; comments say why."""
     kafka, worker = settings.kafka, settings.worker
     return {
         "broker": kafka.url,

@@ -82,7 +82,7 @@ class DeadLetter(faust.Record, include_metadata=False):
     def replay_headers(self, name: str) -> list[Header]:
         """The headers of the record when it is sent again; `name` is this letter's.
 
-        The count is for whoever looks; see `ATTEMPTS` for where it is believed.
+        The count is only for display; see `ATTEMPTS` for where it is trusted.
         """
         own: list[Header] = [
             (ATTEMPTS, str(self.attempts + 1).encode()),

@@ -265,7 +265,7 @@ def _still_there(
 
 
 def _listed(names: TopicNames, existing: Collection[str]) -> str:
-    """The persister's own topics that exist, for whoever has to find the right prefix."""
+    """The persister's own topics that exist, to help find the right prefix."""
     own = sorted({names.documents, names.dead_letters} & set(existing))
     return ", ".join(own) or "none either"
 

@@ -183,7 +183,7 @@ class Database:
             cause = "reading" if error.cause in MISSING_RIGHT else error.cause
             raise Misconfigured(f"documents cannot be read: {error}", cause=cause) from None
         await self.restore_design_documents()
-        # By now, whoever started at the same time has marked it, too.
+        # By now, a worker that started at the same time has marked it, too.
         await self._identify(about)
 
     async def look(self) -> bool:

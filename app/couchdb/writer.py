@@ -170,7 +170,7 @@ class BulkWriter(Service):
 
         Returns:
             One result for each document, in order, once the last one is settled. A document whose
-            id begins with `_` is refused here, whoever made it: it would be a design document.
+            id begins with `_` is refused here, whatever its origin: it would be a design document.
 
         Raises:
             SinkStopped: The writer was stopped before; what became of the documents is unknown.

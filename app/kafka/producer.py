@@ -463,7 +463,7 @@ async def open_producer(settings: KafkaSettings) -> AsyncIterator[BatchProducer]
 
 
 def _seen(task: asyncio.Task[None]) -> None:
-    """Look at how a task ended, which whoever sends hears as well."""
+    """Retrieve a task's exception, which the senders get as well."""
     if not task.cancelled():
         task.exception()
 

@@ -8,7 +8,7 @@ from msgspec import Struct
 class Unreadable(Struct, gc=False):
     """A batch of records that was not unpacked, delivered in the place of its last record.
 
-    To whoever reads it as a record it is one without a value.
+    Read as a record, it has no value.
     """
 
     offset: int

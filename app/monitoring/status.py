@@ -70,7 +70,7 @@ def _workers(worker: Monitored) -> dict[str, dict[str, object]]:
 
 
 def _topics(worker: Monitored) -> dict[str, dict[int, dict[str, object]]]:
-    """Every partition that the group should read, whoever reads it."""
+    """Every partition that the group should read, of any worker."""
     topics: defaultdict[str, dict[int, dict[str, object]]] = defaultdict(dict)
     members = worker.roster.by_member()
     for tp, found in sorted(worker.progress.verdict.partitions.items()):

@@ -169,7 +169,7 @@ class Connections:
         return True
 
     def forget(self, connection: "Connection") -> None:
-        """Give back a connection's place, to whoever waits for one."""
+        """Give back a connection's place, to the next one waiting."""
         self._drop(connection)
         self._let_in()
 
@@ -183,7 +183,7 @@ class Connections:
             del self._of_address[connection.address]
 
     def end(self, connection: "Connection", why: Closed) -> None:
-        """Close a connection at once; whoever waits for a place has it."""
+        """Close a connection at once; the next one waiting gets its place."""
         self._end(connection, why)
         self._let_in()
 

@@ -37,8 +37,8 @@ def reason_of(refused: Refused) -> str:
 class StoreBreaker:
     """A breaker for each reason that documents are set aside for.
 
-    What is proven of a document by itself does not count: it would be refused for ever, and whoever
-    may write to one topic could have all storing held.
+    Refusals that the document itself proves do not count: it would be refused for ever, and anybody
+    who may write to one topic could stop all storing.
 
     Args:
         settings: When they open, and for how long.

@@ -112,7 +112,7 @@ class Within:
 class _Wanted:
     """An assignment without the partitions that nobody wants to read; see `Shelf.set_aside`.
 
-    One whose position is not known yet stays: whoever waits for that has not come to reading.
+    One whose position is not known yet stays: its reader is still waiting for the position.
     """
 
     def __init__(self, assignment: Any, shelf: Shelf) -> None:

@@ -13,7 +13,7 @@ Not reported of aiokafka; #712 and #1108 are about updates that do not end.
 - Symptom: "Kafka did not answer within 40 s while the guard's table was read", in a worker that has
   just subscribed to a new topic, while Kafka answers all others.
 - Reproduction: `set_topics` while an update runs that nobody asked for.
-- Mend: whoever asks wakes the synchronizer, whether an update is under way or not.
+- Mend: every request wakes the synchronizer, whether an update is under way or not.
 """
 
 from collections.abc import Callable

@@ -6,7 +6,7 @@ cluster answers at the bootstrap address: after a disaster recovery, a redeploym
 or an outage in which all of them got new addresses (aio-libs/aiokafka#456, #459; Kafka's own
 clients: KAFKA-8206, KIP-899). Here it then bootstraps again.
 
-And whoever waits for metadata that stay as they are (a topic that is gone, a broker that is away)
+And a client that waits for metadata that do not change (a topic is gone, a broker is away)
 asks for them again at once: some thousand requests and log calls a second, a third of a processor.
 Here a client asks `OFTEN` times in a second at most.
 """

@@ -93,5 +93,5 @@ FAULTS = (
         "every SIGTERM ends with exit code 0 within the deadline",
         rolling_restart,
     ),
-    Fault("scaling", Kind.WORKERS, "whoever is there shares the partitions", scaling),
+    Fault("scaling", Kind.WORKERS, "the workers that are there share the partitions", scaling),
 )
