@@ -2,6 +2,7 @@
 // The HTTP server that clients talk to: asks for the password, refuses what CouchDB refuses,
 // and passes everything else on to the database behind it.
 
+const crypto = require('crypto');
 const http = require('http');
 const zlib = require('zlib');
 const { promisify } = require('util');
@@ -11,11 +12,16 @@ const gunzip = promisify(zlib.gunzip);
 
 function createFront({ backPort, credentials, maxDocumentSize }) {
   const agent = new http.Agent({ keepAlive: true });
+  // One session for everybody who knows the password; it ends with this server.
+  const session = `AuthSession=${crypto.randomBytes(20).toString('hex')}`;
 
   return http.createServer(async (request, response) => {
     try {
       if (request.url === '/_up') return answer(response, 200, { status: 'ok', seeds: {} });
-      authorize(request, credentials);
+      if (request.method === 'POST' && request.url === '/_session') {
+        return logIn(await readBody(request), response, credentials, session);
+      }
+      authorize(request, credentials, session);
       const body = await readBody(request);
       const { method, url } = request;
       check({ method, url, contentType: request.headers['content-type'], body, maxDocumentSize });
@@ -28,8 +34,18 @@ function createFront({ backPort, credentials, maxDocumentSize }) {
   });
 }
 
-function authorize(request, credentials) {
+function logIn(body, response, credentials, session) {
+  const { name, password } = JSON.parse(body);
+  if (`${name}:${password}` !== credentials) {
+    throw new Refusal(401, 'unauthorized', 'Name or password is incorrect.');
+  }
+  response.setHeader('set-cookie', `${session}; Version=1; Path=/; HttpOnly`);
+  answer(response, 200, { ok: true, name, roles: ['_admin'] });
+}
+
+function authorize(request, credentials, session) {
   const given = request.headers.authorization;
+  if (given === undefined && (request.headers.cookie || '').split('; ').includes(session)) return;
   const expected = `Basic ${Buffer.from(credentials).toString('base64')}`;
   if (given === expected || (given === undefined && request.url === '/')) return;
   throw new Refusal(401, 'unauthorized', given === undefined
@@ -50,7 +66,9 @@ async function readBody(request) {
 }
 
 function passOn({ request, response, body, agent, backPort }) {
-  const { authorization, 'content-encoding': _, 'transfer-encoding': __, ...kept } = request.headers;
+  const {
+    authorization, cookie, 'content-encoding': _, 'transfer-encoding': __, ...kept
+  } = request.headers;
   const headers = { ...kept, 'content-length': body.length, 'accept-encoding': 'identity' };
   // CouchDB answers JSON to whoever accepts it; PouchDB only to whoever names it.
   if (/\*\/\*/.test(kept.accept || '*/*')) headers.accept = 'application/json';
