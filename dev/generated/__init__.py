@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from dev import paths
-from dev.generated import metrics
+from dev.generated import dashboard, metrics
 
 GENERATED: Mapping[Path, Callable[[], str]] = {
     paths.PROJECT / "docs" / "metrics.md": metrics.page,
+    paths.PROJECT / "deploy" / "grafana" / "persister.json": dashboard.page,
 }
 """What each file must hold."""

@@ -1,5 +1,6 @@
-"""Alerts: each names metrics that exist, is proven by promtool, and has an entry in the runbook."""
+"""Alerts and the dashboard name metrics that exist; each alert is proven, and in the runbook."""
 
+import json
 import re
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +12,7 @@ from prometheus_client import generate_latest
 from app.audit.metrics import render as render_audit
 from app.audit.tally import Tally
 from dev import paths
+from dev.generated.dashboard import WIDTH, expressions, page
 from dev.generated.metrics import all_metrics
 from openwhisk.gateway.metrics import Metrics
 from tests.promtool import needs_promtool, promtool
@@ -57,6 +59,26 @@ def test_each_alert_is_tested_to_fire_and_to_be_silent() -> None:
     names = {alert["alert"] for alert in alerts()}
     assert firing == names
     assert silent == names
+
+
+def test_the_dashboard_names_metrics_that_exist() -> None:
+    process = {"process_cpu_seconds_total", "process_resident_memory_bytes"}
+    queries = list(expressions())
+    shown = set().union(*map(named, queries))
+    assert shown
+    assert shown <= known_series() | process
+
+
+def test_the_panels_of_the_dashboard_do_not_overlap() -> None:
+    panels = json.loads(page())["panels"]
+    cells = [
+        (column, row)
+        for place in (panel["gridPos"] for panel in panels)
+        for column in range(place["x"], place["x"] + place["w"])
+        for row in range(place["y"], place["y"] + place["h"])
+    ]
+    assert len(cells) == len(set(cells))
+    assert max(column for column, _ in cells) < WIDTH
 
 
 def test_the_runbook_names_commands_settings_and_metrics_that_exist() -> None:
