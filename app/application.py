@@ -1,6 +1,8 @@
 """The application: what it is made of, and in which order its parts start and stop."""
 
+import asyncio
 import gc
+import signal
 import time
 from collections.abc import Iterable
 from itertools import chain
@@ -42,6 +44,7 @@ from app.monitoring.history import History
 from app.monitoring.lag import Lags
 from app.monitoring.latency import Latency
 from app.monitoring.monitored import Monitored
+from app.monitoring.narrator import Narrator
 from app.monitoring.outcomes import Outcomes
 from app.monitoring.progress import Knowledge, Progress, rules_of
 from app.monitoring.retention import Retention, Unread
@@ -54,6 +57,7 @@ from app.process.preflight import check_port, prepare_folder, raise_open_files
 from app.process.recent import RecentWarnings
 from app.process.seldom import calm_web_server
 from app.process.stopping import GRACE, Watchdog
+from app.process.verbosity import toggle_debug
 from app.routing.breaker import Breakers
 from app.routing.step import RoutingStep
 from app.settings import Settings, open_secrets
@@ -84,7 +88,7 @@ class BootStrategy(FaustBootStrategy):
         return chain(
             self.sensors(),
             self.web_server(),
-            [app.progress, app.exchange, app.access, app.own_topics],
+            [app.progress, app.narrator, app.exchange, app.access, app.own_topics],
             self.kafka_producer(),
             [app.producer_service, app.writer, app.database_watch, app.storing_step],
             self.kafka_consumer(),
@@ -219,6 +223,7 @@ class Persister(faust.App):
             history=History(),
             warnings=RecentWarnings(besides=["app.dead_letters.writing"]),
         )
+        self.narrator = Narrator(monitored, beacon=self.beacon)
         self.exchange: Exchange = Exchange(
             settings.kafka,
             workers_topic(self.names.workers),
@@ -267,6 +272,8 @@ class Persister(faust.App):
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
+        # Faust's own writes a thousand lines.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, toggle_debug)
         await super().on_started()
 
     def end(self, error: StartError) -> None:
@@ -371,7 +378,7 @@ def faust_options(settings: Settings) -> dict[str, Any]:
         "datadir": str(worker.datadir),
         "TableManager": TableManager,
         "store": "memory://",
-        "logging_config": faust_logging(),
+        "logging_config": faust_logging(worker.log_format),
         # Stands in Faust's canonical URL.
         "web_host": f"[{worker.web_host}]" if ":" in worker.web_host else worker.web_host,
         # Where it listens; Faust's default is every address.

@@ -108,7 +108,7 @@ async def _stand(settings: Settings, every: float, port: int) -> int:
     from app.audit.endpoint import served  # noqa: PLC0415
     from app.audit.standing import Standing  # noqa: PLC0415
 
-    log_to_terminal()
+    log_to_terminal(settings.worker.log_format)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

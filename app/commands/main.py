@@ -27,6 +27,7 @@ class _Where(NamedTuple):
 _COMMANDS = {
     "worker": _Where("app.commands.main", "worker", "Route and store records until told to stop."),
     "gateway": _Where("app.commands.main", "gateway", "Take an unmodified OpenWhisk's writes."),
+    "setup": _Where("app.commands.setup", "setup", "Create topics, database, design documents."),
     "status": _Where("app.commands.status", "status", "Tell what a running worker is doing."),
     "doctor": _Where("app.commands.doctor", "doctor", "Look whether all is as a worker needs it."),
     "trace": _Where("app.commands.trace", "trace", "Tell where an activation is, and why."),

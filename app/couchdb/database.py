@@ -10,9 +10,11 @@ import json
 import logging
 import secrets
 import ssl
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from io import BytesIO
 from traceback import clear_frames
@@ -91,11 +93,13 @@ class DatabaseInfo:
         version: CouchDB's.
         documents: Documents in the database, design documents included.
         bytes: Size of its files.
+        ahead: Seconds that the server's clock is ahead of ours; None where it does not say.
     """
 
     version: str
     documents: int
     bytes: int
+    ahead: float | None = None
 
 
 class Database:
@@ -122,6 +126,7 @@ class Database:
         self._path = f"/{quote(settings.name, safe='')}"
         self._probe_is_there = False
         self._session = Session(settings.user, self._secret, self._post_session)
+        self._date: str | None = None
 
     async def connect(self) -> None:
         """Set up the session. No request is sent yet."""
@@ -284,6 +289,7 @@ class Database:
             version=str(server.get("version", "unknown")),
             documents=int(about.get("doc_count", 0)),
             bytes=int(about.get("sizes", {}).get("file", 0)),
+            ahead=_ahead(self._date),
         )
 
     def _tls(self) -> ssl.SSLContext | bool:
@@ -450,6 +456,7 @@ class Database:
                 timeout=self._timeout(timeout),
             ) as answer:
                 body = await answer.read()
+                self._date = answer.headers.get("Date")
                 if answer.status not in SUCCESS:
                     raise failure(answer.status, answer.headers, body)
                 yield answer, body
@@ -457,6 +464,14 @@ class Database:
     def _secret(self) -> str | None:
         password = self._password
         return password.get_secret_value() if isinstance(password, SecretStr) else None
+
+
+def _ahead(date: str | None) -> float | None:
+    """Seconds that a server's clock is ahead, by the header that it has just sent."""
+    try:
+        return parsedate_to_datetime(date or "").timestamp() - time.time()
+    except ValueError:
+        return None
 
 
 def _passes(entry: Entry) -> bool:

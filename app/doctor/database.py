@@ -8,6 +8,9 @@ from app.couchdb.errors import DatabaseMissing
 from app.doctor.finding import Finding, State
 from app.settings import DatabaseSettings
 
+APART = 5.0
+"""Seconds that clocks may differ; the header that tells is exact to one."""
+
 
 async def examine_database(settings: DatabaseSettings) -> AsyncIterator[Finding]:
     """Look at the database, without changing it."""
@@ -39,6 +42,8 @@ async def _examine(database: Database, settings: DatabaseSettings) -> AsyncItera
         f"{database.address}: CouchDB {info.version}, {info.documents} documents, "
         f"{info.bytes / 1024**2:.1f} MiB",
     )
+    if info.ahead is not None:
+        yield clocks(info.ahead)
     for what, check in (
         ("right to read", lambda: database.read_back([])),
         ("right to write", database.check_right_to_write),
@@ -60,3 +65,20 @@ async def _examine(database: Database, settings: DatabaseSettings) -> AsyncItera
         yield Finding("design documents", State.WARNING, detail)
     else:
         yield Finding("design documents", State.OK, "those of OpenWhisk are there")
+
+
+def clocks(ahead: float) -> Finding:
+    """Whether this machine and the database's agree about the time.
+
+    Args:
+        ahead: seconds that the database's clock is ahead.
+    """
+    what = "clocks"
+    if abs(ahead) <= APART:
+        return Finding(what, State.OK, "this machine and the database's agree")
+    return Finding(
+        what,
+        State.WARNING,
+        f"the database's clock is {abs(ahead):.0f} s {'ahead' if ahead > 0 else 'behind'}: ages, "
+        "latencies and retention are wrong by as much; have both follow a time server",
+    )

@@ -6,10 +6,11 @@ from app.doctor.finding import Finding, State
 from app.kafka.access import ask, check_rights, explain
 from app.kafka.admin import Admin, UnreadableSettingsError, open_admin
 from app.kafka.errors import KafkaError
+from app.kafka.group_past import would_begin_again
 from app.kafka.topic_settings import shortcomings
 from app.kafka.topics import TopicNames, TopicSpec, own_topics
 from app.process.errors import StartError
-from app.settings import LogMode, Settings
+from app.settings import KafkaSettings, LogMode, Settings
 
 SOON = 2 * 3600 * 1000
 """Milliseconds: a topic that keeps its records for less needs a worker that is always there.
@@ -37,6 +38,7 @@ async def examine_kafka(settings: Settings) -> AsyncIterator[Finding]:
         await check_rights(kafka, specs)
         yield Finding("rights in Kafka", State.OK, f"topics, and the group {kafka.app_id}")
         async with open_admin(kafka) as admin:
+            yield await _group(admin, kafka)
             async for finding in _topics(admin, settings, specs):
                 yield finding
     except StartError as error:
@@ -51,7 +53,7 @@ async def _topics(
     partitions = await admin.partition_counts()
     for spec in specs:
         if spec.name in partitions:
-            yield await _own(admin, spec, partitions[spec.name])
+            yield await examine_own(admin, spec, partitions[spec.name])
         else:
             yield Finding(spec.name, State.OK, "missing; the first worker creates it")
     for finding in log_mode(settings, partitions):
@@ -62,7 +64,19 @@ async def _topics(
             yield await _openwhisk(admin, topic, settings.kafka.max_record_bytes)
 
 
-async def _own(admin: Admin, spec: TopicSpec, partitions: int) -> Finding:
+async def _group(admin: Admin, kafka: KafkaSettings) -> Finding:
+    what = f"PERSISTER_APP_ID={kafka.app_id}"
+    try:
+        again = await would_begin_again(admin, kafka, TopicNames(kafka.topic_prefix))
+    except KafkaError as error:
+        return Finding(what, State.WARNING, f"its offsets cannot be seen: {explain(error, kafka)}")
+    if again:
+        return Finding(what, State.WARNING, again)
+    return Finding(what, State.OK, "goes on where it stopped, or begins a new installation")
+
+
+async def examine_own(admin: Admin, spec: TopicSpec, partitions: int) -> Finding:
+    """Look at a topic of the persister's own."""
     fixed = spec.partitions > 1
     if fixed and partitions != spec.partitions:
         advice = f"it has {partitions} partitions: set PERSISTER_PARTITIONS={partitions}"

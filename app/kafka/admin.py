@@ -185,6 +185,10 @@ class Admin:
         broker: int = await self._client.find_coordinator(group)
         return broker
 
+    async def groups(self) -> list[str]:
+        """The consumer groups that this client may see, in order."""
+        return sorted(group[0] for group in await self._client.list_consumer_groups())
+
     async def committed(self, group: str) -> dict[TopicPartition, int]:
         """The offsets that a consumer group has committed, of all topics.
 

@@ -13,6 +13,7 @@ from mode import Service
 from app.kafka.access import when_kafka_answers
 from app.kafka.admin import Admin, UnreadableSettingsError, open_admin
 from app.kafka.delivery.consumer import ConsumerThread
+from app.kafka.group_past import would_begin_again
 from app.kafka.subscription import Subscription
 from app.kafka.topic_settings import made_by_kafka, shortcomings
 from app.kafka.topics import TopicNames, TopicSpec, guard_changelog, own_topics
@@ -68,6 +69,13 @@ class OwnTopics(Service):
             if changelog.name in existing:
                 await self._put_right(admin, changelog, existing[changelog.name])
             self._subscription.add(existing)
+            try:
+                again = await would_begin_again(admin, self._settings, self._names)
+            except KafkaError as error:
+                self.log.info("Cannot see what the group has committed: %s.", error)
+                again = None
+        if again:
+            self.log.warning("%s.", again)
         self._report()
 
     async def _create(self, admin: Admin, spec: TopicSpec, replication: int) -> None:

@@ -23,6 +23,7 @@ from app.monitoring.sign_in import COOKIE, SignIn
 from app.monitoring.status import not_ready, status
 from app.process.connections import BoundedSite, Connections, close_after_upgrade, places
 from app.process.hosts import is_loopback, known
+from app.process.verbosity import Level, set_level
 from app.settings import WorkerSettings
 
 HEALTH = ("/health/live", "/health/ready")
@@ -40,6 +41,11 @@ _FORBIDDEN = (
 _UNAUTHORIZED = (
     "This page needs the token of PERSISTER_WEB_TOKEN[_FILE] as `Authorization: Bearer ...`; a "
     "browser asks for it at /sign-in.\n"
+)
+
+_BEARER_ONLY = (
+    "This needs the token of PERSISTER_WEB_TOKEN[_FILE] as `Authorization: Bearer ...`, also on "
+    "loopback. Without one: kill -USR1 PID.\n"
 )
 
 _ELSEWHERE = (
@@ -193,6 +199,21 @@ def add_pages(app: faust.App, worker: Monitored, trace: Trace) -> None:
     async def show_status(view: Any, _request: Any) -> Any:
         """Topics, lag, outcomes, guard and database."""
         return view.json(status(worker))
+
+    async def log_level(request: web.Request) -> web.Response:
+        """Log more or less: `?level=debug`. Not for browsers, which send what others make up."""
+        if not authorized(
+            request.headers.get("Authorization", ""), worker.settings.worker.web_token
+        ):
+            return web.Response(status=403, text=_BEARER_ONLY)
+        try:
+            level = Level(request.query.get("level", ""))
+        except ValueError:
+            return web.Response(status=400, text=f"level: one of {', '.join(Level)}\n")
+        set_level(level)
+        return web.json_response({"level": level})
+
+    server.web_app.router.add_post("/log", log_level)
 
     @app.page("/metrics")
     async def show_metrics(view: Any, _request: Any) -> Any:

@@ -5,11 +5,13 @@ Faust, by the command line and by tests, and libraries log what they were sent: 
 malformed header as it came, credentials included.
 """
 
+import json
 import logging
 import re
 import traceback
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from enum import StrEnum
 from types import TracebackType
 from typing import Any
 
@@ -86,13 +88,45 @@ class LineFormatter(logging.Formatter):
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802, ARG002
         """ISO 8601, in UTC."""
-        moment = datetime.fromtimestamp(record.created, UTC)
-        return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return _moment(record)
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - of logging
         """Fill in the line."""
         record.message = _SERVICE.sub("", record.message).rstrip()
         return super().formatMessage(record)
+
+
+class JsonFormatter(logging.Formatter):
+    """A JSON object on each line, whoever logs: `time`, `level`, `part`, `message`, `traceback`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        told = {
+            "time": _moment(record),
+            "level": record.levelname.lower(),
+            "part": record.name.removeprefix("app."),
+            "message": _SERVICE.sub("", record.getMessage()).rstrip(),
+        }
+        if record.exc_text:
+            told["traceback"] = record.exc_text
+        return json.dumps(told, ensure_ascii=False)
+
+
+class LogFormat(StrEnum):
+    """How lines of the log are written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+    def formatter(self) -> logging.Formatter:
+        """What writes them."""
+        return LineFormatter() if self is LogFormat.TEXT else JsonFormatter()
+
+
+def _moment(record: logging.LogRecord) -> str:
+    """ISO 8601, in UTC."""
+    moment = datetime.fromtimestamp(record.created, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 _SERVICE = re.compile(r"^\[\^-*\w*(?::[^\]]{1,200})?\]: ")
@@ -101,21 +135,21 @@ QUIET = ("faust", "mode", "aiokafka", "app.kafka.patches.table_recovery")
 """They log each step of a start, a rebalance and a stop, in tables."""
 
 
-def faust_logging() -> dict[str, Any]:
+def faust_logging(log_format: LogFormat = LogFormat.TEXT) -> dict[str, Any]:
     """Faust's `logging_config`: our lines, and of its libraries what is worth a warning."""
     return {
         "merge": True,
         # The second is for a terminal.
-        "formatters": {key: {"()": LineFormatter} for key in ("default", "colored")},
+        "formatters": {key: {"()": log_format.formatter} for key in ("default", "colored")},
         "loggers": {name: {"level": "WARNING"} for name in QUIET},
     }
 
 
-def log_to_terminal() -> None:
+def log_to_terminal(log_format: LogFormat = LogFormat.TEXT) -> None:
     """Write our lines to standard error, for a command that stays."""
     protect_logs()
     handler = logging.StreamHandler()
-    handler.setFormatter(LineFormatter())
+    handler.setFormatter(log_format.formatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)

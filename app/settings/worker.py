@@ -7,6 +7,7 @@ from typing import Annotated, Self
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import NoDecode
 
+from app.process.logs import LogFormat
 from app.settings.base import Group, either, separated
 
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{16,}")
@@ -27,6 +28,9 @@ class WorkerSettings(Group):
     web_token_file: Path | None = None
     web_names: Annotated[frozenset[str], NoDecode, BeforeValidator(separated)] = frozenset()
     """Names by which the web endpoint is asked for, besides addresses, `localhost` and web_host."""
+
+    log_format: LogFormat = LogFormat.TEXT
+    """Of the log: lines for people, or a JSON object on each."""
 
     shutdown_deadline: float = Field(10.0, gt=0, le=600)
     """Seconds for in-flight work when the worker is told to stop."""

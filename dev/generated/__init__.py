@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from dev import paths
-from dev.generated import dashboard, metrics
+from dev.generated import commands, dashboard, metrics
 
 GENERATED: Mapping[Path, Callable[[], str]] = {
+    paths.PROJECT / "docs" / "commands.md": commands.page,
     paths.PROJECT / "docs" / "metrics.md": metrics.page,
     paths.PROJECT / "deploy" / "grafana" / "persister.json": dashboard.page,
 }

@@ -1,4 +1,4 @@
-"""`deploy/grafana/persister.json`: a dashboard that asks first whether all is well, then why not."""
+"""`deploy/grafana/persister.json`: first whether all is well, and then why not."""
 
 import json
 from collections.abc import Iterator, Sequence

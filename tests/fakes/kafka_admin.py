@@ -11,6 +11,7 @@ from aiokafka.errors import (
     TopicAlreadyExistsError,
     UnknownTopicOrPartitionError,
 )
+from aiokafka.protocol.commit import OffsetFetchRequest
 
 _DEFAULTS = {
     "cleanup.policy": "delete",
@@ -33,6 +34,7 @@ class FakeAdminClient:
         fenced: how often creations are refused as by brokers that have just started.
         unreadable: the error code when settings are asked for.
         failures: what the next connections fail with.
+        committed: what consumer groups have committed, by group, topic and partition.
         brokers: as many replicas are possible.
         attempts: how often somebody connected.
         connected: clients that are not closed.
@@ -47,6 +49,7 @@ class FakeAdminClient:
         self.fenced = 0
         self.unreadable = 0
         self.failures: list[Exception] = []
+        self.committed: dict[str, dict[tuple[str, int], int]] = {}
         self.brokers = 3
         self.attempts = 0
         self.connected = 0
@@ -109,6 +112,18 @@ class FakeAdminClient:
         if name not in self.topics:
             return UnknownTopicOrPartitionError
         return InvalidPartitionsError if partitions <= self.topics[name] else None
+
+    async def find_coordinator(self, _group: str) -> int:
+        return 0
+
+    async def list_consumer_groups(self) -> list[tuple[str, str]]:
+        return [(group, "consumer") for group in self.committed]
+
+    async def _send_request(self, request: OffsetFetchRequest, _broker: int) -> Any:
+        partitions: dict[str, list[Any]] = {}
+        for (topic, number), offset in self.committed.get(request._consumer_group, {}).items():
+            partitions.setdefault(topic, []).append((number, offset, "", 0))
+        return SimpleNamespace(topics=list(partitions.items()), error_code=0, API_VERSION=3)
 
     def _refusal(self, topic: Any) -> Any:
         if not re.fullmatch(r"[\w.-]{1,249}", topic.name, re.ASCII):

@@ -43,3 +43,34 @@ async def test_what_is_wrong_is_told_with_what_to_do(couchdb_url: str) -> None:
     assert "PERSISTER_KAFKA_URL" in found["Kafka"]["detail"]
     assert found["database"]["state"] == "wrong"
     assert "PERSISTER_COUCHDB_PASSWORD" in found["database"]["detail"]
+
+
+async def test_setup_makes_what_is_missing_and_check_only_says_so(
+    admin: Admin, kafka_url: str, couchdb_url: str, prefix: str, database: str
+) -> None:
+    settings = {
+        "topic_prefix": prefix,
+        "app_id": f"{prefix}persister",
+        "database": database,
+        "database_create": "false",
+    }
+    commands = Commands(kafka_url, couchdb_url, **settings)
+
+    async def set_up(*arguments: str) -> tuple[int, dict[str, dict[str, Any]]]:
+        ran = await commands.run("setup", "--json", *arguments)
+        assert "Traceback" not in ran.errors
+        return ran.code, {found["what"]: found for found in json.loads(ran.output)}
+
+    documents = f"{prefix}persister-documents"
+    code, found = await set_up("--check")
+    assert (code, found[documents]["state"]) == (1, "wrong")
+    assert found["database"]["state"] == "wrong"
+    assert documents not in await admin.topics(prefix)
+
+    code, found = await set_up()
+    assert (code, {one["state"] for one in found.values()}) == (0, {"ok"}), found
+    assert "created" in found[documents]["detail"]
+    assert documents in await admin.topics(prefix)
+
+    code, found = await set_up("--check")
+    assert (code, {one["state"] for one in found.values()}) == (0, {"ok"}), found

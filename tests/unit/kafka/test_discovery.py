@@ -105,6 +105,19 @@ async def test_a_topic_that_endangers_records_is_reported(
     assert caplog.text.count("WARNING") == 2
 
 
+async def test_a_changed_application_id_says_that_everything_is_read_again(
+    kafka: FakeAdminClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    kafka.topics = {OWN[0]: 8, OWN[1]: 5}
+    kafka.committed = {"foreign": {("theirs", 0): 3}, "before": {(OWN[0], 0): 17}}
+    await Around(app_id="another").own_topics().on_start()
+    assert "the group another has never read" in caplog.text
+    assert "PERSISTER_APP_ID=before" in caplog.text
+    caplog.clear()
+    await Around(app_id="before").own_topics().on_start()
+    assert "never read" not in caplog.text
+
+
 async def test_settings_that_nobody_may_read_keep_no_worker_from_starting(
     kafka: FakeAdminClient, caplog: pytest.LogCaptureFixture
 ) -> None:

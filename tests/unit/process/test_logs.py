@@ -1,5 +1,6 @@
 """Records are made here as a library makes them, and formatted as a handler does."""
 
+import json
 import logging
 import sys
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from aiohttp.http_exceptions import BadHttpMessage, InvalidHeader
 
 from app.process.logs import (
     LONGEST_MESSAGE,
+    JsonFormatter,
     LineFormatter,
     SafeRecord,
     protect_logs,
@@ -130,3 +132,26 @@ def test_a_line_tells_when_with_its_zone_and_what_without_our_classes(
     record.created = 1_795_779_290.878
     expected = f"2026-11-27T11:34:50.878Z INFO kafka.discovery: {shown}"
     assert LineFormatter().format(record) == expected
+
+
+def test_a_json_line_holds_what_a_person_would_read() -> None:
+    record = SafeRecord(
+        "app.couchdb.writer",
+        logging.ERROR,
+        "",
+        1,
+        "[^-Writer]: %s",
+        ("a\nb",),
+        raised(ValueError("x")),
+    )
+    record.created = 1_767_322_800.5
+    line = JsonFormatter().format(record)
+    assert "\n" not in line
+    told = json.loads(line)
+    assert told.pop("traceback").endswith("ValueError: x")
+    assert told == {
+        "time": "2026-01-02T03:00:00.500Z",
+        "level": "error",
+        "part": "couchdb.writer",
+        "message": "a\\nb",
+    }

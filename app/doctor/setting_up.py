@@ -1,0 +1,89 @@
+"""Makes what a worker needs: its topics, the database, its design documents."""
+
+from collections.abc import AsyncIterator
+
+from app.couchdb import Database, DatabaseError, connected
+from app.couchdb.availability import advice
+from app.couchdb.errors import DatabaseMissing
+from app.doctor.database import examine_database
+from app.doctor.finding import Finding, State
+from app.doctor.kafka import examine_own
+from app.kafka.access import ask, explain
+from app.kafka.admin import Admin, open_admin
+from app.kafka.errors import KafkaError
+from app.kafka.topics import TopicNames, TopicSpec, own_topics
+from app.process.errors import StartError
+from app.settings import DatabaseSettings, KafkaSettings, Settings
+
+MISSING = "missing; `persister setup` creates it"
+
+
+async def set_up(settings: Settings, *, check: bool) -> AsyncIterator[Finding]:
+    """Create what is missing, or with `check` only say what that is.
+
+    What exists is left as it is; whether it is as it should be is said.
+    """
+    async for finding in _topics(settings.kafka, check=check):
+        yield finding
+    async for finding in _database(settings.database, check=check):
+        yield finding
+
+
+async def _topics(kafka: KafkaSettings, *, check: bool) -> AsyncIterator[Finding]:
+    try:
+        await ask(kafka)
+        async with open_admin(kafka) as admin:
+            existing = await admin.partition_counts()
+            for spec in own_topics(TopicNames(kafka.topic_prefix), kafka):
+                if spec.name in existing:
+                    yield await examine_own(admin, spec, existing[spec.name])
+                elif check:
+                    yield Finding(spec.name, State.WRONG, MISSING)
+                else:
+                    yield await _created(admin, spec, kafka.replication)
+    except StartError as error:
+        yield Finding("Kafka", State.WRONG, str(error))
+    except (KafkaError, OSError) as error:
+        yield Finding("Kafka", State.WRONG, f"{kafka.url}: {explain(error, kafka)}")
+
+
+async def _created(admin: Admin, spec: TopicSpec, replication: int) -> Finding:
+    try:
+        await admin.create(spec, replication)
+    except KafkaError as error:
+        detail = (
+            f"Kafka does not create it with {spec.partitions} partitions and {replication} "
+            f"replicas ({error}): change PERSISTER_PARTITIONS or PERSISTER_REPLICATION, or grant "
+            "Create"
+        )
+        return Finding(spec.name, State.WRONG, detail)
+    return Finding(spec.name, State.OK, f"created, with {spec.partitions} partitions")
+
+
+async def _database(settings: DatabaseSettings, *, check: bool) -> AsyncIterator[Finding]:
+    # The workers may be told not to create it because this does.
+    allowed = settings.model_copy(update={"create": not check})
+    if not check:
+        async with connected(allowed) as database:
+            try:
+                made = await _made(database)
+            except DatabaseError as error:
+                detail = f"{database.address}: {error}; {advice(error)}"
+                yield Finding("database", State.WRONG, detail)
+                return
+            if made:
+                yield Finding("database", State.OK, f"{database.address}: created")
+    async for finding in examine_database(allowed):
+        yield finding
+
+
+async def _made(database: Database) -> bool:
+    """Create the database and its design documents; whether it was missing."""
+    try:
+        await database.info()
+    except DatabaseMissing:
+        missing = True
+    else:
+        missing = False
+    await database.prepare()
+    return missing

@@ -1,0 +1,78 @@
+"""`docs/commands.md`: every command with its options and exit codes, as the parser has them."""
+
+import inspect
+from collections.abc import Iterator
+
+import click
+
+from app.commands.main import main
+
+_INTRODUCTION = """\
+# Commands
+
+This page is made from the code by `make generated`; a test compares the two.
+
+`persister` is installed with the package. The same commands are there as `faust -A app ...` in a
+checkout. Settings come from the environment: see [settings](settings.md).
+
+What was asked for goes to standard output, everything else to standard error, so that `--json` can
+be read by a program: an object, an array of objects, or an object on each line where there may be
+many. Times are ISO 8601 in UTC, or epoch seconds in what `/status` says.
+
+Exit codes are the same everywhere:
+
+| code | meaning |
+|---|---|
+| 0 | done, and all is well |
+| 1 | done, and something is not as it should be; a worker that had to end |
+| 2 | could not be done: a setting or option is wrong, or what is asked does not answer |
+
+What changes something that cannot be taken back asks first, or takes `--yes`.
+"""
+
+_PASSED_ON = ("worker", "gateway")
+
+
+def page() -> str:
+    """The page, as it should be."""
+    context = click.Context(main, info_name="persister")
+    return _INTRODUCTION + "".join(_group(main, context))
+
+
+def _group(group: click.Group, context: click.Context) -> Iterator[str]:
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None  # noqa: S101 - for the type checker
+        inner = click.Context(command, info_name=name, parent=context)
+        if isinstance(command, click.Group):
+            yield from _group(command, inner)
+        else:
+            yield _section(command, inner)
+
+
+def _section(command: click.Command, context: click.Context) -> str:
+    arguments = "".join(
+        f" {one.make_metavar(context)}" for one in command.params if isinstance(one, click.Argument)
+    )
+    text = inspect.cleandoc(command.help or "")
+    lines = [f"\n## {context.command_path}\n\n```sh\n{context.command_path}{arguments}"]
+    lines.append(" [OPTIONS]\n```\n\n" if command.name not in _PASSED_ON else "\n```\n\n")
+    lines.append(f"{text}\n")
+    options = [
+        f"| `{', '.join((*one.opts, *one.secondary_opts))}{_value(one, context)}` "
+        f"| {_about(one)} |\n"
+        for one in command.params
+        if isinstance(one, click.Option)
+    ]
+    if options:
+        lines.append("\n| option | |\n|---|---|\n" + "".join(options))
+    return "".join(lines)
+
+
+def _value(option: click.Option, context: click.Context) -> str:
+    return "" if option.is_flag else f" {option.make_metavar(context)}".replace("|", " \\| ")
+
+
+def _about(option: click.Option) -> str:
+    text = (option.help or "").replace("|", "\\|")
+    return f"{text} Default: `{option.default}`." if option.show_default else text

@@ -1,0 +1,43 @@
+"""The machine and the clocks, as the doctor sees them."""
+
+import socket
+from pathlib import Path
+
+from app.doctor import State
+from app.doctor.database import clocks
+from app.doctor.machine import examine_machine
+from app.settings import WorkerSettings
+
+
+def found(**settings: object) -> dict[str, tuple[State, str]]:
+    findings = examine_machine(WorkerSettings.model_validate(settings))
+    return {one.what: (one.state, one.detail) for one in findings}
+
+
+def test_a_folder_that_can_be_made_is_not_made(tmp_path: Path) -> None:
+    folder = tmp_path / "one" / "two"
+    assert found(datadir=folder, web_port=0)["data folder"] == (State.OK, str(folder))
+    assert not folder.exists()
+
+
+def test_a_folder_beneath_a_file_is_wrong(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    state, detail = found(datadir=tmp_path / "file" / "data", web_port=0)["data folder"]
+    assert state is State.WRONG
+    assert "PERSISTER_DATADIR" in detail
+
+
+def test_a_port_that_is_taken_may_be_that_of_a_worker() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        state, detail = found(web_port=taken.getsockname()[1])["web endpoint"]
+    assert state is State.WARNING
+    assert "PERSISTER_WEB_PORT" in detail
+
+
+def test_clocks_that_differ_are_told() -> None:
+    assert clocks(-1.2).state is State.OK
+    assert clocks(3600).state is State.WARNING
+    assert "3600 s ahead" in clocks(3600).detail
+    assert "60 s behind" in clocks(-60).detail
