@@ -37,6 +37,7 @@ from app.kafka.producer import BatchProducer
 from app.kafka.producer_service import ProducerService
 from app.kafka.subscription import Subscription
 from app.kafka.topics import TopicNames, guard_changelog, own_topics, workers_topic
+from app.monitoring.activity import Watched
 from app.monitoring.group import Exchange, Roster
 from app.monitoring.group.gathering import Gathering
 from app.monitoring.group.sampling import sample
@@ -151,6 +152,9 @@ class Persister(faust.App):
             forget=self._forget_entry,
             topic_prefix=settings.kafka.topic_prefix,
         )
+        self.watched = Watched(
+            activity=settings.worker.activity, namespaces=settings.worker.metrics_namespaces
+        )
         self.storing_step: StoringStep = StoringStep(
             self.guard,
             self.writer,
@@ -158,6 +162,7 @@ class Persister(faust.App):
             self.outcomes,
             settings.worker,
             breaker=StoreBreaker(settings.store_breaker),
+            stored=self.watched.stored,
             beacon=self.beacon,
         )
         self.documents_topic = ChunkTopic(
@@ -213,6 +218,7 @@ class Persister(faust.App):
             retention=self.retention,
             outcomes=self.outcomes,
             latency=self.latency,
+            watched=self.watched,
             breakers=self.breakers,
             guard=self.guard,
             storing_step=self.storing_step,

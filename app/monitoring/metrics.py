@@ -194,6 +194,30 @@ METRICS: Metrics[Monitored] = (
         "From the end of an activation until it is stored; one activation of each chunk",
         read=lambda worker: [((), worker.latency.whole)],
     ),
+    Counter(
+        "persister_namespace_activations",
+        "Activations stored, of the namespaces in PERSISTER_METRICS_NAMESPACES",
+        ("namespace", "status"),
+        lambda worker: [
+            ((name, status), float(count))
+            for name, counts in worker.watched.chosen.activations.items()
+            for status, count in counts.items()
+        ],
+    ),
+    Distribution(
+        "persister_namespace_wait_seconds",
+        "From the request until the activation started, of the same",
+        ("namespace",),
+        lambda worker: [((name,), found) for name, found in worker.watched.chosen.waits.items()],
+    ),
+    Distribution(
+        "persister_namespace_duration_seconds",
+        "From the start of an activation to its end, of the same",
+        ("namespace",),
+        lambda worker: [
+            ((name,), found) for name, found in worker.watched.chosen.durations.items()
+        ],
+    ),
     Gauge(
         "persister_in_flight_documents",
         "Documents read from the internal topic and not settled",

@@ -7,6 +7,7 @@ from mode import Service
 from app.couchdb import BulkWriter, Database
 from app.dead_letters import DeadLetters
 from app.kafka.discovery import Discovery
+from app.monitoring.activity import Watched
 from app.monitoring.group.roster import Roster
 from app.monitoring.history import History
 from app.monitoring.lag import Lags
@@ -43,6 +44,7 @@ class Monitored:
     retention: Retention
     outcomes: Outcomes
     latency: Latency
+    watched: Watched
     breakers: Breakers
     guard: Guard
     storing_step: StoringStep

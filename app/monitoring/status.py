@@ -43,6 +43,7 @@ def status(worker: Monitored) -> dict[str, object]:
             reason: {"since": opened.since, "until": opened.until, "why": opened.why}
             for reason, opened in worker.storing_step.breaker.reasons().items()
         },
+        "activity": activity.as_json() if (activity := worker.watched.activity) else None,
         "guard": {"remembered": worker.guard.remembered()},
         "kafka": _kafka(worker),
         "database": _database(worker),

@@ -32,6 +32,14 @@ class WorkerSettings(Group):
     log_format: LogFormat = LogFormat.TEXT
     """Of the log: lines for people, or a JSON object on each."""
 
+    activity: bool = True
+    """Whether `/status` shows which namespaces and actions run most."""
+
+    metrics_namespaces: Annotated[frozenset[str], NoDecode, BeforeValidator(separated)] = (
+        frozenset()
+    )
+    """Namespaces that `/metrics` counts one by one."""
+
     shutdown_deadline: float = Field(10.0, gt=0, le=600)
     """Seconds for in-flight work when the worker is told to stop."""
 

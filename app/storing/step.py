@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -76,9 +76,11 @@ class StoringStep(Service):
         settings: WorkerSettings,
         *,
         breaker: StoreBreaker,
+        stored: Callable[[Sequence[Document]], object] = lambda _: None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self._stored = stored
         self._guard = guard
         self._sink = sink
         self._dead_letters = dead_letters
@@ -211,6 +213,7 @@ class StoringStep(Service):
             if not settling.held and results.count(Settled.STORED) == len(results):
                 settling.counts[_STORED] += len(results)
                 self.breaker.observe(len(results), [])
+                self._stored(fresh)
                 self._remember(chunk, [item.digest for item in fresh], settling)
                 return
             ended = []
@@ -234,6 +237,7 @@ class StoringStep(Service):
         refused = [result for _, result in ended if isinstance(result, Refused)]
         self.breaker.observe(len(ended), refused)
         stored = []
+        new: list[Document] = []
         held = False
         for item, result in ended:
             before = settling.held.pop(item.id, None)
@@ -243,12 +247,16 @@ class StoringStep(Service):
             if not isinstance(result, Refused):
                 settling.counts[_SETTLED[result]] += 1
                 stored.append(item.digest)
+                if result is Settled.STORED:
+                    new.append(item)
             elif self.breaker.holds(result):
                 settling.held[item.id] = reason_of(result)
                 settling.open.append(item)
                 held = True
             else:
                 settling.set_aside.append(SetAside(item.record, result.reason, result.detail))
+        if new:
+            self._stored(new)
         self._remember(chunk, stored, settling)
         if held:
             await self.breaker.closed()

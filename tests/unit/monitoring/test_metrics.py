@@ -11,6 +11,7 @@ from app.couchdb.stats import WriterStats
 from app.kafka.delivery import Chunk
 from app.kafka.delivery.ledger import Ledger
 from app.kafka.group_view import Reach
+from app.monitoring.activity import Watched
 from app.monitoring.definitions import Counter, Distribution
 from app.monitoring.histogram import Histogram
 from app.monitoring.lag import Lags
@@ -48,6 +49,7 @@ def worker() -> Any:
         writer=writer,
         outcomes=Outcomes(),
         latency=Latency("documents"),
+        watched=Watched(activity=True, namespaces={"guest"}),
         retention=SimpleNamespace(seconds_left=lambda _: None),
         storing_step=SimpleNamespace(
             documents_in_flight=0, bytes_in_flight=0, breaker=SimpleNamespace(reasons=dict)
@@ -84,6 +86,7 @@ def test_every_counter_and_every_known_value_is_there_at_zero() -> None:
         'persister_database_requests_total{status="503"} 0.0',
         'persister_database_requests_total{status="timeout"} 0.0',
         'persister_step_latency_seconds_bucket{le="+Inf",step="route"} 0.0',
+        'persister_namespace_activations_total{namespace="guest",status="internal error"} 0.0',
         'persister_lag_records{partition="0",topic="documents"} 2.0',
         'persister_oldest_unfinished_age_seconds{partition="0",topic="documents"} 30.0',
         "persister_kafka_up 1.0",

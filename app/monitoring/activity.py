@@ -1,0 +1,210 @@
+"""Which namespaces and actions run, fail and wait most, from what is stored anyway.
+
+One document in `EVERY` is read for it, so that a record costs a fraction of a microsecond; counts
+are estimates, and say so. Namespaces that are named in `PERSISTER_METRICS_NAMESPACES` are counted
+exactly, for `/metrics`.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from random import random
+from typing import Any, Protocol
+
+import msgspec
+
+from app.monitoring.heavy import HeavyHitters
+from app.monitoring.histogram import Histogram
+
+EVERY = 16
+"""One document in so many is read."""
+
+ROWS = 200
+"""Of each kind; twice as many are kept."""
+
+SHOWN = 50
+LONGEST = 256
+"""Characters of a name that are kept: anybody may write a record."""
+
+STATUSES = ("success", "application error", "developer error", "internal error")
+"""By OpenWhisk's status code."""
+
+SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 300.0)
+
+
+class Stored(Protocol):
+    """A document that is stored now."""
+
+    @property
+    def id(self) -> str:
+        """`<namespace>/<activation id>`."""
+
+    @property
+    def body(self) -> bytes:
+        """The document."""
+
+
+class _Annotation(msgspec.Struct, gc=False):
+    key: str = ""
+    value: msgspec.Raw = msgspec.Raw()
+
+
+class _Response(msgspec.Struct, gc=False):
+    statusCode: int = 0  # noqa: N815 - OpenWhisk's name
+
+
+class _Read(msgspec.Struct, gc=False):
+    """What is read of an activation."""
+
+    namespace: str = ""
+    name: str = ""
+    start: int = 0
+    end: int = 0
+    response: _Response = msgspec.field(default_factory=_Response)
+    annotations: list[_Annotation] = []
+
+
+_decode = msgspec.json.Decoder(_Read).decode
+_text = msgspec.json.Decoder(str).decode
+_number = msgspec.json.Decoder(float).decode
+
+
+@dataclass
+class Runs:
+    """What is known of a namespace or an action; counts are of the documents that were read."""
+
+    runs: int = 0
+    unsure: int = 0
+    failures: int = 0
+    waited: float = 0.0
+    """Seconds, of all together."""
+
+    ran: float = 0.0
+
+    def add(self, activation: "_Activation") -> None:
+        """Count an activation."""
+        self.runs += 1
+        self.failures += activation.status != 0
+        self.waited += activation.waited
+        self.ran += activation.ran
+
+    def as_json(self) -> dict[str, Any]:
+        """For `/status`; counts are estimates of all that ran."""
+        seen = max(1, self.runs - self.unsure)
+        return {
+            "runs": self.runs * EVERY,
+            "at_most_too_many": self.unsure * EVERY,
+            "failures": self.failures * EVERY,
+            "mean_wait_seconds": round(self.waited / seen, 3),
+            "mean_run_seconds": round(self.ran / seen, 3),
+        }
+
+
+@dataclass(slots=True)
+class _Activation:
+    namespace: str
+    action: str
+    status: int
+    waited: float
+    ran: float
+
+
+class Activity:
+    """The heavy hitters."""
+
+    def __init__(self) -> None:
+        self.namespaces = HeavyHitters(Runs, ROWS)
+        self.actions = HeavyHitters(Runs, ROWS)
+        self._next = 0
+
+    def observe(self, documents: Sequence[Stored]) -> None:
+        """Look at some of these documents."""
+        index = self._next
+        while index < len(documents):
+            activation = _read(documents[index].body)
+            if activation is not None:
+                self.namespaces.of(activation.namespace).add(activation)
+                self.actions.of(activation.action).add(activation)
+            # At random, lest it keep step with what comes in turns; EVERY on the average.
+            index += 1 + int(random() * (2 * EVERY - 1))  # noqa: S311 - nobody has to guess it
+        self._next = index - len(documents)
+
+    def as_json(self, shown: int = SHOWN) -> dict[str, Any]:
+        """For `/status`: the names that ran most."""
+        return {
+            "one_in": EVERY,
+            "namespaces": {name: row.as_json() for name, row in self.namespaces.top(shown)},
+            "actions": {name: row.as_json() for name, row in self.actions.top(shown)},
+        }
+
+
+class Watched:
+    """What is told of the documents that a worker stores.
+
+    Args:
+        activity: whether the heavy hitters are looked for.
+        namespaces: that are counted exactly.
+    """
+
+    def __init__(self, *, activity: bool, namespaces: Iterable[str]) -> None:
+        self.activity = Activity() if activity else None
+        self.chosen = Chosen(namespaces)
+
+    def stored(self, documents: Sequence[Stored]) -> None:
+        """Look at documents that were stored now; called once for each of them."""
+        if self.activity is not None:
+            self.activity.observe(documents)
+        self.chosen.observe(documents)
+
+
+class Chosen:
+    """Counts and durations of chosen namespaces, as OpenWhisk's user-events service has them.
+
+    Args:
+        namespaces: that were chosen.
+    """
+
+    def __init__(self, namespaces: Iterable[str]) -> None:
+        self.activations: dict[str, Counter[str]] = {
+            name: Counter(dict.fromkeys(STATUSES, 0)) for name in sorted(namespaces)
+        }
+        self.waits = {name: Histogram(SECONDS) for name in self.activations}
+        self.durations = {name: Histogram(SECONDS) for name in self.activations}
+
+    def observe(self, documents: Iterable[Stored]) -> None:
+        """Count those of chosen namespaces."""
+        if not self.activations:
+            return
+        for document in documents:
+            name = document.id.partition("/")[0]
+            if name in self.activations:
+                activation = _read(document.body)
+                if activation is not None:
+                    self.activations[name][_status(activation.status)] += 1
+                    self.waits[name].observe(activation.waited)
+                    self.durations[name].observe(activation.ran)
+
+
+def _status(code: int) -> str:
+    return STATUSES[code] if 0 <= code < len(STATUSES) else STATUSES[-1]
+
+
+def _read(body: bytes) -> _Activation | None:
+    """What is counted of a document; None of one that is nothing like an activation."""
+    try:
+        read = _decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    path, waited = f"{read.namespace}/{read.name}", 0.0
+    for one in read.annotations:
+        if one.key in ("path", "waitTime"):
+            with suppress(msgspec.DecodeError):
+                if one.key == "path":
+                    path = _text(one.value)
+                else:
+                    waited = max(0.0, _number(one.value) / 1000)
+    ran = max(0, read.end - read.start) / 1000 if read.end else 0.0
+    return _Activation(
+        read.namespace[:LONGEST], path[:LONGEST], read.response.statusCode, waited, ran
+    )

@@ -1,0 +1,60 @@
+"""Which keys come most, in bounded memory: the space-saving algorithm, emptied in batches.
+
+Metwally, Agrawal, El Abbadi, *Efficient computation of frequent and top-k elements in data streams*
+(2005). Every key that is more than one in `rows` of all is among the rows. What is evicted is at
+most the smallest count that stays, so a key that comes anew may have been seen that often before:
+its row says so as `unsure`.
+"""
+
+from collections.abc import Iterator
+from typing import Generic, Protocol, TypeVar
+
+
+class Row(Protocol):
+    """What is kept of a key."""
+
+    runs: int
+    unsure: int
+
+
+R = TypeVar("R", bound=Row)
+
+
+class HeavyHitters(Generic[R]):
+    """The keys that come most.
+
+    Args:
+        row: makes an empty one.
+        rows: that are shown; up to twice as many are kept.
+    """
+
+    def __init__(self, row: type[R], rows: int) -> None:
+        self._row = row
+        self._rows = rows
+        self._kept: dict[str, R] = {}
+        self._floor = 0
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def of(self, key: str) -> R:
+        """The row of a key, to be counted in."""
+        found = self._kept.get(key)
+        if found is None:
+            if len(self._kept) >= 2 * self._rows:
+                self._evict()
+            found = self._kept[key] = self._row()
+            found.runs = found.unsure = self._floor
+        return found
+
+    def top(self, most: int) -> Iterator[tuple[str, R]]:
+        """The keys that came most, and their rows."""
+        return iter(self._ordered()[:most])
+
+    def _ordered(self) -> list[tuple[str, R]]:
+        return sorted(self._kept.items(), key=lambda item: -item[1].runs)
+
+    def _evict(self) -> None:
+        ordered = self._ordered()
+        self._floor = ordered[self._rows][1].runs
+        self._kept = dict(ordered[: self._rows])
