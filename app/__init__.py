@@ -31,8 +31,8 @@ def __getattr__(name: str) -> Any:
 def _composed() -> "Persister":
     """Put together what `faust -A app` runs: the one place that knows application and agents."""
     from agents import register  # noqa: PLC0415 - not before it is needed, as all of these
-    from app import commands  # noqa: F401, PLC0415 - they register themselves with Faust's
     from app.application import create_app  # noqa: PLC0415
+    from app.commands import for_faust  # noqa: F401, PLC0415 - registers them with Faust's
     from app.settings import SettingsError, load  # noqa: PLC0415
 
     try:

@@ -13,7 +13,6 @@ from contextlib import closing
 from typing import Any, NoReturn
 
 import click
-from faust.cli.base import cli
 from tqdm import tqdm
 
 from app.audit.auditing import Auditor, open_database
@@ -37,7 +36,7 @@ PORT = 6067
 GOOD, BAD, ERROR = 0, 1, 2
 
 
-@cli.command("audit")
+@click.command("audit")
 @click.option(
     "--topic", "topics", multiple=True, help="Only this topic; may be given several times."
 )

@@ -13,7 +13,6 @@ from contextlib import asynccontextmanager, closing
 from typing import Any
 
 import click
-from faust.cli.base import cli
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -34,7 +33,7 @@ from app.kafka.topics import TopicNames
 from app.settings import Settings, load
 
 
-@cli.group("dead-letters")
+@click.group("dead-letters")
 def dead_letters() -> None:
     """Look at what was set aside, and send it again."""
     # What goes wrong is told in one line, by `run`. asyncio complains of the futures that aiokafka

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from app.settings import SettingsError
+from app.process.errors import SettingsError
 from app.version import VERSION
 
 WRONG_SETTINGS = 2
@@ -94,12 +94,11 @@ def worker(arguments: tuple[str, ...]) -> None:
     cli.main(["-A", "app", "worker", *level, *arguments], prog_name="persister")
 
 
-@click.command("gateway", **_PASSED_ON)
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def gateway(arguments: tuple[str, ...]) -> None:
-    """Run the gateway (`python -m openwhisk.gateway`)."""
+@click.command("gateway")
+def gateway() -> None:
+    """Run the gateway; it has no options: its settings are `GATEWAY_*` of the environment."""
     # By its name: the worker's side imports nothing of the producing side.
-    sys.argv = ["persister gateway", *arguments]
+    sys.argv = ["persister gateway"]
     runpy.run_module("openwhisk.gateway", run_name="__main__", alter_sys=True)
 
 

@@ -11,14 +11,8 @@ from typing import Any, get_type_hints
 
 from pydantic import ValidationError
 
-from app.settings.base import (
-    PREFIX,
-    SettingsError,
-    explained,
-    misspelt,
-    open_secrets,
-    variables,
-)
+from app.process.errors import SettingsError
+from app.settings.base import PREFIX, explained, misspelt, open_secrets, variables
 from app.settings.breaker import BreakerSettings
 from app.settings.database import DatabaseSettings
 from app.settings.diagnosis import DiagnosisSettings, StoreBreakerSettings

@@ -13,10 +13,6 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 PREFIX = "PERSISTER_"
 
 
-class SettingsError(Exception):
-    """A setting is missing or wrong; the message says which and what to do."""
-
-
 class Group(BaseSettings):
     """A group of settings; an empty variable counts as not given."""
 

@@ -23,6 +23,13 @@ from openwhisk.publisher import Publisher
 
 logger = logging.getLogger("openwhisk.gateway")
 
+_USAGE = """\
+Usage: persister gateway
+
+  Run the gateway until SIGTERM. It has no options: its settings are GATEWAY_* of the environment,
+  which docs/gateway.md lists.
+"""
+
 _PRODUCER_LEAVES = 1.0
 """Seconds for Kafka to acknowledge what nobody waits for any more: it was not claimed stored."""
 
@@ -118,6 +125,9 @@ async def _ensure_topic(publisher: Publisher, configuration: Configuration) -> N
 
 def main() -> int:
     """Run; the exit code."""
+    if sys.argv[1:]:
+        print(_USAGE)  # noqa: T201 - for the operator at the terminal
+        return 0 if sys.argv[1:] == ["--help"] else 2
     protect_logs()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     # It logs every attempt; the publisher says once that Kafka is away and once that it is back.

@@ -35,7 +35,7 @@ def test_every_command_is_listed(tmp_path: Path) -> None:
     assert all(f"  {command} " in listed for command in _COMMANDS)
 
 
-@pytest.mark.parametrize("command", sorted(_COMMANDS.keys() - {"gateway"}))
+@pytest.mark.parametrize("command", sorted(_COMMANDS))
 def test_each_command_explains_itself(tmp_path: Path, command: str) -> None:
     result = run(tmp_path, command, "--help")
     assert result.returncode == 0, result.stderr
@@ -48,6 +48,24 @@ def test_a_misspelt_setting_is_one_message(tmp_path: Path, command: str) -> None
     assert result.returncode != 0
     assert "PERSISTER_LOGMODE is no setting; PERSISTER_LOG_MODE" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("module", ["faust", "aiokafka", "aiohttp", "pydantic", "rich"])
+def test_what_is_not_needed_to_tell_of_a_command_is_not_imported(module: str) -> None:
+    look = f"import sys, app.commands.main; sys.exit({module!r} in sys.modules)"
+    subprocess.run([sys.executable, "-c", look], cwd=PROJECT, check=True, timeout=60)  # noqa: S603
+
+
+def test_the_gateway_refuses_what_it_does_not_know(tmp_path: Path) -> None:
+    started = [sys.executable, "-m", "openwhisk.gateway", "--port"]
+    ran = subprocess.run(  # noqa: S603
+        started,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        check=False,
+        timeout=60,
+    )
+    assert ran.returncode == 2
 
 
 def test_a_worker_that_is_not_there_is_exit_code_2(tmp_path: Path) -> None:
