@@ -74,6 +74,7 @@ class Gateway:
         self._publisher = publisher
         self._upstream = upstream
         self._draining = False
+        self._reaching: asyncio.Future[tuple[bool, bool]] | None = None
         self._in_flight = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -177,9 +178,10 @@ class Gateway:
 
     async def health(self, _: web.Request) -> web.Response:
         """200 while records can be taken; one of Kafka and CouchDB may be away meanwhile."""
-        kafka, couchdb = await asyncio.gather(
-            self._publisher.reachable(self._topic), self._upstream.reachable()
-        )
+        # One question at a time, whoever asks: each costs Kafka and CouchDB a request.
+        if self._reaching is None or self._reaching.done():
+            self._reaching = asyncio.ensure_future(self._reach())
+        kafka, couchdb = await asyncio.shield(self._reaching)
         kafka = kafka and self._switch.away_since is None
         taking = kafka or (couchdb and self._switch.fallback is Fallback.COUCHDB)
         return web.json_response(
@@ -195,6 +197,12 @@ class Gateway:
                 },
             },
             status=200 if taking else 503,
+        )
+
+    async def _reach(self) -> tuple[bool, bool]:
+        """Whether Kafka and CouchDB answer."""
+        return await asyncio.gather(
+            self._publisher.reachable(self._topic), self._upstream.reachable()
         )
 
     async def metrics(self, _: web.Request) -> web.Response:

@@ -1,9 +1,12 @@
-"""The gateway's metrics: each value is there at zero."""
+"""What the gateway shows of itself: health, and metrics of which each value is there at zero."""
 
+import asyncio
 import re
 
+from aiohttp import web
+
 from openwhisk.gateway.metrics import STATUSES, Kind, Unanswered
-from tests.unit.gateway.doubles import Running
+from tests.unit.gateway.doubles import FakeDatabase, Running
 
 
 async def test_every_known_value_is_there_at_zero(gateway: Running) -> None:
@@ -18,3 +21,25 @@ async def test_every_known_value_is_there_at_zero(gateway: Running) -> None:
     assert re.search(r'gateway_build_info\{python="[^"]+",version="[^"]+"\} 1.0', shown)
     assert "process_resident_memory_bytes" in shown
     assert "_created" not in shown
+
+
+async def test_many_who_ask_for_health_cost_one_question(
+    gateway: Running, database: FakeDatabase
+) -> None:
+    gate = asyncio.Event()
+
+    async def held(_: web.Request) -> web.Response:
+        await gate.wait()
+        return web.json_response({})
+
+    async def ask() -> int:
+        async with gateway.client.get(f"{gateway.url}/_gateway/health") as answer:
+            return answer.status
+
+    database.answer = held
+    asking = [asyncio.ensure_future(ask()) for _ in range(50)]
+    await database.asked.wait()
+    asking.append(asyncio.ensure_future(ask()))
+    gate.set()
+    assert set(await asyncio.gather(*asking)) == {200}
+    assert len(database.seen) < 5
