@@ -5,13 +5,13 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from dev.chaos.fault import Fault, Result
 from dev.chaos.honesty import Silence
 from dev.chaos.play import Play
-from dev.chaos.stage import DEFAULTS, USUAL, Stage
+from dev.chaos.stage import DEFAULTS, GIVE_UP, USUAL, Stage
 
 STAGE_MINUTES = 9.0
 """Of one stage: each ends with the whole check of what is stored."""
@@ -104,7 +104,9 @@ class RandomPlay:
         defaults = number % DEFAULTS_EVERY == DEFAULTS_EVERY - 1
         name = f"random-{number}{'-defaults' if defaults else ''}"
         self._say(f"stage {name}")
-        surrounding = DEFAULTS if defaults else USUAL
+        # After minutes of a fault a chunk is large, and stored at the database's pace. That nobody
+        # keeps silent about it is what counts here.
+        surrounding = replace(DEFAULTS if defaults else USUAL, patience=GIVE_UP)
         stage = await self._play.set_stage(
             name, self._seed + number, surrounding=surrounding, clock=True
         )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from aiokafka.errors import KafkaError
 
-from dev.chaos.movement import Movement, Position
+from dev.chaos.movement import PATIENCE, Movement, Position
 from dev.chaos.offsets import Offsets
 
 INTERVAL = 0.5
@@ -20,10 +20,13 @@ class Watch:
     Args:
         offsets: of the group.
         findings: takes what must not be, as sentences.
+        patience: seconds that a partition with something unread may stand still.
     """
 
-    def __init__(self, offsets: Offsets, findings: list[str]) -> None:
-        self.movement = Movement()
+    def __init__(
+        self, offsets: Offsets, findings: list[str], *, patience: float = PATIENCE
+    ) -> None:
+        self.movement = Movement(patience)
         self._offsets = offsets
         self._findings = findings
         self._excuses = 0

@@ -23,22 +23,26 @@ def willing() -> Iterator[Kafka]:
         yield running
 
 
-@pytest.mark.parametrize("which", ["documents", "guard-changelog"])
-async def test_an_own_topic_that_kafka_made_by_itself_is_put_right_by_the_next_start(
-    worker: StartWorker, willing: Kafka, couchdb_url: str, prefix: str, database: str, which: str
+async def test_own_topics_that_kafka_made_by_itself_are_put_right_by_the_next_start(
+    worker: StartWorker, willing: Kafka, couchdb_url: str, prefix: str, database: str
 ) -> None:
     topic, records = f"{prefix}completed0", Records(41)
+    own = [f"{prefix}persister-{which}" for which in ("documents", "guard-changelog")]
     settings = {"kafka_url": willing.url, "partitions": 2, "session_timeout": 6}
     async with connect_admin(willing.url) as admin, producer(willing.url) as sending:
         await admin.create_topic(topic)
         running = await worker(**settings)
         await sending.records(topic, records.many(10))
         await drained(admin, prefix, topic)
-        await admin.delete_topics(f"{prefix}persister-{which}")
+        for name in own:
+            await admin.delete_topics(name)
         assert await asyncio.to_thread(running.wait, ENDED_WITHIN) == 1
+        assert "is gone from Kafka" in running.log().splitlines()[-1]
 
-        await worker(**settings)
+        started = await worker(**settings)
+        assert "auto.create.topics.enable" in started.log()
         fresh = records.many(10)
         await sending.records(topic, fresh)
         await until(lambda: all_stored(couchdb_url, database, fresh), "stored", within=SOON)
         await drained(admin, prefix, topic)
+        assert [len(await admin.end_offsets(name)) for name in own] == [2, 2]
