@@ -78,6 +78,14 @@ def test_links_lead_somewhere(page: str) -> None:
             assert anchor in anchors(linked), f"{page}: {target}#{anchor}"
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_files_that_are_named_exist(page: str) -> None:
+    text = (PROJECT / page).read_text(encoding="utf-8")
+    named = re.findall(r"`((?:agents|app|dev|models|openwhisk|tests)/[\w./*-]*)`", text)
+    missing = [path for path in named if not any(PROJECT.glob(path.rstrip("/") + "*"))]
+    assert missing == []
+
+
 def anchors(page: Path) -> set[str]:
     """What a page's headings can be linked by."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
