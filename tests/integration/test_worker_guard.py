@@ -3,14 +3,17 @@
 import asyncio
 import time
 from collections import Counter
+from typing import Any
+
+import aiohttp
 
 from dev.admin import Admin
 from models.dead_letter import DeadLetter
 from tests.integration.conftest import StartWorker
-from tests.integration.support.database import assert_holds
+from tests.integration.support.database import all_stored, assert_holds
 from tests.integration.support.kafka import producer, read_topic
 from tests.integration.support.records import Records
-from tests.integration.support.waiting import drained, outcomes, status
+from tests.integration.support.waiting import drained, outcomes, status, until
 
 
 async def test_what_was_stored_before_a_restart_is_not_sent_to_the_database_again(
@@ -93,3 +96,39 @@ async def test_the_same_record_on_two_topics_is_one_write_and_another_one_is_div
     changed = next(one for one in kept if one.key == different[0]["activationId"].encode())
     assert "subject" in changed.detail
     assert "secret" not in changed.detail + running.log()
+
+
+async def test_two_deployments_of_one_app_id_are_kept_apart(
+    worker: StartWorker,
+    admin: Admin,
+    kafka_url: str,
+    couchdb_url: str,
+    prefix: str,
+    database: str,
+) -> None:
+    """They share a group and the guard's table: each reads its own topics, and relies on its own
+    entries, also of records that the other one has stored."""
+    deployments = [(f"{prefix}{name}-", f"{database}-{name}") for name in ("a", "b")]
+    records = [Records(seed).many(50) for seed in (51, 52)]
+    try:
+        for topics, _ in deployments:
+            await admin.create_topic(f"{topics}completed0")
+        await asyncio.gather(
+            *(
+                worker(topic_prefix=topics, database=name, partitions=2, session_timeout=3)
+                for topics, name in deployments
+            )
+        )
+        async with producer(kafka_url) as kafka:
+            for group in (records, records[::-1]):
+                for (topics, name), sent in zip(deployments, group, strict=True):
+                    await kafka.records(f"{topics}completed0", sent)
+
+                    async def there(name: str = name, sent: list[dict[str, Any]] = sent) -> bool:
+                        return await all_stored(couchdb_url, name, sent)
+
+                    await until(there, f"{name} holds what was sent to it")
+    finally:
+        async with aiohttp.ClientSession() as http:
+            for _, name in deployments:
+                await http.delete(f"{couchdb_url}/{name}")
