@@ -11,9 +11,10 @@ from app.settings.security import client_context
 
 
 def _http_url(value: str) -> str:
+    value = value if "://" in value else f"http://{value}"
     url = URL(value)
     if url.scheme not in ("http", "https") or not url.host:
-        msg = "expected http://host:port or https://host:port"
+        msg = "expected host:port, http://host:port or https://host:port"
         raise ValueError(msg)
     if url.user or url.password:
         msg = "credentials go into PERSISTER_COUCHDB_USER and PERSISTER_COUCHDB_PASSWORD[_FILE]"

@@ -73,6 +73,8 @@ def test_without_a_variable_the_defaults_count() -> None:
             StoreLevel.STORE_FAILURES,
         ),
         ("COUCHDB_URL", "https://db:6984/", "database", "url", "https://db:6984"),
+        ("COUCHDB_URL", "db:5984", "database", "url", "http://db:5984"),
+        ("COUCHDB_URL", "[::1]:5984/", "database", "url", "http://[::1]:5984"),
         ("DATABASE", "whisk_prod/activations", "database", "name", "whisk_prod/activations"),
         ("DATABASE_CREATE", "false", "database", "create", False),
         ("GUARD_RECORDS", "0", "guard", "records", 0),
