@@ -189,7 +189,7 @@ async def test_kafka_stops_and_starts_again(
 
 
 @pytest.mark.parametrize("fallback", ["couchdb", "none"])
-@pytest.mark.parametrize("seconds", FROZEN)
+@pytest.mark.parametrize("frozen", FROZEN)
 async def test_kafka_stands_still_under_load(
     start: StartGateway,
     stoppable: Kafka,
@@ -197,7 +197,7 @@ async def test_kafka_stands_still_under_load(
     prefix: str,
     database: str,
     fallback: str,
-    seconds: float,
+    frozen: float,
 ) -> None:
     gateway = start(stoppable.url, fallback=fallback, fallback_after=1)
     client = OpenWhiskClient(gateway.url, database)
@@ -213,10 +213,14 @@ async def test_kafka_stands_still_under_load(
             batches.add(asyncio.create_task(client.store(batch)))
             await asyncio.sleep(0.05)
 
+    async def topic_is_made() -> bool:
+        return "created topic" in gateway.log()
+
+    await until(topic_is_made, "the gateway has its topic")
     await load(1)
     os.kill(stoppable.pid, signal.SIGSTOP)
     try:
-        await load(seconds)
+        await load(frozen)
     finally:
         os.kill(stoppable.pid, signal.SIGCONT)
     await load(2)
