@@ -200,15 +200,18 @@ class Connections:
 
     def _let_in(self) -> None:
         """Give those that wait what places there are."""
-        none_for: set[str] = set()
+        refused_from = self.limit + 1
+        """An address that has so many connections gets no more; nor does one with more of them."""
         for connection in list(self._waiting):
-            if connection.address in none_for:
+            own = self._of_address[connection.address]
+            if own >= refused_from:
                 continue
             if self.admit(connection):
                 del self._waiting[connection]
                 connection.begin()
             else:
-                none_for.add(connection.address)
+                # Each look goes through all connections; strangers have any number of addresses.
+                refused_from = own
 
     def _watch(self) -> None:
         if self._sweeping is None:

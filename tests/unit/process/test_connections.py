@@ -365,3 +365,40 @@ class TestWaitingForAPlace:
         server.writers[0].close()
         assert (await third.readline()).startswith(b"HTTP/1.1 200 ")
         await until(lambda: server.connections.waiting == 0)
+
+
+class Busy:
+    """A connection of an address of its own, whose request is being handled."""
+
+    busy, sends, since = True, False, 0.0
+
+    def __init__(self, number: int) -> None:
+        self.address = f"2001:db8::{number}"
+
+    def begin(self) -> None:
+        """Go on."""
+
+
+class Looking(Connections):
+    """Counts how often all connections are gone through."""
+
+    looks = 0
+
+    def _victim(self, address: str | None, *, receiving: bool = False) -> Any:
+        self.looks += 1
+        return super()._victim(address, receiving=receiving)
+
+
+async def test_many_addresses_that_wait_cost_no_more_than_one() -> None:
+    connections = Looking(20, waiting=1000)
+
+    there: list[Any] = [Busy(number) for number in range(20)]
+    assert all(map(connections.admit, there))
+    for number in range(700):
+        newcomer: Any = Busy(number)
+        assert not connections.admit(newcomer)
+        assert connections.wait(newcomer)
+    connections.looks = 0
+    connections.forget(there[0])
+    assert connections.waiting == 699
+    assert connections.looks < 10
