@@ -15,6 +15,35 @@ from tests.integration.support.records import Records
 ELSEWHERE = "127.0.0.2"
 """Another address of this machine."""
 
+SECRET = "d2hpc2s6Z3Vlc3MtbWU"
+
+FRAMING = {
+    "no size of a chunk": "Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
+    "negative size of a chunk": "Transfer-Encoding: chunked\r\n\r\n-2\r\n{}\r\n0\r\n\r\n",
+    "size of a chunk beyond 64 bits": (
+        "Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n{}\r\n0\r\n\r\n"
+    ),
+    "no end of a chunk": "Transfer-Encoding: chunked\r\n\r\n2\r\n{}2\r\n{}0\r\n\r\n",
+    "trailers without end": "Transfer-Encoding: chunked\r\n\r\n0\r\n" + "X-A: b\r\n" * 20_000,
+    "an extension without end": "Transfer-Encoding: chunked\r\n\r\n2;" + "a" * 400_000,
+    "both kinds of length": (
+        "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /_users HTTP/1.1\r\n"
+    ),
+    "two lengths": "Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+    "negative length": "Content-Length: -1\r\n\r\n{}",
+    "length beyond 64 bits": "Content-Length: 99999999999999999999\r\n\r\n{}",
+    "unknown framing": "Transfer-Encoding: xchunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+    "chunks in chunks": "Transfer-Encoding: chunked, chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+    "a line that is no header": f"Authorization Basic {SECRET}\r\nContent-Length: 2\r\n\r\n{{}}",
+    "a space before the colon": "Content-Length : 2\r\n\r\n{}",
+    "a folded line": "X-A: b\r\n c\r\nContent-Length: 2\r\n\r\n{}",
+    "a zero byte": "X-A: \x00\r\nContent-Length: 2\r\n\r\n{}",
+    "a name without end": "X" * 300_000,
+    "very many headers": "X-A: b\r\n" * 5000 + "\r\n",
+    "another protocol": "Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 2\r\n\r\n{}PRI",
+}
+"""What comes behind the first headers of a request, and is no HTTP or a trap for who reads on."""
+
 _PAUSE = 0.02
 
 
@@ -30,6 +59,7 @@ class Victim:
     def __init__(self, gateway: Gateway, database: str, couchdb: URL) -> None:
         self.gateway = gateway
         self.database = database
+        self.couchdb = couchdb
         self.authorization = aiohttp.encode_basic_auth(couchdb.user or "", couchdb.password or "")
         self.statuses: list[int] = []
         self.slowest = 0.0
@@ -54,12 +84,18 @@ class Victim:
 
     async def connect(self, sent: bytes = b"", address: str = ELSEWHERE) -> asyncio.StreamReader:
         """An attacker's connection, on which this much is sent."""
+        return (await self.open(sent, address))[0]
+
+    async def open(
+        self, sent: bytes = b"", address: str = ELSEWHERE
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """The same, to send more on it."""
         reader, writer = await asyncio.open_connection(
             HOST, self.gateway.port, local_addr=(address, 0)
         )
         self._writers.append(writer)
         writer.write(sent)
-        return reader
+        return reader, writer
 
     def head(self, method: str = "POST", path: str = "_bulk_docs", *, headers: str) -> bytes:
         """The head of a request to the database with credentials that may write."""
@@ -129,3 +165,9 @@ async def ended(reader: asyncio.StreamReader, within: float) -> bool:
     except ConnectionError:
         return True
     return True
+
+
+def statuses(told: bytes) -> set[int]:
+    """Of all answers on a connection."""
+    lines = told.split(b"\r\n")
+    return {int(line.split(b" ")[1]) for line in lines if line.startswith(b"HTTP/1.")}

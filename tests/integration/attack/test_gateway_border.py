@@ -1,11 +1,19 @@
 """Clients of the gateway that mean ill: nobody else notices, and nothing of it stays."""
 
 import asyncio
+import gzip
+import json
+from collections.abc import Callable
 
-from tests.integration.attack.attacker import Victim, ended
+import aiohttp
+
+from tests.integration.attack.attacker import FRAMING, SECRET, Victim, answer, ended, statuses
+from tests.integration.support.records import Records, document
 
 MB = 1024 * 1024
-SECRET = "d2hpc2s6Z3Vlc3MtbWU"
+
+REFUSED = {400, 404, 408, 411, 413, 415, 421, 431, 501, 503}
+"""Statuses of what is refused; or the connection just ends."""
 
 
 async def test_connections_that_do_not_get_on(victim: Victim, scale: int) -> None:
@@ -25,3 +33,113 @@ async def test_bodies_that_are_announced_and_do_not_come(victim: Victim, scale: 
     readers = [await victim.connect(announced) for _ in range(20 * scale)]
     await victim.unharmed(writes=50)
     assert all(await asyncio.gather(*(ended(reader, 15) for reader in readers)))
+
+
+def one_document(**changed: object) -> bytes:
+    return json.dumps({"docs": [document(Records(1).one(**changed), 0)]}).encode()
+
+
+def repeated(begin: bytes, unit: bytes, end: bytes, size: int = 60 * MB) -> bytes:
+    return begin + unit * (size // len(unit)) + end
+
+
+UNFOLDING: dict[str, Callable[[], bytes]] = {
+    "zeros": lambda: bytes(100 * MB),
+    "numbers for documents": lambda: repeated(b'{"docs":[', b"1,", b"1]}"),
+    "empty documents": lambda: repeated(b'{"docs":[', b"{},", b"{}]}"),
+    "fields": lambda: repeated(b'{"docs":[],"a":1', b',"b":1', b"}"),
+    "brackets": lambda: repeated(b'{"docs":', b"[", b""),
+    "spaces": lambda: repeated(b"", b" ", one_document()),
+    "values in a record": lambda: one_document(logs=[""] * 90_000, annotations=[]),
+    "keys in a record": lambda: one_document(
+        response={"statusCode": 0, "result": {f"k{n}": n for n in range(90_000)}}
+    ),
+    "more behind its end": one_document,
+}
+"""What a few kilobytes of gzip become."""
+
+
+def packed(name: str) -> bytes:
+    body = gzip.compress(UNFOLDING[name](), 9)
+    return body * 1000 if name == "more behind its end" else body
+
+
+async def test_bodies_that_unfold_to_a_thousand_times_their_size(
+    victim: Victim, scale: int
+) -> None:
+    bodies = await asyncio.to_thread(lambda: [packed(name) for name in UNFOLDING])
+    requests = [
+        victim.head(headers=f"Content-Encoding: gzip\r\nContent-Length: {len(body)}") + body
+        for body in bodies
+    ]
+    readers = [await victim.connect(request) for request in requests * scale]
+    reading = [asyncio.ensure_future(answer(reader)) for reader in readers]
+    await victim.unharmed(writes=50, slowest=3)
+    for task in reading:
+        task.cancel()
+    assert victim.grown < 400 * MB
+
+
+async def test_requests_that_are_framed_as_none_may_be(victim: Victim, scale: int) -> None:
+    readers = {}
+    for name, rest in FRAMING.items():
+        for _ in range(scale):
+            readers[name] = await victim.connect(victim.head(headers=rest))
+    answers = await asyncio.gather(*(answer(reader, 15) for reader in readers.values()))
+    await victim.unharmed()
+    found = {name: statuses(told) for name, told in zip(readers, answers, strict=True)}
+    assert {name: taken for name, taken in found.items() if taken - REFUSED} == {}
+    assert SECRET not in victim.gateway.log()
+    assert len(victim.gateway.log()) < 50_000
+
+
+async def test_bodies_without_end(victim: Victim, scale: int) -> None:
+    """Chunks for as long as they are taken: refused at the limit, not held in memory."""
+
+    async def sent() -> tuple[int, bytes]:
+        """How many megabytes were sent until there was an answer, and its first line."""
+        reader, writer = await victim.open(
+            victim.head(headers="Transfer-Encoding: chunked") + b"10000\r\n" + b"x" * 65_536
+        )
+        line = asyncio.ensure_future(reader.readline())
+        number = 0
+        async with asyncio.timeout(30):
+            while not line.done():
+                writer.write(b"\r\n100000\r\n" + bytes(MB))
+                await writer.drain()
+                number += 1
+        return number, await line
+
+    async def dripped() -> None:
+        _, writer = await victim.open(victim.head(headers="Content-Length: 100000"))
+        for _ in range(100):
+            writer.write(b"x")
+            await asyncio.sleep(0.1)
+
+    dripping = [asyncio.ensure_future(dripped()) for _ in range(20 * scale)]
+    refused = await asyncio.gather(*(sent() for _ in range(scale)))
+    await victim.unharmed(writes=50, slowest=3)
+    for task in dripping:
+        task.cancel()
+    assert all(b" 413 " in line for _, line in refused)
+    assert max(megabytes for megabytes, _ in refused) < 200
+    assert victim.grown < 300 * MB
+
+
+async def test_answers_that_nobody_reads(victim: Victim, scale: int) -> None:
+    """A large document, asked for on many connections that do not read."""
+    large = document(Records(3).one(logs=["x" * 1000] * 2000), 0)
+    async with (
+        aiohttp.ClientSession() as http,
+        http.post(
+            f"{victim.couchdb}/{victim.database}/_bulk_docs", json={"docs": [large]}
+        ) as written,
+    ):
+        assert written.status == 201
+    path = large["_id"].replace("/", "%2F")
+    asked = victim.head("GET", path, headers="Accept: */*")
+    for _ in range(20 * scale):
+        reader = await victim.connect(asked)
+        reader._transport.pause_reading()  # type: ignore[attr-defined]
+    await victim.unharmed(writes=50, slowest=3)
+    assert victim.grown < 300 * MB
