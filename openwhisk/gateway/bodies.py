@@ -121,7 +121,8 @@ class _Receiving:
                 # In slices: what is not consumed yet is copied each time.
                 rest = raw[fed : fed + _PIECE]
                 fed += len(rest)
-                while rest or unzip.unconsumed_tail:
+                # At its end zlib may keep what it did not consume, and gives nothing for ever.
+                while not unzip.eof and (rest or unzip.unconsumed_tail):
                     piece = unzip.decompress(rest, _PIECE)
                     rest = unzip.unconsumed_tail
                     await self._hold(len(raw) + len(data) + len(piece))

@@ -63,6 +63,11 @@ def test_no_conversation_with_a_gateway_is_found_quickly() -> None:
     assert found == []
 
 
+def test_a_body_that_ends_with_a_piece_is_not_unpacked_for_ever() -> None:
+    with GatewayTarget() as gateway:
+        assert gateway.tried(conversation(20266489, 131072)) is None
+
+
 def test_an_input_can_be_made_again() -> None:
     assert made(7, 1000) == made(7, 1000)
     assert conversation(7, 1000) == conversation(7, 1000)
