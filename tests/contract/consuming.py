@@ -20,6 +20,9 @@ class Topic(Protocol):
     async def delete_before(self, offset: int) -> None:
         """Delete the first records of the first partition, as retention does."""
 
+    async def vanish(self) -> None:
+        """Delete the topic, and wait until nobody knows it any more."""
+
     async def revoke(self) -> None:
         """Take both partitions away."""
 
@@ -61,3 +64,9 @@ class TestConsumerThread:
             await topic.thread.seek_wait({topic.first: 0})
         await topic.thread.commit_what_can({topic.first: 1})
         assert await topic.thread.seek_to_committed() == {}
+
+    async def test_a_log_that_is_gone_has_neither_begin_nor_end(self, topic: Topic) -> None:
+        await topic.write(1)
+        await topic.vanish()
+        assert await topic.thread.highwaters(topic.first) == {}
+        assert await topic.thread.earliest_offsets(topic.first, topic.second) == {}

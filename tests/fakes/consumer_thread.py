@@ -39,6 +39,7 @@ class FakeConsumerThread:
         self.looked_again: list[set[TP]] = []
         self.seeks: list[dict[TP, int]] = []
         self.commits: list[dict[TP, int]] = []
+        self.gone: set[TP] = set()
         self.refused: dict[TP, type[BaseException]] = {}
         self.on_seek: Callable[[], None] = lambda: None
 
@@ -67,10 +68,10 @@ class FakeConsumerThread:
         }
 
     async def earliest_offsets(self, *partitions: TP) -> dict[TP, int]:
-        return {tp: self.earliest[tp] for tp in partitions}
+        return {tp: self.earliest[tp] for tp in partitions if tp not in self.gone}
 
     async def highwaters(self, *partitions: TP) -> dict[TP, int]:
-        return {tp: self.ends[tp] for tp in partitions}
+        return {tp: self.ends[tp] for tp in partitions if tp not in self.gone}
 
     async def commit_what_can(self, offsets: dict[TP, int]) -> dict[TP, type[BaseException]]:
         mine = {tp: offset for tp, offset in offsets.items() if tp in self.assigned}

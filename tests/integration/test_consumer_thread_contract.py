@@ -41,6 +41,10 @@ class RealTopic:
         async with open_admin(self._settings) as admin:
             await admin.delete_records({TopicPartition(*self.first): offset})
 
+    async def vanish(self) -> None:
+        async with open_admin(self._settings) as admin:
+            await admin.delete([self.first.topic])
+
     async def revoke(self) -> None:
         await self.thread.subscribe({f"{self.first.topic}-another"})
         await self.assigned(set())

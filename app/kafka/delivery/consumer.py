@@ -5,12 +5,17 @@ pinned, and `python -m dev.internals` shows what a new version changes.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import monotonic
 from typing import Any, ClassVar, cast
 
 import faust
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from aiokafka.errors import (
+    CommitFailedError,
+    IllegalStateError,
+    KafkaError,
+    KafkaTimeoutError,
+)
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.conductor import Conductor as FaustConductor
 from faust.transport.drivers import aiokafka as driver
@@ -48,6 +53,9 @@ NEW_LEADER_SECONDS = 2.0
 end that lies before what a group has committed. Brokers since 2.1 refuse to answer instead
 (KIP-207).
 """
+
+OFFSETS_SECONDS = 3.0
+"""For Kafka to say where logs begin and end; then it is looked whether they are all there."""
 
 SOUGHT_AGAIN = 5.0
 """Seconds between two times that a fetcher which reads too far is sent back in one partition."""
@@ -197,6 +205,46 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             return {}
         committed: Mapping[TP, int] = await self._ensure_consumer().seek_to_committed()
         return committed
+
+    async def earliest_offsets(self, *partitions: TP) -> dict[TP, int]:
+        """Where the logs begin; leaves out partitions that are gone."""
+        fetcher = self._ensure_consumer()._fetcher  # noqa: SLF001
+        found: dict[TP, int] = await self.call_thread(
+            self._of_those_that_are_there, fetcher.beginning_offsets, partitions
+        )
+        return found
+
+    async def highwaters(self, *partitions: TP) -> dict[TP, int]:
+        """Where the logs end; leaves out partitions that are gone."""
+        fetcher = self._ensure_consumer()._fetcher  # noqa: SLF001
+        found: dict[TP, int] = await self.call_thread(
+            self._of_those_that_are_there, fetcher.end_offsets, partitions
+        )
+        return found
+
+    async def _of_those_that_are_there(
+        self, ask: Callable[[list[TopicPartition], float], Any], partitions: Iterable[TP]
+    ) -> dict[TP, int]:
+        """Ask for offsets, and look again and again whether the partitions are still there.
+
+        aiokafka asks of a partition that is gone until its time is up (40 s), and a rebalance
+        waits meanwhile; then it fails for all of them.
+        """
+        left = {TopicPartition(*tp) for tp in partitions}
+        deadline = monotonic() + self._ensure_consumer()._request_timeout_ms / 1000  # noqa: SLF001
+        while left:
+            try:
+                found = await ask(list(left), OFFSETS_SECONDS * 1000)
+            except KafkaTimeoutError:
+                # It has refreshed its metadata for that.
+                known = self.known_partitions({tp.topic for tp in left})
+                gone = {tp for tp in left if tp.partition >= known[tp.topic]}
+                if not gone and monotonic() > deadline:
+                    raise
+                left -= gone
+            else:
+                return {TP(*tp): offset for tp, offset in found.items()}
+        return {}
 
     def known_partitions(self, topics: Iterable[str]) -> dict[str, int]:
         """How many partitions the consumer knows of each topic; 0 of one that it does not know."""
@@ -377,8 +425,8 @@ class Consumer(driver.Consumer):
         expected = self.ledger.position(tp)
         if expected is None or not records:
             return False
-        end = (await self.highwaters(tp))[tp]
-        if end >= expected:
+        end = (await self.highwaters(tp)).get(tp)
+        if end is None or end >= expected:
             return False
         self._report_new_topic(tp, expected, end)
         self.ledger.skip_to(tp, records[0].offset)
@@ -525,15 +573,20 @@ class Consumer(driver.Consumer):
         return committed
 
     async def _starts(self, group: Mapping[TP, int | None]) -> dict[TP, int]:
-        """Where to read on: at what the group has committed, if the log still has it."""
+        """Where to read on: at what the group has committed, if the log still has it.
+
+        A partition that is gone gets no position: the group is about to share out what is left.
+        """
         ends = dict(await self.highwaters(*group))
-        behind = [tp for tp, at in group.items() if at is not None and at > ends[tp]]
+        behind = [tp for tp, at in group.items() if at is not None and at > ends.get(tp, at)]
         if behind:
             await self.sleep(NEW_LEADER_SECONDS)
             ends |= await self.highwaters(*behind)
         earliest = await self.earliest_offsets(*group)
         starts = {}
         for tp, committed in group.items():
+            if tp not in earliest or tp not in ends:
+                continue
             starts[tp] = earliest[tp]
             if committed is None:
                 continue

@@ -277,6 +277,15 @@ async def test_an_end_that_a_new_leader_does_not_know_yet_is_asked_for_again(
     assert "re-created" not in caplog.text
 
 
+async def test_a_partition_that_is_gone_keeps_no_other_from_its_position(
+    consumer: Consumer, kafka: FakeConsumerThread
+) -> None:
+    kafka.committed = {FIRST: 50, SECOND: 50}
+    kafka.gone = {FIRST}
+    await begin(consumer)
+    assert (consumer.ledger.position(FIRST), consumer.ledger.position(SECOND)) == (None, 50)
+
+
 async def test_where_a_group_begins_is_committed_so_that_it_knows_later_what_was_lost(
     consumer: Consumer, kafka: FakeConsumerThread, around: Around
 ) -> None:

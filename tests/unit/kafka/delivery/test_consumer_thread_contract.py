@@ -21,6 +21,9 @@ class FakeTopic:
     async def delete_before(self, offset: int) -> None:
         self.thread.earliest[self.first] = offset
 
+    async def vanish(self) -> None:
+        self.thread.gone = {self.first, self.second}
+
     async def revoke(self) -> None:
         self.thread.assigned = set()
 
