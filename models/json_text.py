@@ -54,27 +54,31 @@ class Member(NamedTuple):
     end: int
 
 
-def check(text: bytes) -> None:
+def check(text: bytes, deepest: int = MAX_DEPTH) -> None:
     """Look through a whole text.
+
+    Args:
+        text: That is to be JSON.
+        deepest: Levels of values that it may have.
 
     Raises:
         ValueError: It is not JSON in UTF-8, or nested too deeply; the message shows no contents.
     """
     if not text.isascii():
         text.decode()
-    end = _after_value(text, _after(_space, text, 0))
+    end = _after_value(text, _after(_space, text, 0), deepest)
     if _after(_space, text, end) != len(text):
         raise ValueError(f"something follows its end, at byte {end}")
 
 
-def _after_value(text: bytes, at: int) -> int:
+def _after_value(text: bytes, at: int, deepest: int) -> int:
     """The end of the value that begins here; a loop, since Python's stack is not deep enough."""
     closing: list[int] = []
     while True:
         if text[at : at + 1] in _OPENING:
             empty = _scalar(text, at)
-            if len(closing) >= MAX_DEPTH - (not empty):
-                raise ValueError(f"nested more than {MAX_DEPTH} levels deep")
+            if len(closing) >= deepest - (not empty):
+                raise ValueError(f"nested more than {deepest} levels deep")
             if not empty:
                 closing.append(text[at] + 2)  # in ASCII
                 at = _next_value(text, _after(_space, text, at + 1), closing[-1])

@@ -1,6 +1,7 @@
 """Parses CouchDB's answers: status, headers and body to entries or an error. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -16,9 +17,13 @@ from app.couchdb.errors import (
     Unavailable,
 )
 from app.process.printable import shown
+from models import json_text
 
 LONGEST_REASON = 200
 """Characters kept of a reason: a validation function can answer with anything."""
+
+LONGEST_CAUSE = 64
+"""The same of an error that is no text."""
 
 FIRST_WORDS = 80
 """Characters shown of an answer that is not CouchDB's."""
@@ -34,6 +39,13 @@ class Entry(msgspec.Struct):
     rev: str = ""
     error: Any = ""
     reason: Any = ""
+
+    @property
+    def cause(self) -> str:
+        """The error as a short word; it may be anything."""
+        return (
+            self.error if isinstance(self.error, str) else shown(self.error, longest=LONGEST_CAUSE)
+        )
 
     @property
     def explanation(self) -> str:
@@ -52,6 +64,14 @@ class _Rows(msgspec.Struct):
     rows: list[Row]
 
 
+class _Named(msgspec.Struct):
+    id: str = ""
+
+
+class _Ids(msgspec.Struct):
+    rows: list[_Named] = []
+
+
 class Failure(msgspec.Struct):
     """The body of every CouchDB answer that is not a success."""
 
@@ -61,6 +81,7 @@ class Failure(msgspec.Struct):
 
 _entries = msgspec.json.Decoder(list[Entry])
 _rows = msgspec.json.Decoder(_Rows)
+_ids = msgspec.json.Decoder(_Ids)
 _failure = msgspec.json.Decoder(Failure)
 _failures = msgspec.json.Decoder(list[Failure])
 
@@ -73,7 +94,7 @@ def explain(error: object, reason: object) -> str:
 
 def read_entries(body: bytes) -> list[Entry]:
     """The entries of a `_bulk_docs` answer; raises `Unavailable` when it is not CouchDB's."""
-    entries: list[Entry] = _decoded(_entries, body)
+    entries: list[Entry] = _whole(_entries, body)
     return entries
 
 
@@ -82,25 +103,71 @@ def read_documents(body: bytes) -> dict[str, bytes]:
 
     Raises `Unavailable` when it is not CouchDB's.
     """
-    found: _Rows = _decoded(_rows, body)
+    try:
+        found: _Rows = _decoded(_rows, body)
+    except RecursionError:
+        return dict(_deep_documents(body))
     return {row.key: bytes(row.doc) for row in found.rows if bytes(row.doc) != b"null"}
+
+
+def _deep_documents(body: bytes) -> Iterator[tuple[str, bytes]]:
+    """The same, whatever the depth: OpenWhisk writes documents of up to 1,000 levels."""
+    try:
+        json_text.check(body, deepest=len(body))
+        for row in _rows_of(body):
+            fields = {json_text.name(body, one): one for one in json_text.members(body, row)}
+            key = json_text.shallow(body, *fields["key"][2:])
+            document = fields.get("doc")
+            if document is not None and body[document.start : document.end] != b"null":
+                yield str(key), body[document.start : document.end]
+    except (ValueError, LookupError):
+        raise _not_json(body) from None
+
+
+def _rows_of(body: bytes) -> Iterator[int]:
+    """Where each row of a checked `_all_docs` answer begins; raises ValueError without any."""
+    if body.lstrip()[:1] != b"{":
+        raise ValueError("no object")
+    for member in json_text.members(body):
+        if json_text.name(body, member) == "rows" and body[member.start : member.start + 1] == b"[":
+            for start, _ in json_text.items(body, member.start):
+                if body[start : start + 1] != b"{":
+                    raise ValueError("a row is no object")
+                yield start
+
+
+def read_ids(body: bytes) -> list[str]:
+    """The ids in an `_all_docs` answer; raises `Unavailable` when it is not CouchDB's."""
+    found: _Ids = _whole(_ids, body)
+    return [row.id for row in found.rows]
 
 
 def read_object(body: bytes) -> dict[str, Any]:
     """A JSON object; raises `Unavailable` when it is not CouchDB's."""
-    found: dict[str, Any] = _decoded(msgspec.json.Decoder(dict[str, Any]), body)
+    found: dict[str, Any] = _whole(msgspec.json.Decoder(dict[str, Any]), body)
     return found
+
+
+def _whole(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
+    try:
+        return _decoded(decoder, body)
+    except RecursionError:
+        raise _not_json(body) from None
 
 
 def _decoded(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
     try:
         return decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise Unavailable(
-            f"the answer is not CouchDB's JSON ({_first_words(body)}): is a proxy answering in its "
-            "place?",
-            cause="not-json",
-        ) from None
+        raise _not_json(body) from None
+
+
+def _not_json(body: bytes) -> Unavailable:
+    return Unavailable(
+        f"the answer is not CouchDB's JSON ({_first_words(body)}): is a proxy answering in its "
+        "place?",
+        cause="not-json",
+    )
 
 
 def failure(  # noqa: PLR0911 - one return for each verdict
@@ -146,14 +213,11 @@ def _first_words(body: bytes) -> str:
 
 def _read_failure(body: bytes) -> Failure | None:
     """CouchDB's error, if the body holds one; a 500 may have a list of entries instead."""
-    try:
+    with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _failure.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        pass
-    try:
+    with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return next(iter(_failures.decode(body)), None)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
+    return None
 
 
 def _too_large_document(told: Failure | None) -> str | None:
@@ -166,7 +230,7 @@ def retry_after(value: str, now: datetime) -> float | None:
         return float(value)
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):  # a year or an hour of twenty digits
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)

@@ -12,6 +12,7 @@ against PouchDB is therefore reported as divergent.
 
 import json
 import re
+from contextlib import suppress
 from decimal import Decimal
 from enum import Enum
 from itertools import islice, zip_longest
@@ -68,18 +69,14 @@ def compare(ours: bytes, stored: bytes) -> Same | str:
         stored: The document that the database returned.
 
     Returns:
-        The names of differing top-level fields, never contents. Documents nested too deeply to be
-        read, or unreadable, count as different: the first one stays and nothing is lost. So do
-        large ones (`is_large`) whose keys stand in another order.
+        The names of differing top-level fields, never contents. Unreadable documents count as
+        different: the first one stays and nothing is lost. So do large ones (`is_large`), and those
+        nested too deeply to be decoded, whose keys stand in another order.
     """
-    read = _pieces if is_large(ours, stored) else _decoded
     try:
-        one, other = read(ours), read(stored)
-        names = differing_fields(one, other)
+        one, other, names = _differing(ours, stored)
     except (ValueError, AttributeError):
         return "the documents cannot be compared"
-    except RecursionError:
-        return "the documents are nested too deeply to be compared"
     if not names:
         return Same.EQUAL
     if names == ["logs"] and [] in (one.get("logs"), other.get("logs")):
@@ -89,6 +86,15 @@ def compare(ours: bytes, stored: bytes) -> Same | str:
     more = f" and {len(names) - SHOWN_FIELDS} more" if len(names) > SHOWN_FIELDS else ""
     shown_names = ", ".join(shown(name, longest=LONGEST_NAME) for name in names[:SHOWN_FIELDS])
     return f"differs from the stored document in: {shown_names}{more}"
+
+
+def _differing(ours: bytes, stored: bytes) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
+    if not is_large(ours, stored):
+        with suppress(RecursionError):
+            one, other = _decoded(ours), _decoded(stored)
+            return one, other, differing_fields(one, other)
+    one, other = _pieces(ours), _pieces(stored)
+    return one, other, differing_fields(one, other)
 
 
 def is_large(ours: bytes, stored: bytes) -> bool:
@@ -120,7 +126,14 @@ def _pieces(document: bytes) -> dict[str, Any]:
         top = sum(1 for _ in islice(json_text.members(document), MOST_FIELDS + 1))
         if top > MOST_FIELDS:
             raise ValueError("too many fields")
-    texts = {name: _Piece(value) for name, value in _read_pieces(document).items()}
+    try:
+        texts = {name: _Piece(value) for name, value in _read_pieces(document).items()}
+    except RecursionError:
+        json_text.check(document, deepest=len(document))
+        texts = {
+            json_text.name(document, one): _Piece(document[one.start : one.end])
+            for one in json_text.members(document)
+        }
     return {name: [] if text == b"[]" else text for name, text in texts.items()}
 
 
@@ -152,9 +165,9 @@ _REVISION = re.compile(rb'\{"_rev":"[^"]*",')
 
 def with_revision(ours: bytes, stored: bytes) -> bytes:
     """Our document as an update of the stored one."""
-    revision = json.loads(stored)["_rev"]
+    revision = bytes(_pieces(stored)["_rev"])
     plain = _REVISION.sub(b"{", ours, count=1) if ours.startswith(b'{"_rev":') else ours
-    return b'{"_rev":' + json.dumps(revision).encode() + b"," + plain.lstrip()[1:]
+    return b'{"_rev":' + revision + b"," + plain.lstrip()[1:]
 
 
 def differing_fields(ours: dict[str, Any], stored: dict[str, Any]) -> list[str]:

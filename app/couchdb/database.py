@@ -27,7 +27,14 @@ import msgspec
 from multidict import CIMultiDictProxy
 from pydantic import SecretStr
 
-from app.couchdb.answers import Entry, failure, read_documents, read_entries, read_object
+from app.couchdb.answers import (
+    Entry,
+    failure,
+    read_documents,
+    read_entries,
+    read_ids,
+    read_object,
+)
 from app.couchdb.design_documents import design_documents, wanted
 from app.couchdb.errors import (
     DatabaseError,
@@ -39,6 +46,7 @@ from app.couchdb.errors import (
     Unavailable,
 )
 from app.couchdb.session import Session
+from app.process.printable import shown
 from app.settings import DatabaseSettings
 from app.settings.base import secret_from
 from app.settings.security import client_context
@@ -48,6 +56,9 @@ logger = logging.getLogger(__name__)
 
 JSON = {"Content-Type": "application/json"}
 MISSING_RIGHT = ("401", "403")
+UNMARKED = (*MISSING_RIGHT, "400", "404", "405", "501", "redirect")
+"""What speaks of the path of the mark alone, once the database itself has answered."""
+
 SUCCESS = (HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.ACCEPTED)
 LONGEST_CONNECT = 10.0
 """Seconds to open a connection, when the time-out of a request leaves so many."""
@@ -68,6 +79,9 @@ MARK = "_local/activation-persister"
 """Tells this database from the next one of the same name: CouchDB's `instance_start_time` counts
 whole seconds. What is local is never replicated, so a copy gets a mark of its own; no view, no list
 and no validation function sees it."""
+
+LONGEST_MARK, LONGEST_VERSION = 64, 64
+"""Characters."""
 
 ONLY_DESIGN = '_all_docs?startkey="_design/"&endkey="_design0"'
 
@@ -125,6 +139,7 @@ class Database:
         self._couchdb: aiocouch.CouchDB | None = None
         self._path = f"/{quote(settings.name, safe='')}"
         self._probe_is_there = False
+        self._marked = ""
         self._session = Session(settings.user, self._secret, self._post_session)
         self._date: str | None = None
 
@@ -176,7 +191,7 @@ class Database:
             about = await self._found_or_created()
         except Misconfigured as error:
             raise await self._more_precisely(error) from None
-        if about.get("props", {}).get("partitioned"):
+        if _part(about, "props").get("partitioned"):
             raise Misconfigured(
                 "the database is partitioned, and ids of activations are not made for that",
                 cause="partitioned",
@@ -256,7 +271,7 @@ class Database:
         """
         entry = await self._probed(BARE_PROBE)
         if not _passes(entry):
-            raise EntriesFailed(entry.explanation, error=str(entry.error))
+            raise EntriesFailed(entry.explanation, error=entry.cause)
 
     async def ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
         """Send one request to a path below the database; returns the body of the answer."""
@@ -264,8 +279,8 @@ class Database:
         return answer
 
     async def _probed(self, body: bytes) -> Entry:
-        [entry] = (await self.bulk([Document(PROBE_ID, body)])).entries or [Entry()]
-        return entry
+        entries = (await self.bulk([Document(PROBE_ID, body)])).entries
+        return entries[0] if len(entries) == 1 else Entry()
 
     async def check_right_to_write(self) -> None:
         """Send an empty bulk request, which CouchDB refuses to users who may only read.
@@ -278,7 +293,7 @@ class Database:
     async def missing(self) -> list[str]:
         """The names of the design documents of OpenWhisk's that are not there."""
         _, body = await self._request("GET", f"{self._path}/{ONLY_DESIGN}")
-        return wanted([row.get("id", "") for row in read_object(body).get("rows", [])])
+        return wanted(read_ids(body))
 
     async def info(self) -> DatabaseInfo:
         """The server's version, and the database's size."""
@@ -286,9 +301,9 @@ class Database:
         server = read_object(body)
         about = await self._about()
         return DatabaseInfo(
-            version=str(server.get("version", "unknown")),
-            documents=int(about.get("doc_count", 0)),
-            bytes=int(about.get("sizes", {}).get("file", 0)),
+            version=shown(server.get("version", "unknown"), longest=LONGEST_VERSION),
+            documents=_count(about.get("doc_count")),
+            bytes=_count(_part(about, "sizes").get("file")),
             ahead=_ahead(self._date),
         )
 
@@ -310,7 +325,7 @@ class Database:
         return about
 
     async def _identify(self, about: dict[str, Any]) -> None:
-        made = about.get("instance_start_time", "")
+        made = shown(about.get("instance_start_time", ""))
         found = hashlib.sha256(f"{self.name}\0{made}\0{await self._mark()}".encode()).digest()
         if self.identity not in (None, found):
             logger.warning(
@@ -322,9 +337,11 @@ class Database:
         self.identity = found
 
     async def _mark(self) -> str:
-        """What the database is marked with; empty without the right to mark it.
+        """What the database is marked with.
 
-        Of two workers that find no mark, both put theirs there: the last one stays.
+        Of two workers that find no mark, both put theirs there: the last one stays. Where it cannot
+        be read or put there (a right is missing, a proxy lets only some paths through), it counts
+        as what it was: empty at first.
         """
         path = f"{self._path}/{MARK}"
         try:
@@ -334,11 +351,14 @@ class Database:
                 mark = msgspec.json.encode({"mark": secrets.token_hex(16)})
                 await self._request("PUT", path, mark)
                 _, body = await self._request("GET", path)
-        except Misconfigured as error:
-            if error.cause not in MISSING_RIGHT:
+        except DatabaseMissing:
+            raise
+        except DatabaseError as error:
+            if error.cause not in UNMARKED:
                 raise
-            return ""
-        return str(read_object(body).get("mark", ""))
+            return self._marked
+        self._marked = shown(read_object(body).get("mark", ""), longest=LONGEST_MARK)
+        return self._marked
 
     async def _found_or_created(self) -> dict[str, Any]:
         try:
@@ -470,8 +490,17 @@ def _ahead(date: str | None) -> float | None:
     """Seconds that a server's clock is ahead, by the header that it has just sent."""
     try:
         return parsedate_to_datetime(date or "").timestamp() - time.time()
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
+
+
+def _part(about: dict[str, Any], name: str) -> dict[str, Any]:
+    part = about.get(name)
+    return part if isinstance(part, dict) else {}
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) else 0
 
 
 def _passes(entry: Entry) -> bool:
@@ -490,7 +519,10 @@ async def connected(settings: DatabaseSettings) -> AsyncIterator[Database]:
 
 
 def _as_probe(known_good: Document) -> bytes:
-    content = json.loads(known_good.body)
+    try:
+        content = json.loads(known_good.body)
+    except RecursionError:  # it was stored all the same
+        return BARE_PROBE
     content.pop("_rev", None)
     return json.dumps(content | {"_id": PROBE_ID, "_deleted": True}).encode()
 

@@ -252,7 +252,7 @@ AMBIGUOUS = frozenset(
 
 
 def _ambiguous(entry: Entry | None) -> bool:
-    return entry is None or str(entry.error) in AMBIGUOUS
+    return entry is None or entry.cause in AMBIGUOUS
 
 
 def _surely() -> float:

@@ -114,7 +114,7 @@ class OldActivations:
         entries = read_entries(body)
         failed = [one for one in entries if one.error not in ("", "conflict")]
         if failed:
-            raise Unavailable(failed[0].explanation, cause=str(failed[0].error))
+            raise Unavailable(failed[0].explanation, cause=failed[0].cause)
         return sum(bool(one.rev) for one in entries)
 
     async def _view(self, where: Mapping[str, str], **others: str) -> _View:
@@ -132,5 +132,5 @@ class OldActivations:
 def _decode(body: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(body, type=kind)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Unavailable(f"the answer is not CouchDB's: {error}", cause="not-couchdb") from None

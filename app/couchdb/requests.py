@@ -365,7 +365,7 @@ def entry_failure(entry: Entry | None) -> EntriesFailed:
     """What an entry without a revision says; None: there is no entry for a document."""
     if entry is None or not entry.error:
         return EntriesFailed("the answer says nothing of some documents", error="unacknowledged")
-    return EntriesFailed(entry.explanation, error=str(entry.error)[:64])
+    return EntriesFailed(entry.explanation, error=entry.cause[:64])
 
 
 def _ignore(_status: str, _seconds: float) -> None:

@@ -6,8 +6,8 @@ none: only asking for another one is, and one request asks for all.
 """
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
-from http.cookies import CookieError, SimpleCookie
 
 import msgspec
 from aiohttp import encode_basic_auth
@@ -16,6 +16,9 @@ from multidict import CIMultiDictProxy
 from app.couchdb.errors import DatabaseError, Misconfigured
 
 COOKIE = "AuthSession"
+
+_SET_COOKIE = re.compile(COOKIE + r'="?([!#-+\--:<-\[\]-~]*)"?\s*(?:;|$)').match
+"""With what a cookie may be made of (RFC 6265, 4.1.1), and nothing that would end a header."""
 
 Post = Callable[[bytes, dict[str, str]], Awaitable[CIMultiDictProxy[str]]]
 """Sends `POST /_session` with a body and headers; returns the headers of the answer."""
@@ -50,7 +53,8 @@ class Session:
                 all that were under way, so that one wrong password is one.
 
         Raises:
-            DatabaseError: There is no cookie yet, and none is given.
+            DatabaseError: There is no cookie yet, and the database does not answer or does not
+                take the password.
         """
         if self._without_cookies or not self._user or self._password() is None:
             return self.basic()
@@ -82,9 +86,10 @@ class Session:
                 raise
             self._without_cookies = True  # a proxy lets only some paths through, say
         except DatabaseError as error:
-            if error.cause in PASSING:
+            if error.cause in UNHEARD:
                 raise
-            self._without_cookies = True
+            # Else there may be none for this path alone: a proxy has no server for it, say.
+            self._without_cookies = error.cause not in PASSING
         else:
             self._cookie = _cookie(answer)
             self._worked = False
@@ -109,15 +114,13 @@ class Session:
         return True
 
 
-PASSING = frozenset({"connection", "timeout", "cut", "429", "500", "502", "503", "504"})
-"""Causes after which it is asked again with the next request."""
+UNHEARD = frozenset({"connection", "timeout", "cut"})
+"""Causes for which the request itself would fail as well."""
+
+PASSING = frozenset({"429", "500", "502", "503", "504"})
+"""Causes after which a request goes with Basic, and the next one asks for a cookie again."""
 
 
 def _cookie(headers: CIMultiDictProxy[str]) -> str:
-    cookies: SimpleCookie = SimpleCookie()
-    for header in headers.getall("Set-Cookie", ()):
-        try:
-            cookies.load(header)
-        except CookieError:
-            continue
-    return cookies[COOKIE].value if COOKIE in cookies else ""
+    found = map(_SET_COOKIE, headers.getall("Set-Cookie", ()))
+    return next((match[1] for match in found if match), "")

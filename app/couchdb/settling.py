@@ -127,7 +127,7 @@ class Settling:
                 self._stats.documents_written += 1
             elif entry.error == "conflict":
                 conflicts.append(document)
-            elif str(entry.error) in AMBIGUOUS:
+            elif entry.cause in AMBIGUOUS:
                 unsure.append(document)
             else:
                 failing.append(document)

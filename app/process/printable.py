@@ -32,7 +32,11 @@ def shown(value: object, *, longest: int = LONGEST) -> str:
         return printable(
             bytes(value[: 4 * longest]).decode(errors="backslashreplace"), longest=longest
         )
-    return printable(str(value), longest=longest)
+    try:
+        text = str(value)
+    except RecursionError:
+        text = f"a {type(value).__name__} of many levels"
+    return printable(text, longest=longest)
 
 
 def _escaped(char: str) -> str:

@@ -2,7 +2,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from app.couchdb.answers import Entry, failure, read_documents, read_entries, retry_after
+from app.couchdb.answers import (
+    Entry,
+    failure,
+    read_documents,
+    read_entries,
+    read_object,
+    retry_after,
+)
 from app.couchdb.errors import (
     DatabaseMissing,
     Misconfigured,
@@ -12,6 +19,7 @@ from app.couchdb.errors import (
 )
 
 PAGE = b"<html></html>"
+DEEP = b"[" * 5000 + b"]" * 5000
 
 
 def told(error: str, reason: str = "why") -> bytes:
@@ -70,6 +78,9 @@ def test_a_long_reason_is_cut() -> None:
         ("", None),
         ("-1", None),
         ("soon", None),
+        ("Mon, 01 Jan 99999999999 00:00:00 GMT", None),
+        ("Mon, 01 Jan 2026 99999999999999999999:00:00 GMT", None),
+        ("Mon, 01 Jan 2026 00:00:00 +99999999999999999999", None),
     ],
 )
 def test_retry_after_is_seconds_or_a_date(value: str, seconds: float | None) -> None:
@@ -83,12 +94,55 @@ def test_entries_are_read_with_and_without_ok() -> None:
     ]
 
 
-@pytest.mark.parametrize("body", [PAGE, b"", b'{"ok":true}', b"[1]", b'[{"id":1}]', b'["\xff"]'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(PAGE, b"", b'{"ok":true}', b"[1]", b'[{"id":1}]', b'["\xff"]'),
+        b'[{"id":"a","error":"forbidden","reason":%b}]' % DEEP,
+    ],
+)
 def test_an_answer_of_another_form_is_not_couchdbs(body: bytes) -> None:
     with pytest.raises(Unavailable) as error:
         read_entries(body)
     assert error.value.cause == "not-json"
     assert error.value.maybe_written
+
+
+def test_an_error_of_any_depth_is_a_verdict() -> None:
+    assert type(failure(500, {}, b'{"error":%b}' % DEEP)) is Unavailable
+
+
+def test_an_object_of_any_depth_is_read_or_not_couchdbs() -> None:
+    with pytest.raises(Unavailable):
+        read_object(b'{"doc_count":%b}' % DEEP)
+
+
+@pytest.mark.parametrize("error", [DEEP[4600:5400], b"7", b"null"])
+def test_an_error_that_is_no_text_has_a_short_cause(error: bytes) -> None:
+    [entry] = read_entries(b'[{"id":"a","error":%b}]' % error)
+    assert len(entry.cause) < 100
+
+
+def test_documents_of_any_depth_are_read_back() -> None:
+    """OpenWhisk and CouchDB take more levels than Python has frames."""
+    deep = b'{"_id":"a","r":%b}' % DEEP
+    rows = b'{"rows":[{"key":"x","error":"not_found"},{"key":"b","doc":null},{"key":"a","doc":%b}]}'
+    assert read_documents(rows % deep) == {"a": deep}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        DEEP,
+        DEEP[:5000],
+        b'{"rows":[%b]}' % DEEP,
+        b'{"rows":[{"doc":%b}]}' % DEEP,
+        b'{"rows":[{"key":"a","doc":%b}' % DEEP,
+    ],
+)
+def test_what_is_deep_and_no_answer_is_not_couchdbs(body: bytes) -> None:
+    with pytest.raises(Unavailable):
+        read_documents(body)
 
 
 def test_missing_and_deleted_documents_are_left_out() -> None:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from io import BytesIO
 
 import pytest
+from aiohttp import web
 
 from app.couchdb import Database
 from app.couchdb.design_documents import design_documents
@@ -18,7 +19,7 @@ from app.couchdb.errors import (
 )
 from app.settings import DatabaseSettings
 from app.storing.sink import Document
-from tests.fakes.couchdb import FakeCouchDB, Stored, cuts, fails, holds, shows_page
+from tests.fakes.couchdb import FakeCouchDB, Stored, cuts, fails, holds, rewrites, shows_page
 
 Connect = Callable[..., Awaitable[Database]]
 MakeSettings = Callable[..., DatabaseSettings]
@@ -225,3 +226,112 @@ async def test_a_database_with_a_slash_in_its_name(connect: Connect, couchdb: Fa
 async def test_every_error_is_a_database_error(database: Database) -> None:
     with pytest.raises(DatabaseError):
         await database.bulk([document("a")])
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        {"props": None, "sizes": None, "instance_start_time": None},
+        {"props": [], "sizes": {"file": "x"}, "instance_start_time": {}},
+        {"doc_count": "x", "instance_start_time": 1},
+    ],
+)
+async def test_what_the_database_says_of_itself_may_be_anything(
+    database: Database,
+    couchdb: FakeCouchDB,
+    monkeypatch: pytest.MonkeyPatch,
+    about: dict[str, object],
+) -> None:
+    couchdb.databases["activations"] = {}
+    answer = web.json_response
+    monkeypatch.setattr(couchdb, "_about_database", lambda *_: answer({"doc_count": 1, **about}))
+    await database.prepare()
+    assert database.identity
+    assert (await database.info()).bytes == 0
+
+
+@pytest.mark.parametrize("row", [1, None, {"id": 1}])
+async def test_a_list_of_design_documents_that_is_none_is_not_couchdbs(
+    database: Database, couchdb: FakeCouchDB, monkeypatch: pytest.MonkeyPatch, row: object
+) -> None:
+    couchdb.databases["activations"] = {}
+
+    async def all_docs(*_: object) -> web.Response:
+        return web.json_response({"rows": [row]})
+
+    monkeypatch.setattr(couchdb, "_all_docs", all_docs)
+    with pytest.raises(Unavailable):
+        await database.missing()
+
+
+async def test_a_record_of_many_levels_vouches_for_the_database_all_the_same(
+    database: Database, couchdb: FakeCouchDB
+) -> None:
+    await database.prepare()
+    deep = b'{"_id":"a","r":' + b"[" * 5000 + b"]" * 5000 + b"}"
+    assert await database.probe(Document("a", deep))
+    assert couchdb.probes
+
+
+async def test_a_probe_with_two_answers_does_not_pass(
+    database: Database, couchdb: FakeCouchDB
+) -> None:
+    await database.prepare()
+    couchdb.script(rewrites(lambda entries: entries * 2))
+    assert not await database.probe(None)
+
+
+@pytest.mark.parametrize("status", [400, 404, 405, 501, 302])
+async def test_a_proxy_may_know_nothing_of_the_mark(
+    database: Database, couchdb: FakeCouchDB, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    await database.prepare()
+    before = database.identity
+
+    async def page(*_: object) -> web.Response:
+        return web.Response(status=status, text="<html>")
+
+    monkeypatch.setattr(couchdb, "_local_document", page)
+    assert await database.look()
+    assert database.identity == before
+
+
+async def test_a_right_to_the_mark_that_is_lost_makes_it_no_other_database(
+    database: Database, couchdb: FakeCouchDB
+) -> None:
+    await database.prepare()
+    couchdb.may_mark = False
+    assert await database.look()
+
+
+@pytest.mark.parametrize("cookie", [r'"a\012X: y"', r'"a\073 b=c"', "", "ä", "a b"])
+async def test_a_cookie_that_is_none_is_not_sent(
+    connect: Connect, couchdb: FakeCouchDB, monkeypatch: pytest.MonkeyPatch, cookie: str
+) -> None:
+    couchdb.user, couchdb.sessions = ("writer", PASSWORD), True
+
+    async def session(*_: object) -> web.Response:
+        return web.Response(headers={"Set-Cookie": f"AuthSession={cookie}; Path=/"})
+
+    monkeypatch.setattr(FakeCouchDB, "_make_session", session)
+    await couchdb.stop()
+    await couchdb.restart()
+    database = await connect(user="writer", password=PASSWORD)
+    await database.prepare()
+
+
+@pytest.mark.parametrize("status", [404, 429, 500, 503])
+async def test_without_sessions_there_is_basic(
+    connect: Connect, couchdb: FakeCouchDB, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    """Whatever a proxy says to a path that it has no server for."""
+    couchdb.user, couchdb.sessions = ("writer", PASSWORD), True
+
+    async def session(*_: object) -> web.Response:
+        return web.Response(status=status, text="<html>")
+
+    monkeypatch.setattr(FakeCouchDB, "_make_session", session)
+    await couchdb.stop()
+    await couchdb.restart()
+    database = await connect(user="writer", password=PASSWORD)
+    await database.prepare()
