@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import Protocol, TypeVar
 
 from app.couchdb.backoff import Backoff
-from app.couchdb.errors import DatabaseError, Misconfigured, Unavailable
+from app.couchdb.errors import DatabaseError, Misconfigured, RequestRefused, Unavailable
 from app.couchdb.old_activations import PAGE, OldActivation
 
 logger = logging.getLogger(__name__)
@@ -194,4 +194,4 @@ class Removal:
 
 
 def _refuses_to_purge(error: DatabaseError) -> bool:
-    return isinstance(error, Misconfigured) or error.cause in NOT_OFFERED
+    return isinstance(error, Misconfigured | RequestRefused) or error.cause in NOT_OFFERED

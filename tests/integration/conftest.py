@@ -108,7 +108,7 @@ async def worker(
             "app_id": f"{prefix}persister",
             "database": database,
         }
-        if "couchdb_url" in settings:
+        if "couchdb_url" in settings and "couchdb_user" not in settings:
             settings |= database_settings(str(settings["couchdb_url"]))
         folder = tmp_path / f"worker-{len(workers)}"
         started = Worker(folder, Services(kafka_url, couchdb_url), **(defaults | settings))

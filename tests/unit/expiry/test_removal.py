@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from app.couchdb.errors import DatabaseError, Misconfigured, Unavailable
+from app.couchdb.errors import DatabaseError, Misconfigured, RequestRefused, Unavailable
 from app.couchdb.old_activations import PAGE, OldActivation
 from app.expiry.removal import Method, Progress, Removal, too_young
 
@@ -104,7 +104,10 @@ async def test_it_is_purged_where_that_is_allowed() -> None:
     assert (store.purged, store.deleted, progress.method) == (10, 0, Method.PURGE)
 
 
-@pytest.mark.parametrize("refusal", [NO_ADMIN, Unavailable("Not Allowed", cause="405")])
+@pytest.mark.parametrize(
+    "refusal",
+    [NO_ADMIN, Unavailable("Not Allowed", cause="405"), RequestRefused("only multipart")],
+)
 async def test_it_is_deleted_where_purging_is_refused(refusal: DatabaseError) -> None:
     store = store_of(150)
     store.refusal = refusal
