@@ -72,7 +72,7 @@ async def test_each_worker_shows_all_of_them_and_whom_it_misses(
         )
 
     await until(is_missed, "the one that was killed is missing, the one that stopped is gone")
-    assert "The status page shows this worker alone" not in first.log()
+    assert "The status page does not show all workers" not in first.log()
 
 
 async def test_the_page_is_there_when_it_is_needed(worker: StartWorker) -> None:

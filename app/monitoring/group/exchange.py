@@ -28,7 +28,9 @@ TELL_SECONDS = 5.0
 RETRY_SECONDS = 10.0
 
 DEAF_SECONDS = 20.0
-"""Without even its own snapshots, after which a worker listens with a new client."""
+"""Without even its own snapshots, after which a worker looks for the topic and listens anew."""
+
+_TELL, _HEAR = "tell the other workers how this one is", "hear the other workers"
 
 BACKLOG = 20_000
 """Snapshots that are read at the start; of what compaction leaves, they are the latest."""
@@ -72,13 +74,15 @@ class Exchange(Service):
         self._looked = looked
         self._away = away
         self._producer = producer or BatchProducer(settings, {topic.name: Compression.NONE})
-        self._told_at: float | None = None
+        self._told = False
+        self._troubles: dict[str, str] = {}
+        """By what this worker cannot do, why."""
         self._there = asyncio.Event()
         """Whether the topic is known to exist: sending to a missing one may create it."""
 
     async def on_stop(self) -> None:
         """Take this worker out of the others' lists, if Kafka answers at once."""
-        if self._told_at is not None and not self._away():
+        if self._told and not self._away():
             with suppress(Exception):  # they find out by themselves
                 await asyncio.wait_for(self._send(None), STOP_SECONDS)
         await self._producer.stop(STOP_SECONDS)
@@ -97,10 +101,10 @@ class Exchange(Service):
             if self._there.is_set() and not self._away():
                 try:
                     await self._send(encode(self._roster.own))
-                    self._told_at = time.monotonic()
+                    self._told = True
+                    self._works(_TELL)
                 except Exception as error:  # noqa: BLE001 - whatever it is, the work goes on
-                    self._failed("tell the other workers how this one is", error)
-                    self._there.clear()
+                    self._failed(_TELL, error)
                     pause = RETRY_SECONDS
             await self.sleep(pause)
 
@@ -113,7 +117,7 @@ class Exchange(Service):
                     self._there.set()
                     await self._hear(reader)
             except Exception as error:  # noqa: BLE001 - whatever it is, the work goes on
-                self._failed("hear the other workers", error)
+                self._failed(_HEAR, error)
                 await self.sleep(RETRY_SECONDS)
 
     async def _make_topic(self) -> None:
@@ -138,7 +142,10 @@ class Exchange(Service):
                 await admin.change_topic_settings(topic.name, topic.config)
 
     async def _hear(self, reader: Reader) -> None:
-        """Listen until nothing is heard any more, not even what this worker itself has said."""
+        """Listen until nothing is heard any more, not even what this worker itself says.
+
+        It may not be able to say it: the topic is gone, and the producer waits until it is there.
+        """
         partition = TopicPartition(self._topic.name, 0)
         start, end = (await reader.bounds(self._topic.name, 1))[partition]
         heard_at = time.monotonic()
@@ -148,9 +155,10 @@ class Exchange(Service):
             for record in records:
                 self._take(record)
             if records:
+                self._works(_HEAR)
+            if records or self._away() or _TELL in self._troubles:
                 heard_at = time.monotonic()
-                self._heard()
-            elif (self._told_at or 0.0) - heard_at > DEAF_SECONDS:
+            elif time.monotonic() - heard_at > DEAF_SECONDS:
                 return
 
     def _take(self, record: Any) -> None:
@@ -169,14 +177,15 @@ class Exchange(Service):
 
     def _failed(self, what: str, error: Exception) -> None:
         why = f"cannot {what}: {explain(error, self._settings)}"
-        if why != self._roster.trouble and not self._away():
+        if why != self._troubles.get(what) and not self._away():
             self.log.warning(
-                "The status page shows this worker alone (%s, %s); trying again.",
+                "The status page does not show all workers (%s, %s); trying again.",
                 *(self._topic.name, why),
             )
+        self._troubles[what] = why
         self._roster.trouble = why
 
-    def _heard(self) -> None:
-        if self._roster.trouble:
+    def _works(self, what: str) -> None:
+        if self._troubles.pop(what, None) and not self._troubles:
             self.log.info("The status page shows all workers of the group again.")
-        self._roster.trouble = ""
+        self._roster.trouble = next(iter(self._troubles.values()), "")

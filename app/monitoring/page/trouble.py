@@ -450,7 +450,7 @@ def _workers(condition: Condition) -> Iterator[Finding]:
     if condition.unheard and condition.kafka.away_since is None:
         yield Finding(
             Level.MIND,
-            "The other workers cannot be heard: this page shows one worker alone.",
+            "Workers do not all hear one another: this page may not show all of them.",
             condition.unheard,
             "It needs Describe, Read, Write and Create on the topic persister-workers.",
         )

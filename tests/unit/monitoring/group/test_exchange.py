@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from types import SimpleNamespace
 from typing import Any
 
@@ -27,14 +27,17 @@ class Kafka:
 
     def __init__(self) -> None:
         self.topics: set[str] = set()
+        self.ever: set[str] = set()
         self.config = dict(TOPIC.config)
         self.records: list[tuple[bytes | None, bytes | None]] = []
         self.denies: Exception | None = None
+        self.denies_writing: Exception | None = None
         self.connections = 0
         self._grown = asyncio.Event()
 
     # As an admin client.
     async def names(self) -> set[str]:
+        self.ever |= self.topics
         return self.topics
 
     async def create(self, spec: Any, _replication: int) -> bool:
@@ -49,9 +52,10 @@ class Kafka:
 
     # As a producer.
     async def send(self, topic: str, records: list[Outgoing]) -> list[Outgoing]:
-        assert topic in self.topics
-        if self.denies:
-            raise self.denies
+        assert topic in self.ever
+        await until(lambda: topic in self.topics)  # as it waits for what may pass
+        if error := self.denies or self.denies_writing:
+            raise error
         self.add(*[(record.key, record.value) for record in records])
         return []
 
@@ -63,7 +67,7 @@ class Kafka:
         return {TopicPartition(topic, 0): Bounds(0, len(self.records))}
 
     async def follow(
-        self, _partition: TopicPartition, start: int, _pause: float
+        self, _partition: TopicPartition, start: int, pause: float
     ) -> AsyncIterator[list[Any]]:
         while True:
             self._grown.clear()
@@ -72,7 +76,8 @@ class Kafka:
                 SimpleNamespace(key=key, value=value, timestamp=1_800_000_000_000)
                 for key, value in fresh
             ]
-            await self._grown.wait()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._grown.wait(), pause)
 
     def add(self, *records: tuple[bytes | None, bytes | None]) -> None:
         self.records += records
@@ -179,10 +184,39 @@ async def test_a_missing_right_is_said_and_passes(
     _, roster = await start()
     await until(lambda: kafka.connections > 3)
     assert roster.trouble.startswith("cannot hear the other workers: ")
-    assert caplog.text.count("shows this worker alone") == 1
+    assert caplog.text.count("does not show all workers") == 1
     kafka.denies = None
     await until(lambda: not roster.trouble)
     assert "shows all workers of the group again" in caplog.text or kafka.records
+
+
+async def test_a_missing_right_to_write_is_said_once_and_passes(
+    kafka: Kafka, start: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    kafka.denies_writing = TopicAuthorizationFailedError("persister-workers")
+    _, roster = await start()
+    await until(lambda: bool(roster.trouble))
+    kafka.add((b"a", encode(Snapshot("a"))))
+    await until(lambda: len(roster.workers()) > 1)
+    kafka.add((b"b", encode(Snapshot("b"))))
+    await until(lambda: len(roster.workers()) > 2)
+    assert roster.trouble.startswith("cannot tell the other workers")
+    assert caplog.text.count("does not show all workers") == 1
+    kafka.denies_writing = None
+    await until(lambda: (b"own", encode(Snapshot("own"))) in kafka.records)
+    await until(lambda: not roster.trouble)
+
+
+async def test_a_topic_that_is_deleted_is_made_again(
+    kafka: Kafka, start: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, "DEAF_SECONDS", 0.05)
+    await start()
+    await until(lambda: len(kafka.records) > 2)
+    kafka.topics.clear()
+    kafka.records.clear()
+    await until(lambda: len(kafka.records) > 2)
+    assert kafka.topics == {TOPIC.name}
 
 
 async def test_nothing_is_sent_or_said_while_kafka_is_away(

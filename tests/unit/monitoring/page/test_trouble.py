@@ -198,7 +198,7 @@ def test_further_things_to_mind() -> None:
         "The workers run different versions: 1 and 2.",
         "Kafka deleted 3 records before they were read.",
         "Records are being set aside: 30 in the last minute.",
-        "The other workers cannot be heard: this page shows one worker alone.",
+        "Workers do not all hear one another: this page may not show all of them.",
     ]
 
 
