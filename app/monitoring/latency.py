@@ -44,7 +44,7 @@ class Latency:
         self.steps[step].observe(max(0.0, now - chunk.timestamp / 1000), chunk.count)
         if step is Step.STORE and chunk.records:  # unless it waited so long that it released them
             # Anything may stand there; what it is was decided elsewhere.
-            with suppress(msgspec.DecodeError, RecursionError):
+            with suppress(ValueError, OverflowError, RecursionError):
                 end = _ENDED.decode(chunk.records[0].value or b"").end
                 if end > 0:
                     self.whole.observe(max(0.0, now - end / 1000))

@@ -1,5 +1,6 @@
 """Answers in CouchDB's form."""
 
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
@@ -25,7 +26,8 @@ class _Entry(msgspec.Struct):
     id: str = ""
     rev: str = ""
     error: str = ""
-    reason: str = ""
+    reason: Any = ""
+    """A validation function may give anything."""
 
 
 _entry = msgspec.json.Decoder(_Entry).decode
@@ -102,7 +104,7 @@ def none(request: web.Request) -> web.Response:
 
 
 def _error(
-    status: int, error: str, reason: str, headers: dict[str, str] | None = None
+    status: int, error: str, reason: Any, headers: dict[str, str] | None = None
 ) -> web.Response:
     return _json(status, msgspec.json.encode({"error": error, "reason": reason}), headers)
 

@@ -76,6 +76,9 @@ class _Rows(msgspec.Struct):
 _rows = msgspec.json.Decoder(_Rows).decode
 _documents = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
+_UNREADABLE = (ValueError, RecursionError)
+"""What reading an answer raises; msgspec's and Unicode's errors are `ValueError`s."""
+
 
 class UpstreamError(Exception):
     """CouchDB did not answer, or not as CouchDB does."""
@@ -239,7 +242,7 @@ class Upstream:
             return BulkAnswer(answer.status, body, None)
         try:
             entries = [bytes(entry) for entry in _documents(body)]
-        except msgspec.DecodeError as problem:
+        except _UNREADABLE as problem:
             raise UpstreamError("the answer to _bulk_docs is not CouchDB's JSON") from problem
         if len(entries) != len(documents):
             raise UpstreamError(f"{len(entries)} answers to {len(documents)} documents")
@@ -264,7 +267,7 @@ class Upstream:
             raise UpstreamError(f"CouchDB answers {status}")
         try:
             return [row.doc for row in _rows(body).rows]
-        except msgspec.DecodeError as problem:
+        except _UNREADABLE as problem:
             raise UpstreamError("the answer to _all_docs is not CouchDB's JSON") from problem
 
     async def missing(self, document_id: str, headers: Mapping[str, str]) -> bool | None:

@@ -243,9 +243,16 @@ def _refuse_strangers(request: web.Request) -> None:
     else:
         # Without TLS browsers tell only this, and a proxy may have changed the other two.
         ours = {request.headers.get(name) for name in ("Host", "X-Forwarded-Host")}
-        same = origin is None or urlsplit(origin).netloc in ours
+        same = origin is None or _server_of(origin) in ours
     if not same:
         raise web.HTTPForbidden(text="Sign in on this worker's own page.\n")
+
+
+def _server_of(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:  # such as http://[
+        return ""
 
 
 async def _form(request: web.Request) -> dict[str, str]:

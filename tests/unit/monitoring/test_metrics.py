@@ -131,7 +131,8 @@ def test_what_is_stored_is_measured_from_the_end_of_an_activation() -> None:
     ended = b'{"end": %d, "name": "x"}' % ((NOW - 7) * 1000)
     latency.finished(Chunk(DOCUMENTS, [record(NOW - 1, ended)]))
     assert latency.whole.total == 7.0
-    for value in (None, b"", b"junk", b'{"end": "x"}', b"[" * 100_000, b'{"end": 0}', b"{}"):
+    junk = (None, b"", b"junk", b'{"end": "x"}', b"[" * 100_000, b'{"end": 0}', b"{}")
+    for value in (*junk, b'{"end": %b}' % (b"9" * 400), b'{"end": "\xff"}'):
         latency.finished(Chunk(DOCUMENTS, [record(NOW - 1, value)]))
     assert observed(latency.whole) == 1
 

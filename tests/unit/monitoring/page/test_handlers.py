@@ -129,6 +129,7 @@ async def test_a_wrong_token_is_refused_and_guessing_ends(connect: Connect) -> N
         {"Sec-Fetch-Site": "same-site"},
         {"Origin": "http://evil.example"},
         {"Origin": "null"},
+        {"Origin": "http://["},
     ],
 )
 async def test_the_page_of_a_stranger_signs_nobody_in(

@@ -1,0 +1,85 @@
+"""What CouchDB answers to the gateway's own requests may be anything."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
+
+from openwhisk.gateway import answers
+from openwhisk.gateway.credentials import Verdict
+from openwhisk.gateway.upstream import Upstream, UpstreamError
+from tests.unit.gateway.doubles import DATABASE
+
+DEEP = b"[" * 5000 + b"]" * 5000
+
+
+class Answering:
+    """Answers every request with the same body, but for the writes of no documents."""
+
+    def __init__(self) -> None:
+        self.body = b"[]"
+        self.url = ""
+
+    async def handle(self, request: web.Request) -> web.Response:
+        if await request.read() == b'{"docs":[]}':
+            return web.Response(status=201, body=b"[]")
+        status = 201 if request.path.endswith("_bulk_docs") else 200
+        body = b"{}" if request.path == "/_session" else self.body
+        return web.Response(status=status, body=body)
+
+
+@pytest.fixture
+async def couchdb() -> AsyncIterator[Answering]:
+    answering = Answering()
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answering.handle)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    answering.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    yield answering
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def upstream(couchdb: Answering) -> AsyncIterator[Upstream]:
+    made = Upstream(couchdb.url, DATABASE, connect_timeout=5.0)
+    yield made
+    await made.close()
+
+
+@pytest.mark.parametrize("body", [b"{}", b"[%b]" % DEEP, b"[", b"\xff"])
+async def test_an_answer_to_a_write_that_cannot_be_read_is_none(
+    upstream: Upstream, couchdb: Answering, body: bytes
+) -> None:
+    couchdb.body = body
+    with pytest.raises(UpstreamError):
+        await upstream.write([b"{}"], {})
+
+
+@pytest.mark.parametrize(
+    "body", [b"[]", b'{"rows":[{"doc":{"a":%b}}]}' % DEEP, b'{"rows":[{"doc":{"a":"\xff"}}]}']
+)
+async def test_documents_that_cannot_be_read_are_none(
+    upstream: Upstream, couchdb: Answering, body: bytes
+) -> None:
+    couchdb.body = body
+    with pytest.raises(UpstreamError):
+        await upstream.documents(["a"], {})
+
+
+async def test_couchdb_hears_writes_where_its_design_documents_cannot_be_read(
+    upstream: Upstream, couchdb: Answering
+) -> None:
+    couchdb.body = b'{"rows":[{"id":"_design/a","doc":{"views":%b}}]}' % DEEP
+    judgement = await upstream.ask({}, "127.0.0.1")
+    assert judgement.verdict is Verdict.HEARD_BY_COUCHDB
+
+
+@pytest.mark.parametrize("reason", [b'{"a":1}', b"5", b"true", b"null"])
+def test_a_validation_function_gives_any_reason(reason: bytes) -> None:
+    entry = b'{"id":"a/1","error":"forbidden","reason":%b}' % reason
+    answer = answers.document(entry, DATABASE, make_mocked_request("PUT", "/"))
+    assert answer.status == 403
+    assert answer.body == b'{"error":"forbidden","reason":%b}' % reason
