@@ -436,7 +436,7 @@ class Database:
                     raise
                 self.read_credentials()
             else:
-                self._session.worked()
+                self._session.worked(headers)
                 return answer
 
     async def _sent(

@@ -3,22 +3,33 @@
 CouchDB 3.4 locks a user out after five wrong passwords from an address. With Basic, each request
 that is under way when a password is rotated is one of them. A cookie that is not valid any more is
 none: only asking for another one is, and one request asks for all.
+
+To CouchDB a request with a cookie that has expired is nobody's. Where anybody may write, it is not
+answered with 401, and a validation function that asks for a name refuses every document. So another
+one is asked for well before that.
 """
 
 import asyncio
 import re
+import time
 from collections.abc import Awaitable, Callable
 
 import msgspec
 from aiohttp import encode_basic_auth
 from multidict import CIMultiDictProxy
 
-from app.couchdb.errors import DatabaseError, Misconfigured
+from app.couchdb.errors import DatabaseError
 
 COOKIE = "AuthSession"
 
 _SET_COOKIE = re.compile(COOKIE + r'="?([!#-+\--:<-\[\]-~]*)"?\s*(?:;|$)').match
 """With what a cookie may be made of (RFC 6265, 4.1.1), and nothing that would end a header."""
+
+_MAX_AGE = re.compile(r";\s*Max-Age=(\d{1,9})\s*(?:;|$)", re.IGNORECASE).search
+
+LONGEST_USE = 240.0
+"""Seconds that a cookie is used at most, and half of the `Max-Age` that it comes with. CouchDB's
+last 600 s, and need not say so."""
 
 Post = Callable[[bytes, dict[str, str]], Awaitable[CIMultiDictProxy[str]]]
 """Sends `POST /_session` with a body and headers; returns the headers of the answer."""
@@ -31,18 +42,27 @@ class Session:
         user: Of the database; None: nobody in particular.
         password: Returns the one in force.
         post: Asks for a cookie.
+        clock: Seconds, monotonic.
     """
 
-    def __init__(self, user: str | None, password: Callable[[], str | None], post: Post) -> None:
+    def __init__(
+        self,
+        user: str | None,
+        password: Callable[[], str | None],
+        post: Post,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._user = user
         self._password = password
         self._post = post
+        self._clock = clock
         self._cookie = ""
+        self._used_until = float("-inf")
         self._worked = False
         self._without_cookies = False
         self._asking = asyncio.Lock()
         self.asked = 0
-        """Times that a cookie was asked for."""
+        """Times that an answer to the question for a cookie came, or none."""
         self._refused: DatabaseError | None = None
 
     async def headers(self, asked: int) -> dict[str, str]:
@@ -58,6 +78,8 @@ class Session:
         """
         if self._without_cookies or not self._user or self._password() is None:
             return self.basic()
+        if self._cookie and self._clock() >= self._used_until:
+            self._cookie = ""
         if not self._cookie:
             async with self._asking:
                 await self._ask(asked)
@@ -75,29 +97,28 @@ class Session:
             if self._refused is not None:
                 raise self._refused
             return
-        self.asked += 1
         self._refused = None
         body = msgspec.json.encode({"name": self._user, "password": self._password()})
         try:
             answer = await self._post(body, {"Content-Type": "application/json", **self.basic()})
-        except Misconfigured as error:
+        except DatabaseError as error:
+            self.asked += 1
             if error.counts_against_account:
                 self._refused = error
+            if error.counts_against_account or error.cause in UNHEARD:
                 raise
-            self._without_cookies = True  # a proxy lets only some paths through, say
-        except DatabaseError as error:
-            if error.cause in UNHEARD:
-                raise
-            # Else there may be none for this path alone: a proxy has no server for it, say.
+            # Else there may be none for this path alone: a proxy has no server for it, say, or lets
+            # only some through.
             self._without_cookies = error.cause not in PASSING
         else:
-            self._cookie = _cookie(answer)
-            self._worked = False
+            self.asked += 1
+            self._cookie, seconds = _cookie(answer)
+            self._used_until = self._clock() + seconds
             self._without_cookies = not self._cookie
 
-    def worked(self) -> None:
-        """A request was let in."""
-        self._worked = True
+    def worked(self, headers: dict[str, str]) -> None:
+        """A request that was sent with these was let in."""
+        self._worked = self._worked or "Cookie" in headers
 
     def rejected(self, headers: dict[str, str]) -> bool:
         """A request was not let in; returns whether it is worth another try with new headers.
@@ -109,7 +130,7 @@ class Session:
             return False
         if headers["Cookie"] == f"{COOKIE}={self._cookie}":
             self._cookie = ""
-            # One that never worked: something in between does not pass cookies on.
+            # None ever worked: something in between does not pass cookies on.
             self._without_cookies = not self._worked
         return True
 
@@ -121,6 +142,10 @@ PASSING = frozenset({"429", "500", "502", "503", "504"})
 """Causes after which a request goes with Basic, and the next one asks for a cookie again."""
 
 
-def _cookie(headers: CIMultiDictProxy[str]) -> str:
-    found = map(_SET_COOKIE, headers.getall("Set-Cookie", ()))
-    return next((match[1] for match in found if match), "")
+def _cookie(headers: CIMultiDictProxy[str]) -> tuple[str, float]:
+    """The cookie, and seconds to use it; empty where there is none."""
+    for header in headers.getall("Set-Cookie", ()):
+        if found := _SET_COOKIE(header):
+            told = _MAX_AGE(header)
+            return found[1], min(LONGEST_USE, int(told[1]) / 2) if told else LONGEST_USE
+    return "", 0.0
