@@ -33,12 +33,14 @@ def _composed() -> "Persister":
     from agents import register  # noqa: PLC0415 - not before it is needed, as all of these
     from app.application import create_app  # noqa: PLC0415
     from app.commands import for_faust  # noqa: F401, PLC0415 - registers them with Faust's
-    from app.settings import SettingsError, load  # noqa: PLC0415
+    from app.process.errors import WRONG_SETTINGS, SettingsError  # noqa: PLC0415
+    from app.settings import load  # noqa: PLC0415
 
     try:
         settings = load()
     except SettingsError as error:
-        sys.exit(f"The settings are wrong:\n{error}")
+        print(f"The settings are wrong:\n{error}", file=sys.stderr)  # noqa: T201 - for the operator
+        sys.exit(WRONG_SETTINGS)
     application = create_app(settings)
     register(application)
     return application

@@ -11,11 +11,8 @@ from typing import Any, NamedTuple
 
 import click
 
-from app.process.errors import SettingsError
+from app.process.errors import WRONG_SETTINGS, SettingsError
 from app.version import VERSION
-
-WRONG_SETTINGS = 2
-"""Exit code."""
 
 
 class _Where(NamedTuple):

@@ -1,5 +1,8 @@
 """Errors that end a process with one message."""
 
+WRONG_SETTINGS = 2
+"""Exit code of every command, worker and gateway included, when a setting is wrong."""
+
 
 class StartError(SystemExit):
     """The worker cannot start until something is changed; the message says what.

@@ -13,6 +13,7 @@ from app.kafka.patches.closed_transport import mend_connections
 from app.kafka.patches.lost_wakeups import wake_always
 from app.kafka.patches.moved_brokers import follow_moved_brokers
 from app.process.connections import BoundedSite, Connections
+from app.process.errors import WRONG_SETTINGS
 from app.process.logs import protect_logs
 from app.process.seldom import calm_web_server
 from app.settings import SettingsError, open_secrets
@@ -141,7 +142,7 @@ def main() -> int:
         uvloop.run(serve(load()))
     except SettingsError as error:
         print(error, file=sys.stderr)  # noqa: T201 - for the operator at the terminal
-        return 1
+        return WRONG_SETTINGS
     return 0
 
 

@@ -1,5 +1,6 @@
 """Settings of the gateway: its own from `GATEWAY_*`, the others as the persister reads them."""
 
+import os
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -10,7 +11,7 @@ from app import settings as persister
 from app.kafka.clients import RECORD_OVERHEAD
 from app.kafka.topics import TopicNames, TopicSpec
 from app.settings import KafkaSettings, LogMode, SettingsError, explained
-from app.settings.base import separated
+from app.settings.base import misspelt, separated
 from models.roles import TopicRole
 from openwhisk.gateway.fallback import Fallback
 
@@ -150,10 +151,14 @@ def load() -> Configuration:
     Raises:
         SettingsError: everything that is wrong, one line per variable.
     """
+    known = {PREFIX + field.upper() for field in GatewaySettings.model_fields}
+    problems = misspelt(os.environ, known, PREFIX)
     try:
         gateway = GatewaySettings()
     except ValidationError as error:
-        raise SettingsError("\n".join(explained(error, PREFIX))) from None
+        raise SettingsError("\n".join([*explained(error, PREFIX), *problems])) from None
+    if problems:
+        raise SettingsError("\n".join(problems))
     shared = persister.load()
     return Configuration(
         gateway=gateway,

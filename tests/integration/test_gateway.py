@@ -307,7 +307,7 @@ def test_what_is_wrong_is_said_in_one_line(
         timeout=30,
         check=False,
     )
-    assert ended.returncode == 1
+    assert ended.returncode == 2
     lines = [line for line in ended.stderr.splitlines() if " INFO " not in line]
     assert len(lines) == 1
     assert f"GATEWAY_{setting.upper()}" in lines[0]

@@ -19,7 +19,7 @@ async def test_wrong_settings_are_named_all_at_once_without_a_secret(worker: Sta
     )
     code = await asyncio.to_thread(started.wait)
     log = started.log()
-    assert code == 1
+    assert code == 2
     for name in ("KAFKA_URL", "COUCHDB_URL", "PARTITIONS", "LOG_MODE", "GUARD_AGE"):
         assert f"PERSISTER_{name}=" in log
     assert "Traceback" not in log
@@ -29,7 +29,7 @@ async def test_wrong_settings_are_named_all_at_once_without_a_secret(worker: Sta
 
 async def test_a_missing_password_file_is_named(worker: StartWorker) -> None:
     started = await worker(ready=False, couchdb_password_file="/nowhere/password")
-    assert await asyncio.to_thread(started.wait) == 1
+    assert await asyncio.to_thread(started.wait) == 2
     assert "/nowhere/password" in started.log()
     assert "Traceback" not in started.log()
 

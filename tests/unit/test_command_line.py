@@ -33,7 +33,7 @@ def test_the_application_and_its_commands_are_found(command: str) -> None:
 
 def test_a_wrong_setting_is_one_message_without_a_traceback() -> None:
     result = run("worker", PERSISTER_PARTITIONS="many", PERSISTER_COUCHDB_URL="http://u:geheim@h")
-    assert result.returncode != 0
+    assert result.returncode == 2
     assert "PERSISTER_PARTITIONS='many'" in result.stderr
     assert "PERSISTER_COUCHDB_URL" in result.stderr
     assert "geheim" not in result.stderr
