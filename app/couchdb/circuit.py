@@ -58,6 +58,7 @@ class Circuit:
         self._line = asyncio.Lock()
         self._failures = 0
         self._wrong_credentials = 0
+        self._last_wrong: DatabaseError | None = None
         self._failed_at = float("-inf")
         self._pause = 0.0
 
@@ -106,11 +107,15 @@ class Circuit:
         """A request failed, and no other passes.
 
         Args:
-            error: What happened.
+            error: What happened. Requests that were answered by one wrong attempt share theirs, and
+                it counts once.
             started: When the request began that failed; those that were under way together count
                 once.
         """
         wrong = error.counts_against_account
+        if wrong and error is self._last_wrong and self.failing:
+            return
+        self._last_wrong = error if wrong else None
         self._wrong_credentials = self._wrong_credentials + 1 if wrong else 0
         if self.failing and started < self._failed_at and not wrong:
             return

@@ -95,7 +95,8 @@ class Session:
     async def _ask(self, asked: int) -> None:
         if self.asked > asked:
             if self._refused is not None:
-                raise self._refused
+                # Without the frames of those who got it before: they hold what was to be sent.
+                raise self._refused.with_traceback(None)
             return
         self._refused = None
         body = msgspec.json.encode({"name": self._user, "password": self._password()})
