@@ -27,6 +27,9 @@ SHOWN = 50
 LONGEST = 256
 """Characters of a name that are kept: anybody may write a record."""
 
+MOST_MILLIS = 86_400_000
+"""That one record may add to what all took: anybody may write one."""
+
 STATUSES = ("success", "application error", "developer error", "internal error")
 """By OpenWhisk's status code."""
 
@@ -190,21 +193,25 @@ def _status(code: int) -> str:
     return STATUSES[code] if 0 <= code < len(STATUSES) else STATUSES[-1]
 
 
+def _seconds(millis: float) -> float:
+    return max(0, min(millis, MOST_MILLIS)) / 1000
+
+
 def _read(body: bytes) -> _Activation | None:
     """What is counted of a document; None of one that is nothing like an activation."""
     try:
         read = _decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return None
     path, waited = f"{read.namespace}/{read.name}", 0.0
     for one in read.annotations:
         if one.key in ("path", "waitTime"):
-            with suppress(msgspec.DecodeError):
+            with suppress(ValueError):
                 if one.key == "path":
                     path = _text(one.value)
                 else:
-                    waited = max(0.0, _number(one.value) / 1000)
-    ran = max(0, read.end - read.start) / 1000 if read.end else 0.0
+                    waited = _seconds(_number(one.value))
+    ran = _seconds(read.end - read.start) if read.end else 0.0
     return _Activation(
         read.namespace[:LONGEST], path[:LONGEST], read.response.statusCode, waited, ran
     )

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.monitoring import activity
-from app.monitoring.activity import LONGEST, Activity, Chosen, Runs, Watched
+from app.monitoring.activity import LONGEST, MOST_MILLIS, Activity, Chosen, Runs, Watched
 from app.monitoring.heavy import HeavyHitters
 from app.storing.sink import Document
 
@@ -106,3 +106,23 @@ def test_it_is_off_by_a_setting() -> None:
     watched = Watched(activity=False, namespaces=())
     watched.stored([document()])
     assert watched.activity is None
+
+
+@pytest.mark.usefixtures("every_one")
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"namespace":"guest","end":%b}' % (b"9" * 400),
+        b'{"namespace":"guest","annotations":[{"key":"waitTime","value":1e308}]}',
+        b'{"namespace":"guest","annotations":[{"key":"path","value":"\xff"}]}',
+        b'{"namespace":"\xff"}',
+    ],
+)
+def test_one_record_spoils_nothing(body: bytes) -> None:
+    found, chosen = Activity(), Chosen(["guest"])
+    documents = [Document("guest/1", body)] * 20
+    found.observe(documents)
+    chosen.observe(documents)
+    for row in found.as_json()["namespaces"].values():
+        assert row["mean_wait_seconds"] + row["mean_run_seconds"] <= MOST_MILLIS / 1000
+    assert chosen.durations["guest"].total <= 20 * MOST_MILLIS / 1000
