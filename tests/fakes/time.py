@@ -1,8 +1,18 @@
-"""Time that passes only when someone sleeps."""
+"""Clocks that a test sets, and time that passes only when someone sleeps."""
 
 import asyncio
 import time
 from collections.abc import Callable
+
+
+class Clock:
+    """A clock that stands until a test moves `now` on."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
 class Time:

@@ -4,16 +4,9 @@ import pytest
 
 from openwhisk.gateway.recent import OF_ONE, Recent, as_read
 from openwhisk.gateway.records import Record
+from tests.fakes.time import Clock
 
 SECONDS = 60.0
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def record(document_id: str = "guest/a", size: int = 100) -> Record:

@@ -15,6 +15,7 @@ from app.kafka.patches.refused_fetches import (
     RETRY_SECONDS,
     Fetches,
 )
+from tests.fakes.time import Clock
 
 FETCH = FetchRequest(1, 1, 1, 0, [], "")
 OPEN, CLOSED = TopicPartition("open", 0), TopicPartition("closed", 0)
@@ -56,14 +57,6 @@ class Consumer:
 
     def _rejoin(self) -> None:
         self.rejoined += 1
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -3,14 +3,7 @@
 import pytest
 
 from app.monitoring.progress.reachability import NEW_CLUSTER_SECONDS, Reachability
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.fakes.time import Clock
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import pytest
 from app.settings import GuardSettings
 from app.storing.guard.guard import SEGMENT_BYTES, Guard
 from app.storing.guard.index import DIGEST_SIZE
+from tests.fakes.time import Clock
 
 
 def digest(number: int) -> bytes:
@@ -15,14 +16,6 @@ def digest(number: int) -> bytes:
 
 def digests(*numbers: int) -> list[bytes]:
     return [digest(number) for number in numbers]
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
