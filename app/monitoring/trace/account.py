@@ -160,7 +160,10 @@ class Account:
         facts = self.facts()
         if facts:
             yield ""
-            yield from (f"{name + ':':<11}{shown(value)}" for name, value in facts.items())
+            yield from (
+                f"{name + ':':<11}{shown(value)}{_UNITS.get(name, '')}"
+                for name, value in facts.items()
+            )
         if self.sightings:
             yield ""
         for one in self.sightings:
@@ -176,6 +179,10 @@ class Account:
         if self.not_looked_at:
             yield ""
             yield from (f"not looked at: {one}" for one in self.not_looked_at)
+
+
+_UNITS = {"duration": " ms"}
+"""Of facts that are numbers, for people; programs get the numbers as OpenWhisk writes them."""
 
 
 def _log_line(line: str) -> str:

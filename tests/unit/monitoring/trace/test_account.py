@@ -61,6 +61,12 @@ def test_a_message_tells_what_the_worker_makes_of_it() -> None:
     assert of_message(ID, TopicRole.OTHERS, PLACE, value, RoutingSettings()) is None
 
 
+def test_a_duration_has_its_unit_for_people_and_is_a_number_for_programs() -> None:
+    account = Account(ID, [], stored={"_rev": "1-x", "duration": 2668})
+    assert "duration:  2668 ms" in account.as_text().splitlines()
+    assert account.as_json()["activation"] == {"duration": 2668}
+
+
 def test_a_message_that_only_names_it_as_a_cause_is_anothers() -> None:
     value = result(Records(1).one(cause=ID))
     assert of_message(ID, TopicRole.OTHERS, PLACE, value, RoutingSettings()) is None
