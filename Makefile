@@ -43,7 +43,7 @@ lint: environment ## Check style and formatting
 	@$(PY) -m ruff format --check
 	@.venv/bin/lint-imports --no-logo --no-cache
 
-format: environment ## Format, and mend what can be mended by itself
+format: environment ## Format, and fix what can be fixed automatically
 	@$(PY) -m ruff check --fix
 	@$(PY) -m ruff format
 
@@ -77,13 +77,13 @@ chart: environment ## Check the Helm chart (needs helm, or Go to build it)
 changelog: environment ## Move the fragments of changes/ into CHANGELOG.md
 	@.venv/bin/towncrier build --yes --version "$$($(PY) -c 'from app.version import VERSION; print(VERSION)')"
 
-lock: environment ## Make the locks anew, after requirements.txt or requirements-dev.txt changed
+lock: environment ## Update the lock files, after requirements.txt or requirements-dev.txt changed
 	@$(PY) -m dev.lock
 
 fuzz: environment ## Look for inputs that cost too much or raise (SECONDS=60)
 	@$(PY) -m dev.fuzz --seconds $(or $(SECONDS),60)
 
-generated: environment ## Write anew what is made from the code: references, dashboard
+generated: environment ## Regenerate what is made from the code: references, dashboard
 	@$(PY) -m dev.generated
 
 sbom: environment ## List what an image holds (CycloneDX) in dist/sbom.cdx.json

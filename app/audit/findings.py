@@ -28,7 +28,7 @@ class Place(NamedTuple):
 
 
 class Kind(IntEnum):
-    """What a record demands."""
+    """What must become of a record."""
 
     EXPECTED = 0
     LEFT_OUT = 1
@@ -74,7 +74,7 @@ class Settled(NamedTuple):
 
 
 class Example(NamedTuple):
-    """A record with something to be told about it."""
+    """A record that the report names."""
 
     place: Place
     at: int
@@ -295,7 +295,7 @@ class Findings:
         )
 
     def table(self) -> dict[str, dict[int, dict[Verdict, int]]]:
-        """By topic and by the hour that it came (epoch millis), how records have ended."""
+        """Verdict counts by topic and hour of arrival (epoch millis)."""
         rows = self._sql.execute(
             "SELECT topic, at - at % :hour AS hour, verdict, COUNT(*) FROM record "
             "GROUP BY topic, hour, verdict ORDER BY topic, hour",

@@ -27,7 +27,7 @@ MARGIN_MILLIS = 60_000
 
 
 class Watcher(Protocol):
-    """Is told how the audit goes on."""
+    """Follows the progress of an audit."""
 
     def begin(self, step: str, total: int) -> None:
         """A step with so many records or documents begins."""
@@ -37,7 +37,7 @@ class Watcher(Protocol):
 
 
 class Silent(Watcher):
-    """Is told, and tells nobody."""
+    """Ignores all progress."""
 
     def begin(self, step: str, total: int) -> None:
         """Ignore it."""

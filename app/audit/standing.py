@@ -55,7 +55,7 @@ class Standing:
         self.tally = Tally(wall())
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Go on until told to stop; what keeps a round from being made is said, and tried again."""
+        """Run rounds until told to stop; a round that fails is logged and tried again."""
         while not stop.is_set():
             began = self._wall()
             wait = self._every

@@ -173,7 +173,7 @@ class Removal:
         return await self._patiently(lambda: self.store.delete(page))
 
     async def _patiently(self, request: Callable[[], Awaitable[T]]) -> T:
-        """Repeat what may pass by itself. A page that was removed already is found changed."""
+        """Retry transient failures. A page that was already removed counts as changed."""
         began, attempt = self.clock(), 0
         while True:
             try:

@@ -115,7 +115,9 @@ async def _ensure_topic(publisher: Publisher, configuration: Configuration) -> N
             created = await publisher.ensure_topic(configuration.topic_spec)
         except (KafkaError, OSError) as error:
             if not told:
-                logger.error("topic %s is not ensured yet: %r", configuration.topic, error)  # noqa: TRY400 - one line
+                logger.error(  # noqa: TRY400 - one line
+                    "cannot create topic %s yet: %r; trying again", configuration.topic, error
+                )
             told = True
             await asyncio.sleep(_TOPIC_PAUSE)
         else:

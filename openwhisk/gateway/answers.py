@@ -85,7 +85,7 @@ def too_large() -> web.Response:
 
 
 def no_answer(reason: str) -> web.Response:
-    """CouchDB is not there for what only CouchDB can do."""
+    """Only CouchDB can do this, and it is away."""
     return _error(502, "bad_gateway", reason, {"Retry-After": _RETRY_AFTER})
 
 

@@ -209,7 +209,7 @@ class Credentials:
         return judgement
 
     def _meanwhile(self, key: bytes, verdict: Verdict) -> Judgement:
-        """What counts while CouchDB does not say."""
+        """The verdict that applies while CouchDB gives none."""
         known = self._known.get(key)
         now = self._clock()
         if known is None or now >= known.valid_at + self._grace[verdict]:
@@ -274,6 +274,6 @@ class _Memory:
 
 
 def _named(credentials: Mapping[str, str]) -> str:
-    """Who somebody says to be, without what proves it."""
+    """Who a client claims to be, without the proof."""
     ways = ", ".join(sorted(shown(name, longest=_LONGEST_NAME) for name in credentials))
     return f"somebody with {ways}" if ways else "somebody without credentials"

@@ -18,7 +18,7 @@ class Fallback(StrEnum):
     """The gateway writes them itself."""
 
     NONE = "none"
-    """They wait, for as long as their clients do; the database is spared at any price."""
+    """They wait for as long as their clients do; the gateway writes none to CouchDB."""
 
 
 class Switch:

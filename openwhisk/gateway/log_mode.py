@@ -46,7 +46,7 @@ class LogModeWatch:
 
     @property
     def fits(self) -> bool:
-        """Whether nothing speaks against the mode that is set."""
+        """Whether the records seen so far fit the configured mode."""
         return self.logs is Logs.UNKNOWN or (
             (self.logs is Logs.INSIDE) is (self.mode is LogMode.IN_RECORD)
         )

@@ -18,7 +18,7 @@ _PAUSE = 0.5
 
 
 async def when_connected(attempt: Callable[[], Awaitable[_Answer]], until: float) -> _Answer:
-    """What the first attempt gives that finds CouchDB there.
+    """The result of the first attempt that reaches CouchDB.
 
     Args:
         attempt: sends a request.

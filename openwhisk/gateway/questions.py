@@ -141,7 +141,7 @@ class Questions:
         return Judgement(Verdict.REFUSED, refusal=Refusal(status, body, challenge, locked))
 
     def _silent(self, problem: Exception) -> Verdict:
-        """What no answer means: a time-out of one who answers others is a busy database."""
+        """What a missing answer means: CouchDB is busy if it answers others, and away if not."""
         connected = not isinstance(problem, aiohttp.ClientConnectorError)
         lately = time.monotonic() - self._answered_at < _ANSWERED_LATELY
         return Verdict.BUSY if connected and lately else Verdict.UNREACHABLE

@@ -27,7 +27,7 @@ class _Taken:
 
 
 class Recent:
-    """The records that were taken lately, bounded in bytes and time.
+    """Recently accepted records, bounded in bytes and time.
 
     Args:
         limit: bytes of records; 0 remembers nothing.

@@ -95,7 +95,7 @@ class GatewaySettings(BaseSettings):
     """Seconds that they still do while CouchDB is away."""
 
     credentials_busy_grace: float = Field(300.0, ge=0)
-    """Seconds that they still do while CouchDB is there, and busy."""
+    """Seconds that they still do while CouchDB is up but busy."""
 
     authorized_users: Annotated[frozenset[str], NoDecode, BeforeValidator(separated)] = frozenset()
     """Users whose activations no validation function of the database need hear.

@@ -168,7 +168,7 @@ class Storing:
         ]
 
     async def _write(self, direct: "_Direct", headers: Mapping[str, str]) -> bool:
-        """Write what is left to CouchDB once; whether all has its answer now."""
+        """Write what is left to CouchDB once; returns whether every record has its answer now."""
         left = direct.left
         documents = [direct.body(index) for index in left]
         try:

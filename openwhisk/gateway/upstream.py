@@ -318,7 +318,7 @@ class Upstream:
 
 
 async def _beginning(answer: aiohttp.ClientResponse) -> tuple[bytes, bool]:
-    """What comes of an answer's body before it has to stream, and whether that is all."""
+    """The start of an answer's body, up to where it must stream, and whether that is all of it."""
     error = answer.status >= _ERROR
     length = answer.content_length
     if not error and length is not None and length > _SMALL:

@@ -40,7 +40,7 @@ async def _documents(body: Body) -> list[bytes]:
 
 
 class _Turns:
-    """Lets other requests have their turn once so much was looked at."""
+    """Yields to other requests after every so many bytes."""
 
     def __init__(self) -> None:
         self._looked_at = 0

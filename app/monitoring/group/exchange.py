@@ -28,7 +28,7 @@ TELL_SECONDS = 5.0
 RETRY_SECONDS = 10.0
 
 DEAF_SECONDS = 20.0
-"""Without even its own snapshots, after which a worker looks for the topic and listens anew."""
+"""Without even its own snapshots; then a worker looks for the topic and subscribes again."""
 
 _TELL, _HEAR = "tell the other workers how this one is", "hear the other workers"
 
@@ -76,7 +76,7 @@ class Exchange(Service):
         self._producer = producer or BatchProducer(settings, {topic.name: Compression.NONE})
         self._told = False
         self._troubles: dict[str, str] = {}
-        """By what this worker cannot do, why."""
+        """What this worker cannot do, and why."""
         self._there = asyncio.Event()
         """Whether the topic is known to exist: sending to a missing one may create it."""
 
@@ -142,7 +142,7 @@ class Exchange(Service):
                 await admin.change_topic_settings(topic.name, topic.config)
 
     async def _hear(self, reader: Reader) -> None:
-        """Listen until nothing is heard any more, not even what this worker itself says.
+        """Listen until nothing arrives any more, not even this worker's own snapshots.
 
         It may not be able to say it: the topic is gone, and the producer waits until it is there.
         """

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from app.monitoring.group.snapshot import Snapshot
 
 SILENT_SECONDS = 15.0
-"""Three snapshots that did not come."""
+"""Three missed snapshots."""
 
 FORGOTTEN_SECONDS = 3600.0
 """A worker that was silent for so long does not come back under this name."""
@@ -49,7 +49,7 @@ class Roster:
         """Why the others are not heard; empty while they are."""
         self._clock = clock
         self._last: dict[str, tuple[Snapshot, float]] = {}
-        """By name, with the epoch seconds that Kafka gave it; heard last, last."""
+        """By name, with Kafka's timestamp in epoch seconds; the most recent one last."""
         self._newest = 0.0
         self._newest_at = 0.0
 

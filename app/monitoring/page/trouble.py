@@ -26,14 +26,14 @@ class Level(StrEnum):
 
     WELL = "well"
     MIND = "mind"
-    """The work moves; somebody should look all the same."""
+    """The work moves, but somebody should look."""
     TROUBLE = "trouble"
     """Something does not move, or will be lost."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is not as it should be.
+    """One thing that is wrong.
 
     Args:
         what: it is, in one sentence.
@@ -178,7 +178,7 @@ def _well(condition: Condition) -> str:
 
 
 def findings(condition: Condition) -> Iterator[Finding]:
-    """Everything that is not as it should be."""
+    """Everything that is wrong."""
     if condition.stopping:
         yield Finding(
             Level.MIND, "This worker is stopping.", do="Others take over what it has read."
@@ -457,7 +457,7 @@ def _workers(condition: Condition) -> Iterator[Finding]:
 
 
 def _same(one: Heard, condition: Condition) -> bool:
-    """Whether another worker only says what this page says already."""
+    """Whether another worker only repeats what this page already says."""
     away = condition.kafka.away_since is not None
     return (
         away
