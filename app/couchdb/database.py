@@ -37,6 +37,7 @@ from app.couchdb.answers import (
 )
 from app.couchdb.design_documents import design_documents, wanted
 from app.couchdb.errors import (
+    AnswerTooLarge,
     DatabaseError,
     DatabaseMissing,
     EntriesFailed,
@@ -62,6 +63,9 @@ UNMARKED = (*MISSING_RIGHT, "400", "404", "405", "501", "redirect")
 SUCCESS = (HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.ACCEPTED)
 LONGEST_CONNECT = 10.0
 """Seconds to open a connection, when the time-out of a request leaves so many."""
+
+LARGEST_ANSWER = 64 * 1024 * 1024
+"""Bytes. Only documents that are read back come near it, and then in two halves."""
 
 SPARE_CONNECTIONS = 8
 """Connections for probes and diagnoses, in addition to the requests in flight."""
@@ -241,6 +245,11 @@ class Database:
         keys = msgspec.json.encode({"keys": ids})
         try:
             _, body = await self._request("POST", f"{self._path}/_all_docs?include_docs=true", keys)
+        except AnswerTooLarge:
+            if len(ids) < 2:  # noqa: PLR2004 - one cannot be divided
+                raise
+            half = len(ids) // 2
+            return await self.read_back(ids[:half]) | await self.read_back(ids[half:])
         except (RequestRefused, RequestTooLarge) as error:
             # No document was sent, so none is to blame.
             raise Unavailable(str(error), cause=error.cause) from None
@@ -475,7 +484,7 @@ class Database:
                 allow_redirects=False,
                 timeout=self._timeout(timeout),
             ) as answer:
-                body = await answer.read()
+                body = await _bounded(answer)
                 self._date = answer.headers.get("Date")
                 if answer.status not in SUCCESS:
                     raise failure(answer.status, answer.headers, body)
@@ -484,6 +493,18 @@ class Database:
     def _secret(self) -> str | None:
         password = self._password
         return password.get_secret_value() if isinstance(password, SecretStr) else None
+
+
+async def _bounded(answer: aiohttp.ClientResponse) -> bytes:
+    """Read the body, unpacked, as far as it is not larger than an answer should be."""
+    parts, size = [], 0
+    async for part in answer.content.iter_any():
+        size += len(part)
+        if size > LARGEST_ANSWER:
+            answer.close()
+            raise AnswerTooLarge(LARGEST_ANSWER)
+        parts.append(part)
+    return b"".join(parts)
 
 
 def _ahead(date: str | None) -> float | None:

@@ -64,6 +64,13 @@ class Unavailable(DatabaseError):
         return self.cause == "429"
 
 
+class AnswerTooLarge(Unavailable):
+    """An answer that is larger than any should be; the rest of it was not read."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"the answer is larger than {limit} bytes", cause="answer-too-large")
+
+
 class Misconfigured(DatabaseError):
     """Needs an operator, here or at the database: 401, 403, 404, a redirect, a certificate."""
 

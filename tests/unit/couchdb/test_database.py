@@ -9,6 +9,7 @@ import pytest
 from aiohttp import web
 
 from app.couchdb import Database
+from app.couchdb import database as database_module
 from app.couchdb.design_documents import design_documents
 from app.couchdb.errors import (
     DatabaseError,
@@ -199,6 +200,21 @@ async def test_reading_back_leaves_out_what_is_not_there(
     found = await database.read_back(["a", "b", "c"])
     assert found.keys() == {"a"}
     assert json.loads(found["a"])["n"] == 1
+
+
+async def test_an_answer_is_read_as_far_as_it_is_bounded(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await database.prepare()
+    monkeypatch.setattr(database_module, "LARGEST_ANSWER", 2000)
+    few = [Document(id_, json.dumps({"_id": id_, "s": "x" * 700}).encode()) for id_ in "abcd"]
+    await database.bulk(few)
+    assert (await database.read_back(["a", "b", "c", "d"])).keys() == {"a", "b", "c", "d"}
+
+    large = Document("e", json.dumps({"_id": "e", "s": "x" * 3000}).encode())
+    await database.bulk([large])
+    with pytest.raises(Unavailable, match="larger than 2000 bytes"):
+        await database.read_back(["e"])
 
 
 async def test_info_tells_version_and_size(database: Database) -> None:
