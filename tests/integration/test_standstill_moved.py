@@ -51,7 +51,7 @@ async def test_a_cluster_that_comes_back_at_other_addresses_is_found(
         await asyncio.to_thread(broker.stop)
 
 
-async def test_a_worker_whose_kafka_comes_back_empty_ends_and_the_next_one_begins_anew(
+async def test_a_worker_whose_kafka_comes_back_empty_ends_and_the_next_one_starts_afresh(
     worker: StartWorker, couchdb_url: str, prefix: str, database: str, tmp_path: Path
 ) -> None:
     install_kafka()

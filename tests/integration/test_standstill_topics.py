@@ -1,4 +1,4 @@
-"""Topics that change under a worker: deleted, made anew, grown, forbidden. The others go on."""
+"""Topics that change under a worker: deleted, re-created, grown, forbidden. The others go on."""
 
 import asyncio
 

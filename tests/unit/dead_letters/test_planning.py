@@ -89,7 +89,7 @@ async def test_one_that_was_replayed_stays(settings: Settings) -> None:
     assert isinstance(await made.plan(letter(offset=2)), Planned)
 
 
-async def test_a_letter_of_a_topic_that_was_made_anew_is_another_one(settings: Settings) -> None:
+async def test_a_letter_of_a_topic_that_was_recreated_is_another_one(settings: Settings) -> None:
     known = letter()
     progress = Progress({known.id: Note(State.REPLAYED, known.set_aside_at, *TO, offset=0)})
 

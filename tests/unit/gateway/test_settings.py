@@ -62,3 +62,17 @@ def test_credentials_in_a_wrong_setting_are_not_shown(monkeypatch: pytest.Monkey
     with pytest.raises(SettingsError, match=r"^GATEWAY_LISTEN_PORT=.*127\.0\.0\.1:5985") as raised:
         load()
     assert "hidden" not in str(raised.value)
+
+
+def test_a_misspelt_variable_is_named_with_the_nearest_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_LISTEN_PRT", "5985")
+    with pytest.raises(SettingsError, match=r"GATEWAY_LISTEN_PRT is no .*GATEWAY_LISTEN_PORT"):
+        load()
+
+
+def test_what_kubernetes_says_of_a_service_named_gateway_is_no_setting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("GATEWAY_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("GATEWAY_PORT_5985_TCP", "tcp://10.0.0.1:5985")
+    assert load().gateway.listen_port == 5985

@@ -326,7 +326,7 @@ async def test_a_broker_that_has_not_heard_of_a_topic_yet_ends_nobody(
     [(1, 1, 0), (1, 3, 1), (0, 1, 1), (1, 0, 1), (0, 0, 0)],
     ids=["as it was", "grown", "made again", "deleted", "still gone"],
 )
-async def test_the_consumer_asks_anew_when_a_topic_has_changed(
+async def test_the_consumer_refreshes_its_metadata_when_a_topic_has_changed(
     kafka: FakeAdminClient, known: int, existing: int, refreshed: int
 ) -> None:
     around = Around()

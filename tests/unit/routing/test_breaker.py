@@ -120,7 +120,7 @@ def test_after_the_cooldown_the_next_chunk_decides() -> None:
     assert junk.why(TOPIC) == ""
 
 
-def test_closing_begins_to_count_anew() -> None:
+def test_closing_starts_the_count_again() -> None:
     time = Time()
     junk = tripped(time)
 

@@ -397,7 +397,7 @@ async def test_a_hole_that_retention_made_is_reported_as_loss(
     assert "offsets 0 to 2" in caplog.text
 
 
-async def test_a_topic_that_was_made_anew_is_read_from_its_start(
+async def test_a_topic_that_was_recreated_is_read_from_its_start(
     consumer: Consumer, kafka: FakeConsumerThread, around: Around, caplog: pytest.LogCaptureFixture
 ) -> None:
     kafka.committed = {FIRST: 500}
@@ -410,7 +410,7 @@ async def test_a_topic_that_was_made_anew_is_read_from_its_start(
     assert "chunked/0 was read up to offset 500, but ends at 2" in caplog.text
 
 
-async def test_a_topic_that_is_made_anew_while_it_is_read_is_read_from_its_start(
+async def test_a_topic_that_is_recreated_while_it_is_read_is_read_from_its_start(
     consumer: Consumer, kafka: FakeConsumerThread
 ) -> None:
     kafka.committed = {FIRST: 50}
@@ -661,7 +661,7 @@ async def test_a_stop_has_one_deadline_however_often_it_waits(
     assert not unfinished.acked
 
 
-async def test_a_rebalance_waits_shorter_and_each_time_anew(
+async def test_each_rebalance_waits_until_a_deadline_of_its_own(
     consumer: Consumer, kafka: FakeConsumerThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock()
@@ -710,7 +710,7 @@ async def test_a_chunk_that_faust_drops_on_its_way_is_fetched_again(
     assert kafka.seeks == [{FIRST: 0}]
 
 
-async def test_a_table_that_is_read_anew_long_after_the_start_is_no_error(
+async def test_a_table_that_is_read_again_long_after_the_start_is_no_error(
     consumer: Consumer, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Faust takes the time since the start for the time without a fetch (seen after 19 minutes)."""

@@ -64,7 +64,7 @@ async def test_a_coordinator_that_is_still_loading_is_asked_again() -> None:
 
 
 @pytest.mark.parametrize("error", [NotCoordinatorForGroupError, GroupCoordinatorNotAvailableError])
-async def test_one_that_is_not_the_coordinator_any_more_is_looked_for_anew(error: Any) -> None:
+async def test_one_that_is_not_the_coordinator_any_more_is_looked_for_again(error: Any) -> None:
     coordinator = Coordinator(failed(error), COMMITTED)
     assert await coordinator.committed() == 7
     assert coordinator.deaths == 1

@@ -123,7 +123,7 @@ async def test_what_another_member_reads_now_is_not_left_out_here_any_more(
     assert len(said) == 2
 
 
-async def test_a_partition_that_is_gone_makes_the_group_join_anew_now_and_then(
+async def test_a_partition_that_is_gone_makes_the_group_rejoin_now_and_then(
     fetches: Fetches, consumer: Consumer, clock: Clock
 ) -> None:
     consumer.codes[CLOSED] = GONE

@@ -1,4 +1,4 @@
-"""The service: asks by a client that is made anew, says what changes, ends what is stuck."""
+"""The service: replaces its client when that fails, says what changes, ends what is stuck."""
 
 import logging
 from dataclasses import replace
