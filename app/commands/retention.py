@@ -63,7 +63,8 @@ def retention(
     """Remove old activations from the database, the oldest first.
 
     It may be stopped at any time: the next run goes on with the oldest that are left. Exit code 0:
-    done. 2: the database does not answer, or refuses.
+    done. 2: the database refuses, or does not answer for a minute at the start, or for ten minutes
+    later on.
     """
     settings = load()
     least = too_young(cutoff, time.time(), settings.kafka.documents_retention)
