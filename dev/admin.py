@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Mapping
 
 from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import CommitFailedError
 
 from app.kafka.admin import Admin as KafkaAdmin
 from app.kafka.admin import open_admin
@@ -14,6 +15,8 @@ from app.kafka.topics import TopicSpec
 from app.settings import KafkaSettings
 
 _KNOWN_SECONDS = 20.0
+
+_SESSION_SECONDS = 30.0
 
 
 class Admin:
@@ -59,7 +62,10 @@ class Admin:
         await self._kafka.delete_records({TopicPartition(name, n): at for n, at in ends.items()})
 
     async def rewind(self, group: str, topic: str) -> dict[int, int]:
-        """Have a group without members begin at the start of a topic; returns where that is."""
+        """Have a group begin at the start of a topic; returns where that is.
+
+        Waits until its last members have left: a killed one is a member until its session ends.
+        """
         partitions = (await self._kafka.partition_counts())[topic]
         consumer = AIOKafkaConsumer(
             **client_options(self._settings), group_id=group, enable_auto_commit=False
@@ -68,7 +74,13 @@ class Admin:
         try:
             consumer.assign([TopicPartition(topic, number) for number in range(partitions)])
             starts = await consumer.beginning_offsets(consumer.assignment())
-            await consumer.commit(starts)
+            async with asyncio.timeout(_SESSION_SECONDS):
+                while True:
+                    try:
+                        await consumer.commit(starts)
+                        break
+                    except CommitFailedError:
+                        await asyncio.sleep(0.5)
         finally:
             await consumer.stop()
         return {at.partition: offset for at, offset in starts.items()}
