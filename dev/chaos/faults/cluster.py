@@ -45,7 +45,9 @@ async def empty(stage: Stage) -> None:
             await stage.kafka.empty(stage.surrounding.broker)
             await stage.flow.reconnect()
             exits = len(stage.crew.exits)
-            await _ended(stage, exits, len(stage.crew.wanted), "gone from Kafka")
+            # That the topics are gone; or, while the new broker has not loaded who may do what,
+            # that the group is refused.
+            await _ended(stage, exits, len(stage.crew.wanted), "Ending the worker")
 
 
 async def session_refused(stage: Stage) -> None:
