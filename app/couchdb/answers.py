@@ -94,7 +94,7 @@ def explain(error: object, reason: object) -> str:
 
 def read_entries(body: bytes) -> list[Entry]:
     """The entries of a `_bulk_docs` answer; raises `Unavailable` when it is not CouchDB's."""
-    entries: list[Entry] = _whole(_entries, body)
+    entries: list[Entry] = read(_entries, body)
     return entries
 
 
@@ -138,17 +138,18 @@ def _rows_of(body: bytes) -> Iterator[int]:
 
 def read_ids(body: bytes) -> list[str]:
     """The ids in an `_all_docs` answer; raises `Unavailable` when it is not CouchDB's."""
-    found: _Ids = _whole(_ids, body)
+    found: _Ids = read(_ids, body)
     return [row.id for row in found.rows]
 
 
 def read_object(body: bytes) -> dict[str, Any]:
     """A JSON object; raises `Unavailable` when it is not CouchDB's."""
-    found: dict[str, Any] = _whole(msgspec.json.Decoder(dict[str, Any]), body)
+    found: dict[str, Any] = read(msgspec.json.Decoder(dict[str, Any]), body)
     return found
 
 
-def _whole(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
+def read(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
+    """What a decoder finds; raises `Unavailable` when it is not CouchDB's, or too deep."""
     try:
         return _decoded(decoder, body)
     except RecursionError:

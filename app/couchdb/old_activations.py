@@ -7,16 +7,14 @@ document is read.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 from urllib.parse import urlencode
 
 import msgspec
 
-from app.couchdb.answers import read_entries
+from app.couchdb.answers import read
 from app.couchdb.database import Database
 from app.couchdb.errors import DatabaseMissing, Unavailable
-
-T = TypeVar("T")
+from app.storing.sink import Document
 
 PAGE = 100
 """Documents in a request: CouchDB purges no more at once (`[purge] max_document_id_number`)."""
@@ -52,6 +50,10 @@ class _View(msgspec.Struct):
 
 class _Purged(msgspec.Struct):
     purged: dict[str, list[str]]
+
+
+_view = msgspec.json.Decoder(_View)
+_purged = msgspec.json.Decoder(_Purged)
 
 
 class OldActivations:
@@ -103,15 +105,17 @@ class OldActivations:
         """
         wanted = {one.id: [one.rev] for one in activations}
         body = await self._database.ask("POST", "_purge", json.dumps(wanted).encode())
-        return sum(map(bool, _decode(body, _Purged).purged.values()))
+        return sum(map(bool, read(_purged, body).purged.values()))
 
     async def delete(self, activations: Sequence[OldActivation]) -> int:
         """Put a tombstone in the place of each; returns how many were there in this revision."""
-        documents = [{"_id": one.id, "_rev": one.rev, "_deleted": True} for one in activations]
-        body = await self._database.ask(
-            "POST", "_bulk_docs", json.dumps({"docs": documents}).encode()
-        )
-        entries = read_entries(body)
+        tombstones = [
+            Document(
+                one.id, json.dumps({"_id": one.id, "_rev": one.rev, "_deleted": True}).encode()
+            )
+            for one in activations
+        ]
+        entries = (await self._database.bulk(tombstones)).entries
         failed = [one for one in entries if one.error not in ("", "conflict")]
         if failed:
             raise Unavailable(failed[0].explanation, cause=failed[0].cause)
@@ -120,17 +124,12 @@ class OldActivations:
     async def _view(self, where: Mapping[str, str], **others: str) -> _View:
         query = urlencode({**where, **others})
         try:
-            return _decode(await self._database.ask("GET", f"{VIEW}?{query}"), _View)
+            body = await self._database.ask("GET", f"{VIEW}?{query}")
         except DatabaseMissing as error:
             raise DatabaseMissing(
                 f"{error} (the database, or OpenWhisk's design document `activations` in it, is "
                 "missing; a worker puts both there)",
                 cause=error.cause,
             ) from None
-
-
-def _decode(body: bytes, kind: type[T]) -> T:
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Unavailable(f"the answer is not CouchDB's: {error}", cause="not-couchdb") from None
+        view: _View = read(_view, body)
+        return view
