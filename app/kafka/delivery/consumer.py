@@ -104,8 +104,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         await super().on_start()
         consumer = self._ensure_consumer()
         coordinator = consumer._coordinator  # noqa: SLF001
-        watch_committed_offsets(coordinator)
         self.membership.watch(consumer)
+        watch_committed_offsets(coordinator)
         self.fetches.watch(consumer)
         set_refused_aside(coordinator, self._refused)
         kafka = self._delivery.transport.kafka

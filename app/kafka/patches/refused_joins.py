@@ -15,13 +15,15 @@ from time import monotonic
 from typing import Any
 
 from aiokafka.errors import (
+    CommitFailedError,
     GroupAuthorizationFailedError,
+    GroupCoordinatorNotAvailableError,
     InconsistentGroupProtocolError,
     InvalidGroupIdError,
     InvalidSessionTimeoutError,
     UnknownMemberIdError,
 )
-from aiokafka.protocol.commit import OffsetCommitRequest
+from aiokafka.protocol.commit import OffsetCommitRequest, OffsetFetchRequest
 from aiokafka.protocol.group import HeartbeatRequest, JoinGroupRequest, SyncGroupRequest
 
 from app.settings import KafkaSettings
@@ -104,17 +106,36 @@ class Membership:
             codes = _codes(request, response)
             if isinstance(request, OF_A_MEMBER):
                 (self._code,) = codes
-            if any(self._fenced(code) for code in codes):
-                self._end(
-                    f"Another worker has joined the group {self._settings.app_id} as "
-                    f"PERSISTER_INSTANCE_ID={self._settings.instance_id}: give each worker an "
-                    "instance id of its own, or none"
-                )
-                # aiokafka would join again, and throw the other one out in turn.
+            if (reason := self._final(codes)) is not None:
+                self._end(reason)
+                if isinstance(request, OffsetCommitRequest):
+                    raise CommitFailedError
+                # aiokafka must not act on it: it would join again, and throw another member out in
+                # turn, or raise where nobody listens.
                 await asyncio.wait([closing])
+                if not isinstance(request, HeartbeatRequest):
+                    raise GroupCoordinatorNotAvailableError
+                response.error_code = 0
             return response
 
         return send_hearing
+
+    def _final(self, codes: list[int]) -> str | None:
+        if GroupAuthorizationFailedError.errno in codes:
+            return self._not_allowed()
+        if any(self._fenced(code) for code in codes):
+            return (
+                f"Another worker has joined the group {self._settings.app_id} as "
+                f"PERSISTER_INSTANCE_ID={self._settings.instance_id}: give each worker an "
+                "instance id of its own, or none"
+            )
+        return None
+
+    def _not_allowed(self) -> str:
+        return (
+            f"This client may not use the consumer group {self._settings.app_id} "
+            "(PERSISTER_APP_ID): grant Read on it"
+        )
 
     def _fenced(self, code: int) -> bool:
         """Whether another member has taken this one's place.
@@ -155,10 +176,7 @@ class Membership:
             case InvalidGroupIdError():
                 return f"Kafka refuses PERSISTER_APP_ID={group} as the name of a consumer group"
             case GroupAuthorizationFailedError():
-                return (
-                    f"This client may not use the consumer group {group} (PERSISTER_APP_ID): "
-                    "grant Read on it"
-                )
+                return self._not_allowed()
         return None
 
     def _passing(self, error: BaseException) -> str:
@@ -188,4 +206,7 @@ def _codes(request: Any, response: Any) -> list[int]:
         return [response.error_code]
     if isinstance(request, OffsetCommitRequest):
         return [code for _, partitions in response.topics for _, code in partitions]
+    if isinstance(request, OffsetFetchRequest):
+        of_all = getattr(response, "error_code", 0)
+        return [of_all, *(one[-1] for _, partitions in response.topics for one in partitions)]
     return []
