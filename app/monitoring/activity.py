@@ -8,7 +8,8 @@ exactly, for `/metrics`.
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from heapq import nlargest
 from random import random
 from typing import Any, Protocol
 
@@ -24,6 +25,8 @@ ROWS = 200
 """Of each kind; twice as many are kept."""
 
 SHOWN = 50
+"""In `/status`: of those that run most, of those that fail most, and of those that wait most."""
+
 LONGEST = 256
 """Characters of a name that are kept: anybody may write a record."""
 
@@ -92,16 +95,38 @@ class Runs:
         self.waited += activation.waited
         self.ran += activation.ran
 
-    def as_json(self) -> dict[str, Any]:
-        """For `/status`; counts are estimates of all that ran."""
+    def estimate(self, name: str) -> "Estimate":
+        """What that says of all that ran."""
         seen = max(1, self.runs - self.unsure)
-        return {
-            "runs": self.runs * EVERY,
-            "at_most_too_many": self.unsure * EVERY,
-            "failures": self.failures * EVERY,
-            "mean_wait_seconds": round(self.waited / seen, 3),
-            "mean_run_seconds": round(self.ran / seen, 3),
-        }
+        return Estimate(
+            name=name,
+            runs=self.runs * EVERY,
+            at_most_too_many=self.unsure * EVERY,
+            failures=self.failures * EVERY,
+            mean_wait_seconds=round(self.waited / seen, 3),
+            mean_run_seconds=round(self.ran / seen, 3),
+        )
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A namespace or an action, as `/status` and the page show it.
+
+    Args:
+        name: of the namespace, or `<namespace>/<name>` of the action.
+        runs: how often it ran.
+        at_most_too_many: how much of that may not be so.
+        failures: how often it ended in an error.
+        mean_wait_seconds: from the request until it started.
+        mean_run_seconds: from its start to its end.
+    """
+
+    name: str
+    runs: int
+    at_most_too_many: int
+    failures: int
+    mean_wait_seconds: float
+    mean_run_seconds: float
 
 
 @dataclass(slots=True)
@@ -133,13 +158,35 @@ class Activity:
             index += 1 + int(random() * (2 * EVERY - 1))  # noqa: S311 - nobody has to guess it
         self._next = index - len(documents)
 
-    def as_json(self, shown: int = SHOWN) -> dict[str, Any]:
-        """For `/status`: the names that ran most."""
-        return {
-            "one_in": EVERY,
-            "namespaces": {name: row.as_json() for name, row in self.namespaces.top(shown)},
-            "actions": {name: row.as_json() for name, row in self.actions.top(shown)},
+    def as_json(self) -> dict[str, Any]:
+        """For `/status`."""
+        kinds = (("namespaces", self.namespaces), ("actions", self.actions))
+        told: dict[str, Any] = {"one_in": EVERY}
+        for kind, found in kinds:
+            rows = map(asdict, first(found, SHOWN))
+            told[kind] = {row.pop("name"): row for row in rows}
+        return told
+
+
+def first(found: HeavyHitters[Runs], most: int) -> list[Estimate]:
+    """Those that run most, fail most and wait most, so many of each; by how often they ran."""
+    rows = found.items()
+    names = {name for name, _ in rows[:most]}
+    for count in (_failures, _waited):
+        names |= {
+            name
+            for name, row in nlargest(most, rows, key=lambda item: count(item[1]))
+            if count(row)
         }
+    return [row.estimate(name) for name, row in rows if name in names]
+
+
+def _failures(row: Runs) -> float:
+    return row.failures
+
+
+def _waited(row: Runs) -> float:
+    return row.waited
 
 
 class Watched:

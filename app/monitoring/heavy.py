@@ -6,7 +6,6 @@ most the smallest count that stays, so a key that comes anew may have been seen 
 its row says so as `unsure`.
 """
 
-from collections.abc import Iterator
 from typing import Generic, Protocol, TypeVar
 
 
@@ -47,9 +46,9 @@ class HeavyHitters(Generic[R]):
             found.runs = found.unsure = self._floor
         return found
 
-    def top(self, most: int) -> Iterator[tuple[str, R]]:
-        """The keys that came most, and their rows."""
-        return iter(self._ordered()[:most])
+    def items(self) -> list[tuple[str, R]]:
+        """The keys and their rows, those that came most first; up to twice as many as are shown."""
+        return self._ordered()
 
     def _ordered(self) -> list[tuple[str, R]]:
         return sorted(self._kept.items(), key=lambda item: -item[1].runs)

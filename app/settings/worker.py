@@ -33,7 +33,7 @@ class WorkerSettings(Group):
     """Of the log: lines for people, or a JSON object on each."""
 
     activity: bool = True
-    """Whether `/status` shows which namespaces and actions run most."""
+    """Whether the page and `/status` show which namespaces and actions run, fail and wait most."""
 
     metrics_namespaces: Annotated[frozenset[str], NoDecode, BeforeValidator(separated)] = (
         frozenset()

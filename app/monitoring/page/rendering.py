@@ -71,6 +71,7 @@ def _environment() -> Environment:
         "rate": wording.rate,
         "moment": wording.moment,
         "iso": wording.iso,
+        "percent": wording.percent,
         "plural": wording.plural,
     }
     environment.globals["static"] = _link

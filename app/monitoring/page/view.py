@@ -8,6 +8,7 @@ from itertools import islice
 
 import msgspec
 
+from app.monitoring.activity import EVERY, Activity, Estimate, first
 from app.monitoring.group.snapshot import Counts, LastLetter, Snapshot
 from app.monitoring.history import Sample
 from app.monitoring.monitored import Monitored
@@ -23,6 +24,9 @@ MOST_PARTITIONS = 300
 
 MOST_LETTERS = 10
 
+MOST_BUSY = 5
+"""Of those that run most, of those that fail most, and of those that wait most."""
+
 
 @dataclass(frozen=True)
 class View:
@@ -37,6 +41,7 @@ class View:
         latest: their last ones, newest first.
         warnings: of this worker's log, newest first.
         settings: of this worker, without secrets.
+        activity: what this worker stores; None: not wanted.
     """
 
     version: str
@@ -53,6 +58,20 @@ class View:
     warnings: Sequence[Line]
     settings: Sequence[Row]
     guard: int
+    activity: "Busiest | None" = None
+
+
+@dataclass(frozen=True)
+class Busiest:
+    """The namespaces and actions that run, fail and wait most.
+
+    Args:
+        one_in: so many documents, one is read.
+    """
+
+    one_in: int
+    namespaces: Sequence[Estimate]
+    actions: Sequence[Estimate]
 
 
 def view_of(worker: Monitored) -> View:
@@ -75,7 +94,15 @@ def view_of(worker: Monitored) -> View:
         warnings=list(reversed(worker.warnings.lines)),
         settings=list(rows(worker.settings, os.environ)),
         guard=sum(worker.guard.remembered().values()),
+        activity=busiest(worker.watched.activity),
     )
+
+
+def busiest(activity: Activity | None) -> Busiest | None:
+    """What is shown of the activity."""
+    if activity is None:
+        return None
+    return Busiest(EVERY, first(activity.namespaces, MOST_BUSY), first(activity.actions, MOST_BUSY))
 
 
 _FIRST = {State.STUCK: 0, State.WAITING: 1}

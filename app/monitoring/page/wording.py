@@ -39,6 +39,16 @@ def rate(value: float | None) -> str:
     return "< 0.1" if value < 0.1 else f"{value:.1f}"  # noqa: PLR2004
 
 
+def percent(part: float, whole: float) -> str:
+    """Such as `12 %`; what is there is never shown as none of it, or as all."""
+    of_all = 100 * part / whole if whole else 0.0
+    if 0 < of_all < 1:
+        return "< 1 %"
+    if 99 < of_all < 100:  # noqa: PLR2004 - hundredths
+        return "> 99 %"
+    return f"{of_all:.0f} %"
+
+
 def moment(at: float | None, now: float) -> str:
     """A time in UTC; of another day with its date."""
     if at is None:

@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 
 from app.monitoring import activity
-from app.monitoring.activity import LONGEST, MOST_MILLIS, Activity, Chosen, Runs, Watched
+from app.monitoring.activity import (
+    LONGEST,
+    MOST_MILLIS,
+    Activity,
+    Chosen,
+    Runs,
+    Watched,
+    first,
+)
 from app.monitoring.heavy import HeavyHitters
 from app.storing.sink import Document
 
@@ -69,6 +77,22 @@ def test_any_document_is_taken_and_its_names_are_bounded(changes: dict[str, Any]
     assert all(len(name) <= LONGEST for name in found.as_json()["actions"])
 
 
+@pytest.mark.usefixtures("every_one")
+def test_those_that_fail_or_wait_most_are_shown_although_others_run_more() -> None:
+    found = Activity()
+    for name, runs in (("busy", 40), ("usual", 30), ("broken", 3), ("late", 2), ("rare", 1)):
+        waited = 60_000 if name == "late" else 0
+        status = 2 if name == "broken" else 0
+        one = document(
+            name=name,
+            response={"statusCode": status},
+            annotations=[{"key": "waitTime", "value": waited}],
+        )
+        found.observe([one] * runs)
+    shown = [row.name for row in first(found.actions, 1)]
+    assert shown == ["guest/busy", "guest/broken", "guest/late"]
+
+
 def test_about_one_document_in_so_many_is_read_and_the_sum_is_right() -> None:
     found = Activity()
     for _ in range(2000):
@@ -84,7 +108,7 @@ def test_what_comes_often_stays_however_much_comes_once() -> None:
         key = f"often{number % 5}" if random.random() < 0.6 else f"once{number}"
         found.of(key).runs += 1
         assert len(found) <= 20
-    top = dict(found.top(5))
+    top = dict(found.items()[:5])
     assert set(top) == {f"often{number}" for number in range(5)}
     for row in top.values():
         assert row.runs - row.unsure <= 2600

@@ -1,16 +1,18 @@
 """What others wrote stays text, whatever it is; no script or style stands in a page itself."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
 import pytest
 
+from app.monitoring.activity import Estimate
 from app.monitoring.group.roster import Heard
 from app.monitoring.group.snapshot import Counts, LastLetter, Snapshot
 from app.monitoring.page.rendering import STATIC, render, static_files
 from app.monitoring.page.trouble import Condition, Held, Kafka, Partition, summary
-from app.monitoring.page.view import MOST_PARTITIONS, View, ordered
+from app.monitoring.page.view import MOST_PARTITIONS, Busiest, View, ordered
 from app.monitoring.progress import State
 from app.monitoring.trace.account import Account
 from app.process.recent import Line
@@ -55,6 +57,7 @@ def view(text: str, partitions: int = 1) -> View:
         warnings=[Line(NOW, "ERROR", text)],
         settings=[Row(text, text, "environment", "")],
         guard=0,
+        activity=Busiest(16, [Estimate(text, 32, 0, 16, 0.5, 2.0)], []),
     )
 
 
@@ -128,6 +131,15 @@ def test_a_page_is_bounded_whatever_the_number_of_partitions() -> None:
     html = page("status.html", view("topic", partitions=2000))
     assert html.count("topic<span") == MOST_PARTITIONS
     assert "1\u202f700 partitions with less to look at" in html
+
+
+def test_the_busiest_are_shown_and_can_be_switched_off() -> None:
+    shown = view("guest")
+    text = Reader(page("parts.html", shown)).text
+    assert "Busiest namespaces" in text
+    assert "16 (50 %)" in text.replace("\n", " ")
+    off = Reader(page("parts.html", replace(shown, activity=None))).text
+    assert "Busiest" not in off
 
 
 def traced(account: Account, **changes: Any) -> str:

@@ -1,6 +1,6 @@
 import pytest
 
-from app.monitoring.page.wording import duration, iso, listed, moment, number, plural, rate
+from app.monitoring.page.wording import duration, iso, listed, moment, number, percent, plural, rate
 
 NOON = 1_800_014_400.0
 """2027-01-15, 12:00 UTC."""
@@ -57,3 +57,8 @@ def test_times_of_another_day_have_their_date() -> None:
 )
 def test_lists(names: list[str], expected: str) -> None:
     assert listed(names) == expected
+
+
+def test_part_of_a_whole() -> None:
+    assert [percent(0, 0), percent(0, 9), percent(9, 9)] == ["0 %", "0 %", "100 %"]
+    assert [percent(1, 1000), percent(12, 100), percent(999, 1000)] == ["< 1 %", "12 %", "> 99 %"]
