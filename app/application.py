@@ -65,6 +65,7 @@ from app.settings import Settings, open_secrets
 from app.storing.breaker import StoreBreaker
 from app.storing.guard import Guard
 from app.storing.step import StoringStep
+from app.version import VERSION
 from models.roles import TopicRole
 
 GC_THRESHOLDS = (100_000, 20, 20)
@@ -258,6 +259,7 @@ class Persister(faust.App):
         prepare_folder(Path(self.conf.datadir))
         if self.conf.web_enabled:
             check_port(cast("Web", self.web).address, self.conf.web_port)
+        self.log.info("%s", self._introduction())
         try:
             await super().start()
         except KafkaError as error:
@@ -298,6 +300,15 @@ class Persister(faust.App):
         """Stop within the deadline for in-flight work, plus a short grace period."""
         self.stopping.start()
         await super().stop()
+
+    def _introduction(self) -> str:
+        kafka, web = self.settings.kafka, "no web endpoint"
+        if self.conf.web_enabled:
+            web = f"web endpoint on {cast('Web', self.web).address}, port {self.conf.web_port}"
+        return (
+            f"Version {VERSION} starts as {kafka.app_id}: from {kafka.url} to "
+            f"{self.database.address}; {web}; data folder {self.conf.datadir}"
+        )
 
     def _new_transport(self) -> Transport:
         # Faust looks the transport up by the URL's scheme.

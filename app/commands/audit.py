@@ -4,7 +4,6 @@ The report goes to standard output, progress to standard error. The worker is no
 """
 
 import asyncio
-import json
 import logging
 import signal
 import sqlite3
@@ -24,6 +23,7 @@ from app.audit.repair import Repaired, open_repairer
 from app.audit.report import Report
 from app.audit.verdicts import Verdict
 from app.commands.filters import Duration, Instant
+from app.commands.printing import print_json
 from app.couchdb import DatabaseError
 from app.kafka.errors import KafkaError
 from app.kafka.reader import ReadError
@@ -94,7 +94,10 @@ def audit(*, as_object: bool, every: float | None, port: int | None, **options: 
         )
     except sqlite3.OperationalError as error:
         _fail(f"No room for what was found: {error} (TMPDIR says where it is kept)")
-    click.echo(json.dumps(report.as_json(), indent=2) if as_object else report.as_text())
+    if as_object:
+        print_json(report.as_json())
+    else:
+        click.echo(report.as_text())
     sys.exit(GOOD if report.good else BAD)
 
 

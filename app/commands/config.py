@@ -1,15 +1,13 @@
 """`persister config`: every setting, its value, and where the value comes from."""
 
-import json
 import os
-import sys
 from dataclasses import asdict
 
 import click
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from app.commands.printing import print_json, print_table
 from app.settings import load
 from app.settings.listing import rows
 
@@ -23,7 +21,7 @@ def config(*, as_objects: bool) -> None:
     """
     found = list(rows(load(), os.environ))
     if as_objects:
-        click.echo(json.dumps([asdict(row) for row in found], indent=2))
+        print_json([asdict(row) for row in found])
         return
     table = Table(box=None, pad_edge=False)
     for heading in ("variable", "value", "from", "default"):
@@ -31,4 +29,4 @@ def config(*, as_objects: bool) -> None:
     for row in found:
         style = "bold" if row.source == "environment" else ""
         table.add_row(*map(escape, (row.variable, row.value, row.source, row.default)), style=style)
-    Console(soft_wrap=not sys.stdout.isatty()).print(table)
+    print_table(table)

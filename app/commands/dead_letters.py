@@ -13,12 +13,12 @@ from contextlib import asynccontextmanager, closing
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from tqdm import tqdm
 
 from app.commands.filters import Name, filters, selection
+from app.commands.printing import print_json, print_table
 from app.dead_letters.errors import LettersError
 from app.dead_letters.planning import Planned
 from app.dead_letters.presenting import COLUMNS, as_columns, as_json, as_line, as_text
@@ -147,10 +147,10 @@ async def _list(
                 else:
                     table.add_row(*map(escape, as_columns(known, replayed=replayed)))
                     if table.row_count == _ROWS:
-                        Console().print(table)
+                        print_table(table)
                         table = _table()
     if table is not None and table.row_count:
-        Console().print(table)
+        print_table(table)
     if not found:
         click.echo("No dead letters, or none like that.", err=True)
     _unreadable(asked.unreadable)
@@ -192,7 +192,10 @@ async def _replay(settings: Settings, asked: Replay, *, as_objects: bool) -> Non
         ),
         "stayed": {stay.name.lower().replace("_", "-"): n for stay, n in report.stayed.items()},
     }
-    click.echo(json.dumps(summary) if as_objects else _summary(report, dry_run=asked.dry_run))
+    if as_objects:
+        print_json(summary, indent=None)
+    else:
+        click.echo(_summary(report, dry_run=asked.dry_run))
     _unreadable(report.unreadable)
 
 

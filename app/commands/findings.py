@@ -1,15 +1,12 @@
 """How `doctor` and `setup` tell what they found: a line for each, or JSON."""
 
-import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 
-import click
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from app.commands.printing import print_json, print_table
 from app.doctor.finding import Finding, State
 from app.process.printable import printable
 
@@ -22,11 +19,11 @@ _STYLES = {State.OK: "green", State.WARNING: "yellow", State.WRONG: "bold red"}
 def tell(findings: Sequence[Finding], *, as_objects: bool) -> None:
     """Print them."""
     if as_objects:
-        click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+        print_json([asdict(finding) for finding in findings])
         return
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(no_wrap=True)
     for finding in findings:
         state = f"[{_STYLES[finding.state]}]{finding.state}[/]"
         table.add_row(state, escape(finding.what), escape(printable(finding.detail)))
-    Console(soft_wrap=not sys.stdout.isatty()).print(table)
+    print_table(table)

@@ -1,7 +1,6 @@
 """`persister retention`: remove old activations from the database."""
 
 import asyncio
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -12,6 +11,7 @@ import click
 from tqdm import tqdm
 
 from app.commands.filters import Instant
+from app.commands.printing import print_json
 from app.couchdb import DatabaseError, connected
 from app.couchdb.old_activations import OldActivations
 from app.expiry.removal import Method, Progress, Removal, too_young
@@ -85,8 +85,10 @@ def retention(
             write_metrics(metrics_file, progress, ended=time.time())
         except OSError as error:
             _fail(f"--metrics-file: {error}")
-    report = as_json(progress, dry_run=dry_run) if as_object else None
-    click.echo(json.dumps(report, indent=2) if report else as_text(progress, dry_run=dry_run))
+    if as_object:
+        print_json(as_json(progress, dry_run=dry_run))
+    else:
+        click.echo(as_text(progress, dry_run=dry_run))
     sys.exit(DONE)
 
 

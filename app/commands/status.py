@@ -8,9 +8,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import click
-from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from app.commands.printing import print_json, print_table
 from app.process.printable import printable, shown
 from app.settings import WorkerSettings, load
 
@@ -37,9 +38,9 @@ def status(url: str | None, *, as_object: bool) -> None:
         click.echo(f"Error: {error}", err=True)
         sys.exit(NO_ANSWER)
     if as_object:
-        click.echo(json.dumps(answer, indent=2))
+        print_json(answer)
     else:
-        show(answer, Console(soft_wrap=not sys.stdout.isatty()))
+        show(answer)
     sys.exit(READY if answer.get("ready") else NOT_READY)
 
 
@@ -87,13 +88,13 @@ def fetch(url: str, settings: WorkerSettings) -> dict[str, Any]:
     return answer
 
 
-def show(answer: Mapping[str, Any], console: Console) -> None:
+def show(answer: Mapping[str, Any]) -> None:
     """Print the state: first, in words, whether all is well, then what is read and what became."""
     why = answer.get("not_ready")
-    console.print(f"not ready: {shown(why)}" if why else "ready", highlight=False, markup=False)
-    console.print(_partitions(answer.get("topics", {})))
+    click.echo(f"not ready: {shown(why)}" if why else "ready")
+    print_table(_partitions(answer.get("topics", {})))
     for line in _lines(answer):
-        console.print(printable(line), highlight=False, markup=False)
+        click.echo(printable(line))
 
 
 def _partitions(topics: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Table:
@@ -101,7 +102,7 @@ def _partitions(topics: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Table:
     for topic, partitions in topics.items():
         for number, state in partitions.items():
             cells = (_number(state.get(key)) for key in ("lag", "committed", "end"))
-            table.add_row(topic, number, *cells)
+            table.add_row(escape(printable(topic)), escape(printable(number)), *cells)
     return table
 
 

@@ -1,13 +1,13 @@
 """`persister trace <activation id>`: where is my activation?"""
 
 import asyncio
-import json
 import logging
 import sys
 from typing import Any
 
 import click
 
+from app.commands.printing import print_json
 from app.monitoring.trace import Limits
 from app.monitoring.trace import activation as ids
 from app.monitoring.trace import trace as search
@@ -55,5 +55,8 @@ def trace(activation: ids.ActivationId, within: float, *, as_object: bool) -> No
     """
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     account = asyncio.run(search(load(), activation, Limits(kafka=within)))
-    click.echo(json.dumps(account.as_json(), indent=2) if as_object else account.as_text())
+    if as_object:
+        print_json(account.as_json())
+    else:
+        click.echo(account.as_text())
     sys.exit(_CODES.get(account.fate, NOT_FOUND))

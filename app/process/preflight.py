@@ -46,19 +46,27 @@ def check_port(host: str, port: int) -> None:
     Raises:
         StartError: it will not: another process does, or the address is not this machine's.
     """
+    why = why_not_to_be_had(host, port)
+    if why:
+        raise StartError(
+            f"the web endpoint cannot listen on {host}, port {port} ({why}): choose another with "
+            "PERSISTER_WEB_PORT or --web-port (each worker of a machine needs its own), or another "
+            "address with PERSISTER_WEB_HOST"
+        )
+
+
+def why_not_to_be_had(host: str, port: int) -> str | None:
+    """Why nothing can listen on an address of this machine; None: something can."""
     try:
         found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM)
         family, kind, protocol, _, address = found[0]
         with socket.socket(family, kind, protocol) as probe:
-            # As the web server does it: connections of a worker that has just ended do not count.
+            # As a web server does it: connections of one that has just ended do not count.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except OSError as error:
-        raise StartError(
-            f"the web endpoint cannot listen on {host}, port {port} ({error.strerror}): choose "
-            "another with PERSISTER_WEB_PORT or --web-port (each worker of a machine needs its "
-            "own), or another address with PERSISTER_WEB_HOST"
-        ) from None
+        return error.strerror or str(error)
+    return None
 
 
 def raise_open_files() -> None:

@@ -24,8 +24,12 @@ Exit codes are the same everywhere:
 | code | meaning |
 |---|---|
 | 0 | done, and all is well |
-| 1 | done, and something is not as it should be; a worker that had to end |
+| 1 | done, and something is not as it should be |
 | 2 | could not be done: a setting or option is wrong, or what is asked does not answer |
+
+A worker, a gateway or a standing audit that has to end, or cannot start as things are, ends with 1:
+its port is taken, its folder cannot be written to, Kafka does not let it in. What is wrong in a
+setting itself, so that no later start would be better, is 2.
 
 What changes something that cannot be taken back asks first, or takes `--yes`.
 """

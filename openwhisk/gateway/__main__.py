@@ -13,8 +13,9 @@ from app.kafka.patches.closed_transport import mend_connections
 from app.kafka.patches.lost_wakeups import wake_always
 from app.kafka.patches.moved_brokers import follow_moved_brokers
 from app.process.connections import BoundedSite, Connections
-from app.process.errors import WRONG_SETTINGS
+from app.process.errors import WRONG_SETTINGS, StartError
 from app.process.logs import protect_logs
+from app.process.preflight import why_not_to_be_had
 from app.process.seldom import calm_web_server
 from app.settings import SettingsError, open_secrets
 from openwhisk.gateway.server import Gateway
@@ -45,7 +46,7 @@ async def serve(configuration: Configuration) -> None:
     """Listen until SIGTERM or SIGINT, then finish what is in flight.
 
     Raises:
-        SettingsError: the address can't be listened on.
+        StartError: the address can't be listened on.
     """
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -53,6 +54,7 @@ async def serve(configuration: Configuration) -> None:
     for line in open_secrets([configuration.kafka]):
         logger.warning(line)
     settings = configuration.gateway
+    _check_address(settings.listen_host, settings.listen_port)
     publisher = Publisher(
         configuration.kafka,
         deadline=settings.publish_deadline,
@@ -70,7 +72,6 @@ async def serve(configuration: Configuration) -> None:
     runner = gateway.runner()
     await publisher.start()
     try:
-        # An address that is taken ends it before anything connects to Kafka.
         await _listen(runner, configuration, gateway.connections)
         topic = asyncio.create_task(_ensure_topic(publisher, configuration))
         await stop.wait()
@@ -86,18 +87,22 @@ async def serve(configuration: Configuration) -> None:
     logger.info("stopped")
 
 
+def _check_address(host: str, port: int) -> None:
+    """End before anything connects to Kafka, if there is no place to listen."""
+    why = why_not_to_be_had(host, port)
+    if why:
+        raise StartError(
+            f"the gateway cannot listen on {host}, port {port} ({why}): choose another address or "
+            "port with GATEWAY_LISTEN_HOST and GATEWAY_LISTEN_PORT"
+        )
+
+
 async def _listen(
     runner: web.AppRunner, configuration: Configuration, connections: Connections
 ) -> None:
     host, port = configuration.gateway.listen_host, configuration.gateway.listen_port
     await runner.setup()
-    try:
-        await BoundedSite(runner, host, port, connections).start()
-    except OSError as error:
-        raise SettingsError(
-            f"GATEWAY_LISTEN_HOST, GATEWAY_LISTEN_PORT: cannot listen on {host}:{port}: "
-            f"{error.strerror}"
-        ) from error
+    await BoundedSite(runner, host, port, connections).start()
     logger.info(
         "listening on http://%s:%s; activations of database %s go to topic %s, the rest to %s",
         host,
@@ -143,7 +148,7 @@ def main() -> int:
     try:
         uvloop.run(serve(load()))
     except SettingsError as error:
-        print(error, file=sys.stderr)  # noqa: T201 - for the operator at the terminal
+        print(f"The settings are wrong:\n{error}", file=sys.stderr)  # noqa: T201 - for the operator at the terminal
         return WRONG_SETTINGS
     return 0
 

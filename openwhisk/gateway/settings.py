@@ -156,10 +156,13 @@ def load() -> Configuration:
     try:
         gateway = GatewaySettings()
     except ValidationError as error:
-        raise SettingsError("\n".join([*explained(error, PREFIX), *problems])) from None
+        problems = [*explained(error, PREFIX), *problems]
+    try:
+        shared = persister.load()
+    except SettingsError as error:
+        problems.append(str(error))
     if problems:
         raise SettingsError("\n".join(problems))
-    shared = persister.load()
     return Configuration(
         gateway=gateway,
         kafka=shared.kafka,

@@ -1,6 +1,7 @@
 """`persister`, as a shell runs it from any folder."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -66,6 +67,23 @@ def test_the_gateway_refuses_what_it_does_not_know(tmp_path: Path) -> None:
         timeout=60,
     )
     assert ran.returncode == 2
+
+
+@pytest.mark.parametrize("command", ["worker", "gateway", "audit --every 1h --port"])
+def test_a_port_that_is_taken_is_one_line_and_exit_code_1(tmp_path: Path, command: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        arguments = [one for one in (*command.split(), port) if command.startswith("audit")]
+        ran = run(
+            tmp_path,
+            *(arguments or [command]),
+            PERSISTER_WEB_PORT=port,
+            GATEWAY_LISTEN_PORT=port,
+            PERSISTER_KAFKA_URL="kafka://127.0.0.1:1",
+        )
+    assert (ran.returncode, ran.stdout) == (1, "")
+    (line,) = ran.stderr.splitlines()
+    assert f"port {port} (Address already in use)" in line
 
 
 def test_a_worker_that_is_not_there_is_exit_code_2(tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 """What `persister status` makes of a worker's answer."""
 
-import io
+from collections.abc import Callable
 from typing import Any
 
-from rich.console import Console
+import pytest
 
 from app.commands.status import show
+
+Shown = Callable[[dict[str, Any]], list[str]]
 
 ANSWER: dict[str, Any] = {
     "ready": False,
@@ -19,24 +21,26 @@ ANSWER: dict[str, Any] = {
 }
 
 
-def shown(answer: dict[str, Any]) -> list[str]:
-    console = Console(file=io.StringIO(), width=100)
-    show(answer, console)
-    assert isinstance(console.file, io.StringIO)
-    return [line.rstrip() for line in console.file.getvalue().splitlines()]
+@pytest.fixture
+def shown(capsys: pytest.CaptureFixture[str]) -> Callable[[dict[str, Any]], list[str]]:
+    def show_all(answer: dict[str, Any]) -> list[str]:
+        show(answer)
+        return capsys.readouterr().out.splitlines()
+
+    return show_all
 
 
-def test_the_verdict_comes_first_and_is_printable() -> None:
+def test_the_verdict_comes_first_and_is_printable(shown: Shown) -> None:
     assert shown(ANSWER)[0] == "not ready: the database [bold]takes\\x1b[2J no documents"
     assert shown({"ready": True})[0] == "ready"
 
 
-def test_partitions_and_outcomes_are_lines() -> None:
+def test_partitions_and_outcomes_are_lines(shown: Shown) -> None:
     lines = shown(ANSWER)
     assert "completed0  0          7    5          12" in lines
     assert "completed0  1          ?    ?          ?" in lines
     assert "route: consumed 7, skipped 3" in lines
 
 
-def test_a_database_that_is_down_says_why_on_one_line() -> None:
+def test_a_database_that_is_down_says_why_on_one_line(shown: Shown) -> None:
     assert shown(ANSWER)[-2:] == ["database http://db/x: down", "  HTTP 503\\nmaintenance"]

@@ -57,6 +57,15 @@ def test_a_wrong_setting_is_named_with_its_value(
         load()
 
 
+def test_everything_that_is_wrong_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("GATEWAY_LISTEN_PORT", "GATEWAY_LISTENPORT", "PERSISTER_PARTITIONS"):
+        monkeypatch.setenv(variable, "many")
+    with pytest.raises(SettingsError) as raised:
+        load()
+    named = [line.replace("=", " ").split()[0] for line in str(raised.value).splitlines()]
+    assert named == ["GATEWAY_LISTEN_PORT", "GATEWAY_LISTENPORT", "PERSISTER_PARTITIONS"]
+
+
 def test_credentials_in_a_wrong_setting_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWAY_LISTEN_PORT", "http://somebody:hidden@127.0.0.1:5985")
     with pytest.raises(SettingsError, match=r"^GATEWAY_LISTEN_PORT=.*127\.0\.0\.1:5985") as raised:

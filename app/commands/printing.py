@@ -1,0 +1,27 @@
+"""Prints what a command was asked for: tables as wide as the terminal, and JSON."""
+
+import io
+import json
+import sys
+
+import click
+from rich.console import Console, RenderableType
+
+_NO_END = 10_000
+"""Columns of what is read by no eye: a line of a table stays one line in a file or a pipe."""
+
+
+def print_table(table: RenderableType) -> None:
+    """Print a table; it is folded only where there is a terminal to fold it for."""
+    if sys.stdout.isatty():
+        Console().print(table)
+        return
+    text = io.StringIO()
+    Console(file=text, width=_NO_END).print(table)
+    # rich fills every line to the longest one.
+    click.echo("\n".join(line.rstrip() for line in text.getvalue().splitlines()))
+
+
+def print_json(value: object, *, indent: int | None = 2) -> None:
+    """Print JSON, escaped to ASCII: what others wrote cannot speak to the terminal."""
+    click.echo(json.dumps(value, indent=indent))
