@@ -14,9 +14,10 @@ from app.kafka.patches.lost_wakeups import wake_always
 from app.kafka.patches.moved_brokers import follow_moved_brokers
 from app.process.connections import BoundedSite, Connections
 from app.process.errors import WRONG_SETTINGS, StartError
-from app.process.logs import protect_logs
+from app.process.logs import log_to_terminal
 from app.process.preflight import why_not_to_be_had
 from app.process.seldom import calm_web_server
+from app.process.verbosity import toggle_debug
 from app.settings import SettingsError, open_secrets
 from openwhisk.gateway.server import Gateway
 from openwhisk.gateway.settings import Configuration, load
@@ -51,6 +52,7 @@ async def serve(configuration: Configuration) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, toggle_debug)
     for line in open_secrets([configuration.kafka]):
         logger.warning(line)
     settings = configuration.gateway
@@ -136,8 +138,12 @@ def main() -> int:
     if sys.argv[1:]:
         print(_USAGE)  # noqa: T201 - for the operator at the terminal
         return 0 if sys.argv[1:] == ["--help"] else 2
-    protect_logs()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    try:
+        configuration = load()
+    except SettingsError as error:
+        print(f"The settings are wrong:\n{error}", file=sys.stderr)  # noqa: T201 - for the operator
+        return WRONG_SETTINGS
+    log_to_terminal(configuration.log_format)
     # It logs every attempt; the publisher says once that Kafka is away and once that it is back.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     calm_web_server("openwhisk.gateway.credentials")
@@ -145,11 +151,7 @@ def main() -> int:
     mend_connections()
     follow_moved_brokers()
     wake_always()
-    try:
-        uvloop.run(serve(load()))
-    except SettingsError as error:
-        print(f"The settings are wrong:\n{error}", file=sys.stderr)  # noqa: T201 - for the operator at the terminal
-        return WRONG_SETTINGS
+    uvloop.run(serve(configuration))
     return 0
 
 

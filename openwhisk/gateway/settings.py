@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from app import settings as persister
 from app.kafka.clients import RECORD_OVERHEAD
 from app.kafka.topics import TopicNames, TopicSpec
+from app.process.logs import LogFormat
 from app.settings import KafkaSettings, LogMode, SettingsError, explained
 from app.settings.base import misspelt, separated
 from models.roles import TopicRole
@@ -121,6 +122,7 @@ class Configuration:
     """URL of CouchDB, without credentials."""
     ca_file: str | None
     database: str
+    log_format: LogFormat = LogFormat.TEXT
 
     @property
     def topic(self) -> str:
@@ -170,4 +172,5 @@ def load() -> Configuration:
         upstream=shared.database.url,
         ca_file=str(shared.database.ca_file) if shared.database.ca_file else None,
         database=shared.database.name,
+        log_format=shared.worker.log_format,
     )

@@ -1,5 +1,6 @@
 import pytest
 
+from app.process.logs import LogFormat
 from app.settings import SettingsError
 from models.roles import TopicRole
 from openwhisk.gateway.settings import load
@@ -85,3 +86,9 @@ def test_what_kubernetes_says_of_a_service_named_gateway_is_no_setting(
     monkeypatch.setenv("GATEWAY_SERVICE_HOST", "10.0.0.1")
     monkeypatch.setenv("GATEWAY_PORT_5985_TCP", "tcp://10.0.0.1:5985")
     assert load().gateway.listen_port == 5985
+
+
+def test_its_log_has_the_format_of_the_worker_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load().log_format is LogFormat.TEXT
+    monkeypatch.setenv("PERSISTER_LOG_FORMAT", "json")
+    assert load().log_format is LogFormat.JSON
