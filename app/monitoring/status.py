@@ -8,6 +8,7 @@ from faust.types import TP
 from app.monitoring.lag import PartitionLag
 from app.monitoring.monitored import Monitored
 from app.version import VERSION
+from models.instants import iso
 
 
 def seconds_left(worker: Monitored, lag: PartitionLag) -> float | None:
@@ -21,15 +22,19 @@ def not_ready(worker: Monitored) -> str | None:
     return "stopping" if worker.service.should_stop else worker.progress.verdict.not_ready
 
 
+def _time(seconds: float | None) -> str | None:
+    return None if seconds is None else iso(int(seconds * 1000))
+
+
 def status(worker: Monitored) -> dict[str, object]:
-    """Everything, as JSON."""
+    """Everything, as JSON; times in ISO 8601, durations in seconds."""
     verdict = worker.progress.verdict
     return {
         "version": VERSION,
         "app_id": worker.kafka.app_id,
         "ready": not_ready(worker) is None,
         "not_ready": not_ready(worker),
-        "not_ready_since": verdict.since,
+        "not_ready_since": _time(verdict.since),
         "work": verdict.state,
         "topics": _topics(worker),
         "lag": sum(lag.lag or 0 for lag in worker.lags.mine()),
@@ -40,7 +45,7 @@ def status(worker: Monitored) -> dict[str, object]:
         },
         "breaker": _breaker(worker),
         "store_breaker": {
-            reason: {"since": opened.since, "until": opened.until, "why": opened.why}
+            reason: {"since": _time(opened.since), "until": _time(opened.until), "why": opened.why}
             for reason, opened in worker.storing_step.breaker.reasons().items()
         },
         "activity": activity.as_json() if (activity := worker.watched.activity) else None,
@@ -62,7 +67,7 @@ def _workers(worker: Monitored) -> dict[str, dict[str, object]]:
             "ready": one.snapshot.ready,
             "not_ready": one.snapshot.why or None,
             "version": one.snapshot.version,
-            "started": one.snapshot.started,
+            "started": _time(one.snapshot.started),
             "counts": msgspec.to_builtins(one.snapshot.counts),
             "per_second": msgspec.to_builtins(one.snapshot.rates),
         }
@@ -85,7 +90,7 @@ def _topics(worker: Monitored) -> dict[str, dict[int, dict[str, object]]]:
             "worker": members.get(found.member),
             "mine": found.mine,
             "work": found.state,
-            "since": found.since,
+            "since": _time(found.since),
             "why": found.why,
         }
     return dict(topics)
@@ -95,9 +100,9 @@ def _kafka(worker: Monitored) -> dict[str, object]:
     kafka = worker.progress.kafka
     return {
         "address": worker.kafka.url,
-        "away_since": kafka.away_since,
+        "away_since": _time(kafka.away_since),
         "last_error": kafka.last_error,
-        "last_error_at": kafka.last_error_at,
+        "last_error_at": _time(kafka.last_error_at),
         "group_refuses": worker.discovery.refused,
         "unreadable_topics": worker.discovery.unreadable,
     }
@@ -107,8 +112,8 @@ def _breaker(worker: Monitored) -> dict[str, dict[str, object]]:
     """The topics that are held, or about to be tried again."""
     return {
         topic: {
-            "since": opened.since,
-            "until": opened.until,
+            "since": _time(opened.since),
+            "until": _time(opened.until),
             "held": worker.breakers.holds(topic),
             "why": opened.why,
         }
@@ -123,9 +128,9 @@ def _database(worker: Monitored) -> dict[str, object]:
     return {
         "address": worker.database.address,
         "down": availability.down,
-        "failing_since": availability.failing_since,
+        "failing_since": _time(availability.failing_since),
         "last_error": availability.last_error,
-        "last_error_at": availability.last_error_at,
+        "last_error_at": _time(availability.last_error_at),
         "requests_in_flight": writer.in_flight,
         "requests_limit": writer.limit.current,
         "documents_under_diagnosis": writer.diagnosis.parked,

@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from dev import paths
-from dev.generated import commands, dashboard, metrics
+from dev.generated import commands, dashboard, json_schema, metrics
 
 GENERATED: Mapping[Path, Callable[[], str]] = {
     paths.PROJECT / "docs" / "commands.md": commands.page,
+    paths.PROJECT / "docs" / "commands.schema.json": json_schema.page,
     paths.PROJECT / "docs" / "metrics.md": metrics.page,
     paths.PROJECT / "deploy" / "grafana" / "persister.json": dashboard.page,
 }

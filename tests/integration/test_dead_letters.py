@@ -24,6 +24,7 @@ from app.kafka.topics import TopicNames
 from app.settings import Settings, load
 from dev import paths
 from dev.admin import Admin
+from dev.generated.outputs import check
 from dev.worker import Worker
 from models.dead_letter import REPLAY_OF, DeadLetter
 from models.reasons import RejectReason
@@ -89,7 +90,7 @@ def dead_letters(kafka_url: str, prefix: str, database_environment: dict[str, st
             "PERSISTER_KAFKA_URL": kafka_url,
             "PERSISTER_TOPIC_PREFIX": prefix,
         }
-        return await asyncio.to_thread(
+        done = await asyncio.to_thread(
             subprocess.run,
             [sys.executable, "-m", "faust", "-A", "app", "dead-letters", *arguments],
             env={**os.environ, **own, **environment},
@@ -98,6 +99,9 @@ def dead_letters(kafka_url: str, prefix: str, database_environment: dict[str, st
             timeout=60,
             check=False,
         )
+        if "--json" in arguments:
+            check(f"dead-letters {arguments[0]}", done.stdout.decode())
+        return done
 
     return run
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from dev import paths
+from dev.generated.outputs import check
 from dev.worker import PREFIX, database_settings
 
 LONGEST = 60.0
@@ -56,7 +57,10 @@ class Commands:
         except TimeoutError:
             process.kill()
             raise
-        return Ran(process.returncode or 0, output.decode(), errors.decode())
+        ran = Ran(process.returncode or 0, output.decode(), errors.decode())
+        if "--json" in arguments and ran.output:
+            check(arguments[0], ran.output)
+        return ran
 
     @asynccontextmanager
     async def running(self, *arguments: str) -> AsyncIterator["Ended"]:

@@ -1,6 +1,7 @@
 """Waiting for a condition with a deadline, and what workers say of themselves."""
 
 import asyncio
+import json
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
@@ -10,6 +11,7 @@ from aiokafka.errors import KafkaError
 
 from dev.admin import Admin
 from dev.admin import admin as connect_admin
+from dev.generated.outputs import check
 from dev.worker import Worker
 
 POLL = 0.1
@@ -35,7 +37,9 @@ async def until(
 
 async def status(worker: Worker) -> dict[str, Any]:
     """`GET /status`."""
-    return await asyncio.to_thread(worker.status)
+    found = await asyncio.to_thread(worker.status)
+    check("status", json.dumps(found))
+    return found
 
 
 async def outcomes(*workers: Worker) -> Counter[Line]:
