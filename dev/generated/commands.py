@@ -18,8 +18,8 @@ checkout. Settings come from the environment: see [settings](settings.md).
 What was asked for goes to standard output, everything else to standard error, so that `--json` can
 be read by a program: an object, an array of objects, or an object on each line where there may be
 many. Times are ISO 8601 in UTC, durations are in seconds. A command that could not be done (exit
-code 2) writes nothing there. [`commands.schema.json`](commands.schema.json) is the JSON Schema of all
-of it, with an entry for each command.
+code 2) writes nothing there. The JSON Schema of all of it, with an entry for each command, is
+[`commands.schema.json`](commands.schema.json).
 
 Exit codes are the same everywhere:
 

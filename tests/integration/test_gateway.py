@@ -185,7 +185,7 @@ async def test_kafka_stops_and_starts_again(
     held = await stored(couchdb_url, database)
     assert found | held.keys() == set(sent)
     told = [line for line in gateway.log().splitlines() if "openwhisk.gateway.fallback" in line]
-    assert [line.split()[2] for line in told] == ["ERROR", "WARNING"]
+    assert [line.split()[1] for line in told] == ["ERROR", "WARNING"]
 
 
 @pytest.mark.parametrize("fallback", ["couchdb", "none"])
