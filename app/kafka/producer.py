@@ -475,6 +475,7 @@ async def _close(client: Any, patience: float) -> None:
             await client.stop()
     except (TimeoutError, asyncio.CancelledError):
         await _give_up(client)
+    _fail_what_is_left(client)
 
 
 async def _give_up(client: Any) -> None:
@@ -493,10 +494,19 @@ async def _give_up(client: Any) -> None:
         if done:
             break
     ending.cancel()
-    # Whoever still waits for what it had hears so.
+    await asyncio.wait([ending])
+
+
+def _fail_what_is_left(client: Any) -> None:
+    """Tell whoever still waits for a batch of a client that has ended.
+
+    One of them is aiokafka's own task that waits for all batches, those included that were in
+    flight when the sender ended. It would wait for ever, and asyncio complain of that.
+    """
     left = client._message_accumulator  # noqa: SLF001
-    for batch in list(chain.from_iterable(left._batches.values())):  # noqa: SLF001
-        left._pending_batches.add(batch)  # noqa: SLF001 - aiokafka takes it out of there again
+    pending = left._pending_batches  # noqa: SLF001
+    for batch in [*chain.from_iterable(left._batches.values()), *pending]:  # noqa: SLF001
+        pending.add(batch)  # aiokafka takes it out of there again
         batch.failure(ProducerClosed())
         # asyncio would say that nobody has looked at these.
         batch.future.exception()

@@ -146,6 +146,7 @@ class FakeClient:
         self._sender = self
         self._message_accumulator = self
         self._batches: dict[Any, Any] = {}
+        self._pending_batches: set[Any] = set()
         self._broker = broker
         self._id = producer_id
         self._sequence: defaultdict[tuple[str, int], int] = defaultdict(int)

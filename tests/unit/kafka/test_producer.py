@@ -5,6 +5,7 @@ import logging
 import zlib
 
 import pytest
+from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
     InvalidProducerEpoch,
@@ -19,8 +20,9 @@ from aiokafka.errors import (
     UnknownProducerId,
 )
 from aiokafka.record.default_records import DefaultRecordBatch
+from aiokafka.structs import TopicPartition
 
-from app.kafka.producer import BatchProducer, Outgoing, partition_of
+from app.kafka.producer import BatchProducer, Outgoing, _close, partition_of
 from app.settings import Compression, KafkaSettings
 from tests.fakes.kafka import FakeBroker
 
@@ -259,6 +261,27 @@ async def test_a_client_that_does_not_stop_is_given_up(
     monkeypatch.setattr("tests.fakes.kafka.FakeClient.stop", hang)
     await made.stop(SOON)
     assert broker.clients[0].stopped
+
+
+@pytest.mark.parametrize("in_flight", [False, True])
+async def test_giving_a_client_up_leaves_no_task_of_aiokafka_behind(*, in_flight: bool) -> None:
+    never = asyncio.Event()
+    client = AIOKafkaProducer(bootstrap_servers="127.0.0.1:1")
+    client._sender._sender_task = asyncio.create_task(never.wait())
+    accumulator = client._message_accumulator
+    batch = client.create_batch()
+    batch.append(key=None, value=b"a", timestamp=None)
+    place = TopicPartition("t", 0)
+    acknowledged = await accumulator.add_batch(batch, place, timeout=1)
+    if in_flight:
+        accumulator._pop_batch(place)
+    await _close(client, SOON)
+    with pytest.raises(ProducerClosed):
+        await asyncio.wait_for(acknowledged, 5)
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    if left:
+        _, waiting = await asyncio.wait(left, timeout=SOON)
+        assert not waiting
 
 
 async def test_what_kafka_does_not_acknowledge_is_known(
