@@ -65,6 +65,7 @@ from app.settings import Settings, open_secrets
 from app.storing.breaker import StoreBreaker
 from app.storing.guard import Guard
 from app.storing.step import StoringStep
+from app.tracing import open_tracing
 from app.version import VERSION
 from models.roles import TopicRole
 
@@ -115,6 +116,11 @@ class Persister(faust.App):
         self.outcomes: Outcomes = Outcomes()
         self.latency: Latency = Latency(self.names.documents)
         self.stopping = Watchdog(settings.worker.shutdown_deadline + GRACE)
+        self.tracing = open_tracing(
+            on=settings.worker.tracing,
+            app_id=settings.kafka.app_id,
+            worker=settings.kafka.instance_id,
+        )
         producer = BatchProducer(settings.kafka)
         self.producer_service = ProducerService(producer, beacon=self.beacon)
         self.dead_letters = DeadLetters(
@@ -128,8 +134,9 @@ class Persister(faust.App):
             self.dead_letters,
             self.outcomes,
             breakers=self.breakers,
+            tracing=self.tracing,
         )
-        self.database = Database(settings.database)
+        self.database = Database(settings.database, self.tracing)
         self.writer: BulkWriter = BulkWriter(
             self.database,
             settings.database,
@@ -164,6 +171,7 @@ class Persister(faust.App):
             settings.worker,
             breaker=StoreBreaker(settings.store_breaker),
             stored=self.watched.stored,
+            tracing=self.tracing,
             beacon=self.beacon,
         )
         self.documents_topic = ChunkTopic(
@@ -300,6 +308,7 @@ class Persister(faust.App):
         """Stop within the deadline for in-flight work, plus a short grace period."""
         self.stopping.start()
         await super().stop()
+        await self.tracing.close()
 
     def _introduction(self) -> str:
         kafka, web = self.settings.kafka, "no web endpoint"

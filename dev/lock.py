@@ -1,7 +1,8 @@
 """`make lock`: pins every package, with hashes, for all supported Pythons and platforms.
 
-`requirements.lock` holds what the persister runs with, `requirements-dev.lock` also what its tests
-need. Versions in the locks are kept where the requirements allow it; `--upgrade` takes new ones.
+`requirements.lock` holds what the persister runs with, `requirements-tracing.lock` also what its
+extra needs, `requirements-dev.lock` what its tests need. Versions in the locks are kept where the
+requirements allow it; `--upgrade` takes new ones.
 """
 
 import sys
@@ -12,14 +13,19 @@ from dev.steps import SetupError, command, say
 
 LOCKS = {
     "requirements.lock": ["requirements.txt"],
-    "requirements-dev.lock": ["requirements.txt", "requirements-dev.txt"],
+    "requirements-tracing.lock": ["requirements.txt", "requirements-tracing.txt"],
+    "requirements-dev.lock": [
+        "requirements.txt",
+        "requirements-tracing.txt",
+        "requirements-dev.txt",
+    ],
 }
 OPTIONS = ["--universal", "--python-version", "3.11", "--generate-hashes", "--no-annotate"]
 HEADER = "# Made by `make lock`. With --require-hashes, pip and uv install exactly this.\n"
 
 
 def main() -> int:
-    """Write both locks."""
+    """Write all locks."""
     uv = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--no-header", *OPTIONS]
     # What is run is never another version than what is tested.
     constraints: list[str] = []

@@ -52,6 +52,7 @@ from app.settings import DatabaseSettings
 from app.settings.base import secret_from
 from app.settings.security import client_context
 from app.storing.sink import Document
+from app.tracing import Tracing
 
 logger = logging.getLogger(__name__)
 
@@ -127,9 +128,11 @@ class Database:
 
     Args:
         settings: Address, credentials, time-outs.
+        tracing: Of its requests.
     """
 
-    def __init__(self, settings: DatabaseSettings) -> None:
+    def __init__(self, settings: DatabaseSettings, tracing: Tracing | None = None) -> None:
+        self._tracing = tracing or Tracing()
         self.name = settings.name
         self.address = f"{settings.url}/{settings.name}"
         """For people; without credentials."""
@@ -157,6 +160,7 @@ class Database:
             ),
             timeout=self._timeout(None),
             cookie_jar=aiohttp.DummyCookieJar(),
+            trace_configs=self._tracing.of_requests(),
         )
 
     async def close(self) -> None:

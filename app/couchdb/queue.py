@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.storing.sink import STORED, Document, Result
+from app.tracing import CHUNK
 
 SMALLEST_REQUEST = 64 * 1024
 """Requests are never cut smaller than this, in bytes."""
@@ -20,7 +21,7 @@ class Call:
         done: Is resolved when every document has its result.
     """
 
-    __slots__ = ("arrived", "bytes", "documents", "done", "results", "unsettled")
+    __slots__ = ("arrived", "bytes", "chunk", "documents", "done", "results", "unsettled")
 
     def __init__(
         self, documents: Sequence[Document], arrived: float, done: asyncio.Future[None]
@@ -28,6 +29,8 @@ class Call:
         self.documents = documents
         self.bytes = _size(documents)
         self.arrived = arrived
+        self.chunk = CHUNK.get()
+        """Its span."""
         self.done = done
         self.unsettled = len(documents)
         self.results: list[Result] = [STORED] * len(documents)

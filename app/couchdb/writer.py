@@ -22,6 +22,7 @@ from app.couchdb.settling import Settling
 from app.couchdb.stats import WriterStats
 from app.settings import DatabaseSettings, DiagnosisSettings
 from app.storing.sink import Document, Refused, Result, SinkStopped
+from app.tracing import CHUNKS
 from models.reasons import RejectReason
 
 RESERVED_ID = Refused(
@@ -246,6 +247,7 @@ class BulkWriter(Service):
         self._send_ready()
 
     async def _settle(self, request: Request) -> None:
+        CHUNKS.set([part.call.chunk for part in request.slices])
         try:
             request.settle(await self._settling.settle(request.documents))
         except BaseException as error:

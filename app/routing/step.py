@@ -14,6 +14,7 @@ from app.monitoring.outcomes import Key, Outcome, Outcomes, Step
 from app.routing import Decision, Skip, Store, route
 from app.routing.breaker import COUNTED, Breakers, Change
 from app.settings import RoutingSettings
+from app.tracing import Tracing
 from models.reasons import RejectReason
 from models.roles import TopicRole
 
@@ -39,6 +40,7 @@ class RoutingStep:
         outcomes: Outcomes,
         *,
         breakers: Breakers,
+        tracing: Tracing | None = None,
     ) -> None:
         self._rules = rules
         self._producer = producer
@@ -46,6 +48,7 @@ class RoutingStep:
         self._dead_letters = dead_letters
         self._outcomes = outcomes
         self._breakers = breakers
+        self._tracing = tracing or Tracing()
 
     async def take(self, chunk: Chunk, role: TopicRole) -> None:
         """Route every record of a chunk.
@@ -53,6 +56,10 @@ class RoutingStep:
         Returns once Kafka has acknowledged its documents in the internal topic and its rejected
         records in the dead-letter topic; the chunk can then be acknowledged.
         """
+        with self._tracing.chunk(Step.ROUTE, chunk):
+            await self._take(chunk, role)
+
+    async def _take(self, chunk: Chunk, role: TopicRole) -> None:
         counts: Counter[Key] = Counter()
         set_aside: list[SetAside] = []
         sources: list[Any] = []
@@ -67,6 +74,7 @@ class RoutingStep:
                 set_aside.append(decision)
             else:
                 set_aside.append(aside(record, decision.reason, decision.detail))
+        self._tracing.carry(sources, documents)
         too_large = await self._producer.send(self._documents_topic, documents)
         if too_large:
             set_aside += _too_large(zip(sources, documents, strict=True), too_large)

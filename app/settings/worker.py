@@ -4,11 +4,12 @@ import re
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
 
 from app.process.logs import LogFormat
 from app.settings.base import Group, either, separated
+from app.tracing.spans import installed
 
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{16,}")
 """What `Authorization: Bearer` can carry (RFC 6750), and long enough not to be guessed."""
@@ -40,6 +41,9 @@ class WorkerSettings(Group):
     )
     """Namespaces that `/metrics` counts one by one."""
 
+    tracing: bool = False
+    """Whether spans are sent to OpenTelemetry's collector, which OTEL_* variables name."""
+
     shutdown_deadline: float = Field(10.0, gt=0, le=600)
     """Seconds for in-flight work when the worker is told to stop."""
 
@@ -52,6 +56,16 @@ class WorkerSettings(Group):
 
     in_flight_bytes: int = Field(64 * 1024 * 1024, ge=1024)
     """Their bytes, at which fetching pauses."""
+
+    @field_validator("tracing")
+    @classmethod
+    def _can_trace(cls, tracing: bool) -> bool:  # noqa: FBT001 - pydantic's signature
+        if tracing and not installed():
+            raise ValueError(
+                "needs packages that are not installed: "
+                "pip install 'openwhisk-activation-persister[tracing]'"
+            )
+        return tracing
 
     @model_validator(mode="after")
     def _token(self) -> Self:

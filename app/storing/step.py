@@ -17,6 +17,7 @@ from app.storing.breaker import StoreBreaker, reason_of
 from app.storing.guard import Guard, identify
 from app.storing.sink import Document, Parked, Refused, Settled, Sink
 from app.storing.sink import Outcome as Ended
+from app.tracing import Tracing
 from models.reasons import RejectReason
 from models.repair import is_repair
 
@@ -77,10 +78,12 @@ class StoringStep(Service):
         *,
         breaker: StoreBreaker,
         stored: Callable[[Sequence[Document]], object] = lambda _: None,
+        tracing: Tracing | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self._stored = stored
+        self._tracing = tracing or Tracing()
         self._guard = guard
         self._sink = sink
         self._dead_letters = dead_letters
@@ -116,7 +119,8 @@ class StoringStep(Service):
         )
 
     async def _store(self, event: ChunkEvent, settling: _Settling) -> None:
-        await self._settle(event.value, settling)
+        with self._tracing.chunk(Step.STORE, event.value):
+            await self._settle(event.value, settling)
         event.ack()
         await self._give_back(settling)
 
