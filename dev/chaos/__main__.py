@@ -89,8 +89,6 @@ async def run_randomly(
         play = Play(around, seed=options.seed, rate=options.rate, say=say)
         random = RandomPlay(play, faults, seed=options.seed, say=say)
         await random.run(options.random)
-    for line in random.figures.lines():
-        say(line)
     return random.findings
 
 

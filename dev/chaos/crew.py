@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -57,6 +57,7 @@ class Member:
         wanted: whether it is meant to run.
         provoked: whether its end was.
         restart_at: monotonic seconds, when it is started again.
+        changing: held by whoever starts or stops it; of faults at once, two may want to.
     """
 
     number: int
@@ -64,6 +65,7 @@ class Member:
     wanted: bool = True
     provoked: bool = False
     restart_at: float | None = None
+    changing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 @dataclass(frozen=True)
@@ -171,18 +173,21 @@ class Crew:
     async def retire(self, member: Member) -> int | None:
         """SIGTERM without a restart; returns the exit code, or None if it had to be killed."""
         member.wanted = False
-        if not member.worker.running:
-            return 0
-        try:
-            return await asyncio.to_thread(member.worker.terminate, STOP_SECONDS)
-        except TimeoutError:
-            await asyncio.to_thread(member.worker.kill)
-            return None
+        async with member.changing:
+            if not member.worker.running:
+                return 0
+            try:
+                return await asyncio.to_thread(member.worker.terminate, STOP_SECONDS)
+            except TimeoutError:
+                await asyncio.to_thread(member.worker.kill)
+                return None
 
     async def resume(self, member: Member) -> None:
-        """Restart a retired worker without waiting for it."""
-        await asyncio.to_thread(member.worker.launch)
-        member.restart_at, member.wanted = None, True
+        """Restart a retired worker without waiting for it. A no-op while it is running."""
+        async with member.changing:
+            if not member.worker.running:
+                await asyncio.to_thread(member.worker.launch)
+            member.restart_at, member.wanted = None, True
 
     async def ready(self, within: float) -> list[Member]:
         """Wait until all are ready; returns those that are not after `within` seconds."""
@@ -209,9 +214,14 @@ class Crew:
                     member.restart_at = now + self._random.uniform(0, LONGEST_RESTART)
                 elif now >= member.restart_at:
                     member.restart_at = None
-                    self.restarts += 1
-                    await asyncio.to_thread(member.worker.launch)
+                    await self._restart(member)
             await asyncio.sleep(LOOK)
+
+    async def _restart(self, member: Member) -> None:
+        async with member.changing:
+            if member.wanted and not member.worker.running:
+                self.restarts += 1
+                await asyncio.to_thread(member.worker.launch)
 
     def _note_end(self, member: Member) -> None:
         if not member.provoked:

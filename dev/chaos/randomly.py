@@ -97,8 +97,10 @@ class RandomPlay:
         while time.monotonic() - began < minutes * 60:
             left = minutes - (time.monotonic() - began) / 60
             await self._stage(number, min(STAGE_MINUTES, left))
+            self.figures.minutes = (time.monotonic() - began) / 60
+            for line in self.figures.lines():
+                self._say(f"    {line}")
             number += 1
-        self.figures.minutes = (time.monotonic() - began) / 60
 
     async def _stage(self, number: int, minutes: float) -> None:
         defaults = number % DEFAULTS_EVERY == DEFAULTS_EVERY - 1
@@ -123,8 +125,6 @@ class RandomPlay:
         self.figures.documents += len(books.ledger)
         for finding in stage.findings:
             self._found(f"stage {name}: {finding}")
-        for line in self.figures.lines():
-            self._say(f"    {line}")
 
     async def _inflict(self, stage: Stage, until: float) -> None:
         stage.alone = False
