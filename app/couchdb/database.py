@@ -47,6 +47,7 @@ from app.couchdb.errors import (
     Unavailable,
 )
 from app.couchdb.session import Session
+from app.couchdb.turns import MOST as MOST_ATTEMPTS
 from app.process.printable import shown
 from app.settings import DatabaseSettings
 from app.settings.base import secret_from
@@ -68,7 +69,7 @@ LONGEST_CONNECT = 10.0
 LARGEST_ANSWER = 64 * 1024 * 1024
 """Bytes. Only documents that are read back come near it, and then in two halves."""
 
-SPARE_CONNECTIONS = 8
+SPARE_CONNECTIONS = 4 + MOST_ATTEMPTS
 """Connections for probes and diagnoses, in addition to the requests in flight."""
 
 PROBE_ID = "persister-probe"

@@ -16,8 +16,9 @@ from app.couchdb.conflicts import Conflicts
 from app.couchdb.errors import DatabaseError, RequestTooLarge
 from app.couchdb.evidence import Case, Evidence
 from app.couchdb.faults import carries_its_id, known_fault
-from app.couchdb.parts import Part
+from app.couchdb.parts import Part, suspect_timeout
 from app.couchdb.requests import FailedRequest, Others, Requests, entry_failure
+from app.couchdb.turns import Turns
 from app.storing.sink import COMPLETED, STORED, Document, Outcome, Parked, Refused, SinkStopped
 from models.reasons import RejectReason
 
@@ -33,12 +34,6 @@ chance that it always fails."""
 CROWD = 10
 """Documents under diagnosis, from which on each is tried no more often than it takes: an attempt
 costs the database as much as storing four documents."""
-
-AT_ONCE = 4
-"""Concurrent attempts: few, since one can keep a core of the database busy for seconds."""
-
-ALONE_SECONDS = 15.0
-"""How long one attempt may take."""
 
 CONTRADICTIONS = 5
 """Conflicts about a document that does not exist, after which it is given up.
@@ -66,6 +61,8 @@ class _Suspect:
     case: Case
     outcome: asyncio.Future[Outcome]
     contradictions: int = 0
+    last: DatabaseError | None = None
+    """What its last attempt failed with."""
 
 
 class Diagnosis:
@@ -96,8 +93,8 @@ class Diagnosis:
         self._start = start
         self._clock = clock
         self._sleep = sleep
-        self._places = asyncio.Semaphore(AT_ONCE)
         self._suspects: set[_Suspect] = set()
+        self._turns = Turns(evidence.settings.limit, lambda: self.parked)
 
     @property
     def parked(self) -> int:
@@ -151,8 +148,8 @@ class Diagnosis:
         try:
             for attempt in count(1):
                 await self._sleep(self._pause(suspect, attempt))
-                async with self._places:
-                    found = await self._attempt(suspect)
+                async with self._turns.turn():
+                    found = self._judged(suspect) or await self._timed_attempt(suspect)
                 if found is not None:
                     break
         finally:
@@ -170,9 +167,21 @@ class Diagnosis:
         between = FLAPPING if suspect.case.flapping else BETWEEN
         return between.delay(attempt, _surely)
 
+    def _judged(self, suspect: _Suspect) -> Refused | None:
+        """Condemned by what is known already, now that its time is over."""
+        if suspect.last is None or not self._evidence.suffices(suspect.case, self._clock()):
+            return None
+        return self._refused(suspect, suspect.last)
+
+    async def _timed_attempt(self, suspect: _Suspect) -> Outcome | None:
+        started = self._clock()
+        found = await self._attempt(suspect)
+        self._turns.took(self._clock() - started)
+        return found
+
     async def _attempt(self, suspect: _Suspect) -> Outcome | None:
         """Write it alone; returns what became of it, or None when that is still open."""
-        part = Part([suspect.document], timeout=ALONE_SECONDS)
+        part = Part([suspect.document], timeout=suspect_timeout([suspect.document]))
         try:
             answer = await self._requests.bulk(part, suspect.case)
             entry = answer.entries[0] if answer.entries else None
@@ -212,17 +221,19 @@ class Diagnosis:
         return None
 
     def _weigh(self, suspect: _Suspect, error: DatabaseError, others: Others) -> Refused | None:
-        now, case = self._clock(), suspect.case
         suspect.cause = error.cause
+        suspect.last = error.with_traceback(None)  # whose frames hold what was sent
         condemned = self._evidence.failed(
-            case,
-            now,
+            suspect.case,
+            self._clock(),
             error.cause,
             others_pass=others is not Others.NONE,
             telling=not error.says_whose_fault,
         )
-        if not condemned:
-            return None
+        return self._refused(suspect, error) if condemned else None
+
+    def _refused(self, suspect: _Suspect, error: DatabaseError) -> Refused:
+        now, case = self._clock(), suspect.case
         too_large = isinstance(error, RequestTooLarge)
         return Refused(
             RejectReason.TOO_LARGE if too_large else RejectReason.REFUSED,

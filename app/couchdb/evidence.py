@@ -22,12 +22,15 @@ AT_LIMIT = 2
 """Failures alone that are enough when a diagnosis has lasted as long as it may."""
 
 DOUBTFUL = 5
-"""The same of failures that by their words, or since others recover from them, are the database's:
-a proxy may answer one body with 429 or 404, and a diagnosis ends even where errors come and go."""
+"""The same of failures that by their words are the database's: a proxy may answer one body with 429
+or 404."""
+
+COMES_AND_GOES = 10
+"""The same of failures from which others recover: a diagnosis ends even where errors come and go,
+and what fails every other time does not fail ten times running."""
 
 BY_CHANCE = 3
 """Failures beside others that pass, before a time-out and the like speak against a request."""
-
 
 UNLIKELY = 10
 """The same before an answer that blames the database itself (429, 503) speaks against a request."""
@@ -58,8 +61,12 @@ class Case:
     """`Evidence.passes` at the last failure."""
     seen_recoveries: int = 0
     """`Evidence.recoveries` at the last failure."""
+    cause: str = ""
+    """What it last failed with."""
     flapping: bool = False
     """Whether others recovered from what it fails with."""
+    flapped: bool = False
+    """Whether that was ever so."""
 
 
 @dataclass
@@ -123,7 +130,9 @@ class Evidence:
                 trusted has just passed.
             telling: Whether the error may be about the document, by its words.
         """
-        case.flapping = self._recovered.get(cause, 0) > case.seen_recoveries
+        case.cause = cause
+        case.flapping = self._others_recovered(case)
+        case.flapped |= case.flapping
         case.seen_passes, case.seen_recoveries = self.passes, self.recoveries
         passed, case.noted = now - case.noted, now
         if not others_pass:
@@ -134,9 +143,9 @@ class Evidence:
         case.beside += 1
         enough = self.settings
         overdue = now - case.opened >= enough.limit
-        if overdue and case.beside >= DOUBTFUL:
+        if overdue and case.beside >= (COMES_AND_GOES if case.flapped else DOUBTFUL):
             return True
-        if case.flapping and not overdue:
+        if case.flapping:
             # Others recovered from the very same error: it comes and goes, whatever is written.
             case.failures, case.first = 0, None
         elif telling:
@@ -148,6 +157,30 @@ class Evidence:
         return (case.failures >= enough.attempts and long_enough) or (
             case.failures >= AT_LIMIT and overdue
         )
+
+    def suffices(self, case: Case, now: float) -> bool:
+        """Whether its time is over and what is known is enough, without another attempt.
+
+        Where many wait for their turn, the next one would come late and tell nothing new: it failed
+        alone at the limit's number of times, others were written in between and since.
+
+        Args:
+            case: The document's.
+            now: Seconds.
+        """
+        enough = self.settings
+        return (
+            now - case.opened >= enough.limit
+            and case.failures >= AT_LIMIT
+            and case.first is not None
+            and case.noted - case.first >= enough.seconds
+            and self.passes > case.seen_passes
+            and not self._others_recovered(case)
+        )
+
+    def _others_recovered(self, case: Case) -> bool:
+        """Since it last failed, from what it last failed with."""
+        return self._recovered.get(case.cause, 0) > case.seen_recoveries
 
     def _vouched(self, case: Case) -> bool:
         return case.vouched or self.passes > case.opened_at_pass

@@ -9,6 +9,13 @@ WAYS = 8
 """Parts that a failed request is split into: few requests when one document is to blame, and not
 many more when all of them are."""
 
+SUSPECT_SECONDS = 15.0
+"""For a request in which something is suspected to hang: it must not keep the others for as long as
+a whole request may take."""
+
+SUSPECT_BYTES = 64 * 1024
+"""For each of so many there is a second more: on a slow line, what is large takes long."""
+
 
 @dataclass(slots=True)
 class Part:
@@ -39,19 +46,26 @@ class Part:
     @property
     def bytes(self) -> int:
         """Of its documents."""
-        return sum(len(document.body) for document in self.documents)
+        return size_of(self.documents)
 
 
-def divide(part: Part, timeout: float, ways: int = WAYS) -> list[Part]:
-    """Parts of nearly equal numbers of documents; each may take so many seconds."""
+def size_of(documents: Sequence[Document]) -> int:
+    """Bytes of some documents."""
+    return sum(len(document.body) for document in documents)
+
+
+def suspect_timeout(documents: Sequence[Document]) -> float:
+    """Seconds for a request with documents that others are suspected to be stored without."""
+    return SUSPECT_SECONDS + size_of(documents) / SUSPECT_BYTES
+
+
+def divide(part: Part, ways: int = WAYS) -> list[Part]:
+    """Parts of nearly equal numbers of documents."""
     size = max(1, -(-len(part.documents) // ways))
-    return [
-        like(part, part.documents[start : start + size], timeout)
-        for start in range(0, len(part.documents), size)
-    ]
+    parts = [part.documents[start : start + size] for start in range(0, len(part.documents), size)]
+    return [replace(like(part, one), timeout=suspect_timeout(one)) for one in parts]
 
 
-def like(part: Part, documents: Sequence[Document], timeout: float | None = None) -> Part:
+def like(part: Part, documents: Sequence[Document]) -> Part:
     """A part of fewer documents, nothing of which has failed yet."""
-    chosen = part.timeout if timeout is None else timeout
-    return replace(part, documents=documents, failures=0, beside_others=0, timeout=chosen)
+    return replace(part, documents=documents, failures=0, beside_others=0)

@@ -25,8 +25,9 @@ from models.reasons import RejectReason
 HALVES = 2
 """Parts of a request that is too large as a whole: they show what size is taken."""
 
-AT_ONCE_TELLING = frozenset({"400", "413", "500"})
-"""Causes of which one is enough while others pass: they come from looking at the request."""
+AT_ONCE_TELLING = frozenset({"400", "413", "500", "timeout"})
+"""Causes of which one is enough while others pass: they come from looking at the request. A
+time-out has cost all of it enough already, and in parts it may pass."""
 
 FAULTY = frozenset({"400", "500"})
 """Causes after which documents are searched for what CouchDB is known not to take."""
@@ -34,10 +35,6 @@ FAULTY = frozenset({"400", "500"})
 STUBBORN = 3
 """Failures after which a request is no longer counted among those under way: the next ones may be
 of another kind."""
-
-SHORT_TIMEOUT = 15.0
-"""Seconds for a part of a request that has failed while others passed: what hangs is in it, and
-must not keep the rest for as long as a whole request may take."""
 
 
 class Settling:
@@ -210,8 +207,8 @@ class Settling:
             return []
         if isinstance(error, RequestTooLarge):
             self._shrink(part.bytes)
-            return self._counted(divide(part, SHORT_TIMEOUT, HALVES))
-        return self._counted(divide(part, SHORT_TIMEOUT))
+            return self._counted(divide(part, HALVES))
+        return self._counted(divide(part))
 
     def _known(
         self, part: Part, error: DatabaseError, others: Others, results: dict[str, Result]
