@@ -38,7 +38,7 @@ from app.kafka.producer_service import ProducerService
 from app.kafka.subscription import Subscription
 from app.kafka.topics import TopicNames, guard_changelog, own_topics, workers_topic
 from app.monitoring.activity import Watched
-from app.monitoring.group import Exchange, Roster
+from app.monitoring.group import Exchange, OneDatabase, Roster
 from app.monitoring.group.gathering import Gathering
 from app.monitoring.group.sampling import sample
 from app.monitoring.history import History
@@ -93,7 +93,8 @@ class BootStrategy(FaustBootStrategy):
             self.web_server(),
             [app.progress, app.narrator, app.exchange, app.access, app.own_topics],
             self.kafka_producer(),
-            [app.producer_service, app.writer, app.database_watch, app.storing_step],
+            [app.producer_service, app.writer, app.database_watch, app.one_database],
+            [app.storing_step],
             self.kafka_consumer(),
             self.agents(),
             self.kafka_conductor(),
@@ -239,13 +240,24 @@ class Persister(faust.App):
             warnings=RecentWarnings(besides=["app.dead_letters.writing"]),
         )
         self.narrator = Narrator(monitored, beacon=self.beacon)
+        gather = Gathering(monitored, port=lambda: self.conf.web_port)
         self.exchange: Exchange = Exchange(
             settings.kafka,
             workers_topic(self.names.workers),
-            Gathering(monitored, port=lambda: self.conf.web_port),
+            gather,
             monitored.roster,
             looked=lambda: monitored.history.add(sample(monitored)),
             away=lambda: self.progress.kafka.away_since is not None,
+            beacon=self.beacon,
+        )
+        self.one_database = OneDatabase(
+            settings.database,
+            self.exchange,
+            monitored.roster,
+            gather=gather,
+            look=self.writer.requests.look_after,
+            worker=self,
+            end=self.end,
             beacon=self.beacon,
         )
         self.on_partitions_revoked.connect(self._forget)

@@ -148,6 +148,11 @@ class Database:
         self._path = f"/{quote(settings.name, safe='')}"
         self._probe_is_there = False
         self._marked = ""
+        self._just_marked = False
+        """Whether the mark is our own, and another worker may have put its own over it since."""
+        self._made = ""
+        self.looks = 0
+        """How often it was seen which database this is."""
         self._session = Session(settings.user, self._secret, self._post_session)
         self._date: str | None = None
 
@@ -340,15 +345,25 @@ class Database:
 
     async def _identify(self, about: dict[str, Any]) -> None:
         made = shown(about.get("instance_start_time", ""))
+        raced = self._just_marked and made == self._made
+        self._just_marked = self._just_marked and self.identity is None
         found = hashlib.sha256(f"{self.name}\0{made}\0{await self._mark()}".encode()).digest()
-        if self.identity not in (None, found):
+        if self.identity not in (None, found) and raced:
+            logger.info("%s: another worker has marked it as well", self.address)
+        elif self.identity not in (None, found):
             logger.warning(
                 "%s: another database is there under this name; it was dropped and re-created, or "
                 "put in the place of the one before",
                 self.address,
             )
             self._probe_is_there = False
-        self.identity = found
+        self.identity, self._made = found, made
+        self.looks += 1
+
+    @property
+    def marked(self) -> bool:
+        """Whether its identity tells it from every other database."""
+        return bool(self._marked)
 
     async def _mark(self) -> str:
         """What the database is marked with.
@@ -364,6 +379,7 @@ class Database:
             except DatabaseMissing:  # or only the mark: writing it tells
                 mark = msgspec.json.encode({"mark": secrets.token_hex(16)})
                 await self._request("PUT", path, mark)
+                self._just_marked = True
                 _, body = await self._request("GET", path)
         except DatabaseMissing:
             raise

@@ -12,6 +12,14 @@ class StartError(SystemExit):
     """
 
 
+class WrongSettingError(StartError):
+    """A setting is wrong, which shows only in what others do; it was logged, and the code is 2."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.code = WRONG_SETTINGS
+
+
 class SettingsError(Exception):
     """A setting is missing or wrong; the message says which and what to do.
 

@@ -58,6 +58,9 @@ class DatabaseSettings(Group):
         "whisk_local_activations", alias="PERSISTER_DATABASE", pattern=r"^[a-z][a-z0-9_$()+/-]*$"
     )
     create: bool = Field(True, alias="PERSISTER_DATABASE_CREATE")
+    several: bool = Field(False, alias="PERSISTER_SEVERAL_DATABASES")
+    """Whether workers of one application id may write to different databases."""
+
     """Create the database and missing design documents."""
 
     request_timeout: float = Field(60.0, gt=0)

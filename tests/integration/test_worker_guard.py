@@ -132,3 +132,35 @@ async def test_two_deployments_of_one_app_id_are_kept_apart(
         async with aiohttp.ClientSession() as http:
             for _, name in deployments:
                 await http.delete(f"{couchdb_url}/{name}")
+
+
+async def test_a_second_deployment_of_one_group_and_topics_is_refused(
+    worker: StartWorker,
+    admin: Admin,
+    kafka_url: str,
+    couchdb_url: str,
+    prefix: str,
+    database: str,
+) -> None:
+    """With a database of its own; each would store a part of the records."""
+    topic, other = f"{prefix}completed0", f"{database}-other"
+    await admin.create_topic(topic)
+    quick = {"partitions": 2, "session_timeout": 3}
+    running = await worker(**quick)
+    try:
+        second = await worker(ready=False, database=other, **quick)
+        async with producer(kafka_url) as kafka:
+            await kafka.records(topic, Records(53).many(50))
+            assert await asyncio.to_thread(second.wait, timeout=60) == 2
+            told = [line for line in second.log().splitlines() if "PERSISTER_APP_ID" in line]
+            assert len(told) == 1
+            assert "Traceback" not in second.log()
+            await kafka.records(topic, Records(54).many(50))
+            await drained(admin, prefix, topic)
+            await assert_holds(couchdb_url, database, kafka.expected)
+        # To move is another matter.
+        await asyncio.to_thread(running.terminate)
+        await worker(database=other, **quick)
+    finally:
+        async with aiohttp.ClientSession() as http:
+            await http.delete(f"{couchdb_url}/{other}")

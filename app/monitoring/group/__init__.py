@@ -3,11 +3,14 @@
 - `snapshot`: pure; what one worker says of itself, and how it is read.
 - `meter`: pure; rates and latencies from counts that only grow.
 - `roster`: pure; the last snapshot of each worker, and who has gone silent.
+- `rivals`: pure; whether another worker writes to another database.
+- `one_database`: the service that keeps such a worker from starting.
 - `gathering`: this worker's own snapshot.
 - `exchange`: the service that sends it and reads those of the others.
 """
 
 from app.monitoring.group.exchange import Exchange
+from app.monitoring.group.one_database import OneDatabase
 from app.monitoring.group.roster import Heard, Roster
 
-__all__ = ["Exchange", "Heard", "Roster"]
+__all__ = ["Exchange", "Heard", "OneDatabase", "Roster"]

@@ -79,6 +79,8 @@ class Exchange(Service):
         """What this worker cannot do, and why."""
         self._there = asyncio.Event()
         """Whether the topic is known to exist: sending to a missing one may create it."""
+        self.caught_up = asyncio.Event()
+        """Whether everything was heard that was said before this worker came, or cannot be."""
 
     async def on_stop(self) -> None:
         """Take this worker out of the others' lists, if Kafka answers at once."""
@@ -118,6 +120,7 @@ class Exchange(Service):
                     await self._hear(reader)
             except Exception as error:  # noqa: BLE001 - whatever it is, the work goes on
                 self._failed(_HEAR, error)
+                self.caught_up.set()
                 await self.sleep(RETRY_SECONDS)
 
     async def _make_topic(self) -> None:
@@ -126,6 +129,7 @@ class Exchange(Service):
                 await self._put_right(admin)
                 return
             await admin.create(self._topic, self._settings.replication)
+            self.caught_up.set()
             # A broker may need a moment to hear of it; a client that asks before logs an error.
             for _ in range(TOPIC_LOOKS):
                 await asyncio.sleep(TOPIC_SECONDS)
@@ -149,11 +153,15 @@ class Exchange(Service):
         partition = TopicPartition(self._topic.name, 0)
         start, end = (await reader.bounds(self._topic.name, 1))[partition]
         heard_at = time.monotonic()
+        if start >= end:
+            self.caught_up.set()
         async for records in reader.follow(partition, max(start, end - BACKLOG), TELL_SECONDS):
             if self.should_stop:
                 return
             for record in records:
                 self._take(record)
+            if not records or records[-1].offset >= end - 1:
+                self.caught_up.set()
             if records:
                 self._works(_HEAR)
             if records or self._away() or _TELL in self._troubles:

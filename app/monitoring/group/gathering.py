@@ -48,6 +48,7 @@ class Gathering:
         rates, delay = self._meter.look(Moment(time.monotonic(), counts, delays))
         return Snapshot(
             worker=name(worker.kafka.instance_id or f"{socket.gethostname()}:{self._port()}"),
+            group=worker.kafka.app_id,
             member=name(worker.progress.member),
             version=VERSION,
             at=time.time(),
@@ -87,7 +88,10 @@ class Gathering:
     def _database(self) -> DatabaseState:
         writer = self._worker.writer
         failing = writer.availability.failing_since is not None
+        database = self._worker.database
         return DatabaseState(
+            identity=database.identity.hex() if database.identity and database.marked else "",
+            looks=database.looks,
             down=writer.availability.down,
             error=short(writer.availability.last_error or "") if failing else "",
             requests=writer.in_flight,

@@ -50,6 +50,8 @@ class Roster:
         self._clock = clock
         self._last: dict[str, tuple[Snapshot, float]] = {}
         """By name, with Kafka's timestamp in epoch seconds; the most recent one last."""
+        self._twin: tuple[Snapshot, float] | None = None
+        """Of another process by this worker's name: an earlier one, or one elsewhere."""
         self._newest = 0.0
         self._newest_at = 0.0
 
@@ -63,6 +65,8 @@ class Roster:
         """
         if stamp >= self._newest:
             self._newest, self._newest_at = stamp, self._clock()
+        if name == self.own.worker and (snapshot is None or snapshot.started != self.own.started):
+            self._twin = (snapshot, stamp) if snapshot else None
         self._last.pop(name, None)
         if snapshot is not None:
             self._last[name] = (snapshot, stamp)
@@ -86,6 +90,19 @@ class Roster:
                 del self._last[name]
                 continue
             found.append(Heard(snapshot, behind + since, missing=behind > SILENT_SECONDS))
+        return found
+
+    def others(self) -> list[Heard]:
+        """All but this worker; where there is one, also another process by this worker's name.
+
+        Machines of two deployments may have the same names.
+        """
+        found = [one for one in self.workers() if not one.own]
+        if self._twin is not None:
+            snapshot, stamp = self._twin
+            behind = max(0.0, self._newest - stamp)
+            age = behind + (self.silence or 0.0)
+            found.append(Heard(snapshot, age, missing=behind > SILENT_SECONDS))
         return found
 
     def by_member(self) -> dict[str, str]:

@@ -61,6 +61,10 @@ class Delay(msgspec.Struct, frozen=True):
 class DatabaseState(msgspec.Struct, frozen=True):
     """What a worker sees of the database."""
 
+    identity: Name = ""
+    """Which one it is; empty while that is not known for certain."""
+    looks: Count = 0
+    """How often the worker has looked which one it is."""
     down: bool = False
     error: Text = ""
     requests: Count = 0
@@ -94,6 +98,7 @@ class Snapshot(msgspec.Struct, frozen=True):
 
     Args:
         worker: by which it is known in the group; the record's key.
+        group: the application id.
         member: its id in the consumer group; empty while it is not in it.
         at: epoch seconds, by its own clock.
         started: the same, of its start.
@@ -105,6 +110,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     """
 
     worker: Name
+    group: Name = ""
     member: Name = ""
     version: Name = ""
     at: Number = 0.0

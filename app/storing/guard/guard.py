@@ -119,7 +119,7 @@ class Guard:
         if identity == self._identity:
             return
         forgotten = sum(self.remembered().values())
-        if self._identity is not None:
+        if self._identity is not None and forgotten:
             logger.warning(
                 "Another database is in the place of the one before: the guard forgets %d records "
                 "that were stored in that one",

@@ -359,6 +359,20 @@ async def test_two_workers_know_a_new_database_by_the_same_identity(
     assert one.identity == other.identity
 
 
+async def test_another_worker_that_marks_it_at_the_same_moment_is_no_other_database(
+    writer: BulkWriter, couchdb: FakeCouchDB, caplog: pytest.LogCaptureFixture
+) -> None:
+    await writer.write(documents(1))
+    marks = iter(("of another worker", "of another database"))
+    for warnings in (0, 1):
+        [mark] = couchdb.local
+        couchdb.local[mark]["mark"] = next(marks)
+        before = writer.identity
+        await writer.requests.look_after()
+        assert writer.identity != before
+        assert sum(one.levelno >= logging.WARNING for one in caplog.records) == warnings
+
+
 async def test_who_may_not_mark_a_database_still_knows_it(
     make_writer: MakeWriter, couchdb: FakeCouchDB
 ) -> None:

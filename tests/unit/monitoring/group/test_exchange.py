@@ -73,8 +73,8 @@ class Kafka:
             self._grown.clear()
             fresh, start = self.records[start:], len(self.records)
             yield [
-                SimpleNamespace(key=key, value=value, timestamp=1_800_000_000_000)
-                for key, value in fresh
+                SimpleNamespace(key=key, value=value, timestamp=1_800_000_000_000, offset=offset)
+                for offset, (key, value) in enumerate(fresh, start - len(fresh))
             ]
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._grown.wait(), pause)

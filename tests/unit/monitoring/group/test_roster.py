@@ -81,3 +81,20 @@ def test_memory_is_bounded() -> None:
     found = by_name(made)
     assert len(found) == MOST + 1
     assert f"w{3 * MOST - 1}" in found
+
+
+def test_another_process_by_the_same_name_is_one_of_the_others() -> None:
+    made, clock = roster()
+    made.own = Snapshot("own", started=20.0)
+    made.heard("a", Snapshot("a"), KAFKA)
+    made.heard("own", made.own, KAFKA)
+    assert [one.snapshot.worker for one in made.others()] == ["a"]
+    twin = Snapshot("own", started=10.0)
+    made.heard("own", twin, KAFKA)
+    assert [one.snapshot for one in made.others()] == [Snapshot("a"), twin]
+    assert len(made.workers()) == 2, "by its name, it is this worker"
+    clock.now = 20.0
+    made.heard("own", made.own, KAFKA + 20)
+    assert made.others()[-1].missing, "it was an earlier one"
+    made.heard("own", None, KAFKA + 20)
+    assert [one.snapshot.worker for one in made.others()] == ["a"]

@@ -1,0 +1,135 @@
+"""Sees to it that all workers of a group write to one database.
+
+Two deployments with one application id and one topic prefix are one consumer group: Kafka shares
+the records between them. The second one to start is refused before it reads anything; where that
+could not be seen at the start (the database was away, both started together), the younger one ends.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from mode import Service
+
+from app.monitoring.group.exchange import TELL_SECONDS, Exchange
+from app.monitoring.group.rivals import Rivals, is_second
+from app.monitoring.group.roster import Roster
+from app.monitoring.group.snapshot import Snapshot
+from app.process.errors import WrongSettingError
+from app.settings import DatabaseSettings
+
+HEAR_SECONDS = 5.0
+"""How long a start waits to hear the other workers, and for the database's first answer."""
+
+LOOK_SECONDS = 1.0
+
+CLEAR_SECONDS = 45.0
+"""After which a start goes on although it is not clear: a worker that has not looked at its
+database for so long cannot reach it, and what it last said of it may be over."""
+
+
+class OneDatabase(Service):
+    """Compares the databases of a group's workers.
+
+    Args:
+        settings: the database's; they may allow several.
+        exchange: hears the others.
+        roster: what was heard.
+        gather: makes this worker's snapshot.
+        look: looks at the database again.
+        worker: stops the waiting when it is told to stop.
+        end: ends the running worker.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        settings: DatabaseSettings,
+        exchange: Exchange,
+        roster: Roster,
+        *,
+        gather: Callable[[], Snapshot],
+        look: Callable[[], Awaitable[object]],
+        worker: Service,
+        end: Callable[[WrongSettingError], None],
+        clock: Callable[[], float] = time.monotonic,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self._settings = settings
+        self._exchange = exchange
+        self._roster = roster
+        self._gather = gather
+        self._look = look
+        self._worker = worker
+        self._end = end
+        self._clock = clock
+        self._rivals = Rivals()
+
+    async def on_start(self) -> None:
+        """Return once it is clear that nobody in the group writes to another database.
+
+        Raises:
+            WrongSettingError: somebody does.
+        """
+        if self._settings.several:
+            return
+        if await self._others_are_heard():
+            await self._wait_until_clear()
+        self.add_future(self._watch())
+
+    async def _others_are_heard(self) -> bool:
+        """Whether there are any, and the database has said which one it is."""
+        try:
+            async with asyncio.timeout(HEAR_SECONDS):
+                await self._exchange.caught_up.wait()
+                if not self._roster.others():
+                    return False
+                while not self._gather().database.identity:  # noqa: ASYNC110 - any of several may set it
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            return False
+        return True
+
+    async def _wait_until_clear(self) -> None:
+        waiting = False
+        end = self._clock() + CLEAR_SECONDS
+        while not self._worker.should_stop and self._clock() < end:
+            rival = self._rivals.look(self._gather(), self._roster.others())
+            if rival is not None:
+                error = WrongSettingError(self._why(rival))
+                self.log.error("%s", error)
+                raise error
+            if self._rivals.unclear is None:
+                return
+            if not waiting:
+                self.log.info(
+                    "Worker %s of this group tells of another database; waiting until both have "
+                    "looked again.",
+                    self._rivals.unclear.worker,
+                )
+                waiting = True
+            await self._worker.sleep(LOOK_SECONDS)
+            await self._look()
+
+    async def _watch(self) -> None:
+        while not self.should_stop:
+            await self.sleep(TELL_SECONDS)
+            rival = self._rivals.look(self._roster.own, self._roster.others())
+            if rival is not None and is_second(self._roster.own, rival):
+                self._end(WrongSettingError(self._why(rival)))
+                return
+            if self._rivals.unclear is not None:
+                await self._look()
+
+    def _why(self, rival: Snapshot) -> str:
+        since = datetime.fromtimestamp(rival.started, UTC).isoformat(timespec="seconds")
+        return (
+            f"Worker {rival.worker}, which runs since {since}, has the same PERSISTER_APP_ID "
+            f"({rival.group}) and writes to another database than {self._settings.url}/"
+            f"{self._settings.name}: each would get a part of the records. Give each deployment "
+            "its own PERSISTER_APP_ID and PERSISTER_TOPIC_PREFIX; to move to another database, "
+            "stop all other workers first, or set PERSISTER_SEVERAL_DATABASES=true meanwhile"
+        )
