@@ -56,8 +56,8 @@ class Body:
         data: decompressed; None if it can't be, which CouchDB may explain.
     """
 
-    raw: bytes
-    data: bytes | None
+    raw: bytes | bytearray
+    data: bytes | bytearray | None
 
 
 @asynccontextmanager
@@ -95,7 +95,8 @@ class _Receiving:
         self._share = share
         self._bounds = bounds
 
-    async def read(self, request: web.Request) -> bytes:
+    async def read(self, request: web.Request) -> bytearray:
+        """The body; not copied in the end, which takes a while for a large one."""
         body = bytearray()
         left = self._bounds.time
         loop = asyncio.get_running_loop()
@@ -107,19 +108,19 @@ class _Receiving:
             except TimeoutError:
                 raise TooSlow from None
             if not piece:
-                return bytes(body)
+                return body
             left = max(0.0, left - (loop.time() - asked_at))
             await self._hold(len(body) + len(piece))
             body += piece
 
-    async def unzip(self, raw: bytes) -> bytes | None:
+    async def unzip(self, raw: bytearray) -> bytearray | None:
         unzip = zlib.decompressobj(zlib.MAX_WBITS | _GZIP_HEADER)
         data = bytearray()
         fed = 0
         try:
             while not unzip.eof and fed < len(raw):
                 # In slices: what is not consumed yet is copied each time.
-                rest = raw[fed : fed + _PIECE]
+                rest = bytes(raw[fed : fed + _PIECE])
                 fed += len(rest)
                 # At its end zlib may keep what it did not consume, and gives nothing for ever.
                 while not unzip.eof and (rest or unzip.unconsumed_tail):
@@ -131,7 +132,7 @@ class _Receiving:
         except zlib.error:
             return None
         # Cut off, or followed by something else.
-        return bytes(data) if unzip.eof and not unzip.unused_data and fed >= len(raw) else None
+        return data if unzip.eof and not unzip.unused_data and fed >= len(raw) else None
 
     async def _hold(self, size: int) -> None:
         if size > self._bounds.size:

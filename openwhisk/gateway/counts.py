@@ -41,7 +41,7 @@ class _Bulk(msgspec.Struct, gc=False, forbid_unknown_fields=True):
 _entries = msgspec.json.Decoder(_Bulk).decode
 
 
-def few_documents(body: bytes, most: int = MOST_DOCUMENTS) -> bool:
+def few_documents(body: bytes | bytearray, most: int = MOST_DOCUMENTS) -> bool:
     """Whether the documents of a `_bulk_docs` body are objects and no more than that.
 
     Reading ends at the first one that is not or is too many, and at the first field of another

@@ -5,7 +5,7 @@ that OpenWhisk gives it, the persister's routing would store it, and CouchDB wou
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -82,7 +82,7 @@ class Taking:
         self, role: TopicRole, max_bytes: int, look_at_logs: Callable[[bytes], None]
     ) -> None:
         self._role = role
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
         self._look_at_logs = look_at_logs
 
     def take(self, document: bytes, now: int, path_id: str | None = None) -> Record | None:
@@ -93,7 +93,7 @@ class Taking:
             now: epoch millis.
             path_id: the id in the request's path; it counts where the document names none.
         """
-        if len(document) > self._max_bytes or not few_values(document):
+        if len(document) > self.max_bytes or not few_values(document):
             return None
         try:
             document_id, fields = _activation(document, path_id)
@@ -153,7 +153,7 @@ def result_message(record: bytes, now: int) -> bytes:
     return b'{"transid":["sid_gateway",%d,true],"response":%b}' % (now, record)
 
 
-def bulk_documents(body: bytes) -> list[bytes] | None:
+def bulk_documents(body: bytes | bytearray) -> list[bytes] | None:
     """The documents of a `_bulk_docs` body; None if it is more than a plain write, or broken."""
     try:
         bulk = _bulk(body)
@@ -162,9 +162,14 @@ def bulk_documents(body: bytes) -> list[bytes] | None:
     return [bytes(document) for document in bulk.docs] if bulk.new_edits else None
 
 
-def bulk_body(documents: Sequence[bytes]) -> bytes:
-    """The body of a `_bulk_docs` request."""
-    return b'{"docs":[%b]}' % b",".join(documents)
+def bulk_body(documents: Sequence[bytes | memoryview]) -> Iterator[bytes | memoryview]:
+    """The body of a `_bulk_docs` request, in parts: to join large ones takes a while."""
+    separator = b'{"docs":['
+    for document in documents:
+        yield separator
+        yield document
+        separator = b","
+    yield b"]}" if documents else b'{"docs":[]}'
 
 
 def without_repeated(
@@ -180,7 +185,7 @@ def without_repeated(
     return [record if record and count[record.id] == 1 else None for record in records]
 
 
-def id_of(document: bytes) -> str | None:
+def id_of(document: bytes | memoryview) -> str | None:
     """The id that a document names, if any."""
     try:
         return _named(document).id

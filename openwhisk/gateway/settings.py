@@ -86,8 +86,11 @@ class GatewaySettings(BaseSettings):
     max_body_bytes: int = Field(64 * _MEBIBYTE, ge=_MEBIBYTE)
     """Largest body of a write, decompressed; a larger one is answered 413."""
 
-    max_document_bytes: int = Field(7_500_000, ge=1024)
-    """Larger documents go to CouchDB, whose own limit (`max_document_size`) is 8,000,000."""
+    max_document_bytes: int = Field(7_500_000, ge=1024, le=32 * _MEBIBYTE)
+    """Larger documents go to CouchDB, whose own limit (`max_document_size`) is 8,000,000.
+
+    At most 32 MiB: reading a larger one would keep other requests waiting.
+    """
 
     credentials_ttl: float = Field(60.0, ge=0, le=3600)
     """Seconds that credentials count as valid after CouchDB accepted them."""

@@ -16,6 +16,7 @@ from yarl import URL
 
 from openwhisk.gateway import answers
 from openwhisk.gateway.credentials import Judgement, Refusal, credentials_of
+from openwhisk.gateway.large import LARGE, Bytes, pieces
 from openwhisk.gateway.questions import Questions
 from openwhisk.gateway.records import bulk_body
 
@@ -50,6 +51,12 @@ _SMALL = 64 * 1024
 _LARGEST_ERROR = 1024 * 1024
 """Bytes of an error that still leaves in one piece; CouchDB's have some hundred."""
 
+_LARGEST_ENTRY = 4096
+"""Bytes that a `_bulk_docs` answer has for a document; CouchDB's have some hundred."""
+
+_LARGEST_ANSWER = 64 * 1024 * 1024
+"""Bytes of documents that are read back; they are some that a request was allowed to hold."""
+
 _FIRST_PIECES = 0.05
 """Seconds for an answer of unknown length to end; then it is a feed, or large, and streams."""
 
@@ -63,6 +70,9 @@ _BULK_TIMEOUT = 60.0
 
 
 _NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+
+
+_Data = bytes | AsyncIterator[bytes] | AsyncIterator[memoryview] | None
 
 
 class _Row(msgspec.Struct):
@@ -166,7 +176,9 @@ class Upstream:
         """Close all connections."""
         await self._session.close()
 
-    async def forward(self, request: web.Request, body: bytes | None = None) -> web.StreamResponse:
+    async def forward(
+        self, request: web.Request, body: bytes | bytearray | None = None
+    ) -> web.StreamResponse:
         """Pass a request through, its body as a stream, and its answer unless that is small.
 
         An error and a small answer leave in one piece, as from CouchDB: OpenWhisk's client reads
@@ -183,15 +195,19 @@ class Upstream:
         path = request.raw_path
         if not path.startswith("/"):
             path = URL(path, encoded=True).raw_path_qs  # the absolute form, meant for proxies
-        data: bytes | AsyncIterator[bytes] | None = body
-        if body is None and request.body_exists:
+        headers = _to_upstream(request)
+        data: _Data = None
+        if body is not None:
+            headers["Content-Length"] = str(len(body))
+            data = _sent([body])
+        elif request.body_exists:
             data = request.content.iter_any()
         response: web.StreamResponse | None = None
         try:
             async with self._session.request(
                 request.method,
                 URL(self._url + path, encoded=True),
-                headers=_to_upstream(request),
+                headers=headers,
                 data=data,
                 allow_redirects=False,
             ) as answer:
@@ -220,22 +236,25 @@ class Upstream:
                 return answers.none(request)  # as it broke off, so it does here
             raise ConnectionAbortedError("the answer of CouchDB broke off") from problem
 
-    async def write(self, documents: Sequence[bytes], headers: Mapping[str, str]) -> BulkAnswer:
+    async def write(
+        self, documents: Sequence[bytes | memoryview], headers: Mapping[str, str]
+    ) -> BulkAnswer:
         """Write documents with the credentials in `headers`.
 
         Raises:
             UnreachableError: CouchDB is not there.
             UpstreamError: no answer, or one that is not CouchDB's.
         """
+        parts = list(bulk_body(documents))
         try:
             async with self._session.post(
                 self._database / "_bulk_docs",
-                data=bulk_body(documents),
-                headers=_own(headers),
+                data=_sent(parts),
+                headers={**_own(headers), "Content-Length": str(sum(map(len, parts)))},
                 timeout=aiohttp.ClientTimeout(total=_BULK_TIMEOUT),
                 allow_redirects=False,
             ) as answer:
-                body = await answer.read()
+                body = await _read(answer, _LARGEST_ERROR + _LARGEST_ENTRY * len(documents))
         except (aiohttp.ClientError, OSError) as problem:
             raise _no_answer(problem) from problem
         if answer.status not in (201, 202):
@@ -277,15 +296,23 @@ class Upstream:
             UpstreamError: no answer.
             RefusedError: of the credentials.
         """
-        status, body = await self._own_request("GET", f"/{quote(document_id, safe='')}", headers)
+        path = f"/{quote(document_id, safe='')}"
+        status, body = await self._own_request("GET", path, headers, most=0)
         if status == 404:  # noqa: PLR2004 - not found
             # Of a deleted one it says so.
             return b'"missing"' in body
         return False if status == 200 else None  # noqa: PLR2004 - OK
 
     async def _own_request(
-        self, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        *,
+        most: int = _LARGEST_ANSWER,
     ) -> tuple[int, bytes]:
+        """Status and body of an answer; of a good one no more than `most` bytes, if any."""
         try:
             async with self._session.request(
                 method,
@@ -295,7 +322,9 @@ class Upstream:
                 timeout=aiohttp.ClientTimeout(total=_BULK_TIMEOUT),
                 allow_redirects=False,
             ) as answer:
-                body = await answer.read()
+                if answer.status < _ERROR:
+                    return answer.status, await _read(answer, most) if most else b""
+                body = await _read(answer, _LARGEST_ERROR)
                 if answer.status in _REFUSED:
                     challenge = answer.headers.get("WWW-Authenticate")
                     raise RefusedError(Refusal(answer.status, body, challenge))
@@ -315,6 +344,26 @@ class Upstream:
     async def reachable(self) -> bool:
         """Whether CouchDB answers at all."""
         return await self._questions.answers()
+
+
+def _sent(parts: Sequence[Bytes]) -> _Data:
+    """A body to be sent; a large one in pieces.
+
+    What is in one piece the client library can send again, to a connection that CouchDB closed.
+    """
+    if sum(map(len, parts)) > LARGE:
+        return pieces(parts)
+    return b"".join(parts)
+
+
+async def _read(answer: aiohttp.ClientResponse, most: int) -> bytes:
+    """The body of an answer to the gateway itself; `UpstreamError` if it is no such answer."""
+    body = bytearray()
+    async for piece in answer.content.iter_any():
+        body += piece
+        if len(body) > most:
+            raise UpstreamError("CouchDB's answer is longer than any that is expected")
+    return bytes(body)
 
 
 async def _beginning(answer: aiohttp.ClientResponse) -> tuple[bytes, bool]:

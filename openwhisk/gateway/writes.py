@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from aiohttp import web
 
-from openwhisk.gateway import answers
+from openwhisk.gateway import answers, large
 from openwhisk.gateway.bodies import Body
 from openwhisk.gateway.counts import few_documents, takes_long
 from openwhisk.gateway.metrics import Forwarded, Metrics, Unanswered
@@ -30,13 +30,20 @@ _COST = 4096
 """Bytes that a document of no length would count for."""
 
 
-async def _documents(body: Body) -> list[bytes]:
+async def _documents(data: bytes | bytearray | None) -> Sequence[bytes | memoryview]:
     """The documents of a `_bulk_docs` body; none if all of it is CouchDB's business."""
-    await asyncio.sleep(0)  # each look at a large body takes tens of milliseconds
-    if not body.data or not few_documents(body.data):
+    if not data:
         return []
-    await asyncio.sleep(0)
-    return bulk_documents(body.data) or []
+    if len(data) > large.LARGE:
+        return await large.documents(data) or []
+    return (few_documents(data) and bulk_documents(data)) or []
+
+
+async def _id_of(document: bytes | memoryview) -> str | None:
+    """The id that a document names, if any."""
+    if len(document) > large.LARGE:
+        return await large.id_of(document)
+    return id_of(document)
 
 
 class _Turns:
@@ -45,7 +52,7 @@ class _Turns:
     def __init__(self) -> None:
         self._looked_at = 0
 
-    async def pass_after(self, document: bytes) -> None:
+    async def pass_after(self, document: bytes | memoryview) -> None:
         """Return at once, or after others had theirs."""
         self._looked_at += len(document) + _COST
         if self._looked_at > _TURN:
@@ -114,7 +121,7 @@ class Writes:
 
         CouchDB's part goes first: when it refuses the request, nothing of it is written.
         """
-        documents = await _documents(body)
+        documents = await _documents(body.data)
         records, ids = await self._take(documents)
         if not documents or not any(records):
             await self._reads.stored(filter(None, ids), request.headers)
@@ -138,7 +145,7 @@ class Writes:
         return answers.bulk(status, entries)
 
     async def _take(
-        self, documents: Sequence[bytes]
+        self, documents: Sequence[bytes | memoryview]
     ) -> tuple[list[Record | None], list[str | None]]:
         """The records that are taken, and the ids that all documents name."""
         records: list[Record | None] = []
@@ -149,11 +156,16 @@ class Writes:
             await turns.pass_after(document)
             record = await self._look(document, now)
             records.append(record)
-            ids.append(record.id if record else id_of(document))
+            ids.append(record.id if record else await _id_of(document))
         return without_repeated(ids, records), ids
 
-    async def _look(self, document: bytes, now: int, path_id: str | None = None) -> Record | None:
+    async def _look(
+        self, document: bytes | bytearray | memoryview, now: int, path_id: str | None = None
+    ) -> Record | None:
         """The record in a document, if it is taken."""
+        if len(document) > self._taking.max_bytes:
+            return None
+        document = bytes(document)
         if not takes_long(document):
             return self._taking.take(document, now, path_id)
         loop = asyncio.get_running_loop()
@@ -176,7 +188,7 @@ class Writes:
     async def _rest(
         self,
         request: web.Request,
-        documents: Sequence[bytes],
+        documents: Sequence[bytes | memoryview],
         indices: Sequence[int],
         entries: list[bytes],
         reason: Forwarded,

@@ -182,7 +182,7 @@ def test_equal_documents_have_equal_revisions() -> None:
 
 def test_bulk_documents_keep_their_bytes() -> None:
     documents = [document(), b'{"a": 1E+5}', b"3"]
-    assert bulk_documents(bulk_body(documents)) == documents
+    assert bulk_documents(b"".join(bulk_body(documents))) == documents
     assert bulk_documents(b'{"new_edits": true, "docs":[1 , 2]}') == [b"1", b"2"]
 
 

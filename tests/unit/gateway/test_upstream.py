@@ -83,3 +83,13 @@ def test_a_validation_function_gives_any_reason(reason: bytes) -> None:
     answer = answers.document(entry, DATABASE, make_mocked_request("PUT", "/"))
     assert answer.status == 403
     assert answer.body == b'{"error":"forbidden","reason":%b}' % reason
+
+
+@pytest.mark.parametrize("body", [b"[" + b" " * 3_000_000, b"{" * 3_000_000], ids=["[", "{"])
+async def test_no_more_is_read_of_an_answer_than_an_answer_has(
+    upstream: Upstream, couchdb: Answering, body: bytes
+) -> None:
+    couchdb.body = body
+    with pytest.raises(UpstreamError, match="longer than any that is expected"):
+        await upstream.write([b"{}"], {})
+    assert await upstream.missing("a", {}) is False

@@ -1,0 +1,200 @@
+"""Takes large bodies apart a piece at a time, so that other requests get their turn in between.
+
+A decoder reads sixty megabytes in one go, in a tenth of a second in which nobody else is served,
+whichever thread it runs in. Here only the ends of strings and brackets are looked for, a few
+hundred kilobytes at a time. What the documents themselves are worth is left to who reads them.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterable
+from typing import Any, Final
+
+import msgspec
+
+from openwhisk.gateway.counts import MOST_DOCUMENTS
+
+LARGE: Final = 4 * 1024 * 1024
+"""Bytes from which on a body is taken apart like this; fewer are decoded in a few milliseconds."""
+
+_PIECE: Final = 256 * 1024
+"""Bytes that are looked at, or sent, before others get their turn."""
+
+_BRACKETS_OF_A_TURN: Final = 1000
+_MOST_BRACKETS: Final = 500_000
+"""Of a body; each costs a microsecond."""
+
+_LONGEST_ID: Final = 64 * 1024
+_LONGEST_SCALAR: Final = 1000
+
+_SPACE: Final = rb"[ \t\n\r]{0,100}"
+_between = re.compile(_SPACE + rb"(,?)" + _SPACE).match
+_begin = re.compile(_SPACE + rb"\{" + _SPACE).match
+_member = re.compile(
+    rb'(?:"docs"' + _SPACE + rb":" + _SPACE + rb"(\[)" + _SPACE
+    # as OpenWhisk does not write it, but others may
+    + rb'|"new_edits"' + _SPACE + rb":" + _SPACE + rb"(?:true|(false))" + rb")"
+).match  # fmt: skip
+_colon = re.compile(_SPACE + rb":" + _SPACE).match
+_scalar = re.compile(rb"[^\s,\]\[{}\"]{1,%d}" % _LONGEST_SCALAR).match
+_plain = re.compile(rb'(?:[^"\[\]{}]++|"(?:[^"\\]++|\\.)*+")*+', re.DOTALL).match
+_rest_of_string = re.compile(rb"(?:[^\"\\]++|\\.)*+", re.DOTALL).match
+_end = re.compile(_SPACE + rb"\}" + _SPACE + rb"\Z").match
+
+_QUOTE: Final = ord('"')
+_OPENING: Final = b"[{"
+_string = msgspec.json.Decoder(str).decode
+
+Bytes = bytes | bytearray | memoryview
+
+
+async def documents(body: bytes | bytearray, most: int = MOST_DOCUMENTS) -> list[memoryview] | None:
+    """The documents of a `_bulk_docs` body, each from its first bracket to its last.
+
+    Args:
+        body: as it came.
+        most: documents that it may have.
+
+    Returns:
+        None if it is more than a plain write, or broken where that can be seen from outside.
+    """
+    reading = _Reading(body)
+    found: list[memoryview] | None = None
+    try:
+        at = _required(_begin(body)).end()
+        while body[at] == _QUOTE:
+            member = _required(_member(body, at))
+            at = member.end()
+            if member[2] or (member[1] and found is not None):
+                return None
+            if member[1]:
+                found, at = await reading.items(at, most)
+            comma = _required(_between(body, at))
+            if comma[1]:
+                at = comma.end()
+                continue
+            return found if _end(body, at) else None
+    except (ValueError, IndexError):
+        return None
+    return None
+
+
+async def id_of(document: Bytes) -> str | None:
+    """The id that a document names, if any; of several the last."""
+    found = None
+    reading = _Reading(document)
+    try:
+        at = _required(_begin(document)).end()
+        while document[at] == _QUOTE:
+            start, at = at, await reading.string_end(at)
+            name = _decoded(document, start, at)
+            start = _required(_colon(document, at)).end()
+            at = await reading.value_end(start)
+            if name == "_id":
+                found = _decoded(document, start, at)
+            comma = _required(_between(document, at))
+            if not comma[1]:
+                return found
+            at = comma.end()
+    except (ValueError, IndexError):
+        return None
+    return None
+
+
+async def pieces(parts: Iterable[Bytes]) -> AsyncIterator[memoryview]:
+    """Bytes to be sent, in pieces of which none keeps others waiting."""
+    for part in parts:
+        view = memoryview(part)
+        for at in range(0, len(view), _PIECE):
+            yield view[at : at + _PIECE]
+
+
+class _Reading:
+    """Looks for ends in a text; `ValueError` where there is none."""
+
+    def __init__(self, text: Bytes) -> None:
+        self._text = text
+        self._turn = 0.0
+        self._brackets = 0
+
+    async def items(self, at: int, most: int) -> tuple[list[memoryview], int]:
+        """The objects of an array from its first item on, and where it ends."""
+        view = memoryview(self._text)
+        found: list[memoryview] = []
+        while view[at] == _OPENING[1]:
+            if len(found) == most:
+                raise ValueError("too many")
+            end = await self.value_end(at)
+            found.append(view[at:end])
+            comma = _required(_between(self._text, end))
+            at = comma.end()
+            if not comma[1]:
+                break
+        else:
+            if found:
+                raise ValueError("something else than an object")
+        if view[at] != ord("]"):
+            raise ValueError("no end of an array")
+        return found, at + 1
+
+    async def value_end(self, at: int) -> int:
+        """Behind the value that begins here."""
+        first = self._text[at]
+        if first == _QUOTE:
+            return await self.string_end(at)
+        if first not in _OPENING:
+            return _required(_scalar(self._text, at)).end()
+        depth = 0
+        while True:
+            limit = min(at + _PIECE, len(self._text))
+            start, at = at, _required(_plain(self._text, at, limit)).end()
+            await self._pass((at - start) / _PIECE)
+            if at == limit:
+                if at == len(self._text):
+                    raise ValueError("no end of a value")
+            elif self._text[at] == _QUOTE:
+                at = await self.string_end(at)
+            else:
+                depth += 1 if self._text[at] in _OPENING else -1
+                at += 1
+                await self._bracket()
+                if not depth:
+                    return at
+
+    async def string_end(self, at: int) -> int:
+        """Behind the string that begins here."""
+        at += 1
+        while True:
+            start = at
+            at = _required(_rest_of_string(self._text, at, at + _PIECE)).end()
+            await self._pass((at - start) / _PIECE)
+            if self._text[at] == _QUOTE:  # an IndexError where the text ends
+                return at + 1
+            if at == start:
+                raise ValueError("no end of a string")
+
+    async def _bracket(self) -> None:
+        self._brackets += 1
+        if self._brackets > _MOST_BRACKETS:
+            raise ValueError("too many values")
+        await self._pass(1 / _BRACKETS_OF_A_TURN)
+
+    async def _pass(self, share: float) -> None:
+        """Let others have their turn once this one is used up."""
+        self._turn += share
+        if self._turn >= 1:
+            self._turn = 0.0
+            await asyncio.sleep(0)
+
+
+def _required(found: re.Match[bytes] | None) -> re.Match[bytes]:
+    if found is None:
+        raise ValueError("something else is expected")
+    return found
+
+
+def _decoded(text: Bytes, start: int, end: int) -> Any:
+    """A string, unless it is too long to be an id or the name of a field that counts."""
+    if end - start > _LONGEST_ID:
+        raise ValueError("too long")
+    return _string(bytes(text[start:end]))

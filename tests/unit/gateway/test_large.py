@@ -1,0 +1,196 @@
+"""Large bodies are taken apart as small ones are, and nobody waits for them."""
+
+import asyncio
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from openwhisk.gateway import large
+from openwhisk.gateway.counts import few_documents
+from openwhisk.gateway.records import bulk_documents, id_of
+from tests.unit.gateway.conftest import StartGateway
+from tests.unit.gateway.doubles import BASIC, DATABASE, FakeDatabase, document
+
+MB = 1024 * 1024
+
+_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=10,
+)
+_documents = st.dictionaries(st.sampled_from(["_id", "a", "docs"]) | st.text(), _values)
+
+BODIES = [
+    b'{"docs":[]}',
+    b' {\n"new_edits" : true , "docs" : [ {"a":[1,"]}\\""]} , {} ] } ',
+    b'{"docs":[{"_id":"a"}],"new_edits":false}',
+    b'{"docs":[{"_id":"a"}],"all_or_nothing":true}',
+    b'{"docs":[{}],"docs":[]}',
+    b'{"docs":[{},]}',
+    b'{"docs":[{}{}]}',
+    b'{"docs":[{}]}x',
+    b'{"docs":[{}]',
+    b'{"docs":[{"a":"\\',
+    b'{"docs":["',
+    b'{"docs":[1]}',
+    b'{"docs":[{},1]}',
+    b'{"docs":{}}',
+    b"{}",
+    b"",
+]
+
+
+def decoded(body: bytes) -> list[bytes] | None:
+    """What is made of a small body."""
+    return bulk_documents(body) if few_documents(body, 3) else None
+
+
+async def scanned(body: bytes) -> list[bytes] | None:
+    found = await large.documents(body, 3)
+    return None if found is None else [bytes(view) for view in found]
+
+
+@pytest.mark.parametrize("body", [body for body in BODIES if body != b'{"docs":[{}],"docs":[]}'])
+async def test_a_body_is_taken_apart_the_same_whatever_its_size(body: bytes) -> None:
+    assert await scanned(body) == decoded(body)
+
+
+async def test_documents_that_are_given_twice_are_left_to_couchdb() -> None:
+    assert await scanned(b'{"docs":[{}],"docs":[]}') is None
+
+
+@settings(max_examples=30)
+@given(st.lists(_documents, max_size=5), st.sampled_from([None, 1]))
+def test_any_documents_are_found(documents: list[dict[str, object]], indent: int | None) -> None:
+    body = json.dumps({"docs": documents}, indent=indent, ensure_ascii=indent is None)
+    sent = body.encode(errors="replace")
+    assert asyncio.run(scanned(sent)) == decoded(sent)
+
+
+@settings(max_examples=30)
+@given(_documents)
+def test_any_id_is_found(fields: dict[str, object]) -> None:
+    sent = json.dumps(fields).encode()
+    assert asyncio.run(large.id_of(sent)) == id_of(sent)
+
+
+@pytest.mark.parametrize(
+    "body,named",
+    [
+        (b'{"_id":"a","_id":"b"}', "b"),
+        (b'{"\\u005fid":"a\\u0062"}', "ab"),
+        (b'{"x":{"_id":"a"}}', None),
+        (b'{"_id":"' + b"a" * 100_000 + b'"}', None),
+        (b'{"' + b"x" * 100_000 + b'":1,"_id":"a"}', None),
+        (b'{"x":' + b"1" * 100_000 + b"}", None),
+        (b"[]", None),
+    ],
+)
+async def test_an_id_is_one_of_the_fields(body: bytes, named: str | None) -> None:
+    assert await large.id_of(body) == named
+
+
+@pytest.mark.parametrize(
+    "unit", [b"[", b"{", b'{"a":', b'"', b'"\\', b"\\", b"[],", b'"",', b" ", b"1,"]
+)
+async def test_nothing_takes_long(unit: bytes) -> None:
+    body = b'{"docs":[{"a":[' + unit * (MB // len(unit))
+    began = time.process_time()
+    assert await large.documents(body) is None
+    assert await large.id_of(body[9:]) is None
+    assert time.process_time() - began < 4
+
+
+async def test_strings_and_values_may_end_anywhere_in_a_piece() -> None:
+    for length in range(256 * 1024 - 30, 256 * 1024 + 5):
+        one = b'{"a":"%b\\"","b":[{}]}' % (b"x" * length)
+        assert await scanned(b'{"docs":[%b,{}]}' % one) == [one, b"{}"]
+
+
+class _Sink(threading.Thread):
+    """A CouchDB in a thread of its own, which takes everything."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._server.getsockname()[1]}"
+        self.received = 0
+
+    def run(self) -> None:
+        while True:
+            try:
+                connection = self._server.accept()[0]
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def close(self) -> None:
+        self._server.close()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection, connection.makefile("rb") as stream:
+            while line := stream.readline():
+                length = 0
+                while (header := stream.readline()) not in (b"\r\n", b""):
+                    name, _, value = header.partition(b":")
+                    if name.lower() == b"content-length":
+                        length = int(value)
+                while length:
+                    piece = stream.read1(min(length, MB))
+                    length -= len(piece)
+                    self.received += len(piece)
+                status, body = b"201 Created", b"[]"
+                if line.startswith(b"GET"):
+                    status, body = b"200 OK", b'{"rows":[],"userCtx":{"name":"whisk"}}'
+                head = b"HTTP/1.1 %b\r\nContent-Length: %d\r\n\r\n" % (status, len(body))
+                connection.sendall(head + body)
+
+
+@pytest.fixture
+def sink(database: FakeDatabase) -> Iterator[_Sink]:
+    taking = _Sink()
+    taking.start()
+    database.url = taking.url
+    yield taking
+    taking.close()
+
+
+def _send(port: int, body: bytes) -> bytes:
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        head = (
+            f"POST /{DATABASE}/_bulk_docs HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+            f"Authorization: {BASIC['Authorization']}\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        client.sendall(head.encode())
+        client.sendall(body)
+        return client.recv(100)
+
+
+async def _longest_turn(meanwhile: asyncio.Task[bytes]) -> float:
+    """The longest time, in seconds of this thread's work, that the loop did only one thing."""
+    longest, before = 0.0, time.thread_time()
+    while not meanwhile.done():
+        await asyncio.sleep(0)
+        now = time.thread_time()
+        longest, before = max(longest, now - before), now
+    return longest
+
+
+@pytest.mark.parametrize("value", [["x" * 1000] * 125_000, "x" * 125 * MB], ids=["logs", "string"])
+async def test_nobody_waits_for_a_large_document(
+    start: StartGateway, sink: _Sink, value: object
+) -> None:
+    gateway = await start(max_body_bytes=256 * MB, bytes_in_flight=256 * MB)
+    body = json.dumps({"docs": [document(response={"statusCode": 0, "result": value})]}).encode()
+    sending = asyncio.create_task(asyncio.to_thread(_send, gateway.port, body))
+    longest = await _longest_turn(sending)
+    assert b" 201 " in await sending
+    assert sink.received > len(body)
+    # Twice as large as the gateway takes by default: decoded at once it would be 0.2 s.
+    assert longest < 0.1
