@@ -19,7 +19,7 @@ from faust.types.agents import AgentT
 from mode import Service
 from mode.types import ServiceT
 
-from app.couchdb import BulkWriter, Database, DatabaseWatch
+from app.couchdb import BulkWriter, Database, DatabaseWatch, ViewRefresh
 from app.dead_letters import DeadLetters
 from app.kafka.access import Access, explain
 from app.kafka.clients import broker_credentials
@@ -94,7 +94,7 @@ class BootStrategy(FaustBootStrategy):
             [app.progress, app.narrator, app.exchange, app.access, app.own_topics],
             self.kafka_producer(),
             [app.producer_service, app.writer, app.database_watch, app.one_database],
-            [app.storing_step],
+            [app.view_refresh, app.storing_step],
             self.kafka_consumer(),
             self.agents(),
             self.kafka_conductor(),
@@ -146,6 +146,12 @@ class Persister(faust.App):
         )
         self.writer.beacon.reattach(self.beacon)
         self.database_watch = DatabaseWatch(self.writer, beacon=self.beacon)
+        self.view_refresh = ViewRefresh(
+            self.writer,
+            self.database,
+            settings.database.view_refresh_seconds,
+            beacon=self.beacon,
+        )
         self.guard_table = self.Table(
             "guard",
             partitions=settings.kafka.partitions,

@@ -3,12 +3,22 @@
 `BulkWriter.write` is the entry point. From the outside in: `writer` coalesces the documents of all
 callers into requests, `settling` works out the result of every document in a request, `requests`
 retries transient failures, `gate` and `pace` decide when a request may start, and `database` speaks
-HTTP and translates every failure into one of the types in `errors`.
+HTTP and translates every failure into one of the types in `errors`. Beside it, `watch` notices that
+the database was replaced, and `views` keeps CouchDB's indexing in small steps.
 """
 
 from app.couchdb.database import Database, DatabaseInfo, connected
 from app.couchdb.errors import DatabaseError
+from app.couchdb.views import ViewRefresh
 from app.couchdb.watch import DatabaseWatch
 from app.couchdb.writer import BulkWriter
 
-__all__ = ["BulkWriter", "Database", "DatabaseError", "DatabaseInfo", "DatabaseWatch", "connected"]
+__all__ = [
+    "BulkWriter",
+    "Database",
+    "DatabaseError",
+    "DatabaseInfo",
+    "DatabaseWatch",
+    "ViewRefresh",
+    "connected",
+]

@@ -466,6 +466,23 @@ class TestReading(Suite):
         assert [row["id"] for row in answer["rows"]] == ["_design/a", "_design/b"]
         assert all(row["value"]["rev"].startswith("1-") for row in answer["rows"])
         assert answer["total_rows"] == 4
+        _, answer = await client.send("GET", f"{path}&include_docs=true")
+        assert [row["doc"]["_id"] for row in answer["rows"]] == ["_design/a", "_design/b"]
+
+    async def test_a_view_that_is_asked_for_nothing(self, client: Client) -> None:
+        views = {"v": {"map": "function (doc) { emit(1); }"}}
+        await client.send("PUT", "/_design/a", json.dumps({"views": views}).encode())
+        status, answer = await client.send("GET", "/_design/a/_view/v?limit=0&update=lazy")
+        assert (status, answer["rows"]) == (200, [])
+
+    @beyond_the_stand_in
+    async def test_a_view_that_is_not_there(self, client: Client) -> None:
+        await client.send("PUT", "/_design/a", b"{}")
+        path = "_view/v?limit=0&update=lazy"
+        missing = refused("not_found", "missing_named_view")
+        assert await client.send("GET", f"/_design/a/{path}") == (404, missing)
+        missing = refused("not_found", "missing")
+        assert await client.send("GET", f"/_design/b/{path}") == (404, missing)
 
 
 @beyond_the_stand_in

@@ -117,6 +117,10 @@ class FakeCouchDB:
     """Seconds that it asks to wait then."""
     local: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     """Local documents, by id and by when their database was made."""
+    refreshed: list[str] = field(default_factory=list)
+    """Paths of views that were asked for with `update=lazy` and answered."""
+    failing_views: set[str] = field(default_factory=set)
+    """Paths of views that CouchDB has no process for."""
     probes: int = 0
     """Times that the persister's probe was written."""
     wrong_passwords: int = 0
@@ -205,7 +209,22 @@ class FakeCouchDB:
             return await self._all_docs(request, database)
         if rest.startswith("_local/"):
             return await self._local_document(request, (rest, self._made(name)))
+        if "/_view/" in rest:
+            return self._view(request, database, rest)
         return await self._one_document(request, database, unquote(rest))
+
+    def _view(self, request: web.Request, database: dict[str, Stored], path: str) -> web.Response:
+        """A view without rows."""
+        id_, _, name = unquote(path).rpartition("/_view/")
+        if id_ not in database or database[id_].deleted:
+            raise RefusalError(404, "not_found", "missing")
+        if name not in database[id_].content.get("views", {}):
+            raise RefusalError(404, "not_found", "missing_named_view")
+        if path in self.failing_views:
+            raise RefusalError(500, "os_process_error", "OS process timed out.")
+        if request.query.get("update") == "lazy":
+            self.refreshed.append(path)
+        return web.json_response({"total_rows": 0, "offset": 0, "rows": []})
 
     def _check_member(self) -> None:
         if not self.member:
@@ -369,9 +388,9 @@ class FakeCouchDB:
         if request.method == "GET":
             first, last = (json.loads(request.query[end]) for end in ("startkey", "endkey"))
             ids = [id_ for id_, one in database.items() if first <= id_ < last and not one.deleted]
-            found = [
-                {"id": id_, "key": id_, "value": {"rev": database[id_].rev}} for id_ in sorted(ids)
-            ]
+            found = [row(database, id_) for id_ in sorted(ids)]
+            if request.query.get("include_docs") != "true":
+                found = [{k: v for k, v in one.items() if k != "doc"} for one in found]
             return web.json_response({"total_rows": living(database), "offset": 0, "rows": found})
         keys = read_object(await request.read())["keys"]
         if not isinstance(keys, list):

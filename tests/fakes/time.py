@@ -31,6 +31,27 @@ class Time:
         await asyncio.sleep(0)
 
 
+class Steps:
+    """Sleeps that end when a test says so."""
+
+    def __init__(self) -> None:
+        self.asked: list[float] = []
+        self._turn: asyncio.Future[None] | None = None
+
+    async def sleep(self, seconds: float) -> None:
+        self.asked.append(seconds)
+        self._turn = asyncio.get_running_loop().create_future()
+        await self._turn
+
+    async def step(self) -> None:
+        """End the sleep that is under way, and wait until there is another one."""
+        await until(lambda: self._turn is not None and not self._turn.done())
+        turn = self._turn
+        assert turn is not None
+        turn.set_result(None)
+        await until(lambda: self._turn is not turn)
+
+
 class TimeLapse:
     """Real time, so many times as fast: for what many do side by side.
 

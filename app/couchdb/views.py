@@ -1,0 +1,159 @@
+"""Has CouchDB bring views up to date in small steps while documents are written.
+
+CouchDB indexes in the background, too, but under steady writing in steps of a minute: its indexer
+(`ken`) puts a shard aside for 60 s as soon as a write finds one of the shard's indexes still being
+built. Then a minute's documents are indexed at a stroke, for all design documents and shards at
+once, and for as long as that takes `_bulk_docs` waits for the processor and the disk. Asking every
+few seconds (`update=lazy`, which answers at once and builds afterwards) keeps the steps small.
+
+Seen with CouchDB 3.5.0 (`ken_server`: `maybe_start_job`, `resubmit`); the figures are in
+`docs/gateway.md`. To see it: write some hundred documents a second for two minutes to a database
+with OpenWhisk's design documents, and look at `Starting index update` in CouchDB's log.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+from mode import Service
+
+from app.couchdb.answers import read
+from app.couchdb.database import ONLY_DESIGN, Database
+from app.couchdb.errors import DatabaseError, DatabaseMissing
+from app.couchdb.writer import BulkWriter
+
+logger = logging.getLogger(__name__)
+
+ROUNDS_PER_LISTING = 20
+"""Rounds after which the design documents are listed anew."""
+
+
+class _Design(msgspec.Struct):
+    id: str = msgspec.field(name="_id")
+    language: Any = "javascript"
+    views: Any = None
+    autoupdate: Any = True
+
+
+class _Row(msgspec.Struct):
+    doc: _Design
+
+
+class _Rows(msgspec.Struct):
+    rows: list[_Row]
+
+
+_rows = msgspec.json.Decoder(_Rows)
+
+
+class ViewRefresh(Service):
+    """Asks one view of every design document for no rows, again and again while there is writing.
+
+    Design documents that say `"autoupdate": false` are left alone, as CouchDB's own indexer leaves
+    them.
+
+    Args:
+        writer: What it has written says whether there is anything to index.
+        database: Connected by the writer.
+        interval: Seconds between rounds; 0: none at all.
+        sleep: Waits for seconds.
+        kwargs: For `mode.Service`.
+    """
+
+    def __init__(
+        self,
+        writer: BulkWriter,
+        database: Database,
+        interval: float,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self._writer = writer
+        self._database = database
+        self._interval = interval
+        self._sleep = sleep
+        self._paths: list[str] = []
+        self._rounds = 0
+        self._failing = False
+
+    async def on_start(self) -> None:
+        """Begin, unless it is switched off."""
+        if self._interval:
+            self.add_future(self._refresh_while_written())
+
+    async def _refresh_while_written(self) -> None:
+        refreshed = 0
+        while not self.should_stop:
+            await self._sleep(self._interval)
+            written = self._writer.stats.documents_written
+            # Storing comes first: at its limit, CouchDB is not asked for more.
+            if written == refreshed or self._writer.queue.full:
+                continue
+            failure = await self._refresh()
+            if failure is None:
+                refreshed = written
+            self._tell(failure)
+
+    async def _refresh(self) -> DatabaseError | None:
+        """One round; why it did not succeed, if it did not."""
+        failure = None
+        try:
+            if self._rounds % ROUNDS_PER_LISTING == 0:
+                listing = await self._database.ask("GET", f"{ONLY_DESIGN}&include_docs=true")
+                self._paths = views(listing)
+            self._rounds += 1
+        except DatabaseError as error:
+            return error
+        for path in self._paths:
+            try:
+                await self._database.ask("GET", f"{path}?limit=0&update=lazy")
+            except DatabaseMissing:  # replaced since they were listed
+                self._rounds = 0
+            except DatabaseError as error:  # which is no other view's fault
+                failure = error
+        return failure
+
+    def _tell(self, failure: DatabaseError | None) -> None:
+        """Say once that it does not work; where CouchDB is away, whoever writes says so."""
+        if failure is None:
+            self._failing = False
+        elif not self._failing and self._writer.availability.failing_since is None:
+            self._failing = True
+            logger.warning(
+                "%s: a view cannot be refreshed (%s); CouchDB does that by itself, once a minute",
+                self._database.address,
+                failure,
+            )
+
+
+def views(listing: bytes) -> list[str]:
+    """The path of one view of each design document that CouchDB indexes in the background.
+
+    All views of a design document are one index.
+
+    Args:
+        listing: CouchDB's answer, with the documents.
+    """
+    rows: _Rows = read(_rows, listing)
+    return [path for row in rows.rows if (path := _path(row.doc))]
+
+
+def _path(design: _Design) -> str | None:
+    # Anything may stand there: nobody but CouchDB has looked at it.
+    automatic = design.autoupdate
+    if isinstance(automatic, dict):
+        automatic = automatic.get("views")
+    if automatic is False or design.language != "javascript":
+        return None
+    if not isinstance(design.views, dict):
+        return None
+    document = quote(design.id.removeprefix("_design/"), safe="")
+    for name, view in design.views.items():
+        if isinstance(view, dict) and "map" in view:
+            return f"_design/{document}/_view/{quote(name, safe='')}"
+    return None
