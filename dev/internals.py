@@ -85,6 +85,12 @@ LEANED_ON: dict[str, tuple[str, ...]] = {
         "aiokafka.client:AIOKafkaClient._md_synchronizer",
         "aiokafka.client:AIOKafkaClient.bootstrap",
     ),
+    "app/kafka/patches/waiting_fetches.py": (
+        "aiokafka.client:AIOKafkaClient.send",
+        "aiokafka.client:AIOKafkaClient._get_conn",
+        "aiokafka.consumer.fetcher:Fetcher._proc_fetch_request",
+        "aiokafka.consumer.fetcher:Fetcher._proc_offset_request",
+    ),
     "app/kafka/patches/refused_offsets.py": (
         "aiokafka.consumer.group_coordinator:GroupCoordinator.commit_offsets",
         "aiokafka.consumer.group_coordinator:GroupCoordinator._do_commit_offsets",

@@ -1,5 +1,6 @@
 """The suite that proves the fake of the consumer's thread."""
 
+import time
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
@@ -85,3 +86,14 @@ async def topic(kafka_url: str, admin: Admin, prefix: str) -> AsyncIterator[Real
             yield real
     finally:
         await consumer.stop()
+
+
+async def test_where_a_log_ends_is_told_while_a_fetch_waits_for_records(topic: RealTopic) -> None:
+    both = {topic.first, topic.second}
+    await topic.thread.seek_wait(dict.fromkeys(both, 0))
+    began = time.monotonic()
+    for _ in range(5):
+        assert await topic.thread.getmany(both, 0.1) == {}
+        assert await topic.thread.highwaters(*both) == dict.fromkeys(both, 0)
+    # Behind an idle fetch each would take a second and a half.
+    assert time.monotonic() - began < 5

@@ -33,6 +33,7 @@ from app.kafka.patches.fetched_batches import Fetched, unpack_chunks
 from app.kafka.patches.refused_fetches import Fetches
 from app.kafka.patches.refused_joins import Membership
 from app.kafka.patches.refused_offsets import Refused, set_refused_aside
+from app.kafka.patches.waiting_fetches import fetch_apart
 from app.process.errors import StartError
 from app.settings import KafkaSettings
 
@@ -106,6 +107,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         coordinator = consumer._coordinator  # noqa: SLF001
         self.membership.watch(consumer)
         watch_committed_offsets(coordinator)
+        fetch_apart(consumer._client)  # noqa: SLF001
         self.fetches.watch(consumer)
         set_refused_aside(coordinator, self._refused)
         kafka = self._delivery.transport.kafka

@@ -25,6 +25,9 @@ from app.settings import KafkaSettings
 LOOK_SECONDS = 2.0
 """Between two looks."""
 
+STARTING_SECONDS = 0.25
+"""The same until the worker is ready for the first time, while Kafka answers."""
+
 ANSWER_SECONDS = 6.0
 """How long Kafka may take for all answers of one look."""
 
@@ -127,13 +130,18 @@ class Progress(Service):
     async def _watch(self) -> None:
         while not self.should_stop:
             await self.look()
-            await self.sleep(LOOK_SECONDS)
+            await self.sleep(self.pause())
 
     @Service.task
     async def _beat(self) -> None:
         while not self.should_stop:
             self._heartbeat.beat()
             await self.sleep(BEAT_SECONDS / 2)
+
+    def pause(self) -> float:
+        """Seconds until the next look."""
+        starting = not self._was_ready and self._client is not None
+        return STARTING_SECONDS if starting else LOOK_SECONDS
 
     async def look(self) -> None:
         """Ask, judge, say what has changed, and end the worker if it has stood still too long."""

@@ -66,7 +66,10 @@ class Load:
 
 
 @pytest.fixture
-async def kafka_goes_on(producer: FakeProducer) -> AsyncIterator[None]:
+async def kafka_goes_on(
+    start: StartGateway,  # noqa: ARG001 - a gateway that stops waits for Kafka
+    producer: FakeProducer,
+) -> AsyncIterator[None]:
     yield
     producer.answering = True
 

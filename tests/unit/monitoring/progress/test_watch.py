@@ -11,7 +11,7 @@ from faust.types import TP
 from app.kafka.group_view import Reach
 from app.monitoring.progress.facts import Worker
 from app.monitoring.progress.rules import Rules
-from app.monitoring.progress.watch import Progress
+from app.monitoring.progress.watch import LOOK_SECONDS, STARTING_SECONDS, Progress
 from app.process.errors import StandstillError
 from app.process.heartbeat import Heartbeat
 from app.settings import KafkaSettings
@@ -67,6 +67,20 @@ class Run:
 
 async def test_before_the_first_look_nobody_is_ready() -> None:
     assert "starting" in (Run().progress.verdict.not_ready or "")
+
+
+async def test_it_looks_more_often_until_it_is_ready_while_kafka_answers() -> None:
+    run = Run()
+    run.worker = replace(run.worker, started=False)
+    await run.progress.look()
+    assert run.progress.pause() == STARTING_SECONDS
+    run.kafka.failing = OSError("refused")
+    await run.progress.look()
+    assert run.progress.pause() == LOOK_SECONDS
+    run.kafka.failing = None
+    run.worker = replace(run.worker, started=True)
+    await run.progress.look()
+    assert run.progress.pause() == LOOK_SECONDS
 
 
 async def test_it_asks_about_openwhisks_topics_and_the_internal_one() -> None:
