@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from app.commands.printing import print_json, print_table
+from app.process.hosts import reachable
 from app.process.printable import printable, shown
 from app.settings import WorkerSettings, load
 
@@ -45,9 +46,7 @@ def status(url: str | None, *, as_object: bool) -> None:
 
 
 def _address(settings: WorkerSettings) -> str:
-    host = settings.web_host
-    if host in ("0.0.0.0", "::", ""):  # noqa: S104 - it listens there; we ask on loopback
-        host = "127.0.0.1"
+    host = reachable(settings.web_host)
     return f"http://{f'[{host}]' if ':' in host else host}:{settings.web_port}"
 
 

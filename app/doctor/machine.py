@@ -1,13 +1,19 @@
 """This machine: the data folder, the web endpoint's port, open files."""
 
+import http.client
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from app.doctor.finding import Finding, State
 from app.process.errors import StartError
+from app.process.hosts import reachable
 from app.process.preflight import check_port, raise_open_files
 from app.settings import WorkerSettings
+
+ANSWER_SECONDS = 2.0
+LONGEST_ANSWER = 1000
 
 
 def examine_machine(settings: WorkerSettings) -> Iterator[Finding]:
@@ -17,14 +23,30 @@ def examine_machine(settings: WorkerSettings) -> Iterator[Finding]:
     try:
         check_port(settings.web_host, settings.web_port)
     except StartError as error:
-        detail = f"{error}; all is well if that is a worker which runs here already"
-        yield Finding(what, State.WARNING, detail)
+        if _is_a_worker(settings):
+            where = f"{settings.web_host}, port {settings.web_port}"
+            yield Finding(what, State.OK, f"{where}: a worker answers there")
+        else:
+            yield Finding(what, State.WARNING, str(error))
     else:
         yield Finding(what, State.OK, f"{settings.web_host}, port {settings.web_port} is free")
     try:
         raise_open_files()
     except StartError as error:
         yield Finding("open files", State.WRONG, str(error))
+
+
+def _is_a_worker(settings: WorkerSettings) -> bool:
+    """Whether what listens there is a worker, which runs already."""
+    host = reachable(settings.web_host)
+    connection = http.client.HTTPConnection(host, settings.web_port, timeout=ANSWER_SECONDS)
+    try:
+        connection.request("GET", "/health/live")
+        return bool(json.loads(connection.getresponse().read(LONGEST_ANSWER)) == {"live": True})
+    except (OSError, http.client.HTTPException, ValueError):
+        return False
+    finally:
+        connection.close()
 
 
 def _folder(folder: Path) -> Finding:

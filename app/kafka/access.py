@@ -13,10 +13,12 @@ from aiokafka.conn import create_conn
 from aiokafka.errors import (
     GroupAuthorizationFailedError,
     GroupCoordinatorNotAvailableError,
+    GroupLoadInProgressError,
     IllegalSaslStateError,
     KafkaConnectionError,
     KafkaError,
     NodeNotReadyError,
+    NotCoordinatorForGroupError,
     SaslAuthenticationFailed,
     TopicAuthorizationFailedError,
     UnsupportedSaslMechanismError,
@@ -207,6 +209,16 @@ def explain(error: BaseException, settings: KafkaSettings) -> str:  # noqa: PLR0
             return (
                 "it cannot be reached, or closes the connection: if that lasts, check "
                 f"PERSISTER_KAFKA_URL and {protocol}"
+            )
+        case (
+            GroupCoordinatorNotAvailableError()
+            | GroupLoadInProgressError()
+            | NotCoordinatorForGroupError()
+        ):
+            return (
+                "no broker coordinates the group yet: a new cluster, or one whose brokers have "
+                "just begun, takes some seconds for that. If it lasts, see the brokers' log; "
+                "offsets.topic.replication.factor must not be more than there are brokers"
             )
         case asyncio.TimeoutError():
             return f"no answer within {ANSWER_SECONDS:g} s"

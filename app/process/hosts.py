@@ -50,3 +50,8 @@ def _without_port(host: str) -> str:
         address, _, port = host[1:].partition("]")
         return address if not port or port.startswith(":") else host
     return host.partition(":")[0]
+
+
+def reachable(host: str) -> str:
+    """Where this machine finds what listens on an address: loopback, where that is all of them."""
+    return "127.0.0.1" if host in ("0.0.0.0", "::", "") else host  # noqa: S104

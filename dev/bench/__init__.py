@@ -7,6 +7,7 @@ Each is a ratio in one run, CPU time per record, or what a record waits at a rat
 - `guard`: memory and time for ten million remembered records.
 - `worker`: how soon it begins, what it costs while idle, and what repetitions cost.
 - `memory`: a worker's at its worst, with large records and with a large backlog.
+- `insight`: what metrics and activity cost a record, and page, `/status` and `/metrics` a question.
 - `ground`: a place for one measurement.
 - `simple`: the loop that one would write by hand, which `latency` measures the worker against.
 - `report`: the table, and the same as JSON.

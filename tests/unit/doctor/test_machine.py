@@ -1,9 +1,13 @@
 """The machine and the clocks, as the doctor sees them."""
 
 import socket
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
-from app.doctor import State
+import pytest
+
+from app.doctor import State, machine
 from app.doctor.database import clocks
 from app.doctor.machine import examine_machine
 from app.settings import WorkerSettings
@@ -27,7 +31,24 @@ def test_a_folder_beneath_a_file_is_wrong(tmp_path: Path) -> None:
     assert "PERSISTER_DATADIR" in detail
 
 
-def test_a_port_that_is_taken_may_be_that_of_a_worker() -> None:
+class _Worker(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'{"live": true}')
+
+
+def test_a_port_that_a_worker_has_taken_is_as_it_should_be() -> None:
+    with HTTPServer(("127.0.0.1", 0), _Worker) as server:
+        Thread(target=server.handle_request, daemon=True).start()
+        assert found(web_port=server.server_port)["web endpoint"] == (
+            State.OK,
+            f"127.0.0.1, port {server.server_port}: a worker answers there",
+        )
+
+
+def test_a_port_that_something_else_has_taken_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "ANSWER_SECONDS", 0.1)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

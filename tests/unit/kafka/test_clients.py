@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import trustme
 from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
+    GroupLoadInProgressError,
     IllegalSaslStateError,
     KafkaConnectionError,
     SaslAuthenticationFailed,
@@ -251,6 +253,8 @@ ALERT = ssl.SSLError(1, "[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED] certificate re
         (ConnectionResetError(), False, "PERSISTER_KAFKA_SECURITY_PROTOCOL"),
         (ConnectionRefusedError(111, "refused"), False, "PERSISTER_KAFKA_URL"),
         (TimeoutError(), False, "no answer within"),
+        (GroupCoordinatorNotAvailableError(), False, "offsets.topic.replication.factor"),
+        (GroupLoadInProgressError(), False, "no broker coordinates the group yet"),
     ],
 )
 def test_only_what_cannot_pass_by_itself_is_final_and_a_setting_is_named(
