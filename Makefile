@@ -13,7 +13,7 @@ PARALLEL := --numprocesses $(JOBS) --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help setup environment demo test test-unit test-integration lint format typecheck \
-	coverage bench generated attack chaos chaos-short fuzz internals package docs chart changelog lock sbom audit-deps clean
+	coverage bench bench-change generated attack chaos chaos-short fuzz internals package docs chart changelog lock sbom audit-deps clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ typecheck: environment ## Check the types
 
 bench: environment ## Measure throughput and latency (ONLY=latency)
 	@$(PY) -m dev.bench $(if $(ONLY),--only $(ONLY))
+
+bench-change: environment ## Say whether this commit makes a record cost more than the one before
+	@$(PY) -m dev.bench.change
 
 attack: environment ## Attack a gateway and a worker, larger than the integration tests do
 	@ATTACK_SCALE=$${ATTACK_SCALE:-5} $(PY) -m dev run -- $(PY) -m pytest tests/integration/attack $(ARGS)
