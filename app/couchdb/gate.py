@@ -40,6 +40,7 @@ class Gate:
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         self.in_flight = 0
+        self._large = 0
         self._limit = limit
         self._rate = rate
         self._clock = clock
@@ -48,16 +49,21 @@ class Gate:
         self._waiting: list[asyncio.Future[None]] = []
 
     @asynccontextmanager
-    async def admit(self, documents: int, *, beside: bool = False) -> AsyncIterator[Admission]:
+    async def admit(
+        self, documents: int, *, beside: bool = False, large: bool = False
+    ) -> AsyncIterator[Admission]:
         """Wait for the request's turn, then hold its place until the block is left.
 
         Args:
             documents: How many the request writes; they count against the rate.
             beside: Whether it is admitted without taking a slot.
+            large: Whether it takes long for its size; while such ones have all slots, another one
+                is admitted beside them.
         """
         if not beside:
-            await self._wait_for_place()
+            await self._wait_for_place(large=large)
         self.in_flight += not beside
+        self._large += large and not beside
         try:
             await self._wait_for_opening()
             if (wait := self._rate.reserve(documents, self._clock())) > 0:
@@ -65,6 +71,7 @@ class Gate:
             yield Admission(self._clock(), self.in_flight)
         finally:
             self.in_flight -= not beside
+            self._large -= large and not beside
             self._wake()
 
     def close_for(self, seconds: float) -> None:
@@ -75,8 +82,8 @@ class Gate:
         while (left := self._closed_until - self._clock()) > 0:
             await self._sleep(left)
 
-    async def _wait_for_place(self) -> None:
-        while self.in_flight >= self._limit.current:
+    async def _wait_for_place(self, *, large: bool) -> None:
+        while self.in_flight >= self._limit.current and (large or self.in_flight > self._large):
             place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.append(place)
             await place

@@ -33,7 +33,7 @@ class ConcurrencyLimit:
         self.maximum = maximum
         self._limit = 1.0
         self._starting = True
-        self._best: dict[int, float] = {}
+        self._best: dict[tuple[int, int], float] = {}
         self._lowered_at = float("-inf")
 
     @property
@@ -41,25 +41,31 @@ class ConcurrencyLimit:
         """Requests that may be under way now, from 1 to the maximum."""
         return int(self._limit)
 
-    def answered(self, *, started: float, ended: float, in_flight: int, documents: int) -> None:
+    def answered(
+        self, *, started: float, ended: float, in_flight: int, documents: int, size: int
+    ) -> None:
         """Take note of a request that succeeded.
+
+        Requests are compared with each other whose documents and bytes are within a factor of two:
+        one document of megabytes takes long, and says nothing of an overload.
 
         Args:
             started: When it was sent.
             ended: When its answer was complete.
             in_flight: Requests under way when it was sent, itself included.
-            documents: Its size; sizes within a factor of two are compared with each other.
+            documents: That it carried.
+            size: Their bytes.
         """
         latency = ended - started
-        size = documents.bit_length()
-        best = self._best.get(size, latency)
+        kind = documents.bit_length(), size.bit_length()
+        best = self._best.get(kind, latency)
         expected = best * in_flight
         if latency > max(STRAINED * expected, UNREMARKABLE):
             self.overloaded(started=started, now=ended)
         elif latency <= STEADY * expected and in_flight >= self.current:
             step = 1.0 if self._starting else 1.0 / self._limit
             self._limit = min(float(self.maximum), self._limit + step)
-        self._best[size] = min(latency, best + (latency - best) * FORGETTING)
+        self._best[kind] = min(latency, best + (latency - best) * FORGETTING)
 
     def overloaded(self, *, started: float, now: float) -> None:
         """Take note of a request that was refused, timed out, or took far too long.

@@ -51,7 +51,7 @@ class Part:
 
 def size_of(documents: Sequence[Document]) -> int:
     """Bytes of some documents."""
-    return sum(len(document.body) for document in documents)
+    return sum([len(document.body) for document in documents])
 
 
 def suspect_timeout(documents: Sequence[Document]) -> float:

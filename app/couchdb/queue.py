@@ -8,6 +8,11 @@ from dataclasses import dataclass
 from app.storing.sink import STORED, Document, Result
 from app.tracing import CHUNK
 
+LARGE = 1024 * 1024
+"""Bytes of a document above which it has a request of its own, and waits apart from the others. The
+database takes some tenths of a second for each megabyte or two, which is long for who waits behind.
+"""
+
 SMALLEST_REQUEST = 64 * 1024
 """Requests are never cut smaller than this, in bytes."""
 
@@ -91,6 +96,8 @@ class Queue:
         """Documents that wait."""
         self.bytes = 0
         """Their bytes."""
+        self.under_way = 0
+        """Requests that were taken and are not settled."""
         self._request_documents = request_documents
         self._request_bytes = request_bytes
         self._calls: deque[Call] = deque()

@@ -19,6 +19,7 @@ from app.couchdb.evidence import LONERS, UNLIKELY, Case, Evidence
 from app.couchdb.gate import Admission, Gate
 from app.couchdb.pace import ConcurrencyLimit
 from app.couchdb.parts import Part
+from app.couchdb.queue import LARGE
 from app.couchdb.stats import WriterStats
 from app.storing.sink import Document
 
@@ -173,8 +174,12 @@ class Requests:
             documents = part.documents
             failure: DatabaseError | None = None
             self._stats.sizes.observe(len(documents))
-            self._stats.bytes.observe(sum([len(document.body) for document in documents]))
-            async with self._gate.admit(len(documents), beside=case is not None) as admission:
+            size = part.bytes
+            self._stats.bytes.observe(size)
+            large = len(documents) == 1 and size > LARGE
+            async with self._gate.admit(
+                len(documents), beside=case is not None, large=large
+            ) as admission:
                 try:
                     answer = await self._database.bulk(documents, part.timeout)
                 except DatabaseError as error:
@@ -188,6 +193,7 @@ class Requests:
                             ended=self._clock(),
                             in_flight=admission.in_flight,
                             documents=len(documents),
+                            size=size,
                         )
             if failure is None:
                 judged = await self._judged(answer.entries, documents, passes, admission, case)

@@ -16,7 +16,7 @@ from app.couchdb.diagnosis import Diagnosis
 from app.couchdb.evidence import Evidence
 from app.couchdb.gate import Gate
 from app.couchdb.pace import ConcurrencyLimit, RateLimit
-from app.couchdb.queue import Call, Queue, Request
+from app.couchdb.queue import LARGE, Call, Queue, Request
 from app.couchdb.requests import Requests
 from app.couchdb.settling import Settling
 from app.couchdb.stats import WriterStats
@@ -42,8 +42,11 @@ class BulkWriter(Service):
     A request is sent at once when no other is under way. Meanwhile documents gather for the next
     one, which is sent when the first has been answered, or beside it when it is full or its first
     document has waited `settings.linger` seconds, as far as the pace allows: requests are as small
-    as they may be and as large as they must be. Transient failures are retried for
-    as long as it takes, so a slow `write` is how a caller notices that the database cannot keep up.
+    as they may be and as large as they must be. Large documents wait apart, and while they have all
+    places one request of the others goes beside them, so that nobody waits behind megabytes.
+
+    Transient failures are retried for as long as it takes, so a slow `write` is how a caller
+    notices that the database cannot keep up.
 
     Args:
         database: Where to; the writer connects and closes it.
@@ -73,6 +76,8 @@ class BulkWriter(Service):
         self.availability = Availability(database.address, clock=clock)
         self.limit = ConcurrencyLimit(settings.requests_in_flight)
         self.queue = Queue(settings.request_documents, settings.request_bytes)
+        self.large = Queue(1, settings.request_bytes)
+        """Of documents over `LARGE` bytes."""
         self.gate = Gate(
             self.limit, RateLimit(settings.documents_per_second), clock=clock, sleep=sleep
         )
@@ -136,7 +141,7 @@ class BulkWriter(Service):
     @property
     def waiting_documents(self) -> int:
         """Documents that no request has taken yet."""
-        return self.queue.documents
+        return self.queue.documents + self.large.documents
 
     async def on_start(self) -> None:
         """Connect; the search for the database goes on in the background until it is found."""
@@ -150,7 +155,7 @@ class BulkWriter(Service):
         Callers that want their documents settled wait for `write` before they stop the writer.
         """
         stopped = SinkStopped("the writer was stopped before the documents were settled")
-        for call in self.queue.take_all():
+        for call in self.queue.take_all() + self.large.take_all():
             call.fail(stopped)
         for request in self._unfinished:
             request.fail(stopped)
@@ -185,16 +190,29 @@ class BulkWriter(Service):
         return [RESERVED_ID if document.id[:1] == "_" else next(results) for document in documents]
 
     async def _write(self, documents: Sequence[Document]) -> list[Result]:
+        large = [document for document in documents if len(document.body) > LARGE]
+        if not large:
+            return await self._queued(self.queue, documents)
+        others = [document for document in documents if len(document.body) <= LARGE]
+        ends = await asyncio.gather(
+            self._queued(self.large, large), self._queued(self.queue, others)
+        )
+        of_large, of_others = map(iter, ends)
+        return [
+            next(of_large if len(document.body) > LARGE else of_others) for document in documents
+        ]
+
+    async def _queued(self, queue: Queue, documents: Sequence[Document]) -> list[Result]:
         if not documents:
             return []
         call = Call(documents, self._clock(), asyncio.get_running_loop().create_future())
-        self.queue.put(call)
+        queue.put(call)
         # Not before those who write now, as well, have done so.
         asyncio.get_running_loop().call_soon(self._send_ready)
         try:
             await call.done
         except BaseException:
-            self.queue.discard(call)
+            queue.discard(call)
             raise
         return call.results
 
@@ -213,40 +231,46 @@ class BulkWriter(Service):
         """Start the requests that are due and admitted, and arrange to look at the rest later."""
         if self.should_stop:
             return
-        while self._prepared and self._due() and self._may_start():
-            request = self.queue.take()
+        while self._prepared and (queue := self._next()) is not None:
+            request = queue.take()
+            queue.under_way += 1
             self._unfinished.add(request)
-            self.add_future(self._settle(request))
-        if self.queue.documents and not self._due() and not self._lingering:
+            self.add_future(self._settle(request, queue))
+        if self.queue.documents and not self._due(self.queue) and not self._lingering:
             self._lingering = True
             self.add_future(self._wait_for_more())
 
-    def _may_start(self) -> bool:
-        """Whether the pace allows one more.
+    def _next(self) -> Queue | None:
+        """The queue that the next request comes from: of those that may, the one that waits longer.
 
         A request that waits to be retried leaves its place, and one that failed several times
         does not count at all: what comes next may pass, and show whose fault it is.
         """
+        due = [queue for queue in (self.large, self.queue) if self._due(queue)]
+        if not due:
+            return None
         unfinished = len(self._unfinished)
         active = unfinished - self.requests.resting
         most = self.limit.maximum + self._settling.stubborn
-        return active < self.limit.current and unfinished < most
+        if active < self.limit.current and unfinished < most:
+            return min(due, key=lambda queue: queue.oldest or 0.0)
+        beside = self.queue in due and not self.queue.under_way
+        return self.queue if beside else None
 
-    def _due(self) -> bool:
-        oldest = self.queue.oldest
-        if oldest is None:
+    def _due(self, queue: Queue) -> bool:
+        if queue.oldest is None:
             return False
-        if self.queue.full or not self._unfinished:
+        if queue.full or not queue.under_way:
             return True
-        return self._clock() >= oldest + self._linger
+        return self._clock() >= queue.oldest + self._linger
 
     async def _wait_for_more(self) -> None:
-        while (oldest := self.queue.oldest) is not None and not self._due():
+        while (oldest := self.queue.oldest) is not None and not self._due(self.queue):
             await self._sleep(oldest + self._linger - self._clock())
         self._lingering = False
         self._send_ready()
 
-    async def _settle(self, request: Request) -> None:
+    async def _settle(self, request: Request, queue: Queue) -> None:
         CHUNKS.set([part.call.chunk for part in request.slices])
         try:
             request.settle(await self._settling.settle(request.documents))
@@ -256,4 +280,5 @@ class BulkWriter(Service):
             raise
         finally:
             self._unfinished.discard(request)
+            queue.under_way -= 1
             self._send_ready()

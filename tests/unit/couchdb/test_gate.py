@@ -26,6 +26,18 @@ async def test_a_request_waits_for_a_place(time: Time) -> None:
     assert (await second).in_flight == 1
 
 
+async def test_one_request_goes_beside_large_ones_that_have_all_places(time: Time) -> None:
+    gate, _ = make(time)
+    async with gate.admit(1, large=True), gate.admit(1):
+        waiting = [
+            asyncio.create_task(gate.admit(1, large=large).__aenter__()) for large in (False, True)
+        ]
+        await spin()
+        assert not any(task.done() for task in waiting)
+        for task in waiting:
+            task.cancel()
+
+
 async def test_a_cancelled_wait_takes_no_place(time: Time) -> None:
     gate, _ = make(time)
     async with gate.admit(1):

@@ -5,9 +5,20 @@ import pytest
 from app.couchdb.backoff import Backoff
 from app.couchdb.pace import ConcurrencyLimit, RateLimit
 
+KIB = 1024
 
-def answer(limit: ConcurrencyLimit, at: float, latency: float, documents: int = 1000) -> None:
-    limit.answered(started=at, ended=at + latency, in_flight=limit.current, documents=documents)
+
+def answer(
+    limit: ConcurrencyLimit,
+    at: float,
+    latency: float,
+    documents: int = 1000,
+    size: int = 1000 * KIB,
+) -> None:
+    in_flight = limit.current
+    limit.answered(
+        started=at, ended=at + latency, in_flight=in_flight, documents=documents, size=size
+    )
 
 
 def risen(maximum: int = 8) -> ConcurrencyLimit:
@@ -47,7 +58,9 @@ def test_it_does_not_rise_on_answers_that_did_not_use_it() -> None:
     limit = ConcurrencyLimit(8)
     answer(limit, 0, 0.2)
     for second in range(1, 100):
-        limit.answered(started=second, ended=second + 0.2, in_flight=1, documents=1000)
+        limit.answered(
+            started=second, ended=second + 0.2, in_flight=1, documents=1000, size=1000 * KIB
+        )
     assert limit.current == 2
 
 
@@ -67,6 +80,14 @@ def test_one_round_of_failures_halves_it_once() -> None:
     assert limit.current == 4
 
 
+def test_one_large_document_is_not_compared_with_one_small_one() -> None:
+    limit = risen(8)
+    for second in range(200, 210):
+        answer(limit, second, 0.005, documents=1, size=KIB)
+        answer(limit, second + 0.5, 1.0, documents=1, size=5000 * KIB)
+    assert limit.current == 8
+
+
 def test_latency_that_has_grown_strongly_lowers_it() -> None:
     limit = risen(8)
     answer(limit, 200, 0.2 * 8 * 4)
@@ -84,14 +105,16 @@ def test_quick_answers_never_lower_it() -> None:
     limit = ConcurrencyLimit(8)
     for second in range(100):
         answer(limit, second, 0.001)
-    limit.answered(started=200, ended=200.05, in_flight=1, documents=1000)
+    limit.answered(started=200, ended=200.05, in_flight=1, documents=1000, size=1000 * KIB)
     assert limit.current == 8
 
 
 def test_large_requests_are_not_compared_with_small_ones() -> None:
     limit = risen(8)
     for second in range(200, 220):
-        limit.answered(started=second, ended=second + 30, in_flight=1, documents=9000)
+        limit.answered(
+            started=second, ended=second + 30, in_flight=1, documents=9000, size=9000 * KIB
+        )
     assert limit.current == 8
 
 

@@ -1,4 +1,5 @@
 import asyncio
+import itertools
 import json
 import logging
 from typing import Any
@@ -6,6 +7,7 @@ from typing import Any
 import pytest
 
 from app.couchdb import BulkWriter
+from app.couchdb.queue import LARGE
 from app.couchdb.writer import RESERVED_ID
 from app.storing.sink import (
     DUPLICATE,
@@ -189,6 +191,36 @@ async def test_requests_in_flight_are_bounded_and_rise(
     await writing
     assert couchdb.most_at_once == 3
     assert writer.in_flight == 0
+
+
+async def test_nobody_waits_behind_large_documents(
+    writer: BulkWriter, couchdb: FakeCouchDB
+) -> None:
+    go = asyncio.Event()
+    couchdb.script(holds(go))
+    large = [document(f"large{number}", s="x" * LARGE) for number in range(3)]
+    writing = asyncio.create_task(write(writer, large))
+    await until(lambda: couchdb._at_once)
+    async with asyncio.timeout(5):
+        assert await write(writer, [document("a"), document("b")]) == [STORED] * 2
+    assert writer.waiting_documents
+    go.set()
+    assert await writing == [STORED] * 3
+
+
+async def test_large_documents_get_their_turn(make_writer: MakeWriter) -> None:
+    writer = await make_writer(requests_in_flight=1)
+
+    async def keep_writing(prefix: str) -> None:
+        for number in itertools.count():
+            await write(writer, [document(f"{prefix}{number}")])
+
+    others = [asyncio.create_task(keep_writing(prefix)) for prefix in "abc"]
+    await until(lambda: writer.waiting_documents)
+    async with asyncio.timeout(5):
+        assert await write(writer, [document("large", s="x" * LARGE)]) == [STORED]
+    for task in others:
+        task.cancel()
 
 
 async def test_the_rate_is_kept(make_writer: MakeWriter, time: Time) -> None:
