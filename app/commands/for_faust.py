@@ -5,14 +5,10 @@ from faust.cli.worker import worker as faust_worker
 from mode import Worker
 
 from app.commands import checkout
-from app.commands.audit import audit
-from app.commands.config import config
-from app.commands.dead_letters import dead_letters
-from app.commands.doctor import doctor
-from app.commands.retention import retention
-from app.commands.setup import setup
-from app.commands.status import status
-from app.commands.trace import trace
+from app.commands.deferred import Deferred
+from app.commands.main import COMMANDS
+
+FAUSTS_OWN, WITHOUT_FAUST = "worker", "gateway"
 
 
 class worker(faust_worker):  # noqa: N801 - becomes the command of this name, in place of Faust's
@@ -25,7 +21,8 @@ class worker(faust_worker):  # noqa: N801 - becomes the command of this name, in
         """
 
 
-for command in (audit, config, dead_letters, doctor, retention, setup, status, trace):
-    cli.add_command(command)
+for name, where in COMMANDS.items():
+    if name not in {FAUSTS_OWN, WITHOUT_FAUST}:
+        cli.add_command(Deferred(name, where.summary, where.load))
 
 __all__ = ["checkout"]

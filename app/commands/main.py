@@ -15,25 +15,32 @@ from app.process.errors import WRONG_SETTINGS, SettingsError
 from app.version import VERSION
 
 
-class _Where(NamedTuple):
+class Where(NamedTuple):
+    """Where a command is defined, and its line in the list of commands."""
+
     module: str
     attribute: str
     summary: str
 
+    def load(self) -> click.Command:
+        """Import the command."""
+        command: click.Command = getattr(import_module(self.module), self.attribute)
+        return command
 
-_COMMANDS = {
-    "worker": _Where("app.commands.main", "worker", "Route and store records until told to stop."),
-    "gateway": _Where("app.commands.main", "gateway", "Take an unmodified OpenWhisk's writes."),
-    "setup": _Where("app.commands.setup", "setup", "Create topics, database, design documents."),
-    "status": _Where("app.commands.status", "status", "Tell what a running worker is doing."),
-    "doctor": _Where("app.commands.doctor", "doctor", "Look whether all is as a worker needs it."),
-    "trace": _Where("app.commands.trace", "trace", "Tell where an activation is, and why."),
-    "config": _Where("app.commands.config", "config", "List every setting and where it is from."),
-    "audit": _Where("app.commands.audit", "audit", "Compare the database with what Kafka holds."),
-    "dead-letters": _Where(
+
+COMMANDS = {
+    "worker": Where("app.commands.main", "worker", "Route and store records until told to stop."),
+    "gateway": Where("app.commands.main", "gateway", "Take an unmodified OpenWhisk's writes."),
+    "setup": Where("app.commands.setup", "setup", "Create topics, database, design documents."),
+    "status": Where("app.commands.status", "status", "Tell what a running worker is doing."),
+    "doctor": Where("app.commands.doctor", "doctor", "Look whether all is as a worker needs it."),
+    "trace": Where("app.commands.trace", "trace", "Tell where an activation is, and why."),
+    "config": Where("app.commands.config", "config", "List every setting and where it is from."),
+    "audit": Where("app.commands.audit", "audit", "Compare the database with what Kafka holds."),
+    "dead-letters": Where(
         "app.commands.dead_letters", "dead_letters", "Look at what was set aside, and replay it."
     ),
-    "retention": _Where("app.commands.retention", "retention", "Remove old activations."),
+    "retention": Where("app.commands.retention", "retention", "Remove old activations."),
 }
 
 
@@ -41,14 +48,11 @@ class _Lazy(click.Group):
     """A group whose commands are imported when they are asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return list(_COMMANDS)
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        where = _COMMANDS.get(cmd_name)
-        if where is None:
-            return None
-        command: click.Command = getattr(import_module(where.module), where.attribute)
-        return command
+        where = COMMANDS.get(cmd_name)
+        return where.load() if where else None
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; wrong settings are one message, whichever command reads them."""
@@ -61,7 +65,7 @@ class _Lazy(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands without importing them."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, where.summary) for name, where in _COMMANDS.items()])
+            formatter.write_dl([(name, where.summary) for name, where in COMMANDS.items()])
 
 
 @click.group(cls=_Lazy)

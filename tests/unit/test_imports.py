@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,13 @@ import pytest
 PROJECT = Path(__file__).parents[2]
 
 
-def loaded(statement: str) -> set[str]:
-    """The top-level modules of a new process after a statement."""
-    code = f"import sys; {statement}; print(*{{name.split('.')[0] for name in sys.modules}})"
+WORKER = "from app import app; app.main"
+
+
+@cache
+def loaded(statement: str) -> frozenset[str]:
+    """The packages and modules of a new process after a statement."""
+    code = f"import sys; {statement}; print(*sys.modules)"
     result = subprocess.run(  # noqa: S603
         [sys.executable, "-c", code],
         cwd=PROJECT,
@@ -20,11 +25,18 @@ def loaded(statement: str) -> set[str]:
         check=True,
         timeout=60,
     )
-    return set(result.stdout.split())
+    return frozenset(result.stdout.split())
 
 
 def test_the_worker_loads_neither_the_producing_side_nor_the_development_environment() -> None:
-    assert loaded("from app import app; app.main") & {"openwhisk", "dev", "tests"} == set()
+    assert loaded(WORKER) & {"openwhisk", "dev", "tests"} == set()
+
+
+def test_the_worker_loads_what_only_commands_need_when_they_are_run() -> None:
+    assert (
+        loaded(WORKER) & {"rich", "app.audit", "app.doctor", "app.expiry", "app.commands.trace"}
+        == set()
+    )
 
 
 def test_the_gateway_does_without_faust() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.commands.main import _COMMANDS
+from app.commands.main import COMMANDS
 from app.version import VERSION
 
 PROJECT = Path(__file__).parents[3]
@@ -33,10 +33,10 @@ def test_the_version_is_ours(tmp_path: Path) -> None:
 
 def test_every_command_is_listed(tmp_path: Path) -> None:
     listed = run(tmp_path, "--help").stdout
-    assert all(f"  {command} " in listed for command in _COMMANDS)
+    assert all(f"  {command} " in listed for command in COMMANDS)
 
 
-@pytest.mark.parametrize("command", sorted(_COMMANDS))
+@pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_each_command_explains_itself(tmp_path: Path, command: str) -> None:
     result = run(tmp_path, command, "--help")
     assert result.returncode == 0, result.stderr
