@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -43,19 +44,13 @@ class Worker(Service):
             **database_settings(services.couchdb_url),
             **settings,
         }
-        # What a person has set for a worker of their own must not reach this one.
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)}
         super().__init__(
             "worker",
             [sys.executable, "-m", "faust", "-A", str(application), "worker", "-l", "info"],
             port=port,
             folder=folder,
             ready=self._is_ready,
-            env={
-                **inherited,
-                "PYTHONPATH": str(paths.PROJECT),
-                **{PREFIX + name.upper(): str(value) for name, value in given.items()},
-            },
+            env={**environment(given), "PYTHONPATH": str(paths.PROJECT)},
         )
         self.url = f"http://{HOST}:{port}"
 
@@ -86,6 +81,15 @@ class Worker(Service):
             return response.status, response.read()
         finally:
             connection.close()
+
+
+def environment(settings: Mapping[str, object]) -> dict[str, str]:
+    """This process's environment with these settings of the persister and no others.
+
+    What a person has set for a worker of their own must not reach one of ours.
+    """
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)}
+    return inherited | {PREFIX + name.upper(): str(value) for name, value in settings.items()}
 
 
 def database_settings(url: str) -> dict[str, str]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from dev.chaos.background import Background
 from dev.chaos.crew import Crew, status
 from dev.chaos.movement import Movement, Position, name
 
@@ -95,7 +96,7 @@ def _concerned(at: Position, said: Mapping[int, Mapping[str, Any]]) -> Iterable[
     return readers or said
 
 
-class Watching:
+class Watching(Background):
     """Asks the workers of a stage until it is stopped.
 
     Args:
@@ -109,17 +110,6 @@ class Watching:
         self._crew = crew
         self._movement = movement
         self._during = during
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Begin."""
-        self._task = asyncio.create_task(self._run())
-
-    async def stop(self) -> None:
-        """End."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
 
     async def _run(self) -> None:
         while True:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from aiokafka.errors import KafkaError
 
+from dev.chaos.background import Background
 from dev.chaos.movement import PATIENCE, Movement, Position
 from dev.chaos.offsets import Offsets
 
@@ -14,7 +15,7 @@ INTERVAL = 0.5
 """Seconds between two looks."""
 
 
-class Watch:
+class Watch(Background):
     """Follows a group until stopped.
 
     Args:
@@ -32,19 +33,12 @@ class Watch:
         self._excuses = 0
         self._unseen = False
         """Whether something excusable has happened since the last look."""
-        self._task: asyncio.Task[None] | None = None
         self._looks = 0
         self._looked = asyncio.Condition()
 
-    def start(self) -> None:
-        """Begin."""
-        self._task = asyncio.create_task(self._run())
-
     async def stop(self) -> None:
         """End and disconnect."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        await super().stop()
         await self._offsets.close()
 
     @contextlib.contextmanager

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import sys
 from collections.abc import AsyncIterator
 from itertools import islice
@@ -26,6 +25,7 @@ from dev.traffic import (
 )
 from dev.traffic.events import Ran
 from dev.traffic.setup import STORE_EVERYTHING
+from dev.worker import environment
 from models.activation import Activation, ActivationResponse
 from models.instances import InvokerInstance
 from models.transid import TransactionId
@@ -199,15 +199,10 @@ async def test_the_stores_topic_takes_the_largest_record_and_more_is_an_error(
 
 async def simulate(kafka_url: str, prefix: str, *options: str) -> tuple[int, str, str]:
     """Run the command; its exit code and what it wrote."""
-    given = {
-        "PERSISTER_KAFKA_URL": kafka_url,
-        "PERSISTER_TOPIC_PREFIX": prefix,
-        "PYTHONPATH": str(paths.PROJECT),
-    }
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("PERSISTER_")}
+    given = environment({"kafka_url": kafka_url, "topic_prefix": prefix})
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "faust", "-A", "app", "--json", "simulate", *options),
-        env=inherited | given,
+        env={**given, "PYTHONPATH": str(paths.PROJECT)},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )

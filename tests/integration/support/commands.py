@@ -1,7 +1,6 @@
 """Running the persister's commands as an operator does."""
 
 import asyncio
-import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -10,7 +9,7 @@ from typing import Any, NamedTuple
 
 from dev import paths
 from dev.generated.outputs import check
-from dev.worker import PREFIX, database_settings
+from dev.worker import database_settings, environment
 
 LONGEST = 60.0
 """Seconds that a command may take."""
@@ -37,12 +36,7 @@ class Commands:
 
     def __init__(self, kafka_url: str, couchdb_url: str, **settings: Any) -> None:
         given = {"kafka_url": kafka_url, **database_settings(couchdb_url), **settings}
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)}
-        self._environment = {
-            **inherited,
-            "PYTHONPATH": str(paths.PROJECT),
-            **{PREFIX + name.upper(): str(value) for name, value in given.items()},
-        }
+        self._environment = {**environment(given), "PYTHONPATH": str(paths.PROJECT)}
 
     async def run(self, *arguments: str) -> Ran:
         """Run to the end."""

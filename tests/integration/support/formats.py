@@ -26,7 +26,7 @@ from dev.admin import Admin
 from dev.admin import admin as connect_admin
 from dev.process import free_port
 from dev.services import COUCHDB_URL, KAFKA_URL
-from dev.worker import PREFIX, database_settings
+from dev.worker import database_settings, environment
 from tests.integration.support.database import stored
 from tests.integration.support.kafka import producer, read_topic
 from tests.integration.support.records import Records, document_id
@@ -193,6 +193,8 @@ async def record(project: Path, kafka_url: str, couchdb_url: str, *, outage: boo
 
 
 class _Worker:
+    """Of whatever version: unlike `dev.worker.Worker`, it is not asked whether it is ready."""
+
     def __init__(self, project: Path, folder: Path, kafka_url: str) -> None:
         self._project = project
         self._given = {
@@ -206,12 +208,10 @@ class _Worker:
         }
 
     def running(self, **settings: object) -> "_Running":
-        given = self._given | settings
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)}
         process = subprocess.Popen(
             [sys.executable, "-m", "faust", "-A", "app", "worker", "-l", "info"],
             cwd=self._project,
-            env=inherited | {PREFIX + name.upper(): str(value) for name, value in given.items()},
+            env=environment(self._given | settings),
             stdout=sys.stderr,
         )
         return _Running(process)
