@@ -21,7 +21,14 @@ from app.commands.filters import Name, filters, selection
 from app.commands.printing import print_json, print_table
 from app.dead_letters.errors import LettersError
 from app.dead_letters.planning import Planned
-from app.dead_letters.presenting import COLUMNS, as_columns, as_json, as_line, as_text
+from app.dead_letters.presenting import (
+    COLUMNS,
+    as_columns,
+    as_json,
+    as_line,
+    as_text,
+    content_as_json,
+)
 from app.dead_letters.progress import Progress, read_progress
 from app.dead_letters.reading import Letter, LetterId, Letters, open_letters
 from app.dead_letters.replaying import Replay, Report, Watcher
@@ -56,9 +63,15 @@ def list_letters(limit: int | None, *, as_objects: bool, **chosen: Any) -> None:
 @dead_letters.command("show")
 @click.argument("letter", type=Name())
 @click.option("--raw", is_flag=True, help="Only the value, byte for byte.")
-def show(letter: LetterId, *, raw: bool) -> None:
-    """Show everything of a letter, with what is in it."""
-    run(_show(load(), letter, raw=raw))
+@click.option("--json", "as_object", is_flag=True, help="All of it as a JSON object.")
+def show(letter: LetterId, *, raw: bool, as_object: bool) -> None:
+    """Show everything of a letter, with what is in it.
+
+    In JSON, bytes that are no UTF-8 are in base 64, as `value_base64` in the place of `value`.
+    """
+    if raw and as_object:
+        raise click.UsageError("--raw and --json exclude each other")
+    run(_show(load(), letter, raw=raw, as_object=as_object))
 
 
 @dead_letters.command("replay")
@@ -173,11 +186,13 @@ def _line(letter: Letter, *, replayed: bool, as_object: bool, **more: str) -> st
     return "\t".join([as_line(letter, replayed=replayed), *more.values()])
 
 
-async def _show(settings: Settings, wanted: LetterId, *, raw: bool) -> None:
+async def _show(settings: Settings, wanted: LetterId, *, raw: bool, as_object: bool) -> None:
     async with _opened(settings) as (letters, progress):
         letter = progress.counted(await letters.get(wanted))
     if raw:
         click.get_binary_stream("stdout").write(letter.content.value or b"")
+    elif as_object:
+        print_json(as_json(letter, replayed=progress.replayed(letter)) | content_as_json(letter))
     else:
         click.echo(as_text(letter, replayed=progress.replayed(letter)))
 

@@ -1,5 +1,6 @@
 """Formats a dead letter for people and for programs."""
 
+from base64 import b64encode
 from typing import Any
 
 from app.dead_letters.activation import activation_id
@@ -53,6 +54,25 @@ def as_json(letter: Letter, *, replayed: bool) -> dict[str, Any]:
         "replayed": replayed,
         "bytes": len(content.value or b""),
     }
+
+
+def content_as_json(letter: Letter) -> dict[str, Any]:
+    """What is in it, to be added to that: bytes that are UTF-8 as text, others in base 64."""
+    content = letter.content
+    return {
+        **_encoded("key", content.key),
+        **_encoded("value", content.value),
+        "headers": [{"name": name, **_encoded("value", value)} for name, value in content.headers],
+    }
+
+
+def _encoded(name: str, value: bytes | None) -> dict[str, str | None]:
+    if value is None:
+        return {name: None}
+    try:
+        return {name: value.decode()}
+    except UnicodeDecodeError:
+        return {f"{name}_base64": b64encode(value).decode()}
 
 
 def as_text(letter: Letter, *, replayed: bool) -> str:

@@ -242,9 +242,7 @@ class Audit(_Object):
     repaired: Repaired | UnsetType = UNSET
 
 
-class Letter(_Object):
-    """A dead letter; in a rehearsal of a replay, `to` is where it would be sent."""
-
+class _LetterFields(_Object):
     letter: str
     set_aside: Time
     reason: RejectReason
@@ -257,7 +255,30 @@ class Letter(_Object):
     attempts: Count
     replayed: bool
     bytes: Count
+
+
+class Letter(_LetterFields):
+    """A dead letter; in a rehearsal of a replay, `to` is where it would be sent."""
+
     to: str | UnsetType = UNSET
+
+
+class Header(_Object):
+    """A header of a record; `value_base64` where it is no UTF-8."""
+
+    name: str
+    value: str | UnsetType | None = UNSET
+    value_base64: str | UnsetType = UNSET
+
+
+class LetterContent(_LetterFields):
+    """A dead letter with what is in it; `..._base64` in the place of what is no UTF-8."""
+
+    headers: list[Header]
+    key: str | UnsetType | None = UNSET
+    key_base64: str | UnsetType = UNSET
+    value: str | UnsetType | None = UNSET
+    value_base64: str | UnsetType = UNSET
 
 
 class Replayed(_Object):
@@ -296,6 +317,7 @@ OUTPUTS: Mapping[str, Output] = {
     "audit": Output((Audit,)),
     "config": Output((list[Row],)),
     "dead-letters list": Output((Letter,), lines=True),
+    "dead-letters show": Output((LetterContent,)),
     "dead-letters replay": Output((Letter, Replayed), lines=True),
     "doctor": Output((list[Finding],)),
     "retention": Output((Retention,)),

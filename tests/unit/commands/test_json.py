@@ -4,6 +4,7 @@ The integration tests hold what they see of the commands against it as well.
 """
 
 import json
+from base64 import b64decode
 from dataclasses import asdict
 from typing import Any
 
@@ -18,6 +19,7 @@ from app.audit.report import Report
 from app.audit.verdicts import FAILURES, Verdict
 from app.commands.main import main
 from app.dead_letters.presenting import as_json as letter_as_json
+from app.dead_letters.presenting import content_as_json
 from app.doctor import Finding, State
 from app.expiry.removal import Method, Progress
 from app.expiry.report import as_json as retention_as_json
@@ -31,6 +33,25 @@ from tests.unit.dead_letters.letters import letter
 
 HOUR = 1_767_322_800_000
 PLACE = Place("completed0", 0, 7)
+
+
+CONTENTS: tuple[dict[str, Any], ...] = (
+    {},
+    {"value": None, "key": b"text"},
+    {"value": b"\xff\x00", "key": b"\xff", "headers": [("h", None), ("i", b"\xff")]},
+)
+
+
+def shown(**content: Any) -> dict[str, Any]:
+    one = letter(**content)
+    return letter_as_json(one, replayed=False) | content_as_json(one)
+
+
+def test_no_byte_of_a_letter_is_lost_in_json() -> None:
+    told = shown(**CONTENTS[2])
+    assert b64decode(told["value_base64"]) == b"\xff\x00"
+    assert b64decode(told["headers"][1]["value_base64"]) == b"\xff"
+    assert shown(value='{"é":1}'.encode())["value"] == '{"é":1}'
 
 
 def outputs() -> list[tuple[str, Any]]:
@@ -57,6 +78,7 @@ def outputs() -> list[tuple[str, Any]]:
         ("audit", report.as_json()),
         ("config", [asdict(row) for row in rows(load(), {})]),
         ("dead-letters list", letter_as_json(letter(), replayed=False)),
+        *(("dead-letters show", shown(**content)) for content in CONTENTS),
         ("dead-letters replay", letter_as_json(letter(), replayed=False) | {"to": "t/0"}),
         ("dead-letters replay", {"replayed": 3, "stayed": {"attempts": 1}}),
         ("doctor", [asdict(Finding("Kafka", State.WRONG, "it is away"))]),
