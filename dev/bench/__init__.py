@@ -10,6 +10,7 @@ Each is a ratio in one run, CPU time per record, or what a record waits at a rat
 - `insight`: what metrics and activity cost a record, and page, `/status` and `/metrics` a question.
 - `scale`: what a record costs with one, two and four workers.
 - `gateway`: what it takes, and what it adds to writes and reads.
+- `burst`: ten times what the database takes, for minutes; a command of its own.
 - `ground`: a place for one measurement.
 - `simple`: the loop that one would write by hand, which the worker is measured against.
 - `sinkless`: a worker whose database takes everything at once.

@@ -12,7 +12,7 @@ import os
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
-from dev.bench import guard, insight, latency, memory, throughput, worker
+from dev.bench import gateway, guard, insight, latency, memory, scale, throughput, worker
 from dev.bench.report import Figure, show, write
 from dev.paths import HOME
 from dev.services import Services, services
@@ -24,6 +24,8 @@ PARTS: dict[str, Callable[[Services], Awaitable[list[Figure]]]] = {
     "worker": worker.run,
     "memory": memory.run,
     "insight": insight.run,
+    "scale": scale.run,
+    "gateway": gateway.run,
 }
 
 

@@ -29,6 +29,14 @@ Steps = Mapping[str, float]
 """Microseconds for a record."""
 
 
+class NotMeasured(Exception):  # noqa: N818 - what is the case
+    """The measurement of a tree fails."""
+
+    def __init__(self, tree: Path, why: str) -> None:
+        super().__init__(f"{MODULE} fails in {tree}:\n{why}")
+        self.tree = tree
+
+
 def main() -> None:
     """Compare, and say what came of it; the last line is for the log of a CI."""
     base = before()
@@ -40,7 +48,13 @@ def main() -> None:
         if not (Path(folder) / f"{MODULE.replace('.', '/')}.py").exists():
             print(f"bench-change: {base} does not measure its steps: nothing to compare with")
             return
-        old, new = measured_in_turn(Path(folder), PROJECT)
+        try:
+            old, new = measured_in_turn(Path(folder), PROJECT)
+        except NotMeasured as failure:
+            if failure.tree == PROJECT:
+                raise
+            print(f"bench-change: {base} cannot be measured here: nothing to compare with")
+            return
     for line in table(old, new):
         print(line)
     print(f"bench-change: {verdict(old, new, base)}")
@@ -107,9 +121,12 @@ def _measured(tree: Path) -> Steps:
         [sys.executable, "-m", MODULE],
         cwd=tree,
         env={**os.environ, "PYTHONPATH": str(tree)},
-        check=True,
-        stdout=subprocess.PIPE,
+        check=False,
+        capture_output=True,
+        text=True,
     )
+    if run.returncode:
+        raise NotMeasured(tree, run.stderr)
     steps: Steps = json.loads(run.stdout)
     return steps
 

@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -54,6 +56,23 @@ class Ground:
                 await asyncio.to_thread(worker.stop)
 
     @contextlib.asynccontextmanager
+    async def simple_loop(self) -> AsyncIterator[int]:
+        """The hand-written loop instead; yields its process id."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "dev.bench.simple", urlsplit(self.provided.kafka_url).netloc),
+            *(self.topic, self.url),
+            stdout=asyncio.subprocess.PIPE,
+        )
+        try:
+            if process.stdout is None or not await process.stdout.readline():
+                raise RuntimeError("the simple loop does not start")
+            yield process.pid
+        finally:
+            process.terminate()
+            await process.wait()
+
+    @contextlib.asynccontextmanager
     async def publisher(self) -> AsyncIterator[Publisher]:
         """Something to publish with."""
         publisher = Publisher(self.kafka, deadline=300)
@@ -66,10 +85,7 @@ class Ground:
 
 @contextlib.asynccontextmanager
 async def ground(provided: Services) -> AsyncIterator[Ground]:
-    """Make a topic and a database as the worker would; delete the database at the end.
-
-    One that is left would cost whatever is measured next: CouchDB goes on indexing it.
-    """
+    """Make a topic and a database as the worker would; delete the database at the end."""
     made = Ground(provided)
     given = {
         f"PERSISTER_{name.upper()}": value
@@ -80,8 +96,28 @@ async def ground(provided: Services) -> AsyncIterator[Ground]:
         await ensure_store_topic(publisher, made.topic, made.kafka)
     async with connected(settings) as database:
         await database.prepare()
-    try:
+    async with _dropped(made.url):
         yield made
+
+
+@contextlib.asynccontextmanager
+async def bare_database(provided: Services) -> AsyncIterator[str]:
+    """A database without design documents, and nothing else; yields its address."""
+    url = Ground(provided).url
+    async with aiohttp.ClientSession() as http, http.put(url) as answer:
+        answer.raise_for_status()
+    async with _dropped(url):
+        yield url
+
+
+@contextlib.asynccontextmanager
+async def _dropped(database: str) -> AsyncIterator[None]:
+    """Delete a database at the end.
+
+    One that is left would cost whatever is measured next: CouchDB goes on indexing it.
+    """
+    try:
+        yield
     finally:
-        async with aiohttp.ClientSession() as http, http.delete(made.url) as answer:
+        async with aiohttp.ClientSession() as http, http.delete(database) as answer:
             answer.raise_for_status()

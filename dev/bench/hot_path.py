@@ -158,9 +158,7 @@ async def packing(documents: Sequence[Document]) -> float:
     producer = BatchProducer(KafkaSettings(), new_client=Kafka)
     await producer.start()
     outgoing = [Outgoing(one.id.encode(), one.body) for one in documents]
-    seconds = await _spent(producer.send(NAMES.documents, outgoing))
-    await producer.stop()
-    return seconds
+    return await _spent(producer.send(NAMES.documents, outgoing))
 
 
 async def storing(documents: Sequence[Document]) -> float:

@@ -7,17 +7,15 @@ The same for the loop of `simple`, which does without all that makes the persist
 
 import asyncio
 import contextlib
-import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 import aiohttp
 from aiokafka import AIOKafkaProducer
 
 from app.kafka.clients import client_options
-from dev.bench.ground import Ground, ground
+from dev.bench.ground import ground
 from dev.bench.measure import cpu_seconds, percentile
 from dev.bench.report import Figure
 from dev.services import Services
@@ -183,30 +181,12 @@ async def _note(feed: aiohttp.StreamReader, flow: Flow) -> None:
                 flow.arrives(after[:32].decode(), now)
 
 
-@contextlib.asynccontextmanager
-async def simple_loop(here: Ground) -> AsyncIterator[int]:
-    """The hand-written loop; yields its process id."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "dev.bench.simple", urlsplit(here.provided.kafka_url).netloc),
-        *(here.topic, here.url),
-        stdout=asyncio.subprocess.PIPE,
-    )
-    try:
-        if process.stdout is None or not await process.stdout.readline():
-            raise RuntimeError("the simple loop does not start")
-        yield process.pid
-    finally:
-        process.terminate()
-        await process.wait()
-
-
 async def measured(provided: Services, goals: Sequence[Goal], *, simple: bool) -> list[Waited]:
     """Measure the worker, or the hand-written loop."""
     async with contextlib.AsyncExitStack() as stack:
         here = await stack.enter_async_context(ground(provided))
         if simple:
-            pid = await stack.enter_async_context(simple_loop(here))
+            pid = await stack.enter_async_context(here.simple_loop())
         else:
             pid = (await stack.enter_async_context(here.worker())).pid
         flow = Flow()

@@ -1,6 +1,7 @@
 """How soon a worker begins, and what it costs to wait and to be told twice."""
 
 import asyncio
+import sys
 import time
 
 from dev.bench.ground import Ground, ground
@@ -16,6 +17,9 @@ from openwhisk.store import ensure_store_topic
 IDLE_SECONDS = 20.0
 SETTLING_SECONDS = 5.0
 POLL_SECONDS = 0.5
+REMEMBERED = 1_000_000
+"""Records that the guard of a worker knows when it starts."""
+
 TWICE = 20_000
 """Records that are sent on two topics."""
 
@@ -26,25 +30,49 @@ async def run(provided: Services) -> list[Figure]:
         seconds = await first_record(here)
         share = await idle(here)
     async with ground(provided) as here:
+        full = await first_record_of_many(here)
+    async with ground(provided) as here:
         sent = await twice(here)
     return [
         Figure("worker", "start to first record stored", seconds, "s", "2"),
+        Figure("worker", f"the same, {REMEMBERED:,} remembered", full, "s", "5"),
         Figure("worker", "CPU while idle", share * 100, "% of a core", "0.5"),
         Figure("worker", "documents sent for each record that comes twice", sent, "", "1.01"),
     ]
 
 
-async def first_record(here: Ground) -> float:
-    """Seconds from starting the process until what has waited is in the database."""
-    ((id_, message),) = messages(1)
+async def first_record(here: Ground, remembered: int = 0) -> float:
+    """Seconds from starting the process until what has waited is in the database.
+
+    Args:
+        here: where.
+        remembered: records that the guard must know by then.
+    """
+    ((id_, message),) = messages(1, seed=time.time_ns())
     async with here.publisher() as publisher:
         await publisher.publish(here.topic, message)
     flow = Flow(sent={id_: 0.0})
     async with watching(here.url, flow):
         started = time.time()
-        async with here.worker():
+        async with here.worker() as worker:
             await flow.complete()
+            status = await asyncio.to_thread(worker.status)
+            known = sum(status["guard"]["remembered"].values())
+            if known < remembered:
+                raise RuntimeError(f"the guard knows {known} of {remembered} records")
     return flow.arrived[id_] - started
+
+
+async def first_record_of_many(here: Ground) -> float:
+    """The same for a worker whose guard remembers what others have stored."""
+    async with here.worker() as worker:  # makes the topics
+        environment = worker.env
+    filling = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "dev.bench.remembered", str(REMEMBERED)), env=environment
+    )
+    if await filling.wait():
+        raise RuntimeError("the guard's table cannot be filled")
+    return await first_record(here, remembered=REMEMBERED)
 
 
 async def idle(here: Ground) -> float:

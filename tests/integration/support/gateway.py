@@ -1,49 +1,26 @@
-"""The gateway as a process."""
+"""A gateway process, and a client of it."""
 
-import os
-import sys
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import aiohttp
 from yarl import URL
 
-from dev import paths
-from dev.process import HOST, Service, free_port
-from dev.worker import database_settings
+from dev.gateway import Gateway as Process
+from dev.gateway import settings
 from tests.integration.support.records import document, document_id, encode
+
+__all__ = ["Gateway", "settings"]
 
 JSON = {"Content-Type": "application/json"}
 
 
-class Gateway(Service):
-    """`python -m openwhisk.gateway`, and a client of it with the database's credentials."""
-
-    def __init__(
-        self,
-        folder: Path,
-        environment: dict[str, str],
-        credentials: str,
-        before: Sequence[str] = (),
-    ) -> None:
-        port = free_port()
-        self._address = f"http://{HOST}:{port}"
-        self.url = f"http://{credentials}@{HOST}:{port}"
-        super().__init__(
-            "gateway",
-            [*before, sys.executable, "-m", "openwhisk.gateway"],
-            port=port,
-            folder=folder,
-            ready=lambda: "listening on" in self.log(),
-            env={**environment, "GATEWAY_LISTEN_PORT": str(port)},
-        )
-        self._database = environment["PERSISTER_DATABASE"]
+class Gateway(Process):
+    """A gateway, and a client of it with the database's credentials."""
 
     async def put(self, record: dict[str, Any]) -> int:
         """The status of writing one record."""
         path = document_id(record).replace("/", "%2F")
-        url = URL(f"{self.url}/{self._database}/{path}", encoded=True)
+        url = URL(f"{self.url}/{self.database}/{path}", encoded=True)
         async with (
             aiohttp.ClientSession() as http,
             http.put(url, data=encode(document(record, 0)), headers=JSON) as answer,
@@ -56,7 +33,7 @@ class Gateway(Service):
     ) -> int:
         """The status of writing many, after checking that each was answered."""
         body = encode({"docs": [document(record, 0) for record in records]})
-        url = f"{self.url}/{self._database}/_bulk_docs"
+        url = f"{self.url}/{self.database}/_bulk_docs"
         session = http or aiohttp.ClientSession()
         try:
             async with session.post(url, data=body, headers=JSON) as answer:
@@ -73,19 +50,3 @@ class Gateway(Service):
         """Status and JSON of an answer."""
         async with aiohttp.ClientSession() as http, http.get(self.url + path) as answer:
             return answer.status, await answer.json(content_type=None)
-
-
-def settings(
-    kafka_url: str, couchdb_url: str, prefix: str, database: str, **changed: object
-) -> dict[str, str]:
-    """The whole environment of a gateway."""
-    own = ("PERSISTER_", "GATEWAY_")
-    return {
-        **{name: value for name, value in os.environ.items() if not name.startswith(own)},
-        "PYTHONPATH": str(paths.PROJECT),
-        "PERSISTER_KAFKA_URL": kafka_url,
-        "PERSISTER_COUCHDB_URL": database_settings(couchdb_url)["couchdb_url"],
-        "PERSISTER_TOPIC_PREFIX": prefix,
-        "PERSISTER_DATABASE": database,
-        **{f"GATEWAY_{name.upper()}": str(value) for name, value in changed.items()},
-    }

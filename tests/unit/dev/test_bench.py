@@ -2,12 +2,18 @@
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from dev.bench.change import table, verdict
 from dev.bench.latency import Flow
-from dev.bench.measure import percentile
+from dev.bench.measure import Family, percentile, server
 from dev.bench.report import Figure, write
 from dev.bench.simple import document
 from dev.bench.throughput import document as by_the_worker
@@ -63,3 +69,65 @@ def test_the_simple_loop_stores_what_the_worker_stores() -> None:
     ((_, message),) = messages(1, 600)
     mine, theirs = document(message), json.loads(by_the_worker(message))
     assert mine | {"updated": 0} == theirs | {"updated": 0}
+
+
+OLD = {"route": 4.0, "pack": 2.0, "gone": 1.0}
+
+
+def test_a_step_that_costs_over_a_tenth_more_is_named() -> None:
+    told = verdict(OLD, {"route": 4.1, "pack": 2.3, "new": 1.0}, "abc123")
+    assert told == "A RECORD COSTS MORE than in abc123: pack +15%. Is it worth that?"
+
+
+def test_steps_that_cost_more_together_are_named_even_if_none_does_alone() -> None:
+    assert "all +11%" in verdict({"a": 1.0, "b": 1.0}, {"a": 1.11, "b": 1.11}, "abc123")
+
+
+def test_nothing_is_made_of_a_small_difference() -> None:
+    told = verdict(OLD, {"route": 4.3, "pack": 1.0}, "abc123")
+    assert told == "no step of a record's way costs over 10% more than in abc123"
+
+
+def test_steps_are_compared_that_both_commits_have() -> None:
+    lines = table(OLD, {"route": 4.0, "pack": 3.0, "new": 9.0})
+    assert [line.split(":")[0].strip() for line in lines] == ["route", "pack", "all"]
+    assert lines[-1].endswith("+17%")
+
+
+BUSY = "import time\nwhile time.process_time() < 0.2: pass\n"
+PARENT = f"""
+import socket, subprocess, sys
+listening = socket.create_server(("127.0.0.1", 0))
+helper = [sys.executable, "-c", {BUSY!r}]
+subprocess.run(helper, check=True)
+living = subprocess.Popen([sys.executable, "-c", {BUSY!r} + "print(1, flush=True)\\ninput()"],
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+living.stdout.readline()
+print(listening.getsockname()[1], flush=True)
+input()
+"""
+
+
+@contextmanager
+def listening() -> Iterator[tuple[int, int]]:
+    """A process with a helper that has ended and one that lives: its id, and its port."""
+    with subprocess.Popen(  # noqa: S603
+        [sys.executable, "-c", PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        try:
+            yield process.pid, int(process.stdout.readline())
+        finally:
+            process.kill()
+
+
+def test_a_server_is_found_by_its_port_and_costs_what_its_helpers_do() -> None:
+    with listening() as (pid, port):
+        found = server(f"http://user:password@127.0.0.1:{port}")
+        assert found is not None
+        assert found.cpu_seconds() == Family(pid).cpu_seconds()
+        assert found.cpu_seconds() >= 0.4 - 4 / os.sysconf("SC_CLK_TCK")
+
+
+def test_a_server_elsewhere_is_not_looked_for() -> None:
+    assert server("http://couchdb.example:5984") is None
