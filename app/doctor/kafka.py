@@ -8,9 +8,9 @@ from app.kafka.admin import Admin, UnreadableSettingsError, open_admin
 from app.kafka.errors import KafkaError
 from app.kafka.group_past import would_begin_again
 from app.kafka.topic_settings import shortcomings
-from app.kafka.topics import TopicNames, TopicSpec, own_topics
+from app.kafka.topics import TopicNames, TopicSpec, other_mode, own_topics
 from app.process.errors import StartError
-from app.settings import KafkaSettings, LogMode, Settings
+from app.settings import KafkaSettings, Settings
 
 SOON = 2 * 3600 * 1000
 """Milliseconds: a topic that keeps its records for less needs a worker that is always there.
@@ -131,17 +131,14 @@ def log_mode(settings: Settings, topics: Mapping[str, int]) -> Iterator[Finding]
     names, mode = TopicNames(settings.kafka.topic_prefix), settings.routing.log_mode
     read = [name for role in names.by_role(topics, mode).values() for name in role]
     what = f"PERSISTER_LOG_MODE={mode}"
-    if mode is LogMode.SEPARATE and set(names.stored(LogMode.IN_RECORD)) & set(topics):
-        yield Finding(
-            what,
-            State.WARNING,
-            f"{names.stored(LogMode.IN_RECORD)[0]} exists, to which OpenWhisk writes when it keeps "
-            "logs inside the records: if it does, set PERSISTER_LOG_MODE=in-record, or the logs "
-            "arrive nowhere",
-        )
+    overlooked = names.overlooked(topics, mode)
+    if overlooked:
+        detail = f"{' and '.join(overlooked)} is not read. {other_mode(mode)}"
+        yield Finding(what, State.WARNING, detail)
     elif not read:
-        others = sorted(name for name in topics if name.endswith(("completed0", "activations")))
-        seen = f"; Kafka has {', '.join(others)}: check PERSISTER_TOPIC_PREFIX" if others else ""
+        others = names.elsewhere(topics, mode)
+        advice = "check PERSISTER_TOPIC_PREFIX and PERSISTER_LOG_MODE"
+        seen = f"; Kafka has {', '.join(others)}: {advice}" if others else ""
         yield Finding(
             what, State.WARNING, f"Kafka has no topic that is read in this mode yet{seen}"
         )

@@ -135,6 +135,8 @@ class OwnTopics(Service):
         return True
 
     def _report(self) -> None:
+        if warning := self._subscription.warning():
+            self.log.warning("%s", warning)
         topics = sorted(self._subscription.topics)
         if topics:
             self.log.info("Reading %s.", ", ".join(topics))
@@ -143,6 +145,11 @@ class OwnTopics(Service):
                 "No topic of OpenWhisk exists yet; looking for new ones every %g s.",
                 self._settings.discovery_interval,
             )
+            if self._subscription.elsewhere:
+                self.log.warning(
+                    "Not read: %s: check PERSISTER_TOPIC_PREFIX and PERSISTER_LOG_MODE.",
+                    ", ".join(self._subscription.elsewhere),
+                )
 
 
 class Discovery(Service):
@@ -182,6 +189,17 @@ class Discovery(Service):
         return dict(self._thread().fetches.unreadable)
 
     @property
+    def overlooked(self) -> dict[str, str]:
+        """Topics to which OpenWhisk would write in the other log mode, and what to do."""
+        subscription = self._subscription
+        return dict.fromkeys(subscription.overlooked, subscription.advice)
+
+    @property
+    def elsewhere(self) -> tuple[str, ...]:
+        """While no topic of OpenWhisk's is read: those that look like one."""
+        return self._subscription.elsewhere
+
+    @property
     def refused(self) -> str | None:
         """Why the consumer group does not take this worker, while it does not."""
         return self._thread().membership.refused
@@ -215,7 +233,10 @@ class Discovery(Service):
         if self._admin is None:
             self._admin = await Admin.connect(self._settings)
         existing = await self._admin.partition_counts()
+        before = self._subscription.overlooked
         new = self._subscription.add(existing)
+        if self._subscription.overlooked != before and self._subscription.overlooked:
+            self.log.warning("%s", self._subscription.warning())
         if new:
             self.log.info("Found new topics: %s.", ", ".join(sorted(new)))
         self._subscription.renew()

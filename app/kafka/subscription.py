@@ -4,13 +4,13 @@ Faust cannot subscribe to a pattern, so the topics of each role are passed by na
 that its agent reads.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from faust.types.transports import ConductorT
 
 from app.kafka.delivery import ChunkTopic
-from app.kafka.topics import TopicNames
+from app.kafka.topics import TopicNames, other_mode
 from app.settings import LogMode
 from models.roles import TopicRole
 
@@ -36,6 +36,10 @@ class Subscription:
         self._declared = channels
         self._names = names
         self._log_mode = log_mode
+        self.overlooked: tuple[str, ...] = ()
+        """Topics to which OpenWhisk would write in the other log mode."""
+        self.elsewhere: tuple[str, ...] = ()
+        """While none of its topics is read: those that look like one."""
 
     @property
     def topics(self) -> set[str]:
@@ -47,12 +51,14 @@ class Subscription:
         """The topics that Faust subscribes to, the persister's own included."""
         return set(self._conductor._topic_name_index)  # noqa: SLF001
 
-    def add(self, existing: Iterable[str]) -> set[str]:
+    def add(self, existing: Collection[str]) -> set[str]:
         """Give every channel the topics of its role; returns those that are new.
 
         Topics that vanish stay subscribed: deleting one is rare, and what is still in flight of it
         must be committed.
         """
+        self.overlooked = self._names.overlooked(existing, self._log_mode)
+        self.elsewhere = self._names.elsewhere(existing, self._log_mode)
         by_role = self._names.by_role(existing, self._log_mode)
         new: set[str] = set()
         for channel in self._channels():
@@ -61,6 +67,18 @@ class Subscription:
                 channel.topics = (*channel.topics, *sorted(found))
                 new |= found
         return new
+
+    def warning(self) -> str:
+        """What to say of topics that are overlooked; empty where there are none."""
+        if not self.overlooked:
+            return ""
+        names = " and ".join(self.overlooked)
+        return f"Not read, as PERSISTER_LOG_MODE is {self._log_mode}: {names}. {self.advice}."
+
+    @property
+    def advice(self) -> str:
+        """What to do about them."""
+        return other_mode(self._log_mode)
 
     def renew(self) -> None:
         """Ask Faust to subscribe again while a topic is missing from its subscription.

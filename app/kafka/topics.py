@@ -4,7 +4,7 @@ This is the only place where a topic's name is spelled, for readers and for writ
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
 from app.kafka.clients import RECORD_OVERHEAD
@@ -74,6 +74,23 @@ class TopicNames:
             return (self.prefix + ACTIVATIONS,)
         return self.prefix + OTHERS, self.prefix + NON_BLOCKING
 
+    def overlooked(self, topics: Container[str], log_mode: LogMode) -> tuple[str, ...]:
+        """Those among all topics to which OpenWhisk would write in the other log mode."""
+        other = LogMode.SEPARATE if log_mode is LogMode.IN_RECORD else LogMode.IN_RECORD
+        return tuple(topic for topic in self.stored(other) if topic in topics)
+
+    def elsewhere(self, topics: Iterable[str], log_mode: LogMode) -> tuple[str, ...]:
+        """Where none of all topics is read: those that look like OpenWhisk's, of another prefix.
+
+        Or, in the log mode that keeps logs inside the records, its acknowledgements alone.
+        """
+        read, seen = False, []
+        for topic in sorted(topics):
+            read = read or self.role(topic, log_mode) is not None
+            if topic.endswith(_TELLING) and not _OURS.fullmatch(topic):
+                seen.append(topic)
+        return () if read else tuple(seen)
+
     def role(self, topic: str, log_mode: LogMode) -> TopicRole | None:
         """The role in which `topic` is read in this log mode, or None when it is not read."""
         if not topic.startswith(self.prefix) or _OURS.fullmatch(topic):
@@ -94,6 +111,22 @@ class TopicNames:
                 found[role].append(topic)
         return {role: tuple(names) for role, names in found.items()}
 
+
+def other_mode(log_mode: LogMode) -> str:
+    """When OpenWhisk writes to the topics that are overlooked in a log mode, and what to do."""
+    if log_mode is LogMode.SEPARATE:
+        return (
+            "OpenWhisk writes there when it keeps logs inside the records: if it does, set "
+            "PERSISTER_LOG_MODE=in-record, or those records are lost with the topic's retention"
+        )
+    return (
+        "OpenWhisk writes there when it keeps logs elsewhere: if it does, set "
+        "PERSISTER_LOG_MODE=separate, or those records are lost with the topic's retention"
+    )
+
+
+_TELLING = ("completed0", ACTIVATIONS, OTHERS)
+"""How the name of a topic ends of which an OpenWhisk has at least one."""
 
 _COMPLETED = re.compile(r"completed.*")
 

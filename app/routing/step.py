@@ -22,7 +22,7 @@ logger = get_logger(__name__)
 
 _HELD = (
     "Stopped reading %s: %s. What comes now stays in Kafka, until the topic's retention deletes "
-    "it. Find out who writes it: `faust -A app dead-letters list --topic %s`. It is tried again "
+    "it. Find out who writes it: `persister dead-letters list --topic %s`. It is tried again "
     "after PERSISTER_BREAKER_COOLDOWN seconds; PERSISTER_BREAKER_RATIO, _MINIMUM and _CONSECUTIVE "
     "say how much is too much."
 )

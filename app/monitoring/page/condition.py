@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from faust.types import TP
 
+from app.kafka.topics import TopicNames
 from app.monitoring.group.snapshot import Unread
 from app.monitoring.monitored import Monitored
 from app.monitoring.page.trouble import Condition, Database, Held, Kafka, Partition
@@ -36,6 +37,7 @@ def condition_of(worker: Monitored) -> Condition:
         workers=worker.roster.workers(),
         unheard=worker.roster.trouble,
         setting_aside=lately.dead_letters if lately else 0.0,
+        internal=TopicNames(worker.kafka.topic_prefix).documents,
     )
 
 
@@ -47,6 +49,8 @@ def _kafka(worker: Monitored) -> Kafka:
         error=kafka.last_error or "",
         refuses=worker.discovery.refused or "",
         unreadable=worker.discovery.unreadable,
+        overlooked=worker.discovery.overlooked,
+        elsewhere=worker.discovery.elsewhere,
     )
 
 

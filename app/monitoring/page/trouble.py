@@ -66,6 +66,10 @@ class Kafka:
     """Why the group does not take this worker."""
     unreadable: Mapping[str, str] = field(default_factory=dict)
     """Topics that may not be read, and why."""
+    overlooked: Mapping[str, str] = field(default_factory=dict)
+    """Topics to which OpenWhisk would write in the other log mode, and what to do."""
+    elsewhere: Sequence[str] = ()
+    """While no topic of OpenWhisk's is read: those that look like one."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +129,7 @@ class Condition:
         low: topics of which little is left of what Kafka's retention allows.
         unheard: why the other workers are not heard; empty while they are.
         setting_aside: dead letters a second in the last minute, of all workers.
+        internal: the topic that is the persister's own.
     """
 
     now: float
@@ -141,6 +146,7 @@ class Condition:
     workers: Sequence[Heard] = ()
     unheard: str = ""
     setting_aside: float = 0.0
+    internal: str = ""
 
 
 @dataclass(frozen=True)
@@ -165,7 +171,7 @@ def summary(condition: Condition) -> Summary:
 
 
 def _well(condition: Condition) -> str:
-    topics = {one.topic for one in condition.partitions}
+    topics = {one.topic for one in condition.partitions} - {condition.internal}
     if not topics:
         return (
             "The worker runs. No topic of OpenWhisk exists yet; new ones are found within seconds."
@@ -245,6 +251,19 @@ def _kafka(condition: Condition) -> Iterator[Finding]:
             "The consumer group does not take this worker.",
             kafka.refuses,
             "See which other application uses the group of PERSISTER_APP_ID.",
+        )
+    for topic, advice in sorted(kafka.overlooked.items()):
+        yield Finding(
+            Level.MIND,
+            f"{topic} exists and is not read in this log mode.",
+            do=f"{advice}. If nothing writes there any more, delete it.",
+        )
+    if kafka.elsewhere and not kafka.overlooked:
+        yield Finding(
+            Level.MIND,
+            "No topic of OpenWhisk is read.",
+            f"Kafka has {listed(kafka.elsewhere)}.",
+            "Check PERSISTER_TOPIC_PREFIX and PERSISTER_LOG_MODE.",
         )
     for topic, why in sorted(kafka.unreadable.items()):
         yield Finding(
@@ -336,6 +355,8 @@ def _partitions(condition: Condition) -> Iterator[Finding]:
     for one in condition.partitions:
         stands = one.state in (State.STUCK, State.WAITING) and one.why
         told = one.why in known or one.topic in condition.kafka.unreadable
+        if one.state is State.WAITING and not one.worker:
+            continue  # a topic that has just come, or a group that has; it is in the table
         if stands and not told and not _waits_for_the_database(one, condition):
             by_why[one.why, one.state, bool(one.worker)].append(one)
     for (why, state, read), found in by_why.items():
@@ -358,9 +379,8 @@ def _standing(
     names = listed([one.name for one in found])
     since = _since(min((one.since for one in found if one.since), default=None), condition)
     if not read:
-        level = Level.TROUBLE if state is State.STUCK else Level.MIND
         return Finding(
-            level,
+            Level.TROUBLE,
             f"Nobody has read {names}{since}.",
             "" if why.startswith("nobody") else why,
             "Start a worker, or see in the logs of those that run why they do not join the group.",

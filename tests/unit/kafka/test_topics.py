@@ -99,3 +99,22 @@ def test_own_topics_are_never_read_as_openwhisks() -> None:
 )
 def test_topics_of_any_persister_are_never_read_as_openwhisks(topic: str) -> None:
     assert TopicNames("").role(topic, LogMode.SEPARATE) is None
+
+
+def test_the_other_log_mode_s_topic_is_overlooked() -> None:
+    names = TopicNames("ow.")
+    existing = ["ow.activations", "ow.completed0", "completed-others"]
+    assert names.overlooked(existing, LogMode.SEPARATE) == ("ow.activations",)
+    assert names.overlooked(existing, LogMode.IN_RECORD) == ()
+    assert names.overlooked(["ow.completed-others"], LogMode.IN_RECORD) == ("ow.completed-others",)
+
+
+def test_where_none_is_read_those_are_named_that_look_as_if_they_should_be() -> None:
+    existing = ["a.completed0", "b.activations", "health", "ow.activations-guard-changelog"]
+    assert TopicNames("ow.").elsewhere(existing, LogMode.SEPARATE) == (
+        "a.completed0",
+        "b.activations",
+    )
+    assert TopicNames("a.").elsewhere(existing, LogMode.SEPARATE) == ()
+    # Acknowledgements alone are not what this mode reads.
+    assert TopicNames("a.").elsewhere(["a.completed0"], LogMode.IN_RECORD) == ("a.completed0",)

@@ -14,6 +14,7 @@ from app.monitoring.page.trouble import (
     Kafka,
     Level,
     Partition,
+    findings,
     summary,
 )
 from app.monitoring.progress import State
@@ -53,6 +54,22 @@ def test_what_is_on_the_way_is_no_trouble() -> None:
 
 def test_without_topics_it_says_that_they_are_looked_for() -> None:
     assert "No topic of OpenWhisk exists yet" in summary(condition(partitions=[])).text
+    own = [Partition("persister-documents", 0, State.IDLE, 0, "w")]
+    told = summary(condition(partitions=own, internal="persister-documents"))
+    assert "No topic of OpenWhisk exists yet" in told.text
+
+
+def test_a_topic_that_the_log_mode_leaves_out_is_told_with_what_to_do() -> None:
+    (finding,) = findings(condition(kafka=Kafka(overlooked={"activations": "set it"})))
+    assert finding.level is Level.MIND
+    assert finding.what == "activations exists and is not read in this log mode."
+    assert finding.do.startswith("set it.")
+
+
+def test_when_nothing_is_read_it_says_what_looks_as_if_it_should_be() -> None:
+    (finding,) = findings(condition(kafka=Kafka(elsewhere=["ow.completed0"])))
+    assert (finding.level, finding.why) == (Level.MIND, "Kafka has ow.completed0.")
+    assert "PERSISTER_TOPIC_PREFIX" in finding.do
 
 
 def test_a_silent_kafka_is_told_once_with_its_address_and_what_to_check() -> None:
@@ -131,6 +148,8 @@ def test_what_nobody_reads_wants_a_worker() -> None:
     alone = Partition("a", 0, State.STUCK, 5, "", since=NOW - 60, why="nobody reads it")
     ((level, what),) = whats(partitions=[alone])
     assert (level, what) == (Level.TROUBLE, "Nobody has read a/0 since 11:59:00 UTC.")
+    new = Partition("a", 0, State.WAITING, 5, "", since=NOW - 2, why="nobody reads it yet")
+    assert whats(partitions=[new]) == []
     assert whats(partitions=[replace(alone, state=State.WAITING)])[0][0] is Level.MIND
 
 
