@@ -38,7 +38,9 @@ class TestObserver:
     async def test_topics_have_partitions(self, group: Group) -> None:
         assert (await group.observer.topics())[group.first.topic] == 2
 
-    async def test_before_the_first_commit(self, group: Group) -> None:
+    async def test_before_the_first_commit_there_are_ends_and_no_members(
+        self, group: Group
+    ) -> None:
         await group.write([1000, 2000])
         view = await look(group)
         assert view.members == {}

@@ -114,7 +114,7 @@ class TestClients:
 class TestTooLarge:
     """One record that is too large costs one record."""
 
-    async def test_five_small_one_large_and_two_thousand_small(self, kafka: Kafka) -> None:
+    async def test_records_sent_after_it_arrive(self, kafka: Kafka) -> None:
         topic = await kafka.create("topic", 8)
         producer = await kafka.producer()
         assert await producer.send(topic, small(5)) == []
@@ -123,14 +123,14 @@ class TestTooLarge:
         assert await producer.send(topic, small(2000, 5)) == []
         assert stored(await kafka.values(topic)) == values(small(2005))
 
-    async def test_in_the_middle_of_others(self, kafka: Kafka) -> None:
+    async def test_records_around_it_arrive_in_order(self, kafka: Kafka) -> None:
         topic = await kafka.create("topic")
         refused = large("large")
         records = [*small(500), refused, *small(500, 500)]
         assert await (await kafka.producer()).send(topic, records) == [refused]
         assert (await kafka.values(topic))[0] == [one.value for one in small(1000)]
 
-    async def test_several_in_a_row(self, kafka: Kafka) -> None:
+    async def test_several_in_a_row_are_each_refused(self, kafka: Kafka) -> None:
         topic = await kafka.create("topic")
         refused = [large(f"large{number}") for number in range(3)]
         records = [*small(2), *refused, *small(2, 2), refused[0], *small(2, 4)]
@@ -138,7 +138,7 @@ class TestTooLarge:
         assert found == [*refused, refused[0]]
         assert (await kafka.values(topic))[0] == [one.value for one in small(6)]
 
-    async def test_on_several_partitions(self, kafka: Kafka) -> None:
+    async def test_each_partition_refuses_only_its_own(self, kafka: Kafka) -> None:
         topic = await kafka.create("topic", 4)
         producer = await kafka.producer()
         refused = [large(f"large{number}", partition=number) for number in range(4)]
@@ -149,7 +149,7 @@ class TestTooLarge:
             assert values(found) == values(refused)
         assert stored(await kafka.values(topic)) == values(small(200))
 
-    async def test_while_others_send(self, kafka: Kafka) -> None:
+    async def test_others_that_send_meanwhile_lose_nothing(self, kafka: Kafka) -> None:
         topic = await kafka.create("topic", 2)
         producer = await kafka.producer()
         refused = [large(f"large{number}", partition=0) for number in range(3)]
@@ -162,7 +162,7 @@ class TestTooLarge:
         assert sum(map(len, found)) == 5
         assert stored(await kafka.values(topic)) == values(small(1000))
 
-    async def test_in_two_topics_at_once(self, kafka: Kafka) -> None:
+    async def test_two_topics_refuse_it_at_once(self, kafka: Kafka) -> None:
         topics = [await kafka.create("documents", 2), await kafka.create("letters")]
         producer = await kafka.producer()
         for number in range(3):
@@ -186,7 +186,7 @@ class TestTooLarge:
             assert await producer.send(topic, part) == [refused]
         assert (await kafka.values(topic))[0] == [record.value for record in records]
 
-    async def test_what_counts_is_the_compressed_size(self, kafka: Kafka) -> None:
+    async def test_the_compressed_size_counts(self, kafka: Kafka) -> None:
         topic = await kafka.create("topic")
         record = Outgoing(b"key", b"x" * LARGE)
         assert await (await kafka.producer()).send(topic, [record]) == [record]
@@ -194,7 +194,7 @@ class TestTooLarge:
         assert await producer.send(topic, [record]) == []
         assert await kafka.values(topic) == {0: [record.value]}
 
-    async def test_a_limit_that_is_met_exactly(self, kafka: Kafka) -> None:
+    async def test_records_up_to_the_limit_pass(self, kafka: Kafka) -> None:
         topic = await kafka.create("topic", 1, 1000)
         sizes = range(900, 1000)
         records = [Outgoing(None, b"x" * size) for size in sizes]
@@ -207,7 +207,7 @@ class TestTooLarge:
 class TestPartitions:
     """Where a record goes."""
 
-    async def test_a_key_decides(self, kafka: Kafka) -> None:
+    async def test_the_key_decides(self, kafka: Kafka) -> None:
         topic = await kafka.create("topic", 4)
         records = small(100)
         assert await (await kafka.producer()).send(topic, records) == []
@@ -216,7 +216,7 @@ class TestPartitions:
             expected.setdefault(partition_of(record.key, 4), []).append(record.value or b"")
         assert await kafka.values(topic) == expected
 
-    async def test_a_partition_that_is_given_decides(self, kafka: Kafka) -> None:
+    async def test_a_given_partition_decides(self, kafka: Kafka) -> None:
         topic = await kafka.create("topic", 4)
         records = [Outgoing(b"key", b"%d" % number, [], number) for number in range(4)]
         assert await (await kafka.producer()).send(topic, records) == []

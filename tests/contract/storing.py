@@ -193,12 +193,14 @@ class TestDatabases(Suite):
 
 class TestRights(Suite):
     @beyond_the_stand_in
-    async def test_without_a_name(self, client: Client, couchdb: CouchDB) -> None:
+    async def test_a_request_without_a_name_is_unauthorized(
+        self, client: Client, couchdb: CouchDB
+    ) -> None:
         nobody = client.at(couchdb.url.replace(couchdb.url.split("//")[1].split("@")[0] + "@", ""))
         answer = refused("unauthorized", "You are not authorized to access this db.")
         assert await nobody.bulk() == (401, answer)
 
-    async def test_with_a_wrong_one(self, client: Client, couchdb: CouchDB) -> None:
+    async def test_a_wrong_name_is_unauthorized(self, client: Client, couchdb: CouchDB) -> None:
         # A name that nobody has: CouchDB locks accounts.
         wrong = couchdb.url.replace(couchdb.url.split("//")[1].split("@")[0], "nobody-at-all:wrong")
         answer = refused("unauthorized", "Name or password is incorrect.")
@@ -227,41 +229,41 @@ class TestRights(Suite):
 
 
 class TestWriting(Suite):
-    async def test_nothing(self, client: Client) -> None:
+    async def test_an_empty_request_is_answered_with_nothing(self, client: Client) -> None:
         assert await client.bulk() == (201, [])
 
-    async def test_what_is_new(self, client: Client) -> None:
+    async def test_new_documents_are_written(self, client: Client) -> None:
         status, entries = await client.bulk({"_id": "a", "n": 1}, {"_id": "b b/ä"})
         assert (status, written(entries)) == (201, ["a", "b b/ä"])
         assert all(entry["rev"].startswith("1-") for entry in entries)
         assert await client.one("a") == {"_id": "a", "n": 1}
 
-    async def test_without_an_id(self, client: Client) -> None:
+    async def test_a_document_without_an_id_is_given_one(self, client: Client) -> None:
         status, [entry] = await client.bulk({"n": 1})
         assert status == 201
         assert await client.one(entry["id"]) == {"_id": entry["id"], "n": 1}
 
-    async def test_what_is_there(self, client: Client) -> None:
+    async def test_an_existing_id_is_a_conflict(self, client: Client) -> None:
         await client.bulk({"_id": "a"})
         status, entries = await client.bulk({"_id": "a", "n": 1}, {"_id": "b"})
         assert (status, entries[0]) == (201, conflict("a"))
         assert written(entries) == ["b"]
         assert await client.bulk({"_id": "a"}) == (201, [conflict("a")])
 
-    async def test_one_id_twice_in_a_request(self, client: Client) -> None:
+    async def test_of_one_id_twice_in_a_request_the_first_is_written(self, client: Client) -> None:
         _, entries = await client.bulk({"_id": "a", "n": 1}, {"_id": "a", "n": 2}, {"_id": "b"})
         assert written(entries) == ["a", "b"]
         assert conflict("a") in entries
         assert await client.one("a") == {"_id": "a", "n": 1}
 
-    async def test_in_the_place_of_another(self, client: Client) -> None:
+    async def test_a_revision_replaces_the_one_before(self, client: Client) -> None:
         _, [first] = await client.bulk({"_id": "a", "n": 1})
         _, [second] = await client.bulk({"_id": "a", "_rev": first["rev"], "n": 2})
         assert second["rev"].startswith("2-")
         assert await client.bulk({"_id": "a", "_rev": first["rev"]}) == (201, [conflict("a")])
         assert await client.one("a") == {"_id": "a", "n": 2}
 
-    async def test_what_was_deleted(self, client: Client) -> None:
+    async def test_a_deleted_id_can_be_written_again(self, client: Client) -> None:
         _, [first] = await client.bulk({"_id": "a"})
         _, [deleted] = await client.bulk({"_id": "a", "_rev": first["rev"], "_deleted": True})
         value = {"rev": deleted["rev"], "deleted": True}
@@ -275,13 +277,13 @@ class TestWriting(Suite):
         await client.bulk({"_id": "a", "_deleted": True})
         assert await client.send("GET", "/a") == (404, refused("not_found", "deleted"))
 
-    async def test_what_was_deleted_from_the_start(self, client: Client) -> None:
+    async def test_a_document_can_be_deleted_before_it_was_written(self, client: Client) -> None:
         gone = {"_id": "a", "_deleted": True}
         assert written((await client.bulk(gone))[1]) == ["a"]
         assert await client.bulk(gone | {"n": 1}) == (201, [conflict("a")])
         assert (await client.send("GET"))[1]["doc_count"] == 0
 
-    async def test_one_document(self, client: Client) -> None:
+    async def test_one_document_is_written_and_read(self, client: Client) -> None:
         status, entry = await client.send("PUT", "/a", b'{"n":1}')
         assert (status, written([entry])) == (201, ["a"])
         taken = refused("conflict", "Document update conflict.")
@@ -298,13 +300,17 @@ class TestWriting(Suite):
             ("null", "Document id must be a string"),
         ],
     )
-    async def test_an_illegal_id(self, client: Client, id_: str, reason: str) -> None:
+    async def test_an_illegal_id_refuses_the_request(
+        self, client: Client, id_: str, reason: str
+    ) -> None:
         answer = await client.raw(b'{"_id":"good"}', b'{"_id":%s}' % id_.encode())
         assert answer == (400, refused("illegal_docid", reason))
         assert await client.one("good") is None
 
     @beyond_the_stand_in
-    async def test_a_design_document_without_a_name(self, client: Client) -> None:
+    async def test_a_design_document_without_a_name_refuses_the_request(
+        self, client: Client
+    ) -> None:
         answer = await client.bulk({"_id": "good"}, {"_id": "_design/"})
         assert answer == (400, refused("illegal_docid", "Illegal document id `_design/`"))
 
@@ -317,7 +323,9 @@ class TestWriting(Suite):
 
     @beyond_the_stand_in
     @pytest.mark.parametrize("name", ["_deleted", "_attachments", "_revisions"])
-    async def test_a_field_of_couchdb_s_of_the_wrong_kind(self, client: Client, name: str) -> None:
+    async def test_a_special_field_of_the_wrong_type_refuses_the_request(
+        self, client: Client, name: str
+    ) -> None:
         answer = await client.bulk({"_id": "good"}, {"_id": "a", name: 5})
         reason = f"Bad special document member: {name}"
         assert answer == (400, refused("doc_validation", reason))
@@ -334,18 +342,20 @@ class TestWriting(Suite):
             {"_deleted_conflicts": 1},
         ],
     )
-    async def test_a_field_that_couchdb_takes_and_does_not_keep(
+    async def test_some_special_fields_are_taken_and_dropped(
         self, client: Client, field: dict[str, Any]
     ) -> None:
         assert written((await client.bulk({"_id": "a", **field}))[1]) == ["a"]
         assert await client.one("a") == {"_id": "a"}
 
-    async def test_such_a_field_further_inside(self, client: Client) -> None:
+    async def test_underscores_are_allowed_in_nested_fields(self, client: Client) -> None:
         assert written((await client.bulk({"_id": "a", "x": {"_foo": 1}}))[1]) == ["a"]
 
     @beyond_the_stand_in
     @pytest.mark.parametrize("rev", ["nonsense", "", 5])
-    async def test_a_revision_that_is_none(self, client: Client, rev: object) -> None:
+    async def test_an_invalid_revision_refuses_the_request(
+        self, client: Client, rev: object
+    ) -> None:
         answer = await client.bulk({"_id": "good"}, {"_id": "a", "_rev": rev})
         assert answer == (400, refused("bad_request", "Invalid rev format"))
 
@@ -373,7 +383,9 @@ class TestJson(Suite):
 
     @beyond_the_stand_in
     @pytest.mark.parametrize("value", [DIGITS_309, b"-" + DIGITS_309, b"9" * 5000])
-    async def test_an_integer_beyond_a_double_s_range(self, client: Client, value: bytes) -> None:
+    async def test_an_integer_beyond_the_range_of_a_double_refuses_the_request(
+        self, client: Client, value: bytes
+    ) -> None:
         status, answer = await client.raw(b'{"_id":"good"}', b'{"_id":"a","v":[{"n":%s}]}' % value)
         # With a `ref` beside it, a number for CouchDB's own log.
         assert (status, answer["error"], answer["reason"]) == (500, "unknown_error", "badarith")
@@ -400,7 +412,7 @@ class TestJson(Suite):
             (b"17976931348623157" + b"0" * 292, "17976931348623157" + "0" * 292),
         ],
     )
-    async def test_numbers_as_they_are_read_back(
+    async def test_numbers_are_read_back_as_erlang_writes_them(
         self, client: Client, value: bytes, kept: str
     ) -> None:
         assert written((await client.raw(b'{"_id":"a","v":%s}' % value))[1]) == ["a"]
@@ -415,12 +427,14 @@ class TestJson(Suite):
             (b"[true,null]", [True, None]),
         ],
     )
-    async def test_other_values(self, client: Client, value: bytes, kept: object) -> None:
+    async def test_other_values_are_read_back(
+        self, client: Client, value: bytes, kept: object
+    ) -> None:
         assert written((await client.raw(b'{"_id":"a","v":%s}' % value))[1]) == ["a"]
         assert (await client.one("a"))["v"] == kept
 
     @pytest.mark.parametrize("body", [b"{", b'{"docs":[]} x', b'{"docs":[}'])
-    async def test_a_body_that_is_no_json(self, client: Client, body: bytes) -> None:
+    async def test_a_body_that_is_not_json_is_refused(self, client: Client, body: bytes) -> None:
         answer = await client.send("POST", "/_bulk_docs", body)
         assert answer == (400, refused("bad_request", "invalid UTF-8 JSON"))
 
@@ -436,13 +450,15 @@ class TestJson(Suite):
             (b'{"docs":null}', "`docs` parameter must be an array."),
         ],
     )
-    async def test_a_body_without_documents(self, client: Client, body: bytes, reason: str) -> None:
+    async def test_a_body_without_documents_is_refused(
+        self, client: Client, body: bytes, reason: str
+    ) -> None:
         answer = await client.send("POST", "/_bulk_docs", body)
         assert answer == (400, refused("bad_request", reason))
 
 
 class TestReading(Suite):
-    async def test_a_row_for_every_key_in_their_order(self, client: Client) -> None:
+    async def test_there_is_a_row_for_each_key_in_order(self, client: Client) -> None:
         await client.bulk({"_id": "a", "n": 1}, {"_id": "b"})
         rows = await client.rows("b", "none", "a", "b")
         assert [row["key"] for row in rows] == ["b", "none", "a", "b"]
@@ -453,12 +469,12 @@ class TestReading(Suite):
         assert await client.rows() == []
 
     @beyond_the_stand_in
-    async def test_keys_that_are_none(self, client: Client) -> None:
+    async def test_keys_must_be_an_array(self, client: Client) -> None:
         answer = await client.send("POST", "/_all_docs?include_docs=true", b'{"keys":5}')
         reason = "`keys` body member must be an array."
         assert answer == (400, refused("bad_request", reason))
 
-    async def test_design_documents_alone(self, client: Client) -> None:
+    async def test_design_documents_are_listed_alone(self, client: Client) -> None:
         await client.bulk({"_id": "a"}, {"_id": "z"}, {"_id": "_design/b"}, {"_id": "_design/a"})
         path = '/_all_docs?startkey="_design/"&endkey="_design0"'
         status, answer = await client.send("GET", path)

@@ -26,13 +26,13 @@ class Topic(Protocol):
 
 
 class TestUnread:
-    async def test_the_record_at_an_offset(self, topic: Topic) -> None:
+    async def test_it_finds_the_record_at_an_offset(self, topic: Topic) -> None:
         await topic.write([(1000, 10), (2000, 30)])
         found = await topic.unread.head(topic.tp, 1)
         assert found is not None
         assert (found.at, found.size) == (2000, 30 + RECORD_OVERHEAD)
 
-    async def test_the_first_one_that_is_left(self, topic: Topic) -> None:
+    async def test_it_finds_the_first_record_that_is_left(self, topic: Topic) -> None:
         await topic.write([(1000, 10), (2000, 30)])
         await topic.delete_before(1)
         found = await topic.unread.head(topic.tp, 0)
@@ -43,11 +43,11 @@ class TestUnread:
         await topic.write([(1000, 10)])
         assert await topic.unread.head(topic.tp, 1) is None
 
-    async def test_how_long_a_topic_is_kept(self, topic: Topic) -> None:
+    async def test_it_reads_how_long_a_topic_is_kept(self, topic: Topic) -> None:
         assert await topic.unread.policies({topic.tp.topic}) == {topic.tp.topic: Policy()}
         assert await topic.unread.policies(set()) == {}
 
-    async def test_a_topic_that_is_not_there(self, topic: Topic) -> None:
+    async def test_a_missing_topic_is_an_error_with_its_name(self, topic: Topic) -> None:
         missing = f"{topic.tp.topic}-missing"
         with pytest.raises(UnreadableSettingsError, match=f"^{missing}: "):
             await topic.unread.policies({missing})

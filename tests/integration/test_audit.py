@@ -155,7 +155,7 @@ async def test_what_the_worker_has_not_come_to_is_pending_not_missing(
     assert (code, report["totals"]) == (0, {"present": 60})
 
 
-async def test_part_of_the_time_and_of_the_topics(
+async def test_an_audit_can_be_limited_to_a_time_and_to_topics(
     worker: StartWorker,
     admin: Admin,
     commands: Commands,

@@ -106,7 +106,9 @@ async def test_a_listing_is_keyed_by_namespace(view: Any) -> None:
 
 
 @pytest.mark.parametrize("version,package", [("v2.1.1", "myutils")])
-async def test_an_action_of_a_bound_package(view: Any, version: str, package: str) -> None:
+async def test_an_action_of_a_bound_package_is_listed_under_the_binding(
+    view: Any, version: str, package: str
+) -> None:
     rows = await view(f"whisks-filters.{version}/activations", reduce="false")
     [key] = [row["key"] for row in rows if RECORDS[row["id"]]["case"] == BOUND]
     assert key[0] == f"guest/{package}/echo"

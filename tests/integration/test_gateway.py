@@ -138,7 +138,9 @@ async def test_the_topic_is_made_for_records_of_every_size(
     assert sorted(len(m.value) > 1_000_000 for m in messages) == [False, True, True]
 
 
-async def test_fifty_clients_at_once(start: StartGateway, kafka_url: str, prefix: str) -> None:
+async def test_fifty_clients_at_once_lose_nothing(
+    start: StartGateway, kafka_url: str, prefix: str
+) -> None:
     gateway = start()
     source = Records(3)
     batches = [[source.many(10) for _ in range(4)] for _ in range(50)]

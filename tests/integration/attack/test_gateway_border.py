@@ -64,7 +64,7 @@ def packed(name: str) -> bytes:
     return body * 1000 if name == "more behind its end" else body
 
 
-async def test_bodies_that_unfold_to_a_thousand_times_their_size(
+async def test_bodies_that_unpack_to_a_thousand_times_their_size_do_no_harm(
     victim: Victim, scale: int
 ) -> None:
     bodies = await asyncio.to_thread(lambda: [packed(name) for name in UNFOLDING])

@@ -26,7 +26,7 @@ def test_every_variable_is_listed_once(environment: dict[str, str]) -> None:
     assert set(listed) == known_variables()
 
 
-def test_value_source_and_default_of_each(environment: dict[str, str]) -> None:
+def test_each_setting_has_value_source_and_default(environment: dict[str, str]) -> None:
     found = {row.variable: row for row in rows(load(), environment)}
     partitions = found["PERSISTER_PARTITIONS"]
     assert (partitions.value, partitions.source, partitions.default) == ("3", "environment", "8")

@@ -20,16 +20,16 @@ from app.storing.sink import Document
         b'"n":' + b"9" * 4400,
     ],
 )
-def test_what_couchdb_refuses_known_fault(rest: bytes) -> None:
+def test_what_couchdb_refuses_is_known(rest: bytes) -> None:
     assert known_fault(Document("guest/1", b'{"_id":"guest/1",' + rest + b"}"))
 
 
 @pytest.mark.parametrize("id_", ["", "_guest/1"])
-def test_an_illegal_id_known_fault(id_: str) -> None:
+def test_an_illegal_id_is_known(id_: str) -> None:
     assert known_fault(Document(id_, f'{{"_id":"{id_}"}}'.encode()))
 
 
-def test_a_body_with_another_id_known_fault() -> None:
+def test_a_body_with_another_id_is_known() -> None:
     assert known_fault(Document("guest/1", b'{"_id":"guest/2"}'))
     assert not carries_its_id(Document("guest/1", b'{"_id":"guest/2"}'))
 

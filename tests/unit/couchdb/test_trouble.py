@@ -223,7 +223,9 @@ async def test_the_fuller_record_wins_in_any_order(
     assert isinstance(other, Refused)
 
 
-async def test_both_copies_in_one_request(writer: BulkWriter, couchdb: FakeCouchDB) -> None:
+async def test_two_copies_in_one_request_become_the_fuller_one(
+    writer: BulkWriter, couchdb: FakeCouchDB
+) -> None:
     pair = [document("a", logs=[]), document("a", logs=["x"])]
     assert await writer.write(pair) == [STORED, COMPLETED]
     assert couchdb.databases["activations"]["a"].content["logs"] == ["x"]

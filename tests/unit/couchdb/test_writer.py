@@ -89,14 +89,14 @@ async def test_another_document_under_the_id_is_divergent_and_the_first_stays(
     assert couchdb.databases["activations"]["a"].content["secret"] == 1
 
 
-async def test_one_id_twice_in_one_call(writer: BulkWriter) -> None:
+async def test_an_id_that_comes_twice_in_a_call_is_written_once(writer: BulkWriter) -> None:
     same = [document("a"), document("b"), document("a"), document("a", n=2)]
     stored, other, again, different = await write(writer, same)
     assert (stored, other, again) == (STORED, STORED, DUPLICATE)
     assert reason(different) is RejectReason.DIVERGENT
 
 
-async def test_one_id_in_two_calls_at_once(make_writer: MakeWriter) -> None:
+async def test_an_id_in_two_calls_at_once_is_written_once(make_writer: MakeWriter) -> None:
     writer = await make_writer(request_documents=1)
     results = await asyncio.gather(write(writer, [document("a")]), write(writer, [document("a")]))
     assert sorted(result.value for [result] in results if isinstance(result, Settled)) == [

@@ -115,7 +115,9 @@ class TestTakenWrites:
         producer.answering = True
         assert await asking == 201
 
-    async def test_fifty_clients_at_once(self, gateway: Running, producer: FakeProducer) -> None:
+    async def test_fifty_clients_at_once_are_all_answered(
+        self, gateway: Running, producer: FakeProducer
+    ) -> None:
         async def client() -> int:
             async with aiohttp.ClientSession() as session:
                 mine = Running(gateway.url, gateway.port, session, gateway.publisher)

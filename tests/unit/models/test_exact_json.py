@@ -32,13 +32,13 @@ def test_what_is_not_json(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["[" * 1001 + "]" * 1001, "[" * 1000 + "1" + "]" * 1000])
-def test_too_deep(text: str) -> None:
+def test_more_than_a_thousand_levels_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="1000 levels"):
         exact_json.loads(text)
 
 
 @pytest.mark.parametrize("text", ["[" * 1000 + "]" * 1000, "[" * 999 + "1" + "]" * 999])
-def test_just_not_too_deep(text: str) -> None:
+def test_a_thousand_levels_are_read(text: str) -> None:
     assert exact_json.loads(text)
 
 

@@ -31,7 +31,7 @@ DAY = 86_400_000
         ("+1000000000-12-31T23:59:59Z", 31_556_889_864_403_199_000),
     ],
 )
-def test_moments(text: str, millis: int) -> None:
+def test_instants_are_read_to_the_millisecond(text: str, millis: int) -> None:
     assert iso_millis(text) == millis
 
 

@@ -57,7 +57,7 @@ def test_other_entries_are_no_lines(entry: str) -> None:
     assert LogLine.parse(entry) is None
 
 
-def test_the_lines_of_an_action() -> None:
+def test_an_action_has_log_lines() -> None:
     lines = activation([LINE, "not a line"], {"kind": "nodejs:20"}).log_lines()
 
     assert [line.render() for line in lines] == [LINE]

@@ -110,12 +110,12 @@ OPTIONAL = ("cause", "duration")
 
 
 @pytest.mark.parametrize("name,value", ACCEPTED)
-def test_accepted(name: str, value: object) -> None:
+def test_what_openwhisk_accepts_is_stored(name: str, value: object) -> None:
     assert isinstance(routed(message(record(**{name: value}))), Store)
 
 
 @pytest.mark.parametrize("name,value", REFUSED)
-def test_rejected_with_the_name_of_the_field(name: str, value: object) -> None:
+def test_what_it_refuses_is_rejected_with_the_name_of_the_field(name: str, value: object) -> None:
     decision = routed(message(record(**{name: value})))
 
     assert isinstance(decision, Reject)
@@ -124,7 +124,7 @@ def test_rejected_with_the_name_of_the_field(name: str, value: object) -> None:
 
 
 @pytest.mark.parametrize("name", record())
-def test_missing_fields(name: str) -> None:
+def test_only_optional_fields_may_be_missing(name: str) -> None:
     fields = record()
     del fields[name]
 

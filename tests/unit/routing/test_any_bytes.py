@@ -70,25 +70,27 @@ def check(value: bytes) -> None:
 
 
 @given(st.binary())
-def test_any_bytes(value: bytes) -> None:
+def test_both_paths_decide_the_same_of_any_bytes(value: bytes) -> None:
     check(value)
 
 
 @settings(max_examples=300)
 @given(mutated())
-def test_mutated_messages(value: bytes) -> None:
+def test_both_paths_decide_the_same_of_mutated_messages(value: bytes) -> None:
     check(value)
 
 
 @settings(max_examples=300)
 @given(st.sampled_from([*record(), "newer", "_id", "updated"]), json_values)
-def test_any_value_in_any_field(name: str, value: object) -> None:
+def test_both_paths_decide_the_same_of_any_value_in_any_field(name: str, value: object) -> None:
     fields = json.dumps(record(**{name: value}))
     check(f'{{"transid":[],"response":{fields}}}'.encode())
 
 
 @given(json_values, json_values, json_values)
-def test_any_value_around_a_record(transid: object, instance: object, error: object) -> None:
+def test_both_paths_decide_the_same_of_any_value_around_a_record(
+    transid: object, instance: object, error: object
+) -> None:
     outer = {"transid": transid, "instance": instance, "isSystemError": error}
     check(json.dumps({"response": record()} | outer).encode())
 

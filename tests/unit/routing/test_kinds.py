@@ -47,7 +47,9 @@ def test_every_kind_is_taken_on_every_topic(role: TopicRole) -> None:
         {"asString": "0"},  # a scheduler's, which OpenWhisk's own reader does not take
     ],
 )
-def test_instances_of_current_openwhisk(instance: dict[str, Any]) -> None:
+def test_an_acknowledgement_may_name_any_instance_of_current_openwhisk(
+    instance: dict[str, Any],
+) -> None:
     assert routed(completion(instance=instance)) == ACKNOWLEDGED
 
 

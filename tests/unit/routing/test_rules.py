@@ -24,7 +24,7 @@ def ended_with(status_code: int, **outer: Any) -> bytes:
 @pytest.mark.parametrize("level", STORED_CODES)
 @pytest.mark.parametrize("status_code", [-1, 0, 1, 2, 3, 4])
 @pytest.mark.parametrize("role", TopicRole)
-def test_store_levels(role: TopicRole, status_code: int, level: str) -> None:
+def test_the_store_level_of_the_role_decides(role: TopicRole, status_code: int, level: str) -> None:
     applies, other = "blocking_store_level", "non_blocking_store_level"
     if role is not TopicRole.COMPLETED:
         applies, other = other, applies

@@ -210,7 +210,7 @@ def test_what_ails_another_worker_alone_is_told() -> None:
     assert len(whats(workers=[OWN, ill], database=down)) == 1
 
 
-def test_further_things_to_mind() -> None:
+def test_versions_losses_dead_letters_and_deafness_are_worth_a_look() -> None:
     newer = Heard(Snapshot("w1", version="2", counts=Counts(lost=3)), 1.0)
     told = [what for _, what in whats(workers=[OWN, newer], setting_aside=0.5, unheard="denied")]
     assert told == [

@@ -20,11 +20,11 @@ NOON = 1_800_014_400.0
         (864_000, "10 days"),
     ],
 )
-def test_durations(seconds: float | None, expected: str) -> None:
+def test_durations_have_the_unit_that_fits(seconds: float | None, expected: str) -> None:
     assert duration(seconds) == expected
 
 
-def test_numbers() -> None:
+def test_numbers_are_grouped_and_agree_with_their_nouns() -> None:
     assert [number(None), number(0), number(1234567)] == ["?", "0", "1\u202f234\u202f567"]
     assert [rate(None), rate(0), rate(0.02)] == ["?", "0", "< 0.1"]
     assert [rate(0.12), rate(1234)] == ["0.1", "1\u202f234"]
@@ -55,10 +55,10 @@ def test_times_of_another_day_have_their_date() -> None:
         (["a", "b", "c", "d", "e"], "a, b, c and 2 more"),
     ],
 )
-def test_lists(names: list[str], expected: str) -> None:
+def test_lists_are_cut_after_three(names: list[str], expected: str) -> None:
     assert listed(names) == expected
 
 
-def test_part_of_a_whole() -> None:
+def test_only_all_and_nothing_are_rounded_to_the_end() -> None:
     assert [percent(0, 0), percent(0, 9), percent(9, 9)] == ["0 %", "0 %", "100 %"]
     assert [percent(1, 1000), percent(12, 100), percent(999, 1000)] == ["< 1 %", "12 %", "> 99 %"]
