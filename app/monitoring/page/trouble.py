@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from app.monitoring.group.roster import Heard
 from app.monitoring.page.wording import duration, listed, moment, number, plural
-from app.monitoring.progress import State
+from app.monitoring.progress import NOT_YET, State
 
 URGENT_SECONDS = 600.0
 """Until Kafka may delete what is unread, below which it is trouble whatever the share."""
@@ -355,8 +355,8 @@ def _partitions(condition: Condition) -> Iterator[Finding]:
     for one in condition.partitions:
         stands = one.state in (State.STUCK, State.WAITING) and one.why
         told = one.why in known or one.topic in condition.kafka.unreadable
-        if one.state is State.WAITING and not one.worker:
-            continue  # a topic that has just come, or a group that has; it is in the table
+        if one.why == NOT_YET:
+            continue  # it is in the table
         if stands and not told and not _waits_for_the_database(one, condition):
             by_why[one.why, one.state, bool(one.worker)].append(one)
     for (why, state, read), found in by_why.items():
@@ -379,8 +379,9 @@ def _standing(
     names = listed([one.name for one in found])
     since = _since(min((one.since for one in found if one.since), default=None), condition)
     if not read:
+        level = Level.TROUBLE if state is State.STUCK else Level.MIND
         return Finding(
-            Level.TROUBLE,
+            level,
             f"Nobody has read {names}{since}.",
             "" if why.startswith("nobody") else why,
             "Start a worker, or see in the logs of those that run why they do not join the group.",

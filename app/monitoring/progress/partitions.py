@@ -32,6 +32,9 @@ class Reason(NamedTuple):
 
 
 NOBODY = Reason("nobody reads it", restart=True)
+NOT_YET = "nobody reads it yet"
+"""A topic that has just come, or a group that has."""
+
 UNKNOWN = Reason("nothing is committed, for no known reason", restart=True)
 OVERTAKEN = Reason("what came after it is stored, and it is not", restart=True)
 NO_LEADER = Reason("Kafka does not say where it ends")
@@ -105,8 +108,7 @@ class Partitions:
             lasts = max(lasts, self._lasting.of(("unread", tp), (reach.committed, False)))
         since = look.wall - lasts
         if lasts < STANDING + grace:
-            why = "nobody reads it yet"
-            return Finding(PartitionVerdict(State.WAITING, reach, since=since, why=why))
+            return Finding(PartitionVerdict(State.WAITING, reach, since=since, why=NOT_YET))
         verdict = PartitionVerdict(State.STUCK, reach, since=since, why=NOBODY.why)
         return Finding(verdict, lasts, lasts, NOBODY)
 
