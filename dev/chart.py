@@ -1,4 +1,4 @@
-"""Renders the Helm chart for each set of values in its `ci` folder, and checks what comes out.
+"""Renders the Helm chart for each set of values in its `ci` folder, and checks the result.
 
     make chart
 

@@ -1,4 +1,4 @@
-"""Publishing records so that "published" means "acknowledged by every in-sync replica".
+"""Publishes records: "published" means "acknowledged by every in-sync replica".
 
 `Publisher` is shared by the activation store, the acknowledgements and the gateway. It adds to the
 one producer (`app.kafka.producer`) a deadline per record, a bound on the bytes in flight and typed

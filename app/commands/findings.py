@@ -1,4 +1,4 @@
-"""How `doctor` and `setup` tell what they found: a line for each, or JSON."""
+"""Prints what `doctor` and `setup` found: a line for each finding, or JSON."""
 
 from collections.abc import Sequence
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""`persister setup`: makes the topics, the database and its design documents."""
+"""`persister setup`: creates the topics, the database and its design documents."""
 
 import asyncio
 import logging

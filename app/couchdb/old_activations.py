@@ -1,4 +1,4 @@
-"""The oldest activations of a database, and taking them out of it.
+"""Finds the oldest activations of a database, and deletes them.
 
 OpenWhisk's view `activations/byDate` lists them by their start with id and revision, so that no
 document is read.

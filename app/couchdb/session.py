@@ -1,4 +1,4 @@
-"""How requests say who sends them: by a session's cookie where CouchDB gives one, else with Basic.
+"""Authenticates requests: by a session's cookie where CouchDB gives one, else with Basic.
 
 CouchDB 3.4 locks a user out after five wrong passwords from an address. With Basic, each request
 that is under way when a password is rotated is one of them. A cookie that is not valid any more is

@@ -1,4 +1,4 @@
-"""Turns for attempts with single documents: few at a time, and more only where time runs out."""
+"""Limits attempts with single documents: few at a time, and more only where time runs out."""
 
 import asyncio
 import math

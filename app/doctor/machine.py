@@ -1,4 +1,4 @@
-"""This machine: the data folder, the web endpoint's port, open files."""
+"""Checks this machine: the data folder, the web endpoint's port, open files."""
 
 import http.client
 import json

@@ -1,4 +1,4 @@
-"""Makes what a worker needs: its topics, the database, its design documents."""
+"""Creates what a worker needs: its topics, the database and its design documents."""
 
 from collections.abc import AsyncIterator
 

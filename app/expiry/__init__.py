@@ -1,4 +1,4 @@
-"""Removing old activations, which CouchDB keeps for ever.
+"""Removes old activations, which CouchDB would keep for ever.
 
 - `removal`: the loop: a page of the oldest, removed, then a rest.
 - `report`: what a run did, for people, programs and Prometheus.

@@ -1,4 +1,4 @@
-"""Old activations out of the database, the oldest first, in small requests with rests in between.
+"""Removes old activations from the database, oldest first, in small requests with pauses between.
 
 They are found by OpenWhisk's own view `activations/byDate`, which has the id and the revision of
 each, so that no document is read. Where this user is a server administrator they are purged, which

@@ -1,4 +1,4 @@
-"""What a run of the retention did, for people, for programs and for Prometheus."""
+"""Reports what a run of the retention removed, for people, programs and Prometheus."""
 
 from pathlib import Path
 

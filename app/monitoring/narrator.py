@@ -1,4 +1,4 @@
-"""Says in the log what lasts: each minute what is wrong still, each hour what was done."""
+"""Logs what lasts: each minute what is still wrong, each hour what was done."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping

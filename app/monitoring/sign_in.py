@@ -1,4 +1,4 @@
-"""Signing in with a browser, which sends no header of its own: a cookie instead of the token. Pure.
+"""Signs browsers in, which send no header of their own: a cookie replaces the token. Pure.
 
 A cookie is made from the token and holds no secret that another browser could use for longer than
 itself: when it ends, a random part, and a seal over both. Workers with the same token take each

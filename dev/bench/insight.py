@@ -1,4 +1,4 @@
-"""What it costs that the worker can be seen through: for each record, and for each question."""
+"""What observability costs: for each record, and for each request to the worker's endpoint."""
 
 import asyncio
 import resource

@@ -1,4 +1,4 @@
-"""What is read of processes, and of lists of seconds."""
+"""Reads the CPU time and memory of processes, and the percentiles of durations."""
 
 import asyncio
 import os

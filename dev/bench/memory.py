@@ -1,4 +1,4 @@
-"""What memory a worker takes at its worst, and whether large records hold up small ones."""
+"""How much memory a worker takes at worst, and whether large records delay small ones."""
 
 import asyncio
 import time

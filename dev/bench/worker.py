@@ -1,4 +1,4 @@
-"""How soon a worker begins, and what it costs to wait and to be told twice."""
+"""How soon a worker starts, and what idling and duplicates cost."""
 
 import asyncio
 import sys

@@ -1,4 +1,4 @@
-"""For how long a worker has said that it is ready while its work stood still."""
+"""Measures for how long a worker says that it is ready while its work stands still."""
 
 import asyncio
 import re

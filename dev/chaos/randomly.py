@@ -1,4 +1,4 @@
-"""Random faults of all kinds, under traffic that comes and goes, for so many minutes."""
+"""Injects random faults of all kinds for some minutes, under traffic that comes and goes."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""What an input costs a target."""
+"""Measures what an input costs a target."""
 
 import time
 import tracemalloc

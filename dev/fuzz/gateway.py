@@ -1,4 +1,4 @@
-"""A gateway in this process, between a CouchDB and a Kafka that are made up, and what it costs it.
+"""Runs a gateway in this process between fakes of CouchDB and Kafka, and measures its cost.
 
 Both ends and the client run in one loop with it, so what is measured is a little too much.
 """

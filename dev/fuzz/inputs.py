@@ -1,4 +1,4 @@
-"""Inputs, each told by a seed."""
+"""Generates inputs, each from a seed."""
 
 import json
 from random import Random

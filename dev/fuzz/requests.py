@@ -1,4 +1,4 @@
-"""What clients may send to the gateway, told by a seed: a grammar of HTTP, and ways to break it.
+"""Generates clients' requests to the gateway from a seed: a grammar of HTTP, and ways to break it.
 
 A conversation is a few requests, one behind the other on one connection, cut into the pieces in
 which they arrive. Most requests are nearly right, so that they reach what reads their bodies.

@@ -1,4 +1,4 @@
-"""Receiving the body of a write, within bounds."""
+"""Receives the body of a write, within limits of size, pace and memory."""
 
 import asyncio
 import zlib

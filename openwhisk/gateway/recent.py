@@ -1,4 +1,4 @@
-"""Remembers recently accepted records for readers who come before they are stored."""
+"""Remembers recently accepted records, for readers who ask before they are stored."""
 
 import time
 from collections import OrderedDict

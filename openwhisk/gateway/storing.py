@@ -1,4 +1,4 @@
-"""Getting records to where they are safe, for as long as their client waits.
+"""Stores records on Kafka or in CouchDB, trying for as long as their client waits.
 
 Kafka first. What it has not acknowledged within a few seconds goes to CouchDB itself, unless the
 operator wants that spared. A record whose publishing was given up may still reach Kafka later: the

@@ -1,4 +1,4 @@
-"""Questions for metadata that are answered a minute later, or five.
+"""Wakes aiokafka's metadata task whenever somebody waits for metadata.
 
 Who needs new metadata of aiokafka 0.14's client wakes its `_md_synchronizer` and waits for what
 that brings. It is woken only when no update is under way, since the one that is will do. But when

@@ -1,4 +1,4 @@
-"""Fetches on a connection of their own, so that nothing else waits until records arrive.
+"""Sends fetches on a connection of their own, so that no other request waits behind an idle one.
 
 A broker answers the requests of one connection in their order, and an idle fetch waits at the
 broker until records come, here for up to a second and a half. aiokafka 0.14 keeps two connections

@@ -1,4 +1,4 @@
-"""The service that tells the other workers how this one is, and listens to them.
+"""The service that publishes this worker's snapshot, and reads those of the others.
 
 Nothing here may disturb the work: the producer is one of its own, since a producer discards its
 client when a batch is refused; and what fails here is said once, and tried again.

@@ -1,4 +1,4 @@
-"""Sees to it that all workers of a group write to one database.
+"""Ensures that all workers of a group write to the same database.
 
 Two deployments with one application id and one topic prefix are one consumer group: Kafka shares
 the records between them. The second one to start is refused before it reads anything; where that

@@ -1,4 +1,4 @@
-"""How an activation is asked for. Pure."""
+"""Parses what somebody asks for as an activation. Pure."""
 
 import re
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""What is shown of a record, read from its JSON and nothing else of it. Pure.
+"""Reads the fields that are shown of a record from its JSON, and no others. Pure.
 
 A record may be of many megabytes, most of which would cost ten times as much once decoded, and may
 be nested deeper than Python's own reader goes.

@@ -1,4 +1,4 @@
-"""Some of the others, at a broker as Kafka comes instead of one that tests usually have.
+"""Some of the other faults, on a broker with Kafka's default settings.
 
 Sessions are longer, dead members are noticed later, and topics that somebody asks for are made.
 """
