@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import aiohttp
 import pytest
+from yarl import URL
 
 VALIDATION = (
     "function (doc) { if ('throws' in doc) throw(doc.throws); if (doc.breaks) doc.no.such; }"
@@ -65,6 +66,22 @@ class Client:
         # PouchDB leaves the full stop out.
         text = text.replace('"Document update conflict"', '"Document update conflict."')
         return answer.status, json.loads(text)
+
+    async def one_of(
+        self, method: str, path: str, body: bytes | None = None, **headers: str
+    ) -> tuple[int, Any, str]:
+        """Status, JSON and revision of an answer about one document."""
+        given = JSON | {name.replace("_", "-"): value for name, value in headers.items()}
+        url = URL(f"{self._url}/{self._database}/{path}", encoded=True)
+        async with self._http.request(method, url, data=body, headers=given) as answer:
+            text = await answer.text()
+            etag = answer.headers.get("ETag", "").strip('"')
+            return answer.status, json.loads(text) if text else None, etag
+
+    async def session(self) -> Any:
+        """Who the server takes the client for."""
+        async with self._http.get(f"{self._url}/_session") as answer:
+            return (await answer.json(content_type=None))["userCtx"]
 
     async def welcome(self) -> Any:
         async with self._http.get(self._url) as answer:
@@ -499,6 +516,78 @@ class TestReading(Suite):
         assert await client.send("GET", f"/_design/a/{path}") == (404, missing)
         missing = refused("not_found", "missing")
         assert await client.send("GET", f"/_design/b/{path}") == (404, missing)
+
+
+@beyond_the_stand_in
+class TestOneDocument(Suite):
+    """One document at a time, as OpenWhisk reads, changes and deletes it."""
+
+    async def test_the_first_revision_follows_from_the_content(self, client: Client) -> None:
+        status, answer, _ = await client.one_of("PUT", "g%2Fa", b'{"_id":"g/a","n":1}')
+        assert (status, answer["id"]) == (201, "g/a")
+        assert answer["rev"] == "1-731bef401491606a3b246ed178e697c1"
+        _, [entry] = await client.bulk({"_id": "g/b", "n": 1})
+        assert entry["rev"] == answer["rev"]
+
+    async def test_it_reads_as_a_whole_and_by_revision(self, client: Client) -> None:
+        _, [entry] = await client.bulk({"_id": "g/a", "n": 1})
+        document = {"_id": "g/a", "_rev": entry["rev"], "n": 1}
+        assert await client.one_of("GET", "g%2Fa") == (200, document, entry["rev"])
+        assert await client.one_of("HEAD", "g%2Fa") == (200, None, entry["rev"])
+        found = await client.one_of("GET", f"g%2Fa?rev={entry['rev']}")
+        assert found[:2] == (200, document)
+        missing = (404, refused("not_found", "missing"))
+        old = await client.one_of("GET", "g%2Fa?rev=1-0123456789abcdef0123456789abcdef")
+        assert old[:2] == missing
+        assert (await client.one_of("GET", "g%2Fb"))[:2] == missing
+
+    @pytest.mark.parametrize("quote", ["", '"'])
+    async def test_it_changes_by_its_revision(self, client: Client, quote: str) -> None:
+        _, [entry] = await client.bulk({"_id": "g/a", "n": 1})
+        conflicts = (409, refused("conflict", "Document update conflict."))
+        body = b'{"_id":"g/a","n":2}'
+        assert (await client.one_of("PUT", "g%2Fa", body))[:2] == conflicts
+        assert (await client.one_of("PUT", "g%2Fa", body, If_Match="1-a"))[:2] == conflicts
+        rev = f"{quote}{entry['rev']}{quote}"
+        status, answer, _ = await client.one_of("PUT", "g%2Fa", body, If_Match=rev)
+        assert (status, answer["rev"][:2]) == (201, "2-")
+        assert await client.one("g/a") == {"_id": "g/a", "n": 2}
+
+    async def test_what_is_not_there_has_no_revision_to_change(self, client: Client) -> None:
+        answer = await client.bulk({"_id": "g/a", "_rev": "1-a"})
+        assert answer == (201, [conflict("g/a")])
+        status, _, _ = await client.one_of("PUT", "g%2Fb", b"{}", If_Match="1-a")
+        assert status == 409
+
+    async def test_it_is_deleted_by_its_revision(self, client: Client) -> None:
+        missing = (404, refused("not_found", "missing"))
+        assert (await client.one_of("DELETE", "g%2Fa", If_Match="1-a"))[:2] == missing
+        _, [entry] = await client.bulk({"_id": "g/a", "n": 1})
+        assert (await client.one_of("DELETE", "g%2Fa"))[0] == 409
+        assert (await client.one_of("DELETE", "g%2Fa", If_Match="1-a"))[0] == 409
+        status, answer, _ = await client.one_of("DELETE", "g%2Fa", If_Match=entry["rev"])
+        assert (status, answer["ok"], answer["rev"][:2]) == (200, True, "2-")
+        gone = (404, refused("not_found", "deleted"))
+        assert (await client.one_of("GET", "g%2Fa"))[:2] == gone
+        assert (await client.one_of("DELETE", "g%2Fa", If_Match=answer["rev"]))[:2] == gone
+        status, again, _ = await client.one_of("PUT", "g%2Fa", b"{}")
+        assert (status, again["rev"][:2]) == (201, "3-")
+
+    async def test_a_batch_of_none(self, client: Client) -> None:
+        """How the gateway asks whether somebody may write."""
+        assert await client.bulk() == (201, [])
+
+    async def test_who_one_is(self, client: Client, couchdb: CouchDB) -> None:
+        context = await client.session()
+        assert context["name"] == URL(couchdb.url).user
+        assert context["roles"] == ["_admin"]
+
+    async def test_a_wrong_password(self, client: Client, couchdb: CouchDB) -> None:
+        address = URL(couchdb.url).with_user("nobody").with_password("wrong")
+        nobody = client.at(str(address).rstrip("/"))
+        answer = refused("unauthorized", "Name or password is incorrect.")
+        assert (await nobody.one_of("GET", "g%2Fa"))[:2] == (401, answer)
+        assert await nobody.bulk() == (401, answer)
 
 
 @beyond_the_stand_in

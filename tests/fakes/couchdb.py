@@ -18,6 +18,8 @@ from urllib.parse import unquote
 
 from aiohttp import encode_basic_auth, web
 
+from openwhisk.gateway.revisions import first_revision
+
 Answer = Callable[[], Awaitable[web.Response]]
 Fault = Callable[[web.Request, Answer], Awaitable[web.Response]]
 
@@ -133,10 +135,8 @@ class FakeCouchDB:
 
     async def start(self, port: int = 0) -> None:
         """Listen on a free port, or on a given one."""
-        application = web.Application(client_max_size=2**30, middlewares=[self._guarded])
-        application.router.add_get("/", self._welcome)
-        application.router.add_post("/_session", self._make_session)
-        application.router.add_route("*", "/{path:.*}", self._dispatch)
+        application = web.Application(client_max_size=2**30)
+        application.router.add_route("*", "/{path:.*}", self.answer)
         self._runner = web.AppRunner(application, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", port)
@@ -153,14 +153,16 @@ class FakeCouchDB:
         """Listen again, where it did before."""
         await self.start(int(self.url.rsplit(":", 1)[1]))
 
+    def write(self, database: str, document: dict[str, Any]) -> dict[str, Any]:
+        """Write a document as somebody else, past every refusal; its entry."""
+        return self._write(self.databases[database], document)
+
     def script(self, *faults: Fault) -> None:
         """Answer the coming `_bulk_docs` requests with these, one each."""
         self.faults.extend(faults)
 
-    @web.middleware
-    async def _guarded(
-        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-    ) -> web.StreamResponse:
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        """What CouchDB answers; for whoever stands before it."""
         if self.user is not None:
             given = request.headers.get("Authorization", "")
             cookie = request.cookies.get("AuthSession")
@@ -171,13 +173,27 @@ class FakeCouchDB:
                 self.wrong_passwords += 1
                 return failure(401, "unauthorized", "Name or password is incorrect.")
         try:
-            return await handler(request)
+            return await self._routed(request)
         except RefusalError as refusal:
             return refusal.response
+
+    async def _routed(self, request: web.Request) -> web.Response:
+        if request.path == "/":
+            return await self._welcome(request)
+        if request.path == "/_session" and request.method == "POST":
+            return await self._make_session(request)
+        if request.path == "/_session":
+            return self._about_session()
+        return await self._dispatch(request)
 
     def _cookie(self) -> str | None:
         """Of the user with this password."""
         return hashlib.sha256(repr(self.user).encode()).hexdigest() if self.sessions else None
+
+    def _about_session(self) -> web.Response:
+        name = self.user[0] if self.user else None
+        roles = ["_admin"] if self.administrator else []
+        return web.json_response({"ok": True, "userCtx": {"name": name, "roles": roles}})
 
     async def _make_session(self, request: web.Request) -> web.Response:
         if not self.sessions:
@@ -274,21 +290,45 @@ class FakeCouchDB:
     async def _one_document(
         self, request: web.Request, database: dict[str, Stored], id_: str
     ) -> web.Response:
-        if request.method == "GET":
-            if id_ not in database:
-                raise RefusalError(404, "not_found", "missing")
-            if database[id_].deleted:
-                raise RefusalError(404, "not_found", "deleted")
-            return web.json_response({**database[id_].content, "_rev": database[id_].rev})
+        given = request.headers.get("If-Match", "").strip('"') or request.query.get("rev")
+        if request.method in ("GET", "HEAD"):
+            return self._read_one(database, id_, given)
+        if request.method == "DELETE":
+            return self._delete(database, id_, given)
         if id_.startswith("_design/") and not self.administrator:
             raise RefusalError(403, "forbidden", NOT_ADMIN)
         # The address counts, whatever the document says of itself.
         document = {**read_object(await request.read()), "_id": id_}
+        if given:
+            document["_rev"] = given
         self._check(document)
+        return web.json_response(self._written(database, document), status=201)
+
+    def _read_one(self, database: dict[str, Stored], id_: str, rev: str | None) -> web.Response:
+        stored = self._living(database, id_)
+        if rev is not None and rev != stored.rev:
+            raise RefusalError(404, "not_found", "missing")
+        content = {"_id": id_, "_rev": stored.rev, **stored.content}
+        return web.json_response(content, headers={"ETag": f'"{stored.rev}"'})
+
+    def _delete(self, database: dict[str, Stored], id_: str, rev: str | None) -> web.Response:
+        self._living(database, id_)
+        gone = {"_id": id_, "_deleted": True, **({"_rev": rev} if rev else {})}
+        return web.json_response(self._written(database, gone))
+
+    def _living(self, database: dict[str, Stored], id_: str) -> Stored:
+        if id_ not in database:
+            raise RefusalError(404, "not_found", "missing")
+        if database[id_].deleted:
+            raise RefusalError(404, "not_found", "deleted")
+        return database[id_]
+
+    def _written(self, database: dict[str, Stored], document: dict[str, Any]) -> dict[str, Any]:
+        """The answer to one document alone."""
         entry = self._write(database, document)
         if error := entry.get("error"):
             raise RefusalError(STATUS_OF.get(error, 500), error, entry["reason"])
-        return web.json_response(entry, status=201)
+        return entry
 
     async def _local_document(self, request: web.Request, address: tuple[str, str]) -> web.Response:
         """No validation function sees it, and it conflicts with nothing: the last one stays."""
@@ -370,7 +410,9 @@ class FakeCouchDB:
         if id_.startswith("_design/") and not self.administrator:
             return {"id": id_, "error": "forbidden", "reason": NOT_ADMIN}
         before = database.get(id_)
-        if before and not before.deleted and document.get("_rev") != before.rev:
+        rev = document.get("_rev")
+        follows = rev == before.rev if before and not before.deleted else rev is None
+        if not follows:
             return {"id": id_, "error": "conflict", "reason": "Document update conflict."}
         if refused := self.validate(document):
             error = refused if isinstance(refused, dict) else {"error": "forbidden"}
@@ -379,8 +421,9 @@ class FakeCouchDB:
             return {"id": id_, "error": "conflict", "reason": "Document update conflict."}
         generation = int(before.rev.partition("-")[0]) + 1 if before else 1
         content = {name: value for name, value in document.items() if kept(name, value)}
-        digest = hashlib.md5(json.dumps(content).encode()).hexdigest()  # noqa: S324
-        rev = f"{generation}-{digest}"
+        encoded = json.dumps(content).encode()
+        digest = hashlib.md5(encoded).hexdigest()  # noqa: S324
+        rev = f"{generation}-{digest}" if before else first_revision(encoded)
         database[id_] = Stored(content, rev, deleted=bool(content.get("_deleted")))
         return {"ok": True, "id": id_, "rev": rev}
 

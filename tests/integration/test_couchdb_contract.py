@@ -10,6 +10,7 @@ from tests.contract.storing import (  # noqa: F401 - the suite
     VALIDATION,
     TestDatabases,
     TestJson,
+    TestOneDocument,
     TestReading,
     TestRights,
     TestValidation,

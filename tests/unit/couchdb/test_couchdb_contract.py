@@ -8,6 +8,7 @@ import pytest
 from tests.contract.storing import (  # noqa: F401 - the suite
     TestDatabases,
     TestJson,
+    TestOneDocument,
     TestReading,
     TestRights,
     TestValidation,

@@ -5,15 +5,14 @@ import json
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote
 
 import aiohttp
 from aiohttp import web
 
-from openwhisk.gateway.revisions import first_revision
 from openwhisk.publisher import Publisher
+from tests.fakes.couchdb import FakeCouchDB
 from tests.fakes.kafka import FakeBroker
 
 TOPIC = "completed-others"
@@ -99,22 +98,18 @@ def is_question(request: Seen) -> bool:
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-async def answered(status: int, **fields: Any) -> web.Response:
-    return web.json_response(fields, status=status)
-
-
-@dataclass
 class FakeDatabase:
-    """Records what reaches it; answers questions about users by password, the rest as told."""
+    """The fake CouchDB behind the gateway: records what reaches it, and may be told the answer."""
 
-    seen: list[Seen] = field(default_factory=list)
-    asked: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set by each request."""
-    answer: Answer | None = None
-    up: bool = True
-    url: str = ""
-    validating: list[str] = field(default_factory=list)
-    """Design documents with a validation function."""
+    def __init__(self) -> None:
+        self.couchdb = FakeCouchDB(user=("whisk", "secret"), databases={DATABASE: {}})
+        self.seen: list[Seen] = []
+        self.asked = asyncio.Event()
+        """Set by each request."""
+        self.answer: Answer | None = None
+        """To all but the gateway's own questions, of those whose password is right."""
+        self.up = True
+        self.url = ""
 
     @property
     def writes(self) -> list[Seen]:
@@ -125,36 +120,48 @@ class FakeDatabase:
     def questions(self) -> list[Seen]:
         return [request for request in self.seen if is_question(request)]
 
+    @property
+    def held(self) -> dict[str, dict[str, Any]]:
+        """The documents, but for design documents."""
+        return {
+            id_: {**one.content, "_rev": one.rev}
+            for id_, one in self.couchdb.databases[DATABASE].items()
+            if not one.deleted and not id_.startswith("_design/")
+        }
+
+    def write(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """Write as somebody else; the entry of the document."""
+        return self.couchdb.write(DATABASE, fields)
+
+    def delete(self, document_id: str) -> None:
+        """Delete as somebody else."""
+        revision = {"_rev": self.held[document_id]["_rev"]}
+        self.write({"_id": document_id, "_deleted": True, **revision})
+
+    def fail(self, error: str) -> None:
+        """Have every document fail with this error."""
+        self.couchdb.validate = lambda _: {"error": error, "reason": "as told"}
+
+    def validate(self, *names: str) -> None:
+        """Let there be design documents with a validation function."""
+        for name in names:
+            self.write({"_id": name, "validate_doc_update": "function() {}"})
+
     async def handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         self.seen.append(Seen(request.method, request.raw_path, request.headers, body))
         self.asked.set()
-        return await (self._own(request) or self._told(request))
-
-    def _own(self, request: web.Request) -> Awaitable[web.StreamResponse] | None:
-        """The answer that does not depend on what a test says."""
         if not self.up:
-            return answered(503)
-        if request.headers.get("Authorization") != BASIC["Authorization"]:
-            return answered(401, error="unauthorized", reason="Name or password is incorrect.")
-        if is_question(self.seen[-1]):
-            return answered(201)
-        if request.path == "/_session":
-            return answered(200, userCtx={"name": "whisk", "roles": []})
-        if "startkey=%22_design/%22" in request.raw_path:
-            return answered(200, rows=[self._design(name) for name in self.validating])
-        return None
-
-    async def _told(self, request: web.Request) -> web.StreamResponse:
-        if self.answer is not None:
+            return web.json_response({}, status=503)
+        authorized = request.headers.get("Authorization") == BASIC["Authorization"]
+        if self.answer is not None and authorized and not self._is_own(request):
             return await self.answer(request)
-        if request.raw_path.endswith("/_bulk_docs"):
-            answers = [{"ok": True, "id": d["_id"], "rev": "1-x"} for d in self.seen[-1].documents]
-            return web.json_response(answers, status=201)
-        return await answered(200 if request.method == "GET" else 201, ok=True)
+        return await self.couchdb.answer(request)
 
-    def _design(self, name: str) -> dict[str, Any]:
-        return {"id": name, "doc": {"_id": name, "validate_doc_update": "function() {}"}}
+    def _is_own(self, request: web.Request) -> bool:
+        """Whether the gateway asks about users and their rights."""
+        about_rights = "startkey=%22_design/%22" in request.raw_path
+        return is_question(self.seen[-1]) or request.path == "/_session" or about_rights
 
 
 @dataclass
@@ -183,53 +190,3 @@ class Running:
         given = {name.replace("_", "-"): value for name, value in headers.items()}
         sent = {"Content-Type": "application/json", **BASIC, **given}
         return self.client.request(method, self.url + path, data=body, headers=sent)
-
-
-class Documents:
-    """What a `FakeDatabase` holds when it is to behave as CouchDB does about documents."""
-
-    def __init__(self) -> None:
-        self.held: dict[str, dict[str, Any]] = {}
-        self.deleted: set[str] = set()
-        self.failing: str | None = None
-        """The error of every document that is written."""
-
-    async def answer(self, request: web.Request) -> web.StreamResponse:
-        body = await request.read()
-        if request.path.endswith("/_bulk_docs"):
-            entries = [self.write(fields) for fields in json.loads(body)["docs"]]
-            return web.json_response(entries, status=201)
-        if request.path.endswith("/_all_docs"):
-            rows = [{"key": key, "doc": self.held.get(key)} for key in json.loads(body)["keys"]]
-            return web.json_response({"rows": rows})
-        return self._document(request, unquote(request.raw_path.rpartition("/")[2]), body)
-
-    def write(self, fields: dict[str, Any]) -> dict[str, Any]:
-        """The entry of one document of a `_bulk_docs` request."""
-        document_id = fields["_id"]
-        if self.failing:
-            return {"id": document_id, "error": self.failing, "reason": "as told"}
-        if fields.get("_rev") != self.held.get(document_id, {}).get("_rev"):
-            return {"id": document_id, "error": "conflict", "reason": "Document update conflict."}
-        number = int(fields["_rev"].partition("-")[0]) + 1 if "_rev" in fields else 1
-        revision = first_revision(encoded(fields)) if number == 1 else f"{number}-x"
-        self.held[document_id] = {**fields, "_rev": revision}
-        return {"ok": True, "id": document_id, "rev": revision}
-
-    def _document(self, request: web.Request, document_id: str, body: bytes) -> web.Response:
-        given = request.headers.get("If-Match", "").strip('"')
-        held = self.held.get(document_id)
-        if request.method == "PUT":
-            named = {"_rev": given} if given else {}
-            entry = self.write(json.loads(body) | {"_id": document_id, **named})
-            return web.json_response(entry, status=409 if "error" in entry else 201)
-        if held is None:
-            reason = "deleted" if document_id in self.deleted else "missing"
-            return web.json_response({"error": "not_found", "reason": reason}, status=404)
-        if request.method == "DELETE":
-            if given != held["_rev"]:
-                return web.json_response({"error": "conflict", "reason": ""}, status=409)
-            del self.held[document_id]
-            self.deleted.add(document_id)
-            return web.json_response({"ok": True})
-        return web.json_response(held)

@@ -14,7 +14,6 @@ from tests.unit.gateway.conftest import StartGateway
 from tests.unit.gateway.doubles import (
     BASIC,
     DATABASE,
-    Documents,
     FakeDatabase,
     Running,
     document,
@@ -46,13 +45,6 @@ class Restarts:
         self._runner = None
 
 
-@pytest.fixture(autouse=True)
-def documents(database: FakeDatabase) -> Documents:
-    held = Documents()
-    database.answer = held.answer
-    return held
-
-
 @pytest.fixture
 async def couchdb(database: FakeDatabase) -> AsyncIterator[Restarts]:
     running = Restarts(database)
@@ -80,7 +72,7 @@ def write(gateway: Running, how: str, fields: dict[str, Any]) -> Any:
 
 @pytest.mark.parametrize("how", ["document", "batch", "mixed batch"])
 async def test_a_write_is_held_until_couchdb_is_there(
-    start: StartGateway, couchdb: Restarts, documents: Documents, how: str
+    start: StartGateway, couchdb: Restarts, database: FakeDatabase, how: str
 ) -> None:
     gateway = await start()
     await known(gateway)
@@ -91,7 +83,7 @@ async def test_a_write_is_held_until_couchdb_is_there(
     assert not done
     await couchdb.start()
     assert await sending == 201
-    assert documents.held.keys() == {fields["_id"]}
+    assert database.held.keys() == {fields["_id"]}
 
 
 @pytest.mark.parametrize("how", ["document", "batch", "mixed batch"])

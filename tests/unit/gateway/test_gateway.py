@@ -153,7 +153,7 @@ class TestCredentials:
         async def forbidden(_: web.Request) -> web.Response:
             return web.json_response({"error": "forbidden", "reason": "read only"}, status=403)
 
-        database.validating = ["_design/auth"]
+        database.validate("_design/auth")
         database.answer = forbidden
         for fields in (document(), document()):
             async with gateway.put_document(fields) as answer:
@@ -173,7 +173,7 @@ class TestCredentials:
         taken: int,
     ) -> None:
         gateway = await start(authorized_users=named)
-        database.validating = ["_design/auth"]
+        database.validate("_design/auth")
         async with gateway.put_document(document()) as answer:
             assert answer.status == 201
         assert (len(producer.sent), len(database.writes)) == (taken, 1 - taken)
@@ -209,10 +209,10 @@ class TestNames:
             ("", "/_gateway/health", "evil.example:5985", 421),
             ("", "/_gateway/metrics", "localhost", 200),
             ("", "/_gateway/metrics", "10.0.0.1:80", 200),
-            ("", "/db", "couchdb.example", 200),
-            ("couchdb.example", "/db", "couchdb.example", 200),
+            ("", f"/{DATABASE}", "couchdb.example", 200),
+            ("couchdb.example", f"/{DATABASE}", "couchdb.example", 200),
             ("couchdb.example", "/_gateway/metrics", "couchdb.example", 200),
-            ("couchdb.example", "/db", "evil.example", 421),
+            ("couchdb.example", f"/{DATABASE}", "evil.example", 421),
         ],
     )
     async def test_a_strangers_name_is_not_answered(
@@ -540,6 +540,10 @@ class TestProxy:
             yield b"first"
             yield b"second"
 
+        async def attached(_: web.Request) -> web.StreamResponse:
+            return web.json_response({"ok": True}, status=201)
+
+        database.answer = attached
         url = URL(path, encoded=True)
         async with gateway.client.put(url, data=pieces(), headers=BASIC) as answer:
             assert answer.status == 201
@@ -559,6 +563,10 @@ class TestProxy:
     async def test_paths_stay_as_they_were_written(
         self, gateway: Running, database: FakeDatabase, path: str
     ) -> None:
+        async def found(_: web.Request) -> web.StreamResponse:
+            return web.json_response({})
+
+        database.answer = found
         url = URL(gateway.url + path, encoded=True)
         async with gateway.client.get(url, headers=BASIC) as answer:
             assert answer.status == 200

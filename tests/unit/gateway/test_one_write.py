@@ -8,7 +8,7 @@ from aiohttp import web
 
 from tests.openwhisk_client import Answer, OpenWhiskClient
 from tests.unit.gateway.conftest import StartGateway
-from tests.unit.gateway.doubles import DATABASE, Documents, FakeDatabase, document, encoded
+from tests.unit.gateway.doubles import DATABASE, FakeDatabase, document, encoded
 
 ANSWERS = 300
 SMALL = 64 * 1024
@@ -92,12 +92,11 @@ async def test_every_refusal_that_openwhisk_meets_is_one_segment(
     start: StartGateway, database: FakeDatabase
 ) -> None:
     running = await start()
-    held = Documents()
     stored = document()
-    held.write(stored)
+    database.write(stored)
 
     async def split(request: web.Request) -> web.StreamResponse:
-        answer = await held.answer(request)
+        answer = await database.couchdb.answer(request)
         assert isinstance(answer, web.Response)
         assert isinstance(answer.body, bytes)
         return await in_two_pieces(request, answer.status, answer.body[:9], answer.body[9:])

@@ -7,14 +7,7 @@ import pytest
 
 from tests.openwhisk_client import OpenWhiskClient
 from tests.unit.gateway.conftest import StartGateway
-from tests.unit.gateway.doubles import DATABASE, Documents, FakeDatabase, document
-
-
-@pytest.fixture(autouse=True)
-def documents(database: FakeDatabase) -> Documents:
-    held = Documents()
-    database.answer = held.answer
-    return held
+from tests.unit.gateway.doubles import DATABASE, FakeDatabase, document
 
 
 @pytest.fixture
@@ -46,38 +39,38 @@ async def test_one_of_a_batch_reads_too(client: OpenWhiskClient) -> None:
 
 
 async def test_the_revision_is_the_one_that_it_has_once_stored(
-    client: OpenWhiskClient, documents: Documents
+    client: OpenWhiskClient, database: FakeDatabase
 ) -> None:
     fields = document()
     early = (await client.put(fields)).json["rev"]
     stored = (await client.get(fields["_id"])).json
     del stored["_rev"]
-    assert documents.write(stored)["rev"] == early
+    assert database.write(stored)["rev"] == early
 
 
 async def test_what_couchdb_has_is_what_is_read(
-    client: OpenWhiskClient, documents: Documents
+    client: OpenWhiskClient, database: FakeDatabase
 ) -> None:
     fields = document()
     await client.put(fields)
-    documents.write({**fields, "name": "stored"})
+    database.write({**fields, "name": "stored"})
     assert (await client.get(fields["_id"])).json["name"] == "stored"
     # What was deleted since does not come back.
-    documents.held.clear()
-    documents.deleted.add(fields["_id"])
+    database.delete(fields["_id"])
     assert (await client.get(fields["_id"])).status == 404
 
 
 async def test_what_was_deleted_before_it_was_read_stays_so(
-    client: OpenWhiskClient, documents: Documents
+    client: OpenWhiskClient, database: FakeDatabase
 ) -> None:
     fields = document()
     await client.put(fields)
-    documents.deleted.add(fields["_id"])
+    database.write(fields)
+    database.delete(fields["_id"])
     assert (await client.get(fields["_id"])).status == 404
 
 
-async def test_who_may_not_read_does_not(start: StartGateway, documents: Documents) -> None:
+async def test_who_may_not_read_does_not(start: StartGateway, database: FakeDatabase) -> None:
     gateway = await start()
     mine = OpenWhiskClient(gateway.url.replace("//", "//whisk:secret@"), DATABASE)
     theirs = OpenWhiskClient(gateway.url.replace("//", "//other:wrong@"), DATABASE)
@@ -85,7 +78,7 @@ async def test_who_may_not_read_does_not(start: StartGateway, documents: Documen
     await mine.put(fields)
     assert (await mine.get(fields["_id"])).status == 200
     assert (await theirs.get(fields["_id"])).status == 401
-    assert not documents.held
+    assert not database.held
     mine.close()
     theirs.close()
 
@@ -113,7 +106,7 @@ async def test_a_wrong_password_costs_one_attempt(
 
 @pytest.mark.parametrize("how", ["delete", "put", "bulk"])
 async def test_a_change_waits_until_the_record_is_stored(
-    client: OpenWhiskClient, documents: Documents, database: FakeDatabase, how: str
+    client: OpenWhiskClient, database: FakeDatabase, how: str
 ) -> None:
     fields = document()
     revision = (await client.put(fields)).json["rev"]
@@ -131,32 +124,32 @@ async def test_a_change_waits_until_the_record_is_stored(
         async with asyncio.timeout(5):
             await database.asked.wait()
     assert not changing.done()
-    documents.write(stored)
+    database.write(stored)
     answer = await changing
     if how == "delete":
-        assert answer.json == {"ok": True}
-        assert not documents.held
+        assert answer.json["ok"]
+        assert not database.held
     else:
-        assert documents.held[fields["_id"]]["name"] == "changed"
+        assert database.held[fields["_id"]]["name"] == "changed"
 
 
-async def test_a_change_does_not_wait_for_ever(start: StartGateway, documents: Documents) -> None:
+async def test_a_change_does_not_wait_for_ever(start: StartGateway, database: FakeDatabase) -> None:
     gateway = await start(change_patience=0.2)
     client = OpenWhiskClient(gateway.url.replace("//", "//whisk:secret@"), DATABASE)
     fields = document()
     revision = (await client.put(fields)).json["rev"]
     assert (await client.delete(fields["_id"], revision)).status == 404
-    assert not documents.held
+    assert not database.held
     client.close()
 
 
-async def test_it_can_be_switched_off(start: StartGateway, documents: Documents) -> None:
+async def test_it_can_be_switched_off(start: StartGateway, database: FakeDatabase) -> None:
     gateway = await start(recent_bytes=0)
     client = OpenWhiskClient(gateway.url.replace("//", "//whisk:secret@"), DATABASE)
     fields = document()
     await client.put(fields)
     assert (await client.get(fields["_id"])).status == 404
-    assert not documents.held
+    assert not database.held
     client.close()
 
 

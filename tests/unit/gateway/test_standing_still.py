@@ -19,7 +19,6 @@ from tests.openwhisk_client import BrokenError, OpenWhiskClient
 from tests.unit.gateway.conftest import StartGateway
 from tests.unit.gateway.doubles import (
     DATABASE,
-    Documents,
     FakeDatabase,
     FakeProducer,
     Running,
@@ -29,13 +28,6 @@ from tests.unit.gateway.doubles import (
 SILENCE = 1.2
 PATIENCE = 0.1
 HELD = 1.3
-
-
-@pytest.fixture
-def documents(database: FakeDatabase) -> Documents:
-    held = Documents()
-    database.answer = held.answer
-    return held
 
 
 class Load:
@@ -74,18 +66,18 @@ async def kafka_goes_on(
     producer.answering = True
 
 
-def persisted(producer: FakeProducer, documents: Documents) -> dict[str, dict[str, Any]]:
+def persisted(producer: FakeProducer, database: FakeDatabase) -> dict[str, dict[str, Any]]:
     """What is in the database once the persister has stored what is on Kafka, as often as it is."""
     for (_, value), timestamp in zip(producer.sent, producer.timestamps, strict=True):
         routed = route(TopicRole.OTHERS, value, timestamp, RULES)
         assert isinstance(routed, Store)
         fields = json.loads(routed.document)
-        held = documents.held.get(fields["_id"])
+        held = database.held.get(fields["_id"])
         if held is None:
-            documents.write(fields)
+            database.write(fields)
         else:
             assert {k: v for k, v in held.items() if k != "_rev"} == fields  # a duplicate
-    return documents.held
+    return database.held
 
 
 @pytest.mark.usefixtures("kafka_goes_on")
@@ -94,7 +86,7 @@ def persisted(producer: FakeProducer, documents: Documents) -> dict[str, dict[st
 async def test_nothing_is_lost_and_nothing_doubled(
     start: StartGateway,
     producer: FakeProducer,
-    documents: Documents,
+    database: FakeDatabase,
     fallback: Fallback,
     seconds: float,
 ) -> None:
@@ -109,17 +101,17 @@ async def test_nothing_is_lost_and_nothing_doubled(
     assert load.stored == [True] * len(load.sent)
     expected = {fields["_id"] for fields in load.sent}
     on_kafka = {f"guest/{message['response']['activationId']}" for message in producer.messages()}
-    assert expected == on_kafka | documents.held.keys()
+    assert expected == on_kafka | database.held.keys()
     if fallback is Fallback.NONE:
-        assert not documents.held
-    held = persisted(producer, documents)
+        assert not database.held
+    held = persisted(producer, database)
     assert held.keys() == expected
     assert {fields["_rev"][:2] for fields in held.values()} == {"1-"}
 
 
 @pytest.mark.usefixtures("kafka_goes_on")
 async def test_couchdb_is_turned_to_only_after_a_while_and_left_again(
-    start: StartGateway, producer: FakeProducer, documents: Documents
+    start: StartGateway, producer: FakeProducer, database: FakeDatabase
 ) -> None:
     gateway = await start(fallback_after=PATIENCE, publish_deadline=HELD)
     client = Load(gateway).client
@@ -127,7 +119,7 @@ async def test_couchdb_is_turned_to_only_after_a_while_and_left_again(
     first, second = document(), document()
     assert await client.store([first]) == [True]
     assert await client.store([second]) == [True]
-    assert list(documents.held) == [first["_id"], second["_id"]]
+    assert list(database.held) == [first["_id"], second["_id"]]
     # The second was not kept waiting: nothing of it went to Kafka.
     assert len(producer.sent) == 1
     assert await health(gateway) == (200, False, "couchdb")
@@ -152,12 +144,12 @@ async def health(gateway: Running) -> tuple[int, bool, str]:
 async def test_when_neither_takes_records_the_connection_closes_unanswered(
     start: StartGateway,
     producer: FakeProducer,
-    documents: Documents,
+    database: FakeDatabase,
     *,
     bulk: bool,
 ) -> None:
     gateway = await start(fallback_after=PATIENCE, publish_deadline=0.2)
-    documents.failing = "insufficent_storage"
+    database.fail("insufficent_storage")
     producer.answering = False
     client = Load(gateway).client
     with pytest.raises(BrokenError):
@@ -169,17 +161,17 @@ async def test_when_neither_takes_records_the_connection_closes_unanswered(
 
 @pytest.mark.usefixtures("kafka_goes_on")
 async def test_a_record_is_safe_as_soon_as_either_takes_it_again(
-    start: StartGateway, producer: FakeProducer, documents: Documents
+    start: StartGateway, producer: FakeProducer, database: FakeDatabase
 ) -> None:
     gateway = await start(fallback_after=PATIENCE, publish_deadline=5)
-    documents.failing = "internal_server_error"
+    database.fail("internal_server_error")
     producer.answering = False
     client = OpenWhiskClient(gateway.url.replace("//", "//whisk:secret@"), DATABASE)
     storing = asyncio.create_task(client.store([document()]))
     await producer.arrived.wait()
     producer.answering = True
     assert await storing == [True]
-    assert not documents.held
+    assert not database.held
     client.close()
 
 
@@ -198,44 +190,44 @@ class TestConflicts:
         producer.answering = True
 
     async def test_the_same_record_is_stored(
-        self, client: OpenWhiskClient, documents: Documents
+        self, client: OpenWhiskClient, database: FakeDatabase
     ) -> None:
         fields = document()
-        documents.write({**fields, "updated": 1})
+        database.write({**fields, "updated": 1})
         assert await client.store([fields, document()]) == [True, True]
-        assert documents.held[fields["_id"]]["updated"] == 1
+        assert database.held[fields["_id"]]["updated"] == 1
 
     async def test_another_one_is_a_conflict(
-        self, client: OpenWhiskClient, documents: Documents
+        self, client: OpenWhiskClient, database: FakeDatabase
     ) -> None:
         fields = document()
-        documents.write({**fields, "name": "other"})
+        database.write({**fields, "name": "other"})
         assert await client.store([fields]) == [False]
         answer = await client.put(fields)
         assert (answer.status, answer.json["error"], answer.segments) == (409, "conflict", 1)
 
     @pytest.mark.parametrize("logs", [{}, {"logs": None}, {"logs": {}}])
     async def test_what_is_no_activation_is_a_conflict_of_its_own(
-        self, client: OpenWhiskClient, documents: Documents, logs: dict[str, Any]
+        self, client: OpenWhiskClient, database: FakeDatabase, logs: dict[str, Any]
     ) -> None:
         fields = document(logs=["a"])
-        documents.write({name: fields[name] for name in fields if name != "logs"} | logs)
+        database.write({name: fields[name] for name in fields if name != "logs"} | logs)
         assert await client.store([fields, document()]) == [False, True]
         assert (await client.put(fields)).status == 409
 
     async def test_the_copy_with_logs_is_the_one_that_stays(
-        self, client: OpenWhiskClient, documents: Documents
+        self, client: OpenWhiskClient, database: FakeDatabase
     ) -> None:
         full, bare = document(logs=["a"]), document()
-        documents.write({**full, "logs": []})
-        documents.write({**bare, "logs": ["a"]})
+        database.write({**full, "logs": []})
+        database.write({**bare, "logs": ["a"]})
         assert await client.store([full, bare]) == [True, True]
-        assert documents.held[full["_id"]]["logs"] == ["a"]
-        assert documents.held[bare["_id"]]["logs"] == ["a"]
+        assert database.held[full["_id"]]["logs"] == ["a"]
+        assert database.held[bare["_id"]]["logs"] == ["a"]
 
     async def test_what_a_validation_function_forbids_is_not_tried_again(
-        self, client: OpenWhiskClient, documents: Documents
+        self, client: OpenWhiskClient, database: FakeDatabase
     ) -> None:
-        documents.failing = "forbidden"
+        database.fail("forbidden")
         assert await client.store([document()]) == [False]
         assert (await client.put(document())).status == 403
