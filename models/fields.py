@@ -152,7 +152,7 @@ def entity_path(value: Any) -> str:
 
 
 def owned_path(value: Any) -> str:
-    """`EntityPath` of which a document's id may be made.
+    """`EntityPath` from which a document's id may be made.
 
     An id that begins with `_` means something to CouchDB: `_design/…` is a design document.
     OpenWhisk's `_` stands for the caller's own namespace, and never reaches a store.

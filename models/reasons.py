@@ -40,7 +40,7 @@ class RejectReason(StrEnum):
     value is the batch as it stands in Kafka."""
 
     UNFORESEEN = "unforeseen"
-    """The persister failed at this record: a defect, of which the log has the traceback."""
+    """The persister failed at this record: a defect; the log has its traceback."""
 
     TOO_LARGE = "too-large"
     """The document is larger than Kafka's internal topic or the database takes."""

@@ -49,7 +49,7 @@ class Audited:
     topics: list[str] = field(default_factory=list)
     lost: list[Lost] = field(default_factory=list)
     not_judged: int = 0
-    """Acknowledgements of which nobody can say whether their records should be there."""
+    """Acknowledgements whose records may or may not be due: nobody can say."""
 
     extents: dict[TopicPartition, Extent] = field(default_factory=dict)
     """What Kafka held of each partition."""

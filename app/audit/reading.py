@@ -30,10 +30,10 @@ class Watcher(Protocol):
     """Follows the progress of an audit."""
 
     def begin(self, step: str, total: int) -> None:
-        """A step with so many records or documents begins."""
+        """A step begins, with this many records or documents."""
 
     def forward(self, count: int) -> None:
-        """So many more of them are done."""
+        """This many more of them are done."""
 
 
 class Silent(Watcher):

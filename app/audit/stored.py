@@ -55,7 +55,7 @@ async def read_back(database: Database, ids: Sequence[str]) -> dict[str, bytes]:
 
 
 def _batches(documents: Iterable[tuple[str, int]]) -> Iterator[list[str]]:
-    """So many ids as may be asked for in one request without a huge answer."""
+    """Ids for each request: as many as can be asked for without a huge answer."""
     batch: list[str] = []
     size = 0
     for document, bytes_ in documents:

@@ -25,7 +25,7 @@ class Round:
         settled: what was judged for good.
         missed: records that Kafka deleted before any audit looked at them.
         lost: records that Kafka deleted before the worker read them.
-        not_judged: acknowledgements of which nobody can say whether their records should be there.
+        not_judged: acknowledgements whose records may or may not be due: nobody can say.
     """
 
     at: float

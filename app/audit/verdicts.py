@@ -40,7 +40,7 @@ class Verdict(StrEnum):
 
 
 class Ending(StrEnum):
-    """How an activation has ended of which every record was judged."""
+    """The outcome of an activation, once every record of it was judged."""
 
     STORED = "stored"
     SKIPPED = "skipped"

@@ -48,7 +48,7 @@ GOOD, BAD, ERROR = 0, 1, 2
     type=click.IntRange(0),
     default=10,
     show_default=True,
-    help="List so many of each kind that should not be.",
+    help="Examples to list of each kind of failure.",
 )
 @click.option("--repair", is_flag=True, help="Send the records of missing documents again.")
 @click.option("--dry-run", is_flag=True, help="With --repair: only list what would be sent.")

@@ -67,7 +67,7 @@ def list_letters(limit: int | None, *, as_objects: bool, **chosen: Any) -> None:
 def show(letter: LetterId, *, raw: bool, as_object: bool) -> None:
     """Show everything of a letter, with what is in it.
 
-    In JSON, bytes that are no UTF-8 are in base 64, as `value_base64` in the place of `value`.
+    In JSON, bytes that are no UTF-8 are in base 64, as `value_base64` instead of `value`.
     """
     if raw and as_object:
         raise click.UsageError("--raw and --json exclude each other")

@@ -88,7 +88,7 @@ _FILTERS = (
     click.option("--since", type=Instant(), help="Set aside then or later: ISO-8601, or 90m, 2d."),
     click.option("--until", type=Instant(), help="Set aside before that."),
     click.option("--activation", "activation_id", help="With this activation id."),
-    click.option("--limit", type=click.IntRange(1), help="At most so many."),
+    click.option("--limit", type=click.IntRange(1), help="At most this many."),
 )
 
 

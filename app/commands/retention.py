@@ -43,7 +43,7 @@ DAY = 86_400.0
     show_default=True,
     help="Part of the time in which the database works for this.",
 )
-@click.option("--limit", type=click.IntRange(1), help="Remove at most so many.")
+@click.option("--limit", type=click.IntRange(1), help="Remove at most this many.")
 @click.option(
     "--metrics-file",
     type=click.Path(dir_okay=False, path_type=Path),

@@ -64,7 +64,7 @@ UNMARKED = (*MISSING_RIGHT, "400", "404", "405", "501", "redirect")
 
 SUCCESS = (HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.ACCEPTED)
 LONGEST_CONNECT = 10.0
-"""Seconds to open a connection, when the time-out of a request leaves so many."""
+"""Seconds to open a connection, unless the request times out earlier."""
 
 LARGEST_ANSWER = 64 * 1024 * 1024
 """Bytes. Only documents that are read back come near it, and then in two halves."""

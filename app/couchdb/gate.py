@@ -75,7 +75,7 @@ class Gate:
             self._wake()
 
     def close_for(self, seconds: float) -> None:
-        """Admit nothing for so many seconds: the database asked for a pause."""
+        """Admit nothing for some seconds: the database asked for a pause."""
         self._closed_until = max(self._closed_until, self._clock() + seconds)
 
     async def _wait_for_opening(self) -> None:

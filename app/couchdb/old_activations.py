@@ -108,7 +108,7 @@ class OldActivations:
         return sum(map(bool, read(_purged, body).purged.values()))
 
     async def delete(self, activations: Sequence[OldActivation]) -> int:
-        """Put a tombstone in the place of each; returns how many were there in this revision."""
+        """Replace each by a tombstone; returns how many were there in this revision."""
         tombstones = [
             Document(
                 one.id, json.dumps({"_id": one.id, "_rev": one.rev, "_deleted": True}).encode()

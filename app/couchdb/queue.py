@@ -114,7 +114,7 @@ class Queue:
         return self._calls[0].arrived if self._calls else None
 
     def shrink(self, refused: int) -> None:
-        """Cut smaller requests from now on: one of so many bytes was refused as too large."""
+        """Cut smaller requests from now on: one of this size was refused as too large."""
         smaller = max(SMALLEST_REQUEST, refused // 2)
         self._request_bytes = min(self._request_bytes, smaller)
 

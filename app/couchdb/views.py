@@ -28,7 +28,7 @@ from app.couchdb.writer import BulkWriter
 logger = logging.getLogger(__name__)
 
 ROUNDS_PER_LISTING = 20
-"""Rounds after which the design documents are listed anew."""
+"""Rounds after which the design documents are listed again."""
 
 
 class _Design(msgspec.Struct):

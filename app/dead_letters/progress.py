@@ -45,7 +45,7 @@ class Note(msgspec.Struct, frozen=True):
 
     state: State
     set_aside_at: int
-    """Of the letter: tells it from one with the same number before the topic was made anew."""
+    """Of the letter: tells it from one with the same number before the topic was re-created."""
 
     topic: str
     partition: int

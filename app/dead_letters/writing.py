@@ -47,7 +47,7 @@ class Latest(NamedTuple):
 
 
 LATEST = 10
-"""Dead letters of which a worker remembers where they came from."""
+"""Dead letters whose origin a worker remembers."""
 
 
 def aside(record: Any, reason: RejectReason, detail: str) -> SetAside:

@@ -261,7 +261,7 @@ class BatchProducer:
         return f"Kafka does not take records of {', '.join(sorted(topics))}" if topics else ""
 
     async def answers(self, topic: str, timeout: float) -> bool:  # noqa: ASYNC109 - a bound
-        """Whether a broker answers within so many seconds, and knows the topic."""
+        """Whether a broker answers within this many seconds, and knows the topic."""
         client: Any = None
         answered = False
         try:

@@ -140,7 +140,7 @@ async def open_reader(
     """Connect for as long as the block runs; raises `KafkaError` where no broker is reached.
 
     A batch that unpacks to much more than the largest record, or can't be unpacked, is read as one
-    record without key and value in the place of its last one.
+    record without key and value in place of its last one.
 
     Args:
         settings: how to connect.

@@ -126,7 +126,7 @@ def other_mode(log_mode: LogMode) -> str:
 
 
 _TELLING = ("completed0", ACTIVATIONS, OTHERS)
-"""How the name of a topic ends of which an OpenWhisk has at least one."""
+"""A suffix of topic names that every OpenWhisk has."""
 
 _COMPLETED = re.compile(r"completed.*")
 

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 
 class Unreadable(Struct, gc=False):
-    """A batch of records that was not unpacked, delivered in the place of its last record.
+    """A batch of records that was not unpacked, delivered in place of its last record.
 
     Read as a record, it has no value.
     """

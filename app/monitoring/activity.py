@@ -19,7 +19,7 @@ from app.monitoring.heavy import HeavyHitters
 from app.monitoring.histogram import Histogram
 
 EVERY = 16
-"""One document in so many is read."""
+"""One document in this many is read."""
 
 ROWS = 200
 """Of each kind; twice as many are kept."""
@@ -169,7 +169,7 @@ class Activity:
 
 
 def first(found: HeavyHitters[Runs], most: int) -> list[Estimate]:
-    """Those that run most, fail most and wait most, so many of each; by how often they ran."""
+    """Those that run, fail and wait most, up to a number of each, by how often they ran."""
     rows = found.items()
     names = {name for name, _ in rows[:most]}
     for count in (_failures, _waited):

@@ -2,7 +2,7 @@
 
 Metwally, Agrawal, El Abbadi, *Efficient computation of frequent and top-k elements in data streams*
 (2005). Every key that is more than one in `rows` of all is among the rows. What is evicted is at
-most the smallest count that stays, so a key that comes anew may have been seen that often before:
+most the smallest count that stays, so a key that returns may have been seen that often before:
 its row says so as `unsure`.
 """
 

@@ -30,7 +30,7 @@ class Histogram:
         """Sum of all values."""
 
     def observe(self, value: float, times: int = 1) -> None:
-        """Count a value so many times."""
+        """Count a value this many times."""
         self._counts[bisect_left(self.bounds, value)] += times
         self.total += value * times
 

@@ -56,7 +56,7 @@ class Heartbeat:
             try:
                 logger.error(
                     "The event loop has hung for %d s: ending the process, so that its supervisor "
-                    "starts it anew (PERSISTER_STUCK_AFTER). It hangs in %s.",
+                    "restarts it (PERSISTER_STUCK_AFTER). It hangs in %s.",
                     *(self._missed * BEAT_SECONDS, _stack()),
                 )
             finally:

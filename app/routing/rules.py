@@ -31,7 +31,7 @@ class Rules(Protocol):
 
     @property
     def excluded_namespaces(self) -> AbstractSet[str]:
-        """Namespaces of which nothing is stored."""
+        """Namespaces whose activations are not stored."""
 
 
 # Once: in Python 3.11 a member of an enumeration is found by a call.

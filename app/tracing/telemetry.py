@@ -27,7 +27,7 @@ LINKS = 128
 """Of a span, as many as OpenTelemetry keeps by default."""
 
 LAST_SECONDS = 2.0
-"""For what is left to send when the worker stops."""
+"""For sending the remaining spans when the worker stops."""
 
 _FAILED = 400
 """HTTP status from which on an answer is an error."""
@@ -102,7 +102,7 @@ class Spans(Tracing):
         return [traced]
 
     async def close(self) -> None:
-        """Send what is left; a collector that does not answer keeps no worker from stopping."""
+        """Send the remaining spans; a silent collector keeps no worker from stopping."""
         # Its own deadlines are longer, and a daemon ends with the process.
         last = threading.Thread(target=self._provider.shutdown, daemon=True)
         last.start()

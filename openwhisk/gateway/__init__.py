@@ -13,5 +13,5 @@ The document is the one that OpenWhisk would have written itself, `updated` and 
 (`revisions`). One difference remains: a document that exists already is answered 201, not 409, and
 the persister settles that later (equal: nothing happens; different: a dead letter). OpenWhisk
 writes an activation once. Where the database has a `validate_doc_update` function, writes
-pass through, unless the operator names who need not be heard.
+pass through, unless the operator names users who are exempt.
 """

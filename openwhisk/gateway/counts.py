@@ -24,7 +24,7 @@ _left: ContextVar[int] = ContextVar("left")
 
 
 class _Entry(msgspec.Struct, gc=False):
-    """A document of which nothing is kept but that it is an object."""
+    """A document of which only its being an object is kept."""
 
     def __post_init__(self) -> None:
         left = _left.get()

@@ -102,7 +102,7 @@ async def id_of(document: Bytes) -> str | None:
 
 
 async def pieces(parts: Iterable[Bytes]) -> AsyncIterator[memoryview]:
-    """Bytes to be sent, in pieces of which none keeps others waiting."""
+    """Bytes to be sent, in pieces small enough not to keep others waiting."""
     for part in parts:
         view = memoryview(part)
         for at in range(0, len(view), _PIECE):

@@ -37,7 +37,7 @@ class _Bulk(msgspec.Struct, gc=False, forbid_unknown_fields=True):
 
 
 class _Named(msgspec.Struct, gc=False):
-    """A document of which nothing is built but its id."""
+    """A document whose id alone is built."""
 
     id: str = msgspec.field(name="_id")
 

@@ -168,7 +168,7 @@ class Storing:
         ]
 
     async def _write(self, direct: "_Direct", headers: Mapping[str, str]) -> bool:
-        """Write what is left to CouchDB once; returns whether every record has its answer now."""
+        """Write the remaining records to CouchDB once; returns whether all have an answer now."""
         left = direct.left
         documents = [direct.body(index) for index in left]
         try:
@@ -215,7 +215,7 @@ class _Direct:
         return b'{"_rev":%b,%b' % (msgspec.json.encode(self.replaced.pop(index)), document[1:])
 
     def take(self, entries: Sequence[bytes]) -> int:
-        """Take CouchDB's entries for what is left; how many are stored."""
+        """Apply CouchDB's entries to the remaining records; returns how many are stored."""
         stored = 0
         left = []
         for index, entry in zip(self.left, entries, strict=True):
@@ -232,7 +232,7 @@ class _Direct:
         return stored
 
     def compare(self, found: Sequence[dict[str, Any] | None]) -> int:
-        """Take what is there of what conflicted; how many are stored."""
+        """Compare the conflicting records with what is stored; returns how many are."""
         stored = 0
         for (index, entry), document in zip(self.unclear.items(), found, strict=True):
             if document is None:

@@ -24,7 +24,7 @@ LONGEST_LINE = 65_536
 """Bytes of a request line or header, each way; views are asked with long `keys`."""
 
 CLIENT: ContextVar[str] = ContextVar("CLIENT", default="unknown")
-"""Address of the client for whom CouchDB is asked: it counts wrong passwords by address, and the
+"""The client on whose behalf CouchDB is asked: CouchDB counts wrong passwords by address, and the
 gateway and the persister may share theirs."""
 
 _HOP_BY_HOP = frozenset(

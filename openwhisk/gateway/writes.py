@@ -47,7 +47,7 @@ async def _id_of(document: bytes | memoryview) -> str | None:
 
 
 class _Turns:
-    """Yields to other requests after every so many bytes."""
+    """Yields to other requests after a number of bytes."""
 
     def __init__(self) -> None:
         self._looked_at = 0

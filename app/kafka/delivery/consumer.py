@@ -124,7 +124,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             super()._stopped_set()
 
     async def commit_what_can(self, offsets: Mapping[TP, int]) -> Refused:
-        """Commit within `COMMIT_DEADLINE`; returns the partitions of which Kafka has not taken it.
+        """Commit within `COMMIT_DEADLINE`; returns the partitions whose offset Kafka did not take.
 
         Instead of Faust's `commit`, which waits for as long as Kafka answers with what may pass.
         """
@@ -256,7 +256,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     async def refresh_metadata(self) -> None:
         """Refresh the metadata now, instead of when they expire.
 
-        Where they differ, the group joins anew.
+        If they differ, the group rejoins.
         """
         await self.call_thread(self._refresh_metadata)
 
@@ -350,7 +350,7 @@ class Consumer(driver.Consumer):
     async def _take_back_dropped(self, partitions: set[TP]) -> None:
         """Fetch again what Faust has dropped on its way to the agent.
 
-        Nothing is known to be dropped any more without the positions being set anew: see
+        Nothing is known to be dropped any more without the positions being reset: see
         `resume_flow`. But Faust drops without a word in three places (the delivery that a rebalance
         cuts short, the queues that it empties, the streams that skip another generation's), and
         one that we have not foreseen would leave a partition uncommitted until the judge ends the
@@ -413,7 +413,7 @@ class Consumer(driver.Consumer):
     def _still_next(self, tp: TP, records: list[Any]) -> bool:
         """Whether a chunk begins where its partition stands now.
 
-        While another one is sought, a rebalance may pass, which sets all positions anew: then the
+        While another one is sought, a rebalance may pass, which resets all positions: then the
         chunk is fetched again. Faust notes the generation only after this.
         """
         chunk = records[0] if records else None

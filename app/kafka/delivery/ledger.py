@@ -59,7 +59,7 @@ class Ledger:
         self._positions: dict[TP, _Position] = {}
 
     def reset(self, offsets: Mapping[TP, int], moved: Iterable[TP] = ()) -> None:
-        """Start anew at these offsets; chunks delivered before are never committed.
+        """Start over at these offsets; chunks delivered before are never committed.
 
         Args:
             offsets: the next one of each partition.

@@ -63,7 +63,7 @@ class _Checked:
 
 
 class _CheckedBatches:
-    """In the place of aiokafka's `MemoryRecords`."""
+    """Replaces aiokafka's `MemoryRecords`."""
 
     def __init__(self, batches: Batches, largest: int) -> None:
         self._batches = batches

@@ -12,7 +12,7 @@ Not reported of aiokafka; confluentinc/librdkafka#5586 is what the same answer d
 - Reproduction: answer an OffsetFetchRequest (version 2 or later) with `error_code` 14 and no
   topics, as a broker does for some seconds after it was started with many groups.
 - Mend: in both, `for_code(response.error_code)` before the loop over the partitions; retry on
-  GroupLoadInProgress, look for the coordinator anew on NotCoordinator.
+  GroupLoadInProgress, look the coordinator up again on NotCoordinator.
 """
 
 from collections.abc import Awaitable, Callable
@@ -29,7 +29,7 @@ from aiokafka.protocol.commit import OffsetFetchRequest
 Send = Callable[[Any], Awaitable[Any]]
 
 ELSEWHERE = (GroupCoordinatorNotAvailableError, NotCoordinatorForGroupError)
-"""Errors after which the coordinator must be looked for anew."""
+"""Errors after which the coordinator must be looked up again."""
 
 
 def watch_committed_offsets(coordinator: Any) -> None:

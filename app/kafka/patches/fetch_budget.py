@@ -21,7 +21,7 @@ from faust.types import TP
 MIB = 1024 * 1024
 
 ASKED_FOR = 8
-"""A fetch is worth its request when this part of the budget is free (one in so many)."""
+"""A fetch is worth its request when at least one in this many parts of the budget is free."""
 
 
 TAKEN_SOON = 0.005
@@ -36,7 +36,7 @@ class Shelf(Protocol):
     """Monotonic seconds at which something came last."""
 
     def __iter__(self) -> Iterator[Any]:
-        """The partitions of which something waits."""
+        """The partitions that have something waiting."""
 
     def waiting(self) -> int:
         """Bytes, as they stand in Kafka."""

@@ -76,7 +76,7 @@ class Batches(MemoryRecords):
 
 
 class Unpacked:
-    """In the place of aiokafka's `PartitionRecords`: the records of the batches of one fetch.
+    """Replaces aiokafka's `PartitionRecords`: the records of the batches of one fetch.
 
     Args:
         fetched: what they are taken from.

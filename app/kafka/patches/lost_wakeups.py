@@ -3,7 +3,7 @@
 Who needs new metadata of aiokafka 0.14's client wakes its `_md_synchronizer` and waits for what
 that brings. It is woken only when no update is under way, since the one that is will do. But when
 that one came of itself, because the metadata were old, and the list of topics changes meanwhile (a
-subscription to a new topic), the synchronizer takes the update for outdated, begins anew, and waits
+subscription to a new topic), the synchronizer takes the update for outdated, starts over, and waits
 to be woken: which nobody does, as an update seems to be under way. Everything that waits for
 metadata stands still until they are old again (`metadata_max_age_ms`, 60 s here, 300 by default):
 the rebalance, and with it the group.

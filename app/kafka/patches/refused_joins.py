@@ -160,7 +160,7 @@ class Membership:
         if reason != self.refused:
             self._say(reason)
         self.refused = reason
-        # A member whose heartbeat was refused must join anew, as one whose join was.
+        # A member whose heartbeat was refused must rejoin, as one whose join was.
         coordinator.request_rejoin()
         await asyncio.wait([coordinator._closing], timeout=RETRY_SECONDS)  # noqa: SLF001
 

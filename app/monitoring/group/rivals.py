@@ -31,7 +31,7 @@ class Rivals:
 
     def __init__(self) -> None:
         self.unclear: Snapshot | None = None
-        """A worker of which it is not known yet whether it writes to another database."""
+        """A worker that may write to another database: it is not known yet."""
         self._ours: set[str] = set()
         self._theirs: dict[str, set[str]] = {}
         self._differences: dict[str, _Difference] = {}

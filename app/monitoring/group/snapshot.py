@@ -103,7 +103,7 @@ class Snapshot(msgspec.Struct, frozen=True):
         at: epoch seconds, by its own clock.
         started: the same, of its start.
         why: it is not ready; empty while it is.
-        held: topics of which nothing is fetched, and other things that wait on purpose.
+        held: topics that are not fetched, and other things that wait on purpose.
         set_aside: dead letters since its start, by reason.
         latest: the last dead letters, newest first.
         unread: the partitions that it reads and is behind in, the oldest first.

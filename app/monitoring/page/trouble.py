@@ -126,7 +126,7 @@ class Condition:
     Args:
         not_ready: why this worker's work does not move; empty while it does.
         stuck_after: seconds after which a worker ends whose work is stuck; 0: never.
-        low: topics of which little is left of what Kafka's retention allows.
+        low: topics with little left of their retention.
         unheard: why the other workers are not heard; empty while they are.
         setting_aside: dead letters a second in the last minute, of all workers.
         internal: the topic that is the persister's own.
@@ -229,7 +229,7 @@ def _restarts(condition: Condition) -> str:
         return "Restart the worker that reads it: PERSISTER_STUCK_AFTER is 0, so none ends itself."
     return (
         f"A worker that stands still for {duration(condition.stuck_after)} ends itself, so that "
-        "its supervisor starts it anew. If that does not help, its log and `persister doctor` "
+        "its supervisor restarts it. If that does not help, its log and `persister doctor` "
         "tell more."
     )
 

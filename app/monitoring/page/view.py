@@ -66,7 +66,7 @@ class Busiest:
     """The namespaces and actions that run, fail and wait most.
 
     Args:
-        one_in: so many documents, one is read.
+        one_in: of this many documents, one is read.
     """
 
     one_in: int

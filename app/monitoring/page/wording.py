@@ -40,7 +40,7 @@ def rate(value: float | None) -> str:
 
 
 def percent(part: float, whole: float) -> str:
-    """Such as `12 %`; what is there is never shown as none of it, or as all."""
+    """Such as `12 %`; only nothing is shown as 0 %, and only everything as 100 %."""
     of_all = 100 * part / whole if whole else 0.0
     if 0 < of_all < 1:
         return "< 1 %"

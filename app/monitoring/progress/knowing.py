@@ -83,7 +83,7 @@ class Knowledge:
             for topic, opened in breakers.topics().items()
             if opened and breakers.holds(topic)
         }
-        # Neither is mended by a restart, which would only begin them anew.
+        # Neither is mended by a restart, which would only start them over.
         writer = self._writer
         if writer.narrowing and writer.availability.failing_since is None:
             held[self._documents] = f"requests that fail while others pass: {writer.narrowing}"

@@ -7,7 +7,7 @@ LONGEST_STEP = 10.0
 
 
 class Lasting:
-    """Stop watches by key, each of which starts anew when its value changes."""
+    """Stop watches by key, each of which restarts when its value changes."""
 
     def __init__(self) -> None:
         self._now = 0.0
@@ -16,7 +16,7 @@ class Lasting:
         self._asked: set[Hashable] = set()
 
     def tick(self, at: float) -> None:
-        """Begin a new look, at so many seconds of a monotonic clock; forget what nobody asks."""
+        """Begin a new look at this time of a monotonic clock; forget what nobody asks for."""
         if self._last is not None:
             self._now += min(at - self._last, LONGEST_STEP)
             self._since = {key: self._since[key] for key in self._asked}

@@ -67,7 +67,7 @@ class Progress(Service):
         stuck_after: seconds after which what is stuck ends the worker; 0 for never.
         end: ends the worker.
         heartbeat: ends the process when the event loop hangs.
-        connect: makes a client; it is made anew whenever Kafka did not answer.
+        connect: makes a client; a new one is made whenever Kafka did not answer.
         clock: monotonic seconds.
         wall: epoch seconds.
     """
@@ -236,7 +236,7 @@ class Progress(Service):
         self._ending = True
         error = StandstillError(
             f"Nothing has moved for {verdict.stuck_for:.0f} s, though Kafka answers: "
-            f"{verdict.stuck_on}. Ending this worker, so that its supervisor starts it anew "
+            f"{verdict.stuck_on}. Ending this worker, so that its supervisor restarts it "
             "(PERSISTER_STUCK_AFTER)."
         )
         self.log.error("%s", error)

@@ -55,7 +55,7 @@ class Left:
 def left(
     policy: Policy, head: Head, records: int, per_second: float | None, now: float
 ) -> Left | None:
-    """What is left, or None when records are kept for ever.
+    """The rest of the retention, or None when records are kept for ever.
 
     Args:
         policy: of the topic.

@@ -70,7 +70,7 @@ class Retention(Service):
 
     @property
     def low(self) -> frozenset[str]:
-        """Topics of which less is left than there is a warning for."""
+        """Topics with less retention left than the warning threshold."""
         return frozenset(self._warned)
 
     async def on_stop(self) -> None:
@@ -93,7 +93,7 @@ class Retention(Service):
             pause = SOON_SECONDS if any(lag.lag is None for lag in lags) else LOOK_SECONDS
 
     async def look(self, lags: list[PartitionLag]) -> None:
-        """Find out what is left of every partition, and warn where it is little."""
+        """Find out how much retention every partition has left, and warn where it is little."""
         try:
             found = await self._ask([lag for lag in lags if lag.lag])
         except (KafkaError, OSError, UnreadableSettingsError) as error:

@@ -44,7 +44,7 @@ MOST = 100
 _MORE = f"more than the first {MOST} records of it in Kafka"
 
 AGAIN = b"{}"
-"""In the place of a further document."""
+"""Stands for a further document."""
 
 
 @dataclass

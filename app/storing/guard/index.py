@@ -21,7 +21,7 @@ _SMALLEST = 16 * 1024
 """Slots, 128 KiB: a partition's first records cost no rebuild."""
 
 _SLOTS = 2.5
-"""For each digest, after a rebuild: memory against how often everything is put in place anew."""
+"""For each digest, after a rebuild: memory against how often everything is rehashed."""
 
 _SEGMENT_BITS = 0xFFFFFFFF
 _LEADING_BITS = _SEGMENT_BITS << 32
