@@ -8,6 +8,7 @@ from aiokafka.errors import (
     NodeNotReadyError,
     TopicAuthorizationFailedError,
 )
+from mode import Service
 
 import agents
 from app.application import Persister, create_app
@@ -32,6 +33,14 @@ def test_a_role_without_an_agent_is_an_error(
     monkeypatch.setattr(agents.others, "register", lambda _app: None)
     with pytest.raises(StartError, match=f"role {TopicRole.OTHERS}: add one to agents/"):
         agents.register(app)
+
+
+async def test_every_service_of_its_own_is_started(app: Persister) -> None:
+    parts = {name: part for name, part in vars(app).items() if isinstance(part, Service)}
+    own = {name for name, part in parts.items() if type(part).__module__.startswith("app.")}
+    started = list(app.boot_strategy.server())
+    assert {name for name in own if parts[name] not in started} == set()
+    assert own >= {"writer", "database_watch", "view_refresh", "storing_step"}
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, error: KafkaError) -> None:
