@@ -44,6 +44,7 @@ ENTRY_ADVICE = {
 }
 CHECK_ADDRESS = "check PERSISTER_COUCHDB_URL"
 CHECK_DATABASE = "check that CouchDB runs and that PERSISTER_COUCHDB_URL points to it"
+CHECK_LOG = "see CouchDB's log, and whether its disk is full"
 SLOWER = "retrying at the pace that it allows: see what limits the rate"
 
 
@@ -114,13 +115,15 @@ def _state(error: DatabaseError) -> str:
     return error.cause if isinstance(error, Misconfigured | EntriesFailed) else "unavailable"
 
 
-def advice(error: DatabaseError) -> str:
-    """What to do about a failure."""
+def advice(error: DatabaseError, *, retried: bool = True) -> str:
+    """What to do about a failure, and whether it is retried: not by a command that looks once."""
     if isinstance(error, Misconfigured):
         return ADVICE.get(error.cause, CHECK_ADDRESS)
     if isinstance(error, EntriesFailed):
         known = ENTRY_ADVICE.get(error.cause, "see CouchDB's log")
-        return f"nothing is set aside, and all of it is retried until it passes: {known}"
+        retrying = "nothing is set aside, and all of it is retried until it passes: "
+        return f"{retrying if retried else ''}{known}"
     if isinstance(error, Unavailable) and error.throttled:
         return SLOWER
-    return f"retrying until it does: {CHECK_DATABASE}"
+    what = CHECK_LOG if error.cause == "500" else CHECK_DATABASE
+    return f"{'retrying until it does: ' if retried else ''}{what}"

@@ -11,10 +11,15 @@ from app.settings import DatabaseSettings
 APART = 5.0
 """Seconds that clocks may differ; the header that tells is exact to one."""
 
+ANSWER_SECONDS = 10.0
+"""For a question; somebody waits, and a database that takes longer is what they want to know."""
+
 
 async def examine_database(settings: DatabaseSettings) -> AsyncIterator[Finding]:
     """Look at the database, without changing it."""
-    async with connected(settings) as database:
+    patience = min(settings.request_timeout, ANSWER_SECONDS)
+    hurried = settings.model_copy(update={"request_timeout": patience})
+    async with connected(hurried) as database:
         async for finding in _examine(database, settings):
             yield finding
 
@@ -31,10 +36,16 @@ async def _examine(database: Database, settings: DatabaseSettings) -> AsyncItera
                 "needs an administrator's credentials",
             )
         else:
-            yield Finding("database", State.WRONG, f"{database.address}: {error}; {advice(error)}")
+            yield Finding(
+                "database",
+                State.WRONG,
+                f"{database.address}: {error}; {advice(error, retried=False)}",
+            )
         return
     except DatabaseError as error:
-        yield Finding("database", State.WRONG, f"{database.address}: {error}; {advice(error)}")
+        yield Finding(
+            "database", State.WRONG, f"{database.address}: {error}; {advice(error, retried=False)}"
+        )
         return
     yield Finding(
         "database",
@@ -51,7 +62,7 @@ async def _examine(database: Database, settings: DatabaseSettings) -> AsyncItera
         try:
             await check()
         except DatabaseError as error:
-            yield Finding(what, State.WRONG, f"{error}; {advice(error)}")
+            yield Finding(what, State.WRONG, f"{error}; {advice(error, retried=False)}")
         else:
             yield Finding(what, State.OK, settings.user or "without a user")
     try:

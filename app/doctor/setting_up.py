@@ -68,7 +68,7 @@ async def _database(settings: DatabaseSettings, *, check: bool) -> AsyncIterator
             try:
                 made = await _made(database)
             except DatabaseError as error:
-                detail = f"{database.address}: {error}; {advice(error)}"
+                detail = f"{database.address}: {error}; {advice(error, retried=False)}"
                 yield Finding("database", State.WRONG, detail)
                 return
             if made:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from app.monitoring.group.roster import Heard
 from app.monitoring.page.wording import duration, listed, moment, number, plural
-from app.monitoring.progress import NOT_YET, State
+from app.monitoring.progress import NOT_YET, STORES_NOTHING, State
 
 URGENT_SECONDS = 600.0
 """Until Kafka may delete what is unread, below which it is trouble whatever the share."""
@@ -297,6 +297,16 @@ def _database(condition: Condition) -> Iterator[Finding]:
             f"{advice}. The worker goes on by itself once documents are taken again; meanwhile "
             "they wait in Kafka, and nothing is set aside.",
         )
+    elif silent := [one for one in condition.partitions if _waits_for_an_answer(one)]:
+        since = min((one.since for one in silent if one.since), default=None)
+        yield Finding(
+            Level.TROUBLE,
+            f"The database has answered nothing{_since(since, condition)}.",
+            f"{database.address}: {plural(database.requests, 'request')} under way",
+            "Check that CouchDB works: its log, its disk, its load. The worker goes on by itself: "
+            "a request that is not answered within PERSISTER_REQUEST_TIMEOUT seconds is sent "
+            "again.",
+        )
     elif database.reading:
         yield Finding(
             Level.TROUBLE,
@@ -355,12 +365,16 @@ def _partitions(condition: Condition) -> Iterator[Finding]:
     for one in condition.partitions:
         stands = one.state in (State.STUCK, State.WAITING) and one.why
         told = one.why in known or one.topic in condition.kafka.unreadable
-        if one.why == NOT_YET:
-            continue  # it is in the table
+        if one.why == NOT_YET or _waits_for_an_answer(one):
+            continue  # it is in the table, and told of the database
         if stands and not told and not _waits_for_the_database(one, condition):
             by_why[one.why, one.state, bool(one.worker)].append(one)
     for (why, state, read), found in by_why.items():
         yield _standing(why, state, found, condition, read=read)
+
+
+def _waits_for_an_answer(one: Partition) -> bool:
+    return one.mine and one.why.startswith(STORES_NOTHING)
 
 
 def _waits_for_the_database(one: Partition, condition: Condition) -> bool:

@@ -8,9 +8,18 @@
 """
 
 from app.monitoring.progress.knowing import Knowledge
-from app.monitoring.progress.partitions import NOT_YET
+from app.monitoring.progress.partitions import NOT_YET, STORES_NOTHING
 from app.monitoring.progress.rules import rules_of
 from app.monitoring.progress.verdict import PartitionVerdict, State, Verdict
 from app.monitoring.progress.watch import Progress
 
-__all__ = ["NOT_YET", "Knowledge", "PartitionVerdict", "Progress", "State", "Verdict", "rules_of"]
+__all__ = [
+    "NOT_YET",
+    "STORES_NOTHING",
+    "Knowledge",
+    "PartitionVerdict",
+    "Progress",
+    "State",
+    "Verdict",
+    "rules_of",
+]

@@ -35,6 +35,9 @@ NOBODY = Reason("nobody reads it", restart=True)
 NOT_YET = "nobody reads it yet"
 """A topic that has just come, or a group that has."""
 
+STORES_NOTHING = "the database stores nothing"
+"""And says nothing either: a request is under way, and has not failed."""
+
 UNKNOWN = Reason("nothing is committed, for no known reason", restart=True)
 OVERTAKEN = Reason("what came after it is stored, and it is not", restart=True)
 NO_LEADER = Reason("Kafka does not say where it ends")
@@ -161,4 +164,4 @@ class Partitions:
         if self._lasting.of("settled", database.settled) < STANDING:
             return PACE
         said = f"; it last said: {database.last_error}" if database.last_error else ""
-        return Reason(f"the database stores nothing{said}")
+        return Reason(f"{STORES_NOTHING}{said}")

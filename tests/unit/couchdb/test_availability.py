@@ -2,7 +2,7 @@ import logging
 
 import pytest
 
-from app.couchdb.availability import Availability
+from app.couchdb.availability import CHECK_DATABASE, CHECK_LOG, Availability, advice
 from app.couchdb.errors import EntriesFailed, Misconfigured, Unavailable
 from tests.fakes.time import Time
 
@@ -102,3 +102,13 @@ def test_entries_that_all_fail_are_said_in_couchdbs_words(
     assert len(caplog.messages) == 1
     assert "database_dir is too full" in caplog.messages[0]
     assert "nothing is set aside" in caplog.messages[0]
+
+
+def test_what_to_do_fits_what_happened_and_who_tries_again() -> None:
+    full = Unavailable("HTTP 500, error: internal_server_error", cause="500")
+    assert advice(full) == f"retrying until it does: {CHECK_LOG}"
+    away = Unavailable("no connection", cause="connection")
+    assert advice(away, retried=False) == CHECK_DATABASE
+    entries = EntriesFailed("forbidden: no", error="forbidden")
+    assert "retried" in advice(entries)
+    assert "retried" not in advice(entries, retried=False)

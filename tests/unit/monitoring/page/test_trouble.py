@@ -144,6 +144,23 @@ def test_a_worker_that_never_ends_itself_is_for_the_operator_to_restart() -> Non
     assert "Restart the worker" in finding.do
 
 
+def test_a_database_that_says_nothing_is_told_as_such() -> None:
+    silent = Partition(
+        *("documents", 0, State.STUCK, 5, "w0", True),
+        since=NOW - 60,
+        why="the database stores nothing",
+    )
+    told = condition(
+        partitions=[silent],
+        not_ready="documents/0: the database stores nothing",
+        database=Database("http://db", requests=1),
+    )
+    (finding,) = summary(told).findings
+    assert finding.what == "The database has answered nothing since 11:59:00 UTC."
+    assert finding.why == "http://db: 1 request under way"
+    assert "ends itself" not in finding.do
+
+
 def test_what_nobody_reads_wants_a_worker() -> None:
     alone = Partition("a", 0, State.STUCK, 5, "", since=NOW - 60, why="nobody reads it")
     ((level, what),) = whats(partitions=[alone])
