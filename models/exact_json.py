@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal, InvalidOperation
 from json import JSONDecoder
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from models.json_text import MAX_DEPTH
 
@@ -31,18 +31,6 @@ _SHALLOW: Final = 200
 # A string that is never closed is one token, so that no part of a text is looked at twice.
 _string = r'"(?:[^"\\]++|\\.?)*+"?'
 _token = re.compile(_string + r'|[\[{]|[\]}]|[^\s,:\[\]{}"]+', re.DOTALL)
-_space = re.compile(r"[ \t\n\r]*")
-
-
-class Member(NamedTuple):
-    """One member of a JSON object."""
-
-    key: str
-    value: Any
-    key_text: str
-    """As it is written, quotes included."""
-
-    value_text: str
 
 
 def loads(text: str) -> Any:
@@ -52,28 +40,6 @@ def loads(text: str) -> Any:
     """
     with _room_for_depth(text):
         return _decoder.decode(text)
-
-
-def members(text: str) -> dict[str, Member]:
-    """The members of a JSON object by their keys, in order.
-
-    `text` must have been through `loads` without an error.
-    """
-    with _room_for_depth(text):
-        return {member.key: member for member in _members(text)}
-
-
-def _members(text: str) -> Iterator[Member]:
-    at = _after_space(text, _after_space(text, 0) + 1)
-    while text[at] != "}":
-        key, key_end = _decoder.raw_decode(text, at)
-        colon = _after_space(text, key_end)
-        begin = _after_space(text, colon + 1)
-        value, end = _decoder.raw_decode(text, begin)
-        yield Member(key, value, text[at:key_end], text[begin:end])
-        at = _after_space(text, end)
-        if text[at] == ",":
-            at = _after_space(text, at + 1)
 
 
 @contextmanager
@@ -101,11 +67,6 @@ def _check_depth(text: str) -> None:
             raise ValueError(f"nested more than {MAX_DEPTH} levels deep")
         if token[0] in "[{":
             depth += 1
-
-
-def _after_space(text: str, at: int) -> int:
-    match = _space.match(text, at)
-    return match.end() if match else at
 
 
 def _number(text: str) -> Decimal:

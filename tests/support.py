@@ -1,6 +1,7 @@
 """What unit tests of the pipeline share: records and chunks as Kafka hands them over."""
 
 import asyncio
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -67,3 +68,13 @@ class Producer:
         refused = [one for one in given if one.value in self.too_large]
         self.sent.setdefault(topic, []).extend(one for one in given if one not in refused)
         return refused
+
+
+async def longest_turn(meanwhile: asyncio.Task[Any]) -> float:
+    """The longest time, in seconds of this thread's work, that the loop did only one thing."""
+    longest, before = 0.0, time.thread_time()
+    while not meanwhile.done():
+        await asyncio.sleep(0)
+        now = time.thread_time()
+        longest, before = max(longest, now - before), now
+    return longest

@@ -1,12 +1,15 @@
 """What an OpenWhisk message requires of the persister, by the audit's own rule.
 
-It deliberately does not use the worker's rule (`app.routing`), though both must agree.
+It deliberately does not use the worker's rule (`app.routing`), though both must agree; but for what
+is too large to be taken apart twice.
 """
 
 import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from app.audit.content import many_values
+from app.routing import Candidate, Skip, route
 from app.settings import RoutingSettings, StoreLevel
 from models import exact_json, json_text
 from models.activation import Activation
@@ -22,14 +25,17 @@ class Expected(NamedTuple):
 
     activation_id: str
     document_id: str
-    fields: Mapping[str, Any]
-    """All but `_id` and `updated`, as `exact_json` reads them."""
+    fields: Mapping[str, Any] | None
+    """All but `_id` and `updated`, as `exact_json` reads them; None where there are too many values
+    to be read so."""
 
 
 class LeftOut(NamedTuple):
     """There is a record, but it must not be stored."""
 
     activation_id: str
+    """Empty if nothing in it looks like one."""
+
     reason: SkipReason
 
 
@@ -60,27 +66,50 @@ def expectation(role: TopicRole, value: bytes | None, rules: RoutingSettings) ->
         value: the Kafka record's.
         rules: store levels and excluded namespaces.
     """
+    written = value or b""
+    if many_values(written):
+        return _by_the_workers_rule(role, written, rules)
     try:
-        text = (value or b"").decode()
-        decoded = exact_json.loads(text)
+        decoded = exact_json.loads(written.decode())
         found = _record_or_id(decoded)
     except ValueError:
-        return Unusable(_id_in(value or b""))
+        return Unusable(_id_in(written))
     if isinstance(found, str):
         return Finished(found)
     activation = found
     fields = _document_fields(decoded["response"], activation)
-    if any(name.startswith("_") for name in fields):
-        # CouchDB keeps these names to itself.
-        return Unusable(activation.activation_id)
-    if json_text.has_long_number(exact_json.members(text)["response"].value_text.encode()):
-        # OpenWhisk's reader would not take it.
+    # CouchDB keeps such names to itself, and OpenWhisk's reader takes no such number.
+    reserved = any(name.startswith("_") for name in fields)
+    if reserved or json_text.has_long_number(_response(written)):
         return Unusable(activation.activation_id)
     transid = TransactionId.from_wire(decoded.get("transid"))
     reason = _left_out(role, transid, activation, rules)
     if reason is not None:
         return LeftOut(activation.activation_id, reason)
     return Expected(activation.activation_id, activation.document_id, fields)
+
+
+def _by_the_workers_rule(role: TopicRole, value: bytes, rules: RoutingSettings) -> Expectation:
+    """What a record with very many values demands.
+
+    To decode it takes a hundred times its size of memory; the worker's rule decodes none of it.
+    """
+    decision = route(role, value, 0, rules)
+    if isinstance(decision, Candidate):
+        document_id = f"{decision.namespace}/{decision.activation_id}"
+        return Expected(decision.activation_id, document_id, None)
+    if isinstance(decision, Skip):
+        return LeftOut(_id_in(value) or "", decision.reason)
+    return Unusable(_id_in(value))
+
+
+def _response(message: bytes) -> bytes:
+    """The record in a message, as it is written: the last of equal names counts."""
+    found = b""
+    for member in json_text.members(message):
+        if json_text.name(message, member) == "response":
+            found = message[member.start : member.end]
+    return found
 
 
 def _record_or_id(message: Any) -> Activation | str:

@@ -12,7 +12,7 @@ from enum import IntEnum
 from itertools import groupby
 from typing import Any, Final, NamedTuple
 
-from app.audit.content import Content
+from app.audit.content import NOT_COMPARED, Content
 from app.audit.verdicts import ENDINGS, Ending, Verdict
 
 HOUR_MILLIS: Final = 3_600_000
@@ -102,11 +102,16 @@ CREATE TABLE stored (
 ) WITHOUT ROWID;
 """
 
+_UNKNOWN = f"X'{NOT_COMPARED.digest.hex()}'"
+
 # What is in the database is the last word; a record that is on its way is not missing yet.
 _JUDGE = f"""
 UPDATE record SET verdict = CASE
     WHEN kind = {Kind.FINISHED} THEN '{Verdict.ACKNOWLEDGEMENT}'
     WHEN kind = {Kind.LEFT_OUT} THEN '{Verdict.LEFT_OUT}'
+    WHEN record.digest = {_UNKNOWN}
+        AND EXISTS (SELECT 1 FROM stored s WHERE s.document = record.document)
+        THEN '{Verdict.NOT_COMPARED}'
     WHEN EXISTS (SELECT 1 FROM stored s
         WHERE s.document = record.document
         AND (s.digest = record.digest OR s.bare = record.bare))
@@ -118,12 +123,12 @@ UPDATE record SET verdict = CASE
     WHEN EXISTS (SELECT 1 FROM letter l
         WHERE l.topic = record.topic AND l.part = record.part AND l.offset = record.offset)
         OR EXISTS (SELECT 1 FROM refused r
-        WHERE r.document = record.document AND r.digest = record.digest)
+        WHERE r.document = record.document AND record.digest IN (r.digest, {_UNKNOWN}))
         THEN '{Verdict.SET_ASIDE}'
     WHEN offset >= COALESCE((SELECT committed FROM progress p
         WHERE p.topic = record.topic AND p.part = record.part), 0)
         OR EXISTS (SELECT 1 FROM waiting w
-        WHERE w.document = record.document AND w.digest = record.digest)
+        WHERE w.document = record.document AND record.digest IN (w.digest, {_UNKNOWN}))
         THEN '{Verdict.PENDING}'
     WHEN kind = {Kind.UNUSABLE} THEN '{Verdict.NOT_SET_ASIDE}'
     WHEN EXISTS (SELECT 1 FROM stored s WHERE s.document = record.document)

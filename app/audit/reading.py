@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from app.audit.content import Content, content, document_content
+from app.audit.content import NOT_COMPARED, Content, content, document_content
 from app.audit.expectation import (
     Expectation,
     Expected,
@@ -216,7 +216,7 @@ def _found(record: Any, demanded: Expectation) -> Found:
     at = record.topic, record.partition, record.offset, record.timestamp
     match demanded:
         case Expected(activation, document, fields):
-            digests = content(fields, record.value)
+            digests = NOT_COMPARED if fields is None else content(fields, record.value)
             return Found(
                 *at,
                 Kind.EXPECTED,
@@ -225,7 +225,7 @@ def _found(record: Any, demanded: Expectation) -> Found:
                 digests.digest,
                 digests.rounded,
                 len(record.value),
-                bare=digests.bare if fields.get("logs") == [] else None,
+                bare=digests.bare if fields and fields.get("logs") == [] else None,
             )
         case LeftOut(activation, reason):
             return Found(*at, Kind.LEFT_OUT, activation, reason=reason.value)

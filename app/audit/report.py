@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.audit.auditing import Audited
+from app.audit.content import MOST_VALUES
 from app.audit.findings import Example, Findings
 from app.audit.repair import Repaired
 from app.audit.verdicts import FAILURES, Verdict
@@ -146,6 +147,11 @@ class Report:
             yield (
                 f"{totals[Verdict.ROUNDED]} documents are equal but for integers over 2^53: this "
                 "database keeps them as doubles."
+            )
+        if totals[Verdict.NOT_COMPARED]:
+            yield (
+                f"{totals[Verdict.NOT_COMPARED]} records have more than {MOST_VALUES} values each: "
+                "their documents are there, and were not compared with them."
             )
         if self.audited.not_judged:
             yield (

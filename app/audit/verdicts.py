@@ -14,6 +14,9 @@ class Verdict(StrEnum):
     """The same, but for integers over 2^53: this database keeps them as doubles (CouchDB does not).
     """
 
+    NOT_COMPARED = "not compared"
+    """A document is in the database under its id; the record has too many values to be compared."""
+
     PENDING = "pending"
     """Not stored, and on its way: the worker has not come so far yet."""
 
@@ -57,6 +60,7 @@ ENDINGS: Final = {
     Verdict.NOT_SET_ASIDE: Ending.NOT_SET_ASIDE,
     Verdict.PRESENT: Ending.STORED,
     Verdict.ROUNDED: Ending.STORED,
+    Verdict.NOT_COMPARED: Ending.STORED,
     Verdict.SET_ASIDE: Ending.SET_ASIDE,
     Verdict.LEFT_OUT: Ending.SKIPPED,
     Verdict.NEVER_ARRIVED: Ending.NEVER_ARRIVED,

@@ -1,7 +1,17 @@
 """Decides what becomes of OpenWhisk's messages: store, skip or reject. Pure; the hot path."""
 
-from app.routing.outcomes import Decision, Reject, Skip, Store
-from app.routing.route import route
+from app.routing.outcomes import Candidate, Decision, Reject, Skip, Store
+from app.routing.route import quickly, route, slowly
 from models.roles import TopicRole
 
-__all__ = ["Decision", "Reject", "Skip", "Store", "TopicRole", "route"]
+__all__ = [
+    "Candidate",
+    "Decision",
+    "Reject",
+    "Skip",
+    "Store",
+    "TopicRole",
+    "quickly",
+    "route",
+    "slowly",
+]

@@ -22,9 +22,18 @@ def route(role: TopicRole, value: bytes | None, timestamp: int, rules: Rules) ->
         timestamp: the Kafka record's, in epoch millis; becomes the document's `updated`.
         rules: store levels and excluded namespaces.
     """
+    return quickly(role, value, timestamp, rules) or slowly(role, value or b"", timestamp, rules)
+
+
+def quickly(role: TopicRole, value: bytes | None, timestamp: int, rules: Rules) -> Decision | None:
+    """The same for a message in the usual form, in microseconds; `None` for any other form."""
     if value is None:
         return _NO_VALUE
-    found = fast_path.read(value, timestamp) or slow_path.read(value, timestamp)
-    if not isinstance(found, Candidate):
-        return found
-    return left_out(role, found, rules) or found
+    found = fast_path.read(value, timestamp)
+    return (left_out(role, found, rules) or found) if isinstance(found, Candidate) else found
+
+
+def slowly(role: TopicRole, value: bytes, timestamp: int, rules: Rules) -> Decision:
+    """The same for any message; one that is made for it takes up to a second for each megabyte."""
+    found = slow_path.read(value, timestamp)
+    return (left_out(role, found, rules) or found) if isinstance(found, Candidate) else found

@@ -1,8 +1,11 @@
 """The first step: turns OpenWhisk's messages into documents in the internal topic."""
 
+import asyncio
+import time
 from collections import Counter
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, cast
 
 from faust.types import TP
 from mode import get_logger
@@ -11,7 +14,7 @@ from app.dead_letters import DeadLetters, SetAside, aside, unforeseen
 from app.kafka.delivery import Chunk
 from app.kafka.producer import BatchProducer, Outgoing
 from app.monitoring.outcomes import Key, Outcome, Outcomes, Step
-from app.routing import Decision, Skip, Store, route
+from app.routing import Decision, Skip, Store, quickly, route, slowly
 from app.routing.breaker import COUNTED, Breakers, Change
 from app.settings import RoutingSettings
 from app.tracing import Tracing
@@ -26,6 +29,13 @@ _HELD = (
     "after PERSISTER_BREAKER_COOLDOWN seconds; PERSISTER_BREAKER_RATIO, _MINIMUM and _CONSECUTIVE "
     "say how much is too much."
 )
+
+
+_LARGE = 64 * 1024
+"""Bytes of a record of which nobody waits for the end, however slowly it is read."""
+
+_TURN_SECONDS = 0.01
+"""Of slow reading, before others get their turn."""
 
 
 class RoutingStep:
@@ -49,6 +59,8 @@ class RoutingStep:
         self._outcomes = outcomes
         self._breakers = breakers
         self._tracing = tracing or Tracing()
+        self._aside = ThreadPoolExecutor(1, "large-records")
+        """Looks at large records of unusual form; everything else goes on meanwhile."""
 
     async def take(self, chunk: Chunk, role: TopicRole) -> None:
         """Route every record of a chunk.
@@ -64,7 +76,8 @@ class RoutingStep:
         set_aside: list[SetAside] = []
         sources: list[Any] = []
         documents: list[Outgoing] = []
-        for record, decision in zip(chunk.records, self._decide(chunk, role), strict=True):
+        decisions = await self._decide(chunk, role)
+        for record, decision in zip(chunk.records, decisions, strict=True):
             if isinstance(decision, Store):
                 documents.append(Outgoing(decision.activation_id.encode(), decision.document))
                 sources.append(record)
@@ -85,19 +98,36 @@ class RoutingStep:
         self._outcomes.shortened += shortened
         self._watch(chunk, set_aside)
 
-    def _decide(self, chunk: Chunk, role: TopicRole) -> list[Decision | SetAside]:
+    async def _decide(self, chunk: Chunk, role: TopicRole) -> Sequence[Decision | SetAside]:
         """What becomes of each record; one at which the persister fails is set aside."""
         rules = self._rules
         try:
-            return [route(role, one.value, one.timestamp, rules) for one in chunk.records]
+            decisions = [quickly(role, one.value, one.timestamp, rules) for one in chunk.records]
         except Exception:  # noqa: BLE001 - which one it is, is found below
-            return [self._decide_alone(chunk.tp, record, role) for record in chunk.records]
+            decisions = [None] * len(chunk.records)
+        if all(decisions):
+            return cast("list[Decision]", decisions)
+        decided: list[Decision | SetAside] = []
+        turn = time.perf_counter() + _TURN_SECONDS
+        for record, decision in zip(chunk.records, decisions, strict=True):
+            decided.append(decision or await self._decide_alone(chunk.tp, record, role))
+            if time.perf_counter() > turn:
+                await asyncio.sleep(0)
+                turn = time.perf_counter() + _TURN_SECONDS
+        return decided
 
-    def _decide_alone(self, tp: TP, record: Any, role: TopicRole) -> Decision | SetAside:
+    async def _decide_alone(self, tp: TP, record: Any, role: TopicRole) -> Decision | SetAside:
+        given = role, record.value, record.timestamp, self._rules
         try:
-            return route(role, record.value, record.timestamp, self._rules)
+            if len(record.value or b"") <= _LARGE:
+                return route(*given)
+            decision = quickly(*given)
+            if decision is None:
+                loop = asyncio.get_running_loop()
+                decision = await loop.run_in_executor(self._aside, slowly, *given)
         except Exception as error:  # noqa: BLE001 - no record may end the worker
             return unforeseen(tp, record, error)
+        return decision
 
     def _watch(self, chunk: Chunk, set_aside: Iterable[SetAside]) -> None:
         """Have the topic's breaker judge the chunk, and say so when it opens or closes."""

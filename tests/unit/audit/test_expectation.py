@@ -1,11 +1,12 @@
 """What the audit expects is what OpenWhisk's own store wrote, and what the worker makes of it."""
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
 
-from app.audit.content import content, document_content
+from app.audit.content import MOST_VALUES, NOT_COMPARED, content, document_content, many_values
 from app.audit.expectation import Expected, Finished, LeftOut, Unusable, expectation
 from app.routing import Reject, Skip, Store, route
 from app.settings import RoutingSettings, StoreLevel
@@ -27,6 +28,7 @@ def agree(role: TopicRole, value: bytes | None, rules: RoutingSettings = RULES) 
     if isinstance(expected, Expected) and isinstance(routed, Store):
         document_id, stored = document_content(routed.document)
         assert document_id == expected.document_id
+        assert expected.fields is not None
         assert stored == content(expected.fields, value or b"")
     return expected
 
@@ -36,6 +38,7 @@ def test_the_documents_of_openwhisk_itself_are_expected(case: Case) -> None:
     expected = agree(TopicRole.COMPLETED, case.message)
     if case.document is not None:
         assert isinstance(expected, Expected)
+        assert expected.fields is not None
         assert expected.document_id == case.document["_id"]
         assert expected.fields.keys() == case.document.keys() - {"_id"}
         assert expected.fields["start"] == int(case.document["start"].text)
@@ -117,3 +120,51 @@ def test_excluded_namespaces_are_left_out_even_with_extra_logging() -> None:
     found = agree(TopicRole.OTHERS, value, rules)
     assert found == LeftOut(record["activationId"], SkipReason.EXCLUDED_NAMESPACE)
     assert json.loads(value)["response"]["namespace"] == "guest"
+
+
+def many(value: str, count: int = MOST_VALUES + 2000) -> bytes:
+    """A record with so many of a value."""
+    more = b'"more":[%b0],"logs"' % (value.encode() * count)
+    return result(Records(1).one()).replace(b'"logs"', more)
+
+
+@pytest.mark.parametrize("value", ["1,", "[],", '{"a":1},', '"a",', "[[[[1]]]],"])
+def test_of_too_many_values_only_the_place_is_expected(value: str) -> None:
+    message = many(value)
+    record = json.loads(message)["response"]
+    expected = expectation(TopicRole.OTHERS, message, RULES)
+    assert expected == Expected(
+        record["activationId"], f"{record['namespace']}/{record['activationId']}", None
+    )
+    routed = route(TopicRole.OTHERS, message, NOW, RULES)
+    assert isinstance(routed, Store)
+    assert document_content(routed.document) == (expected[1], NOT_COMPARED)
+
+
+def test_too_many_values_that_are_left_out_or_none() -> None:
+    rules = RoutingSettings(excluded_namespaces=frozenset({"guest"}))
+    left_out = expectation(TopicRole.OTHERS, many("1,"), rules)
+    assert isinstance(left_out, LeftOut)
+    assert left_out.activation_id == json.loads(many("1,"))["response"]["activationId"]
+    assert isinstance(
+        expectation(TopicRole.OTHERS, b"[%b0]" % (b"1," * MOST_VALUES), RULES), Unusable
+    )
+
+
+def test_what_stands_in_strings_is_no_value() -> None:
+    message = many('"[,{,",', 100_000)
+    assert not many_values(message)
+    expected = expectation(TopicRole.OTHERS, message, RULES)
+    assert isinstance(expected, Expected)
+    assert expected.fields is not None
+
+
+@pytest.mark.parametrize("value", ["1,", "1e1,", '"\\",', '"",'])
+def test_no_record_takes_much_memory(value: str) -> None:
+    message = many(value, 4 * MOST_VALUES)
+    tracemalloc.start()
+    try:
+        expectation(TopicRole.OTHERS, message, RULES)
+        assert tracemalloc.get_traced_memory()[1] < 10 * len(message)
+    finally:
+        tracemalloc.stop()

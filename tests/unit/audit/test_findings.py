@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.audit.content import Content
+from app.audit.content import NOT_COMPARED, Content
 from app.audit.findings import HOUR_MILLIS, Findings, Found, Kind, Place
 from app.audit.verdicts import Verdict
 
@@ -52,6 +52,25 @@ def test_what_the_database_holds_is_the_last_word(findings: Findings) -> None:
     findings.add_letter(Place(TOPIC, 0, 1), ())
     findings.add_stored([("guest/id", SAME)])
     assert verdicts(findings) == {Verdict.PRESENT: 2, Verdict.DIFFERENT: 1, Verdict.PENDING: 1}
+
+
+def test_of_a_record_that_is_not_compared_any_document_will_do(findings: Findings) -> None:
+    findings.add_records([record(0, NOT_COMPARED)])
+    findings.add_committed(TOPIC, 0, 5)
+    assert verdicts(findings) == {Verdict.MISSING: 1}
+    findings.add_waiting([("guest/id", SAME)])
+    assert verdicts(findings) == {Verdict.PENDING: 1}
+    findings.add_letter(Place("persister-documents", 3, 1), [("guest/id", NOT_COMPARED)])
+    assert verdicts(findings) == {Verdict.SET_ASIDE: 1}
+    findings.add_stored([("guest/id", SAME)])
+    assert verdicts(findings) == {Verdict.NOT_COMPARED: 1}
+
+
+def test_a_document_that_is_not_compared_is_not_the_record(findings: Findings) -> None:
+    findings.add_records([record(0)])
+    findings.add_committed(TOPIC, 0, 5)
+    findings.add_stored([("guest/id", NOT_COMPARED)])
+    assert verdicts(findings) == {Verdict.DIFFERENT: 1}
 
 
 def test_a_divergent_record_is_where_it_belongs_among_the_dead_letters(findings: Findings) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from openwhisk.gateway import large
 from openwhisk.gateway.counts import few_documents
 from openwhisk.gateway.records import bulk_documents, id_of
+from tests.support import longest_turn
 from tests.unit.gateway.conftest import StartGateway
 from tests.unit.gateway.doubles import BASIC, DATABASE, FakeDatabase, document
 
@@ -172,16 +173,6 @@ def _send(port: int, body: bytes) -> bytes:
         return client.recv(100)
 
 
-async def _longest_turn(meanwhile: asyncio.Task[bytes]) -> float:
-    """The longest time, in seconds of this thread's work, that the loop did only one thing."""
-    longest, before = 0.0, time.thread_time()
-    while not meanwhile.done():
-        await asyncio.sleep(0)
-        now = time.thread_time()
-        longest, before = max(longest, now - before), now
-    return longest
-
-
 @pytest.mark.parametrize("value", [["x" * 1000] * 125_000, "x" * 125 * MB], ids=["logs", "string"])
 async def test_nobody_waits_for_a_large_document(
     start: StartGateway, sink: _Sink, value: object
@@ -189,7 +180,7 @@ async def test_nobody_waits_for_a_large_document(
     gateway = await start(max_body_bytes=256 * MB, bytes_in_flight=256 * MB)
     body = json.dumps({"docs": [document(response={"statusCode": 0, "result": value})]}).encode()
     sending = asyncio.create_task(asyncio.to_thread(_send, gateway.port, body))
-    longest = await _longest_turn(sending)
+    longest = await longest_turn(sending)
     assert b" 201 " in await sending
     assert sink.received > len(body)
     # Twice as large as the gateway takes by default: decoded at once it would be 0.2 s.

@@ -3,16 +3,8 @@ import time
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from models import exact_json
-
-values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=8,
-)
 
 
 def test_numbers_keep_their_digits() -> None:
@@ -46,21 +38,6 @@ def test_brackets_in_strings_are_no_nesting() -> None:
     text = json.dumps(["[{" * 2000, '\\"[' * 2000])
 
     assert exact_json.loads(text) == json.loads(text)
-
-
-@given(st.dictionaries(st.text(), values, max_size=4), st.sampled_from([None, 2]))
-def test_members_are_cut_out_as_they_are_written(
-    fields: dict[str, object], indent: int | None
-) -> None:
-    text = json.dumps(fields, indent=indent)
-
-    members = exact_json.members(text)
-
-    assert list(members) == list(fields)
-    for key, member in members.items():
-        assert json.loads(member.key_text) == member.key == key
-        assert json.loads(member.value_text) == fields[key]
-        assert member.value_text in text
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """From a chunk of messages to documents in the internal topic; what each outcome is counted as."""
 
+import asyncio
 from collections import Counter
 from typing import Any, cast
 
@@ -18,7 +19,7 @@ from models.dead_letter import DeadLetter
 from models.reasons import RejectReason, SkipReason
 from models.roles import TopicRole
 from tests.integration.support.records import INVOKER, Records, document, encode, result
-from tests.support import NOW, Producer, chunk
+from tests.support import NOW, Producer, chunk, longest_turn
 
 DOCUMENTS, LETTERS = "persister-documents", "persister-dead-letters"
 
@@ -203,3 +204,16 @@ async def test_an_empty_value_is_a_record_too() -> None:
     await bench.take(None, b"")
     assert [letter.value for letter in bench.letters()] == [None, b""]
     assert bench.outcomes.consumed == {Step.ROUTE: 2}
+
+
+@pytest.mark.parametrize("size,count", [(400_000, 1), (30_000, 20)])
+async def test_nobody_waits_for_records_that_are_made_to_be_read_slowly(
+    size: int, count: int
+) -> None:
+    bench = Bench()
+    slow = b'"more":[%b0],"logs"' % (b"[[[[1]]]]," * (size // 10))
+    values = [result(one).replace(b'"logs"', slow) for one in Records(1).many(count)]
+    taking = asyncio.create_task(bench.take(*values))
+    assert await longest_turn(taking) < 0.15
+    await taking
+    assert bench.outcomes.counts == Counter({routed(Outcome.ROUTED): count})
