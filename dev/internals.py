@@ -15,6 +15,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from difflib import unified_diff
+from functools import cache
 from pathlib import Path
 
 from dev import paths
@@ -199,8 +200,14 @@ def piece(folder: Path, name: str) -> str:
     file = file / "__init__.py" if file.is_dir() else file.with_suffix(".py")
     if not file.exists():
         raise NotThere(name)
+    text, tree = _parsed(file)
+    return ast.get_source_segment(text, found(tree, qualified), padded=True) or ""
+
+
+@cache
+def _parsed(file: Path) -> tuple[str, ast.Module]:
     text = file.read_text(encoding="utf-8")
-    return ast.get_source_segment(text, found(ast.parse(text), qualified), padded=True) or ""
+    return text, ast.parse(text)
 
 
 def found(tree: ast.Module, qualified: str) -> ast.stmt:

@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from app.commands.main import COMMANDS
+from app.commands.main import COMMANDS, main
 from app.version import VERSION
 
 PROJECT = Path(__file__).parents[3]
@@ -36,11 +37,18 @@ def test_every_command_is_listed(tmp_path: Path) -> None:
     assert all(f"  {command} " in listed for command in COMMANDS)
 
 
-@pytest.mark.parametrize("command", sorted(COMMANDS))
-def test_each_command_explains_itself(tmp_path: Path, command: str) -> None:
+@pytest.mark.parametrize("command", ["worker", "setup"])
+def test_a_command_explains_itself(tmp_path: Path, command: str) -> None:
     result = run(tmp_path, command, "--help")
     assert result.returncode == 0, result.stderr
     assert "Usage:" in result.stdout
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS.keys() - {"worker"}))
+def test_every_other_command_explains_itself(command: str) -> None:
+    result = CliRunner().invoke(main, [command, "--help"])
+    assert result.exit_code == 0, result.output
+    assert "Usage:" in result.output
 
 
 @pytest.mark.parametrize("command", ["worker", "gateway", "config", "status"])
