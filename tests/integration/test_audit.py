@@ -1,4 +1,4 @@
-"""`faust -A app audit` finds what is missing, and nothing else."""
+"""`persister audit` finds what is missing, and nothing else."""
 
 import json
 import time

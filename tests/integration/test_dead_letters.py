@@ -40,7 +40,7 @@ JUNK = b"no json"
 FETCH_SECONDS = 2.0
 """More than one of the consumer's fetches takes when nothing comes."""
 Done = subprocess.CompletedProcess[bytes]
-Faust = Callable[..., Awaitable[Done]]
+Command = Callable[..., Awaitable[Done]]
 
 
 @pytest.fixture
@@ -81,8 +81,8 @@ def names(prefix: str) -> TopicNames:
 
 
 @pytest.fixture
-def dead_letters(kafka_url: str, prefix: str, database_environment: dict[str, str]) -> Faust:
-    """Runs `faust -A app dead-letters ...`, as an operator would."""
+def dead_letters(kafka_url: str, prefix: str, database_environment: dict[str, str]) -> Command:
+    """Runs `persister dead-letters ...`, as an operator would."""
 
     async def run(*arguments: str, **environment: str) -> Done:
         own = database_environment | {
@@ -92,7 +92,7 @@ def dead_letters(kafka_url: str, prefix: str, database_environment: dict[str, st
         }
         done = await asyncio.to_thread(
             subprocess.run,
-            [sys.executable, "-m", "faust", "-A", "app", "dead-letters", *arguments],
+            [sys.executable, "-m", "app.commands.main", "dead-letters", *arguments],
             env={**os.environ, **own, **environment},
             cwd=paths.PROJECT,
             capture_output=True,
@@ -232,7 +232,7 @@ async def test_letters_are_listed_shown_and_replayed_once(
     prefix: str,
     kafka_url: str,
     names: TopicNames,
-    dead_letters: Faust,
+    dead_letters: Command,
 ) -> None:
     first, second = f"{prefix}completed0", f"{prefix}completed1"
     for topic in (first, second):
@@ -252,23 +252,26 @@ async def test_letters_are_listed_shown_and_replayed_once(
         "invalid-record": 1,
     }
     assert not any(letter["replayed"] or letter["attempts"] for letter in everything)
-    activation = invalid["activationId"]
-    (found,) = listed(await dead_letters("list", "--json", "--activation", activation))
-    assert (found["reason"], found["topic"], found["offset"]) == ("invalid-record", second, 1)
     of_first = [letter for letter in everything if letter["topic"] == first]
     assert [letter["offset"] for letter in of_first] == [0, 1, 2]
-    two_lines = await dead_letters("list", "--reason", "not-json", "--limit", "2")
+    name, oldest = of_first[0]["letter"], everything[0]["set_aside"]
+    of_activation, two_lines, none, all_again, shown, raw = await asyncio.gather(
+        dead_letters("list", "--json", "--activation", invalid["activationId"]),
+        dead_letters("list", "--reason", "not-json", "--limit", "2"),
+        dead_letters("list", "--json", "--until", oldest),
+        dead_letters("list", "--json", "--since", oldest),
+        dead_letters("show", name),
+        dead_letters("show", name, "--raw"),
+    )
+    (found,) = listed(of_activation)
+    assert (found["reason"], found["topic"], found["offset"]) == ("invalid-record", second, 1)
     assert two_lines.stdout.count(b"\n") == 2
-    oldest = everything[0]["set_aside"]
-    assert listed(await dead_letters("list", "--json", "--until", oldest)) == []
-    assert listed(await dead_letters("list", "--json", "--since", oldest)) == everything
-
-    name = of_first[0]["letter"]
-    shown = (await dead_letters("show", name)).stdout
-    assert shown.endswith(b"\n\njunk 0 \\x1b\n")
-    assert b"k\\xff\n" in shown
-    assert b"trace=\\x00" in shown
-    assert (await dead_letters("show", name, "--raw")).stdout == b"junk 0 \x1b"
+    assert listed(none) == []
+    assert listed(all_again) == everything
+    assert shown.stdout.endswith(b"\n\njunk 0 \\x1b\n")
+    assert b"k\\xff\n" in shown.stdout
+    assert b"trace=\\x00" in shown.stdout
+    assert raw.stdout == b"junk 0 \x1b"
 
     rehearsal = listed(await dead_letters("replay", "--dry-run", "--json", "--topic", first))
     assert [letter["to"] for letter in rehearsal[:-1]] == [f"{first}/0"] * 3
@@ -312,7 +315,7 @@ async def test_what_is_replayed_passes_the_normal_way(
     kafka: Producer,
     prefix: str,
     names: TopicNames,
-    dead_letters: Faust,
+    dead_letters: Command,
     kafka_url: str,
     couchdb_url: str,
     database: str,
@@ -349,7 +352,7 @@ async def test_what_is_replayed_passes_the_normal_way(
 
 
 async def test_while_the_database_is_in_trouble_letters_stay(
-    admin: Admin, kafka: Producer, kafka_url: str, names: TopicNames, dead_letters: Faust
+    admin: Admin, kafka: Producer, kafka_url: str, names: TopicNames, dead_letters: Command
 ) -> None:
     topic = f"{names.prefix}completed0"
     await admin.create_topic(topic)
@@ -372,7 +375,7 @@ async def test_what_is_replayed_into_trouble_costs_no_attempt(
     worker: StartWorker,
     kafka: Producer,
     names: TopicNames,
-    dead_letters: Faust,
+    dead_letters: Command,
     couchdb_url: str,
     database: str,
 ) -> None:
@@ -416,7 +419,7 @@ async def test_a_replay_that_was_killed_while_sending_goes_on_without_sending_tw
     prefix: str,
     names: TopicNames,
     settings: Settings,
-    dead_letters: Faust,
+    dead_letters: Command,
 ) -> None:
     topic = f"{prefix}completed0"
     await admin.create_topic(topic)
@@ -499,7 +502,7 @@ async def test_a_second_replay_stops_the_first_before_it_sends_more(
     ],
 )
 async def test_an_error_is_told_without_a_traceback(
-    dead_letters: Faust,
+    dead_letters: Command,
     arguments: tuple[str, ...],
     environment: dict[str, str],
     code: int,

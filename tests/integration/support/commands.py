@@ -32,7 +32,7 @@ class Ended:
 
 
 class Commands:
-    """`faust -A app …` with the settings of one test's workers."""
+    """`persister …` with the settings of one test's workers."""
 
     def __init__(self, kafka_url: str, couchdb_url: str, **settings: Any) -> None:
         given = {"kafka_url": kafka_url, **database_settings(couchdb_url), **settings}
@@ -41,7 +41,7 @@ class Commands:
     async def run(self, *arguments: str) -> Ran:
         """Run to the end."""
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "faust", "-A", "app", *arguments),
+            *(sys.executable, "-m", "app.commands.main", *arguments),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env=self._environment,
