@@ -19,7 +19,7 @@ LOOK_SECONDS = 30.0
 """Seconds between two checks; there is also one after each rebalance."""
 
 SOON_SECONDS = 1.0
-"""The same while it is not known yet where an assigned partition stands."""
+"""The same while it is not known yet which partitions are assigned, or where one of them stands."""
 
 _WARNING = (
     "Kafka may delete unread records of %s soon: %d %% of what its retention allows is left%s. "
@@ -90,7 +90,7 @@ class Retention(Service):
             self._look_now.clear()
             lags = self._lags.mine()
             await self.look(lags)
-            pause = SOON_SECONDS if any(lag.lag is None for lag in lags) else LOOK_SECONDS
+            pause = pause_after(lags)
 
     async def look(self, lags: list[PartitionLag]) -> None:
         """Find out how much retention every partition has left, and warn where it is little."""
@@ -165,3 +165,10 @@ def _time(seconds: float) -> str:
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"
     return f"{seconds:.0f} seconds"
+
+
+def pause_after(lags: list[PartitionLag]) -> float:
+    """Seconds until the next look, after one at these partitions."""
+    # The judge of the progress, who knows them, may have looked before they were assigned.
+    unknown = not lags or any(lag.lag is None for lag in lags)
+    return SOON_SECONDS if unknown else LOOK_SECONDS

@@ -11,6 +11,7 @@ from app.kafka.topics import TopicSpec
 from app.monitoring.lag import Lags, PartitionLag
 from app.monitoring.retention import Retention, Unread
 from app.monitoring.retention.policy import Head, Left, Policy, left
+from app.monitoring.retention.watch import LOOK_SECONDS, SOON_SECONDS, pause_after
 from tests.fakes.unread import FakeUnread
 
 HOUR = 3600.0
@@ -202,3 +203,10 @@ def test_a_topic_that_endangers_records_is_told_with_what_to_do(
     ((key, value),) = changes.items()
     assert found.startswith(f"p-persister-documents has {key.replace('_', '.')}={value}: ")
     assert told in found
+
+
+def test_it_looks_again_soon_while_it_does_not_know_where_its_partitions_stand() -> None:
+    known, unknown = PartitionLag(TOPIC, 0, 5, 9), PartitionLag(TOPIC, 1, None, 9)
+    assert pause_after([]) == SOON_SECONDS
+    assert pause_after([known, unknown]) == SOON_SECONDS
+    assert pause_after([known]) == LOOK_SECONDS
