@@ -69,7 +69,7 @@ LONGEST_CONNECT = 10.0
 LARGEST_ANSWER = 64 * 1024 * 1024
 """Bytes. Only documents that are read back come near it, and then in two halves."""
 
-SPARE_CONNECTIONS = 4 + MOST_ATTEMPTS
+SPARE_CONNECTIONS = 8 + MOST_ATTEMPTS
 """Connections for probes and diagnoses, in addition to the requests in flight."""
 
 PROBE_ID = "persister-probe"

@@ -9,6 +9,9 @@ WAYS = 8
 """Parts that a failed request is split into: few requests when one document is to blame, and not
 many more when all of them are."""
 
+WAYS_OF_HANGING = 32
+"""The same of one that hangs: each step costs time, and what does not hang is answered at once."""
+
 SUSPECT_SECONDS = 15.0
 """For a request in which something is suspected to hang: it must not keep the others for as long as
 a whole request may take."""
@@ -31,6 +34,7 @@ class Part:
         searched: Whether they were searched for known faults.
         contradictions: Times that the database reported a conflict with a document it lacks.
         timeout: Seconds for the request; None: as long as is set.
+        apart: Whether something in it fails while others pass: it takes no slot of theirs.
     """
 
     documents: Sequence[Document]
@@ -42,6 +46,7 @@ class Part:
     searched: bool = False
     contradictions: int = 0
     timeout: float | None = None
+    apart: bool = False
 
     @property
     def bytes(self) -> int:
@@ -59,11 +64,14 @@ def suspect_timeout(documents: Sequence[Document]) -> float:
     return SUSPECT_SECONDS + size_of(documents) / SUSPECT_BYTES
 
 
-def divide(part: Part, ways: int = WAYS) -> list[Part]:
-    """Parts of nearly equal numbers of documents."""
+def divide(part: Part, ways: int = WAYS, *, apart: bool = True) -> list[Part]:
+    """Parts of nearly equal numbers of documents; see `Part` for `apart`."""
     size = max(1, -(-len(part.documents) // ways))
     parts = [part.documents[start : start + size] for start in range(0, len(part.documents), size)]
-    return [replace(like(part, one), timeout=suspect_timeout(one)) for one in parts]
+    return [
+        replace(like(part, one), timeout=suspect_timeout(one), apart=part.apart or apart)
+        for one in parts
+    ]
 
 
 def like(part: Part, documents: Sequence[Document]) -> Part:

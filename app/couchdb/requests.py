@@ -171,15 +171,14 @@ class Requests:
         async with self._circuit.turn():
             passes = part.seen_passes if case is None else case.seen_passes
             passes = self._evidence.passes if passes is None else passes
+            alone = case is not None or part.apart
             documents = part.documents
             failure: DatabaseError | None = None
             self._stats.sizes.observe(len(documents))
             size = part.bytes
             self._stats.bytes.observe(size)
             large = len(documents) == 1 and size > LARGE
-            async with self._gate.admit(
-                len(documents), beside=case is not None, large=large
-            ) as admission:
+            async with self._gate.admit(len(documents), beside=alone, large=large) as admission:
                 try:
                     answer = await self._database.bulk(documents, part.timeout)
                 except DatabaseError as error:
@@ -187,7 +186,7 @@ class Requests:
                     failure = error
                 else:
                     self._count(str(answer.status), admission)
-                    if case is None:
+                    if not alone:
                         self._limit.answered(
                             started=admission.started,
                             ended=self._clock(),
@@ -196,13 +195,13 @@ class Requests:
                             size=size,
                         )
             if failure is None:
-                judged = await self._judged(answer.entries, documents, passes, admission, case)
+                judged = await self._judged(answer.entries, part, passes, admission, case)
                 part.seen_passes = self._evidence.passes
                 return judged
             patient = case is not None or part.failures >= UNLIKELY
             others = await self._others(failure, passes, case, patient=patient)
             part.seen_passes = self._evidence.passes
-            self._note(failure, admission, others, alone=case is not None)
+            self._note(failure, admission, others, alone=alone)
             raise FailedRequest(failure, others)
 
     async def read_back(self, ids: Sequence[str], *, beside: bool = False) -> dict[str, bytes]:
@@ -250,6 +249,10 @@ class Requests:
         """Requests that wait for their next attempt, and keep no place."""
         return self._resting + self._circuit.waiting
 
+    def leave(self) -> None:
+        """A request gives its place to others."""
+        self._changed.set()
+
     async def rest(self, attempt: int) -> None:
         """Wait before another attempt; while nothing passes, the circuit makes it wait its turn."""
         self._changed.set()
@@ -264,12 +267,13 @@ class Requests:
     async def _judged(
         self,
         entries: list[Entry],
-        documents: Sequence[Document],
+        part: Part,
         passes: int,
         admission: Admission,
         case: Case | None,
     ) -> Answer:
         """What the entries of an answer say about the database."""
+        documents = part.documents
         ids = [document.id for document in documents]
         if [entry.id for entry in entries] == ids and all(entry.rev for entry in entries):
             self._passed(documents[-1])
@@ -288,7 +292,7 @@ class Requests:
         failing = sum(not one.rev and one.error != "conflict" for one in entries)
         if others is Others.PROBE and failing > LONERS:
             others = Others.NONE  # so many at once are more than bad luck
-        self._note(failed, admission, others, alone=case is not None)
+        self._note(failed, admission, others, alone=case is not None or part.apart)
         return Answer(entries, failed=failed, others=others)
 
     def _passed(self, known_good: Document | None) -> None:

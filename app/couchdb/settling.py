@@ -1,7 +1,8 @@
 """Works out a result for every document of a request, whatever the database answers."""
 
-from collections import deque
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 
 from app.couchdb.answers import Entry
 from app.couchdb.conflicts import Conflicts, Reconciled
@@ -16,7 +17,7 @@ from app.couchdb.diagnosis import (
 from app.couchdb.errors import DatabaseError, RequestTooLarge
 from app.couchdb.evidence import BY_CHANCE, UNLIKELY
 from app.couchdb.faults import carries_its_id, known_fault
-from app.couchdb.parts import Part, divide, like
+from app.couchdb.parts import WAYS, WAYS_OF_HANGING, Part, divide, like
 from app.couchdb.requests import Answer, FailedRequest, Others, Requests, entry_failure
 from app.couchdb.stats import WriterStats
 from app.storing.sink import COMPLETED, STORED, Document, Refused, Result
@@ -35,6 +36,36 @@ FAULTY = frozenset({"400", "500"})
 STUBBORN = 3
 """Failures after which a request is no longer counted among those under way: the next ones may be
 of another kind."""
+
+PLACES_APART = 4
+"""Parts of divided requests that are sent at a time, beside those of which nothing is known."""
+
+
+class _Course:
+    """How a request goes, for the counts of `Settling`."""
+
+    def __init__(self, settling: "Settling") -> None:
+        self._settling = settling
+        self._failing = self._stubborn = self._apart = False
+
+    def failed(self) -> None:
+        self._settling.failing += not self._failing
+        self._failing = True
+
+    def is_stubborn(self) -> None:
+        if not self._apart:
+            self._settling.stubborn += not self._stubborn
+            self._stubborn = True
+
+    def goes_apart(self) -> None:
+        self._settling.stubborn -= self._stubborn
+        self._settling.apart += not self._apart
+        self._stubborn, self._apart = False, True
+
+    def ended(self) -> None:
+        self._settling.failing -= self._failing
+        self._settling.stubborn -= self._stubborn
+        self._settling.apart -= self._apart
 
 
 class Settling:
@@ -65,6 +96,9 @@ class Settling:
         """Requests under way that have failed."""
         self.stubborn = 0
         """Requests under way that have failed several times, and keep nobody from trying."""
+        self.apart = 0
+        """Requests under way that were divided since others pass, and take no slot any more."""
+        self._places_apart = asyncio.Semaphore(PLACES_APART)
 
     async def settle(self, documents: Sequence[Document]) -> list[Result]:
         """The result of each document, in order.
@@ -85,30 +119,48 @@ class Settling:
 
     async def _settle(self, documents: Sequence[Document]) -> dict[str, Result]:
         results: dict[str, Result] = {}
-        parts = deque([Part(documents)])
-        failing = stubborn = False
+        parts = [Part(documents)]
+        course = _Course(self)
         try:
             while parts:
-                part = parts.popleft()
-                if part.failures >= STUBBORN and not stubborn:
-                    stubborn = True
-                    self.stubborn += 1
-                try:
-                    answer = await self._requests.bulk(part)
-                    if answer.complete:
-                        stored = COMPLETED if part.completes else STORED
-                        results.update(dict.fromkeys([one.id for one in part.documents], stored))
-                        self._stats.documents_written += len(part.documents)
-                    else:
-                        parts.extend(await self._settle_entries(part, answer, results))
-                except FailedRequest as failure:
-                    self.failing += not failing
-                    failing = True
-                    parts.extend(await self._failed(part, failure, results))
+                if any(part.apart for part in parts):
+                    parts = await self._settle_apart(parts, results, course)
+                else:
+                    parts = [*parts[1:], *await self._settle_part(parts[0], results, course)]
         finally:
-            self.failing -= failing
-            self.stubborn -= stubborn
+            course.ended()
         return results
+
+    async def _settle_apart(
+        self, parts: list[Part], results: dict[str, Result], course: _Course
+    ) -> list[Part]:
+        """Send each once, side by side: some are slow, and nobody else waits for them."""
+        course.goes_apart()
+        self._requests.leave()
+
+        async def settle(part: Part) -> list[Part]:
+            async with self._places_apart:
+                return await self._settle_part(part, results, course)
+
+        return list(chain.from_iterable(await asyncio.gather(*map(settle, parts))))
+
+    async def _settle_part(
+        self, part: Part, results: dict[str, Result], course: _Course
+    ) -> list[Part]:
+        """Send it once; returns what is left of it."""
+        if part.failures >= STUBBORN:
+            course.is_stubborn()
+        try:
+            answer = await self._requests.bulk(part)
+            if not answer.complete:
+                return await self._settle_entries(part, answer, results)
+        except FailedRequest as failure:
+            course.failed()
+            return await self._failed(part, failure, results)
+        stored = COMPLETED if part.completes else STORED
+        results.update(dict.fromkeys([one.id for one in part.documents], stored))
+        self._stats.documents_written += len(part.documents)
+        return []
 
     async def _settle_entries(
         self, part: Part, answer: Answer, results: dict[str, Result]
@@ -129,10 +181,15 @@ class Settling:
             else:
                 failing.append(document)
         known = await self._conflicts.reconcile(
-            conflicts, maybe_ours=part.maybe_written, completes=part.completes
+            conflicts,
+            maybe_ours=part.maybe_written,
+            completes=part.completes,
+            beside=part.apart,
         )
         results.update(known.settled)
-        maybe = await self._conflicts.reconcile(unsure, maybe_ours=True, completes=part.completes)
+        maybe = await self._conflicts.reconcile(
+            unsure, maybe_ours=True, completes=part.completes, beside=part.apart
+        )
         results.update(maybe.settled)
         parts = self._complete(known) + self._complete(maybe)
         parts += await self._contradicted(part, known.absent, results)
@@ -207,8 +264,9 @@ class Settling:
             return []
         if isinstance(error, RequestTooLarge):
             self._shrink(part.bytes)
-            return self._counted(divide(part, HALVES))
-        return self._counted(divide(part))
+            return self._counted(divide(part, HALVES, apart=False))
+        ways = WAYS_OF_HANGING if error.cause == "timeout" else WAYS
+        return self._counted(divide(part, ways))
 
     def _known(
         self, part: Part, error: DatabaseError, others: Others, results: dict[str, Result]

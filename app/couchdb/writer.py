@@ -243,15 +243,16 @@ class BulkWriter(Service):
     def _next(self) -> Queue | None:
         """The queue that the next request comes from: of those that may, the one that waits longer.
 
-        A request that waits to be retried leaves its place, and one that failed several times
-        does not count at all: what comes next may pass, and show whose fault it is.
+        A request that waits to be retried leaves its place, as does one that was divided since
+        others pass; one that failed several times does not count at all: what comes next may pass,
+        and show whose fault it is.
         """
         due = [queue for queue in (self.large, self.queue) if self._due(queue)]
         if not due:
             return None
         unfinished = len(self._unfinished)
-        active = unfinished - self.requests.resting
-        most = self.limit.maximum + self._settling.stubborn
+        active = unfinished - self.requests.resting - self._settling.apart
+        most = self.limit.maximum + self._settling.stubborn + self._settling.apart
         if active < self.limit.current and unfinished < most:
             return min(due, key=lambda queue: queue.oldest or 0.0)
         beside = self.queue in due and not self.queue.under_way

@@ -115,6 +115,8 @@ class FakeCouchDB:
     """Ids of documents whose place in the file is damaged."""
     refuses: Callable[[bytes], int | None] = lambda _: None
     """The status that a proxy in front answers a body of `_bulk_docs` with."""
+    hangs: Callable[[bytes], asyncio.Event | None] = lambda _: None
+    """Until when a `_bulk_docs` request with this body is not answered."""
     retry_after: int | None = None
     """Seconds that it asks to wait then."""
     local: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
@@ -344,6 +346,8 @@ class FakeCouchDB:
     async def _bulk_docs(self, request: web.Request, database: dict[str, Stored]) -> web.Response:
         body = await request.read()
 
+        if (until := self.hangs(body)) is not None:
+            await until.wait()
         if status := self.refuses(body):
             headers = {"Retry-After": str(self.retry_after)} if self.retry_after else {}
             return web.Response(status=status, text=PAGE, headers=headers)

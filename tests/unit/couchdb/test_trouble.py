@@ -447,6 +447,28 @@ async def test_one_body_that_a_proxy_always_refuses_ends_with_nothing_but_a_prob
     assert isinstance(results[-1], Refused)
 
 
+async def test_what_hangs_keeps_a_place_from_nobody(
+    make_writer: MakeWriter, couchdb: FakeCouchDB
+) -> None:
+    """A request of which parts hang, when the pace allows a single one."""
+    writer = await make_writer(TimeLapse(50), request_timeout=0.4, requests_in_flight=1)
+    await writer.write(documents(1, prefix="before"))
+    hanging = asyncio.Event()
+    couchdb.hangs = lambda body: hanging if b"endless" in body else None
+    bad = [document(f"bad{number}", text="endless") for number in range(20)]
+    writing = asyncio.create_task(writer.write([*documents(300), *bad]))
+    await until(lambda: writer.stats.requests["timeout"])
+    while not writing.done():
+        async with asyncio.timeout(0.3):
+            others = documents(1, prefix=f"{len(couchdb.bulk_requests)}-")
+            assert await writer.write(others) == [STORED]
+        await asyncio.sleep(0.01)
+    results = await ended(await writing)
+    assert results[:300] == [STORED] * 300
+    assert reasons(results[300:]) == [RejectReason.REFUSED] * 20
+    hanging.set()
+
+
 async def test_where_errors_come_and_go_a_bad_document_ends_and_no_good_one_is_condemned(
     make_writer: MakeWriter, couchdb: FakeCouchDB
 ) -> None:
