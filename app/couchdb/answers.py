@@ -171,11 +171,17 @@ def _not_json(body: bytes) -> Unavailable:
     )
 
 
-def failure(  # noqa: PLR0911 - one return for each verdict
-    status: int, headers: Mapping[str, str], body: bytes
-) -> DatabaseError:
+def failure(status: int, headers: Mapping[str, str], body: bytes) -> DatabaseError:
     """The error that an answer other than 200, 201 and 202 means."""
     told = _read_failure(body)
+    error = _failure_of(status, headers, body, told)
+    error.foreign = told is None
+    return error
+
+
+def _failure_of(  # noqa: PLR0911 - one return for each verdict
+    status: int, headers: Mapping[str, str], body: bytes, told: Failure | None
+) -> DatabaseError:
     message = f"HTTP {status}, {_said(told, headers, body)}"
     match status:
         case 413:

@@ -45,6 +45,10 @@ ENTRY_ADVICE = {
 CHECK_ADDRESS = "check PERSISTER_COUCHDB_URL"
 CHECK_DATABASE = "check that CouchDB runs and that PERSISTER_COUCHDB_URL points to it"
 CHECK_LOG = "see CouchDB's log, and whether its disk is full"
+SOMETHING_IN_FRONT = (
+    "something in front of CouchDB answers in its place: see what it refuses, and check "
+    "PERSISTER_COUCHDB_URL"
+)
 SLOWER = "retrying at the pace that it allows: see what limits the rate"
 
 
@@ -118,6 +122,8 @@ def _state(error: DatabaseError) -> str:
 def advice(error: DatabaseError, *, retried: bool = True) -> str:
     """What to do about a failure, and whether it is retried: not by a command that looks once."""
     if isinstance(error, Misconfigured):
+        if error.foreign and error.cause in ("401", "403"):
+            return SOMETHING_IN_FRONT
         return ADVICE.get(error.cause, CHECK_ADDRESS)
     if isinstance(error, EntriesFailed):
         known = ENTRY_ADVICE.get(error.cause, "see CouchDB's log")
@@ -125,5 +131,6 @@ def advice(error: DatabaseError, *, retried: bool = True) -> str:
         return f"{retrying if retried else ''}{known}"
     if isinstance(error, Unavailable) and error.throttled:
         return SLOWER
-    what = CHECK_LOG if error.cause == "500" else CHECK_DATABASE
+    own_trouble = error.cause == "500" and not error.foreign
+    what = CHECK_LOG if own_trouble else CHECK_DATABASE
     return f"{'retrying until it does: ' if retried else ''}{what}"

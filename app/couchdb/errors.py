@@ -21,6 +21,9 @@ class DatabaseError(Exception):
     maybe_written = False
     """Whether the database may have done what was asked and only the answer is missing."""
 
+    foreign = False
+    """Whether it was answered, and not in CouchDB's words: by a proxy, probably."""
+
     def __init__(self, message: str, *, cause: str) -> None:
         super().__init__(message)
         self.cause = cause

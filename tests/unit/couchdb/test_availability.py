@@ -2,6 +2,7 @@ import logging
 
 import pytest
 
+from app.couchdb.answers import failure
 from app.couchdb.availability import CHECK_DATABASE, CHECK_LOG, Availability, advice
 from app.couchdb.errors import EntriesFailed, Misconfigured, Unavailable
 from tests.fakes.time import Time
@@ -112,3 +113,24 @@ def test_what_to_do_fits_what_happened_and_who_tries_again() -> None:
     entries = EntriesFailed("forbidden: no", error="forbidden")
     assert "retried" in advice(entries)
     assert "retried" not in advice(entries, retried=False)
+
+
+LIST = b'[{"id":"a","error":"internal_server_error","reason":"No DB shards"}]'
+"""CouchDB's own 500, when its disk is full or `max_dbs_open` is used up."""
+
+PAGE = b"<html><body>Request blocked</body></html>"
+
+
+@pytest.mark.parametrize(
+    "status, body, advised",
+    [
+        (500, LIST, "see CouchDB's log"),
+        (500, PAGE, "check that CouchDB runs"),
+        (502, PAGE, "check that CouchDB runs"),
+        (403, b'{"error":"forbidden","reason":"no"}', "the right to read and write"),
+        (403, PAGE, "something in front of CouchDB"),
+        (401, PAGE, "something in front of CouchDB"),
+    ],
+)
+def test_what_to_do_depends_on_who_answers(status: int, body: bytes, advised: str) -> None:
+    assert advised in advice(failure(status, {"Content-Type": "text/html"}, body))
