@@ -80,8 +80,13 @@ class GatewayTarget:
         self._runner.close()
         logging.getLogger().removeHandler(self._complaints)
 
-    def tried(self, talk: Conversation) -> str | None:
-        """What is wrong; None: nothing."""
+    def tried(self, talk: Conversation, *, weigh: bool = True) -> str | None:
+        """What is wrong; None: nothing.
+
+        Args:
+            talk: what is sent.
+            weigh: whether to measure memory, too.
+        """
         self.conversations += 1
         limit = SECONDS_PER_MIB * talk.size / MIB + _ANY_TIME
         seconds, turn, answers = self._timed(talk)
@@ -89,7 +94,7 @@ class GatewayTarget:
             # Another process may be in the way once.
             again = self._timed(talk)
             seconds, turn = min(seconds, again[0]), min(turn, again[1])
-        memory = self._memory(talk)
+        memory = self._memory(talk) if weigh else 0
         wrong = self._complaints.taken() or self._left() or self._run(self._honest())
         if wrong:
             return wrong
@@ -175,10 +180,12 @@ class GatewayTarget:
         return self._runner.run(coroutine)
 
 
-def conversations(gateway: GatewayTarget, seeds: range, size: int) -> Iterator[Finding | None]:
-    """Try the conversation of each seed; None where nothing was wrong."""
+def conversations(
+    gateway: GatewayTarget, seeds: range, size: int, *, weigh: bool = True
+) -> Iterator[Finding | None]:
+    """Try the conversation of each seed, as `findings` does; None where nothing was wrong."""
     for seed in seeds:
-        what = gateway.tried(conversation(seed, size))
+        what = gateway.tried(conversation(seed, size), weigh=weigh)
         yield Finding("gateway", what, f"conversation({seed}, {size})") if what else None
 
 
