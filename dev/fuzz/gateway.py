@@ -42,7 +42,7 @@ _ANSWERED: Final = 1.0
 _UNANSWERED: Final = 0.1
 """Seconds after which what was sent is a request that is not complete."""
 
-_FORGOTTEN: Final = 5.0
+_FORGOTTEN: Final = 20.0
 """Seconds within which nothing is left of a conversation that was hung up on."""
 
 _ANY_TIME: Final = 0.1
