@@ -23,6 +23,9 @@ ROUNDS = 4
 """Of which the fastest counts, for each step."""
 
 NOTABLE = 0.10
+NOISE = 0.25
+"""Microseconds; by which a short step differs when nothing has changed."""
+
 MODULE = "dev.bench.hot_path"
 
 Steps = Mapping[str, float]
@@ -97,7 +100,11 @@ def table(old: Steps, new: Steps) -> list[str]:
 
 def verdict(old: Steps, new: Steps, base: str) -> str:
     """One line: what costs notably more."""
-    notable = {name: more for name, more in _more(old, new).items() if more > NOTABLE}
+    notable = {
+        name: more
+        for name, more in _more(old, new).items()
+        if more > NOTABLE and (name not in old or new[name] - old[name] > NOISE)
+    }
     if not notable:
         return f"no step of a record's way costs over {NOTABLE:.0%} more than in {base}"
     told = ", ".join(f"{name} {more:+.0%}" for name, more in notable.items())

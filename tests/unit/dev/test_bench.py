@@ -84,7 +84,7 @@ def test_steps_that_cost_more_together_are_named_even_if_none_does_alone() -> No
 
 
 def test_nothing_is_made_of_a_small_difference() -> None:
-    told = verdict(OLD, {"route": 4.3, "pack": 1.0}, "abc123")
+    told = verdict(OLD, {"route": 4.3, "pack": 2.23}, "abc123")
     assert told == "no step of a record's way costs over 10% more than in abc123"
 
 
