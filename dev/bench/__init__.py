@@ -6,7 +6,8 @@ Each is a ratio in one run, CPU time per record, or what a record waits at a rat
 - `latency`: from sending to the database's changes feed, at several rates and after a burst.
 - `guard`: memory and time for ten million remembered records.
 - `worker`: how soon it begins, what it costs while idle, and what repetitions cost.
-- `memory`: a worker's at its worst, with large records and with a large backlog.
+- `memory`: a worker's at its worst: with large records (`large`), which should not hold up small
+  ones, and with a large backlog.
 - `insight`: what metrics and activity cost a record, and page, `/status` and `/metrics` a question.
 - `scale`: what a record costs with one, two and four workers.
 - `gateway`: what it takes, and what it adds to writes and reads.

@@ -21,18 +21,15 @@ from openwhisk.store import ensure_store_topic
 
 LARGE_BYTES = 5 * 1024 * 1024
 LARGE = 200
-LARGE_PER_SECOND = 4.0
+LARGE_PER_SECOND = 2.0
+"""A CouchDB of one core takes four or five, if it does nothing else."""
+
 SMALL_PER_SECOND = 50.0
 
 TOPICS = 100
 BACKLOG_BYTES = 1024**3
 BACKLOG_RECORD_BYTES = 4096
 POLL_SECONDS = 1.0
-
-
-async def run(provided: Services) -> list[Figure]:
-    """Measure both."""
-    return [*await large(provided), await away(provided)]
 
 
 async def large(provided: Services) -> list[Figure]:
@@ -57,9 +54,9 @@ async def large(provided: Services) -> list[Figure]:
     waited = [flow.arrived[id_] - at for id_, at in small.sent.items()]
     name = f"{LARGE} records of 5 MB: "
     return [
-        Figure("memory", name + "peak", peak, "MB", "500"),
-        Figure("memory", name + "small ones, p50", percentile(waited, 50) * 1e3, "ms"),
-        Figure("memory", name + "small ones, p99", percentile(waited, 99) * 1e3, "ms", "1000"),
+        Figure("large", name + "peak", peak, "MB", "500"),
+        Figure("large", name + "small ones, p50", percentile(waited, 50) * 1e3, "ms"),
+        Figure("large", name + "small ones, p99", percentile(waited, 99) * 1e3, "ms", "1000"),
     ]
 
 
@@ -85,7 +82,7 @@ def _sender(
     return send
 
 
-async def away(provided: Services) -> Figure:
+async def away(provided: Services) -> list[Figure]:
     """A backlog in many topics, while the database is away: all of it is routed, none is stored."""
     records = BACKLOG_BYTES // BACKLOG_RECORD_BYTES // TOPICS
     nowhere = replace(provided, couchdb_url=f"http://{HOST}:{free_port()}")
@@ -99,7 +96,8 @@ async def away(provided: Services) -> Figure:
         async with here.worker() as worker:
             await asyncio.to_thread(_wait_until_routed, worker, records * TOPICS)
             peak = peak_megabytes(worker.pid)
-    return Figure("memory", f"1 GB in {TOPICS} topics, database away: peak", peak, "MB", "350")
+    name = f"1 GB in {TOPICS} topics, database away: peak"
+    return [Figure("memory", name, peak, "MB", "350")]
 
 
 def _wait_until_routed(worker: Worker, records: int) -> None:
