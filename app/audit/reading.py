@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from app.audit.content import NOT_COMPARED, Content, content, document_content
 from app.audit.expectation import (
@@ -16,6 +16,7 @@ from app.audit.expectation import (
 from app.audit.findings import Findings, Found, Kind, Place
 from app.dead_letters.activation import activation_id
 from app.kafka.reader import Bounds, Reader, TopicPartition
+from app.kafka.records import PlacedRecord
 from app.settings import RoutingSettings
 from models.dead_letter import DeadLetter
 from models.roles import TopicRole
@@ -196,7 +197,9 @@ class KafkaReader:
             self._findings.add_letter(origin, _document(letter.value) if is_document else ())
             self._findings.add_arrived(filter(None, [activation_id(letter)]))
 
-    async def _records(self, tp: TopicPartition, start: int, end: int) -> AsyncIterator[Any]:
+    async def _records(
+        self, tp: TopicPartition, start: int, end: int
+    ) -> AsyncIterator[PlacedRecord]:
         position = start
         async for record in self._reader.records(tp, Bounds(start, end)):
             yield record
@@ -212,11 +215,12 @@ def _arrived(demanded: Expectation) -> list[str]:
     return [demanded.activation_id]
 
 
-def _found(record: Any, demanded: Expectation) -> Found:
+def _found(record: PlacedRecord, demanded: Expectation) -> Found:
     at = record.topic, record.partition, record.offset, record.timestamp
+    value = record.value or b""
     match demanded:
         case Expected(activation, document, fields):
-            digests = NOT_COMPARED if fields is None else content(fields, record.value)
+            digests = NOT_COMPARED if fields is None else content(fields, value)
             return Found(
                 *at,
                 Kind.EXPECTED,
@@ -224,7 +228,7 @@ def _found(record: Any, demanded: Expectation) -> Found:
                 document,
                 digests.digest,
                 digests.rounded,
-                len(record.value),
+                len(value),
                 bare=digests.bare if fields and fields.get("logs") == [] else None,
             )
         case LeftOut(activation, reason):

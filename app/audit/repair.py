@@ -9,12 +9,12 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from app.audit.findings import Place
 from app.audit.reading import Watcher
 from app.kafka.producer import BatchProducer, Outgoing, open_producer
 from app.kafka.reader import Bounds, Reader, TopicPartition, open_reader
+from app.kafka.records import PlacedRecord
 from app.kafka.topics import TopicNames
 from app.routing import Store, route
 from app.settings import Settings
@@ -85,7 +85,7 @@ class Repairer:
         self._watcher.begin("sending again", self._repaired.planned)
         for tp, offsets in wanted.items():
             found = 0
-            batch: list[Any] = []
+            batch: list[PlacedRecord] = []
             async for record in records(self._reader, tp, offsets):
                 found += 1
                 batch.append(record)
@@ -97,7 +97,7 @@ class Repairer:
             self._watcher.forward(len(offsets) - found)
         return self._repaired
 
-    async def _send(self, batch: list[Any]) -> None:
+    async def _send(self, batch: list[PlacedRecord]) -> None:
         documents = []
         for record in batch:
             try:
@@ -117,7 +117,7 @@ class Repairer:
         self._repaired.refused += 1
         self._repaired.error = why
 
-    def _document(self, record: Any) -> Outgoing:
+    def _document(self, record: PlacedRecord) -> Outgoing:
         """The document of a record, as the worker would have sent it."""
         role = self._names.role(record.topic, self._rules.log_mode)
         if role is None:
@@ -131,7 +131,9 @@ class Repairer:
         return Outgoing(decision.activation_id.encode(), decision.document, [(REPAIR, b"audit")])
 
 
-async def records(reader: Reader, tp: TopicPartition, offsets: set[int]) -> AsyncIterator[Any]:
+async def records(
+    reader: Reader, tp: TopicPartition, offsets: set[int]
+) -> AsyncIterator[PlacedRecord]:
     """Those of these records that Kafka still holds."""
     starts = await reader.starts([tp])
     left = {offset for offset in offsets if offset >= starts[tp]}
@@ -149,5 +151,5 @@ async def open_repairer(settings: Settings, watcher: Watcher) -> AsyncIterator[R
         yield Repairer(reader, producer, watcher, settings)
 
 
-def _size(batch: Iterable[Any]) -> int:
+def _size(batch: Iterable[PlacedRecord]) -> int:
     return sum(len(record.value or b"") for record in batch)

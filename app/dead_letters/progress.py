@@ -24,6 +24,7 @@ from app.dead_letters.errors import LettersError
 from app.dead_letters.reading import Letter, LetterId
 from app.kafka.admin import Admin
 from app.kafka.reader import open_reader
+from app.kafka.records import PlacedRecord
 from app.kafka.topics import replays_topic
 from app.kafka.transactions import (
     FencedError,
@@ -131,7 +132,7 @@ async def read_progress(settings: KafkaSettings, topic: str) -> Progress:
     return progress
 
 
-def _take(progress: Progress, record: Any) -> None:
+def _take(progress: Progress, record: PlacedRecord) -> None:
     try:
         letter_id = LetterId.parse((record.key or b"").decode())
         if record.value is None:

@@ -2,10 +2,11 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 from app.dead_letters.errors import LettersError
 from app.kafka.reader import Bounds, Reader, TopicPartition, open_reader
+from app.kafka.records import PlacedRecord
 from app.settings import KafkaSettings
 from models.dead_letter import DeadLetter
 
@@ -129,7 +130,7 @@ async def open_letters(
         yield Letters(reader, topic, await reader.bounds(topic, partitions))
 
 
-def _letter(record: Any) -> Letter | None:
+def _letter(record: PlacedRecord) -> Letter | None:
     try:
         content = DeadLetter.from_record(record.key, record.value, record.headers)
     except ValueError:

@@ -10,12 +10,13 @@ import traceback
 from collections import Counter, deque
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from faust.types import TP
 from mode import get_logger
 
 from app.kafka.producer import BatchProducer, Outgoing
+from app.kafka.records import Record
 from app.kafka.unreadable import Unreadable
 from app.process.printable import printable
 from models.dead_letter import DeadLetter, true_headers, without_replay
@@ -29,9 +30,7 @@ _SHOWN_OFFSETS = 10
 class SetAside(NamedTuple):
     """A consumed record and why it cannot be stored."""
 
-    record: Any
-    """With offset, timestamp, key, value and headers."""
-
+    record: Record
     reason: RejectReason
     detail: str
 
@@ -50,14 +49,14 @@ LATEST = 10
 """Dead letters whose origin a worker remembers."""
 
 
-def aside(record: Any, reason: RejectReason, detail: str) -> SetAside:
+def aside(record: Record, reason: RejectReason, detail: str) -> SetAside:
     """A record that is set aside for this reason, or because it could not even be read."""
     if isinstance(record, Unreadable):
         return SetAside(record, RejectReason.UNREADABLE, record.why)
     return SetAside(record, reason, detail)
 
 
-def unforeseen(tp: TP, record: Any, error: Exception) -> SetAside:
+def unforeseen(tp: TP, record: Record, error: Exception) -> SetAside:
     """Set aside a record on which the persister itself failed: a defect must not end the worker.
 
     Each kind of error is logged once with its traceback, but without its message, which may quote

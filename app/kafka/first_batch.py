@@ -10,6 +10,7 @@ from faust.types import TP
 
 from app.kafka.clients import client_options
 from app.kafka.patches.checked_batches import check_batches
+from app.kafka.records import Record
 from app.settings import KafkaSettings
 
 ANSWER_SECONDS = 5.0
@@ -26,7 +27,7 @@ class FirstBatch:
         self._settings = settings
         self._consumer: Any = None
 
-    async def read(self, tp: TP, offset: int) -> Sequence[Any]:
+    async def read(self, tp: TP, offset: int) -> Sequence[Record]:
         """The records of the batch at an offset, or of the first one after it that Kafka holds.
 
         Nothing when none comes within `ANSWER_SECONDS`.
@@ -40,7 +41,7 @@ class FirstBatch:
         self._consumer.assign([partition])
         self._consumer.seek(partition, offset)
         fetched = await self._consumer.getmany(partition, timeout_ms=int(ANSWER_SECONDS * 1000))
-        records: Sequence[Any] = fetched.get(partition, ())
+        records: Sequence[Record] = fetched.get(partition, ())
         return records
 
     async def disconnect(self) -> None:

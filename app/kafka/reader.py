@@ -9,10 +9,11 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from app.kafka.clients import client_options
 from app.kafka.patches.checked_batches import check_batches
+from app.kafka.records import PlacedRecord
 from app.settings import KafkaSettings
 
 __all__ = ["Bounds", "ReadError", "Reader", "TopicPartition", "open_reader"]
@@ -88,7 +89,7 @@ class Reader:
 
     async def records(
         self, partition: TopicPartition, bounds: Bounds
-    ) -> AsyncIterator[ConsumerRecord[bytes, bytes]]:
+    ) -> AsyncIterator[PlacedRecord]:
         """All records of a part of a partition, in order.
 
         Raises:
@@ -114,7 +115,7 @@ class Reader:
 
     async def follow(
         self, partition: TopicPartition, start: int, pause: float
-    ) -> AsyncIterator[list[ConsumerRecord[bytes, bytes]]]:
+    ) -> AsyncIterator[list[PlacedRecord]]:
         """What stands in a partition from an offset on, and then what comes, without an end.
 
         Args:

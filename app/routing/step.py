@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, cast
+from typing import cast
 
 from faust.types import TP
 from mode import get_logger
@@ -13,6 +13,7 @@ from mode import get_logger
 from app.dead_letters import DeadLetters, SetAside, aside, unforeseen
 from app.kafka.delivery import Chunk
 from app.kafka.producer import BatchProducer, Outgoing
+from app.kafka.records import Record
 from app.monitoring.outcomes import Key, Outcome, Outcomes, Step
 from app.routing import Decision, Skip, Store, quickly, route, slowly
 from app.routing.breaker import COUNTED, Breakers, Change
@@ -74,7 +75,7 @@ class RoutingStep:
     async def _take(self, chunk: Chunk, role: TopicRole) -> None:
         counts: Counter[Key] = Counter()
         set_aside: list[SetAside] = []
-        sources: list[Any] = []
+        sources: list[Record] = []
         documents: list[Outgoing] = []
         decisions = await self._decide(chunk, role)
         for record, decision in zip(chunk.records, decisions, strict=True):
@@ -116,15 +117,15 @@ class RoutingStep:
                 turn = time.perf_counter() + _TURN_SECONDS
         return decided
 
-    async def _decide_alone(self, tp: TP, record: Any, role: TopicRole) -> Decision | SetAside:
-        given = role, record.value, record.timestamp, self._rules
+    async def _decide_alone(self, tp: TP, record: Record, role: TopicRole) -> Decision | SetAside:
+        value, given = record.value or b"", (record.timestamp, self._rules)
         try:
-            if len(record.value or b"") <= _LARGE:
-                return route(*given)
-            decision = quickly(*given)
+            if len(value) <= _LARGE:
+                return route(role, record.value, *given)
+            decision = quickly(role, value, *given)
             if decision is None:
                 loop = asyncio.get_running_loop()
-                decision = await loop.run_in_executor(self._aside, slowly, *given)
+                decision = await loop.run_in_executor(self._aside, slowly, role, value, *given)
         except Exception as error:  # noqa: BLE001 - no record may end the worker
             return unforeseen(tp, record, error)
         return decision
@@ -142,7 +143,7 @@ class RoutingStep:
 
 
 def _too_large(
-    documents: Iterable[tuple[Any, Outgoing]], too_large: list[Outgoing]
+    documents: Iterable[tuple[Record, Outgoing]], too_large: list[Outgoing]
 ) -> list[SetAside]:
     sent = {id(outgoing) for outgoing in too_large}
     return [

@@ -11,6 +11,7 @@ from mode import Service
 
 from app.dead_letters import DeadLetters, SetAside, aside, unforeseen
 from app.kafka.delivery import Chunk, ChunkEvent
+from app.kafka.records import Record
 from app.monitoring.outcomes import Key, Outcome, Outcomes, Step
 from app.settings import WorkerSettings
 from app.storing.breaker import StoreBreaker, reason_of
@@ -25,7 +26,7 @@ from models.repair import is_repair
 class _Received(Document, frozen=True, gc=False):
     """A document, with the record that it came in."""
 
-    record: Any
+    record: Record
     digest: bytes
     repair: bool
     """Whether it is known to be missing, whatever the guard remembers."""
@@ -168,7 +169,7 @@ class StoringStep(Service):
                 self._under_way.pop(item.id).set_result(None)
 
     @staticmethod
-    def _identify(tp: TP, records: Iterable[Any], settling: _Settling) -> None:
+    def _identify(tp: TP, records: Iterable[Record], settling: _Settling) -> None:
         """Find out what the records are; the internal topic may hold what others put there."""
         for record in records:
             value = record.value or b""

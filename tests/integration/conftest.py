@@ -97,9 +97,9 @@ async def worker(
     """Starts workers: `await worker(partitions=4)`; see `dev.worker.Worker` for the settings.
 
     A `couchdb_url` may carry the credentials of another database. With `ready=False` it is not
-    waited for. All are killed afterwards: stopping takes a second, and much longer if the test's own
-    Kafka is gone. What waits for a worker (`terminate`, `wait`) blocks: where the test's own clients
-    must go on, `asyncio.to_thread` it.
+    waited for. All are killed afterwards: stopping takes a second, and much longer if the test's
+    own Kafka is gone. What waits for a worker (`terminate`, `wait`) blocks: where the test's own
+    clients must go on, `asyncio.to_thread` it.
     """
     workers = request.node.stash.setdefault(_WORKERS, [])
 

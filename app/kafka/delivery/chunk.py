@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 from faust.types import TP
+
+from app.kafka.records import Record
 
 
 class Chunk:
@@ -26,7 +27,7 @@ class Chunk:
         "tp",
     )
 
-    def __init__(self, tp: TP, records: Sequence[Any]) -> None:
+    def __init__(self, tp: TP, records: Sequence[Record]) -> None:
         self.tp = tp
         self.records = records
         """In the order of their offsets, never empty; see `app.kafka.patches.fetched_batches`."""

@@ -14,11 +14,11 @@ Pure bookkeeping, so that the rules that prevent the loss of records are tested 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from faust.types import TP
 
 from app.kafka.delivery.chunk import Chunk
+from app.kafka.records import Record
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Rewind:
 class Admitted:
     """Records to deliver, in order; `hole` is the expected offset when they begin after it."""
 
-    records: Sequence[Any]
+    records: Sequence[Record]
     hole: int | None = None
 
 
@@ -76,7 +76,7 @@ class Ledger:
         for tp in partitions:
             self._positions.pop(tp, None)
 
-    def admit(self, tp: TP, records: Sequence[Any]) -> Admitted | Rewind:
+    def admit(self, tp: TP, records: Sequence[Record]) -> Admitted | Rewind:
         """Decide which records of a fetched list are delivered."""
         position = self._positions.get(tp)
         if position is None:

@@ -17,6 +17,7 @@ from app.kafka.admin import Admin, UnreadableSettingsError, open_admin
 from app.kafka.errors import KafkaError
 from app.kafka.producer import BatchProducer, Outgoing
 from app.kafka.reader import Reader, TopicPartition, open_reader
+from app.kafka.records import Record
 from app.kafka.topics import TopicSpec
 from app.monitoring.group.roster import Roster
 from app.monitoring.group.snapshot import Snapshot, decode, encode
@@ -169,7 +170,7 @@ class Exchange(Service):
             elif time.monotonic() - heard_at > DEAF_SECONDS:
                 return
 
-    def _take(self, record: Any) -> None:
+    def _take(self, record: Record) -> None:
         key: bytes = record.key or b""
         try:
             snapshot = decode(key, record.value) if record.value else None

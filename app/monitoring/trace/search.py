@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from app.couchdb import DatabaseError, connected
 from app.kafka.access import explain
@@ -12,6 +11,7 @@ from app.kafka.admin import open_admin
 from app.kafka.errors import KafkaError
 from app.kafka.producer import partition_of
 from app.kafka.reader import Bounds, Reader, ReadError, TopicPartition, open_reader
+from app.kafka.records import Record
 from app.kafka.topics import TopicNames
 from app.monitoring.trace.account import Account
 from app.monitoring.trace.activation import ActivationId
@@ -21,7 +21,7 @@ from app.settings import LogMode, RoutingSettings, Settings
 from models.dead_letter import DeadLetter
 from models.roles import TopicRole
 
-Look = Callable[[Place, Any], Sighting | None]
+Look = Callable[[Place, Record], Sighting | None]
 
 Remembers = Callable[[int, bytes], bool]
 """Whether the guard remembers a document, by partition of the internal topic and its bytes."""
@@ -122,14 +122,14 @@ def _topics(names: TopicNames, existing: Mapping[str, int]) -> dict[str, TopicRo
 
 
 def _messages(account: Account, role: TopicRole, rules: RoutingSettings) -> Look:
-    def look(place: Place, record: Any) -> Sighting | None:
+    def look(place: Place, record: Record) -> Sighting | None:
         return of_message(account.activation_id, role, place, record.value or b"", rules)
 
     return look
 
 
 def _documents(account: Account, remembered: Remembers) -> Look:
-    def look(place: Place, record: Any) -> Sighting | None:
+    def look(place: Place, record: Record) -> Sighting | None:
         value = record.value or b""
         seen = of_document(account.activation_id, place, record.key, value)
         if seen is not None and remembered(place.partition, value):
@@ -140,7 +140,7 @@ def _documents(account: Account, remembered: Remembers) -> Look:
 
 
 def _letters(account: Account) -> Look:
-    def look(place: Place, record: Any) -> Sighting | None:
+    def look(place: Place, record: Record) -> Sighting | None:
         try:
             letter = DeadLetter.from_record(record.key, record.value, record.headers)
         except ValueError:

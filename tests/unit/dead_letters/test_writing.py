@@ -22,6 +22,7 @@ class Record(NamedTuple):
     key: bytes | None = b"\xff"
     offset: int = 9
     timestamp: int = 1_767_325_445_000
+    timestamp_type: int = 0
 
 
 class Producer:
