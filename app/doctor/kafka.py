@@ -2,11 +2,14 @@
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 
+from faust.types import TP
+
 from app.doctor.finding import Finding, State
 from app.kafka.access import ask, check_rights, explain
 from app.kafka.admin import Admin, UnreadableSettingsError, open_admin
 from app.kafka.errors import KafkaError
 from app.kafka.group_past import would_begin_again
+from app.kafka.group_view import Observer
 from app.kafka.topic_settings import shortcomings
 from app.kafka.topics import TopicNames, TopicSpec, other_mode, own_topics
 from app.process.errors import StartError
@@ -59,9 +62,27 @@ async def _topics(
     for finding in log_mode(settings, partitions):
         yield finding
     names = TopicNames(settings.kafka.topic_prefix)
+    unreadable = await _unreadable(settings)
     for topics in names.by_role(partitions, settings.routing.log_mode).values():
         for topic in topics:
-            yield await _openwhisk(admin, topic, settings.kafka.max_record_bytes)
+            if topic in unreadable:
+                detail = "it may be seen and not read, so it is left out: grant Read on it"
+                yield Finding(topic, State.WRONG, detail)
+            else:
+                yield await _openwhisk(admin, topic, settings.kafka.max_record_bytes)
+
+
+async def _unreadable(settings: Settings) -> set[str]:
+    """The topics that may be seen and not read; a worker leaves them out."""
+    observer = await Observer.connect(settings.kafka)
+    try:
+        partitions = await observer.topics()
+        names = TopicNames(settings.kafka.topic_prefix)
+        by_role = names.by_role(partitions, settings.routing.log_mode)
+        topics = [topic for found in by_role.values() for topic in found]
+        return {topic for topic in topics if not await observer.may_read(TP(topic, 0))}
+    finally:
+        await observer.close()
 
 
 async def _group(admin: Admin, kafka: KafkaSettings) -> Finding:

@@ -19,6 +19,7 @@ from aiokafka.errors import (
     KafkaError,
     NodeNotReadyError,
     NotCoordinatorForGroupError,
+    RequestTimedOutError,
     SaslAuthenticationFailed,
     TopicAuthorizationFailedError,
     UnsupportedSaslMechanismError,
@@ -220,7 +221,7 @@ def explain(error: BaseException, settings: KafkaSettings) -> str:  # noqa: PLR0
                 "just begun, takes some seconds for that. If it lasts, see the brokers' log; "
                 "offsets.topic.replication.factor must not be more than there are brokers"
             )
-        case asyncio.TimeoutError():
-            return f"no answer within {ANSWER_SECONDS:g} s"
+        case asyncio.TimeoutError() | RequestTimedOutError():
+            return "no answer in time: check that the brokers run, and PERSISTER_KAFKA_URL"
         case _:
             return f"{type(error).__name__}: {error}; PERSISTER_KAFKA_URL says where it is"

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
-from aiokafka.errors import NoError, for_code
+from aiokafka.errors import NoError, TopicAuthorizationFailedError, for_code
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.offset import OffsetRequest, OffsetResetStrategy
 from aiokafka.record.memory_records import MemoryRecords
@@ -154,11 +154,22 @@ class Observer:
         """When the first record at or after an offset was written, in epoch millis.
 
         None when there is none: what stands there are a transaction's markers, or an aborted
-        transaction was compacted away.
+        transaction was compacted away. And where it may not be read, or its leader has just moved:
+        Kafka has answered, and all else is known.
         """
+        code, data = await self._fetch(tp, offset)
+        return _first_timestamp(data, offset) if for_code(code) is NoError else None
+
+    async def may_read(self, tp: TP) -> bool:
+        """Whether a partition, which may be seen, may be read as well; `topics` comes before."""
+        code, _ = await self._fetch(tp, 0, millis=0)
+        return for_code(code) is not TopicAuthorizationFailedError
+
+    async def _fetch(self, tp: TP, offset: int, *, millis: int = FETCH_MILLIS) -> tuple[int, bytes]:
+        """The code of the answer, and what stands from an offset on."""
         leader = self._leaders.get(tp, NO_OFFSET)
         request = FetchRequest(
-            FETCH_MILLIS,
+            millis,
             1,
             FETCH_BYTES,
             EVERY_ISOLATION_LEVEL,
@@ -167,9 +178,8 @@ class Observer:
         answer = await self._client._send_request(request, leader)  # noqa: SLF001 - has no public one
         for _, partitions in answer.topics:
             for _, code, *_, data in partitions:
-                _raise(code, f"cannot read {tp.topic}/{tp.partition}")
-                return _first_timestamp(data, offset)
-        return None
+                return code, data
+        return 0, b""
 
     async def _group(self) -> tuple[str, dict[str, Member]]:
         coordinator = await self._admin.coordinator(self._settings.app_id)

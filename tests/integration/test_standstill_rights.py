@@ -1,19 +1,22 @@
 """A topic that may be seen and not read is left out, and read once that is granted."""
 
 import asyncio
+import json
 from collections.abc import Iterator
 
 import pytest
 
 from app.kafka.patches import refused_fetches
+from app.monitoring.progress.watch import LOOK_SECONDS
 from dev.admin import admin as connect_admin
 from dev.kafka import Kafka, kafka
 from dev.kafka.rights import rights
 from tests.integration.conftest import StartWorker
+from tests.integration.support.commands import Commands
 from tests.integration.support.database import all_stored
 from tests.integration.support.kafka import producer
 from tests.integration.support.records import Records
-from tests.integration.support.waiting import drained, until
+from tests.integration.support.waiting import drained, status, until
 
 LOGIN = {
     "kafka_security_protocol": "SASL_PLAINTEXT",
@@ -53,6 +56,14 @@ async def test_a_topic_that_may_not_be_read_is_left_out_until_it_may(
         await until(lambda: all_stored(couchdb_url, database, shown), "stored", within=SOON)
         await drained(admin, prefix, open_)
         assert running.running
+        await asyncio.sleep(2 * LOOK_SECONDS)
+        # What is unread and may not be read tells nothing of Kafka, nor of all the others.
+        assert (await status(running))["kafka"]["away_since"] is None
+        named = {"topic_prefix": prefix, "app_id": f"{prefix}persister", "database": database}
+        doctor = Commands(str(broker.sasl_url), couchdb_url, partitions=2, **named, **LOGIN)
+        ran = await doctor.run("doctor", "--json")
+        found = {one["what"]: one for one in json.loads(ran.output)}
+        assert (ran.code, found[open_]["state"], found[closed]["state"]) == (1, "ok", "wrong")
         assert running.log().count(f"{closed} may be seen, but not read") == 1
 
         await stranger.stop_denying(closed)

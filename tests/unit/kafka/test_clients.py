@@ -11,6 +11,7 @@ from aiokafka.errors import (
     GroupLoadInProgressError,
     IllegalSaslStateError,
     KafkaConnectionError,
+    RequestTimedOutError,
     SaslAuthenticationFailed,
     UnsupportedSaslMechanismError,
 )
@@ -252,7 +253,8 @@ ALERT = ssl.SSLError(1, "[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED] certificate re
         (closed(EOFError()), False, "PERSISTER_KAFKA_SECURITY_PROTOCOL"),
         (ConnectionResetError(), False, "PERSISTER_KAFKA_SECURITY_PROTOCOL"),
         (ConnectionRefusedError(111, "refused"), False, "PERSISTER_KAFKA_URL"),
-        (TimeoutError(), False, "no answer within"),
+        (TimeoutError(), False, "PERSISTER_KAFKA_URL"),
+        (RequestTimedOutError(), False, "no answer in time"),
         (GroupCoordinatorNotAvailableError(), False, "offsets.topic.replication.factor"),
         (GroupLoadInProgressError(), False, "no broker coordinates the group yet"),
     ],

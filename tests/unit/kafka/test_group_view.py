@@ -1,13 +1,21 @@
 """What members of the group say about themselves; any application may have joined it."""
 
 import struct
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
+from aiokafka.errors import (
+    KafkaError,
+    NotLeaderForPartitionError,
+    TopicAuthorizationFailedError,
+)
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from faust.types import TP
 
-from app.kafka.group_view import LONGEST_ASSIGNMENT, _assigned, _first_timestamp
+from app.kafka.group_view import LONGEST_ASSIGNMENT, Observer, _assigned, _first_timestamp
+from app.settings import KafkaSettings
 
 MANY = LONGEST_ASSIGNMENT // 4
 
@@ -29,6 +37,19 @@ def test_the_partitions_of_a_consumer_are_found() -> None:
 )
 def test_what_is_no_consumers_assignment_holds_nothing(assignment: bytes) -> None:
     assert _assigned(assignment) == frozenset()
+
+
+@pytest.mark.parametrize("refusal", [TopicAuthorizationFailedError, NotLeaderForPartitionError])
+async def test_one_partition_that_may_not_be_read_is_no_silence_of_kafka(
+    refusal: type[KafkaError],
+) -> None:
+    class Client:
+        async def _send_request(self, _request: object, _node: int) -> Any:
+            return SimpleNamespace(topics=[("a", [(0, refusal.errno, -1, -1, None, None)])])
+
+    observer = Observer(cast("Any", Client()), KafkaSettings())
+    assert await observer.oldest(TP("a", 0), 5) is None
+    assert await observer.may_read(TP("a", 0)) is (refusal is NotLeaderForPartitionError)
 
 
 def batch(*names: str) -> bytearray:
