@@ -39,7 +39,8 @@ class _Design(msgspec.Struct):
 
 
 class _Row(msgspec.Struct):
-    doc: _Design
+    doc: _Design | None = None
+    """None where it was deleted while CouchDB listed it."""
 
 
 class _Rows(msgspec.Struct):
@@ -140,7 +141,7 @@ def views(listing: bytes) -> list[str]:
         listing: CouchDB's answer, with the documents.
     """
     rows: _Rows = read(_rows, listing)
-    return [path for row in rows.rows if (path := _path(row.doc))]
+    return [path for row in rows.rows if row.doc and (path := _path(row.doc))]
 
 
 def _path(design: _Design) -> str | None:

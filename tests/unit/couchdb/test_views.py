@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from app.couchdb import BulkWriter, Database, ViewRefresh
+from app.couchdb.errors import Unavailable
 from app.couchdb.queue import Queue
 from app.couchdb.views import views
 from app.storing.sink import Document
@@ -177,6 +178,19 @@ def test_what_couchdb_indexes_is_refreshed(fields: dict[str, Any]) -> None:
 )
 def test_what_couchdb_does_not_index_by_itself_is_not(fields: dict[str, Any]) -> None:
     assert views(listing(**fields)) == []
+
+
+def test_one_that_is_deleted_meanwhile_is_left_out() -> None:
+    rows = [{"id": "_design/gone", "doc": None}, {"doc": {"_id": "_design/a", "views": {"v": MAP}}}]
+    assert views(json.dumps({"rows": rows}).encode()) == ["_design/a/_view/v"]
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"<html>", b"{}", b"[" * 100_000, b'{"rows":[{"doc":7}]}']
+)
+def test_what_is_not_couchdbs_is_said_to_be(body: bytes) -> None:
+    with pytest.raises(Unavailable, match="not CouchDB's JSON"):
+        views(body)
 
 
 def test_names_are_quoted() -> None:
