@@ -6,6 +6,7 @@ from app.couchdb import Database, DatabaseError, connected
 from app.couchdb.availability import advice
 from app.couchdb.errors import DatabaseMissing
 from app.doctor.finding import Finding, State
+from app.doctor.validation import examine_validation
 from app.settings import DatabaseSettings
 
 APART = 5.0
@@ -66,6 +67,7 @@ async def _examine(database: Database, settings: DatabaseSettings) -> AsyncItera
         else:
             yield Finding(what, State.OK, settings.user or "without a user")
     try:
+        yield await examine_validation(database)
         missing = await database.missing()
     except DatabaseError as error:
         yield Finding("design documents", State.WARNING, str(error))
