@@ -54,7 +54,7 @@ RETRY_SECONDS = 1.0
 """Between attempts, where nothing but time helps."""
 
 ANSWER_SECONDS = 60.0
-"""For one batch. Kafka may answer a client that is made anew when it does not answer this one: when
+"""For one batch. Kafka may answer a new client when it does not answer this one: when
 all brokers have moved, an aiokafka client never looks at the bootstrap addresses again."""
 
 LATE_SECONDS = 5.0

@@ -197,7 +197,7 @@ class Membership:
         if consumer._closed or task.cancelled():  # noqa: SLF001
             return
         if (error := task.exception()) is not None:
-            self._end(f"Kafka's client has failed within ({error!r}); the next start begins anew")
+            self._end(f"Kafka's client has failed within ({error!r}); the next start reconnects")
 
 
 def _codes(request: Any, response: Any) -> list[int]:

@@ -77,7 +77,7 @@ class Judge:
     def _own(self, worker: Worker, *, silent: bool) -> Iterator[_Cause]:
         """What the worker itself knows to stand in its way."""
         if not worker.started:
-            # Each step forward begins the wait anew; while Kafka is silent there can be none.
+            # Each step forward restarts the wait; while Kafka is silent there can be none.
             step = (worker.generation, worker.recovery_left, silent)
             stands = self._lasting.of("starting", step)
             left = worker.recovery_left
