@@ -142,6 +142,11 @@ METRICS: Metrics[Monitored] = (
         read=_unread_by_anybody,
     ),
     Gauge(
+        "persister_topics_overlooked",
+        "Topics to which OpenWhisk would write in the other log mode; nobody reads them",
+        read=lambda worker: _one(len(worker.discovery.overlooked)),
+    ),
+    Gauge(
         "persister_lag_records",
         "Records of this worker's partitions that are not finished",
         ("topic", "partition"),

@@ -45,6 +45,7 @@ def worker() -> Any:
     return SimpleNamespace(
         service=SimpleNamespace(should_stop=False),
         progress=progress,
+        discovery=SimpleNamespace(overlooked={}),
         lags=Lags(cast("Progress", progress), Ledger()),
         writer=writer,
         outcomes=Outcomes(),
