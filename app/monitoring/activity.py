@@ -33,6 +33,11 @@ LONGEST = 256
 MOST_MILLIS = 86_400_000
 """That one record may add to what all took: anybody may write one."""
 
+ACTIONS = 200
+"""Of a chosen namespace that are counted one by one; whoever may write records names them."""
+
+OTHERS = "(others)"
+
 STATUSES = ("success", "application error", "developer error", "internal error")
 """By OpenWhisk's status code."""
 
@@ -136,6 +141,8 @@ class _Activation:
     status: int
     waited: float
     ran: float
+    init: float | None
+    """Seconds of a cold start; None: it was none."""
 
 
 class Activity:
@@ -219,6 +226,13 @@ class Chosen:
         self.activations: dict[str, Counter[str]] = {
             name: Counter(dict.fromkeys(STATUSES, 0)) for name in sorted(namespaces)
         }
+        self.actions: dict[str, Counter[str]] = {
+            name: Counter({OTHERS: 0}) for name in self.activations
+        }
+        """By namespace, activations of each action; of all beyond `ACTIONS` as one."""
+        self.cold_starts = dict.fromkeys(self.activations, 0)
+        self.inits = {name: Histogram(SECONDS) for name in self.activations}
+        """What a cold start takes."""
         self.waits = {name: Histogram(SECONDS) for name in self.activations}
         self.durations = {name: Histogram(SECONDS) for name in self.activations}
 
@@ -232,6 +246,12 @@ class Chosen:
                 activation = _read(document.body)
                 if activation is not None:
                     self.activations[name][_status(activation.status)] += 1
+                    actions = self.actions[name]
+                    known = activation.action in actions or len(actions) <= ACTIONS
+                    actions[activation.action if known else OTHERS] += 1
+                    if activation.init is not None:
+                        self.cold_starts[name] += 1
+                        self.inits[name].observe(activation.init)
                     self.waits[name].observe(activation.waited)
                     self.durations[name].observe(activation.ran)
 
@@ -244,21 +264,25 @@ def _seconds(millis: float) -> float:
     return max(0, min(millis, MOST_MILLIS)) / 1000
 
 
+_WANTED = ("path", "waitTime", "initTime")
+
+
 def _read(body: bytes) -> _Activation | None:
     """What is counted of a document; None of one that is nothing like an activation."""
     try:
         read = _decode(body)
     except (ValueError, RecursionError):
         return None
-    path, waited = f"{read.namespace}/{read.name}", 0.0
+    path, waited, init = f"{read.namespace}/{read.name}", 0.0, None
     for one in read.annotations:
-        if one.key in ("path", "waitTime"):
+        if one.key in _WANTED:
             with suppress(ValueError):
                 if one.key == "path":
                     path = _text(one.value)
-                else:
+                elif one.key == "waitTime":
                     waited = _seconds(_number(one.value))
+                else:
+                    init = _seconds(_number(one.value))
     ran = _seconds(read.end - read.start) if read.end else 0.0
-    return _Activation(
-        read.namespace[:LONGEST], path[:LONGEST], read.response.statusCode, waited, ran
-    )
+    status = read.response.statusCode
+    return _Activation(read.namespace[:LONGEST], path[:LONGEST], status, waited, ran, init)

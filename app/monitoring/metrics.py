@@ -209,6 +209,30 @@ METRICS: Metrics[Monitored] = (
             for status, count in counts.items()
         ],
     ),
+    Counter(
+        "persister_namespace_action_activations",
+        "The same by action; of a namespace with more than 200 the rest as one, (others)",
+        ("namespace", "action"),
+        lambda worker: [
+            ((name, action), float(count))
+            for name, counts in worker.watched.chosen.actions.items()
+            for action, count in counts.items()
+        ],
+    ),
+    Counter(
+        "persister_namespace_cold_starts",
+        "Those for which a container had to be initialized, of the same",
+        ("namespace",),
+        lambda worker: [
+            ((name,), float(count)) for name, count in worker.watched.chosen.cold_starts.items()
+        ],
+    ),
+    Distribution(
+        "persister_namespace_init_seconds",
+        "What that took, of the same",
+        ("namespace",),
+        lambda worker: [((name,), found) for name, found in worker.watched.chosen.inits.items()],
+    ),
     Distribution(
         "persister_namespace_wait_seconds",
         "From the request until the activation started, of the same",

@@ -10,6 +10,7 @@ from app.monitoring import activity
 from app.monitoring.activity import (
     LONGEST,
     MOST_MILLIS,
+    OTHERS,
     Activity,
     Chosen,
     Runs,
@@ -124,6 +125,23 @@ def test_chosen_namespaces_are_counted_one_by_one() -> None:
     assert set(chosen.activations) == {"guest", "never"}
     assert chosen.waits["guest"].total == 1.0
     assert chosen.durations["guest"].total == 4.0
+
+
+def test_actions_and_cold_starts_of_chosen_namespaces_are_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(activity, "ACTIONS", 2)
+    chosen = Chosen({"guest"})
+    cold = [{"key": "initTime", "value": 250}]
+    chosen.observe(
+        [
+            document(name="a", annotations=cold),
+            *(document(name=name, annotations=[]) for name in "abcd"),
+        ]
+    )
+    assert chosen.actions["guest"] == {"guest/a": 2, "guest/b": 1, OTHERS: 2}
+    assert chosen.cold_starts["guest"] == 1
+    assert chosen.inits["guest"].total == 0.25
 
 
 def test_it_is_off_by_a_setting() -> None:
