@@ -52,6 +52,7 @@ from app.monitoring.retention import Retention, Unread
 from app.monitoring.trace.desk import Desk
 from app.monitoring.web import Web, add_pages
 from app.process.errors import StandstillError, StartError
+from app.process.expectations import answer_expectations
 from app.process.heartbeat import Heartbeat
 from app.process.logs import faust_logging, protect_logs
 from app.process.preflight import check_port, prepare_folder, raise_open_files
@@ -408,6 +409,7 @@ def create_app(settings: Settings) -> Persister:
     wake_always()
     calm_kafka_clients()
     calm_web_server()
+    answer_expectations()
     app = Persister(settings)
     add_pages(app, app.monitored, Desk(settings, app.guard).ask)
     return app

@@ -5,7 +5,6 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from aiohttp import ClientConnectionResetError
 from aiohttp.http_exceptions import HttpProcessingError
 
 PERIOD = 30.0
@@ -55,18 +54,15 @@ class Seldom(logging.Filter):
 
 
 class Malformed(logging.Filter):
-    """Makes one line of what aiohttp says about a request that is no HTTP, and none of a hang-up.
+    """Makes one line of what aiohttp says about a request that is no HTTP.
 
     It logs an error with a traceback for each. That says nothing more, and would hold back the same
-    message about an error of our own. A client that is gone when it is to be told to go on
-    (`Expect: 100-continue`) is an error to aiohttp 3.14, too, unlike one that goes at another time.
+    message about an error of our own.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Change the record where it is one of those; False of a client that has hung up."""
+        """Change the record where it is one of those."""
         error = record.exc_info[1] if record.exc_info else None
-        if isinstance(error, ClientConnectionResetError):
-            return False
         if isinstance(error, HttpProcessingError) and error.code < _OURS:
             record.msg, record.args = (
                 "refused a malformed request: %s (%s)",

@@ -9,6 +9,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from app.process.connections import Connections, Patience, close_after_upgrade, places
+from app.process.expectations import answer_expectations
 from app.process.hosts import known
 from openwhisk.gateway import answers
 from openwhisk.gateway.bodies import BodyTooLarge, Bounds, NoRoom, TooSlow, received
@@ -130,6 +131,7 @@ class Gateway:
 
     def runner(self) -> web.AppRunner:
         """The server, not yet listening."""
+        answer_expectations()
         app = web.Application(middlewares=[self._meant_for_us])
         app.router.add_get("/_gateway/health", self.health)
         app.router.add_get("/_gateway/metrics", self.metrics)

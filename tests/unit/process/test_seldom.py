@@ -1,15 +1,13 @@
 """What is said a thousand times is heard once in a while."""
 
-import asyncio
 import logging
 from collections.abc import Iterator
 
 import pytest
-from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMessage
 
 from app.process.seldom import STRANGERS_CAUSE, Malformed, Seldom, calm_web_server
-from tests.fakes.time import Time, until
+from tests.fakes.time import Time
 
 
 @pytest.fixture
@@ -73,44 +71,6 @@ def test_a_request_that_is_no_http_is_one_line_and_no_error(
     assert [record.levelname for record in caplog.records] == ["WARNING", "ERROR"]
     assert "secret" not in caplog.text
     assert "of our own" in caplog.text
-
-
-async def test_a_client_that_is_gone_when_it_is_to_go_on_is_no_line(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    calm_web_server()
-    hung_up = asyncio.Event()
-    handling: set[asyncio.Task[object] | None] = set()
-
-    async def expect(request: web.Request) -> None:
-        handling.add(asyncio.current_task())
-        await hung_up.wait()
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-
-    async def handle(_request: web.Request) -> web.Response:
-        return web.Response()
-
-    app = web.Application()
-    app.router.add_put("/", handle, expect_handler=expect)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        _, writer = await asyncio.open_connection(*runner.addresses[0])
-        head = b"PUT / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n"
-        writer.write(head)
-        await until(lambda: bool(handling))
-        (task,) = handling
-        assert runner.server is not None
-        (connection,) = runner.server.connections
-        writer.transport.abort()
-        await until(lambda: connection.transport is None)
-        hung_up.set()
-        await until(lambda: task is not None and task.done())
-    finally:
-        await runner.cleanup()
-    assert caplog.messages == []
 
 
 def test_each_logger_of_a_web_server_gets_one_filter() -> None:
