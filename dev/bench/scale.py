@@ -28,7 +28,7 @@ RECORD_BYTES = 1024
 PARTITIONS = 8
 WORKERS = (1, 2, 4)
 POLL_SECONDS = 0.2
-SESSION_SECONDS = 60
+SESSION_SECONDS = 30
 """Kafka's patience with a worker that is frozen."""
 
 

@@ -23,8 +23,9 @@ from openwhisk.gateway.records import (
 from openwhisk.gateway.storing import NotStored, Refused, Storing
 from openwhisk.gateway.upstream import UnreachableError, Upstream, UpstreamError
 
-_TURN = 512 * 1024
-"""Bytes that are looked at before other requests get their turn."""
+_TURN = 64 * 1024
+"""Bytes that are looked at before other requests get their turn: some half a millisecond. A read
+that passes through takes several turns."""
 
 _COST = 4096
 """Bytes that a document of no length would count for."""
