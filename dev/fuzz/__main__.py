@@ -45,7 +45,8 @@ def main() -> int:
         grown = _memory() - before if before else 0
     print(
         f"{tries} tries from seed {asked.seed} on, {gateway.conversations} of them conversations "
-        f"with a gateway: {len(found)} kinds of findings; memory grew by {grown // MIB} MB"
+        f"with a gateway: {len(found)} kinds of findings; memory grew by {grown // MIB} MB",
+        flush=True,
     )
     return bool(found) or grown > _MAY_GROW
 
