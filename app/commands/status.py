@@ -2,12 +2,16 @@
 
 import http.client
 import json
+import socket
 import sys
+import threading
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
 import click
+import msgspec
 from rich.markup import escape
 from rich.table import Table
 
@@ -18,6 +22,35 @@ from app.settings import WorkerSettings, load
 
 READY, NOT_READY, NO_ANSWER = 0, 1, 2
 SECONDS = 10.0
+"""For all of the answer."""
+
+LARGEST = 8 * 1024 * 1024
+"""Bytes of an answer; a partition takes some three hundred."""
+
+
+class _Partition(msgspec.Struct):
+    lag: float | None = None
+    committed: float | None = None
+    end: float | None = None
+
+
+class _Database(msgspec.Struct):
+    down: bool = False
+    address: str = "?"
+    last_error: str | None = None
+
+
+class _Answer(msgspec.Struct):
+    """What is shown of an answer, and of which form it must be."""
+
+    ready: bool
+    not_ready: str | None = None
+    topics: dict[str, dict[str, _Partition]] = {}
+    outcomes: dict[str, dict[str, int | dict[str, int]]] = {}
+    database: _Database = msgspec.field(default_factory=_Database)
+
+
+_check = msgspec.json.Decoder(_Answer).decode
 
 
 class NoAnswerError(Exception):
@@ -62,29 +95,57 @@ def fetch(url: str, settings: WorkerSettings) -> dict[str, Any]:
     """
     parts = urlsplit(url if "://" in url else f"http://{url}")
     if parts.scheme != "http" or not parts.hostname:
-        raise NoAnswerError(f"--url {url}: expected http://host:port")
+        raise NoAnswerError(f"--url {shown(url)}: expected http://host:port")
     headers = {}
     if settings.web_token is not None:
         headers["Authorization"] = f"Bearer {settings.web_token.get_secret_value()}"
-    connection = http.client.HTTPConnection(parts.hostname, parts.port or 80, timeout=SECONDS)
     try:
-        connection.request("GET", "/status", headers=headers)
-        response = connection.getresponse()
-        body = response.read()
-    except (OSError, http.client.HTTPException) as error:
+        connection = http.client.HTTPConnection(parts.hostname, parts.port or 80, timeout=SECONDS)
+    except ValueError:
+        raise NoAnswerError(f"--url {shown(url)}: expected http://host:port") from None
+    try:
+        with _cut_off(connection):
+            connection.request("GET", "/status", headers=headers)
+            response = connection.getresponse()
+            body = response.read(LARGEST + 1)
+    except (OSError, http.client.HTTPException, ValueError) as error:
         raise NoAnswerError(
-            f"no worker answers at {url} ({error or type(error).__name__}): is it running there? "
-            "--url, PERSISTER_WEB_HOST and PERSISTER_WEB_PORT say where it is looked for"
+            f"no worker answers at {shown(url)} ({shown(str(error) or type(error).__name__)}): "
+            "is it running there? --url, PERSISTER_WEB_HOST and PERSISTER_WEB_PORT say where it is looked for"
         ) from None
     finally:
         connection.close()
     if response.status != http.HTTPStatus.OK:
-        raise NoAnswerError(f"{url}/status: HTTP {response.status}: {shown(body).strip()}")
+        raise NoAnswerError(f"{shown(url)}/status: HTTP {response.status}: {shown(body).strip()}")
+    if len(body) > LARGEST:
+        raise NoAnswerError(f"{shown(url)}/status: longer than any worker's answer")
     try:
+        _check(body)
         answer: dict[str, Any] = json.loads(body)
-    except ValueError:
-        raise NoAnswerError(f"{url}/status: not a worker's answer: {shown(body)}") from None
+    except (ValueError, RecursionError):
+        raise NoAnswerError(f"{shown(url)}/status: not a worker's answer: {shown(body)}") from None
     return answer
+
+
+@contextmanager
+def _cut_off(connection: http.client.HTTPConnection) -> Iterator[None]:
+    """Connect, and end the connection when it takes too long.
+
+    Its own timeout counts from the last byte, and a server may send one at a time.
+    """
+    connection.connect()
+    timer = threading.Timer(SECONDS, _end, [connection.sock])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _end(connection: socket.socket) -> None:
+    with suppress(OSError):  # it has ended already
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def show(answer: Mapping[str, Any]) -> None:

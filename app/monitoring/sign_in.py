@@ -20,7 +20,10 @@ LASTS = 12 * 3600
 """Seconds."""
 
 ATTEMPTS = 5
-"""Wrong tokens from one address in `WINDOW` seconds."""
+"""Wrong tokens from one address in `WINDOW` seconds, after which it is told to wait.
+
+The right one is taken all the same: a proxy in front makes one address of all, and whoever guesses
+there must not lock out the others. What protects a token is its length."""
 
 WINDOW = 60.0
 REMEMBERED = 1000
@@ -30,7 +33,7 @@ _PURPOSE = b"activation-persister sign-in 1"
 
 
 class TooManyAttemptsError(Exception):
-    """An address has to wait; `seconds` says how long."""
+    """A wrong token, from an address that had many; `seconds` says how long it should wait."""
 
     def __init__(self, seconds: int) -> None:
         super().__init__(f"too many attempts: wait {seconds} s")
@@ -60,17 +63,17 @@ class SignIn:
             address: where it comes from.
 
         Raises:
-            TooManyAttemptsError: that was wrong too often; this one was not looked at.
+            TooManyAttemptsError: this one was wrong, as were others from there lately.
         """
         now = self._clock()
+        if hmac.compare_digest(given.strip().encode(errors="surrogateescape"), self._token):
+            self._failed.pop(address, None)
+            return self._cookie(int(now + LASTS))
         failed = self._failed.get(address)
         while failed and failed[0] <= now - WINDOW:
             failed.popleft()
         if failed and len(failed) >= ATTEMPTS:
             raise TooManyAttemptsError(int(failed[0] + WINDOW - now) + 1)
-        if hmac.compare_digest(given.strip().encode(errors="surrogateescape"), self._token):
-            self._failed.pop(address, None)
-            return self._cookie(int(now + LASTS))
         self._failed.setdefault(address, deque()).append(now)
         self._failed.move_to_end(address)
         while len(self._failed) > REMEMBERED:

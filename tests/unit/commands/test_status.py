@@ -1,11 +1,17 @@
 """What `persister status` makes of a worker's answer."""
 
-from collections.abc import Callable
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from app.commands.status import show
+from app.commands import status
+from app.commands.status import NoAnswerError, fetch, show
+from app.settings import WorkerSettings
 
 Shown = Callable[[dict[str, Any]], list[str]]
 
@@ -44,3 +50,73 @@ def test_partitions_and_outcomes_are_lines(shown: Shown) -> None:
 
 def test_a_database_that_is_down_says_why_on_one_line(shown: Shown) -> None:
     assert shown(ANSWER)[-2:] == ["database http://db/x: down", "  HTTP 503\\nmaintenance"]
+
+
+Answering = Callable[[bytes, bytes], str]
+"""A server that sends the first bytes, and then the others again and again; its address."""
+
+
+@pytest.fixture
+def answering() -> Iterator[Answering]:
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def serve(begin: bytes, more: bytes) -> None:
+        connection = server.accept()[0]
+        with connection:
+            try:
+                connection.recv(65_536)
+                connection.sendall(begin)
+                while more:
+                    connection.sendall(more)
+                    time.sleep(0 if len(more) > 1 else 0.01)
+            except OSError:
+                return
+
+    def start(begin: bytes, more: bytes) -> str:
+        threading.Thread(target=serve, args=(begin, more), daemon=True).start()
+        return f"http://127.0.0.1:{server.getsockname()[1]}"
+
+    yield start
+    server.close()
+
+
+OK = b"HTTP/1.1 200 OK\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "begin,more,why",
+    [
+        (OK + b"{", b" " * 65_536, "longer than any worker's answer"),
+        (OK, b" ", "not a worker's answer"),
+        (b"HTTP/1.1 200 ", b"O", "not a worker's answer"),
+        (b"", b"x", "no worker answers"),
+        (b"\x1b[2J\r\n", b"", "no worker answers"),
+        (OK[:-2], b"X: y\r\n", "no worker answers"),
+        (OK + b"[]", b"", "not a worker's answer"),
+        (OK + b"[" * 100_000, b"", "not a worker's answer"),
+        (OK + b'{"ready":true,"x":' + b"[" * 5000 + b"]" * 5000 + b"}", b"", "not a worker's"),
+        (OK + b'{"ready":"\x1b[2J"}', b"", "not a worker's answer"),
+        (OK + b'{"ready":true,"topics":[1]}', b"", "not a worker's answer"),
+        (OK + b'{"ready":true,"outcomes":{"route":{"a":"b"}}}', b"", "not a worker's answer"),
+        (b"HTTP/1.1 500 \x1b[2J\r\n\r\n\x1b[2J", b"", "HTTP 500"),
+    ],
+)
+def test_whoever_answers_it_ends_in_one_printable_line(
+    answering: Answering, monkeypatch: pytest.MonkeyPatch, begin: bytes, more: bytes, why: str
+) -> None:
+    monkeypatch.setattr(status, "SECONDS", 1.0)
+    began = time.monotonic()
+    with pytest.raises(NoAnswerError, match=why) as raised:
+        fetch(answering(begin, more), WorkerSettings())
+    assert str(raised.value).isprintable()
+    assert len(str(raised.value)) < 2000
+    assert time.monotonic() - began < 5
+
+
+def test_what_a_worker_answers_is_taken_whole(answering: Answering) -> None:
+    assert fetch(answering(OK + json.dumps(ANSWER).encode(), b""), WorkerSettings()) == ANSWER
+
+
+def test_an_address_that_is_none() -> None:
+    with pytest.raises(NoAnswerError, match="expected http://host:port"):
+        fetch("http://127.0.0.1:x", WorkerSettings())
