@@ -111,7 +111,8 @@ def fetch(url: str, settings: WorkerSettings) -> dict[str, Any]:
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise NoAnswerError(
             f"no worker answers at {shown(url)} ({shown(str(error) or type(error).__name__)}): "
-            "is it running there? --url, PERSISTER_WEB_HOST and PERSISTER_WEB_PORT say where it is looked for"
+            "is it running there? --url, PERSISTER_WEB_HOST and PERSISTER_WEB_PORT say where it is "
+            "looked for"
         ) from None
     finally:
         connection.close()

@@ -107,17 +107,18 @@ async def test_over_https_the_cookie_stays_there(connect: Connect) -> None:
     assert "Secure" in answer.headers["Set-Cookie"]
 
 
-async def test_a_wrong_token_is_refused_and_guessing_ends(connect: Connect) -> None:
+async def test_a_wrong_token_is_refused_and_locks_nobody_out(connect: Connect) -> None:
     client = await connect()
     for _ in range(ATTEMPTS):
         answer = await sign_in(client, "wrong-wrong-wrong")
         assert answer.status == 401
         assert "This is not the token." in await answer.text()
         assert "Set-Cookie" not in answer.headers
-    answer = await sign_in(client)
+    answer = await sign_in(client, "wrong-wrong-wrong")
     assert answer.status == 429
     assert int(answer.headers["Retry-After"]) > 0
-    # A program with the right one is let in all the while.
+    # Who has the right one is let in all the while, from the same address, and so is a program.
+    assert (await sign_in(client)).status == 303
     headers = {"Authorization": f"Bearer {TOKEN}"}
     assert (await client.get("/history", headers=headers)).status == 200
 
