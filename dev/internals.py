@@ -117,6 +117,16 @@ LEANED_ON: dict[str, tuple[str, ...]] = {
         "aiokafka.consumer.fetcher:FetchResult.has_more",
         "aiokafka.consumer.fetcher:PartitionRecords._unpack_records",
     ),
+    "app/kafka/patches/fetch_budget.py": (
+        "aiokafka.consumer.fetcher:Fetcher._fetch_requests_routine",
+        "aiokafka.consumer.fetcher:Fetcher._get_actions_per_node",
+        "aiokafka.consumer.fetcher:FetchResult.calculate_backoff",
+    ),
+    "app/kafka/patches/checked_batches.py": (
+        "aiokafka.consumer.fetcher:Fetcher._proc_fetch_request",
+        "aiokafka.consumer.fetcher:FetchResult.getall",
+        "aiokafka.consumer.fetcher:PartitionRecords.__init__",
+    ),
     "app/kafka/producer.py": (
         "aiokafka.producer.message_accumulator:BatchBuilder.__init__",
         "aiokafka.producer.message_accumulator:BatchBuilder.append",

@@ -10,6 +10,13 @@ Here everything that waits counts against one budget, and an answer may bring wh
 Nor does aiokafka bound what a record may wait for a fetch that does not ask for it: there is one at
 a time for each broker, it asks for those partitions of which nothing waits here, and an idle one
 takes a second and a half to return. Here it is short while something else may soon be taken.
+
+Not reported.
+
+- Symptom: memory grows with the number of partitions: the same gigabyte took 338 MB on 10 topics
+  and 896 MB on 100.
+- Reproduction: a consumer that calls `getmany` seldom, on a hundred topics with a backlog each.
+- Mend: an option for the sum of what waits, as librdkafka's `queued.max.messages.kbytes`.
 """
 
 import time
