@@ -336,3 +336,31 @@ async def test_the_consumer_refreshes_its_metadata_when_a_topic_has_changed(
     kafka.topics = {"completed0": existing} if existing else {}
     await around.discovery().look()
     assert around.thread.refreshed == refreshed
+
+
+async def test_a_topic_that_the_log_mode_leaves_out_is_told_once(
+    kafka: FakeAdminClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    around = Around()
+    watching = around.discovery()
+    kafka.topics = {OWN[0]: 8, OWN[1]: 1, CHANGELOG: 8, "completed0": 1}
+    await watching.look()
+    assert watching.overlooked == {}
+    kafka.topics |= {"activations": 1}
+    await watching.look()
+    await watching.look()
+    (told,) = [one for one in caplog.messages if "activations" in one]
+    assert "Not read, as PERSISTER_LOG_MODE is separate: activations." in told
+    assert "set PERSISTER_LOG_MODE=in-record" in told
+    assert list(watching.overlooked) == ["activations"]
+    await watching.on_stop()
+
+
+async def test_a_start_that_finds_only_others_topics_says_what_to_check(
+    kafka: FakeAdminClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    kafka.topics = {OWN[0]: 8, OWN[1]: 1, "ow.completed0": 1}
+    around = Around()
+    await around.own_topics().on_start()
+    assert "Not read: ow.completed0: check PERSISTER_TOPIC_PREFIX" in caplog.text
+    assert around.discovery().elsewhere == ("ow.completed0",)
