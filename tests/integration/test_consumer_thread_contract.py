@@ -92,8 +92,8 @@ async def test_where_a_log_ends_is_told_while_a_fetch_waits_for_records(topic: R
     both = {topic.first, topic.second}
     await topic.thread.seek_wait(dict.fromkeys(both, 0))
     began = time.monotonic()
-    for _ in range(5):
+    for _ in range(10):
         assert await topic.thread.getmany(both, 0.1) == {}
         assert await topic.thread.highwaters(*both) == dict.fromkeys(both, 0)
     # Behind an idle fetch each would take a second and a half.
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 8
