@@ -38,7 +38,7 @@ BATCHED, SINGLE = 40_000, 15_000
 """Records that are sent as fast as they are taken."""
 
 BATCHES_AT_ONCE, SINGLE_AT_ONCE = 8, 64
-PACED_SECONDS = 10.0
+PACED_SECONDS = 8.0
 READS_PER_SECOND = 50.0
 READABLE = 500
 JSON = {"Content-Type": "application/json"}
