@@ -49,8 +49,12 @@ _ANSWERED_AT_ALL: Final = 60.0
 """Seconds for a good request, in which this process may have to wait for others."""
 
 _ANY_TIME: Final = 0.1
-_ANY_MEMORY: Final = 2 * MIB
-"""What a connection may cost, whatever comes on it."""
+_ANY_MEMORY: Final = 4 * MIB
+"""What a connection may cost, whatever comes on it.
+
+A document is decoded whole, for its revision: one of small objects takes 25 times its size, up to
+100,000 values (`openwhisk.gateway.counts`), of one document at a time.
+"""
 
 _PAUSE: Final = 0.002
 _HANDLE: Final[Any] = asyncio.Handle

@@ -21,10 +21,10 @@ from typing import Any
 from aiokafka.consumer import fetcher as aiokafka_fetcher
 from aiokafka.consumer.fetcher import FetchResult
 
-from app.kafka.patches.fetched_batches import Batches, end_of, unpack
+from app.kafka.patches.fetched_batches import Batches, end_of, unpack, weight
 
 TOGETHER = 4 * 1024 * 1024
-"""Bytes of values that are handed over together, give or take a record."""
+"""Bytes that are handed over together, give or take a record."""
 
 
 def _taken(fetched: Any, most: int | None = None) -> list[Any]:
@@ -35,7 +35,7 @@ def _taken(fetched: Any, most: int | None = None) -> list[Any]:
     size = 0
     for record in fetched._partition_records:  # noqa: SLF001
         taken.append(record)
-        size += len(record.value or b"")
+        size += weight([record])
         if size >= TOGETHER or len(taken) == most:
             fetched._update_position()  # noqa: SLF001
             return taken

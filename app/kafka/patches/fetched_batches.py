@@ -15,7 +15,7 @@ Not reported.
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from struct import Struct
 from time import monotonic
 from typing import Any
@@ -107,7 +107,7 @@ class Unpacked:
         return self._damaged or not self._fetched.has_next()
 
     def take(self, enough: int) -> list[Any]:
-        """The next records, in whole batches until their values have `enough` bytes.
+        """The next records, in whole batches until they have `enough` bytes.
 
         Raises:
             CorruptRecordException: A wrong checksum; these records are to be fetched again.
@@ -119,7 +119,7 @@ class Unpacked:
             batch = self._next_batch()
             records = self._records(batch, memoryview(self._fetched.encoded)[start : self._start])
             taken += records
-            size += sum([len(record.value or b"") for record in records])
+            size += weight(records)
         self.taken = size
         return taken
 
@@ -148,6 +148,14 @@ class Unpacked:
 def end_of(encoded: bytes, start: int) -> int:
     """Where the batch ends that begins at this position."""
     return start + _AFTER_LENGTH + int(_length(encoded, start + _LENGTH_AT)[0])
+
+
+def weight(records: Sequence[Any]) -> int:
+    """Bytes of what is in these records: one of headers or keys alone is as heavy as any."""
+    size = sum([len(record.value or b"") + len(record.key or b"") for record in records])
+    for headers in [record.headers for record in records if record.headers]:
+        size += sum(len(name) + len(value or b"") for name, value in headers)
+    return size
 
 
 def unpack(batch: Any, encoded: memoryview, largest: int) -> list[Any]:

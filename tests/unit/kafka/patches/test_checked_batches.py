@@ -2,6 +2,7 @@
 
 import asyncio
 import struct
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +15,7 @@ from aiokafka.record.util import calc_crc32c
 from faust.types import TP
 
 from app.kafka.patches.checked_batches import TOGETHER, check_batches
-from app.kafka.patches.fetched_batches import Batches, Fetch
+from app.kafka.patches.fetched_batches import Batches, Fetch, Unpacked
 
 PARTITION = TP("topic", 0)
 MIB = 1024 * 1024
@@ -26,11 +27,16 @@ BASE_OFFSET, CRC, ATTRIBUTES, PRODUCER, SUMMED = 0, 17, 21, 43, 21
 
 
 def batch(
-    first: int, *values: bytes, codec: int = 0, flags: int = 0, key: bytes | None = None
+    first: int,
+    *values: bytes,
+    codec: int = 0,
+    flags: int = 0,
+    key: bytes | None = None,
+    headers: Sequence[tuple[str, bytes]] = (),
 ) -> bytes:
     builder = DefaultRecordBatchBuilder(2, codec, 0, -1, -1, -1, 512 * MIB)
     for number, value in enumerate(values):
-        builder.append(number, 1000 + number, key, value, [])
+        builder.append(number, 1000 + number, key, value, list(headers))
     encoded = bytearray(builder.build())
     struct.pack_into(">q", encoded, BASE_OFFSET, first)
     struct.pack_into(">h", encoded, ATTRIBUTES, codec | flags)
@@ -91,6 +97,27 @@ def test_a_bomb_is_one_record_without_a_value(
     found = [(record.offset, record.key, record.value) for record in consumer.take()]
     assert found == [(len(bomb) - 1, None, None), (len(bomb), None, b"good")]
     assert consumer.position == len(bomb) + 1
+
+
+HEAVY: dict[str, dict[str, Any]] = {
+    "key": {"key": bytes(MIB)},
+    "header": {"headers": [("h", bytes(MIB))]},
+    "name of a header": {"headers": [("h" * MIB, b"")]},
+}
+
+
+@pytest.mark.parametrize("heavy", HEAVY.values(), ids=HEAVY)
+def test_what_weighs_need_not_be_a_value(
+    monkeypatch: pytest.MonkeyPatch, heavy: dict[str, Any]
+) -> None:
+    encoded = [batch(number, b"", codec=ZSTD, **heavy) for number in range(10)]
+    consumer = Consumer(monkeypatch, largest=2 * MIB)
+    consumer.fetch(*encoded)
+    assert 0 < len(consumer.take()) <= TOGETHER / MIB
+    fetched = PartitionRecords(
+        PARTITION, Batches(b"".join(encoded)), None, 0, None, None, True, READ_COMMITTED
+    )
+    assert 0 < len(Unpacked(fetched).take(3 * MIB)) <= 3
 
 
 def test_no_more_is_handed_over_than_is_wanted_together(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -167,7 +167,8 @@ def test_only_partitions_of_chunks_are_unpacked_so_and_the_position_moves_on() -
 def test_a_chunk_is_of_whole_batches_and_the_rest_is_kept_for_the_next(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(fetched_batches, "CHUNK_BYTES", len("value n") * 4)
+    four = Unpacked(fetched(0, batch(0, 4))).take(1)
+    monkeypatch.setattr(fetched_batches, "CHUNK_BYTES", fetched_batches.weight(four))
     kept = Fetched(lambda _tp: True)
     assignment = Assignment(0)
     sent = fetched(0, batch(0, 3), batch(3, 3), batch(6, 3))
