@@ -1,0 +1,283 @@
+"""Commands read what anybody wrote, and ask a database that may answer anything.
+
+Each ends in time and within its memory, and shows no traceback and nothing unprintable.
+"""
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import aiohttp
+import pytest
+
+from dev import paths
+from dev.admin import Admin
+from dev.worker import database_settings, environment
+from tests.integration.support.records import Records, result
+from tests.integration.test_attacks_kafka import JUNK_COPIED_AS_A_LETTER, compressing
+
+MIB = 1024 * 1024
+
+MEMORY = 300 * MIB
+"""What a command may have had at most; it has about 100 MB by itself."""
+
+SECONDS = 100.0
+"""Within which it ends: `retention` waits a minute for a database that does not answer."""
+
+ESCAPES = "\x1b[2J\x1b]0;owned\x07\r\n\u202e\u009b"
+
+LETTER = [
+    ("dead-letter-topic", ESCAPES.encode()),
+    ("dead-letter-partition", b"0"),
+    ("dead-letter-offset", b"7"),
+    ("dead-letter-timestamp", b"1767325446000"),
+    ("dead-letter-reason", b"not-json"),
+    ("dead-letter-detail", (ESCAPES * 1000).encode()),
+    ("dead-letter-attempts", b"1"),
+]
+
+
+class Ended(NamedTuple):
+    """How a command ended."""
+
+    arguments: tuple[str, ...]
+    code: int
+    output: str
+    memory: int
+    seconds: float
+
+    def wrong(self) -> str | None:
+        """What is wrong with it."""
+        foreign = {one for one in self.output if not one.isprintable() and one not in "\n\t"}
+        if self.code not in (0, 1, 2) or "Traceback" in self.output or foreign:
+            return f"{self.arguments}: {self.code}, {foreign}: {self.output[-2000:]}"
+        if self.memory > MEMORY:
+            return f"{self.arguments}: {self.memory // MIB} MB"
+        return None
+
+
+def peak_memory(pid: int) -> int:
+    """Bytes that a process has had at most; 0 when it has ended."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    peaks = (int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+    return max(peaks, default=0) * 1024
+
+
+def ran(given: dict[str, str], *arguments: str) -> Ended:
+    """Run a command, and look at its memory meanwhile."""
+    began, memory = time.monotonic(), 0
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(
+            (sys.executable, "-m", "app.commands.main", *arguments),
+            env=given,
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+        )
+        while process.poll() is None:
+            memory = max(memory, peak_memory(process.pid))
+            if time.monotonic() - began > SECONDS:
+                process.kill()
+            time.sleep(0.02)
+        said.seek(0)
+        output = said.read().decode(errors="surrogateescape")
+    return Ended(arguments, process.returncode, output, memory, time.monotonic() - began)
+
+
+async def all_ran(given: dict[str, str], *commands: tuple[str, ...]) -> list[Ended]:
+    """Run them two at a time."""
+    places = asyncio.Semaphore(2)
+
+    async def one(command: tuple[str, ...]) -> Ended:
+        async with places:
+            return await asyncio.to_thread(ran, given, *command)
+
+    ended = await asyncio.gather(*map(one, commands))
+    if os.environ.get("ATTACK_SCALE"):
+        for each in ended:
+            took = f"{each.code}, {each.memory // MIB} MB, {each.seconds:.1f} s"
+            sys.stderr.write(f"{each.arguments}: {took}\n")
+    return ended
+
+
+MORE = (
+    ("dead-letters", "list", "--json"),
+    ("dead-letters", "show", "0/0"),
+    ("dead-letters", "replay", "--yes", "--force"),
+)
+"""What only `make attack` runs beside the others."""
+
+
+def many(unit: bytes, size: int) -> bytes:
+    more = b'"more":[%b0],"logs"' % (unit * (size // len(unit)))
+    return result(Records(1).one()).replace(b'"logs"', more)
+
+
+def values(scale: int) -> list[bytes]:
+    """What a hostile writer has written, up to fifteen megabytes each."""
+    size = min(15, 3 * scale) * MIB
+    shown = Records(3).one()
+    notes = [{"key": ESCAPES, "value": ESCAPES}] * 1000
+    return [
+        many(b"1,", size),
+        many(b'"\\n",', size),
+        many(b"[[[1]]],", MIB // 2),
+        bytes(size),
+        bytes(100 * MIB),
+        b"[" * size,
+        b'{"response":' + b'{"a":' * (size // 5),
+        b'{"response":"' + ESCAPES.encode() + b'"}',
+        result(Records(4).one(namespace=ESCAPES, name=ESCAPES)),
+        result(Records(5).one(namespace="_design")),
+        result({**shown, "logs": [ESCAPES] * 1000, "name": "x"}),
+        result({**shown, "annotations": notes, "duration": 99}),
+    ]
+
+
+async def test_topics_that_were_written_to_harm(
+    admin: Admin, kafka_url: str, couchdb_url: str, prefix: str, database: str, scale: int
+) -> None:
+    topic, letters = f"{prefix}completed0", f"{prefix}persister-dead-letters"
+    for one in (topic, letters, f"{prefix}persister-documents"):
+        await admin.create_topic(one, max_message_bytes=str(20 * MIB))
+    crowd = [(ESCAPES, b"y" * 1000)] * 1000
+    async with compressing(kafka_url, "gzip") as kafka:
+        for value in values(scale):
+            await kafka.send_and_wait(topic, value, headers=[("x" * 1000, bytes(1000))] * 100)
+            for headers in (LETTER, JUNK_COPIED_AS_A_LETTER, [*LETTER, *crowd]):
+                await kafka.send_and_wait(letters, value, headers=headers)
+    given = environment(
+        {
+            "kafka_url": kafka_url,
+            **database_settings(couchdb_url),
+            "topic_prefix": prefix,
+            "app_id": f"{prefix}persister",
+            "database": database,
+        }
+    )
+    sought = Records(3).one()["activationId"]
+    async with aiohttp.ClientSession() as http:
+        await http.put(f"{couchdb_url}/{database}")
+    ended = await all_ran(
+        {**given, "PYTHONPATH": str(paths.PROJECT)},
+        ("audit",),
+        ("trace", sought),
+        ("dead-letters", "list"),
+        *(MORE if scale > 1 else ()),
+    )
+    assert [wrong for one in ended if (wrong := one.wrong())] == []
+
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+
+ANSWERS: dict[str, tuple[bytes, bytes]] = {
+    "without end": (OK + b'\r\n{"rows":[', b'{"id":"a"},' * 10_000),
+    "spaces without end": (OK + b"\r\n", b" " * 65_536),
+    "a byte at a time": (OK + b"\r\n", b" "),
+    "a status line at a time": (b"HTTP/1.1 200 ", b"O"),
+    "headers without end": (OK, b"X-A: b\r\n" * 1000),
+    "deep": (OK + b"\r\n" + b"[" * 1_000_000, b""),
+    "a number": (OK + b"\r\n5", b""),
+    "of other types": (OK + b'\r\n{"rows":5,"doc_count":"x","couchdb":[],"userCtx":7}', b""),
+    "null": (OK + b"\r\nnull", b""),
+    "no UTF-8": (OK + b'\r\n{"db_name":"\xff","instance_start_time":"\xff"}', b""),
+    "escapes": (
+        b"HTTP/1.1 503 \x1b[2J\r\nX: y\r\n\r\n" + f'{{"reason":"{ESCAPES!a}"}}'.encode(),
+        b"",
+    ),
+    "raw escapes": (b"HTTP/1.1 500 x\r\n\r\n" + ESCAPES.encode(), b""),
+    "no HTTP": (b"\x1b[2J\r\n\r\n", b""),
+    "another place": (b"HTTP/1.1 302 x\r\nLocation: http://127.0.0.1:1/\r\n\r\n", b""),
+}
+"""What is answered at once, and what then again and again."""
+
+
+class _Hostile:
+    """A server that answers every request the same, in threads of its own."""
+
+    def __init__(self) -> None:
+        self.answer = (b"", b"")
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port = self._server.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection = self._server.accept()[0]
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        begin, more = self.answer
+        with connection:
+            try:
+                connection.recv(65_536)
+                connection.sendall(begin)
+                while more:
+                    connection.sendall(more)
+                    time.sleep(0.01 if len(more) == 1 else 0)
+            except OSError:
+                return
+
+
+@pytest.fixture
+def hostile() -> Iterator[_Hostile]:
+    made = _Hostile()
+    yield made
+    made.close()
+
+
+RETENTION = ("retention", "--older-than", "30d", "--dry-run")
+
+CHOSEN = ("without end",)
+"""Of the answers, those that are tried in CI."""
+
+
+async def test_a_database_that_answers_harm(
+    admin: Admin, kafka_url: str, prefix: str, hostile: _Hostile, scale: int
+) -> None:
+    topic = f"{prefix}completed0"
+    await admin.create_topic(topic)
+    await admin.create_topic(f"{prefix}persister-dead-letters")
+    sought = Records(3).one()
+    async with compressing(kafka_url, "gzip") as kafka:
+        await kafka.send_and_wait(topic, result(sought))
+    given: dict[str, Any] = {
+        "kafka_url": kafka_url,
+        "couchdb_url": f"http://127.0.0.1:{hostile.port}",
+        "couchdb_user": "u",
+        "couchdb_password": "never-to-be-shown",
+        "topic_prefix": prefix,
+        "app_id": f"{prefix}persister",
+        "database": "whisk",
+    }
+    wrong = []
+    for name, answer in ANSWERS.items():
+        if scale == 1 and name not in CHOSEN:
+            continue
+        hostile.answer = answer
+        ended = await all_ran(
+            {**environment(given), "PYTHONPATH": str(paths.PROJECT)},
+            ("trace", f"{sought['namespace']}/{sought['activationId']}"),
+            ("audit",),
+            *([] if scale == 1 else [("doctor",), RETENTION]),
+        )
+        assert not any("never-to-be-shown" in one.output for one in ended)
+        wrong += [f"{name}: {why}" for one in ended if (why := one.wrong())]
+    assert wrong == []
