@@ -1,18 +1,26 @@
 """Clients of the worker's endpoint that mean ill: the worker goes on storing, and tells nothing."""
 
 import asyncio
+import gzip
 
 import aiohttp
 
 from dev.admin import Admin
 from dev.process import HOST
-from tests.integration.attack.attacker import ELSEWHERE, ended
+from tests.integration.attack.attacker import (
+    ELSEWHERE,
+    FRAMING,
+    SECRET,
+    answer,
+    ended,
+    statuses,
+)
 from tests.integration.conftest import StartWorker
 from tests.integration.support.kafka import producer
 from tests.integration.support.records import Records
 from tests.integration.support.waiting import drained
 
-SECRET = "d2hpc2s6Z3Vlc3MtbWU"
+MB = 1024 * 1024
 
 
 async def test_connections_use_up_neither_files_nor_the_log(
@@ -46,6 +54,40 @@ async def test_connections_use_up_neither_files_nor_the_log(
     written = running.log()[before:]
     assert SECRET not in written
     assert len(written) < 50_000
+
+
+async def test_requests_that_are_none_or_never_end(worker: StartWorker, scale: int) -> None:
+    running = await worker(partitions=2)
+    port = int(running.url.rpartition(":")[2])
+    before = len(running.log())
+    begin = f"POST /status HTTP/1.1\r\nHost: {HOST}\r\n"
+    bomb = gzip.compress(bytes(100 * MB))
+    packed = f"Content-Encoding: gzip\r\nContent-Length: {len(bomb)}\r\n\r\n".encode() + bomb
+    chunks = b"Transfer-Encoding: chunked\r\n\r\n" + (b"100000\r\n" + bytes(MB) + b"\r\n") * 8
+    rests = [*(rest.encode() for rest in FRAMING.values()), packed, chunks]
+    streams = []
+    for rest in rests * scale:
+        reader, writer = await asyncio.open_connection(HOST, port, local_addr=(ELSEWHERE, 0))
+        writer.write(begin.encode() + rest)
+        streams.append((reader, writer))
+    unread = begin.replace("POST", "GET").replace("status", "metrics") + "\r\n"
+    for _ in range(20 * scale):
+        reader, writer = await asyncio.open_connection(HOST, port, local_addr=(ELSEWHERE, 0))
+        reader._transport.pause_reading()  # type: ignore[attr-defined]
+        writer.write(unread.encode() * 50)
+        streams.append((reader, writer))
+    async with aiohttp.ClientSession() as http:
+        for _ in range(20):
+            began = asyncio.get_running_loop().time()
+            async with http.get(f"{running.url}/health/live") as live:
+                assert live.status == 200
+            assert asyncio.get_running_loop().time() - began < 2
+    answers = await asyncio.gather(*(answer(reader, 15) for reader, _ in streams[: len(rests)]))
+    for _, writer in streams:
+        writer.close()
+    assert set().union(*map(statuses, answers)) <= {400, 405, 408, 413, 431, 503}
+    assert SECRET not in running.log()
+    assert len(running.log()) - before < 50_000
 
 
 async def test_a_page_of_a_stranger_reads_nothing(worker: StartWorker) -> None:
