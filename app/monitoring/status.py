@@ -78,7 +78,7 @@ def _workers(worker: Monitored) -> dict[str, dict[str, object]]:
 def _topics(worker: Monitored) -> dict[str, dict[int, dict[str, object]]]:
     """Every partition that the group should read, of any worker."""
     topics: defaultdict[str, dict[int, dict[str, object]]] = defaultdict(dict)
-    members = worker.roster.by_member()
+    members = worker.roster.by_member(worker.progress.member)
     for tp, found in sorted(worker.progress.verdict.partitions.items()):
         lag = worker.lags.of(tp, found)
         topics[tp.topic][tp.partition] = {

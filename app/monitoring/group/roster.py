@@ -105,10 +105,11 @@ class Roster:
             found.append(Heard(snapshot, age, missing=behind > SILENT_SECONDS))
         return found
 
-    def by_member(self) -> dict[str, str]:
-        """The workers' names by their ids in the consumer group."""
-        return {
-            one.snapshot.member: one.snapshot.worker
-            for one in self.workers()
-            if one.snapshot.member
-        }
+    def by_member(self, own: str) -> dict[str, str]:
+        """The workers' names by their ids in the consumer group.
+
+        Args:
+            own: this worker's id now; what it last said may be older.
+        """
+        said = {one.snapshot.member: one.snapshot.worker for one in self.workers()}
+        return {id_: name for id_, name in {**said, own: self.own.worker}.items() if id_}

@@ -73,7 +73,7 @@ def _database(worker: Monitored) -> Database:
 
 
 def _partitions(worker: Monitored, now: float) -> list[Partition]:
-    names = worker.roster.by_member()
+    names = worker.roster.by_member(worker.progress.member)
     unread = _unread(worker)
     found = []
     for tp, verdict in sorted(worker.progress.verdict.partitions.items()):

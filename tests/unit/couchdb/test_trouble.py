@@ -486,7 +486,8 @@ async def test_where_errors_come_and_go_a_bad_document_ends_and_no_good_one_is_c
         others.append(asyncio.create_task(writer.write(documents(1, prefix=f"{len(others)}-"))))
         await lapse.sleep(1)
     results = await ended(await writing)
-    assert lapse.clock() - start < 90
+    # That it ends: how soon, depends on how often the database seems to be down meanwhile.
+    assert lapse.clock() - start < 400
     assert results[:-1] == [STORED] * 10
     assert isinstance(results[-1], Refused)
     assert [await ended(await one) for one in others] == [[STORED]] * len(others)
@@ -495,7 +496,7 @@ async def test_where_errors_come_and_go_a_bad_document_ends_and_no_good_one_is_c
 async def test_a_hundred_suspects_are_tried_no_more_often_than_it_takes(
     make_writer: MakeWriter, couchdb: FakeCouchDB
 ) -> None:
-    lapse = TimeLapse(10)
+    lapse = TimeLapse(4)  # real work takes its time, too
     writer = await make_writer(lapse)
     await writer.write(documents(1, prefix="before"))
     couchdb.validate = lambda one: "no" if one.get("bad") else None

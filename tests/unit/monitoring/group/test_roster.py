@@ -31,7 +31,14 @@ def test_this_worker_comes_first_then_the_others_by_name() -> None:
         made.heard(name, Snapshot(name, member=f"m-{name}"), KAFKA)
     assert [one.snapshot.worker for one in made.workers()] == ["own", "a", "b"]
     assert [one.own for one in made.workers()] == [True, False, False]
-    assert made.by_member() == {"m-own": "own", "m-a": "a", "m-b": "b"}
+    assert made.by_member("m-own") == {"m-own": "own", "m-a": "a", "m-b": "b"}
+
+
+def test_this_worker_is_known_from_its_join_on_before_it_says_so() -> None:
+    made, _ = roster()
+    made.own = Snapshot("own")
+    assert made.by_member("") == {}
+    assert made.by_member("m-own") == {"m-own": "own"}
 
 
 def test_who_is_silent_while_others_speak_is_missing() -> None:
