@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from openwhisk.gateway.counts import MOST_DOCUMENTS
+from openwhisk.gateway.counts import MOST_DOCUMENTS, MOST_VALUES
 
 LARGE: Final = 4 * 1024 * 1024
 """Bytes from which on a body is taken apart like this; fewer are decoded in a few milliseconds."""
@@ -20,7 +20,9 @@ LARGE: Final = 4 * 1024 * 1024
 _PIECE: Final = 256 * 1024
 """Bytes that are looked at, or sent, before others get their turn."""
 
-_BRACKETS_OF_A_TURN: Final = 1000
+_STEPS_OF_A_TURN: Final = 1000
+"""Brackets and members, which take a few microseconds however short they are."""
+
 _MOST_BRACKETS: Final = 500_000
 """Of a body; each costs a microsecond."""
 
@@ -48,21 +50,25 @@ _string = msgspec.json.Decoder(str).decode
 Bytes = bytes | bytearray | memoryview
 
 
-async def documents(body: bytes | bytearray, most: int = MOST_DOCUMENTS) -> list[memoryview] | None:
+async def documents(
+    body: bytes | bytearray, most: int = MOST_DOCUMENTS, *, members: int = MOST_VALUES
+) -> list[memoryview] | None:
     """The documents of a `_bulk_docs` body, each from its first bracket to its last.
 
     Args:
         body: as it came.
         most: documents that it may have.
+        members: that it may have around them; the same one may come again and again.
 
     Returns:
         None if it is more than a plain write, or broken where that can be seen from outside.
     """
-    reading = _Reading(body)
+    reading = _Reading(body, members)
     found: list[memoryview] | None = None
     try:
         at = _required(_begin(body)).end()
         while body[at] == _QUOTE:
+            await reading.member()
             member = _required(_member(body, at))
             at = member.end()
             if member[2] or (member[1] and found is not None):
@@ -79,13 +85,19 @@ async def documents(body: bytes | bytearray, most: int = MOST_DOCUMENTS) -> list
     return None
 
 
-async def id_of(document: Bytes) -> str | None:
-    """The id that a document names, if any; of several the last."""
+async def id_of(document: Bytes, *, members: int = MOST_VALUES) -> str | None:
+    """The id that a document names, if any; of several the last.
+
+    Args:
+        document: as it came.
+        members: that it may have. One of more has no id here: it is CouchDB's business.
+    """
     found = None
-    reading = _Reading(document)
+    reading = _Reading(document, members)
     try:
         at = _required(_begin(document)).end()
         while document[at] == _QUOTE:
+            await reading.member()
             start, at = at, await reading.string_end(at)
             name = _decoded(document, start, at)
             start = _required(_colon(document, at)).end()
@@ -112,10 +124,18 @@ async def pieces(parts: Iterable[Bytes]) -> AsyncIterator[memoryview]:
 class _Reading:
     """Looks for ends in a text; `ValueError` where there is none."""
 
-    def __init__(self, text: Bytes) -> None:
+    def __init__(self, text: Bytes, members: int) -> None:
         self._text = text
+        self._members_left = members
         self._turn = 0.0
         self._brackets = 0
+
+    async def member(self) -> None:
+        """Count a member of the outermost object."""
+        if not self._members_left:
+            raise ValueError("too many members")
+        self._members_left -= 1
+        await self._pass(1 / _STEPS_OF_A_TURN)
 
     async def items(self, at: int, most: int) -> tuple[list[memoryview], int]:
         """The objects of an array from its first item on, and where it ends."""
@@ -177,7 +197,7 @@ class _Reading:
         self._brackets += 1
         if self._brackets > _MOST_BRACKETS:
             raise ValueError("too many values")
-        await self._pass(1 / _BRACKETS_OF_A_TURN)
+        await self._pass(1 / _STEPS_OF_A_TURN)
 
     async def _pass(self, share: float) -> None:
         """Let others have their turn once this one is used up."""

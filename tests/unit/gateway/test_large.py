@@ -108,6 +108,41 @@ async def test_nothing_takes_long(unit: bytes) -> None:
     assert time.process_time() - began < 4
 
 
+@pytest.mark.parametrize("member", [b'"":""', b'"a":1', b'"a" : 1 ', b'"_id":"b"', b'"":[]'])
+async def test_a_document_of_more_members_than_the_bound_names_no_id(member: bytes) -> None:
+    body = b'{"_id":"a"' + (b"," + member) * 9 + b"}"
+    assert await large.id_of(body, members=10) == await large.id_of(body)
+    assert await large.id_of(body, members=10) is not None
+    assert await large.id_of(body, members=9) is None
+
+
+async def test_a_body_of_more_members_than_the_bound_is_left_to_couchdb() -> None:
+    body = b'{"new_edits":true,"new_edits":true,"docs":[{}]}'
+    assert [bytes(view) for view in await large.documents(body, members=3) or []] == [b"{}"]
+    assert await large.documents(body, members=2) is None
+
+
+@pytest.mark.parametrize(
+    "begin,member",
+    [
+        (b'{"docs":[{', b'"":"",'),
+        (b'{"docs":[{', b'"a":1,'),
+        (b'{"docs":[{', b'"a" : 1 ,'),
+        (b"{", b'"new_edits":true,'),
+    ],
+)
+async def test_nobody_waits_for_short_members(begin: bytes, member: bytes) -> None:
+    body = begin + member * (8 * MB // len(member)) + b'"b":1}]}'
+
+    async def looked_at() -> None:
+        assert len(await large.documents(body) or []) == (begin != b"{")
+        assert await large.id_of(body[len(begin) - 1 :]) is None
+
+    began = time.thread_time()
+    assert await longest_turn(asyncio.create_task(looked_at())) < 0.1
+    assert time.thread_time() - began < 4
+
+
 async def test_strings_and_values_may_end_anywhere_in_a_piece() -> None:
     for length in range(256 * 1024 - 30, 256 * 1024 + 5):
         one = b'{"a":"%b\\"","b":[{}]}' % (b"x" * length)
