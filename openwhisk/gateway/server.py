@@ -135,7 +135,8 @@ class Gateway:
         app = web.Application(middlewares=[self._meant_for_us])
         app.router.add_get("/_gateway/health", self.health)
         app.router.add_get("/_gateway/metrics", self.metrics)
-        app.router.add_route("*", "/{path:.*}", self.handle)
+        # A path may have line ends in it, encoded.
+        app.router.add_route("*", "/{path:(?s:.*)}", self.handle)
         app.on_response_prepare.append(self._close_when_draining)
         app.on_response_prepare.append(close_after_upgrade)
         return web.AppRunner(

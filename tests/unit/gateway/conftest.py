@@ -21,7 +21,7 @@ StartGateway = Callable[..., Awaitable[Running]]
 async def database() -> AsyncIterator[FakeDatabase]:
     fake = FakeDatabase()
     app = web.Application(client_max_size=0)
-    app.router.add_route("*", "/{path:.*}", fake.handle)
+    app.router.add_route("*", "/{path:(?s:.*)}", fake.handle)
     runner = web.AppRunner(app, auto_decompress=False)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -558,6 +558,9 @@ class TestProxy:
             f"/{DATABASE}/_design/whisks.v2.1.0/_view/activations?startkey=%5B%22guest%22%2C0%5D",
             f"/{DATABASE}/a%2Fb?attachments=true",
             "/a%7Eb/../c?x=%2B+%20",
+            "/db/doc%0Aid",
+            f"/{DATABASE}/guest%2Fa%0D%0AX-Evil:%20a%0d%0A%0D%0AGET%20/_all_dbs?x=%0D%0AX-Evil:a",
+            "/%0A%E2%80%A8%00",
         ],
     )
     async def test_paths_stay_as_they_were_written(
@@ -571,6 +574,18 @@ class TestProxy:
         async with gateway.client.get(url, headers=BASIC) as answer:
             assert answer.status == 200
         assert database.seen[-1].path == path
+        assert "X-Evil" not in database.seen[-1].headers
+
+    @pytest.mark.parametrize("end", ["%0A", "%0D%0A", "%0d"])
+    async def test_an_id_with_a_line_end_is_written(
+        self, gateway: Running, database: FakeDatabase, end: str
+    ) -> None:
+        path = f"/{DATABASE}/doc{end}X-Evil:%20a"
+        url = URL(gateway.url + path, encoded=True)
+        async with gateway.client.put(url, data=b"{}", headers=BASIC) as answer:
+            assert answer.status == 201
+        assert [seen.path for seen in database.seen] == [path]
+        assert "X-Evil" not in database.seen[0].headers
 
     async def test_the_answer_is_not_recompressed(
         self, gateway: Running, database: FakeDatabase
