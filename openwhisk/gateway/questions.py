@@ -3,7 +3,8 @@
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 
 import aiohttp
 import msgspec
@@ -25,6 +26,10 @@ _ANSWERED_LATELY = 60.0
 
 _LONGEST_REFUSAL = 4096
 _LONGEST_DESIGNS = 16 * 1024 * 1024
+
+
+Request = Callable[..., AbstractAsyncContextManager[aiohttp.ClientResponse]]
+"""As `aiohttp.ClientSession.request`."""
 
 
 class _UserContext(msgspec.Struct):
@@ -56,7 +61,7 @@ class Questions:
     """Asks CouchDB, with the credentials of a client.
 
     Args:
-        session: to CouchDB.
+        request: sends one, and follows no redirect.
         url: of CouchDB.
         database: URL of the activations database.
         connect_timeout: seconds to connect.
@@ -67,7 +72,7 @@ class Questions:
 
     def __init__(
         self,
-        session: aiohttp.ClientSession,
+        request: Request,
         url: str,
         database: URL,
         *,
@@ -75,7 +80,7 @@ class Questions:
         trusted: frozenset[str],
         validation_ttl: float,
     ) -> None:
-        self._session = session
+        self._request = request
         self._url = url
         self._database = database
         self._quick = aiohttp.ClientTimeout(total=connect_timeout)
@@ -98,12 +103,12 @@ class Questions:
         """
         headers = {**headers, "X-Forwarded-For": client}
         try:
-            async with self._session.post(
+            async with self._request(
+                "POST",
                 self._database / "_bulk_docs",
                 data=b'{"docs":[]}',
                 headers=headers,
                 timeout=self._timeout,
-                allow_redirects=False,
             ) as answer:
                 body = await answer.content.read(_LONGEST_REFUSAL)
                 judgement = self._judged(answer, body)
@@ -121,7 +126,7 @@ class Questions:
     async def answers(self) -> bool:
         """Whether CouchDB answers at all."""
         try:
-            async with self._session.get(self._url, timeout=self._quick) as answer:
+            async with self._request("GET", self._url, timeout=self._quick) as answer:
                 return answer.status < 500  # noqa: PLR2004 - server errors
         except (aiohttp.ClientError, OSError):
             return False
@@ -186,9 +191,7 @@ class Questions:
 
     async def _read(self, path: str, headers: Mapping[str, str]) -> tuple[int, bytes]:
         url = URL(f"{self._url}/{path}", encoded=True)
-        async with self._session.get(
-            url, headers=headers, timeout=self._timeout, allow_redirects=False
-        ) as answer:
+        async with self._request("GET", url, headers=headers, timeout=self._timeout) as answer:
             body = bytearray()
             async for piece in answer.content.iter_any():
                 body += piece

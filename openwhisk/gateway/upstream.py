@@ -5,6 +5,7 @@ import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -163,8 +164,10 @@ class Upstream:
             max_line_size=LONGEST_LINE,
             max_field_size=LONGEST_LINE,
         )
+        # A redirect is the client's business: what the gateway asks, it asks only here.
+        self._request = partial(self._session.request, allow_redirects=False)
         self._questions = Questions(
-            self._session,
+            self._request,
             url,
             self._database,
             connect_timeout=connect_timeout,
@@ -204,12 +207,11 @@ class Upstream:
             data = request.content.iter_any()
         response: web.StreamResponse | None = None
         try:
-            async with self._session.request(
+            async with self._request(
                 request.method,
                 URL(self._url + path, encoded=True),
                 headers=headers,
                 data=data,
-                allow_redirects=False,
             ) as answer:
                 beginning, ended = await _beginning(answer)
                 headers = _without_hops(answer.headers)
@@ -247,12 +249,12 @@ class Upstream:
         """
         parts = list(bulk_body(documents))
         try:
-            async with self._session.post(
+            async with self._request(
+                "POST",
                 self._database / "_bulk_docs",
                 data=_sent(parts),
                 headers={**_own(headers), "Content-Length": str(sum(map(len, parts)))},
                 timeout=aiohttp.ClientTimeout(total=_BULK_TIMEOUT),
-                allow_redirects=False,
             ) as answer:
                 body = await _read(answer, _LARGEST_ERROR + _LARGEST_ENTRY * len(documents))
         except (aiohttp.ClientError, OSError) as problem:
@@ -314,13 +316,12 @@ class Upstream:
     ) -> tuple[int, bytes]:
         """Status and body of an answer; of a good one no more than `most` bytes, if any."""
         try:
-            async with self._session.request(
+            async with self._request(
                 method,
                 URL(f"{self._database}{path}", encoded=True),
                 data=body,
                 headers=_own(headers),
                 timeout=aiohttp.ClientTimeout(total=_BULK_TIMEOUT),
-                allow_redirects=False,
             ) as answer:
                 if answer.status < _ERROR:
                     return answer.status, await _read(answer, most) if most else b""

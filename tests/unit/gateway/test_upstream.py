@@ -20,8 +20,15 @@ class Answering:
     def __init__(self) -> None:
         self.body = b"[]"
         self.url = ""
+        self.elsewhere = ""
+        """Where everything has moved to, if it has."""
+        self.asked_elsewhere: list[str] = []
 
     async def handle(self, request: web.Request) -> web.Response:
+        if request.path.startswith("/elsewhere"):
+            self.asked_elsewhere.append(request.path)
+        elif self.elsewhere:
+            return web.Response(status=307, headers={"Location": self.elsewhere})
         if await request.read() == b'{"docs":[]}':
             return web.Response(status=201, body=b"[]")
         status = 201 if request.path.endswith("_bulk_docs") else 200
@@ -93,3 +100,16 @@ async def test_no_more_is_read_of_an_answer_than_an_answer_has(
     with pytest.raises(UpstreamError, match="longer than any that is expected"):
         await upstream.write([b"{}"], {})
     assert await upstream.missing("a", {}) is False
+
+
+async def test_no_question_goes_where_couchdb_redirects_to(
+    upstream: Upstream, couchdb: Answering
+) -> None:
+    couchdb.elsewhere = f"{couchdb.url}/elsewhere"
+    assert await upstream.reachable()  # it answers, whatever it says
+    assert (await upstream.ask({}, "127.0.0.1")).verdict is Verdict.REFUSED
+    assert (await upstream.write([b"{}"], {})).documents is None
+    with pytest.raises(UpstreamError):
+        await upstream.documents(["a"], {})
+    assert await upstream.missing("a", {}) is None
+    assert couchdb.asked_elsewhere == []
