@@ -29,6 +29,7 @@ from app.kafka.delivery.ledger import Ledger
 from app.kafka.discovery import Discovery, OwnTopics
 from app.kafka.errors import KafkaError
 from app.kafka.patches.closed_transport import mend_connections
+from app.kafka.patches.foreign_entries import EntrySchema
 from app.kafka.patches.lost_wakeups import wake_always
 from app.kafka.patches.moved_brokers import follow_moved_brokers
 from app.kafka.patches.repeated_logs import calm_kafka_clients
@@ -65,6 +66,7 @@ from app.routing.step import RoutingStep
 from app.settings import Settings, open_secrets
 from app.storing.breaker import StoreBreaker
 from app.storing.guard import Guard
+from app.storing.guard.entries import partition_of
 from app.storing.step import StoringStep
 from app.tracing import open_tracing
 from app.version import VERSION
@@ -158,6 +160,7 @@ class Persister(faust.App):
             partitions=settings.kafka.partitions,
             key_type=str,
             value_type=bytes,
+            schema=EntrySchema(lambda key, value: partition_of(key, value) is not None),
             # Kafka refuses records of a worker whose clock is more than an hour ahead of its own.
             extra_topic_configs={"message.timestamp.type": "LogAppendTime"},
         )

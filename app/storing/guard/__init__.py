@@ -2,6 +2,7 @@
 
 - `digest`: pure; what makes two documents the same record.
 - `index`: pure; a compact set of digests.
+- `entries`: pure; tells the table's entries from what others wrote to its changelog.
 - `guard`: the Faust table behind it, one entry for some hundred digests.
 
 The database's conflict has the last word; the guard only saves the write.

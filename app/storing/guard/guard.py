@@ -12,21 +12,18 @@ make a redelivery after a crash look like a duplicate of something that was neve
 import hashlib
 import itertools
 import logging
-import struct
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from dataclasses import dataclass
 
 from app.settings import GuardSettings
+from app.storing.guard.entries import HEADER, partition_of
 from app.storing.guard.index import HEADER_SIZE, DigestIndex
 
 logger = logging.getLogger(__name__)
 
 SEGMENT_BYTES = 4096
 """Size at which a new segment is begun: a few hundred digests."""
-
-_HEADER = struct.Struct(">d8s")
-"""When the segment was begun, epoch seconds, and its tag: `HEADER_SIZE` bytes."""
 
 UNTAGGED = bytes(8)
 """The tag of segments written before there were tags; their database is unknown."""
@@ -57,7 +54,7 @@ class _Partition:
         return segment
 
     def load(self, key: str, value: bytes, tag: bytes | None) -> None:
-        begun, its_tag = _HEADER.unpack_from(value)
+        begun, its_tag = HEADER.unpack_from(value)
         if its_tag != tag:
             self.segments[key] = _Segment(FOREIGN, begun, its_tag)
             return
@@ -132,18 +129,21 @@ class Guard:
         self._load()
 
     def assign(self, partitions: Iterable[int]) -> None:
-        """Build the indexes of these partitions from the recovered table, and drop all others."""
+        """Build the indexes of these partitions from the recovered table, and drop all else."""
         self._partitions = {partition: _Partition() for partition in partitions}
-        for key in list(self._table):
-            if _partition_of(key) not in self._partitions:
+        for key, value in list(self._table.items()):
+            if partition_of(key, value) not in self._partitions:
                 self._forget(key)
         self._load()
 
     def _load(self) -> None:
-        for key, value in sorted(self._table.items(), key=_by_age):
-            partition = self._partitions.get(_partition_of(key))
-            if partition is not None:
-                partition.load(key, value, self._tag)
+        entries = []
+        for key, value in self._table.items():
+            number = partition_of(key, value)
+            if number in self._partitions:
+                entries.append((HEADER.unpack_from(value)[0], key, value, number))
+        for _, key, value, number in sorted(entries):
+            self._partitions[number].load(key, value, self._tag)
         if self._tag is not None:
             self._tell()
 
@@ -195,7 +195,7 @@ class Guard:
         segment = known.segments[key]
         added = b"".join(digests)
         before = None if new else self._table.get(key)
-        value = (before or _HEADER.pack(segment.begun, tag)) + added
+        value = (before or HEADER.pack(segment.begun, tag)) + added
         known.index.put(segment.number, value, added)
         self._table[key] = value
         self._expire(known)
@@ -233,12 +233,3 @@ class Guard:
 def _tag(topic_prefix: str, identity: bytes) -> bytes:
     prefix = hashlib.sha256(topic_prefix.encode()).digest()
     return prefix[:4] + hashlib.sha256(identity).digest()[:4]
-
-
-def _by_age(entry: tuple[str, bytes]) -> tuple[float, str]:
-    key, value = entry
-    return _HEADER.unpack_from(value)[0], key
-
-
-def _partition_of(key: str) -> int:
-    return int(key.partition("/")[0])

@@ -141,3 +141,46 @@ def test_the_order_of_age_survives_a_restart(table: dict[str, bytes], clock: Clo
     again.remember(0, 11, digests(*range(600, 700)))
     assert not seen(again, 0, digest(0))
     assert seen(again, 0, digest(300))
+
+
+@pytest.mark.parametrize(
+    "key,value",
+    [
+        ("", bytes(32)),
+        ("x/y", bytes(32)),
+        ("0", bytes(32)),
+        ("0/5 ", bytes(32)),
+        ("\u0660/5", bytes(32)),
+        ("0/" + "9" * 5000, bytes(32)),
+        ("9" * 5000 + "/0", bytes(32)),
+        ("0/5", b""),
+        ("0/5", b"abc"),
+        ("0/5", bytes(15)),
+        ("0/5", bytes(20)),
+        ("0/5", bytes(33)),
+        ("0/5", b"\x7f\xf8" + bytes(30)),
+        ("0/5", b"\x7f\xf0" + bytes(30)),
+    ],
+)
+def test_what_is_no_entry_is_dropped_and_the_rest_is_known(
+    table: dict[str, bytes], clock: Clock, key: str, value: bytes
+) -> None:
+    """Whoever may write to the changelog puts anything into the recovered table."""
+    guard_on(table, clock, 0).remember(0, 100, digests(1))
+    table[key] = value[:8] + table["0/100"][8:16] + value[16:] if len(value) >= 16 else value
+    guard = guard_on(table, clock, 0)
+    assert list(table) == ["0/100"]
+    assert seen(guard, 0, digest(1))
+    guard.remember(0, 101, digests(2))
+    assert seen(guard, 0, digest(2))
+
+
+def test_what_is_no_entry_comes_while_a_worker_stands_by(
+    table: dict[str, bytes], clock: Clock
+) -> None:
+    guard = guard_on(table, clock, 0)
+    guard.remember(0, 100, digests(1))
+    table[""] = b"abc"
+    guard.bind(None)
+    guard.bind(b"a database")
+    assert seen(guard, 0, digest(1))
