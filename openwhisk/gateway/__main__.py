@@ -146,7 +146,7 @@ def main() -> int:
     log_to_terminal(configuration.log_format)
     # It logs every attempt; the publisher says once that Kafka is away and once that it is back.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    calm_web_server("openwhisk.gateway.credentials")
+    calm_web_server("openwhisk.gateway.credentials", "openwhisk.gateway.headers")
     sys.setswitchinterval(_SWITCH_INTERVAL)
     mend_connections()
     follow_moved_brokers()

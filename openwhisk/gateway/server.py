@@ -15,6 +15,7 @@ from openwhisk.gateway import answers
 from openwhisk.gateway.bodies import BodyTooLarge, Bounds, NoRoom, TooSlow, received
 from openwhisk.gateway.credentials import Credentials, Judgement, Verdict
 from openwhisk.gateway.fallback import Fallback, Switch
+from openwhisk.gateway.headers import leave_out_unsendable
 from openwhisk.gateway.log_mode import LogModeWatch
 from openwhisk.gateway.metrics import Kind, Metrics, Unanswered
 from openwhisk.gateway.patience import when_connected
@@ -139,6 +140,7 @@ class Gateway:
         app.router.add_route("*", "/{path:(?s:.*)}", self.handle)
         app.on_response_prepare.append(self._close_when_draining)
         app.on_response_prepare.append(close_after_upgrade)
+        app.on_response_prepare.append(_left_out)
         return web.AppRunner(
             app,
             access_log=None,
@@ -309,3 +311,7 @@ class Gateway:
     def _no_answer(self, request: web.Request, cause: Unanswered) -> web.Response:
         self._metrics.refused.labels(cause).inc()
         return answers.none(request)
+
+
+async def _left_out(_: web.Request, response: web.StreamResponse) -> None:
+    leave_out_unsendable(response.headers)

@@ -17,6 +17,7 @@ from yarl import URL
 
 from openwhisk.gateway import answers
 from openwhisk.gateway.credentials import Judgement, Refusal, credentials_of
+from openwhisk.gateway.headers import sendable_reason
 from openwhisk.gateway.large import LARGE, Bytes, pieces
 from openwhisk.gateway.questions import Questions
 from openwhisk.gateway.records import bulk_body
@@ -218,12 +219,12 @@ class Upstream:
                 if ended:
                     return web.Response(
                         status=answer.status,
-                        reason=answer.reason,
+                        reason=sendable_reason(answer.reason),
                         headers=headers,
                         body=beginning,
                     )
                 response = web.StreamResponse(
-                    status=answer.status, reason=answer.reason, headers=headers
+                    status=answer.status, reason=sendable_reason(answer.reason), headers=headers
                 )
                 await response.prepare(request)
                 await response.write(beginning)

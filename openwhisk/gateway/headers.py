@@ -1,0 +1,33 @@
+"""Keeps control characters out of the headers of answers.
+
+What CouchDB, a `_show` function or a proxy in between answers may have some, and so may a revision
+that becomes an `ETag`. Such a header is left out: sent, it could end where another one begins.
+"""
+
+import logging
+import re
+from typing import Final
+
+from multidict import MutableMultiMapping
+
+from app.process.printable import shown
+
+logger = logging.getLogger(__name__)
+
+_control: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]").search
+"""What no header may have (RFC 9110, 5.5)."""
+
+
+def leave_out_unsendable(headers: MutableMultiMapping[str]) -> None:
+    """Remove every header with a control character in its value."""
+    for name in {name for name, value in headers.items() if _control(value)}:
+        logger.warning(
+            "left the header %s out of an answer: what CouchDB says has a control character in it",
+            shown(name, longest=100),
+        )
+        headers.popall(name, None)  # perhaps gone, by another spelling
+
+
+def sendable_reason(reason: str | None) -> str | None:
+    """The reason of a status line; None, for the usual one, if it has a control character."""
+    return None if reason is not None and _control(reason) else reason
