@@ -1,5 +1,6 @@
 """Answers in CouchDB's form."""
 
+import re
 from typing import Any
 from urllib.parse import quote
 
@@ -22,15 +23,37 @@ _STATUSES = {"conflict": 409, "forbidden": 403, "unauthorized": 401}
 _UNCACHED = {"Cache-Control": "must-revalidate"}
 
 
-class _Entry(msgspec.Struct):
+_revision = re.compile(r"[1-9][0-9]{0,18}-[0-9a-zA-Z]{1,64}").fullmatch
+
+
+class Entry(msgspec.Struct):
+    """What CouchDB says about one document: a revision or an error."""
+
     id: str = ""
     rev: str = ""
     error: str = ""
-    reason: Any = ""
+    reason: msgspec.Raw = msgspec.Raw(b'""')
     """A validation function may give anything."""
 
+    def is_of(self, document_id: str) -> bool:
+        """Whether it says that this document was written."""
+        return self.id == document_id and is_revision(self.rev)
 
-_entry = msgspec.json.Decoder(_Entry).decode
+
+_entry = msgspec.json.Decoder(Entry).decode
+
+
+def entry(text: bytes) -> Entry | None:
+    """What an entry of a `_bulk_docs` answer says; None where it is not CouchDB's."""
+    try:
+        return _entry(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def is_revision(value: object) -> bool:
+    """Whether a value can be a document's revision."""
+    return isinstance(value, str) and _revision(value) is not None
 
 
 def written(record: Record) -> bytes:
@@ -38,9 +61,9 @@ def written(record: Record) -> bytes:
     return msgspec.json.encode({"ok": True, "id": record.id, "rev": record.revision})
 
 
-def document(entry: bytes, database: str, request: web.Request) -> web.Response:
+def document(text: bytes, database: str, request: web.Request) -> web.Response:
     """The answer to a `PUT` of a document, from what `_bulk_docs` says about it."""
-    told = _entry(entry)
+    told = _entry(text)
     if told.error:
         status = _STATUSES.get(told.error, 500)
         return _error(status, told.error, told.reason)
@@ -49,7 +72,7 @@ def document(entry: bytes, database: str, request: web.Request) -> web.Response:
         "ETag": f'"{told.rev}"',
         "Location": f"{request.scheme}://{request.host}{path}",
     }
-    return _json(201, entry, headers)
+    return _json(201, text, headers)
 
 
 def read(record: Record) -> web.Response:

@@ -120,7 +120,7 @@ class Questions:
             if self._trusted or await self._validates(headers):
                 return Judgement(Verdict.HEARD_BY_COUCHDB, user)
             return Judgement(Verdict.VALID, user)
-        except (aiohttp.ClientError, OSError, ValueError) as problem:
+        except (aiohttp.ClientError, OSError, ValueError, RecursionError) as problem:
             return Judgement(self._silent(problem))
 
     async def answers(self) -> bool:

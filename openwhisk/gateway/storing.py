@@ -6,12 +6,14 @@ persister then meets a document that is there already, equal to the byte, and co
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
 
+from app.process.printable import shown
 from openwhisk.gateway import answers
 from openwhisk.gateway.fallback import Fallback, Switch
 from openwhisk.gateway.metrics import Metrics
@@ -20,8 +22,12 @@ from openwhisk.gateway.records import Record
 from openwhisk.gateway.upstream import BulkAnswer, Upstream, UpstreamError
 from openwhisk.publisher import PublishError, TooLarge
 
+logger = logging.getLogger(__name__)
+
 _PAUSE = 0.5
 """Seconds between attempts when neither of the two takes records."""
+
+_LONGEST_PROBLEM = 200
 
 _MAY_PASS = (408, 429)
 _FINAL = frozenset({"conflict", "forbidden", "unauthorized"})
@@ -49,13 +55,6 @@ class Publishes(Protocol):
         """Publish many records; the error of each."""
 
 
-class _Entry(msgspec.Struct):
-    """What CouchDB says about one document."""
-
-    error: str = ""
-
-
-_entry = msgspec.json.Decoder(_Entry).decode
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
@@ -130,6 +129,14 @@ class Storing:
                 if self._switch.open and await self._write(direct, headers):
                     return direct.entries
                 if self._clock() >= until:
+                    if direct.problem:
+                        logger.warning(
+                            "CouchDB has not stored %d of %d records (%s): their write is not "
+                            "answered, so that its client tries again",
+                            len(direct.left),
+                            len(records),
+                            shown(direct.problem, longest=_LONGEST_PROBLEM),
+                        )
                     raise NotStored
                 await asyncio.sleep(min(_PAUSE, max(0.0, until - self._clock())))
         finally:
@@ -173,10 +180,12 @@ class Storing:
         documents = [direct.body(index) for index in left]
         try:
             answer = await self._upstream.write(documents, headers)
-        except UpstreamError:
+        except UpstreamError as problem:
+            direct.problem = str(problem)
             return False
         if answer.documents is None:
             if answer.status >= 500 or answer.status in _MAY_PASS:  # noqa: PLR2004 - server errors
+                direct.problem = f"status {answer.status}"
                 return False
             raise Refused(answer)
         stored = direct.take(answer.documents)
@@ -191,7 +200,8 @@ class Storing:
         ids = [direct.records[index].id for index in direct.unclear]
         try:
             return direct.compare(await self._upstream.documents(ids, headers))
-        except UpstreamError:
+        except UpstreamError as problem:
+            direct.problem = str(problem)
             return 0
 
 
@@ -206,6 +216,8 @@ class _Direct:
         """By index of what conflicted, CouchDB's entry."""
         self.replaced: dict[int, str] = {}
         """By index of what has logs that the document lacks, the revision of that."""
+        self.problem = ""
+        """Why records are left, after the last attempt; empty before it."""
 
     def body(self, index: int) -> bytes:
         """The document to write."""
@@ -218,16 +230,21 @@ class _Direct:
         """Apply CouchDB's entries to the remaining records; returns how many are stored."""
         stored = 0
         left = []
+        self.unclear = {}
         for index, entry in zip(self.left, entries, strict=True):
-            error = _entry(entry).error
-            if error == "conflict":
+            told = answers.entry(entry)
+            if told is None or not (told.error or told.is_of(self.records[index].id)):
+                self.problem = f"what it says about a document is not CouchDB's: {shown(entry)}"
+                left.append(index)
+            elif told.error == "conflict":
                 self.unclear[index] = entry
                 left.append(index)
-            elif error and error not in _FINAL:
+            elif told.error and told.error not in _FINAL:
+                self.problem = f"it says about a document: {told.error}"
                 left.append(index)
             else:
                 self.entries[index] = entry
-                stored += not error
+                stored += not told.error
         self.left = left
         return stored
 
@@ -237,6 +254,9 @@ class _Direct:
         for (index, entry), document in zip(self.unclear.items(), found, strict=True):
             if document is None:
                 continue  # deleted meanwhile: it is written again
+            if not answers.is_revision(document.get("_rev")):
+                self.problem = "a document that conflicts has no revision"
+                continue
             record = self.records[index]
             ours = _decode(record.document)
             same = _content(ours) == _content(document) or _only_adds_logs(document, ours)

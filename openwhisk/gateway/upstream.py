@@ -65,6 +65,8 @@ _FIRST_PIECES = 0.05
 _ERROR = 300
 """From this status on, OpenWhisk's client takes an answer for an error."""
 
+_CLIENT_ERROR = 400
+
 _REFUSED = (401, 403)
 
 _BULK_TIMEOUT = 60.0
@@ -261,11 +263,15 @@ class Upstream:
         except (aiohttp.ClientError, OSError) as problem:
             raise _no_answer(problem) from problem
         if answer.status not in (201, 202):
+            if answer.status < _CLIENT_ERROR:  # it neither writes nor refuses
+                raise UpstreamError(f"CouchDB answers {answer.status} to _bulk_docs")
             return BulkAnswer(answer.status, body, None)
         try:
             entries = [bytes(entry) for entry in _documents(body)]
         except _UNREADABLE as problem:
             raise UpstreamError("the answer to _bulk_docs is not CouchDB's JSON") from problem
+        if not all(entry.startswith(b"{") for entry in entries):
+            raise UpstreamError("the answer to _bulk_docs has entries that are no objects")
         if len(entries) != len(documents):
             raise UpstreamError(f"{len(entries)} answers to {len(documents)} documents")
         return BulkAnswer(answer.status, body, entries)
@@ -288,9 +294,12 @@ class Upstream:
         if status != 200:  # noqa: PLR2004 - OK
             raise UpstreamError(f"CouchDB answers {status}")
         try:
-            return [row.doc for row in _rows(body).rows]
+            rows = _rows(body).rows
         except _UNREADABLE as problem:
             raise UpstreamError("the answer to _all_docs is not CouchDB's JSON") from problem
+        if len(rows) != len(ids):
+            raise UpstreamError(f"{len(rows)} rows for {len(ids)} documents")
+        return [row.doc for row in rows]
 
     async def missing(self, document_id: str, headers: Mapping[str, str]) -> bool | None:
         """Whether a document was never there; None if CouchDB does not say.
