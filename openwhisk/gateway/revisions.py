@@ -14,14 +14,22 @@ from typing import Any
 
 import msgspec
 
+from models import couchdb_numbers
+
 
 def _double(written: str) -> float:
     """A number that is no integer; msgspec's own way takes ten microseconds for some (`1e300`).
 
     Raises:
-        ValueError: it is beyond the range of doubles; CouchDB refuses it.
+        ValueError: it is beyond the range of doubles, so that CouchDB refuses it, or so small that
+            CouchDB may read it as another one: `5e-324` as 0.0, `22e-309` as a neighbour.
     """
     number = float(written)
+    if not number:
+        return number  # -0.0 stays what it is
+    number = couchdb_numbers.double(written)
+    if not number:
+        raise ValueError("a number is smaller than a normal double")
     if math.isinf(number):
         raise ValueError("a number is beyond the range of doubles")
     return number

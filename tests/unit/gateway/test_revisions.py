@@ -41,6 +41,24 @@ def test_a_revision_is_the_one_that_couchdb_gives(document: bytes, revision: str
     assert first_revision(document) == revision
 
 
+@pytest.mark.parametrize("number", [b"5e-324", b"-3e-324", b"22e-309", b"1e-310"])
+def test_a_number_that_couchdb_may_read_as_another_one_has_none(number: bytes) -> None:
+    with pytest.raises(msgspec.DecodeError):
+        first_revision(b'{"a":%b}' % number)
+
+
+@pytest.mark.parametrize(
+    "number, revision",
+    [
+        (b"1e-400", "1-f8fc1b07134fb0e1af62a5cb42046ee1"),
+        (b"-0.0", "1-79e62e17829588afea5328e32c7e34af"),
+        (b"10000000000000000000000000000000e5", "1-51ce546a333c78aed49b3cf48e824143"),
+    ],
+)
+def test_a_number_is_hashed_as_couchdb_reads_it(number: bytes, revision: str) -> None:
+    assert first_revision(b'{"a":%b}' % number) == revision
+
+
 @pytest.mark.parametrize(
     "document", [b"", b"{", b'{"a":1e400}', b'{"a":"\\ud800"}', b'{"a":"\xff"}']
 )
