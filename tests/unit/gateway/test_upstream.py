@@ -1,5 +1,6 @@
 """What CouchDB answers to the gateway's own requests may be anything."""
 
+import tracemalloc
 from collections.abc import AsyncIterator
 
 import pytest
@@ -107,9 +108,92 @@ async def test_no_question_goes_where_couchdb_redirects_to(
 ) -> None:
     couchdb.elsewhere = f"{couchdb.url}/elsewhere"
     assert await upstream.reachable()  # it answers, whatever it says
-    assert (await upstream.ask({}, "127.0.0.1")).verdict is Verdict.REFUSED
-    assert (await upstream.write([b"{}"], {})).documents is None
+    assert (await upstream.ask({}, "127.0.0.1")).verdict is Verdict.UNREACHABLE
+    with pytest.raises(UpstreamError):
+        await upstream.write([b"{}"], {})
     with pytest.raises(UpstreamError):
         await upstream.documents(["a"], {})
     assert await upstream.missing("a", {}) is None
     assert couchdb.asked_elsewhere == []
+
+
+@pytest.fixture
+async def asked() -> AsyncIterator[tuple[Upstream, dict[str, web.Response]]]:
+    """What each path's last part is answered, where it is not well."""
+    told: dict[str, web.Response] = {}
+
+    async def answer(request: web.Request) -> web.Response:
+        well = {"_bulk_docs": (201, "[]"), "_session": (200, "{}")}
+        part = request.path.rpartition("/")[2]
+        status, text = well.get(part, (200, '{"rows":[]}'))
+        return told.get(part) or web.Response(status=status, text=text)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    upstream = Upstream(f"http://127.0.0.1:{runner.addresses[0][1]}", DATABASE, connect_timeout=5.0)
+    yield upstream, told
+    await upstream.close()
+    await runner.cleanup()
+
+
+@pytest.mark.parametrize("status", [200, 302, 304, 400, 404])
+async def test_only_what_couchdb_refuses_with_is_a_refusal(
+    asked: tuple[Upstream, dict[str, web.Response]], status: int
+) -> None:
+    upstream, told = asked
+    told["_bulk_docs"] = web.Response(status=status, text='{"ok":1}')
+    judgement = await upstream.ask({}, "127.0.0.1")
+    assert (judgement.verdict, judgement.refusal) == (Verdict.UNREACHABLE, None)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_what_couchdb_refuses_with_is_the_clients(
+    asked: tuple[Upstream, dict[str, web.Response]], status: int
+) -> None:
+    upstream, told = asked
+    told["_bulk_docs"] = web.Response(status=status, text="{}")
+    judgement = await upstream.ask({}, "127.0.0.1")
+    assert judgement.refusal is not None
+    assert judgement.refusal.status == status
+
+
+@pytest.mark.parametrize(
+    "session",
+    ['{"userCtx":{"name":"%s"}}' % ("x" * 100_000), '{"x":' + "[" * 10_000, '{"userCtx":[]}'],
+    ids=["long", "deep", "strange"],
+)
+async def test_who_is_somebody_strange_may_not_write(
+    asked: tuple[Upstream, dict[str, web.Response]], session: str
+) -> None:
+    upstream, told = asked
+    told["_session"] = web.Response(text=session)
+    assert (await upstream.ask({}, "127.0.0.1")).verdict is Verdict.BUSY
+
+
+@pytest.mark.parametrize(
+    "function, verdict",
+    [
+        ("null", Verdict.VALID),
+        ('""', Verdict.VALID),
+        ('"function() {}"', Verdict.HEARD_BY_COUCHDB),
+        ("[" + "[]," * 1_000_000 + "[]]", Verdict.HEARD_BY_COUCHDB),
+    ],
+    ids=["null", "empty", "function", "a million arrays"],
+)
+async def test_a_validation_function_is_not_built(
+    asked: tuple[Upstream, dict[str, web.Response]], function: str, verdict: Verdict
+) -> None:
+    upstream, told = asked
+    beginning = '{"rows":[{"id":"_design/a","doc":{"validate_doc_update":'
+    told["_all_docs"] = web.Response(text=f"{beginning}{function}}}}}]}}")
+    tracemalloc.start()
+    try:
+        judgement = await upstream.ask({}, "127.0.0.1")
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert judgement.verdict is verdict
+    assert most < 30_000_000
