@@ -29,6 +29,11 @@ FIRST_WORDS = 80
 """Characters shown of an answer that is not CouchDB's."""
 
 
+MOST_VALUES = 1_000_000
+"""Values of an answer that is decoded; each takes some hundred bytes, however short it is written.
+CouchDB has six for a row, of some thousand rows. Documents that are read back are not decoded."""
+
+
 class Entry(msgspec.Struct):
     """The entry for one document in a `_bulk_docs` answer: a revision or an error.
 
@@ -149,11 +154,24 @@ def read_object(body: bytes) -> dict[str, Any]:
 
 
 def read(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
-    """What a decoder finds; raises `Unavailable` when it is not CouchDB's, or too deep."""
+    """What a decoder finds; raises `Unavailable` when it is not CouchDB's, too deep or too much."""
+    if _many_values(body):
+        raise Unavailable(
+            f"the answer has more than {MOST_VALUES:,} values, as none of CouchDB's has "
+            f"({_first_words(body)})",
+            cause="not-json",
+        )
     try:
         return _decoded(decoder, body)
     except RecursionError:
         raise _not_json(body) from None
+
+
+def _many_values(body: bytes) -> bool:
+    """Whether there may be more values than are decoded; what is in strings counts as well."""
+    if len(body) <= MOST_VALUES:
+        return False
+    return body.count(b",") + body.count(b"[") + body.count(b"{") > MOST_VALUES
 
 
 def _decoded(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
@@ -220,6 +238,8 @@ def _first_words(body: bytes) -> str:
 
 def _read_failure(body: bytes) -> Failure | None:
     """CouchDB's error, if the body holds one; a 500 may have a list of entries instead."""
+    if _many_values(body):
+        return None
     with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _failure.decode(body)
     with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -1,3 +1,4 @@
+import tracemalloc
 from datetime import UTC, datetime
 
 import pytest
@@ -152,3 +153,20 @@ def test_missing_and_deleted_documents_are_left_out() -> None:
         b'{"id":"c","key":"c","value":{"rev":"1-x"},"doc":{"_id":"c","n":1.0}}]}'
     )
     assert read_documents(rows) == {"c": b'{"_id":"c","n":1.0}'}
+
+
+@pytest.mark.parametrize("body", [b'{"error":[%b[]]}', b'{"reason":"x","error":{"a":[%b[]]}}'])
+def test_an_answer_of_millions_of_values_is_not_built(body: bytes) -> None:
+    body %= b"[]," * 1_500_000
+    tracemalloc.start()
+    try:
+        with pytest.raises(Unavailable, match="more than 1,000,000 values"):
+            read_object(body)
+        with pytest.raises(Unavailable, match="more than 1,000,000 values"):
+            read_entries(b"[%b]" % body)
+        error = failure(500, {}, body)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert error.foreign
+    assert most < 30_000_000
