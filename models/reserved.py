@@ -1,6 +1,11 @@
-"""Ids and field names that CouchDB reserves for itself."""
+"""Which documents an activation can have: nothing else is written to the database."""
+
+import re
+from collections.abc import Iterable
+from typing import Final
 
 from models import json_text
+from models.fields import ACTIVATION_ID, ENTITY_NAME
 
 RESERVED_PREFIX = "_"
 """An id that begins so is a design document, a local one, or one of CouchDB's own to come; a field
@@ -8,23 +13,67 @@ that does is part of how CouchDB stores the document."""
 
 ID_FIELD = "_id"
 
+DOCUMENT_ID: Final = rf"(?!_){ENTITY_NAME}(?:/{ENTITY_NAME})*/{ACTIVATION_ID}"
+"""`<namespace>/<activation id>`, as routing makes a document's id of `models.fields.owned_path`."""
+
+_is_document_id = re.compile(DOCUMENT_ID).fullmatch
+
+_SHOWN_NAME: Final = 60
+
+
+class ReservedError(ValueError):
+    """A document is none that an activation can have; says why."""
+
+
+def check(document_id: str, names: Iterable[str]) -> None:
+    """Check what tells an activation's document from all others.
+
+    Args:
+        document_id: its `_id`.
+        names: of its fields, not those within them.
+
+    Raises:
+        ReservedError: it could be a design document, delete another one, or be anything else.
+    """
+    for name in names:
+        if name.startswith(RESERVED_PREFIX) and name != ID_FIELD:
+            raise ReservedError(explain(name))
+    if not _is_document_id(document_id):
+        raise ReservedError("its _id is not <namespace>/<activation id>")
+
+
+def explain(name: str) -> str:
+    """Why a record with a field of this name is not stored."""
+    return f"{name[:_SHOWN_NAME]!a}: CouchDB keeps names beginning with _ to itself"
+
+
+def checked_id(document: bytes) -> str:
+    """The `_id` of a document, whatever it is; takes time, so not for each record.
+
+    Raises:
+        ReservedError: no activation has such a document.
+        ValueError: it is not a JSON object with a string `_id`.
+    """
+    json_text.check(document)
+    document_id = None
+    names: list[str] = []
+    if document.lstrip().startswith(b"{"):
+        for member in json_text.members(document):
+            name = json_text.name(document, member)
+            if name == ID_FIELD:
+                document_id = json_text.shallow(document, member.start, member.end)
+            elif name.startswith(RESERVED_PREFIX) and not names:
+                names.append(name)
+    if not isinstance(document_id, str):
+        raise ValueError("not a JSON object with an _id")  # noqa: TRY004 - as json says it
+    check(document_id, names)
+    return document_id
+
 
 def is_reserved(document: bytes) -> bool:
-    """Whether this is no document that an activation can have: nothing writes it to the database.
-
-    For whatever is not on the hot path, where ids and fields are looked at as they are read.
-    """
+    """Whether this is no document that an activation can have."""
     try:
-        json_text.check(document)
+        checked_id(document)
     except ValueError:
         return True
-    if not document.lstrip().startswith(b"{"):
-        return True
-    document_id = None
-    for member in json_text.members(document):
-        name = json_text.name(document, member)
-        if name == ID_FIELD:
-            document_id = json_text.shallow(document, member.start, member.end)
-        elif name.startswith(RESERVED_PREFIX):
-            return True
-    return not isinstance(document_id, str) or document_id.startswith(RESERVED_PREFIX)
+    return False

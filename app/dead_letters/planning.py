@@ -26,7 +26,7 @@ class Stay(StrEnum):
     NO_TOPIC = "without a topic to go to"
     TOO_LARGE = "too large for the topic (raise its max.message.bytes)"
     INCOMPLETE = "kept without the record (it did not fit, or could not be unpacked)"
-    RESERVED = "not a document, or with an id or a field that CouchDB keeps to itself"
+    RESERVED = "not an activation's document (its id is another, or a field begins with _)"
 
 
 class Planned(NamedTuple):

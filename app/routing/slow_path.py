@@ -17,11 +17,11 @@ from models.documents import ADDED_FIELDS, added_fields
 from models.fields import FieldError, RecordError, activation_id, required, response_kind
 from models.reading import ActivationFields, read_activation, read_annotation
 from models.reasons import RejectReason, SkipReason
+from models.reserved import RESERVED_PREFIX, explain
 from models.wire import INSTANCE_FIELD
 
 _QUOTE: Final = ord('"')
 _TIMES: Final = ("start", "end")
-_SHOWN_NAME: Final = 60
 _ENVELOPE: Final = frozenset({"response", "transid", "activationId", *INSTANCE_FIELD.values()})
 _RECORD: Final = frozenset(
     {
@@ -85,12 +85,11 @@ def _candidate(record: bytes, timestamp: int, transid: Raw) -> Candidate:
         name = json_text.name(record, member)
         if name in _RECORD:
             places[name] = (member.start, member.end)
-        elif reserved is None and name.startswith("_") and name not in ADDED_FIELDS:
+        elif reserved is None and name.startswith(RESERVED_PREFIX) and name not in ADDED_FIELDS:
             reserved = name
     activation = read_activation(_fields(record, places))
     if reserved is not None:
-        shown = f"{reserved[:_SHOWN_NAME]!a}"
-        raise RecordError(f"{shown}: CouchDB keeps names beginning with _ to itself")
+        raise RecordError(explain(reserved))
     return Candidate(
         activation["activation_id"],
         _document(record, places, activation, timestamp),

@@ -21,6 +21,7 @@ from app.storing.sink import Outcome as Ended
 from app.tracing import Tracing
 from models.reasons import RejectReason
 from models.repair import is_repair
+from models.reserved import ReservedError
 
 
 class _Received(Document, frozen=True, gc=False):
@@ -175,6 +176,8 @@ class StoringStep(Service):
             value = record.value or b""
             try:
                 document_id, digest = identify(value)
+            except ReservedError as error:
+                settling.set_aside.append(aside(record, RejectReason.REFUSED, str(error)))
             except ValueError as error:
                 detail = f"not a document: {error}"
                 settling.set_aside.append(aside(record, RejectReason.NOT_JSON, detail))

@@ -7,13 +7,14 @@ normalizing every record would add a tenth to its cost.
 """
 
 import hashlib
-from typing import Any
+import re
+from typing import Final
 
-from msgspec import MsgspecError, Struct, field
+from msgspec import MsgspecError, Raw, Struct, field
 from msgspec.json import Decoder
 
 from app.storing.guard.index import DIGEST_SIZE
-from models import json_text
+from models import reserved
 from models.documents import DOCUMENT_START
 
 
@@ -21,8 +22,17 @@ class _Document(Struct, gc=False):
     id: str = field(name="_id")
 
 
-_decode = Decoder(_Document).decode
-_sha256 = hashlib.sha256
+_decode: Final = Decoder(_Document).decode
+_decode_fields: Final = Decoder(dict[str, Raw]).decode
+_sha256: Final = hashlib.sha256
+
+_usual_start: Final = re.compile(
+    rb'\{"updated":[0-9]{1,19}+,"_id":"[A-Za-z0-9][A-Za-z0-9_@.&-]{0,255}+/[0-9a-f]{32}"'
+).match
+"""How routing begins a document, for a namespace of one part without spaces."""
+
+_LARGE: Final = 64 * 1024
+"""Bytes; the names of a larger document might take hundreds of megabytes."""
 
 
 def identify(document: bytes) -> tuple[str, bytes]:
@@ -32,6 +42,7 @@ def identify(document: bytes) -> tuple[str, bytes]:
         document: JSON object with an `_id`, as it is sent to the database.
 
     Raises:
+        ReservedError: no activation has such a document.
         ValueError: not a JSON object with a string `_id`.
     """
     try:
@@ -39,21 +50,37 @@ def identify(document: bytes) -> tuple[str, bytes]:
             document.decode()  # msgspec checks no UTF-8 in what it passes over
         document_id = _decode(document).id
     except (MsgspecError, RecursionError):
-        document_id = _any_id(document)
+        document_id = reserved.checked_id(document)  # such as of deep nesting
+    else:
+        if not _is_usual(document):
+            _check(document, document_id)
     # `updated` differs when the same record comes twice. Whatever stands there, what is before the
     # first comma is of its value; and there is a comma, since there is an `_id` as well.
     start = document.index(b",") if document.startswith(DOCUMENT_START) else 0
     return document_id, _sha256(document[start:]).digest()[:DIGEST_SIZE]
 
 
-def _any_id(document: bytes) -> str:
-    """The same of JSON that msgspec does not read, such as deep nesting."""
-    json_text.check(document)
-    document_id: Any = None
-    if document.lstrip().startswith(b"{"):
-        for member in json_text.members(document):
-            if json_text.name(document, member) == "_id":
-                document_id = json_text.shallow(document, member.start, member.end)
-    if not isinstance(document_id, str):
-        raise ValueError("not a JSON object with an _id")  # noqa: TRY004 - as json says it
-    return document_id
+def _is_usual(document: bytes) -> bool:
+    """Whether it begins as routing begins one, and no further name in it begins with a _.
+
+    Most have neither character behind their id, and those are found ten times as fast as the rest.
+    """
+    start = _usual_start(document)
+    if start is None:
+        return False
+    find, end = document.find, start.end()
+    return (find(b"_", end) < 0 or find(b'"_', end) < 0) and (
+        find(b"\\", end) < 0 or find(b"\\u005", end) < 0  # a _ may be written as \u005f
+    )
+
+
+def _check(document: bytes, document_id: str) -> None:
+    if len(document) > _LARGE:
+        reserved.checked_id(document)
+        return
+    try:
+        names = _decode_fields(document)
+    except MsgspecError:
+        reserved.checked_id(document)
+    else:
+        reserved.check(document_id, names)

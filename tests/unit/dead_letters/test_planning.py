@@ -117,9 +117,10 @@ async def test_attempts_are_counted_by_where_the_replayed_record_was(settings: S
     "value",
     [
         b'{"_id":"_design/evil","validate_doc_update":"function(){throw 1}"}',
-        b'{"_id":"guest/a","\\u005fid":"_design/evil"}',
-        b'{"_id":"guest/a","_deleted":true}',
-        b'{"_id":"guest/a","\\u005frev":"1-a"}',
+        b'{"_id":"guest/%b","\\u005fid":"_design/evil"}' % (b"a" * 32),
+        b'{"_id":"guest/%b","_deleted":true}' % (b"a" * 32),
+        b'{"_id":"guest/%b","\\u005frev":"1-a"}' % (b"a" * 32),
+        b'{"_id":"guest/a"}',
         b'{"_id":1}',
         b"{}",
         b"junk",
@@ -130,7 +131,7 @@ async def test_nothing_that_couchdb_keeps_to_itself_goes_to_the_internal_topic(
     settings: Settings, value: bytes | None
 ) -> None:
     made, _ = planner(settings, partitions={DOCUMENTS: 8})
-    good = letter(topic=DOCUMENTS, value=b'{"_id":"guest/a","name":"_x"}')
+    good = letter(topic=DOCUMENTS, value=b'{"_id":"guest/%b","name":"_x"}' % (b"a" * 32))
 
     assert await made.plan(letter(topic=DOCUMENTS, value=value)) is Stay.RESERVED
     assert isinstance(await made.plan(good), Planned)

@@ -30,7 +30,8 @@ def dead_lettered(reason: RejectReason) -> Key:
 
 
 def body(name: str, value: object = "1", updated: int = 0) -> bytes:
-    fields = f'"updated":{updated},"_id":"guest/{name}","activationId":"{name}","value":{value}'
+    activation = name.encode().hex().zfill(32)
+    fields = f'"updated":{updated},"_id":"guest/{activation}","value":{value}'
     return f"{{{fields}}}".encode()
 
 
@@ -253,6 +254,26 @@ async def test_what_is_no_document_is_set_aside(start: Start, value: bytes | Non
     assert (letter.reason, letter.value) == (RejectReason.NOT_JSON, value)
     assert bench.writer.bodies() == [[body("a")]]
     assert bench.outcomes.counts == Counter({STORED: 1, dead_lettered(RejectReason.NOT_JSON): 1})
+
+
+@pytest.mark.parametrize(
+    "document_id,field",
+    [
+        ("guest/" + "a" * 32, b'"_deleted":true'),
+        ("_design/a", b'"views":{}'),
+        ("guest/a", b'"x":1'),
+    ],
+)
+async def test_what_no_activation_has_is_set_aside_and_never_sent_to_the_database(
+    start: Start, document_id: str, field: bytes
+) -> None:
+    bench = await start()
+    value = b'{"_id":"%b",%b}' % (document_id.encode(), field)
+    await bench.store(value, body("a"))
+    (letter,) = bench.letters()
+    assert (letter.reason, letter.value) == (RejectReason.REFUSED, value)
+    assert "_" in letter.detail
+    assert bench.writer.bodies() == [[body("a")]]
 
 
 async def test_a_chunk_without_a_document_to_write_needs_no_database(start: Start) -> None:
