@@ -66,6 +66,9 @@ SUCCESS = (HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.ACCEPTED)
 LONGEST_CONNECT = 10.0
 """Seconds to open a connection, unless the request times out earlier."""
 
+SHORTEST_SECRET = 6
+"""Characters of a password that is cut out of answers; a shorter one is part of plain words."""
+
 LARGEST_ANSWER = 64 * 1024 * 1024
 """Bytes. Only documents that are read back come near it, and then in two halves."""
 
@@ -248,7 +251,11 @@ class Database:
         bodies[-1] += b"]}"
         path = f"{self._path}/_bulk_docs"
         status, body = await self._request("POST", path, b",".join(bodies), timeout)
-        return BulkAnswer(status, read_entries(body))
+        entries = read_entries(body)
+        for entry in entries:
+            if entry.reason:
+                self._cut_reason(entry)
+        return BulkAnswer(status, entries)
 
     async def read_back(self, ids: Sequence[str]) -> dict[str, bytes]:
         """The stored documents of these ids; missing and deleted ones are left out."""
@@ -508,8 +515,23 @@ class Database:
                 body = await _bounded(answer)
                 self._date = answer.headers.get("Date")
                 if answer.status not in SUCCESS:
-                    raise failure(answer.status, answer.headers, body)
+                    raise failure(answer.status, answer.headers, self._cut(body))
                 yield answer, body
+
+    def _cut(self, text: bytes) -> bytes:
+        """Foreign text, as JSON has it or plain, without the password."""
+        secret = self._secret() or ""
+        if len(secret) < SHORTEST_SECRET:
+            return text
+        for written in (secret.encode(), json.dumps(secret)[1:-1].encode()):
+            text = text.replace(written, b"***")
+        return text
+
+    def _cut_reason(self, entry: Entry) -> None:
+        secret = self._secret() or ""
+        reason = entry.reason if isinstance(entry.reason, str) else shown(entry.reason)
+        if len(secret) >= SHORTEST_SECRET and secret in reason:
+            entry.reason = reason.replace(secret, "***")
 
     def _secret(self) -> str | None:
         password = self._password

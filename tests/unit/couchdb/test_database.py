@@ -351,3 +351,37 @@ async def test_without_sessions_there_is_basic(
     await couchdb.restart()
     database = await connect(user="writer", password=PASSWORD)
     await database.prepare()
+
+
+@pytest.mark.parametrize("body", [PASSWORD.encode(), json.dumps({"error": PASSWORD}).encode()])
+async def test_the_password_is_cut_out_of_an_error(
+    connect: Connect, couchdb: FakeCouchDB, body: bytes
+) -> None:
+    async def echo(*_: object) -> web.Response:
+        return web.Response(status=500, body=body)
+
+    couchdb.user = ("writer", PASSWORD)
+    database = await connect(user="writer", password=PASSWORD)
+    await database.prepare()
+    couchdb.script(echo)
+    with pytest.raises(DatabaseError) as failed:
+        await database.bulk([document("a/1")])
+    assert PASSWORD not in str(failed.value)
+    assert "***" in str(failed.value)
+
+
+@pytest.mark.parametrize("reason", [f"no {PASSWORD}", {"a": [PASSWORD]}])
+async def test_the_password_is_cut_out_of_a_reason(
+    connect: Connect, couchdb: FakeCouchDB, reason: object
+) -> None:
+    async def echo(*_: object) -> web.Response:
+        entry = {"id": "a/1", "error": "forbidden", "reason": reason}
+        return web.json_response([entry], status=201)
+
+    couchdb.user = ("writer", PASSWORD)
+    database = await connect(user="writer", password=PASSWORD)
+    await database.prepare()
+    couchdb.script(echo)
+    (entry,) = (await database.bulk([document("a/1")])).entries
+    assert PASSWORD not in entry.explanation
+    assert "***" in entry.explanation
