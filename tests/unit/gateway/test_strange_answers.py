@@ -121,7 +121,8 @@ async def test_a_conflict_that_could_not_be_looked_at_is_forgotten_once_it_is_wr
     async def answer(request: web.Request) -> web.Response:
         nonlocal attempts
         if not request.path.endswith("_bulk_docs"):
-            return web.Response(status=503)
+            row = {"doc": {"_rev": "3-a"}}
+            return web.json_response({"rows": [row]}, status=503 if attempts == 1 else 200)
         attempts += 1
         conflict = {"id": fields["_id"], "error": "conflict", "reason": "r"}
         stored = {"ok": True, "id": fields["_id"], "rev": "3-a"}
