@@ -427,7 +427,7 @@ class FakeCouchDB:
         content = {name: value for name, value in document.items() if kept(name, value)}
         encoded = json.dumps(content).encode()
         digest = hashlib.md5(encoded).hexdigest()  # noqa: S324
-        rev = f"{generation}-{digest}" if before else first_revision(encoded)
+        rev = f"{generation}-{digest}" if before else _first_revision(encoded, digest)
         database[id_] = Stored(content, rev, deleted=bool(content.get("_deleted")))
         return {"ok": True, "id": id_, "rev": rev}
 
@@ -448,6 +448,14 @@ class FakeCouchDB:
             raise RefusalError(500, "error", "{badmatch,{error,checksum}}")
         rows = [row(database, key) for key in keys]
         return web.json_response({"total_rows": living(database), "offset": None, "rows": rows})
+
+
+def _first_revision(encoded: bytes, else_: str) -> str:
+    """CouchDB's; one of our own where the content has numbers of which that is not known."""
+    try:
+        return first_revision(encoded)
+    except ValueError:
+        return f"1-{else_}"
 
 
 def living(database: dict[str, Stored]) -> int:
