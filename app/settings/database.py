@@ -81,7 +81,7 @@ class DatabaseSettings(Group):
     linger: float = Field(0.1, ge=0, le=10)
     """Seconds that documents wait while another request is under way, before they go beside it."""
 
-    view_refresh_seconds: float = Field(2.0, ge=0, le=3600)
+    view_refresh_seconds: float = Field(0.0, ge=0, le=3600)
     """Between requests for CouchDB to bring its views up to date, while documents are written; 0:
     left to CouchDB."""
 
