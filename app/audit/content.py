@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from models import couchdb_numbers, exact_json
+from models import couchdb_numbers, exact_json, json_text
 from models.json_text import MAX_DEPTH
 
 DIGEST_SIZE: Final = 16
@@ -66,8 +66,8 @@ NOT_COMPARED: Final = Content(b"not compared", b"not compared")
 
 def many_values(text: bytes, most: int = MOST_VALUES) -> bool:
     """Whether a JSON text has more values than are decoded."""
-    if text.count(b",") + text.count(b"[") + text.count(b"{") <= most:
-        return False  # at least one of them is before each value but the first
+    if json_text.value_marks(text) <= most:
+        return False
     outside_of_strings = (mark for mark in _marks(text) if mark[1])
     return next(islice(outside_of_strings, most, None), None) is not None
 

@@ -171,7 +171,7 @@ def _many_values(body: bytes) -> bool:
     """Whether there may be more values than are decoded; what is in strings counts as well."""
     if len(body) <= MOST_VALUES:
         return False
-    return body.count(b",") + body.count(b"[") + body.count(b"{") > MOST_VALUES
+    return json_text.value_marks(body) > MOST_VALUES
 
 
 def _decoded(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from app.couchdb.parts import size_of
 from app.storing.sink import STORED, Document, Result
 from app.tracing import CHUNK
 
@@ -32,7 +33,7 @@ class Call:
         self, documents: Sequence[Document], arrived: float, done: asyncio.Future[None]
     ) -> None:
         self.documents = documents
-        self.bytes = _size(documents)
+        self.bytes = size_of(documents)
         self.arrived = arrived
         self.chunk = CHUNK.get()
         """Its span."""
@@ -130,7 +131,7 @@ class Queue:
             return
         begin = self._position if call is self._calls[0] else 0
         left = call.documents[begin:]
-        self._forget(left, _size(left))
+        self._forget(left, size_of(left))
         if call is self._calls[0]:
             self._position = 0
         self._calls.remove(call)
@@ -149,7 +150,7 @@ class Queue:
                 end = start + 1
             taken = call.documents[start:end]
             whole = len(taken) == len(call.documents)
-            room -= self._forget(taken, call.bytes if whole else _size(taken))
+            room -= self._forget(taken, call.bytes if whole else size_of(taken))
             documents += taken
             slices.append(Slice(call, start, end))
             self._advance(call, end)
@@ -184,7 +185,3 @@ class Queue:
             self._position = 0
         else:
             self._position = end
-
-
-def _size(documents: Sequence[Document]) -> int:
-    return sum([len(document.body) for document in documents])

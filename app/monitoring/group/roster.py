@@ -80,16 +80,15 @@ class Roster:
 
     def workers(self) -> list[Heard]:
         """Every worker, this one first, then by name."""
-        since = self.silence or 0.0
         found = [Heard(self.own, 0.0, own=True)]
         for name, (snapshot, stamp) in sorted(self._last.items()):
-            behind = max(0.0, self._newest - stamp)
             if name == self.own.worker:
                 continue
-            if behind + since > FORGOTTEN_SECONDS:
+            heard = self._heard(snapshot, stamp)
+            if heard.age > FORGOTTEN_SECONDS:
                 del self._last[name]
                 continue
-            found.append(Heard(snapshot, behind + since, missing=behind > SILENT_SECONDS))
+            found.append(heard)
         return found
 
     def others(self) -> list[Heard]:
@@ -99,11 +98,12 @@ class Roster:
         """
         found = [one for one in self.workers() if not one.own]
         if self._twin is not None:
-            snapshot, stamp = self._twin
-            behind = max(0.0, self._newest - stamp)
-            age = behind + (self.silence or 0.0)
-            found.append(Heard(snapshot, age, missing=behind > SILENT_SECONDS))
+            found.append(self._heard(*self._twin))
         return found
+
+    def _heard(self, snapshot: Snapshot, stamp: float) -> Heard:
+        behind = max(0.0, self._newest - stamp)
+        return Heard(snapshot, behind + (self.silence or 0.0), missing=behind > SILENT_SECONDS)
 
     def by_member(self, own: str) -> dict[str, str]:
         """The workers' names by their ids in the consumer group.

@@ -5,11 +5,9 @@ Each ends in time and within its memory, and shows no traceback and nothing unpr
 
 import asyncio
 import os
-import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +19,7 @@ import pytest
 from dev import paths
 from dev.admin import Admin
 from dev.worker import database_settings, environment
+from tests.fakes.harmful import HarmfulServer
 from tests.integration.support.records import Records, result
 from tests.integration.test_attacks_kafka import JUNK_COPIED_AS_A_LETTER, compressing
 
@@ -203,42 +202,9 @@ ANSWERS: dict[str, tuple[bytes, bytes]] = {
 """What is answered at once, and what then again and again."""
 
 
-class _Hostile:
-    """A server that answers every request the same, in threads of its own."""
-
-    def __init__(self) -> None:
-        self.answer = (b"", b"")
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self.port = self._server.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def close(self) -> None:
-        self._server.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection = self._server.accept()[0]
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        begin, more = self.answer
-        with connection:
-            try:
-                connection.recv(65_536)
-                connection.sendall(begin)
-                while more:
-                    connection.sendall(more)
-                    time.sleep(0.01 if len(more) == 1 else 0)
-            except OSError:
-                return
-
-
 @pytest.fixture
-def hostile() -> Iterator[_Hostile]:
-    made = _Hostile()
+def hostile() -> Iterator[HarmfulServer]:
+    made = HarmfulServer()
     yield made
     made.close()
 
@@ -250,7 +216,7 @@ CHOSEN = ("without end",)
 
 
 async def test_a_database_that_answers_harm(
-    admin: Admin, kafka_url: str, prefix: str, hostile: _Hostile, scale: int
+    admin: Admin, kafka_url: str, prefix: str, hostile: HarmfulServer, scale: int
 ) -> None:
     topic = f"{prefix}completed0"
     await admin.create_topic(topic)

@@ -1,8 +1,6 @@
 """What `persister status` makes of a worker's answer."""
 
 import json
-import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,6 +10,7 @@ import pytest
 from app.commands import status
 from app.commands.status import NoAnswerError, fetch, show
 from app.settings import WorkerSettings
+from tests.fakes.harmful import HarmfulServer
 
 Shown = Callable[[dict[str, Any]], list[str]]
 
@@ -58,23 +57,11 @@ Answering = Callable[[bytes, bytes], str]
 
 @pytest.fixture
 def answering() -> Iterator[Answering]:
-    server = socket.create_server(("127.0.0.1", 0))
-
-    def serve(begin: bytes, more: bytes) -> None:
-        connection = server.accept()[0]
-        with connection:
-            try:
-                connection.recv(65_536)
-                connection.sendall(begin)
-                while more:
-                    connection.sendall(more)
-                    time.sleep(0 if len(more) > 1 else 0.01)
-            except OSError:
-                return
+    server = HarmfulServer()
 
     def start(begin: bytes, more: bytes) -> str:
-        threading.Thread(target=serve, args=(begin, more), daemon=True).start()
-        return f"http://127.0.0.1:{server.getsockname()[1]}"
+        server.answer = (begin, more)
+        return f"http://127.0.0.1:{server.port}"
 
     yield start
     server.close()
