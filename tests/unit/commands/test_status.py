@@ -91,7 +91,7 @@ OK = b"HTTP/1.1 200 OK\r\n\r\n"
 def test_whoever_answers_it_ends_in_one_printable_line(
     answering: Answering, monkeypatch: pytest.MonkeyPatch, begin: bytes, more: bytes, why: str
 ) -> None:
-    monkeypatch.setattr(status, "SECONDS", 1.0)
+    monkeypatch.setattr(status, "SECONDS", 2.0)
     began = time.monotonic()
     with pytest.raises(NoAnswerError, match=why) as raised:
         fetch(answering(begin, more), WorkerSettings())
