@@ -12,13 +12,13 @@ class BreakerSettings(Group):
     """Seconds over which records and rejected ones are counted, for each topic."""
 
     minimum: int = Field(1000, ge=0, alias="PERSISTER_BREAKER_MINIMUM")
-    """Minimum of records in that window before the ratio counts; 0 disables the ratio."""
+    """Records that must have been seen in them before the ratio counts; 0: it never does."""
 
     ratio: float = Field(0.9, gt=0, le=1, alias="PERSISTER_BREAKER_RATIO")
     """Share of rejected records at which the topic is paused."""
 
     consecutive: int = Field(5000, ge=0, alias="PERSISTER_BREAKER_CONSECUTIVE")
-    """Consecutive rejected records, in chunks without any other, that suffice; 0 disables it."""
+    """Rejected records in a row, in chunks without any other, that are enough; 0: none are."""
 
     cooldown: float = Field(300.0, gt=0, alias="PERSISTER_BREAKER_COOLDOWN")
-    """Seconds until one fetch is let through, which decides whether the topic goes on."""
+    """Seconds that a topic is paused; then one fetch is tried, which decides whether it goes on."""

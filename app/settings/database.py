@@ -46,31 +46,42 @@ class DatabaseSettings(Group):
     url: Annotated[str, AfterValidator(_http_url)] = Field(
         "http://127.0.0.1:5984", alias="PERSISTER_COUCHDB_URL"
     )
+    """Without credentials: they have settings of their own."""
+
     user: Annotated[str | None, AfterValidator(_user)] = Field(None, alias="PERSISTER_COUCHDB_USER")
+    """Name to sign in with."""
+
     password: SecretStr | None = Field(None, alias="PERSISTER_COUCHDB_PASSWORD")
+    """Its password; where there is a file, the file counts."""
+
     password_file: Path | None = Field(None, alias="PERSISTER_COUCHDB_PASSWORD_FILE")
+    """File whose first line is the password; read again when CouchDB refuses it."""
+
     ca_file: Annotated[Path | None, AfterValidator(_authority)] = Field(
         None, alias="PERSISTER_COUCHDB_CA_FILE"
     )
-    """Certificate authority for https, unless the system trusts it."""
+    """Authorities (PEM) that are trusted for https instead of the system's."""
 
     name: str = Field(
         "whisk_local_activations", alias="PERSISTER_DATABASE", pattern=r"^[a-z][a-z0-9_$()+/-]*$"
     )
-    create: bool = Field(True, alias="PERSISTER_DATABASE_CREATE")
-    several: bool = Field(False, alias="PERSISTER_SEVERAL_DATABASES")
-    """Whether workers of one application id may write to different databases."""
+    """OpenWhisk's database of activations."""
 
-    """Create the database and missing design documents."""
+    create: bool = Field(True, alias="PERSISTER_DATABASE_CREATE")
+    """Whether to create the database and missing design documents."""
+
+    several: bool = Field(False, alias="PERSISTER_SEVERAL_DATABASES")
+    """Whether workers of one `PERSISTER_APP_ID` may write to different databases, while moving to
+    another one."""
 
     request_timeout: float = Field(60.0, gt=0)
     """Seconds for one request."""
 
     request_documents: int = Field(1000, ge=1, le=10_000)
-    """Most documents in one `_bulk_docs` request."""
+    """Most documents in one bulk request."""
 
     request_bytes: int = Field(8 * 1024 * 1024, ge=1024)
-    """Most bytes in one `_bulk_docs` request (one larger document goes alone)."""
+    """Most bytes in one bulk request; one larger document goes alone."""
 
     requests_in_flight: int = Field(4, ge=1, le=64)
     """Most requests at a time, of one worker."""
@@ -82,8 +93,8 @@ class DatabaseSettings(Group):
     """Seconds that documents wait while another request is under way, before they go beside it."""
 
     view_refresh_seconds: float = Field(0.0, ge=0, le=3600)
-    """Between requests for CouchDB to bring its views up to date, while documents are written; 0:
-    left to CouchDB."""
+    """Seconds between requests for CouchDB to bring its views up to date, while documents are
+    written; 0: left to CouchDB."""
 
     @model_validator(mode="after")
     def _password(self) -> Self:

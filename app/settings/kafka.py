@@ -72,7 +72,7 @@ class KafkaSettings(Group):
     url: Annotated[str, AfterValidator(_kafka_url)] = Field(
         "kafka://127.0.0.1:9092", alias="PERSISTER_KAFKA_URL"
     )
-    """Brokers, each `kafka://host:port`, separated by `;`."""
+    """Brokers, separated by `,` or `;`; `kafka://` may be left out; IPv6 addresses in brackets."""
 
     app_id: str = Field("activation-persister", pattern=r"^[A-Za-z0-9._-]{1,200}$")
     """Consumer group, and the prefix of the guard's changelog topic."""
@@ -84,28 +84,28 @@ class KafkaSettings(Group):
     """Of the internal topic; fixed once it exists."""
 
     replication: int = Field(1, ge=1, le=10)
-    """Replication factor of the topics that the persister creates."""
+    """Replication factor of the topics that the persister creates: 3 in production."""
 
     documents_retention: float = Field(7 * 86400.0, ge=3600)
-    """Seconds that the internal topic keeps documents that are not stored yet."""
+    """Seconds that the internal topic keeps documents."""
 
     dead_letters_retention: float = Field(30 * 86400.0, ge=3600)
     """Seconds that dead letters are kept."""
 
     retention_warning: float = Field(0.5, ge=0, le=1)
-    """Share of a topic's retention that is left when there is a warning about unread records."""
+    """Share of a topic's retention left at which unread records are warned of."""
 
     compression: Compression = Compression.SNAPPY
     """Of the internal topic's batches; may change at any time."""
 
     max_record_bytes: int = Field(16 * 1024 * 1024, ge=1024 * 1024, le=512 * 1024 * 1024)
-    """Largest record, on the topics that are read and on the internal ones."""
+    """Largest record in bytes, on the topics that are read and on the internal ones."""
 
     fetch_bytes: int = Field(32 * 1024 * 1024, ge=1024 * 1024, le=2**30)
-    """Bytes fetched ahead of the work, as they stand in Kafka, of all partitions together."""
+    """Bytes fetched ahead of the work, as they stand in Kafka, of all topics together."""
 
     session_timeout: float = Field(10.0, ge=2, le=300)
-    """Seconds after which the broker gives a silent worker's partitions to the others."""
+    """Seconds until a silent worker's partitions go to the others."""
 
     instance_id: str | None = None
     """Static membership (`group.instance.id`), where the host has a stable name."""
@@ -116,16 +116,28 @@ class KafkaSettings(Group):
     security_protocol: SecurityProtocol = Field(
         SecurityProtocol.PLAINTEXT, alias="PERSISTER_KAFKA_SECURITY_PROTOCOL"
     )
+    """Of the brokers' listener."""
+
     sasl_mechanism: SaslMechanism | None = Field(None, alias="PERSISTER_KAFKA_SASL_MECHANISM")
+    """How the password is proven, with a SASL protocol."""
+
     sasl_user: str | None = Field(None, alias="PERSISTER_KAFKA_USER")
+    """Name to log in with, with a SASL protocol."""
+
     sasl_password: SecretStr | None = Field(None, alias="PERSISTER_KAFKA_PASSWORD")
+    """Its password; not together with the next one."""
+
     sasl_password_file: Path | None = Field(None, alias="PERSISTER_KAFKA_PASSWORD_FILE")
+    """File whose first line is the password."""
 
     tls_ca_file: Path | None = Field(None, alias="PERSISTER_KAFKA_CA_FILE")
-    """Trusted instead of the system's authorities; PEM, as the next two."""
+    """Authorities (PEM) that are trusted instead of the system's."""
 
     tls_certificate_file: Path | None = Field(None, alias="PERSISTER_KAFKA_CERTIFICATE_FILE")
+    """The client's own certificate (PEM), for mutual TLS; needs the next one."""
+
     tls_key_file: Path | None = Field(None, alias="PERSISTER_KAFKA_KEY_FILE")
+    """Key of that certificate (PEM), without a pass phrase."""
 
     @model_validator(mode="after")
     def _security(self) -> Self:

@@ -31,8 +31,16 @@ class RoutingSettings(Group):
     """Which topics are read, and which of their records are stored."""
 
     log_mode: LogMode = LogMode.SEPARATE
+    """Where OpenWhisk keeps activation logs: elsewhere, then every `<prefix>completed.*` topic is
+    read; or inside the record, then only `<prefix>activations` is."""
+
     blocking_store_level: StoreLevel = StoreLevel.STORE_ALWAYS
+    """Which records of the topics `completed<controller>` are stored."""
+
     non_blocking_store_level: StoreLevel = StoreLevel.STORE_ALWAYS
+    """The same for all other topics."""
+
     excluded_namespaces: Annotated[frozenset[str], NoDecode, BeforeValidator(separated)] = (
         frozenset()
     )
+    """Namespaces, separated by commas, whose activations are not stored."""

@@ -19,16 +19,22 @@ class WorkerSettings(Group):
     """The process itself."""
 
     datadir: Path = Path(".persister-data")
+    """Faust's working folder; nothing in it has to last."""
+
     web_host: str = "127.0.0.1"
-    """Address that the web endpoint listens on."""
+    """Address that the web endpoint listens on; or `--web-host` of `persister worker`."""
 
     web_port: int = Field(6066, ge=0, le=65535)
+    """Its port; or `--web-port`."""
+
     web_token: SecretStr | None = None
-    """What a request for anything but health must carry; without it they need loopback."""
+    """What a request from elsewhere must carry, for anything but health: at least 16 characters."""
 
     web_token_file: Path | None = None
+    """File whose first line is the token."""
+
     web_names: Annotated[frozenset[str], NoDecode, BeforeValidator(separated)] = frozenset()
-    """Names by which the web endpoint is asked for, besides addresses, `localhost` and web_host."""
+    """Host names, separated by commas, by which the endpoint is asked for without the token."""
 
     log_format: LogFormat = LogFormat.TEXT
     """Of the log: lines for people, or a JSON object on each."""
@@ -39,16 +45,16 @@ class WorkerSettings(Group):
     metrics_namespaces: Annotated[frozenset[str], NoDecode, BeforeValidator(separated)] = (
         frozenset()
     )
-    """Namespaces that `/metrics` counts one by one."""
+    """Namespaces, separated by commas, that `/metrics` counts one by one."""
 
     tracing: bool = False
-    """Whether spans are sent to OpenTelemetry's collector, which OTEL_* variables name."""
+    """Whether spans are sent to the collector of OpenTelemetry that `OTEL_*` variables name."""
 
     shutdown_deadline: float = Field(10.0, gt=0, le=600)
     """Seconds for in-flight work when the worker is told to stop."""
 
     stuck_after: float = Field(60.0, ge=0, le=86_400)
-    """Seconds after which a worker ends whose work stands still, for what a restart may mend; 0 for
+    """Seconds after which a worker ends whose work stands still, where a restart may help; 0:
     never."""
 
     in_flight_documents: int = Field(16_000, ge=1)

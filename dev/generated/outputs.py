@@ -38,137 +38,282 @@ class Opened(_Object):
     """A breaker that is open."""
 
     since: Time
+    """When it opened."""
+
     until: Time
+    """When what it holds is tried again."""
+
     why: str
+    """What opened it."""
 
 
 class TopicOpened(Opened):
     """The breaker of a topic; `held` while nothing of it is fetched."""
 
     held: bool
+    """Whether nothing of the topic is fetched now."""
 
 
 class PartitionStatus(_Object):
     """A partition that the group reads; `mine`: this worker does."""
 
     committed: int | None
+    """Offset up to which the group is done; null: nothing was ever committed."""
+
     end: int | None
+    """Offset that the next record will have."""
+
     lag: int | None
+    """Records between the two."""
+
     deleted_in_seconds: Seconds | None
+    """Time until Kafka may delete what is unread; null: nothing is unread, or nothing is deleted by
+    age."""
+
     holder: str | None
+    """Address of the member that reads it; null: nobody does."""
+
     worker: str | None
+    """That member's name among `workers`, where it has told it."""
+
     mine: bool
+    """Whether this worker reads it."""
+
     work: Work
+    """How it goes: it moves; it is idle, with nothing unread; it waits for a known reason; or it is
+    stuck."""
+
     since: Time | None
+    """Since when it waits or is stuck."""
+
     why: str
+    """Why it waits or is stuck; else empty."""
 
 
 class OutcomesStatus(_Object):
     """What became of records, by step, outcome and reason; by topic, what Kafka deleted unread."""
 
     route: dict[str, Count | Counts]
+    """By outcome: records that were read from OpenWhisk's topics; where an outcome has reasons, by
+    reason."""
+
     store: dict[str, Count | Counts]
+    """By outcome: records that were read from the internal topic."""
+
     lost_to_retention: Counts
+    """By topic: records that Kafka deleted before they were read."""
 
 
 class InFlight(_Object):
     """Documents that were read from the internal topic and are not settled."""
 
     documents: Count
+    """How many."""
+
     bytes: Count
+    """How large they are together."""
 
 
 class Busy(_Object):
     """A namespace or an action; numbers are estimates."""
 
     runs: Count
+    """Activations."""
+
     at_most_too_many: Count
+    """By how many `runs` may be too high at most."""
+
     failures: Count
+    """Those that failed."""
+
     mean_wait_seconds: Seconds
+    """From the request to the start of the function."""
+
     mean_run_seconds: Seconds
+    """From its start to its end."""
 
 
 class ActivityStatus(_Object):
     """Those that run, fail and wait most; one document in `one_in` was read for it."""
 
     one_in: Count
+    """Of how many documents one was read."""
+
     namespaces: dict[str, Busy]
+    """By namespace."""
+
     actions: dict[str, Busy]
+    """By action, `namespace/name`."""
 
 
 class GuardStatus(_Object):
     """Records that the guard remembers, by partition."""
 
     remembered: Counts
+    """By partition of the internal topic."""
 
 
 class KafkaStatus(_Object):
     """What is known of Kafka."""
 
     address: str
+    """`PERSISTER_KAFKA_URL`."""
+
     away_since: Time | None
+    """Since when Kafka does not answer; null: it does."""
+
     last_error: str | None
+    """What it answered last that was an error."""
+
     last_error_at: Time | None
+    """When that was."""
+
     group_refuses: str | None
+    """Why the consumer group does not take this worker; null: it does."""
+
     unreadable_topics: dict[str, str]
+    """By topic: why it is left out."""
 
 
 class DatabaseStatus(_Object):
     """What is known of the database."""
 
     address: str
+    """`PERSISTER_COUCHDB_URL` and the database."""
+
     down: bool
+    """Whether it takes nothing now."""
+
     failing_since: Time | None
+    """Since when requests fail; null: they do not."""
+
     last_error: str | None
+    """In CouchDB's own words."""
+
     last_error_at: Time | None
+    """When that was."""
+
     requests_in_flight: Count
+    """Bulk requests under way."""
+
     requests_limit: Count
+    """How many may be, at the pace that the database has now."""
+
     documents_under_diagnosis: Count
+    """Documents that are tried alone."""
+
     reading_down: bool
+    """Whether documents in conflict cannot be read back."""
+
     documents_waiting: Count
+    """Documents that are in no request yet."""
+
     documents_written: Count
+    """Since the start."""
+
     conflicts_read_back: Count
+    """Since the start."""
+
     requests: Counts
+    """By outcome, since the start."""
+
     retries: Counts
+    """By reason, since the start."""
+
     narrowing_requests: Count
+    """Requests that were divided to find a document at fault, since the start."""
+
     missing_design_documents: list[str]
+    """Those that OpenWhisk's readers need and the database does not have."""
 
 
 class WorkerStatus(_Object):
     """A worker of the group, as it last spoke of itself."""
 
     own: bool
+    """Whether it is the one that was asked."""
+
     missing: bool
+    """Whether it has fallen silent."""
+
     heard_seconds_ago: Seconds
+    """Since it last spoke."""
+
     ready: bool
+    """What it said of itself."""
+
     not_ready: str | None
+    """Why not; null: it is."""
+
     version: str
+    """Of the persister."""
+
     started: Time
+    """When it started."""
+
     counts: Counts
+    """Records since then, by outcome."""
+
     per_second: dict[str, float]
+    """Records a second, by outcome."""
 
 
 class Status(_Object):
     """A worker, as `GET /status` tells it."""
 
     version: str
+    """Of the persister."""
+
     app_id: str
+    """`PERSISTER_APP_ID`."""
+
     ready: bool
+    """As `/health/ready` says."""
+
     not_ready: str | None
+    """Why not; null: it is."""
+
     not_ready_since: Time | None
+    """Since when."""
+
     work: Work
+    """The worst of its partitions."""
+
     topics: dict[str, dict[str, PartitionStatus]]
+    """By topic and partition: all that the group should read, of any worker."""
+
     lag: Count
+    """Unread records of this worker's partitions."""
+
     outcomes: OutcomesStatus
+    """What became of records, since the start."""
+
     in_flight: InFlight
+    """What is read and not settled."""
+
     breaker: dict[str, TopicOpened]
+    """By topic: those that are paused, since most of their records are rejected."""
+
     store_breaker: dict[str, Opened]
+    """By reason: why storing is paused; empty when it is not."""
+
     activity: ActivityStatus | None
+    """Who runs, fails and waits most; null: `PERSISTER_ACTIVITY` is off."""
+
     guard: GuardStatus
+    """What is remembered, so that nothing is written twice."""
+
     kafka: KafkaStatus
+    """What is known of Kafka."""
+
     database: DatabaseStatus
+    """What is known of the database."""
+
     workers: dict[str, WorkerStatus]
+    """By name: every worker of the group."""
+
     workers_not_heard: str | None
+    """Why nothing is heard of the others; null: it is."""
 
 
 class Seen(_Object):

@@ -31,13 +31,14 @@ class GatewaySettings(BaseSettings):
     """Address to listen on. Credentials arrive here unencrypted: behind TLS outside loopback."""
 
     listen_port: int = Field(5985, ge=0, le=65535)
+    """Port to listen on."""
 
     names: Annotated[frozenset[str], NoDecode, BeforeValidator(separated)] = frozenset()
-    """Names that clients have for the gateway. Its own pages answer to these, to `localhost` and to
-    addresses; where any are named, everything does."""
+    """Host names of the gateway, separated by commas. `/_gateway/…` answers to these, `localhost`
+    and addresses; where any are named, everything does."""
 
     topic: str | None = Field(None, pattern=r"^[A-Za-z0-9._-]{1,249}$")
-    """Topic of the records, instead of the one that the log mode gives."""
+    """Topic of the records; without it `completed-others` or `activations`, by the log mode."""
 
     topic_partitions: int = Field(1, ge=1, le=1000)
     """Of the topic when the gateway creates it; OpenWhisk's own topics have one."""
@@ -75,13 +76,15 @@ class GatewaySettings(BaseSettings):
     """Seconds for a client to send the body of a write."""
 
     connections: int = Field(1000, ge=4, le=100_000)
-    """Most connections of clients; fewer where the limit of open files has no room for them."""
+    """Most connections of clients; fewer where the limit of open files has no room for them. A
+    quarter as many wait for a place."""
 
     receive_pause: float = Field(5.0, gt=0, le=3600)
     """Seconds that a client may pause while it sends the body of a write."""
 
     bytes_in_flight: int = Field(128 * _MEBIBYTE, ge=_MEBIBYTE)
-    """Bodies of writes that are being received or published; memory is about three times that."""
+    """Bytes of bodies in memory at a time, shared fairly among addresses and users; memory is about
+    three times that."""
 
     max_body_bytes: int = Field(64 * _MEBIBYTE, ge=_MEBIBYTE)
     """Largest body of a write, decompressed; a larger one is answered 413."""
@@ -102,9 +105,8 @@ class GatewaySettings(BaseSettings):
     """Seconds that they still do while CouchDB is up but busy."""
 
     authorized_users: Annotated[frozenset[str], NoDecode, BeforeValidator(separated)] = frozenset()
-    """Users whose activations no validation function of the database need hear.
-
-    Where any are named, everybody else's writes pass through to CouchDB, which hears them.
+    """Users, separated by commas, whose activations no validation function of the database need
+    hear. Where any are named, everybody else's writes pass through to CouchDB, which hears them.
     """
 
     connect_timeout: float = Field(5.0, gt=0, le=300)
