@@ -16,7 +16,7 @@ PARALLEL := --numprocesses $(JOBS) --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help setup environment demo test test-unit test-integration lint format typecheck \
-	coverage bench bench-change generated attack chaos chaos-short fuzz internals package docs chart changelog lock sbom audit-deps clean
+	coverage bench bench-change generated attack chaos chaos-short fuzz internals package release docs chart changelog lock sbom audit-deps clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ internals: environment ## Show what a new version changes below us: make interna
 
 package: environment ## Build a wheel and an sdist in dist/
 	@$(PY) -m dev.package
+
+release: environment ## Make all that is published of a version, with checksums, in dist/
+	@$(PY) -m dev.release
 
 docs: environment ## Build the documentation into .site (SERVE=1 shows it at 127.0.0.1:8000)
 	@$(PY) -m uv run --quiet --no-project --isolated --with-requirements docs/requirements.txt env NO_MKDOCS_2_WARNING=1 mkdocs $(if $(SERVE),serve,build --quiet)
