@@ -45,7 +45,9 @@ def obstacles(project: Path, version: str, changed: list[str]) -> Iterator[str]:
 def notes(changelog: str, version: str) -> str:
     """What the changelog says about a version, without its heading; empty: nothing."""
     found = re.search(
-        rf"^## {re.escape(version)}(?: [^\n]*)?\n(.*?)(?=^## |\Z)", changelog, re.MULTILINE | re.DOTALL
+        rf"^## {re.escape(version)}(?: [^\n]*)?\n(.*?)(?=^## |\Z)",
+        changelog,
+        re.MULTILINE | re.DOTALL,
     )
     return found[1].strip() if found else ""
 
