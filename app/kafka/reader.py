@@ -156,6 +156,8 @@ async def open_reader(
         auto_offset_reset="earliest",
         isolation_level=isolation_level,
         fetch_max_wait_ms=int(fetch_wait * 1000),
+        # Between two looks for something to fetch; an answer and a seek have it look at once.
+        consumer_timeout_ms=1000,
     )
     try:
         await consumer.start()

@@ -656,7 +656,7 @@ class Consumer(driver.Consumer):
         finally:
             self._waiting_for_ack = None
 
-    def verify_event_path(self, now: float, tp: TP) -> None:
+    async def verify_all_partitions_active(self) -> None:
         """Nothing: Faust's complains of a slow stream when records wait for the database.
 
         `/status` shows lag and what the database is doing instead.

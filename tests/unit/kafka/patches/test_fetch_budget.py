@@ -9,7 +9,7 @@ from aiokafka import TopicPartition
 from aiokafka.consumer.subscription_state import Assignment
 from faust.types import TP
 
-from app.kafka.patches.fetch_budget import ASKED_FOR, TAKEN_SOON, Within
+from app.kafka.patches.fetch_budget import ASKED_FOR, IDLE_LOOK, TAKEN_SOON, Within
 from tests.fakes.time import Time
 
 BUDGET = 800
@@ -144,3 +144,21 @@ async def test_a_fetch_waits_for_records_as_long_as_what_it_leaves_out_has_waite
     shelf.unasked = {TP("a", 0)}
     within.actions(assignment)
     assert fetcher._fetch_max_wait_ms == IDLE_MS
+
+
+async def test_an_idle_fetcher_waits_for_the_answer_instead_of_looking_all_the_time(
+    fetcher: Any, shelf: Shelf, assignment: Any
+) -> None:
+    within = Within(fetcher, shelf, BUDGET)
+    assert within.actions(assignment)[2] == IDLE_LOOK, "just asked"
+    fetcher._in_flight = set(BROKERS)
+    assert within.actions(assignment)[2] == IDLE_LOOK, "asked before"
+    shelf.bytes[TP("a", 0)] = 1
+    assert within.actions(assignment)[2] == 0.2, "it may be taken soon"
+
+
+async def test_a_fetcher_that_could_ask_nobody_looks_again_soon(
+    fetcher: Any, shelf: Shelf, assignment: Any
+) -> None:
+    fetcher._get_actions_per_node = lambda assignment: ([], {}, 0.2, False, [])
+    assert Within(fetcher, shelf, BUDGET).actions(assignment)[2] == 0.2
