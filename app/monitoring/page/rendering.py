@@ -5,12 +5,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from typing import TYPE_CHECKING
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from app.monitoring.page import wording
 from app.process.printable import printable
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 _KINDS = {
     "css": "text/css",
@@ -56,11 +59,14 @@ def render(template: str, **values: object) -> str:
 
 
 @cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("app.monitoring.page"),
+def _environment() -> "Environment":
+    # Not before somebody looks at a page: it takes a twentieth of the time that a worker starts in.
+    import jinja2  # noqa: PLC0415
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("app.monitoring.page"),
         autoescape=True,
-        undefined=StrictUndefined,
+        undefined=jinja2.StrictUndefined,
         finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
