@@ -160,5 +160,5 @@ async def test_an_idle_fetcher_waits_for_the_answer_instead_of_looking_all_the_t
 async def test_a_fetcher_that_could_ask_nobody_looks_again_soon(
     fetcher: Any, shelf: Shelf, assignment: Any
 ) -> None:
-    fetcher._get_actions_per_node = lambda assignment: ([], {}, 0.2, False, [])
+    fetcher._get_actions_per_node = lambda _: ([], {}, 0.2, False, [])
     assert Within(fetcher, shelf, BUDGET).actions(assignment)[2] == 0.2
