@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -6,9 +7,18 @@ import pytest
 from app.couchdb import BulkWriter, Database
 from app.settings import DatabaseSettings, DiagnosisSettings
 from tests.fakes.couchdb import FakeCouchDB
-from tests.fakes.time import Time, TimeLapse
+from tests.fakes.time import LoopTime, Time, VirtualTimeLoop
 
 MakeWriter = Callable[..., Awaitable[BulkWriter]]
+
+
+def pytest_asyncio_loop_factories(
+    item: pytest.Item,
+) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The loop of tests with the mark `virtual_time`, and of the others."""
+    if item.get_closest_marker("virtual_time"):
+        return {"virtual time": VirtualTimeLoop}
+    return {"time": asyncio.new_event_loop}
 
 
 @pytest.fixture
@@ -47,15 +57,14 @@ async def make_writer(
     """Start a writer on the fake database; all of them are stopped at the end."""
     writers: list[BulkWriter] = []
 
-    async def make(lapse: TimeLapse | None = None, **changed: Any) -> BulkWriter:
-        chosen = settings(**changed)
-        passing = lapse or time
+    async def make(passing: LoopTime | None = None, **changed: Any) -> BulkWriter:
+        chosen, passing_time = settings(**changed), passing or time
         writer = BulkWriter(
             Database(chosen),
             chosen,
             DiagnosisSettings(),
-            clock=passing.clock,
-            sleep=passing.sleep,
+            clock=passing_time.clock,
+            sleep=passing_time.sleep,
             random=lambda: 1.0,
         )
         writers.append(writer)
