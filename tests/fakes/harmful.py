@@ -1,8 +1,11 @@
 """A server that answers harm: whatever it is told to, and for ever if that is wanted."""
 
+import itertools
 import socket
 import threading
 import time
+
+SOME = 20
 
 
 class HarmfulServer:
@@ -10,11 +13,13 @@ class HarmfulServer:
 
     Attributes:
         answer: what is sent at once, and what then again and again; single bytes drip.
+        dripped: set when some single bytes have dripped.
         port: on loopback.
     """
 
     def __init__(self) -> None:
         self.answer = (b"", b"")
+        self.dripped = threading.Event()
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._server.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -36,8 +41,11 @@ class HarmfulServer:
             try:
                 connection.recv(65_536)
                 connection.sendall(begin)
-                while more:
+                for number in itertools.count() if more else ():
                     connection.sendall(more)
-                    time.sleep(0.01 if len(more) == 1 else 0)
+                    if len(more) == 1:
+                        time.sleep(0.01)
+                        if number == SOME:
+                            self.dripped.set()
             except OSError:
                 return
