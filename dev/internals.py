@@ -68,6 +68,7 @@ LEANED_ON: dict[str, tuple[str, ...]] = {
         "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread.seek_to_committed",
         "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread.earliest_offsets",
         "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread._commit",
+        "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread.topic_partitions",
         "faust.transport.drivers.aiokafka:ConsumerRebalanceListener.on_partitions_revoked",
         "faust.transport.drivers.aiokafka:ConsumerRebalanceListener.on_partitions_assigned",
         "faust.types.tuples:ConsumerMessage",

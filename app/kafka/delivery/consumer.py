@@ -253,6 +253,15 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         cluster = self._ensure_consumer()._client.cluster  # noqa: SLF001
         return {topic: len(cluster.partitions_for_topic(topic) or ()) for topic in topics}
 
+    def topic_partitions(self, topic: str) -> int | None:
+        """How many partitions a topic has; None of one that the consumer does not know yet.
+
+        Faust says 0 then. When the worker makes the guard's changelog, and joins before the
+        metadata tell of it, Faust would take the first document that is stored for one of a table
+        whose topics do not fit, and end the worker.
+        """
+        return super().topic_partitions(topic) or None
+
     async def refresh_metadata(self) -> None:
         """Refresh the metadata now, instead of when they expire.
 

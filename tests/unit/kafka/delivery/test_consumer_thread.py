@@ -125,3 +125,12 @@ async def test_partitions_of_somebody_else_are_not_committed(thread: Any, client
     client.answer = taken
     assert await thread._commit_what_can({OURS: 7, TP("chunked", 1): 9}) == {}
     assert [list(offsets) for offsets in asked] == [[TOPIC]]
+
+
+async def test_a_topic_that_the_metadata_do_not_tell_of_yet_has_no_number_of_partitions(
+    thread: Any, client: Any
+) -> None:
+    """Faust takes 0 of the guard's new changelog for a mistake in its configuration."""
+    client._coordinator = SimpleNamespace(_metadata_snapshot={"documents": 4, "changelog": 0})
+    counts = [thread.topic_partitions(name) for name in ("documents", "changelog", "other")]
+    assert counts == [4, None, None]
