@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Protocol
 
 from dev.steps import LONGEST_OUTPUT_SHOWN, SetupError, say
 
@@ -20,6 +21,9 @@ HOST = "127.0.0.1"
 # Below the ports that systems hand out by themselves (from 32768 on Linux, 49152 on macOS):
 # a client that keeps trying a stopped server can then not take the server's port by accident.
 PORTS = range(20_000, 32_000)
+
+LOOK = 0.1
+"""Seconds between two looks whether a service is ready: to answer keeps it from getting ready."""
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
@@ -38,6 +42,48 @@ def free_port() -> int:
             return port
 
 
+class Process(Protocol):
+    """A process that was started: what is needed of `subprocess.Popen`."""
+
+    pid: int
+    returncode: int | None
+
+    def poll(self) -> int | None:
+        """Its exit code; None while it is running."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its exit code, once it has ended; raises `subprocess.TimeoutExpired`."""
+
+    def terminate(self) -> None:
+        """Send SIGTERM."""
+
+    def kill(self) -> None:
+        """Send SIGKILL."""
+
+
+class Spawn(Protocol):
+    """Starts a process that ends when this one does."""
+
+    def __call__(
+        self,
+        command: Sequence[str],
+        *,
+        folder: Path,
+        env: Mapping[str, str] | None,
+        out: int,
+        err: int,
+    ) -> Process:
+        """Start it.
+
+        Args:
+            command: The program and its arguments.
+            folder: Its working folder.
+            env: Its whole environment; this process's own without it.
+            out: The open file that takes what it prints.
+            err: The same of its errors.
+        """
+
+
 class Service:
     """A server process with its port and folder; data survives a stop.
 
@@ -45,6 +91,7 @@ class Service:
         name: For messages, and the name of the log file.
         port: Where it listens; the same after each start.
         log_file: What it printed, over all its starts.
+        spawn: Starts the process, in place of `spawn_process`.
     """
 
     def __init__(
@@ -74,7 +121,8 @@ class Service:
         self._folder = folder
         self._ready = ready
         self.env = env
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
+        self.spawn: Spawn = spawn_process
 
     @property
     def pid(self) -> int:
@@ -111,7 +159,15 @@ class Service:
         """Start it without waiting. Raises RuntimeError if it is already running."""
         if self.running:
             raise RuntimeError(f"{self.name} is running already")
-        self._process = _starter.submit(self._spawn).result()
+        with self.log_file.open("ab") as log:
+            self._process = self.spawn(
+                self._command,
+                folder=self._folder,
+                env=self.env,
+                out=log.fileno(),
+                err=log.fileno(),
+            )
+        atexit.register(self.stop)
 
     def wait_until_ready(self, timeout: float = 60) -> None:
         """Wait until it serves requests.
@@ -132,7 +188,7 @@ class Service:
                     f"{self.name} did not start (exit code {process.returncode}); its log ends:\n"
                     + self.log()[-LONGEST_OUTPUT_SHOWN:]
                 )
-            time.sleep(0.03)
+            time.sleep(LOOK)
 
     def terminate(self, timeout: float = 20) -> int:
         """Send SIGTERM and wait for it to exit.
@@ -181,27 +237,30 @@ class Service:
             self._process.kill()
             self.wait()
 
-    def _launched(self) -> subprocess.Popen[bytes]:
+    def _launched(self) -> Process:
         if self._process is None:
             raise RuntimeError(f"{self.name} was never started")
         return self._process
 
-    def _spawn(self) -> subprocess.Popen[bytes]:
-        with self.log_file.open("ab") as log:
-            process = subprocess.Popen(
-                self._command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=self._folder,
-                env=self.env,
-                start_new_session=True,  # Ctrl-C is for the command, not for what it talks to
-                preexec_fn=_end_with_parent,  # noqa: PLW1509 - one system call, nothing that locks
-            )
-        atexit.register(self.stop)
-        return process
+
+def spawn_process(
+    command: Sequence[str], *, folder: Path, env: Mapping[str, str] | None, out: int, err: int
+) -> Process:
+    """Start a process as `Spawn` says it."""
+    return _starter.submit(
+        subprocess.Popen,
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=out,
+        stderr=err,
+        cwd=folder,
+        env=env,
+        start_new_session=True,  # Ctrl-C is for the command, not for what it talks to
+        preexec_fn=end_with_parent,  # one system call, nothing that locks
+    ).result()
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """Have the kernel end this process when the thread that started it ends (on Linux)."""
     if sys.platform == "linux":
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

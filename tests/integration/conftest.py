@@ -13,6 +13,7 @@ from dev.admin import Admin
 from dev.admin import admin as connect_admin
 from dev.services import COUCHDB_URL, KAFKA_URL, Services
 from dev.worker import Worker, database_settings
+from tests.integration.support import preloaded
 from tests.integration.support.waiting import coordinated
 
 StartWorker = Callable[..., Awaitable[Worker]]
@@ -113,6 +114,7 @@ async def worker(
             settings |= database_settings(str(settings["couchdb_url"]))
         folder = tmp_path / f"worker-{len(workers)}"
         started = Worker(folder, Services(kafka_url, couchdb_url), **(defaults | settings))
+        started.spawn = preloaded.start
         workers.append(started)
         await asyncio.to_thread(started.start if ready else started.launch)
         return started

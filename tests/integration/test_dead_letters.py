@@ -3,9 +3,7 @@
 import asyncio
 import gc
 import json
-import os
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -22,13 +20,12 @@ from app.dead_letters.selection import Selection
 from app.kafka.admin import open_admin
 from app.kafka.topics import TopicNames
 from app.settings import Settings, load
-from dev import paths
 from dev.admin import Admin
-from dev.generated.outputs import check
 from dev.worker import Worker
 from models.dead_letter import REPLAY_OF, DeadLetter
 from models.reasons import RejectReason
 from tests.integration.conftest import StartWorker
+from tests.integration.support.commands import Commands
 from tests.integration.support.database import all_stored, assert_holds
 from tests.integration.support.kafka import Producer, producer, read_topic
 from tests.integration.support.proxy import proxy
@@ -81,27 +78,12 @@ def names(prefix: str) -> TopicNames:
 
 
 @pytest.fixture
-def dead_letters(kafka_url: str, prefix: str, database_environment: dict[str, str]) -> Command:
+def dead_letters(kafka_url: str, couchdb_url: str, prefix: str, database: str) -> Command:
     """Runs `persister dead-letters ...`, as an operator would."""
+    commands = Commands(kafka_url, couchdb_url, topic_prefix=prefix, database=database)
 
     async def run(*arguments: str, **environment: str) -> Done:
-        own = database_environment | {
-            "PYTHONPATH": str(paths.PROJECT),
-            "PERSISTER_KAFKA_URL": kafka_url,
-            "PERSISTER_TOPIC_PREFIX": prefix,
-        }
-        done = await asyncio.to_thread(
-            subprocess.run,
-            [sys.executable, "-m", "app.commands.main", "dead-letters", *arguments],
-            env={**os.environ, **own, **environment},
-            cwd=paths.PROJECT,
-            capture_output=True,
-            timeout=60,
-            check=False,
-        )
-        if "--json" in arguments:
-            check(f"dead-letters {arguments[0]}", done.stdout.decode())
-        return done
+        return await commands.run_raw("dead-letters", *arguments, **environment)
 
     return run
 

@@ -1,8 +1,6 @@
 """From a simulated OpenWhisk through the real Kafka and a worker to the database."""
 
-import asyncio
 import json
-import sys
 from collections.abc import AsyncIterator
 from itertools import islice
 from typing import Any
@@ -11,7 +9,6 @@ import pytest
 
 from app.kafka.topics import TopicNames, completed_topic
 from app.settings import KafkaSettings, LogMode
-from dev import paths
 from dev.admin import Admin
 from dev.traffic import (
     Mix,
@@ -40,6 +37,7 @@ from openwhisk.store import (
     ensure_store_topic,
 )
 from tests.integration.conftest import StartWorker
+from tests.integration.support.commands import run_module
 from tests.integration.support.database import stored
 from tests.integration.support.kafka import read_topic
 from tests.integration.support.waiting import drained, status
@@ -199,15 +197,11 @@ async def test_the_stores_topic_takes_the_largest_record_and_more_is_an_error(
 
 async def simulate(kafka_url: str, prefix: str, *options: str) -> tuple[int, str, str]:
     """Run the command; its exit code and what it wrote."""
-    given = environment({"kafka_url": kafka_url, "topic_prefix": prefix})
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "faust", "-A", "app", "--json", "simulate", *options),
-        env={**given, "PYTHONPATH": str(paths.PROJECT)},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
+    done = await run_module(
+        *("faust", "-A", "app", "--json", "simulate", *options),
+        env=environment({"kafka_url": kafka_url, "topic_prefix": prefix}),
     )
-    out, err = await process.communicate()
-    return process.returncode or 0, out.decode(), err.decode()
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 
 async def test_the_command_makes_the_topics_and_sends_the_same_for_the_same_seed(
