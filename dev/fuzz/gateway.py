@@ -49,12 +49,8 @@ _ANSWERED_AT_ALL: Final = 60.0
 """Seconds for a good request, in which this process may have to wait for others."""
 
 _ANY_TIME: Final = 0.1
-_ANY_MEMORY: Final = 4 * MIB
-"""What a connection may cost, whatever comes on it.
-
-A document is decoded whole, for its revision: one of small objects takes 25 times its size, up to
-100,000 values (`openwhisk.gateway.counts`), of one document at a time.
-"""
+_ANY_MEMORY: Final = MIB
+"""What a connection may cost, whatever comes on it."""
 
 _PAUSE: Final = 0.002
 _HANDLE: Final[Any] = asyncio.Handle
@@ -259,7 +255,7 @@ async def _serving() -> AsyncIterator[tuple[Gateway, int]]:
         configuration = Configuration(
             gateway=settings,
             kafka=KafkaSettings(),
-            log_mode=LogMode.SEPARATE,
+            log_mode=LogMode.IN_RECORD,
             upstream=f"http://{HOST}:{couchdb.addresses[0][1]}",
             ca_file=None,
             database=DATABASE,

@@ -40,6 +40,7 @@ _RECORD: Final = {
     "annotations": [{"key": "path", "value": "guest/hello"}],
     "duration": 87,
 }
+_DOCUMENT: Final = {"_id": f"guest/{_ID}", "entityType": "activation", **_RECORD}
 _HERE: Final = "<here>"
 _AS_JSON, _BROKEN = 0.7, 0.1
 
@@ -58,6 +59,12 @@ _PLACES: Final = (
     _in_record("annotations", [{"key": "a", "value": _HERE}]),
     _in_record("annotations", [{"key": _HERE, "value": 1}]),
     _in_record(_HERE, 1),
+    *(
+        json.dumps(_DOCUMENT | {name: _HERE}).encode()
+        for name in ("logs", "response", "annotations", "newer", "updated")
+    ),
+    json.dumps(_DOCUMENT | {"response": {"statusCode": 0, "result": _HERE}}).encode(),
+    json.dumps(_DOCUMENT | {_HERE: 1}).encode(),
     json.dumps({"transid": _HERE, "response": _RECORD}).encode(),
     json.dumps({"transid": ["t", 1, True, _HERE], "response": _RECORD}).encode(),
     json.dumps({"instance": _HERE, "activationId": _ID}).encode(),

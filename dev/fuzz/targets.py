@@ -20,10 +20,12 @@ from models.dead_letter import ATTEMPTS, DeadLetter, true_headers, without_repla
 from models.reasons import RejectReason
 from models.reserved import is_reserved
 from models.roles import TopicRole
+from openwhisk.gateway.records import Taking
 
 _RULES: Final = RoutingSettings.model_validate(
     {"PERSISTER_NON_BLOCKING_STORE_LEVEL": "STORE_FAILURES"}
 )
+_TAKING: Final = Taking(TopicRole.ACTIVATIONS, 1 << 23, lambda _logs: None)
 _CRC, _ATTRIBUTES, _SUMMED, _RECORDS, _LENGTH = 17, 21, 21, 61, 8
 _HEADER_BYTES: Final = 200
 _ENOUGH: Final = 1 << 30
@@ -34,6 +36,11 @@ def routing(value: bytes) -> None:
     decision = route(TopicRole.OTHERS, value, 7, _RULES)
     if not isinstance(decision, Store | Skip | Reject):
         raise TypeError(type(decision).__name__)
+
+
+def taking(value: bytes) -> None:
+    """Any document that is written through the gateway."""
+    _TAKING.take(value, 1_767_325_445_123)
 
 
 def digest(value: bytes) -> None:
@@ -122,5 +129,5 @@ def _unpack(number: int, records: bytes) -> None:
 
 
 TARGETS: Final[tuple[Callable[[bytes], None], ...]] = (
-    *(routing, digest, letters, headers, batches),
+    *(routing, taking, digest, letters, headers, batches),
 )

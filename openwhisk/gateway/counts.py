@@ -17,6 +17,9 @@ MOST_DOCUMENTS = 10_000
 MOST_VALUES = 100_000
 """Of a document."""
 
+MOST_MEMBERS = 1000
+"""Of the outermost object of a document; OpenWhisk writes a dozen."""
+
 _QUICK_BYTES = 8 * 1024
 _QUICK_VALUES = 2000
 _QUICK_LENGTH = 1024 * 1024
@@ -40,6 +43,7 @@ class _Bulk(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     new_edits: bool = True
 
 
+_is_json = msgspec.json.Decoder(msgspec.Raw).decode
 _entries = msgspec.json.Decoder(_Bulk).decode
 
 
@@ -62,6 +66,21 @@ def few_documents(body: bytes | bytearray, most: int = MOST_DOCUMENTS) -> bool:
 def few_values(document: bytes, most: int = MOST_VALUES) -> bool:
     """Whether a document can't have more values than that."""
     return json_text.value_marks(document) <= most
+
+
+def few_members(document: bytes, most: int = MOST_MEMBERS) -> bool:
+    """Whether a document is an object of no more members than that.
+
+    Raises:
+        msgspec.DecodeError: it is not JSON.
+        RecursionError: it is nested too deeply.
+    """
+    if few_values(document, most):
+        return True
+    _is_json(document)
+    if not document.lstrip().startswith(b"{"):
+        return False
+    return all(number < most for number, _ in enumerate(json_text.members(document)))
 
 
 def takes_long(document: bytes) -> bool:

@@ -9,19 +9,16 @@ import logging
 import re
 from enum import StrEnum
 
-import msgspec
-
 from app.settings import LogMode
 
 logger = logging.getLogger(__name__)
 
-_LINE = re.compile(r"\d{4}-\d\d-\d\dT\S+ +(stdout|stderr): ")
-"""How a log line of an action begins; what sequences and triggers list in `logs` does not."""
+_has_line = re.compile(rb'(?<!\\)"\d{4}-\d\d-\d\dT[^\s"\\]{1,60} {1,60}(?:stdout|stderr): ').search
+"""Whether one begins as a log line of an action does; what sequences and triggers list in `logs`
+does not."""
 
 _MANY = 1000
 """Records without a single log line after which logs are taken to be kept elsewhere."""
-
-_texts = msgspec.json.Decoder(list[str]).decode
 
 
 class Logs(StrEnum):
@@ -55,7 +52,7 @@ class LogModeWatch:
         """Look at the `logs` of a record (JSON)."""
         if self.logs is Logs.INSIDE:
             return
-        if logs != b"[]" and any(map(_LINE.match, _texts(logs))):
+        if _has_line(logs):
             self._know(Logs.INSIDE)
             return
         self._without += 1

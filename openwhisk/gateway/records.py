@@ -14,7 +14,7 @@ from msgspec import Raw
 from app.routing import Store, route
 from app.settings import RoutingSettings, StoreLevel
 from models.roles import TopicRole
-from openwhisk.gateway.counts import few_values
+from openwhisk.gateway.counts import few_members, few_values
 from openwhisk.gateway.revisions import first_revision
 
 RULES = RoutingSettings(
@@ -117,6 +117,8 @@ class _NotNewError(ValueError):
 
 def _activation(document: bytes, path_id: str | None) -> tuple[str, dict[str, Raw]]:
     """The id of a document and the fields of the record in it; raises one of `_UNREADABLE`."""
+    if not few_members(document):
+        raise _NotNewError
     fields = _fields(document)
     document_id = _string(fields.pop("_id")) if path_id is None else path_id
     if "_id" in fields and _string(fields.pop("_id")) != path_id:

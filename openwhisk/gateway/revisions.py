@@ -8,13 +8,16 @@ once: to read by revision, to write again, to delete.
 
 import hashlib
 import math
-import struct
-from collections.abc import Callable
-from typing import Any
+import re
+from array import array
+from collections.abc import Callable, Iterable
+from typing import Any, Final
 
 import msgspec
 
-from models import couchdb_numbers
+from models import couchdb_numbers, json_text
+from openwhisk.gateway import terms
+from openwhisk.gateway.outline import PIECE, Container, Part, Text, Values, outlined
 
 
 def _double(written: str) -> float:
@@ -36,21 +39,27 @@ def _double(written: str) -> float:
 
 
 _decode = msgspec.json.Decoder(float_hook=_double).decode
+_is_json = msgspec.json.Decoder(msgspec.Raw).decode
+_string = msgspec.json.Decoder(str).decode
 
-_ATOMS = {None: b"d\x00\x04null", True: b"d\x00\x04true", False: b"d\x00\x05false"}
-_NIL = b"j"
-_START = b"\x83l\x00\x00\x00\x05" + _ATOMS[False] + b"a\x00a\x00"
+_START: Final = b"\x83" + terms.list_of(5) + terms.ATOMS[False] + b"a\x00a\x00"
 """Not deleted, after revision 0 of number 0."""
 
-_END = _NIL + _NIL
+_END: Final = terms.NIL + terms.NIL
 """No attachments; end of the list."""
 
-_BYTE = 0xFF
-_LONGEST_STRING = 0xFFFF
-_small_integer = struct.Struct(">cB").pack
-_integer = struct.Struct(">ci").pack
-_float = struct.Struct(">cd").pack
-_sized = struct.Struct(">cI").pack
+_USUAL_VALUE: Final = 64
+"""Bytes. A document of shorter values is several times as large when it is decoded."""
+
+_string_pieces = re.compile(
+    # Divided neither within a character nor between the two halves of a pair of surrogates.
+    rb"(?:[^\\\x80-\xff]{1,64}|[\xc0-\xff][\x80-\xbf]*+"
+    rb"|(?:\\u[dD][89abAB][0-9a-fA-F]{2})?+\\u[0-9a-fA-F]{4}|\\[^u]){1,%d}+" % (PIECE // 64),
+    re.DOTALL,
+).finditer
+
+_BUCKET: Final = 256
+"""Names that are compared with each other in one go."""
 
 
 def first_revision(document: bytes) -> str:
@@ -60,67 +69,156 @@ def first_revision(document: bytes) -> str:
         document: a JSON object; `_id` is not part of what is hashed.
 
     Raises:
-        ValueError: it is not JSON (`msgspec.DecodeError`), or has a number that CouchDB refuses.
+        ValueError: it is not JSON (`msgspec.DecodeError`), has a number that CouchDB refuses, or
+            has the same key twice in a large object.
         RecursionError: it is nested too deeply.
     """
-    fields = _decode(document)
-    fields.pop("_id", None)
-    parts = [_START]
-    _object(fields, parts.append)
-    parts.append(_END)
-    return f"1-{hashlib.md5(b''.join(parts), usedforsecurity=False).hexdigest()}"
+    if _is_small_decoded(document):
+        fields = _decode(document)
+        fields.pop("_id", None)
+        parts = [_START]
+        terms.put_object(fields, parts.append)
+        parts.append(_END)
+        return _revision(hashlib.md5(b"".join(parts), usedforsecurity=False))
+    _is_json(document)
+    return _revision(_Piecewise(document).hash(outlined(document)))
 
 
-def _object(fields: dict[str, Any], put: Callable[[bytes], None]) -> None:
-    if not fields:
-        put(b"h\x01" + _NIL)
-        return
-    put(b"h\x01" + _sized(b"l", len(fields)))
-    for name, value in fields.items():
-        encoded = name.encode()
-        put(b"h\x02" + _sized(b"m", len(encoded)) + encoded)
-        _value(value, put)
-    put(_NIL)
+def _revision(digest: "hashlib._Hash") -> str:
+    return f"1-{digest.hexdigest()}"
 
 
-def _value(value: Any, put: Callable[[bytes], None]) -> None:
-    kind = type(value)
-    if kind is str:
-        encoded = value.encode()
-        put(_sized(b"m", len(encoded)) + encoded)
-    elif kind is int:
-        put(_whole(value))
-    elif kind is dict:
-        _object(value, put)
-    elif kind is list:
-        _array(value, put)
-    elif kind is float:
-        put(_float(b"F", value))
-    else:
-        put(_ATOMS[value])
+def _is_small_decoded(document: bytes) -> bool:
+    if len(document) <= PIECE:
+        return True
+    # Python's strings have four bytes for each character if one of them needs it.
+    return (
+        document.isascii()
+        and b"\\u" not in document
+        and json_text.value_marks(document) * _USUAL_VALUE <= len(document)
+    )
 
 
-def _array(values: list[Any], put: Callable[[bytes], None]) -> None:
-    if not values:
-        put(_NIL)
-    elif len(values) <= _LONGEST_STRING and all(
-        type(value) is int and 0 <= value <= _BYTE for value in values
-    ):
-        # Erlang has no strings of its own: a list of bytes is one.
-        put(struct.pack(">cH", b"k", len(values)) + bytes(values))
-    else:
-        put(_sized(b"l", len(values)))
-        for value in values:
-            _value(value, put)
-        put(_NIL)
+class _Piecewise:
+    """Hashes a large document a few kilobytes at a time.
+
+    Args:
+        document: that is known to be JSON.
+    """
+
+    def __init__(self, document: bytes) -> None:
+        self._document = document
+        self._hash = hashlib.md5(_START, usedforsecurity=False)
+
+    def hash(self, outermost: Container) -> "hashlib._Hash":
+        """The hash of all of it."""
+        if not outermost.is_object:
+            raise ValueError("it is no object")
+        self._object(outermost, without="_id")
+        self._hash.update(_END)
+        return self._hash
+
+    def _object(self, container: Container, without: str | None = None) -> None:
+        self._hash.update(terms.object_of(container.count - self._has(without, container)))
+        for part in container.parts:
+            if isinstance(part, Values):
+                fields = self._fields(part)
+                fields.pop(without, None)
+                self._put(terms.put_members, fields)
+            elif (name := _string(part.key)) != without:
+                self._put(terms.put_name, name)
+                self._large(part)
+        self._hash.update(terms.NIL)
+
+    def _has(self, name: str | None, container: Container) -> bool:
+        """Whether an object has a member of this name; no name comes twice."""
+        names = _Names(container.count)
+        for part in container.parts:
+            names.add(self._fields(part) if isinstance(part, Values) else (_string(part.key),))
+        names.check()
+        return name in names
+
+    def _array(self, container: Container) -> None:
+        parts = container.parts
+        if terms.is_string(container.count) and all(map(self._is_bytes, parts)):
+            self._hash.update(terms.string_of(container.count))
+            for part in parts:
+                if isinstance(part, Values):
+                    self._hash.update(bytes(self._items(part)))
+            return
+        self._hash.update(terms.list_of(container.count))
+        for part in parts:
+            if isinstance(part, Values):
+                self._put(terms.put_values, self._items(part))
+            else:
+                self._large(part)
+        self._hash.update(terms.NIL)
+
+    def _is_bytes(self, part: Part) -> bool:
+        return isinstance(part, Values) and terms.are_bytes(self._items(part))
+
+    def _large(self, part: Text | Container) -> None:
+        if isinstance(part, Text):
+            self._text(part)
+        elif part.is_object:
+            self._object(part)
+        else:
+            self._array(part)
+
+    def _text(self, part: Text) -> None:
+        encoded = bytearray()
+        at = part.start + 1
+        for piece in _string_pieces(self._document, at, part.end - 1):
+            if piece.start() != at:
+                break
+            at = piece.end()
+            encoded += _string(b'"%b"' % piece[0]).encode()
+        if at != part.end - 1:
+            raise ValueError("a string is not in UTF-8")
+        self._hash.update(terms.binary_of(len(encoded)))
+        self._hash.update(encoded)
+
+    def _fields(self, part: Values) -> dict[str | None, Any]:
+        fields: dict[str | None, Any] = _decode(b"{%b}" % self._document[part.start : part.end])
+        if len(fields) != part.number:
+            raise ValueError("a key comes twice")
+        return fields
+
+    def _items(self, part: Values) -> list[Any]:
+        items: list[Any] = _decode(b"[%b]" % self._document[part.start : part.end])
+        if len(items) != part.number:
+            raise ValueError("nothing but spaces in an array")
+        return items
+
+    def _put(self, write: Callable[[Any, terms.Put], None], values: Any) -> None:
+        written: list[bytes] = []
+        write(values, written.append)
+        self._hash.update(b"".join(written))
 
 
-def _whole(value: int) -> bytes:
-    if 0 <= value <= _BYTE:
-        return _small_integer(b"a", value)
-    if -(2**31) <= value < 2**31:
-        return _integer(b"b", value)
-    magnitude = abs(value)
-    digits = magnitude.to_bytes((magnitude.bit_length() + 7) // 8, "little")
-    size = bytes((ord("n"), len(digits))) if len(digits) <= _BYTE else _sized(b"o", len(digits))
-    return size + bytes((value < 0,)) + digits
+class _Names:
+    """The names of an object's members; of each the hash is kept.
+
+    Args:
+        count: how many come.
+    """
+
+    def __init__(self, count: int) -> None:
+        # A set of all would be ten times as large.
+        self._hashes = [array("q") for _ in range(1 + count // _BUCKET)]
+
+    def add(self, names: Iterable[str | None]) -> None:
+        """Remember names."""
+        for name in names:
+            self._bucket(name).append(hash(name))
+
+    def check(self) -> None:
+        """Raise ValueError if a name came twice."""
+        if any(len(set(hashes)) != len(hashes) for hashes in self._hashes):
+            raise ValueError("a key comes twice")
+
+    def __contains__(self, name: str | None) -> bool:
+        return hash(name) in self._bucket(name)
+
+    def _bucket(self, name: str | None) -> "array[int]":
+        return self._hashes[hash(name) % len(self._hashes)]

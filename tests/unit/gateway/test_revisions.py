@@ -1,8 +1,14 @@
 """Revisions as a CouchDB 3.5.0 gave them."""
 
+import json
+from typing import Any
+
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from openwhisk.gateway import outline, revisions
 from openwhisk.gateway.revisions import first_revision
 
 
@@ -64,4 +70,54 @@ def test_a_number_is_hashed_as_couchdb_reads_it(number: bytes, revision: str) ->
 )
 def test_what_couchdb_does_not_read_has_none(document: bytes) -> None:
     with pytest.raises((msgspec.DecodeError, UnicodeDecodeError)):
+        first_revision(document)
+
+
+_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(1, 1e9) | st.text(),
+    lambda inner: (
+        st.lists(inner) | st.lists(st.integers(0, 256)) | st.dictionaries(st.text(), inner)
+    ),
+    max_leaves=30,
+)
+_documents = st.dictionaries(st.sampled_from(["_id", "a"]) | st.text(), _values, min_size=1)
+
+
+@given(_documents, st.sampled_from([{}, {"indent": 1}, {"ensure_ascii": False}]))
+@settings(max_examples=300)
+def test_a_large_document_has_the_revision_that_it_had_if_it_were_small(
+    document: dict[str, Any], way: dict[str, Any]
+) -> None:
+    text = json.dumps(document, **way).encode()
+    with pytest.MonkeyPatch.context() as patch:
+        whole = first_revision(text)
+        # All but the smallest is large now.
+        patch.setattr(outline, "PIECE", 3)
+        patch.setattr(revisions, "PIECE", 0)
+        patch.setattr(revisions, "_USUAL_VALUE", len(text) + 1)
+        assert first_revision(text) == whole
+
+
+LONG = b"\xc3\xa9" * 5000
+
+
+@pytest.mark.parametrize(
+    "document, complaint",
+    [
+        (b'{"a":1,"\\u0061":2,"b":"%b"}' % LONG, "a key comes twice"),
+        (b'{"a":1,"b":"%b","a":2}' % LONG, "a key comes twice"),
+        (b'{"a":"%b","\\u0061":[]}' % LONG, "a key comes twice"),
+        (b'{"a":[%b],"b":"\\u00e9"}' % (b" " * 5000), "nothing but spaces"),
+        (b'{"a":1,"%b":"\\u00e9"}' % (b"k" * 70_000), "a key is too long"),
+        (b'{"a":"%b\\udc00"}' % LONG, "surrogate"),
+        (b'{"a":"%b\xff"}' % LONG, "(?i)utf-8"),
+        (b'{"a":"%b\xc3","b":"\xa9"}' % LONG, "(?i)utf-8"),
+        (b'{"a":[[1e400],"%b"]}' % LONG, "range of doubles"),
+        (b'[["%b"]]' % LONG, "expected `object`|no object"),
+    ],
+)
+def test_what_is_odd_in_a_large_document_is_left_to_couchdb(
+    document: bytes, complaint: str
+) -> None:
+    with pytest.raises(ValueError, match=complaint):
         first_revision(document)
