@@ -78,10 +78,10 @@ release: environment ## Make all that is published of a version, with checksums,
 	@$(PY) -m dev.release
 
 docs: environment ## Build the documentation into .site (SERVE=1 shows it at 127.0.0.1:8000)
-	@$(PY) -m uv run --quiet --no-project --isolated --with-requirements docs/requirements.txt env NO_MKDOCS_2_WARNING=1 mkdocs $(if $(SERVE),serve,build --quiet)
+	@$(PY) -m dev.aside docs/requirements.txt env NO_MKDOCS_2_WARNING=1 mkdocs $(if $(SERVE),serve,build --quiet)
 
 chart: environment ## Check the Helm chart (needs helm, or Go to build it)
-	@$(PY) -m uv run --quiet --no-project --isolated --with-requirements deploy/chart/requirements.txt python -m dev.chart
+	@$(PY) -m dev.aside deploy/chart/requirements.txt python -m dev.chart
 
 changelog: environment ## Move the fragments of changes/ into CHANGELOG.md
 	@.venv/bin/towncrier build --yes --version "$$($(PY) -c 'from app.version import VERSION; print(VERSION)')"

@@ -9,6 +9,8 @@ import subprocess
 import sys
 from collections.abc import Mapping
 
+from dev.authorities import trusting
+
 UV = {
     "index-url": "UV_DEFAULT_INDEX",
     "extra-index-url": "UV_INDEX",
@@ -73,5 +75,5 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def inherited() -> dict[str, str]:
-    """`uv_environment` of this process."""
-    return uv_environment(os.environ)
+    """`uv_environment` of this process, which trusts what the system trusts."""
+    return trusting(uv_environment(os.environ))

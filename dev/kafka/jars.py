@@ -8,6 +8,7 @@ from pathlib import Path
 import requests
 from jgo.maven import MavenContext
 
+from dev.authorities import trusted
 from dev.kafka import jvm
 from dev.steps import SetupError
 
@@ -36,7 +37,7 @@ def fetch() -> None:
     jvm.JARS.mkdir(parents=True)
     cache = jvm.HOME / "maven"
     maven = MavenContext(repo_cache=cache, timeout=_TIMEOUT)
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
+    with trusted(), ThreadPoolExecutor(_AT_ONCE) as pool:
         list(pool.map(lambda line: _fetch(maven, line), LOCK.read_text().splitlines()))
     shutil.rmtree(cache)
 
