@@ -1,8 +1,8 @@
 """Has every downloader trust the authorities that the system trusts.
 
-uv, Node and requests bring lists of their own, which know nothing of an authority that a company has
-added: its proxy would be trusted by pip and by nothing else. Imports the standard library alone, as
-everything that runs before the packages are there.
+uv, Node and requests bring lists of their own, which know nothing of an authority that a company
+has added: its proxy would be trusted by pip and by nothing else. Imports the standard library
+alone, as everything that runs before the packages are there.
 """
 
 import contextlib

@@ -14,6 +14,7 @@ from json import JSONDecoder
 from typing import Any, Final
 
 from models.json_text import MAX_DEPTH
+from models.patterns import compiled
 
 
 class Exponential(Decimal):
@@ -30,7 +31,7 @@ class Exponential(Decimal):
 _SHALLOW: Final = 200
 # A string that is never closed is one token, so that no part of a text is looked at twice.
 _string = r'"(?:[^"\\]++|\\.?)*+"?'
-_token = re.compile(_string + r'|[\[{]|[\]}]|[^\s,:\[\]{}"]+', re.DOTALL)
+_token = compiled(_string + r'|[\[{]|[\]}]|[^\s,:\[\]{}"]+', re.DOTALL)
 
 
 def loads(text: str) -> Any:

@@ -10,6 +10,8 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any, Final, Literal, TypeVar
 
+from models.patterns import compiled
+
 T = TypeVar("T")
 
 ACTIVATION_ID: Final = r"[0-9a-f]{32}"
@@ -20,7 +22,7 @@ ENTITY_NAME: Final = r"[A-Za-z0-9_](?:[A-Za-z0-9_@ .&-]{0,254}[A-Za-z0-9_@.&-])?
 
 _activation_id = re.compile(ACTIVATION_ID)
 _entity_name = re.compile(ENTITY_NAME)
-_entity_path = re.compile(rf"/*+{ENTITY_NAME}(?:/++{ENTITY_NAME})*+/*")
+_entity_path = compiled(rf"/*+{ENTITY_NAME}(?:/++{ENTITY_NAME})*+/*")
 _slashes = re.compile("/{2,}")
 _version_part = re.compile(r"[+-]?\d{1,20}")
 _byte_size = re.compile(r"\s?(\d{1,19})\s?(?:GB|MB|KB|B|G|M|K)\s?", re.ASCII | re.IGNORECASE)

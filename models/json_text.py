@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, NamedTuple
 
+from models.patterns import compiled
+
 MAX_DEPTH: Final = 1000
 """Levels of values (the outermost is the first) that OpenWhisk's parser reads."""
 
@@ -26,17 +28,17 @@ _EMPTY: Final = rb"\[" + _SPACE + rb"\]|\{" + _SPACE + rb"\}"
 _SCALAR: Final = rb"(?:" + _STRING + rb"|" + _NUMBER + rb"|true|false|null|" + _EMPTY + rb")"
 
 _space = re.compile(_SPACE).match
-_key = re.compile(_STRING + _SPACE + rb":" + _SPACE).match
-_scalar = re.compile(_SCALAR).match
+_key = compiled(_STRING + _SPACE + rb":" + _SPACE).match
+_scalar = compiled(_SCALAR).match
 # As many as there are of what holds nothing else, with the commas behind.
-_scalar_items = re.compile(rb"(?:" + _SCALAR + _SPACE + rb"," + _SPACE + rb")*+").match
-_scalar_members = re.compile(
+_scalar_items = compiled(rb"(?:" + _SCALAR + _SPACE + rb"," + _SPACE + rb")*+").match
+_scalar_members = compiled(
     rb"(?:" + _STRING + _SPACE + rb":" + _SPACE + _SCALAR + _SPACE + rb"," + _SPACE + rb")*+"
 ).match
-_end_of_string = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL).match
-_brackets = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[{]|[\]}]', re.DOTALL).finditer
+_end_of_string = compiled(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL).match
+_brackets = compiled(rb'"(?:[^"\\]++|\\.)*+"|[\[{]|[\]}]', re.DOTALL).finditer
 _end_of_plain = re.compile(rb"[^\s,\]}]++").match
-_numbers = re.compile(rb'"(?:[^"\\]++|\\.)*+"|(-?[0-9][0-9.eE+-]*+)', re.DOTALL).finditer
+_numbers = compiled(rb'"(?:[^"\\]++|\\.)*+"|(-?[0-9][0-9.eE+-]*+)', re.DOTALL).finditer
 
 _QUOTE, _BACKSLASH, _COMMA, _CLOSING = b'"\\,]'
 _BRACKETS: Final = b"[{"

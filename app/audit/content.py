@@ -19,6 +19,7 @@ import msgspec
 
 from models import couchdb_numbers, exact_json, json_text
 from models.json_text import MAX_DEPTH
+from models.patterns import compiled
 
 DIGEST_SIZE: Final = 16
 
@@ -46,7 +47,7 @@ class _Named(msgspec.Struct, gc=False):
 
 _named: Final = msgspec.json.Decoder(_Named).decode
 # Strings that follow one another are one match, and a string without an end is one, too.
-_marks: Final = re.compile(rb'(?:"(?:[^"\\]++|\\.?)*+"?)++|([,\[{])', re.DOTALL).finditer
+_marks: Final = compiled(rb'(?:"(?:[^"\\]++|\\.?)*+"?)++|([,\[{])', re.DOTALL).finditer
 
 
 class Content(NamedTuple):

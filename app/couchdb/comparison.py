@@ -22,6 +22,7 @@ import msgspec
 
 from app.process.printable import shown
 from models import couchdb_numbers, json_text
+from models.patterns import compiled
 
 IGNORED: Final = frozenset({"updated", "_rev"})
 """Fields that may differ between two writes of the same record."""
@@ -135,9 +136,7 @@ def _pieces(document: bytes) -> dict[str, Any]:
     return {name: [] if text == b"[]" else text for name, text in texts.items()}
 
 
-_tokens = re.compile(
-    rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{},:]|[^\s\[\]{},:"]++', re.DOTALL
-).finditer
+_tokens = compiled(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{},:]|[^\s\[\]{},:"]++', re.DOTALL).finditer
 
 
 def _same_pieces(one: bytes, other: bytes) -> bool:

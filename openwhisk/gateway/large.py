@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from models.patterns import compiled
 from openwhisk.gateway.counts import MOST_DOCUMENTS, MOST_VALUES
 
 LARGE: Final = 4 * 1024 * 1024
@@ -39,8 +40,8 @@ _member = re.compile(
 ).match  # fmt: skip
 _colon = re.compile(_SPACE + rb":" + _SPACE).match
 _scalar = re.compile(rb"[^\s,\]\[{}\"]{1,%d}" % _LONGEST_SCALAR).match
-_plain = re.compile(rb'(?:[^"\[\]{}]++|"(?:[^"\\]++|\\.)*+")*+', re.DOTALL).match
-_rest_of_string = re.compile(rb"(?:[^\"\\]++|\\.)*+", re.DOTALL).match
+_plain = compiled(rb'(?:[^"\[\]{}]++|"(?:[^"\\]++|\\.)*+")*+', re.DOTALL).match
+_rest_of_string = compiled(rb"(?:[^\"\\]++|\\.)*+", re.DOTALL).match
 _end = re.compile(_SPACE + rb"\}" + _SPACE + rb"\Z").match
 
 _QUOTE: Final = ord('"')
