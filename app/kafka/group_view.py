@@ -18,6 +18,7 @@ from aiokafka.record.memory_records import MemoryRecords
 from faust.types import TP
 
 from app.kafka.admin import Admin, connect_client
+from app.kafka.untimed import NO_TIMESTAMP
 from app.settings import KafkaSettings
 
 ANSWER_SECONDS = 5.0
@@ -153,9 +154,9 @@ class Observer:
     async def oldest(self, tp: TP, offset: int) -> int | None:
         """When the first record at or after an offset was written, in epoch millis.
 
-        None when there is none: what stands there are a transaction's markers, or an aborted
-        transaction was compacted away. And where it may not be read, or its leader has just moved:
-        Kafka has answered, and all else is known.
+        `NO_TIMESTAMP` when it does not say. None when there is none: what stands there are a
+        transaction's markers, or an aborted transaction was compacted away. And where it may not be
+        read, or its leader has just moved: Kafka has answered, and all else is known.
         """
         code, data = await self._fetch(tp, offset)
         return _first_timestamp(data, offset) if for_code(code) is NoError else None
@@ -248,13 +249,18 @@ def _timestamp(batch: Any, offset: int) -> int | None:
         # Not unpacked: it may become gigabytes. Its records are of about one moment.
         return _of_all(batch)
     try:
-        return next((int(one.timestamp) for one in batch if one.offset >= offset), None)
+        return next((_time(one) for one in batch if one.offset >= offset), None)
     except Exception:  # noqa: BLE001 - whatever the bytes make aiokafka raise
         return _of_all(batch)
 
 
+def _time(record: Any) -> int:
+    return NO_TIMESTAMP if record.timestamp is None else int(record.timestamp)
+
+
 def _of_all(batch: Any) -> int:
-    return int(batch.max_timestamp if batch.timestamp_type else batch.first_timestamp)
+    name = "max_timestamp" if getattr(batch, "timestamp_type", 0) else "first_timestamp"
+    return int(getattr(batch, name, NO_TIMESTAMP))  # older formats tell it of each record alone
 
 
 def _raise(code: int, what: str) -> None:

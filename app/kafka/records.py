@@ -13,7 +13,7 @@ class Record(Protocol):
 
     @property
     def timestamp(self) -> int:
-        """Epoch millis; of its writer or of the broker, as the topic has it."""
+        """Epoch millis; of its writer or of the broker, as the topic has it. -1: it has none."""
 
     @property
     def key(self) -> bytes | None:

@@ -7,6 +7,7 @@ from contextlib import suppress
 import msgspec
 
 from app.kafka.delivery import Chunk
+from app.kafka.untimed import NO_TIMESTAMP
 from app.monitoring.histogram import LATENCIES, Histogram
 from app.monitoring.outcomes import Step
 
@@ -41,7 +42,8 @@ class Latency:
         """Every record of the chunk is safe in the next place."""
         now = self._wall()
         step = Step.STORE if chunk.tp.topic == self._documents else Step.ROUTE
-        self.steps[step].observe(max(0.0, now - chunk.timestamp / 1000), chunk.count)
+        if chunk.timestamp != NO_TIMESTAMP:
+            self.steps[step].observe(max(0.0, now - chunk.timestamp / 1000), chunk.count)
         if step is Step.STORE and chunk.records:  # unless it waited so long that it released them
             # Anything may stand there; what it is was decided elsewhere.
             with suppress(ValueError, OverflowError, RecursionError):

@@ -31,6 +31,7 @@ from faust.types import TP
 from app.kafka.patches.fetch_budget import keep_within
 from app.kafka.patches.unpacked_size import SLACK, exceeds
 from app.kafka.unreadable import Unreadable
+from app.kafka.untimed import Untimed
 
 CHUNK_BYTES = 4 * 1024 * 1024
 """Of values in a chunk, give or take a batch. A larger one would cost less for each record, but may
@@ -175,9 +176,12 @@ def unpack(batch: Any, encoded: memoryview, largest: int) -> list[Any]:
         if count * _OF_A_RECORD > _MOST_FOR_RECORDS * limit:
             return [_unreadable(batch, encoded, f"there are {count} of them")]
     try:
-        return list(batch)
+        records = list(batch)
     except Exception as error:  # noqa: BLE001 - whatever the bytes make aiokafka raise
         return [_unreadable(batch, encoded, f"they can't be unpacked ({type(error).__name__})")]
+    if records and records[0].timestamp is None:
+        return [Untimed(record.offset, record.key, record.value) for record in records]
+    return records
 
 
 def _unreadable(batch: Any, encoded: memoryview, why: str) -> Unreadable:

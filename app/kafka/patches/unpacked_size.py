@@ -5,7 +5,7 @@ format bounds the size of a block; only that of gzip does not, so gzip is decomp
 piece by piece.
 
 What is found is never too small, and too large by no more than `SLACK`. Batches of formats before
-Kafka 0.11 are not looked at: brokers since Kafka 4.0 hold none.
+Kafka 0.11 are not looked at: brokers since Kafka 4.0 take none.
 
 For `fetched_batches` and `checked_batches`, which say what is mended and whether it was reported;
 this changes nothing in aiokafka by itself.

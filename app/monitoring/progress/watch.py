@@ -13,6 +13,7 @@ from mode import Service
 
 from app.kafka.access import explain
 from app.kafka.group_view import GroupView, Observer, Reach
+from app.kafka.untimed import NO_TIMESTAMP
 from app.monitoring.progress.facts import Seen, Silence, Worker
 from app.monitoring.progress.judge import Judge
 from app.monitoring.progress.reachability import Reachability
@@ -51,7 +52,7 @@ class Client(Protocol):
         """The group, and how far it is."""
 
     async def oldest(self, tp: TP, offset: int) -> int | None:
-        """When the record there was written, in epoch millis."""
+        """When the record there was written, in epoch millis; `NO_TIMESTAMP` if it has no time."""
 
     async def close(self) -> None:
         """Disconnect."""
@@ -194,7 +195,8 @@ class Progress(Service):
         }
         found = await asyncio.gather(*(client.oldest(tp, unread[tp]) for tp in asked))
         self._heads = kept | {tp: (unread[tp], at) for tp, at in zip(asked, found, strict=True)}
-        self.oldest = {tp: at for tp, (_, at) in self._heads.items() if at is not None}
+        times = {tp: at for tp, (_, at) in self._heads.items() if at is not None}
+        self.oldest = {tp: at for tp, at in times.items() if at != NO_TIMESTAMP}
 
     def _known(self, tp: TP, offset: int) -> bool:
         """Whether it is known what the record at an offset is; what is empty may be filled."""

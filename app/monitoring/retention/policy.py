@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from app.kafka.untimed import NO_TIMESTAMP
+
 
 @dataclass(frozen=True)
 class Policy:
@@ -31,7 +33,7 @@ class Head(NamedTuple):
     """The oldest unread record."""
 
     at: int
-    """Its timestamp in epoch millis."""
+    """Its timestamp in epoch millis; `NO_TIMESTAMP` if it has none."""
 
     size: float
     """Mean bytes of the records there."""
@@ -55,7 +57,9 @@ class Left:
 def left(
     policy: Policy, head: Head, records: int, per_second: float | None, now: float
 ) -> Left | None:
-    """The rest of the retention, or None when records are kept for ever.
+    """The rest of the retention; None when records are kept for ever, or nothing is known of it.
+
+    Of a record without a time, Kafka takes the time of its file, which nobody is told.
 
     Args:
         policy: of the topic.
@@ -65,7 +69,7 @@ def left(
         now: epoch seconds.
     """
     deadlines, shares = [], []
-    if policy.ms is not None:
+    if policy.ms is not None and head.at != NO_TIMESTAMP:
         deadlines.append((head.at + policy.ms) / 1000)
         shares.append((deadlines[0] - now) * 1000 / policy.ms if policy.ms else 0.0)
     if policy.bytes is not None:

@@ -12,9 +12,11 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
 )
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 from faust.types import TP
 
 from app.kafka.group_view import LONGEST_ASSIGNMENT, Observer, _assigned, _first_timestamp
+from app.kafka.untimed import NO_TIMESTAMP
 from app.settings import KafkaSettings
 
 MANY = LONGEST_ASSIGNMENT // 4
@@ -70,3 +72,18 @@ def test_a_record_that_cannot_be_read_has_the_time_of_its_batch() -> None:
     encoded = batch("name", "name")
     encoded[encoded.index(b"name")] = 0xFF
     assert _first_timestamp(bytes(encoded), 0) == 1000
+
+
+@pytest.mark.parametrize("codec", [0, LegacyRecordBatchBuilder.CODEC_GZIP])
+def test_a_record_of_a_format_without_times_is_there_all_the_same(codec: int) -> None:
+    """What is not there has no time either: an unread rest of it would not count as unread."""
+    builder = LegacyRecordBatchBuilder(0, codec, 1 << 20)
+    builder.append(0, timestamp=None, key=None, value=b"value")
+    assert _first_timestamp(bytes(builder.build()), 0) == NO_TIMESTAMP
+
+
+def test_a_broken_batch_of_an_old_format_is_there_all_the_same() -> None:
+    builder = LegacyRecordBatchBuilder(1, LegacyRecordBatchBuilder.CODEC_GZIP, 1 << 20)
+    builder.append(0, timestamp=1000, key=None, value=b"value")
+    encoded = bytes(builder.build())
+    assert _first_timestamp(encoded[:-20] + bytes(20), 0) == NO_TIMESTAMP

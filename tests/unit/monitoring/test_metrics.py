@@ -11,6 +11,7 @@ from app.couchdb.stats import WriterStats
 from app.kafka.delivery import Chunk
 from app.kafka.delivery.ledger import Ledger
 from app.kafka.group_view import Reach
+from app.kafka.untimed import Untimed
 from app.monitoring.activity import Watched
 from app.monitoring.definitions import Counter, Distribution
 from app.monitoring.histogram import Histogram
@@ -151,6 +152,12 @@ def test_a_clock_that_is_behind_makes_no_negative_latency() -> None:
     latency = Latency("documents", wall=lambda: NOW)
     latency.finished(Chunk(TP("completed0", 0), [record(NOW + 60, b"x")]))
     assert latency.steps[Step.ROUTE].total == 0.0
+
+
+def test_a_chunk_without_a_time_is_not_half_a_century_late() -> None:
+    latency = Latency("documents", wall=lambda: NOW)
+    latency.finished(Chunk(TP("completed0", 0), [Untimed(0, None, b"x")]))
+    assert observed(latency.steps[Step.ROUTE]) == 0
 
 
 def test_outcomes_that_are_not_known_beforehand_are_shown_too() -> None:

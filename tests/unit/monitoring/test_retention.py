@@ -8,6 +8,7 @@ from faust.types import TP
 
 from app.kafka.topic_settings import shortcomings
 from app.kafka.topics import TopicSpec
+from app.kafka.untimed import NO_TIMESTAMP
 from app.monitoring.lag import Lags, PartitionLag
 from app.monitoring.retention import Retention, Unread
 from app.monitoring.retention.policy import Head, Left, Policy, left
@@ -66,6 +67,13 @@ def test_what_should_be_gone_already_has_nothing_left() -> None:
 
 def test_records_that_are_kept_for_ever_are_in_no_danger() -> None:
     assert left(Policy(), head(age=10**9), 10**9, 10.0, NOW) is None
+
+
+def test_of_a_record_without_a_time_only_the_size_is_known() -> None:
+    untimed = Head(NO_TIMESTAMP, 1000)
+    assert left(Policy(ms=3_600_000), untimed, 10, None, NOW) is None
+    both = Policy(ms=3_600_000, bytes=1_000_000)
+    assert left(both, untimed, 250, 50.0, NOW) == Left(NOW + 15, 0.75, 250)
 
 
 class Clock:

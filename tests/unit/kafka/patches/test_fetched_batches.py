@@ -12,12 +12,15 @@ import pytest
 from aiokafka.consumer.fetcher import FetchError, PartitionRecords
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 from aiokafka.record.util import calc_crc32c
 from faust.types import TP
 
+from app.kafka.delivery import Chunk
 from app.kafka.patches import fetched_batches
 from app.kafka.patches.fetched_batches import Batches, Fetch, Fetched, Unpacked
 from app.kafka.unreadable import Unreadable
+from app.kafka.untimed import NO_TIMESTAMP
 
 ENOUGH = 1 << 20
 """Bytes: more than there are."""
@@ -76,6 +79,28 @@ def test_the_records_are_those_that_aiokafka_makes_of_a_fetch() -> None:
 
     assert ours == [seen(record) for record in fetched(5, *sent)]
     assert [record[0] for record in ours] == [5, 6, 7, 8, 9]
+
+
+@pytest.mark.parametrize("codec", [0, LegacyRecordBatchBuilder.CODEC_GZIP])
+def test_records_of_the_format_that_had_no_times_are_delivered(codec: int) -> None:
+    builder = LegacyRecordBatchBuilder(0, codec, 1 << 20)
+    for number in range(2):
+        builder.append(number, timestamp=None, key=b"key", value=b"value %d" % number)
+    encoded = bytearray(builder.build())
+    if codec:  # the wrapper has the offset of the last record in it
+        struct.pack_into(">q", encoded, BASE_OFFSET, 1)
+
+    unpacked = Unpacked(fetched(0, encoded))
+    records = unpacked.take(ENOUGH)
+
+    assert [(one.offset, one.key, one.value) for one in records] == [
+        (0, b"key", b"value 0"),
+        (1, b"key", b"value 1"),
+    ]
+    assert unpacked.next_fetch_offset == 2
+    chunk = Chunk(CHUNKED, records)
+    assert (chunk.timestamp, records[0].timestamp_type) == (NO_TIMESTAMP, 0)
+    assert [*records[0].headers] == []
 
 
 @pytest.mark.usefixtures("_sums")

@@ -9,6 +9,7 @@ from aiokafka.errors import KafkaConnectionError
 from faust.types import TP
 
 from app.kafka.group_view import Reach
+from app.kafka.untimed import NO_TIMESTAMP
 from app.monitoring.progress.facts import Worker
 from app.monitoring.progress.rules import Rules
 from app.monitoring.progress.watch import LOOK_SECONDS, STARTING_SECONDS, Progress
@@ -172,6 +173,15 @@ async def test_the_age_of_what_is_unread_is_asked_for_once() -> None:
     assert run.progress.oldest == {INPUT: 1000}
     run.kafka.reaches[INPUT] = Reach(0, 12, 12)
     await run.after(2)
+    assert run.progress.oldest == {}
+
+
+async def test_a_record_without_a_time_is_unread_and_of_no_age() -> None:
+    run = Run(stuck_after=0)
+    run.stand_still()
+    run.kafka.written[INPUT] = dict.fromkeys(run.kafka.written[INPUT], NO_TIMESTAMP)
+    verdict = await run.after(20)
+    assert verdict.partitions[INPUT].reach.lag
     assert run.progress.oldest == {}
 
 
