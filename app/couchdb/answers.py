@@ -29,6 +29,9 @@ FIRST_WORDS = 80
 """Characters shown of an answer that is not CouchDB's."""
 
 
+_TEMPORARILY_LOCKED = "temporarily locked"
+"""So CouchDB 3.4 says it after wrong passwords; accounts are locked for other reasons, too."""
+
 MOST_VALUES = 1_000_000
 """Values of an answer that is decoded; each takes some hundred bytes, however short it is written.
 CouchDB has six for a row, of some thousand rows. Documents that are read back are not decoded."""
@@ -208,7 +211,7 @@ def _failure_of(  # noqa: PLR0911 - one return for each verdict
             return RequestRefused(message)
         case 404 if told and told.error == "not_found":
             return DatabaseMissing(message, cause="404")
-        case 403 if told and "locked" in str(told.reason):
+        case 403 if told and _TEMPORARILY_LOCKED in str(told.reason):
             return Misconfigured(message, cause="locked")
         case 401 | 403:
             return Misconfigured(message, cause=str(status))

@@ -44,6 +44,7 @@ ENTRY_ADVICE = {
 }
 CHECK_ADDRESS = "check PERSISTER_COUCHDB_URL"
 CHECK_DATABASE = "check that CouchDB runs and that PERSISTER_COUCHDB_URL points to it"
+CHECK_ANSWER = "CouchDB is there and says so itself: see its log"
 CHECK_LOG = "see CouchDB's log, and whether its disk is full"
 SOMETHING_IN_FRONT = (
     "something in front of CouchDB answers in its place: see what it refuses, and check "
@@ -131,6 +132,7 @@ def advice(error: DatabaseError, *, retried: bool = True) -> str:
         return f"{retrying if retried else ''}{known}"
     if isinstance(error, Unavailable) and error.throttled:
         return SLOWER
-    own_trouble = error.cause == "500" and not error.foreign
-    what = CHECK_LOG if own_trouble else CHECK_DATABASE
+    what = CHECK_DATABASE
+    if error.cause.isdecimal() and not error.foreign:
+        what = CHECK_LOG if error.cause == "500" else CHECK_ANSWER
     return f"{'retrying until it does: ' if retried else ''}{what}"

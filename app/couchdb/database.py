@@ -194,18 +194,21 @@ class Database:
         self._password = password
         return changed
 
-    async def prepare(self) -> None:
+    async def prepare(self) -> bool:
         """Look for the database; create it, and missing design documents, where that is allowed.
 
         Existing design documents are left as they are. Design documents that may not be created
         are reported once and do not keep documents from being stored.
+
+        Returns:
+            Whether the database was created.
 
         Raises:
             DatabaseMissing: It does not exist and may not be created.
             DatabaseError: As with every request.
         """
         try:
-            about = await self._found_or_created()
+            about, created = await self._found_or_created()
         except Misconfigured as error:
             raise await self._more_precisely(error) from None
         if _part(about, "props").get("partitioned"):
@@ -222,6 +225,7 @@ class Database:
         await self.restore_design_documents()
         # By now, a worker that started at the same time has marked it, too.
         await self._identify(about)
+        return created
 
     async def look(self) -> bool:
         """Look whether it is still the same database; returns False when it is another one."""
@@ -397,9 +401,9 @@ class Database:
         self._marked = shown(read_object(body).get("mark", ""), longest=LONGEST_MARK)
         return self._marked
 
-    async def _found_or_created(self) -> dict[str, Any]:
+    async def _found_or_created(self) -> tuple[dict[str, Any], bool]:
         try:
-            return await self._about()
+            return await self._about(), False
         except DatabaseMissing:
             if not self._settings.create:
                 raise DatabaseMissing("the database does not exist", cause="404") from None
@@ -414,9 +418,9 @@ class Database:
         except Unavailable as error:
             if error.cause != "412":  # somebody else was faster
                 raise
-        else:
-            logger.info("%s: created", self.address)
-        return await self._about()
+            return await self._about(), False
+        logger.info("%s: created", self.address)
+        return await self._about(), True
 
     async def _more_precisely(self, error: Misconfigured) -> Misconfigured:
         """Tell who may write and not read from who may do neither (403 for both)."""
@@ -621,6 +625,12 @@ def _network_error(error: Exception) -> DatabaseError:
             return Unavailable(f"no connection: {error}", cause="connection", maybe_written=False)
         case TimeoutError():
             return Unavailable("no answer in time", cause="timeout")
+        case aiohttp.ClientResponseError():
+            return Unavailable(
+                "the answer cannot be read as HTTP: does something else listen there, or is it to "
+                "be https:// instead of http://?",
+                cause="cut",
+            )
         case _:
             name = type(error).__name__
             return Unavailable(f"the connection was cut ({name})", cause="cut")

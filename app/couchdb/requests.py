@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 
@@ -349,13 +350,15 @@ class Requests:
         self._circuit.failed(error, started)
 
     async def remake(self, error: DatabaseError) -> None:
-        """After a 404 for the whole database: make it again, if that is allowed."""
+        """After a 404 for the whole database: make it again, if that is allowed.
+
+        Where it is there all the same, the 404 may come again: a shard's file is gone, or a
+        balancer asks a node that does not know the database. Then the next attempt has to wait.
+        """
         if isinstance(error, DatabaseMissing):
-            try:
-                await self._database.prepare()
-            except DatabaseError:
-                return  # what led here is said already, and the next attempt comes here again
-            self._circuit.retry_now()
+            with suppress(DatabaseError):  # what led here is said; the next attempt comes here too
+                if await self._database.prepare():
+                    self._circuit.retry_now()
 
     def _count(self, status: str, admission: Admission) -> None:
         seconds = self._clock() - admission.started

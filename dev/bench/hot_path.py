@@ -107,8 +107,9 @@ class CouchDB(Database):
         super().__init__(DatabaseSettings())
         self._answer = answer
 
-    async def prepare(self) -> None:
+    async def prepare(self) -> bool:
         """It is there."""
+        return False
 
     async def _request(self, *_: object, **__: object) -> tuple[int, bytes]:
         return 201, self._answer

@@ -54,6 +54,14 @@ def test_only_couchdb_itself_says_that_a_database_is_missing() -> None:
     assert not isinstance(failure(404, {}, PAGE), DatabaseMissing)
 
 
+def test_only_wrong_passwords_lock_an_account_for_some_minutes() -> None:
+    causes = [
+        failure(403, {}, told("forbidden", why)).cause
+        for why in ("Account is temporarily locked due to ...", "Account is locked: not paid")
+    ]
+    assert causes == ["locked", "403"]
+
+
 def test_a_413_names_the_document_only_when_couchdb_does() -> None:
     named = failure(413, {}, told("document_too_large", "guest/1"))
     assert isinstance(named, RequestTooLarge)

@@ -127,6 +127,8 @@ PAGE = b"<html><body>Request blocked</body></html>"
         (500, LIST, "see CouchDB's log"),
         (500, PAGE, "check that CouchDB runs"),
         (502, PAGE, "check that CouchDB runs"),
+        (503, b'{"error":"error","reason":"maintenance_mode"}', "CouchDB is there"),
+        (402, b'{"error":"payment_required","reason":"no"}', "CouchDB is there"),
         (403, b'{"error":"forbidden","reason":"no"}', "the right to read and write"),
         (403, PAGE, "something in front of CouchDB"),
         (401, PAGE, "something in front of CouchDB"),

@@ -20,7 +20,16 @@ from app.couchdb.errors import (
 )
 from app.settings import DatabaseSettings
 from app.storing.sink import Document
-from tests.fakes.couchdb import FakeCouchDB, Stored, cuts, fails, holds, rewrites, shows_page
+from tests.fakes.couchdb import (
+    Answer,
+    FakeCouchDB,
+    Stored,
+    cuts,
+    fails,
+    holds,
+    rewrites,
+    shows_page,
+)
 
 Connect = Callable[..., Awaitable[Database]]
 MakeSettings = Callable[..., DatabaseSettings]
@@ -132,6 +141,22 @@ async def test_a_cut_connection_may_have_been_written(
         await database.bulk([document("a")])
     assert error.value.maybe_written
     assert "a" in couchdb.databases["activations"]
+
+
+async def test_what_speaks_no_http_is_told_from_a_cut_connection(
+    database: Database, couchdb: FakeCouchDB
+) -> None:
+    await database.prepare()
+
+    async def speaks_tls(request: web.Request, _answer: Answer) -> web.Response:
+        assert request.transport is not None
+        request.transport.write(b"\x15\x03\x01\x00\x02\x02\x46")
+        request.transport.close()
+        return web.Response()
+
+    couchdb.script(speaks_tls)
+    with pytest.raises(Unavailable, match="cannot be read as HTTP"):
+        await database.bulk([document("a")])
 
 
 async def test_a_time_out_may_have_been_written(connect: Connect, couchdb: FakeCouchDB) -> None:

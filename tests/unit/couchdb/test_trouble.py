@@ -96,6 +96,7 @@ REQUESTS: list[Any] = [
     *[fails(status, "error", "why") for status in (400, 403, 404, 412, 418, 429, 500, 503, 504)],
     *[shows_page(status) for status in (200, 201, 400, 403, 413, 500, 502, 503)],
     fails(413, "too_large", "the request entity is too large"),
+    fails(404, "not_found", "no_db_file"),
     rewrites(lambda _: [], writing=False),
     rewrites(lambda entries: [{"error": "x"} for _ in entries], writing=False),
 ]
