@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from dev.breakdowns import Breakdown
-from dev.chaos.crew import break_down, status
+from dev.chaos.crew import Member, break_down, status
 from dev.chaos.fault import Fault, Kind
 from dev.chaos.stage import Stage
 
@@ -17,7 +17,7 @@ def breaking(how: Breakdown) -> Callable[[Stage], Awaitable[None]]:
     """Something in a worker breaks while records flow."""
 
     async def inflict(stage: Stage) -> None:
-        member = stage.random.choice([one for one in stage.crew.wanted if one.worker.running])
+        member = stage.random.choice([one for one in stage.crew.wanted if await _reads(one)])
         exits = len(stage.crew.exits)
         began = time.monotonic()
 
@@ -41,6 +41,15 @@ def breaking(how: Breakdown) -> Callable[[Stage], Awaitable[None]]:
         stage.say(f"    {how.name}: not ready after {not_ready or lasted:.0f} s, gone {lasted:.0f}")
 
     return inflict
+
+
+async def _reads(member: Member) -> bool:
+    """Whether a worker holds a partition: Faust leaves one out where the others hold all.
+
+    One that should fetch nothing does not stand still when it can't.
+    """
+    topics = (await status(member.worker)).get("topics", {})
+    return any(found["mine"] for partitions in topics.values() for found in partitions.values())
 
 
 FAULTS = tuple(
