@@ -42,8 +42,9 @@ class BulkWriter(Service):
     A request is sent at once when no other is under way. Meanwhile documents gather for the next
     one, which is sent when the first has been answered, or beside it when it is full or its first
     document has waited `settings.linger` seconds, as far as the pace allows: requests are as small
-    as they may be and as large as they must be. Large documents wait apart, and while they have all
-    places one request of the others goes beside them, so that nobody waits behind megabytes.
+    as they may be and as large as they must be. Large documents wait apart and leave half of the
+    places to the others; where there is a single place, one request of the others goes beside them,
+    so that nobody waits behind megabytes.
 
     Transient failures are retried for as long as it takes, so a slow `write` is how a caller
     notices that the database cannot keep up.
@@ -247,7 +248,9 @@ class BulkWriter(Service):
         others pass; one that failed several times does not count at all: what comes next may pass,
         and show whose fault it is.
         """
-        due = [queue for queue in (self.large, self.queue) if self._due(queue)]
+        due = [self.queue] if self._due(self.queue) else []
+        if self._due(self.large) and not self._crowded:
+            due.append(self.large)
         if not due:
             return None
         unfinished = len(self._unfinished)
@@ -257,6 +260,12 @@ class BulkWriter(Service):
             return min(due, key=lambda queue: queue.oldest or 0.0)
         beside = self.queue in due and not self.queue.under_way
         return self.queue if beside else None
+
+    @property
+    def _crowded(self) -> bool:
+        """Whether large documents have half of the places, and others need the rest."""
+        others = self.queue.documents or self.queue.under_way
+        return bool(others) and self.large.under_way >= max(1, self.limit.current // 2)
 
     def _due(self, queue: Queue) -> bool:
         if queue.oldest is None:

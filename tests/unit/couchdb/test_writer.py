@@ -208,6 +208,27 @@ async def test_nobody_waits_behind_large_documents(
     assert await writing == [STORED] * 3
 
 
+async def test_large_documents_leave_half_of_the_places_to_the_others(
+    make_writer: MakeWriter, couchdb: FakeCouchDB
+) -> None:
+    writer = await make_writer(request_documents=10, requests_in_flight=4)
+    await write(writer, documents(500))
+    assert writer.limit.current == 4
+    go = asyncio.Event()
+    couchdb.script(*[holds(go)] * 10)
+    others = asyncio.create_task(write(writer, documents(5, prefix="e")))
+    await until(lambda: couchdb._at_once == 1)
+    large = [document(f"large{number}", s="x" * LARGE) for number in range(4)]
+    writing = asyncio.create_task(write(writer, large))
+    await until(lambda: writer.large.under_way == 2)
+    more = asyncio.create_task(write(writer, documents(10, prefix="f")))
+    await until(lambda: couchdb._at_once == 4)
+    assert writer.large.under_way == 2
+    go.set()
+    await asyncio.gather(others, writing, more)
+    assert not writer.waiting_documents
+
+
 async def test_large_documents_get_their_turn(make_writer: MakeWriter) -> None:
     writer = await make_writer(requests_in_flight=1)
 
