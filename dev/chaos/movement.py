@@ -36,6 +36,7 @@ class Movement:
         ends: Mapping[Position, int],
         *,
         excused: bool = False,
+        starved: float = 0.0,
     ) -> list[str]:
         """Record one observation of all partitions; returns violations.
 
@@ -44,8 +45,10 @@ class Movement:
             committed: by the group; partitions without a commit are left out.
             ends: the offset that the next record of each partition will get.
             excused: whether a fault explains that nothing moves.
+            starved: seconds since the last observation for which the machine explains it.
         """
         wrong = []
+        self._moved = {at: min(now, moved + starved) for at, moved in self._moved.items()}
         for at, end in ends.items():
             before, offset = self.committed.get(at, 0), committed.get(at, 0)
             if offset < before and not self._may_go_back(at):

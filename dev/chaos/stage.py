@@ -186,6 +186,11 @@ class Stage:
         self.watch = Watch(
             Offsets(around.kafka.url, self.group, lambda: [*self.topics, self.names.documents]),
             self.findings,
+            lambda: [
+                around.kafka.broker,
+                around.couchdb,
+                *(member.worker for member in self.crew.wanted),
+            ],
             patience=surrounding.patience,
         )
         self.watching = Watching(self.crew, self.watch.movement, lambda: self.during)

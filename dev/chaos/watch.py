@@ -10,6 +10,8 @@ from aiokafka.errors import KafkaError
 from dev.chaos.background import Background
 from dev.chaos.movement import PATIENCE, Movement, Position
 from dev.chaos.offsets import Offsets
+from dev.chaos.starved import Starved
+from dev.process import Service
 
 INTERVAL = 0.5
 """Seconds between two looks."""
@@ -21,15 +23,24 @@ class Watch(Background):
     Args:
         offsets: of the group.
         findings: takes what must not be, as sentences.
+        services: those that must get on; where the machine has no core for them, they may take
+            longer.
         patience: seconds that a partition with something unread may stand still.
     """
 
     def __init__(
-        self, offsets: Offsets, findings: list[str], *, patience: float = PATIENCE
+        self,
+        offsets: Offsets,
+        findings: list[str],
+        services: Callable[[], Iterable[Service]],
+        *,
+        patience: float = PATIENCE,
     ) -> None:
         self.movement = Movement(patience)
         self._offsets = offsets
         self._findings = findings
+        self._services = services
+        self._starved = Starved()
         self._excuses = 0
         self._unseen = False
         """Whether something excusable has happened since the last look."""
@@ -105,7 +116,11 @@ class Watch(Background):
             excused = bool(self._excuses) or self._unseen
             self._unseen = False
             self._findings += self.movement.observe(
-                time.monotonic(), committed, ends, excused=excused
+                time.monotonic(),
+                committed,
+                ends,
+                excused=excused,
+                starved=self._starved.since_last(self._services()),
             )
             async with self._looked:
                 self._looks += 1

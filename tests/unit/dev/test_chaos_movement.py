@@ -87,3 +87,13 @@ def test_for_how_long_a_partition_stands_is_known_while_it_has_lag(movement: Mov
     assert movement.stands(6) == {A: 6, B: 2}
     movement.observe(6, {A: 9, B: 5}, {A: 9, B: 6})
     assert movement.stands(7) == {B: 3}
+
+
+def test_while_the_machine_has_no_core_for_them_workers_need_not_get_on(
+    movement: Movement,
+) -> None:
+    movement.observe(0, {A: 1}, {A: 2})
+    assert movement.observe(20, {A: 1}, {A: 2}, starved=15) == []
+    assert movement.observe(40, {A: 1}, {A: 2}) == []
+    assert movement.stands(40) == {A: 25}
+    assert movement.observe(46, {A: 1}, {A: 2})

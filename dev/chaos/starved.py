@@ -1,0 +1,49 @@
+"""For how long processes wanted to run, and the machine had no core for them.
+
+On a busy machine a worker that has everything it needs may still not get on. That is no finding: so
+much longer may its partitions stand still.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from dev.process import Service
+
+NANOSECONDS = 1e9
+
+Waited = Mapping[Path, float]
+"""Seconds that each thread has waited for a core since it began, by its file."""
+
+
+class Starved:
+    """Follows some services; Linux alone tells this of a process.
+
+    Args:
+        processes: the kernel's folder of them.
+    """
+
+    def __init__(self, processes: Path = Path("/proc")) -> None:
+        self._processes = processes
+        self._waited: Waited = {}
+
+    def since_last(self, services: Iterable[Service]) -> float:
+        """Seconds that the thread which waited longest has waited since this was last asked."""
+        before, self._waited = self._waited, self._look(services)
+        waited = (seconds - before.get(file, seconds) for file, seconds in self._waited.items())
+        return max(waited, default=0.0)
+
+    def _look(self, services: Iterable[Service]) -> Waited:
+        pids = [service.pid for service in services if service.running]
+        files = (
+            file
+            for pid in pids
+            for file in (self._processes / str(pid) / "task").glob("*/schedstat")
+        )
+        return dict(_read(file) for file in files)
+
+
+def _read(file: Path) -> tuple[Path, float]:
+    try:
+        return file, int(file.read_text(encoding="ascii").split()[1]) / NANOSECONDS
+    except OSError:  # the thread has ended
+        return file, 0.0

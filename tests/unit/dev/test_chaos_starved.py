@@ -1,0 +1,37 @@
+"""How long services have waited for a core, by what the kernel tells of their threads."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from dev.chaos.starved import Starved
+
+WORKER: Any = SimpleNamespace(pid=7, running=True)
+BROKER: Any = SimpleNamespace(pid=9, running=True)
+ENDED: Any = SimpleNamespace(running=False)
+
+
+def told(folder: Path, pid: int, thread: int, waited: float) -> None:
+    file = folder / f"{pid}/task/{thread}/schedstat"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(f"123 {int(waited * 1e9)} 5\n")
+
+
+def test_the_thread_that_waited_longest_counts(tmp_path: Path) -> None:
+    starved = Starved(tmp_path)
+    told(tmp_path, 7, 1, 10)
+    told(tmp_path, 9, 2, 50)
+    assert starved.since_last([WORKER, BROKER, ENDED]) == 0
+    told(tmp_path, 7, 1, 12)
+    told(tmp_path, 9, 2, 51.5)
+    assert starved.since_last([WORKER, BROKER]) == 2
+    assert starved.since_last([WORKER, BROKER]) == 0
+
+
+def test_what_is_new_or_gone_has_not_waited(tmp_path: Path) -> None:
+    starved = Starved(tmp_path)
+    told(tmp_path, 7, 1, 10)
+    starved.since_last([WORKER])
+    told(tmp_path, 9, 2, 30)
+    assert starved.since_last([BROKER]) == 0
+    assert starved.since_last([]) == 0
