@@ -1,6 +1,6 @@
 """Whether a commit makes a record cost more than the one before: `make bench-change`.
 
-The CPU time of each step (`hot_path`) is measured in both, in turn, each time in a process of its
+The CPU time of each step (`hot_path`) is measured in both at the same time, in processes of their
 own: what the machine does besides meets both alike. It is said, and fails nothing, when a step or
 all of them together cost a tenth more: sometimes that is the price. What is not committed yet is
 compared with the last commit.
@@ -14,6 +14,7 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 
@@ -52,7 +53,7 @@ def main() -> None:
             print(f"bench-change: {base} does not measure its steps: nothing to compare with")
             return
         try:
-            old, new = measured_in_turn(Path(folder), PROJECT)
+            old, new = measured(Path(folder), PROJECT)
         except NotMeasured as failure:
             if failure.tree == PROJECT:
                 raise
@@ -79,13 +80,11 @@ def unpack(commit: str, folder: Path) -> None:
         files.extractall(folder, filter="data")
 
 
-def measured_in_turn(old: Path, new: Path) -> tuple[Steps, Steps]:
+def measured(old: Path, new: Path) -> tuple[Steps, Steps]:
     """The least that each step took in two trees."""
-    found: dict[Path, list[Steps]] = {old: [], new: []}
-    for number in range(ROUNDS):
-        for tree in (old, new) if number % 2 else (new, old):
-            found[tree].append(_measured(tree))
-    return _least(found[old]), _least(found[new])
+    with ThreadPoolExecutor(max_workers=2) as both:
+        rounds = [tuple(both.map(_measured, (old, new))) for _ in range(ROUNDS)]
+    return _least([one for one, _ in rounds]), _least([other for _, other in rounds])
 
 
 def table(old: Steps, new: Steps) -> list[str]:
