@@ -8,6 +8,7 @@ the same way by itself is proven elsewhere: by the unit tests of the command lin
 commands, and the fault suite.
 """
 
+import atexit
 import gc
 import importlib
 import json
@@ -112,6 +113,7 @@ class _Parent:
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )
+        atexit.register(self._end)
 
     def fits(self, env: Mapping[str, str]) -> bool:
         """Whether what is read at the start is the same in this environment."""
@@ -131,6 +133,10 @@ class _Parent:
         if not answer:
             raise RuntimeError(f"the process that forks has ended: {self._process.wait()}")
         return answer.strip()
+
+    def _end(self) -> None:
+        self._control.close()
+        self._process.wait()
 
 
 @cache
