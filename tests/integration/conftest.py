@@ -3,7 +3,7 @@
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from collections.abc import AsyncIterator, Generator
 from pathlib import Path
 
 import aiohttp
@@ -14,9 +14,11 @@ from dev.admin import admin as connect_admin
 from dev.services import COUCHDB_URL, KAFKA_URL, Services
 from dev.worker import Worker, database_settings
 from tests.integration.support import preloaded
+from tests.integration.support.commands import Commands
+from tests.integration.support.deployment import Deployment, StartWorker
+from tests.integration.support.kafka import Producer
+from tests.integration.support.kafka import producer as connect_producer
 from tests.integration.support.waiting import coordinated
-
-StartWorker = Callable[..., Awaitable[Worker]]
 
 _HERE = Path(__file__).parent
 _WORKERS = pytest.StashKey[list[Worker]]()
@@ -121,3 +123,32 @@ async def worker(
 
     yield start
     await asyncio.gather(*(asyncio.to_thread(started.kill) for started in workers))
+
+
+@pytest.fixture
+async def kafka(kafka_url: str) -> AsyncIterator[Producer]:
+    """Writes records."""
+    async with connect_producer(kafka_url) as connected:
+        yield connected
+
+
+@pytest.fixture
+def commands(kafka_url: str, couchdb_url: str, prefix: str, database: str) -> Commands:
+    """`persister …` with the settings of the test's workers."""
+    group = f"{prefix}persister"
+    return Commands(kafka_url, couchdb_url, topic_prefix=prefix, app_id=group, database=database)
+
+
+@pytest.fixture
+def deployment(
+    prefix: str,
+    database: str,
+    kafka_url: str,
+    couchdb_url: str,
+    admin: Admin,
+    kafka: Producer,
+    worker: StartWorker,
+    commands: Commands,
+) -> Deployment:
+    """All of these together."""
+    return Deployment(prefix, database, kafka_url, couchdb_url, admin, kafka, worker, commands)

@@ -19,8 +19,8 @@ from dev.worker import Worker
 from models.dead_letter import ATTEMPTS, REPLAY_OF, DeadLetter
 from models.reasons import RejectReason
 from models.repair import REPAIR
-from tests.integration.conftest import StartWorker
 from tests.integration.support.database import stored
+from tests.integration.support.deployment import StartWorker
 from tests.integration.support.kafka import producer, read_topic
 from tests.integration.support.records import Records, document_id, result
 from tests.integration.support.waiting import status, until

@@ -5,7 +5,7 @@ import gc
 import json
 import subprocess
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -24,10 +24,10 @@ from dev.admin import Admin
 from dev.worker import Worker
 from models.dead_letter import REPLAY_OF, DeadLetter
 from models.reasons import RejectReason
-from tests.integration.conftest import StartWorker
 from tests.integration.support.commands import Commands
 from tests.integration.support.database import all_stored, assert_holds
-from tests.integration.support.kafka import Producer, producer, read_topic
+from tests.integration.support.deployment import StartWorker
+from tests.integration.support.kafka import Producer, read_topic
 from tests.integration.support.proxy import proxy
 from tests.integration.support.records import Records, document, document_id, encode, result
 from tests.integration.support.waiting import drained, outcomes, status, until
@@ -38,12 +38,6 @@ FETCH_SECONDS = 2.0
 """More than one of the consumer's fetches takes when nothing comes."""
 Done = subprocess.CompletedProcess[bytes]
 Command = Callable[..., Awaitable[Done]]
-
-
-@pytest.fixture
-async def kafka(kafka_url: str) -> AsyncIterator[Producer]:
-    async with producer(kafka_url) as connected:
-        yield connected
 
 
 @pytest.fixture

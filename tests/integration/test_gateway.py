@@ -23,8 +23,8 @@ from dev.kafka import Kafka, kafka
 from dev.process import HOST
 from models.roles import TopicRole
 from openwhisk.gateway.records import RULES
-from tests.integration.conftest import StartWorker
 from tests.integration.support.database import stored
+from tests.integration.support.deployment import StartWorker
 from tests.integration.support.gateway import Gateway, settings
 from tests.integration.support.kafka import producer, read_topic
 from tests.integration.support.records import (

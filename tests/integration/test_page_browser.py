@@ -14,7 +14,7 @@ import pytest
 from dev.admin import Admin
 from dev.browser import Browser, NoBrowserError, Tab, axe_core, open_browser, shipped_uplot
 from dev.worker import Worker
-from tests.integration.conftest import StartWorker
+from tests.integration.support.deployment import StartWorker
 from tests.integration.support.kafka import producer
 from tests.integration.support.records import Records
 from tests.integration.support.waiting import drained

@@ -36,9 +36,9 @@ from openwhisk.store import (
     StoreRole,
     ensure_store_topic,
 )
-from tests.integration.conftest import StartWorker
 from tests.integration.support.commands import run_module
 from tests.integration.support.database import stored
+from tests.integration.support.deployment import StartWorker
 from tests.integration.support.kafka import read_topic
 from tests.integration.support.waiting import drained, status
 

@@ -14,11 +14,11 @@ from app.settings import KafkaSettings
 from dev.admin import Admin
 from dev.couchdb import CouchDB, couchdb
 from dev.worker import Worker
-from tests.integration.conftest import StartWorker
 from tests.integration.support.database import stored
-from tests.integration.support.kafka import producer
+from tests.integration.support.deployment import Deployment
+from tests.integration.support.kafka import Producer
 from tests.integration.support.records import Records
-from tests.integration.support.waiting import drained, status, until
+from tests.integration.support.waiting import status, until
 
 DAY = 86_400
 
@@ -42,29 +42,21 @@ async def delete_before(client: KafkaAdmin, topic: str, number: int, offset: int
 
 
 async def test_what_was_deleted_while_no_worker_ran_is_reported_once(
-    worker: StartWorker,
-    admin: Admin,
-    client: KafkaAdmin,
-    kafka_url: str,
-    couchdb_url: str,
-    prefix: str,
-    database: str,
+    deployment: Deployment, kafka: Producer, client: KafkaAdmin
 ) -> None:
-    topic = f"{prefix}completed-others"
-    await admin.create_topic(topic)
-    first = await worker(partitions=4, session_timeout=3)
+    topic = await deployment.topic("completed-others")
+    first = await deployment.worker(partitions=4, session_timeout=3)
     records = Records(41).many(30)
-    async with producer(kafka_url) as kafka:
-        await kafka.records(topic, records[:10])
-        await drained(admin, prefix, topic)
-        first.terminate()
-        await kafka.records(topic, records[10:])
+    await kafka.records(topic, records[:10])
+    await deployment.drained(topic)
+    first.terminate()
+    await kafka.records(topic, records[10:])
     await delete_before(client, topic, 0, 25)
-    second = await worker(partitions=4, session_timeout=3)
-    await drained(admin, prefix, topic)
+    second = await deployment.worker(partitions=4, session_timeout=3)
+    await deployment.drained(topic)
     assert f"Lost 15 records of {topic}/0" in second.log()
     assert (await status(second))["outcomes"]["lost_to_retention"] == {topic: 15}
-    assert len(await stored(couchdb_url, database)) == 15
+    assert len(await deployment.stored()) == 15
     metrics = metric(second, "persister_records_lost_to_retention_total")
     assert {labels: count for labels, count in metrics.items() if count} == {
         (("topic", topic),): 15
@@ -72,40 +64,28 @@ async def test_what_was_deleted_while_no_worker_ran_is_reported_once(
 
 
 async def test_a_loss_of_everything_is_not_counted_again_at_the_next_start(
-    worker: StartWorker,
-    admin: Admin,
-    client: KafkaAdmin,
-    kafka_url: str,
-    prefix: str,
+    deployment: Deployment, kafka: Producer, client: KafkaAdmin
 ) -> None:
-    topic = f"{prefix}completed-others"
-    await admin.create_topic(topic)
-    first = await worker(partitions=4, session_timeout=3)
+    topic = await deployment.topic("completed-others")
+    first = await deployment.worker(partitions=4, session_timeout=3)
     records = Records(42).many(30)
-    async with producer(kafka_url) as kafka:
-        await kafka.records(topic, records[:10])
-        await drained(admin, prefix, topic)
-        first.terminate()
-        await kafka.records(topic, records[10:])
+    await kafka.records(topic, records[:10])
+    await deployment.drained(topic)
+    first.terminate()
+    await kafka.records(topic, records[10:])
     await delete_before(client, topic, 0, 30)
-    second = await worker(partitions=4, session_timeout=3)
-    await drained(admin, prefix, topic)
+    second = await deployment.worker(partitions=4, session_timeout=3)
+    await deployment.drained(topic)
     second.terminate()
-    third = await worker(partitions=4, session_timeout=3)
+    third = await deployment.worker(partitions=4, session_timeout=3)
     assert (second.log().count("Lost 20 records"), third.log().count("Lost ")) == (1, 0)
 
 
 async def test_a_worker_warns_of_unread_records_and_counts_those_that_are_lost_while_it_runs(
-    own_couchdb: CouchDB,
-    worker: StartWorker,
-    admin: Admin,
-    client: KafkaAdmin,
-    kafka_url: str,
-    prefix: str,
-    database: str,
+    deployment: Deployment, kafka: Producer, own_couchdb: CouchDB, client: KafkaAdmin
 ) -> None:
-    topic, documents = f"{prefix}completed-others", f"{prefix}persister-documents"
-    await admin.create_topic(topic)
+    topic, documents = f"{deployment.prefix}completed-others", deployment.documents
+    await deployment.admin.create_topic(topic)
     settings = {
         "partitions": 1,
         "session_timeout": 3,
@@ -114,35 +94,34 @@ async def test_a_worker_warns_of_unread_records_and_counts_those_that_are_lost_w
         "shutdown_deadline": 1,
         "retention_warning": 1,
     }
-    first = await worker(**settings)
+    first = await deployment.worker(**settings)
     records = Records(43)
-    async with producer(kafka_url) as kafka:
-        await kafka.records(topic, records.many(10))
-        await drained(admin, prefix, topic)
-        own_couchdb.stop()
+    await kafka.records(topic, records.many(10))
+    await deployment.drained(topic)
+    own_couchdb.stop()
+    await kafka.records(topic, records.many(50))
+    await until(partial(holds, deployment.admin, documents, 60), "they are routed")
+    first.terminate()
+    running = await deployment.worker(**settings)
+
+    async def told() -> bool:
+        return bool(await left(running, documents))
+
+    await until(told, "the worker says how long Kafka keeps them")
+    seconds = await left(running, documents)
+    assert 7 * DAY - 300 < (seconds or 0) < 7 * DAY
+    shown = metric(running, "persister_retention_seconds_left")
+    assert shown[("partition", "0"), ("topic", documents)] == pytest.approx(seconds, abs=10)
+    assert running.log().count(f"Kafka may delete unread records of {documents} soon") == 1
+
+    # Each list of records is fetched alone: some wait in the worker, all others in Kafka.
+    for end in range(110, 610, 50):
         await kafka.records(topic, records.many(50))
-        await until(partial(holds, admin, documents, 60), "they are routed")
-        first.terminate()
-        running = await worker(**settings)
-
-        async def told() -> bool:
-            return bool(await left(running, documents))
-
-        await until(told, "the worker says how long Kafka keeps them")
-        seconds = await left(running, documents)
-        assert 7 * DAY - 300 < (seconds or 0) < 7 * DAY
-        shown = metric(running, "persister_retention_seconds_left")
-        assert shown[("partition", "0"), ("topic", documents)] == pytest.approx(seconds, abs=10)
-        assert running.log().count(f"Kafka may delete unread records of {documents} soon") == 1
-
-        # Each list of records is fetched alone: some wait in the worker, all others in Kafka.
-        for end in range(110, 610, 50):
-            await kafka.records(topic, records.many(50))
-            await until(partial(holds, admin, documents, end), "they are routed")
-        await delete_before(client, documents, 0, 555)
-        own_couchdb.start()
-        await drained(admin, prefix, topic)
-    kept = len(await stored(own_couchdb.url, database))
+        await until(partial(holds, deployment.admin, documents, end), "they are routed")
+    await delete_before(client, documents, 0, 555)
+    own_couchdb.start()
+    await deployment.drained(topic)
+    kept = len(await stored(own_couchdb.url, deployment.database))
     assert kept < 560
     assert (await status(running))["outcomes"]["lost_to_retention"] == {documents: 560 - kept}
     assert f"Lost {560 - kept} records of {documents}/0" in running.log()
@@ -150,13 +129,13 @@ async def test_a_worker_warns_of_unread_records_and_counts_those_that_are_lost_w
 
 
 async def test_an_own_topic_that_endangers_records_is_reported_at_the_start(
-    worker: StartWorker, admin: Admin, prefix: str
+    deployment: Deployment,
 ) -> None:
-    documents = f"{prefix}persister-documents"
-    await admin.create_topic(
+    documents = deployment.documents
+    await deployment.admin.create_topic(
         documents, 2, retention_ms="60000", retention_bytes="1000000", cleanup_policy="compact"
     )
-    log = (await worker(partitions=2, session_timeout=3)).log()
+    log = (await deployment.worker(partitions=2, session_timeout=3)).log()
     for key in ("retention.ms", "retention.bytes", "cleanup.policy", "max.message.bytes"):
         assert log.count(f"{documents} has {key}=") == 1
     assert "PERSISTER_DOCUMENTS_RETENTION" in log

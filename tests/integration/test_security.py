@@ -17,9 +17,9 @@ from dev.kafka import Kafka, kafka
 from dev.process import HOST
 from dev.services import Services
 from dev.worker import Worker
-from tests.integration.conftest import StartWorker
 from tests.integration.support.certificates import Certificates, make_certificates
 from tests.integration.support.database import assert_holds
+from tests.integration.support.deployment import StartWorker
 from tests.integration.support.kafka import producer, read_topic
 from tests.integration.support.records import Records, encode, result
 from tests.integration.support.waiting import drained, until

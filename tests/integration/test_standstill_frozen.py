@@ -7,8 +7,8 @@ from pathlib import Path
 
 from dev.admin import admin as connect_admin
 from dev.kafka import Kafka, install_kafka
-from tests.integration.conftest import StartWorker
 from tests.integration.support.database import all_stored
+from tests.integration.support.deployment import StartWorker
 from tests.integration.support.kafka import producer
 from tests.integration.support.records import Records
 from tests.integration.support.waiting import drained, until

@@ -10,7 +10,7 @@ from app.kafka.clients import bootstrap_servers
 from dev.admin import admin as connect_admin
 from dev.kafka import Kafka, kafka
 from dev.worker import Worker
-from tests.integration.conftest import StartWorker
+from tests.integration.support.deployment import StartWorker
 from tests.integration.support.waiting import until
 
 ENDED_WITHIN = 20

@@ -7,8 +7,8 @@ from dev.admin import admin as connect_admin
 from dev.forwarder import forwarder
 from dev.kafka import Kafka, install_kafka
 from dev.process import HOST
-from tests.integration.conftest import StartWorker
 from tests.integration.support.database import all_stored
+from tests.integration.support.deployment import StartWorker
 from tests.integration.support.kafka import producer
 from tests.integration.support.records import Records
 from tests.integration.support.waiting import drained, until

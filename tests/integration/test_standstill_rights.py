@@ -11,9 +11,9 @@ from app.monitoring.progress.watch import LOOK_SECONDS
 from dev.admin import admin as connect_admin
 from dev.kafka import Kafka, kafka
 from dev.kafka.rights import rights
-from tests.integration.conftest import StartWorker
 from tests.integration.support.commands import Commands
 from tests.integration.support.database import all_stored
+from tests.integration.support.deployment import StartWorker
 from tests.integration.support.kafka import producer
 from tests.integration.support.records import Records
 from tests.integration.support.waiting import drained, status, until

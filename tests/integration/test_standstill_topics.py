@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from dev.admin import Admin
-from tests.integration.conftest import StartWorker
 from tests.integration.support.database import all_stored
-from tests.integration.support.kafka import producer
+from tests.integration.support.deployment import Deployment, StartWorker
+from tests.integration.support.kafka import Producer, producer
 from tests.integration.support.records import Records
 from tests.integration.support.waiting import drained, until
 
@@ -22,32 +22,23 @@ QUICK = {"partitions": 2, "session_timeout": 6, "discovery_interval": 0.5}
 
 @pytest.mark.parametrize("workers", [1, 2])
 async def test_a_topic_deleted_before_its_last_commit_holds_nobody_up(
-    worker: StartWorker,
-    admin: Admin,
-    kafka_url: str,
-    couchdb_url: str,
-    prefix: str,
-    database: str,
-    workers: int,
+    deployment: Deployment, kafka: Producer, workers: int
 ) -> None:
-    kept, deleted = f"{prefix}completed0", f"{prefix}completed1"
-    for topic in (kept, deleted):
-        await admin.create_topic(topic)
-    running = [await worker(**QUICK) for _ in range(workers)]
+    kept, deleted = await deployment.topics("completed0", "completed1")
+    running = [await deployment.worker(**QUICK) for _ in range(workers)]
     records = Records(11)
-    async with producer(kafka_url) as kafka:
-        await kafka.records(kept, records.many(10))
-        await kafka.records(deleted, records.many(10))
-        await drained(admin, prefix, kept, deleted)
+    await kafka.records(kept, records.many(10))
+    await kafka.records(deleted, records.many(10))
+    await deployment.drained(kept, deleted)
 
-        await kafka.records(deleted, records.many(50))
-        # Time to route them, and not to commit them.
-        await asyncio.sleep(COMMIT_INTERVAL / 5)
-        await admin.delete_topics(deleted)
-        last = records.many(10)
-        await kafka.records(kept, last)
-        await until(lambda: all_stored(couchdb_url, database, last), "all is stored", within=SOON)
-        await drained(admin, prefix, kept, within=SOON)
+    await kafka.records(deleted, records.many(50))
+    # Time to route them, and not to commit them.
+    await asyncio.sleep(COMMIT_INTERVAL / 5)
+    await deployment.admin.delete_topics(deleted)
+    last = records.many(10)
+    await kafka.records(kept, last)
+    await until(lambda: deployment.all_stored(last), "all is stored", within=SOON)
+    await deployment.drained(kept, within=SOON)
     for one in running:
         assert await asyncio.to_thread(one.terminate) == 0
 
@@ -86,27 +77,19 @@ async def test_topics_that_were_made_again_or_have_grown_are_read_soon(
 
 @pytest.mark.parametrize("which", ["documents", "guard-changelog"])
 async def test_a_worker_whose_own_topic_is_gone_ends_and_the_next_one_makes_it_again(
-    worker: StartWorker,
-    admin: Admin,
-    kafka_url: str,
-    couchdb_url: str,
-    prefix: str,
-    database: str,
-    which: str,
+    deployment: Deployment, kafka: Producer, which: str
 ) -> None:
-    topic = f"{prefix}completed0"
-    await admin.create_topic(topic)
-    running = await worker(**QUICK)
+    topic = await deployment.topic("completed0")
+    running = await deployment.worker(**QUICK)
     records = Records(13)
-    async with producer(kafka_url) as kafka:
-        await kafka.records(topic, records.many(10))
-        await drained(admin, prefix, topic)
-        await admin.delete_topics(f"{prefix}persister-{which}")
-        assert await asyncio.to_thread(running.wait, 20) == 1
-        last = running.log().splitlines()[-1]
-        assert f"{prefix}persister-{which} is gone from Kafka" in last
+    await kafka.records(topic, records.many(10))
+    await deployment.drained(topic)
+    await deployment.admin.delete_topics(f"{deployment.prefix}persister-{which}")
+    assert await asyncio.to_thread(running.wait, 20) == 1
+    last = running.log().splitlines()[-1]
+    assert f"{deployment.prefix}persister-{which} is gone from Kafka" in last
 
-        await worker(**QUICK)
-        fresh = records.many(10)
-        await kafka.records(topic, fresh)
-        await until(lambda: all_stored(couchdb_url, database, fresh), "all is stored", within=SOON)
+    await deployment.worker(**QUICK)
+    fresh = records.many(10)
+    await kafka.records(topic, fresh)
+    await until(lambda: deployment.all_stored(fresh), "all is stored", within=SOON)

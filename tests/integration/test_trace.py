@@ -3,30 +3,21 @@
 import json
 from typing import Any
 
-from dev.admin import Admin
-from tests.integration.conftest import StartWorker
 from tests.integration.support.commands import Commands
-from tests.integration.support.kafka import producer
+from tests.integration.support.deployment import Deployment
+from tests.integration.support.kafka import Producer
 from tests.integration.support.records import Records, encode, result
-from tests.integration.support.waiting import drained
 
 REPORTED, UNSEEN = "e" * 32, "f" * 32
 
 
-async def test_every_fate_is_told(
-    worker: StartWorker,
-    admin: Admin,
-    kafka_url: str,
-    couchdb_url: str,
-    prefix: str,
-    database: str,
-) -> None:
+async def test_every_fate_is_told(deployment: Deployment, kafka: Producer) -> None:
     commands = Commands(
-        kafka_url,
-        couchdb_url,
-        topic_prefix=prefix,
-        app_id=f"{prefix}persister",
-        database=database,
+        deployment.kafka_url,
+        deployment.couchdb_url,
+        topic_prefix=deployment.prefix,
+        app_id=deployment.group,
+        database=deployment.database,
     )
 
     async def traced(activation: str) -> tuple[int, dict[str, Any]]:
@@ -34,20 +25,17 @@ async def test_every_fate_is_told(
         assert ran.output, ran.errors
         return ran.code, json.loads(ran.output)
 
-    completed, others = f"{prefix}completed0", f"{prefix}completed-others"
-    for topic in (completed, others):
-        await admin.create_topic(topic)
-    running = await worker(partitions=4, session_timeout=3)
+    completed, others = await deployment.topics("completed0", "completed-others")
+    running = await deployment.worker(partitions=4, session_timeout=3)
     first, refused, late = Records(5).many(3)
     refused["logs"] = "not an array"
-    async with producer(kafka_url) as kafka:
-        await kafka.send(completed, encode({"transid": ["t", 1], "response": REPORTED}))
-        await kafka.send(others, result(first))
-        await kafka.send(others, result(refused))
-        await drained(admin, prefix, completed, others)
-        running.terminate()
-        running.wait()
-        await kafka.send(others, result(late))
+    await kafka.send(completed, encode({"transid": ["t", 1], "response": REPORTED}))
+    await kafka.send(others, result(first))
+    await kafka.send(others, result(refused))
+    await deployment.drained(completed, others)
+    running.terminate()
+    running.wait()
+    await kafka.send(others, result(late))
 
     code, account = await traced(first["activationId"])
     assert (code, account["fate"]) == (0, "stored")

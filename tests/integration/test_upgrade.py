@@ -7,9 +7,9 @@ import aiohttp
 import pytest
 
 from dev.admin import Admin
-from tests.integration.conftest import StartWorker
 from tests.integration.support import formats
 from tests.integration.support.database import stored
+from tests.integration.support.deployment import StartWorker
 from tests.integration.support.kafka import read_topic
 from tests.integration.support.waiting import drained, outcomes
 

@@ -6,12 +6,10 @@ from typing import Any
 
 import aiohttp
 
-from dev.admin import Admin
-from tests.integration.conftest import StartWorker
-from tests.integration.support.database import stored
-from tests.integration.support.kafka import producer
+from tests.integration.support.deployment import Deployment
+from tests.integration.support.kafka import Producer
 from tests.integration.support.records import INVOKER, Records, document_id, result
-from tests.integration.support.waiting import drained, outcomes, status
+from tests.integration.support.waiting import outcomes, status
 
 ODD: list[dict[str, Any]] = [
     {"instance": {"instanceType": "satellite", "n": 1}},
@@ -23,43 +21,37 @@ ODD: list[dict[str, Any]] = [
 
 
 async def test_the_fuller_record_wins_and_nothing_is_written_twice(
-    worker: StartWorker,
-    admin: Admin,
-    kafka_url: str,
-    couchdb_url: str,
-    prefix: str,
-    database: str,
+    deployment: Deployment, kafka: Producer
 ) -> None:
-    topic, internal = f"{prefix}completed0", f"{prefix}persister-documents"
-    await admin.create_topic(topic)
+    topic, internal = f"{deployment.prefix}completed0", deployment.documents
+    await deployment.admin.create_topic(topic)
     records = Records(61)
     full = [records.one(logs=["a line"]) for _ in range(60)]
     bare = [record | {"logs": []} for record in full]
-    running = await worker(partitions=2, session_timeout=3)
+    running = await deployment.worker(partitions=2, session_timeout=3)
 
     async def revisions() -> Counter[tuple[str, bool]]:
-        kept = await stored(couchdb_url, database)
+        kept = await deployment.stored()
         assert kept.keys() == {document_id(record) for record in full}
         return Counter((one["_rev"].partition("-")[0], bool(one["logs"])) for one in kept.values())
 
     async def begin_again(*rewound: str, without_guard: bool = False) -> None:
         await asyncio.to_thread(running.terminate)
         if without_guard:
-            await admin.delete_topics(f"{prefix}persister-guard-changelog")
+            await deployment.admin.delete_topics(f"{deployment.prefix}persister-guard-changelog")
         for name in rewound:
-            await admin.rewind(f"{prefix}persister", name)
+            await deployment.admin.rewind(deployment.group, name)
         await asyncio.to_thread(running.start)
-        await drained(admin, prefix, topic)
+        await deployment.drained(topic)
 
-    async with producer(kafka_url) as kafka:
-        odd = [result(record, **ODD[n % len(ODD)]) for n, record in enumerate(bare[:30])]
-        await kafka.send_all(topic, odd)
-        await kafka.send_all(topic, map(result, full[30:]))
-        await drained(admin, prefix, topic)
-        assert await outcomes(running) == {("route", "routed", ""): 60, ("store", "stored", ""): 60}
-        await begin_again(without_guard=True)
-        await kafka.send_all(topic, map(result, [*full[:30], *bare[30:]]))
-        await drained(admin, prefix, topic)
+    odd = [result(record, **ODD[n % len(ODD)]) for n, record in enumerate(bare[:30])]
+    await kafka.send_all(topic, odd)
+    await kafka.send_all(topic, map(result, full[30:]))
+    await deployment.drained(topic)
+    assert await outcomes(running) == {("route", "routed", ""): 60, ("store", "stored", ""): 60}
+    await begin_again(without_guard=True)
+    await kafka.send_all(topic, map(result, [*full[:30], *bare[30:]]))
+    await deployment.drained(topic)
     assert await outcomes(running) == {
         ("route", "routed", ""): 60,
         ("store", "duplicate", "completed by logs"): 30,
@@ -78,7 +70,10 @@ async def test_the_fuller_record_wins_and_nothing_is_written_twice(
     assert await revisions() == {("2", True): 30, ("1", True): 30}
 
     # What the guard remembers holds for a database that is gone.
-    async with aiohttp.ClientSession() as http, http.delete(f"{couchdb_url}/{database}") as gone:
+    async with (
+        aiohttp.ClientSession() as http,
+        http.delete(f"{deployment.couchdb_url}/{deployment.database}") as gone,
+    ):
         assert gone.status == 200
     await begin_again(internal)
     assert (await revisions()).total() == 60

@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 
 from app.settings import LogMode
-from dev.admin import Admin
 from models.wire import Version
 from tests.golden import Case, Number, cases
-from tests.integration.conftest import StartWorker
 from tests.integration.support.database import assert_holds
-from tests.integration.support.kafka import producer
+from tests.integration.support.deployment import Deployment
+from tests.integration.support.kafka import Producer
 from tests.integration.support.records import document, document_id
 from tests.integration.support.waiting import drained, outcomes
 
@@ -61,39 +60,33 @@ def skip_reason(case: Case) -> str:
 
 @pytest.mark.parametrize("version", Version)
 async def test_every_message_of_openwhisk_becomes_the_document_that_its_store_wrote(
-    version: Version,
-    worker: StartWorker,
-    admin: Admin,
-    kafka_url: str,
-    couchdb_url: str,
-    prefix: str,
-    database: str,
+    deployment: Deployment, kafka: Producer, version: Version
 ) -> None:
     given = {mode: cases_of(version, mode) for mode in LogMode}
     topics = {
-        mode: {f"{prefix}{mode}-{topic_of(case)}" for case in part} for mode, part in given.items()
+        mode: {f"{deployment.prefix}{mode}-{topic_of(case)}" for case in part}
+        for mode, part in given.items()
     }
     now = int(time.time() * 1000)
     for topic in set().union(*topics.values()):
-        await admin.create_topic(topic)
-    async with producer(kafka_url) as kafka:
-        for mode, part in given.items():
-            for case in part:
-                topic = f"{prefix}{mode}-{topic_of(case)}"
-                await kafka.send(topic, case.message, timestamp=now)
+        await deployment.admin.create_topic(topic)
+    for mode, part in given.items():
+        for case in part:
+            topic = f"{deployment.prefix}{mode}-{topic_of(case)}"
+            await kafka.send(topic, case.message, timestamp=now)
     running = await asyncio.gather(
         *(
-            worker(
+            deployment.worker(
                 partitions=4,
                 log_mode=mode.value,
-                topic_prefix=f"{prefix}{mode}-",
-                app_id=f"{prefix}{mode}-persister",
+                topic_prefix=f"{deployment.prefix}{mode}-",
+                app_id=f"{deployment.prefix}{mode}-persister",
             )
             for mode in LogMode
         )
     )
     for mode in LogMode:
-        await drained(admin, f"{prefix}{mode}-", *topics[mode])
+        await drained(deployment.admin, f"{deployment.prefix}{mode}-", *topics[mode])
 
     every = [case for part in given.values() for case in part]
     records = [record for case in every if (record := record_of(case)) is not None]
@@ -103,7 +96,7 @@ async def test_every_message_of_openwhisk_becomes_the_document_that_its_store_wr
             captured = plain(case.document) | {"updated": now}
             assert captured["_id"] in expected
             expected[captured["_id"]] = captured
-    await assert_holds(couchdb_url, database, expected)
+    await assert_holds(deployment.couchdb_url, deployment.database, expected)
     assert await outcomes(*running) == Counter(
         {
             ("route", "routed", ""): len(records),

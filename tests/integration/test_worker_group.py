@@ -2,14 +2,12 @@
 
 import asyncio
 
-from dev.admin import Admin
 from dev.worker import Worker
-from tests.integration.conftest import StartWorker
-from tests.integration.support.database import assert_holds
-from tests.integration.support.kafka import producer
+from tests.integration.support.deployment import Deployment
+from tests.integration.support.kafka import Producer
 from tests.integration.support.load import load
 from tests.integration.support.records import Records
-from tests.integration.support.waiting import drained, outcomes, status, until
+from tests.integration.support.waiting import outcomes, status, until
 
 PARTITIONS = 4
 
@@ -41,60 +39,44 @@ async def stores(worker: Worker) -> None:
 
 
 async def test_workers_share_the_internal_topic_and_scaling_loses_nothing(
-    worker: StartWorker,
-    admin: Admin,
-    kafka_url: str,
-    couchdb_url: str,
-    prefix: str,
-    database: str,
+    deployment: Deployment, kafka: Producer
 ) -> None:
-    topics = [f"{prefix}completed0", f"{prefix}completed1"]
-    for topic in topics:
-        await admin.create_topic(topic)
+    topics = await deployment.topics("completed0", "completed1")
     quick = {"partitions": PARTITIONS, "session_timeout": 3}
-    first, second = await asyncio.gather(worker(**quick), worker(**quick))
-    await shared(prefix, first, second)
+    first, second = await asyncio.gather(deployment.worker(**quick), deployment.worker(**quick))
+    await shared(deployment.prefix, first, second)
 
-    async with producer(kafka_url) as kafka:
-        async with load(kafka, topics, Records(21)):
-            await asyncio.gather(stores(first), stores(second))
-            assert await asyncio.to_thread(first.terminate) == 0
-            await shared(prefix, second)
-            third = await worker(**quick)
-            await shared(prefix, second, third)
-            await stores(third)
-        await drained(admin, prefix, *topics)
-        await assert_holds(couchdb_url, database, kafka.expected)
+    async with load(kafka, topics, Records(21)):
+        await asyncio.gather(stores(first), stores(second))
+        assert await asyncio.to_thread(first.terminate) == 0
+        await shared(deployment.prefix, second)
+        third = await deployment.worker(**quick)
+        await shared(deployment.prefix, second, third)
+        await stores(third)
+    await deployment.drained(*topics)
+    await deployment.holds_what_was_sent()
 
-        ended = await outcomes(second, third)
-        assert 0 < ended["store", "stored", ""] < len(kafka.expected)
-        assert {line[1] for line in ended} <= {"routed", "stored", "duplicate"}
+    ended = await outcomes(second, third)
+    assert 0 < ended["store", "stored", ""] < len(kafka.expected)
+    assert {line[1] for line in ended} <= {"routed", "stored", "duplicate"}
 
 
 async def test_workers_that_are_killed_under_load_lose_nothing_and_write_nothing_twice(
-    worker: StartWorker,
-    admin: Admin,
-    kafka_url: str,
-    couchdb_url: str,
-    prefix: str,
-    database: str,
+    deployment: Deployment, kafka: Producer
 ) -> None:
-    topics = [f"{prefix}completed0", f"{prefix}completed1", f"{prefix}completed-others"]
-    for topic in topics:
-        await admin.create_topic(topic)
+    topics = await deployment.topics("completed0", "completed1", "completed-others")
     quick = {"partitions": PARTITIONS, "session_timeout": 2}
-    first, second = await asyncio.gather(worker(**quick), worker(**quick))
+    first, second = await asyncio.gather(deployment.worker(**quick), deployment.worker(**quick))
 
-    async with producer(kafka_url) as kafka:
-        async with load(kafka, topics, Records(22)):
-            for victims in ([first], [second], [first, second]):
-                await asyncio.gather(*map(stores, victims))
-                for victim in victims:
-                    victim.kill()
-                await asyncio.gather(*(asyncio.to_thread(victim.start) for victim in victims))
-        await drained(admin, prefix, *topics)
-        await assert_holds(couchdb_url, database, kafka.expected)
+    async with load(kafka, topics, Records(22)):
+        for victims in ([first], [second], [first, second]):
+            await asyncio.gather(*map(stores, victims))
+            for victim in victims:
+                victim.kill()
+            await asyncio.gather(*(asyncio.to_thread(victim.start) for victim in victims))
+    await deployment.drained(*topics)
+    await deployment.holds_what_was_sent()
 
-        ended = await outcomes(first, second)
-        assert 0 < ended["store", "stored", ""] <= len(kafka.expected)
-        assert {line[1] for line in ended} <= {"routed", "stored", "duplicate"}
+    ended = await outcomes(first, second)
+    assert 0 < ended["store", "stored", ""] <= len(kafka.expected)
+    assert {line[1] for line in ended} <= {"routed", "stored", "duplicate"}

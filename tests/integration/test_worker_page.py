@@ -6,12 +6,11 @@ from typing import Any
 
 import aiohttp
 
-from dev.admin import Admin
 from dev.worker import Worker
-from tests.integration.conftest import StartWorker
-from tests.integration.support.kafka import producer
+from tests.integration.support.deployment import Deployment, StartWorker
+from tests.integration.support.kafka import Producer
 from tests.integration.support.records import Records
-from tests.integration.support.waiting import drained, status, until
+from tests.integration.support.waiting import status, until
 
 TOKEN = "0123456789-abcdef"
 
@@ -33,15 +32,15 @@ async def workers(worker: Worker) -> dict[str, Any]:
 
 
 async def test_each_worker_shows_all_of_them_and_whom_it_misses(
-    worker: StartWorker, admin: Admin, kafka_url: str, prefix: str
+    deployment: Deployment, kafka: Producer
 ) -> None:
-    topic = f"{prefix}completed0"
-    await admin.create_topic(topic)
-    running = await asyncio.gather(*(worker(partitions=4, session_timeout=3) for _ in range(3)))
+    topic = await deployment.topic("completed0")
+    running = await asyncio.gather(
+        *(deployment.worker(partitions=4, session_timeout=3) for _ in range(3))
+    )
     first, killed, stopped = running
-    async with producer(kafka_url) as kafka:
-        await kafka.records(topic, Records(16).many(30))
-    await drained(admin, prefix, topic)
+    await kafka.records(topic, Records(16).many(30))
+    await deployment.drained(topic)
 
     async def all_are_there() -> bool:
         told = [await workers(one) for one in running]
@@ -96,17 +95,13 @@ async def test_the_page_is_there_when_it_is_needed(worker: StartWorker) -> None:
         assert advice in (await get(running, "/"))[1]
 
 
-async def test_an_activation_is_traced_on_the_page(
-    worker: StartWorker, admin: Admin, kafka_url: str, prefix: str
-) -> None:
-    topic = f"{prefix}completed0"
-    await admin.create_topic(topic)
-    running = await worker(partitions=4, web_token=TOKEN)
+async def test_an_activation_is_traced_on_the_page(deployment: Deployment, kafka: Producer) -> None:
+    topic = await deployment.topic("completed0")
+    running = await deployment.worker(partitions=4, web_token=TOKEN)
     record = Records(17).one(logs=["2027-01-15T12:00:00.000Z stdout: hello"])
     activation = record["activationId"]
-    async with producer(kafka_url) as kafka:
-        await kafka.records(topic, [record])
-    await drained(admin, prefix, topic)
+    await kafka.records(topic, [record])
+    await deployment.drained(topic)
 
     code, told = await get(running, f"/trace/{activation}?format=json")
     assert (code, record["logs"][0] in told) == (401, False)

@@ -3,7 +3,7 @@
 import asyncio
 
 from dev.admin import Admin
-from tests.integration.conftest import StartWorker
+from tests.integration.support.deployment import StartWorker
 
 
 async def test_wrong_settings_are_named_all_at_once_without_a_secret(worker: StartWorker) -> None:

@@ -9,14 +9,12 @@ import time
 
 import pytest
 
-from dev.admin import Admin
 from dev.breakdowns import Breakdown
 from dev.worker import Worker
-from tests.integration.conftest import StartWorker
-from tests.integration.support.database import assert_holds
-from tests.integration.support.kafka import producer
+from tests.integration.support.deployment import Deployment
+from tests.integration.support.kafka import Producer
 from tests.integration.support.records import Records
-from tests.integration.support.waiting import drained, until
+from tests.integration.support.waiting import until
 
 STUCK_AFTER = 12.0
 NOT_READY_WITHIN = 15.0
@@ -31,43 +29,35 @@ def is_ready(worker: Worker) -> bool:
 
 @pytest.mark.parametrize("breakdown", Breakdown, ids=lambda breakdown: breakdown.name.lower())
 async def test_a_standstill_is_not_ready_and_has_an_end(
-    breakdown: Breakdown,
-    worker: StartWorker,
-    admin: Admin,
-    kafka_url: str,
-    couchdb_url: str,
-    prefix: str,
-    database: str,
+    deployment: Deployment, kafka: Producer, breakdown: Breakdown
 ) -> None:
-    topic = f"{prefix}completed0"
-    await admin.create_topic(topic)
-    running = await worker(
+    topic = await deployment.topic("completed0")
+    running = await deployment.worker(
         application="dev.faulty_worker",
         partitions=2,
         session_timeout=6,
         shutdown_deadline=3,
         stuck_after=STUCK_AFTER,
     )
-    async with producer(kafka_url) as kafka:
-        await kafka.records(topic, Records(31).many(20))
-        await drained(admin, prefix, topic)
+    await kafka.records(topic, Records(31).many(20))
+    await deployment.drained(topic)
 
-        os.kill(running.pid, breakdown)
-        await kafka.records(topic, Records(32).many(20))
-        began = time.monotonic()
+    os.kill(running.pid, breakdown)
+    await kafka.records(topic, Records(32).many(20))
+    began = time.monotonic()
 
-        async def not_ready() -> bool:
-            return not await asyncio.to_thread(is_ready, running)
+    async def not_ready() -> bool:
+        return not await asyncio.to_thread(is_ready, running)
 
-        await until(not_ready, "it is not ready", within=NOT_READY_WITHIN)
+    await until(not_ready, "it is not ready", within=NOT_READY_WITHIN)
 
-        async def gone() -> bool:
-            return not running.running
+    async def gone() -> bool:
+        return not running.running
 
-        await until(gone, "it is gone", within=began + GONE_WITHIN - time.monotonic())
-        assert running.wait() == 1
-        assert "PERSISTER_STUCK_AFTER" in running.log()
+    await until(gone, "it is gone", within=began + GONE_WITHIN - time.monotonic())
+    assert running.wait() == 1
+    assert "PERSISTER_STUCK_AFTER" in running.log()
 
-        await worker(partitions=2, session_timeout=6)
-        await drained(admin, prefix, topic)
-        await assert_holds(couchdb_url, database, kafka.expected)
+    await deployment.worker(partitions=2, session_timeout=6)
+    await deployment.drained(topic)
+    await deployment.holds_what_was_sent()

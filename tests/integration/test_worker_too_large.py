@@ -7,8 +7,8 @@ import pytest
 
 from dev.admin import Admin
 from models.dead_letter import DeadLetter
-from tests.integration.conftest import StartWorker
 from tests.integration.support.database import assert_holds
+from tests.integration.support.deployment import StartWorker
 from tests.integration.support.kafka import producer, read_topic
 from tests.integration.support.records import Records, result
 from tests.integration.support.waiting import drained, outcomes

@@ -4,13 +4,12 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from dev.admin import Admin
 from models.dead_letter import DeadLetter
-from tests.integration.conftest import StartWorker
 from tests.integration.support.database import assert_holds
-from tests.integration.support.kafka import Sent, producer, read_topic
+from tests.integration.support.deployment import Deployment
+from tests.integration.support.kafka import Producer, Sent, read_topic
 from tests.integration.support.records import Records, encode, result
-from tests.integration.support.waiting import drained, outcomes
+from tests.integration.support.waiting import outcomes
 
 SOME = Records(2)
 
@@ -87,34 +86,26 @@ def letters(records: Iterable[Any]) -> list[Letter]:
 
 
 async def test_unreadable_records_are_set_aside_byte_for_byte_and_the_rest_is_stored(
-    worker: StartWorker,
-    admin: Admin,
-    kafka_url: str,
-    couchdb_url: str,
-    prefix: str,
-    database: str,
+    deployment: Deployment, kafka: Producer
 ) -> None:
-    topics = [f"{prefix}completed0", f"{prefix}completed-others"]
-    for topic in topics:
-        await admin.create_topic(topic, max_message_bytes="10000000")
-    running = await worker(partitions=4, session_timeout=3)
+    topics = await deployment.topics("completed0", "completed-others", max_message_bytes="10000000")
+    running = await deployment.worker(partitions=4, session_timeout=3)
     records = Records(3)
     set_aside = []
-    async with producer(kafka_url) as kafka:
-        for number, topic in enumerate(topics):
-            for reason, values in UNREADABLE.items():
-                for value in values:
-                    await kafka.records(topic, records.many(3))
-                    # A record has a key or a value; aiokafka sends none without both.
-                    key = b"\x00key\xff" if number or value is None else None
-                    sent = await kafka.send(topic, value, key=key, headers=HEADERS[number:])
-                    set_aside.append(letter(sent, reason))
-            await kafka.records(topic, records.many(3))
-        await drained(admin, prefix, *topics)
-        expected = kafka.expected
+    for number, topic in enumerate(topics):
+        for reason, values in UNREADABLE.items():
+            for value in values:
+                await kafka.records(topic, records.many(3))
+                # A record has a key or a value; aiokafka sends none without both.
+                key = b"\x00key\xff" if number or value is None else None
+                sent = await kafka.send(topic, value, key=key, headers=HEADERS[number:])
+                set_aside.append(letter(sent, reason))
+        await kafka.records(topic, records.many(3))
+    await deployment.drained(*topics)
+    expected = kafka.expected
 
-    await assert_holds(couchdb_url, database, expected)
-    kept = letters(await read_topic(kafka_url, f"{prefix}persister-dead-letters"))
+    await assert_holds(deployment.couchdb_url, deployment.database, expected)
+    kept = letters(await deployment.dead_letters())
     assert sorted(kept, key=place) == sorted(set_aside, key=place)
     assert await outcomes(running) == Counter(
         {
@@ -133,36 +124,27 @@ def place(kept: Letter) -> tuple[str, int]:
 
 
 async def test_what_the_database_refuses_is_set_aside_and_the_rest_of_its_request_is_stored(
-    worker: StartWorker,
-    admin: Admin,
-    kafka_url: str,
-    couchdb_url: str,
-    prefix: str,
-    database: str,
+    deployment: Deployment, kafka: Producer
 ) -> None:
-    topic = f"{prefix}completed0"
-    await admin.create_topic(topic)
+    topic = await deployment.topic("completed0")
     records = Records(4)
     surrogate = result(records.one(subject="RAW")).replace(b"RAW", rb"some\ud800body")
     infinite = result(records.one(publish=False)).replace(b"0.5", b"1e400")
-    async with producer(kafka_url) as kafka:
-        for value in (surrogate, infinite):
-            await kafka.records(topic, records.many(20))
-            await kafka.send(topic, value)
+    for value in (surrogate, infinite):
         await kafka.records(topic, records.many(20))
-        running = await worker(partitions=4, session_timeout=3)
-        await drained(admin, prefix, topic)
-        expected = kafka.expected
+        await kafka.send(topic, value)
+    await kafka.records(topic, records.many(20))
+    running = await deployment.worker(partitions=4, session_timeout=3)
+    await deployment.drained(topic)
+    expected = kafka.expected
 
-    await assert_holds(couchdb_url, database, expected)
-    kept = letters(await read_topic(kafka_url, f"{prefix}persister-dead-letters"))
+    await assert_holds(deployment.couchdb_url, deployment.database, expected)
+    kept = letters(await deployment.dead_letters())
     documents = {
         (record.partition, record.offset): record
-        for record in await read_topic(kafka_url, f"{prefix}persister-documents")
+        for record in await read_topic(deployment.kafka_url, deployment.documents)
     }
-    assert [(one.topic, one.reason) for one in kept] == [
-        (f"{prefix}persister-documents", "refused")
-    ] * 2
+    assert [(one.topic, one.reason) for one in kept] == [(deployment.documents, "refused")] * 2
     for one in kept:
         origin = documents[one.partition, one.offset]
         assert (one.key, one.value) == (origin.key, origin.value)

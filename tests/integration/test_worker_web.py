@@ -9,12 +9,11 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from dev.admin import Admin
 from dev.worker import Worker
-from tests.integration.conftest import StartWorker
-from tests.integration.support.kafka import producer
+from tests.integration.support.deployment import Deployment, StartWorker
+from tests.integration.support.kafka import Producer
 from tests.integration.support.records import INVOKER, Records, encode
-from tests.integration.support.waiting import drained, outcomes, status, until
+from tests.integration.support.waiting import outcomes, status, until
 
 UNREACHABLE = "kafka://127.0.0.1:9"
 
@@ -47,17 +46,15 @@ async def samples(worker: Worker) -> dict[str, dict[frozenset[tuple[str, str]], 
 
 
 async def test_the_pages_say_what_became_of_the_records(
-    worker: StartWorker, admin: Admin, kafka_url: str, prefix: str
+    deployment: Deployment, kafka: Producer
 ) -> None:
-    topic = f"{prefix}completed0"
-    await admin.create_topic(topic)
-    running = await worker(partitions=4, session_timeout=3)
-    async with producer(kafka_url) as kafka:
-        await kafka.records(topic, Records(11).many(30))
-        await kafka.send(topic, b"not JSON")
-        acknowledgement = {"transid": ["t", 1], "activationId": "0" * 32, "instance": INVOKER}
-        await kafka.send(topic, encode(acknowledgement))
-    await drained(admin, prefix, topic)
+    topic = await deployment.topic("completed0")
+    running = await deployment.worker(partitions=4, session_timeout=3)
+    await kafka.records(topic, Records(11).many(30))
+    await kafka.send(topic, b"not JSON")
+    acknowledgement = {"transid": ["t", 1], "activationId": "0" * 32, "instance": INVOKER}
+    await kafka.send(topic, encode(acknowledgement))
+    await deployment.drained(topic)
 
     assert await page(running, "/health/live") == (200, {"live": True})
     assert await page(running, "/health/ready") == (200, {"ready": True, "reason": None})

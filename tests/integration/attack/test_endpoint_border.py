@@ -15,7 +15,7 @@ from tests.integration.attack.attacker import (
     ended,
     statuses,
 )
-from tests.integration.conftest import StartWorker
+from tests.integration.support.deployment import StartWorker
 from tests.integration.support.kafka import producer
 from tests.integration.support.records import Records
 from tests.integration.support.waiting import drained
