@@ -10,8 +10,7 @@ from aiokafka.errors import KafkaError
 from dev.chaos.background import Background
 from dev.chaos.movement import PATIENCE, Movement, Position
 from dev.chaos.offsets import Offsets
-from dev.chaos.starved import Starved
-from dev.process import Service
+from dev.starved import Running, Starved
 
 INTERVAL = 0.5
 """Seconds between two looks."""
@@ -32,7 +31,7 @@ class Watch(Background):
         self,
         offsets: Offsets,
         findings: list[str],
-        services: Callable[[], Iterable[Service]],
+        services: Callable[[], Iterable[Running]],
         *,
         patience: float = PATIENCE,
     ) -> None:

@@ -4,10 +4,11 @@ On a busy machine a worker that has everything it needs may still not get on. Th
 much longer may its partitions stand still.
 """
 
-from collections.abc import Iterable, Mapping
+import contextlib
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-
-from dev.process import Service
+from typing import Protocol
 
 NANOSECONDS = 1e9
 
@@ -15,8 +16,22 @@ Waited = Mapping[Path, float]
 """Seconds that each thread has waited for a core since it began, by its file."""
 
 
+class Running(Protocol):
+    """A process; its number raises `RuntimeError` while it is not running."""
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+
+
+class ThisProcess:
+    """The one that asks."""
+
+    pid = os.getpid()
+
+
 class Starved:
-    """Follows some services; Linux alone tells this of a process.
+    """Follows some processes; Linux alone tells this of them.
 
     Args:
         processes: the kernel's folder of them.
@@ -26,20 +41,25 @@ class Starved:
         self._processes = processes
         self._waited: Waited = {}
 
-    def since_last(self, services: Iterable[Service]) -> float:
+    def since_last(self, processes: Iterable[Running]) -> float:
         """Seconds that the thread which waited longest has waited since this was last asked."""
-        before, self._waited = self._waited, self._look(services)
+        before, self._waited = self._waited, self._look(processes)
         waited = (seconds - before.get(file, seconds) for file, seconds in self._waited.items())
         return max(waited, default=0.0)
 
-    def _look(self, services: Iterable[Service]) -> Waited:
-        pids = [service.pid for service in services if service.running]
+    def _look(self, processes: Iterable[Running]) -> Waited:
         files = (
             file
-            for pid in pids
+            for pid in _numbers(processes)
             for file in (self._processes / str(pid) / "task").glob("*/schedstat")
         )
         return dict(_read(file) for file in files)
+
+
+def _numbers(processes: Iterable[Running]) -> Iterator[int]:
+    for process in processes:
+        with contextlib.suppress(RuntimeError):
+            yield process.pid
 
 
 def _read(file: Path) -> tuple[Path, float]:

@@ -1,14 +1,24 @@
 """How long services have waited for a core, by what the kernel tells of their threads."""
 
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from dev.chaos.starved import Starved
+import pytest
 
-WORKER: Any = SimpleNamespace(pid=7, running=True)
-BROKER: Any = SimpleNamespace(pid=9, running=True)
-ENDED: Any = SimpleNamespace(running=False)
+from dev.starved import Starved, ThisProcess
+
+WORKER: Any = SimpleNamespace(pid=7)
+BROKER: Any = SimpleNamespace(pid=9)
+
+
+class Ended:
+    """A service that is not running."""
+
+    @property
+    def pid(self) -> int:
+        raise RuntimeError
 
 
 def told(folder: Path, pid: int, thread: int, waited: float) -> None:
@@ -21,7 +31,7 @@ def test_the_thread_that_waited_longest_counts(tmp_path: Path) -> None:
     starved = Starved(tmp_path)
     told(tmp_path, 7, 1, 10)
     told(tmp_path, 9, 2, 50)
-    assert starved.since_last([WORKER, BROKER, ENDED]) == 0
+    assert starved.since_last([WORKER, BROKER, Ended()]) == 0
     told(tmp_path, 7, 1, 12)
     told(tmp_path, 9, 2, 51.5)
     assert starved.since_last([WORKER, BROKER]) == 2
@@ -35,3 +45,8 @@ def test_what_is_new_or_gone_has_not_waited(tmp_path: Path) -> None:
     told(tmp_path, 9, 2, 30)
     assert starved.since_last([BROKER]) == 0
     assert starved.since_last([]) == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone tells it")
+def test_the_kernel_tells_it_of_this_process() -> None:
+    assert Starved()._look([ThisProcess()])
