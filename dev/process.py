@@ -13,7 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
+from weakref import WeakSet
 
+from dev.starved import Deadline
 from dev.steps import LONGEST_OUTPUT_SHOWN, SetupError, say
 
 HOST = "127.0.0.1"
@@ -27,6 +29,8 @@ LOOK = 0.1
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
+
+_known: WeakSet["Service"] = WeakSet()
 
 # The kernel ends a service when the thread that started it ends, not the process; one thread that
 # lives as long as the process starts them all.
@@ -123,6 +127,7 @@ class Service:
         self.env = env
         self._process: Process | None = None
         self.spawn: Spawn = spawn_process
+        _known.add(self)
 
     @property
     def pid(self) -> int:
@@ -173,16 +178,16 @@ class Service:
         """Wait until it serves requests.
 
         Args:
-            timeout: Seconds until it must be ready.
+            timeout: Seconds until it must be ready, without those when there was no core for it.
 
         Raises:
             SetupError: It ended, or was not ready in time and was killed; the message carries the
                 end of its log.
         """
         process = self._launched()
-        deadline = time.monotonic() + timeout
+        deadline = Deadline(timeout, lambda: [self])
         while not self._ready():
-            if process.poll() is not None or time.monotonic() > deadline:
+            if process.poll() is not None or deadline.left() < 0:
                 self.kill()
                 raise SetupError(
                     f"{self.name} did not start (exit code {process.returncode}); its log ends:\n"
@@ -209,7 +214,7 @@ class Service:
         """Wait for it to exit by itself.
 
         Args:
-            timeout: Seconds it may take.
+            timeout: Seconds it may take, without those in which there was no core for it.
 
         Returns:
             Its exit code; the negative number of the signal that ended it.
@@ -217,12 +222,18 @@ class Service:
         Raises:
             TimeoutError: It is still running.
         """
-        try:
-            code = self._launched().wait(timeout)
-        except subprocess.TimeoutExpired:
-            raise TimeoutError(f"{self.name} is still running after {timeout:g} s") from None
-        atexit.unregister(self.stop)
-        return code
+        process, deadline = self._launched(), Deadline(timeout, lambda: [self])
+        while True:
+            left = max(0.0, deadline.left())
+            try:
+                code = process.wait(left)
+            except subprocess.TimeoutExpired:
+                if deadline.left() <= 0:
+                    message = f"{self.name} is still running after {timeout:g} s"
+                    raise TimeoutError(message) from None
+            else:
+                atexit.unregister(self.stop)
+                return code
 
     def stop(self, timeout: float = 20) -> None:
         """Send SIGTERM, and SIGKILL if it has not exited after `timeout` seconds."""
@@ -241,6 +252,11 @@ class Service:
         if self._process is None:
             raise RuntimeError(f"{self.name} was never started")
         return self._process
+
+
+def services() -> list[Service]:
+    """Those that this process has described, running or not."""
+    return list(_known)
 
 
 def spawn_process(

@@ -1,16 +1,20 @@
 """For how long processes wanted to run, and the machine had no core for them.
 
 On a busy machine a worker that has everything it needs may still not get on. That is no finding: so
-much longer may its partitions stand still.
+much longer may it take.
 """
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
 NANOSECONDS = 1e9
+
+MOST = 3.0
+"""Times as long as on an idle machine something may take."""
 
 Waited = Mapping[Path, float]
 """Seconds that each thread has waited for a core since it began, by its file."""
@@ -67,3 +71,26 @@ def _read(file: Path) -> tuple[Path, float]:
         return file, int(file.read_text(encoding="ascii").split()[1]) / NANOSECONDS
     except OSError:  # the thread has ended
         return file, 0.0
+
+
+class Deadline:
+    """Is over after some seconds in which there was a core for some processes.
+
+    Args:
+        seconds: from now on.
+        processes: the present ones, whenever they are asked for.
+    """
+
+    def __init__(self, seconds: float, processes: Callable[[], Iterable[Running]]) -> None:
+        self._end = time.monotonic() + seconds
+        self._more = (MOST - 1) * seconds
+        self._processes = processes
+        self._starved = Starved()
+        self._starved.since_last(processes())
+
+    def left(self) -> float:
+        """Seconds; below zero when it is over."""
+        starved = min(self._starved.since_last(self._processes()), self._more)
+        self._more -= starved
+        self._end += starved
+        return self._end - time.monotonic()

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
@@ -12,6 +11,8 @@ from aiokafka.errors import KafkaError
 from dev.admin import Admin
 from dev.admin import admin as connect_admin
 from dev.generated.outputs import check
+from dev.process import services
+from dev.starved import Deadline, ThisProcess
 from dev.worker import Worker
 
 POLL = 0.1
@@ -28,10 +29,16 @@ Line = tuple[str, str, str]
 async def until(
     condition: Callable[[], Awaitable[object]], what: str, *, within: float = PATIENCE
 ) -> None:
-    """Return once the condition holds; it says why not by returning something false."""
-    deadline = time.monotonic() + within
+    """Return once the condition holds; it says why not by returning something false.
+
+    Args:
+        condition: Asked again and again.
+        what: Does not happen, for people.
+        within: Seconds, without those in which there was no core for the services of this test.
+    """
+    deadline = Deadline(within, lambda: [ThisProcess(), *services()])
     while not await condition():
-        assert time.monotonic() < deadline, f"not within {within:g} s: {what}"
+        assert deadline.left() > 0, f"not within {within:g} s: {what}"
         await asyncio.sleep(POLL)
 
 

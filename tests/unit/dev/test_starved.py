@@ -1,13 +1,14 @@
 """How long services have waited for a core, by what the kernel tells of their threads."""
 
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from dev.starved import Starved, ThisProcess
+from dev.starved import Deadline, Starved, ThisProcess
 
 WORKER: Any = SimpleNamespace(pid=7)
 BROKER: Any = SimpleNamespace(pid=9)
@@ -50,3 +51,17 @@ def test_what_is_new_or_gone_has_not_waited(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux alone tells it")
 def test_the_kernel_tells_it_of_this_process() -> None:
     assert Starved()._look([ThisProcess()])
+
+
+def test_a_deadline_moves_on_while_there_is_no_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, waited = 100.0, 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    monkeypatch.setattr(Starved, "since_last", lambda *_: waited)
+    deadline = Deadline(10, list)
+    now, waited = 108.0, 5.0
+    assert deadline.left() == 7
+    now, waited = 114.0, 0.0
+    assert deadline.left() == 1
+    now, waited = 116.0, 1000.0
+    assert deadline.left() == 14, "not for ever"
+    assert deadline.left() == 14
