@@ -97,7 +97,11 @@ class GatewayTarget:
             # Another process may be in the way once.
             again = self._timed(talk)
             seconds, turn = min(seconds, again[0]), min(turn, again[1])
+        most = MEMORY_RATIO * talk.size + _ANY_MEMORY
         memory = self._memory(talk) if weigh else 0
+        if memory > most:
+            # A table of what is remembered may have grown meanwhile, for all that come after.
+            memory = min(memory, self._memory(talk))
         wrong = self._complaints.taken() or self._left() or self._run(self._honest())
         if wrong:
             return wrong
@@ -107,7 +111,7 @@ class GatewayTarget:
             return f"takes {seconds * MIB / talk.size:.2f} s for a megabyte"
         if turn > LONGEST_TURN:
             return f"lets others wait for {turn * 1000:.0f} ms"
-        if memory > MEMORY_RATIO * talk.size + _ANY_MEMORY:
+        if memory > most:
             return f"takes {memory / talk.size:.1f} times its size of memory"
         return None
 
