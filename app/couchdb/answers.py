@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from itertools import islice
 from typing import Any
 
 import msgspec
 
 from app.couchdb.errors import (
+    AnswerTooLarge,
     DatabaseError,
     DatabaseMissing,
     Misconfigured,
@@ -32,9 +35,14 @@ FIRST_WORDS = 80
 _TEMPORARILY_LOCKED = "temporarily locked"
 """So CouchDB 3.4 says it after wrong passwords; accounts are locked for other reasons, too."""
 
-MOST_VALUES = 1_000_000
+MOST_VALUES = 200_000
 """Values of an answer that is decoded; each takes some hundred bytes, however short it is written.
 CouchDB has six for a row, of some thousand rows. Documents that are read back are not decoded."""
+
+_LARGEST_DEEP = 8 * 1024 * 1024
+"""Bytes of documents of many levels: a megabyte takes a second to look through."""
+
+_rows_left: ContextVar[int] = ContextVar("_rows_left")
 
 
 class Entry(msgspec.Struct):
@@ -66,6 +74,12 @@ class Row(msgspec.Struct):
 
     key: str = ""
     doc: msgspec.Raw = msgspec.Raw(b"null")
+
+    def __post_init__(self) -> None:
+        left = _rows_left.get()
+        if not left:
+            raise ValueError("more rows than were asked for")
+        _rows_left.set(left - 1)
 
 
 class _Rows(msgspec.Struct):
@@ -106,23 +120,35 @@ def read_entries(body: bytes) -> list[Entry]:
     return entries
 
 
-def read_documents(body: bytes) -> dict[str, bytes]:
+def read_documents(body: bytes, most: int) -> dict[str, bytes]:
     """The documents of an `_all_docs` answer by id, without missing and deleted ones.
 
-    Raises `Unavailable` when it is not CouchDB's.
+    Args:
+        body: Of the answer.
+        most: Documents that were asked for.
+
+    Raises:
+        Unavailable: It is not CouchDB's, or has more rows.
+        AnswerTooLarge: Some of them are of many levels, and all of them too large for that.
     """
+    token = _rows_left.set(most)
     try:
         found: _Rows = _decoded(_rows, body)
     except RecursionError:
-        return dict(_deep_documents(body))
+        if len(body) > _LARGEST_DEEP:
+            raise AnswerTooLarge(_LARGEST_DEEP) from None
+        return dict(_deep_documents(body, most))
+    finally:
+        _rows_left.reset(token)
     return {row.key: bytes(row.doc) for row in found.rows if bytes(row.doc) != b"null"}
 
 
-def _deep_documents(body: bytes) -> Iterator[tuple[str, bytes]]:
+def _deep_documents(body: bytes, most: int) -> Iterator[tuple[str, bytes]]:
     """The same, whatever the depth: OpenWhisk writes documents of up to 1,000 levels."""
     try:
         json_text.check(body, deepest=len(body))
-        for row in _rows_of(body):
+        rows = list(islice(_rows_of(body), most + 1))
+        for row in rows[:most]:
             fields = {json_text.name(body, one): one for one in json_text.members(body, row)}
             key = json_text.shallow(body, *fields["key"][2:])
             document = fields.get("doc")
@@ -130,6 +156,8 @@ def _deep_documents(body: bytes) -> Iterator[tuple[str, bytes]]:
                 yield str(key), body[document.start : document.end]
     except (ValueError, LookupError):
         raise _not_json(body) from None
+    if len(rows) > most:
+        raise _not_json(body)
 
 
 def _rows_of(body: bytes) -> Iterator[int]:

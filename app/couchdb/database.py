@@ -5,6 +5,7 @@ own headers: aiocouch's bulk operations compare every id with every other and do
 202, it never re-reads the password, and it drops the reasons that CouchDB gives.
 """
 
+import asyncio
 import hashlib
 import json
 import logging
@@ -49,6 +50,7 @@ from app.couchdb.errors import (
 from app.couchdb.session import Session
 from app.couchdb.turns import MOST as MOST_ATTEMPTS
 from app.process.printable import shown
+from app.process.unasked import Connector, UnaskedError
 from app.settings import DatabaseSettings
 from app.settings.base import secret_from
 from app.settings.security import client_context
@@ -71,6 +73,9 @@ SHORTEST_SECRET = 6
 
 LARGEST_ANSWER = 64 * 1024 * 1024
 """Bytes. Only documents that are read back come near it, and then in two halves."""
+
+LARGE_ANSWER = 1024 * 1024
+"""Bytes of an answer for whose reading nobody else waits."""
 
 SPARE_CONNECTIONS = 8 + MOST_ATTEMPTS
 """Connections for probes and diagnoses, in addition to the requests in flight."""
@@ -164,7 +169,7 @@ class Database:
         settings = self._settings
         self._couchdb = aiocouch.CouchDB(
             settings.url,
-            connector=aiohttp.TCPConnector(
+            connector=Connector(
                 limit=settings.requests_in_flight + SPARE_CONNECTIONS, ssl=self._tls()
             ),
             timeout=self._timeout(None),
@@ -266,6 +271,9 @@ class Database:
         keys = msgspec.json.encode({"keys": ids})
         try:
             _, body = await self._request("POST", f"{self._path}/_all_docs?include_docs=true", keys)
+            if len(body) > LARGE_ANSWER:
+                return await asyncio.to_thread(read_documents, body, len(ids))
+            return read_documents(body, len(ids))
         except AnswerTooLarge:
             if len(ids) < 2:  # noqa: PLR2004 - one cannot be divided
                 raise
@@ -274,7 +282,6 @@ class Database:
         except (RequestRefused, RequestTooLarge) as error:
             # No document was sent, so none is to blame.
             raise Unavailable(str(error), cause=error.cause) from None
-        return read_documents(body)
 
     async def probe(self, known_good: Document | None) -> bool:
         """Whether the database accepts a document that is known to be good.
@@ -631,6 +638,8 @@ def _network_error(error: Exception) -> DatabaseError:
                 "be https:// instead of http://?",
                 cause="cut",
             )
+        case UnaskedError():
+            return Unavailable(str(error), cause="cut")
         case _:
             name = type(error).__name__
             return Unavailable(f"the connection was cut ({name})", cause="cut")

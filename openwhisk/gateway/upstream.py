@@ -15,6 +15,7 @@ from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
+from app.process.unasked import Connector, UnaskedError
 from openwhisk.gateway import answers
 from openwhisk.gateway.credentials import Judgement, Refusal, credentials_of
 from openwhisk.gateway.headers import sendable_reason
@@ -155,7 +156,7 @@ class Upstream:
         self._url = url
         self._database = URL(f"{url}/{quote(database, safe='')}", encoded=True)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
+            connector=Connector(
                 limit=0,  # as many connections as clients
                 ssl=ssl.create_default_context(cafile=ca_file) if ca_file else True,
             ),
@@ -435,5 +436,7 @@ def _no_answer(problem: Exception) -> UpstreamError:
 
 def _told(problem: Exception) -> str:
     """A short cause; an exception's text may hold the URL."""
+    if isinstance(problem, UnaskedError):
+        return str(problem)
     cause = problem.os_error if isinstance(problem, aiohttp.ClientConnectorError) else problem
     return getattr(cause, "strerror", None) or type(cause).__name__

@@ -186,6 +186,21 @@ ANSWERS: dict[str, tuple[bytes, bytes]] = {
     "a byte at a time": (OK + b"\r\n", b" "),
     "a status line at a time": (b"HTTP/1.1 200 ", b"O"),
     "headers without end": (OK, b"X-A: b\r\n" * 1000),
+    "interim answers without end": (b"", b"HTTP/1.1 103 x\r\n\r\n" * 10_000),
+    "answers without end": (b"", (OK + b"Content-Length: 2\r\n\r\n{}") * 1000),
+    "small rows": (OK + b'\r\n{"rows":[' + b"{}," * 900_000 + b"{}]}", b""),
+    "small documents": (
+        OK + b'\r\n{"rows":[' + b'{"key":"a","doc":{"a":1}},' * 400_000 + b"{}]}",
+        b"",
+    ),
+    "a document of small values": (
+        OK + b'\r\n{"rows":[{"key":"KEY","doc":[' + b"[]," * 10_000_000 + b"0]}]}",
+        b"",
+    ),
+    "a document of many levels": (
+        OK + b'\r\n{"rows":[{"key":"KEY","doc":' + b"[" * 5_000_000 + b"]" * 5_000_000 + b"}]}",
+        b"",
+    ),
     "deep": (OK + b"\r\n" + b"[" * 1_000_000, b""),
     "a number": (OK + b"\r\n5", b""),
     "of other types": (OK + b'\r\n{"rows":5,"doc_count":"x","couchdb":[],"userCtx":7}', b""),

@@ -12,6 +12,7 @@ from app.couchdb.answers import (
     retry_after,
 )
 from app.couchdb.errors import (
+    AnswerTooLarge,
     DatabaseMissing,
     Misconfigured,
     RequestRefused,
@@ -136,7 +137,7 @@ def test_documents_of_any_depth_are_read_back() -> None:
     """OpenWhisk and CouchDB take more levels than Python has frames."""
     deep = b'{"_id":"a","r":%b}' % DEEP
     rows = b'{"rows":[{"key":"x","error":"not_found"},{"key":"b","doc":null},{"key":"a","doc":%b}]}'
-    assert read_documents(rows % deep) == {"a": deep}
+    assert read_documents(rows % deep, 3) == {"a": deep}
 
 
 @pytest.mark.parametrize(
@@ -151,7 +152,22 @@ def test_documents_of_any_depth_are_read_back() -> None:
 )
 def test_what_is_deep_and_no_answer_is_not_couchdbs(body: bytes) -> None:
     with pytest.raises(Unavailable):
-        read_documents(body)
+        read_documents(body, 2)
+
+
+@pytest.mark.parametrize("document", [b"1", DEEP])
+def test_rows_that_nobody_asked_for_are_not_read(document: bytes) -> None:
+    rows = b'{"rows":[%b{"key":"a","doc":%b}]}' % (b'{"key":"a"},' * 2, document)
+    assert read_documents(rows, 3) == {"a": document}
+    with pytest.raises(Unavailable) as error:
+        read_documents(rows, 2)
+    assert error.value.cause == "not-json"
+
+
+def test_large_answers_of_many_levels_are_asked_for_in_halves() -> None:
+    rows = b'{"rows":[{"key":"a","doc":%b},{"key":"b","doc":"%b"}]}' % (DEEP, b"x" * 9_000_000)
+    with pytest.raises(AnswerTooLarge):
+        read_documents(rows, 2)
 
 
 def test_missing_and_deleted_documents_are_left_out() -> None:
@@ -160,7 +176,7 @@ def test_missing_and_deleted_documents_are_left_out() -> None:
         b'{"id":"b","key":"b","value":{"rev":"2-x","deleted":true},"doc":null},'
         b'{"id":"c","key":"c","value":{"rev":"1-x"},"doc":{"_id":"c","n":1.0}}]}'
     )
-    assert read_documents(rows) == {"c": b'{"_id":"c","n":1.0}'}
+    assert read_documents(rows, 3) == {"c": b'{"_id":"c","n":1.0}'}
 
 
 @pytest.mark.parametrize("body", [b'{"error":[%b[]]}', b'{"reason":"x","error":{"a":[%b[]]}}'])
@@ -168,9 +184,9 @@ def test_an_answer_of_millions_of_values_is_not_built(body: bytes) -> None:
     body %= b"[]," * 1_500_000
     tracemalloc.start()
     try:
-        with pytest.raises(Unavailable, match="more than 1,000,000 values"):
+        with pytest.raises(Unavailable, match="more than 200,000 values"):
             read_object(body)
-        with pytest.raises(Unavailable, match="more than 1,000,000 values"):
+        with pytest.raises(Unavailable, match="more than 200,000 values"):
             read_entries(b"[%b]" % body)
         error = failure(500, {}, body)
         _, most = tracemalloc.get_traced_memory()
