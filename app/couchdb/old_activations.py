@@ -90,12 +90,15 @@ class OldActivations:
         found = await self._view(
             where, endkey=str(cutoff), inclusive_end="false", limit=str(limit + 1)
         )
-        rows = [
-            OldActivation(row.id, row.value[1], int(row.key))
-            for row in found.rows
-            if after is None or row.id != after.id
-        ]
-        return rows[:limit]
+        rows = [OldActivation(row.id, row.value[1], int(row.key)) for row in found.rows]
+        first = 0 if after is None else after.start
+        if not all(first <= row.start < cutoff for row in rows):
+            # Never remove what is younger, nor begin anew for ever.
+            raise Unavailable(
+                "the view activations/byDate answers with rows that it was not asked for",
+                cause="other-rows",
+            )
+        return [row for row in rows if after is None or row.id != after.id][:limit]
 
     async def purge(self, activations: Sequence[OldActivation]) -> int:
         """Forget them as if they had never been; only server administrators may.
@@ -105,7 +108,8 @@ class OldActivations:
         """
         wanted = {one.id: [one.rev] for one in activations}
         body = await self._database.ask("POST", "_purge", json.dumps(wanted).encode())
-        return sum(map(bool, read(_purged, body).purged.values()))
+        purged = read(_purged, body).purged
+        return sum(bool(purged.get(one.id)) for one in activations)
 
     async def delete(self, activations: Sequence[OldActivation]) -> int:
         """Replace each by a tombstone; returns how many were there in this revision."""
@@ -119,7 +123,7 @@ class OldActivations:
         failed = [one for one in entries if one.error not in ("", "conflict")]
         if failed:
             raise Unavailable(failed[0].explanation, cause=failed[0].cause)
-        return sum(bool(one.rev) for one in entries)
+        return min(len(activations), sum(bool(one.rev) for one in entries))
 
     async def _view(self, where: Mapping[str, str], **others: str) -> _View:
         query = urlencode({**where, **others})
