@@ -1,13 +1,15 @@
 """What a database may answer to the question for old activations."""
 
 from collections.abc import Callable
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from app.couchdb.database import Database
 from app.couchdb.errors import Unavailable
 from app.couchdb.old_activations import OldActivation, OldActivations
+
+if TYPE_CHECKING:
+    from app.couchdb.database import Database
 
 CUTOFF = 2000
 LAST = OldActivation("guest/b", "1-b", 1500)
