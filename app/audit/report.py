@@ -11,6 +11,7 @@ from app.audit.findings import Example, Findings
 from app.audit.repair import Repaired
 from app.audit.verdicts import FAILURES, Verdict
 from app.process.printable import printable
+from app.process.words import counted
 from models.instants import iso
 
 _WHAT = {
@@ -113,8 +114,8 @@ class Report:
         yield ""
         for lost in self.audited.lost:
             yield (
-                f"{lost.count} records of {lost.topic}/{lost.partition} were deleted by Kafka's "
-                "retention before they were read."
+                f"{counted(lost.count, 'record')} of {lost.topic}/{lost.partition} deleted by "
+                "Kafka's retention unread."
             )
         for verdict, count in self.counts.items():
             if count:
@@ -124,7 +125,8 @@ class Report:
                     yield f"  and {count - len(self.examples[verdict])} more"
         yield from self._remarks()
         if self.good:
-            yield f"Nothing is missing: {self.records} records were checked."
+            checked = counted(self.records, "record was", "records were")
+            yield f"Nothing is missing: {checked} checked."
 
     def _line(self, example: Example) -> str:
         topic, partition, offset = example.place
@@ -165,15 +167,15 @@ class Report:
 
 def _repaired(repaired: Repaired) -> str:
     if repaired.dry_run:
-        return f"Would send {repaired.planned} records again."
+        return f"Would send {counted(repaired.planned, 'record')} again."
     more = ""
     if repaired.gone:
         more += f" {repaired.gone} have been deleted by Kafka meanwhile."
     if repaired.refused:
         more += f" {repaired.refused} were not taken by Kafka: {repaired.error}."
     return (
-        f"Sent {repaired.sent} records again.{more} Run the audit once more when the worker has "
-        "stored them."
+        f"Sent {counted(repaired.sent, 'record')} again.{more} Run the audit once more when the "
+        "worker has stored them."
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from app.audit.findings import Settled
 from app.audit.verdicts import FAILURES, Ending, Verdict
+from app.process.words import counted
 from models.instants import iso
 
 _WRONG = {
@@ -142,10 +143,10 @@ def complaints(found: Round, examples: Mapping[Verdict, Iterable[str]]) -> list[
         for verdict in FAILURES
         if (count := found.settled.verdicts[verdict])
     ]
-    if found.lost:
-        lines.append(f"{found.lost} records were deleted by Kafka before the worker read them")
-    if found.missed:
-        lines.append(f"{found.missed} records were deleted by Kafka before the audit read them")
+    for count, who in ((found.lost, "worker"), (found.missed, "audit")):
+        if count:
+            deleted = counted(count, "record was", "records were")
+            lines.append(f"{deleted} deleted by Kafka before the {who} read them")
     return lines
 
 

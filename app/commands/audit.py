@@ -25,6 +25,7 @@ from app.audit.verdicts import Verdict
 from app.commands.filters import Duration, Instant
 from app.commands.printing import print_json
 from app.couchdb import DatabaseError
+from app.kafka.access import explain
 from app.kafka.errors import KafkaError
 from app.kafka.reader import ReadError
 from app.process.logs import log_to_terminal
@@ -83,11 +84,12 @@ def audit(*, as_object: bool, every: float | None, port: int | None, **options: 
     if port is not None:
         raise click.UsageError("--port goes with --every")
     try:
-        report = asyncio.run(_audit(load(), **options))
+        settings = load()
+        report = asyncio.run(_audit(settings, **options))
     except (AuditError, ReadError) as error:
         _fail(str(error))
     except KafkaError as error:
-        _fail(f"Kafka: {error or type(error).__name__} (PERSISTER_KAFKA_URL says where it is)")
+        _fail(f"Kafka at {settings.kafka.url}: {explain(error, settings.kafka)}")
     except DatabaseError as error:
         _fail(
             f"The database: {error} (PERSISTER_COUCHDB_URL and PERSISTER_DATABASE say where it is)"

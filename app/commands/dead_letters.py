@@ -33,10 +33,13 @@ from app.dead_letters.progress import Progress, read_progress
 from app.dead_letters.reading import Letter, LetterId, Letters, open_letters
 from app.dead_letters.replaying import Replay, Report, Watcher
 from app.dead_letters.selection import Selection
+from app.kafka.access import explain
 from app.kafka.admin import UnreadableSettingsError, open_admin
 from app.kafka.errors import KafkaError
 from app.kafka.reader import ReadError
 from app.kafka.topics import TopicNames
+from app.process.errors import CANNOT_BE_WRITTEN
+from app.process.words import counted
 from app.settings import Settings, load
 
 
@@ -57,7 +60,8 @@ def list_letters(limit: int | None, *, as_objects: bool, **chosen: Any) -> None:
 
     A table on a terminal; elsewhere one line for each, its columns separated by tabs.
     """
-    run(_list(load(), selection(**chosen), limit, as_objects=as_objects))
+    settings = load()
+    run(settings, _list(settings, selection(**chosen), limit, as_objects=as_objects))
 
 
 @dead_letters.command("show")
@@ -71,7 +75,8 @@ def show(letter: LetterId, *, raw: bool, as_object: bool) -> None:
     """
     if raw and as_object:
         raise click.UsageError("--raw and --json exclude each other")
-    run(_show(load(), letter, raw=raw, as_object=as_object))
+    settings = load()
+    run(settings, _show(settings, letter, raw=raw, as_object=as_object))
 
 
 @dead_letters.command("replay")
@@ -106,7 +111,8 @@ def replay(
     asked = Replay(selection(**chosen), max_attempts, limit, dry_run, force)
     if not (dry_run or yes or limit or any(chosen.values())):
         _ask_whether_all()
-    run(_replay(load(), asked, as_objects=as_objects))
+    settings = load()
+    run(settings, _replay(settings, asked, as_objects=as_objects))
 
 
 def _ask_whether_all() -> None:
@@ -128,18 +134,17 @@ class _FailedError(click.ClickException):
     exit_code = 2
 
 
-def run(command: Coroutine[Any, Any, None]) -> None:
+def run(settings: Settings, command: Coroutine[Any, Any, None]) -> None:
     """Run a command; what goes wrong is one line on standard error and exit code 2."""
     try:
         asyncio.run(command)
     except (LettersError, ReadError, UnreadableSettingsError) as error:
         raise _FailedError(str(error)) from error
-    except BrokenPipeError:
-        raise
     except (KafkaError, OSError) as error:
-        raise _FailedError(
-            f"{error or type(error).__name__} (PERSISTER_KAFKA_URL says where Kafka is)"
-        ) from error
+        if isinstance(error, OSError) and error.errno in CANNOT_BE_WRITTEN:
+            raise
+        why = explain(error, settings.kafka)
+        raise _FailedError(f"Kafka at {settings.kafka.url}: {why}") from error
 
 
 async def _list(
@@ -215,14 +220,20 @@ async def _replay(settings: Settings, asked: Replay, *, as_objects: bool) -> Non
 
 
 def _summary(report: Report, *, dry_run: bool) -> str:
-    did = f"Would replay {report.planned}" if dry_run else f"Replayed {report.replayed}"
+    did = (
+        f"Would replay {counted(report.planned, 'letter')}"
+        if dry_run
+        else f"Replayed {counted(report.replayed, 'letter')}"
+    )
     stayed = [f"{count} {stay.value}" for stay, count in sorted(report.stayed.items())]
-    return f"{did} letters.{' Stayed: ' + ', '.join(stayed) + '.' if stayed else ''}"
+    return f"{did}.{' Stayed: ' + ', '.join(stayed) + '.' if stayed else ''}"
 
 
 def _unreadable(count: int) -> None:
     if count:
-        click.echo(f"{count} records in the dead-letter topic are no dead letters.", err=True)
+        click.echo(
+            f"{counted(count, 'record')} in the dead-letter topic: no dead letters.", err=True
+        )
 
 
 @asynccontextmanager

@@ -4,6 +4,7 @@ The same commands are there as `faust -A app ...` for those who come from Faust.
 it is run, so that the help of one does not wait for the imports of all.
 """
 
+import os
 import runpy
 import sys
 from importlib import import_module
@@ -11,8 +12,11 @@ from typing import Any, NamedTuple
 
 import click
 
-from app.process.errors import WRONG_SETTINGS, SettingsError
+from app.process.errors import CANNOT_BE_WRITTEN, WRONG_SETTINGS, SettingsError
 from app.version import VERSION
+
+CANNOT = 2
+"""Exit code of a command that could not do its work."""
 
 
 class Where(NamedTuple):
@@ -46,6 +50,20 @@ COMMANDS = {
 
 class _Lazy(click.Group):
     """A group whose commands are imported when they are asked for."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the command line; output that cannot be written is one message, too."""
+        if sys.stdout is None:  # whoever called us has closed it
+            sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - for as long as we run
+        try:
+            return super().main(*args, **kwargs)
+        except OSError as error:
+            if error.errno not in CANNOT_BE_WRITTEN:
+                raise
+            # What is still buffered would fail once more when Python ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            click.echo(f"Error: the output cannot be written: {error.strerror}", err=True)
+            sys.exit(CANNOT)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(COMMANDS)

@@ -18,6 +18,7 @@ from rich.table import Table
 from app.commands.printing import print_json, print_table
 from app.process.hosts import reachable
 from app.process.printable import printable, shown
+from app.process.words import system_reason
 from app.settings import WorkerSettings, load
 
 READY, NOT_READY, NO_ANSWER = 0, 1, 2
@@ -36,8 +37,21 @@ class _Partition(msgspec.Struct):
 
 class _Database(msgspec.Struct):
     down: bool = False
+    failing_since: str | None = None
     address: str = "?"
     last_error: str | None = None
+
+
+class _Finding(msgspec.Struct):
+    what: str = ""
+    why: str = ""
+    do: str = ""
+
+
+class _Summary(msgspec.Struct):
+    headline: str = ""
+    text: str = ""
+    findings: list[_Finding] = []
 
 
 class _Answer(msgspec.Struct):
@@ -45,6 +59,7 @@ class _Answer(msgspec.Struct):
 
     ready: bool
     not_ready: str | None = None
+    summary: _Summary = msgspec.field(default_factory=_Summary)
     topics: dict[str, dict[str, _Partition]] = {}
     outcomes: dict[str, dict[str, int | dict[str, int]]] = {}
     database: _Database = msgspec.field(default_factory=_Database)
@@ -110,7 +125,7 @@ def fetch(url: str, settings: WorkerSettings) -> dict[str, Any]:
             body = response.read(LARGEST + 1)
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise NoAnswerError(
-            f"no worker answers at {shown(url)} ({shown(str(error) or type(error).__name__)}): "
+            f"no worker answers at {shown(url)} ({shown(_why(error))}): "
             "is it running there? --url, PERSISTER_WEB_HOST and PERSISTER_WEB_PORT say where it is "
             "looked for"
         ) from None
@@ -126,6 +141,12 @@ def fetch(url: str, settings: WorkerSettings) -> dict[str, Any]:
     except (ValueError, RecursionError):
         raise NoAnswerError(f"{shown(url)}/status: not a worker's answer: {shown(body)}") from None
     return answer
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return system_reason(error)
+    return str(error) or type(error).__name__
 
 
 @contextmanager
@@ -153,9 +174,24 @@ def show(answer: Mapping[str, Any]) -> None:
     """Print the state: first, in words, whether all is well, then what is read and what became."""
     why = answer.get("not_ready")
     click.echo(f"not ready: {shown(why)}" if why else "ready")
-    print_table(_partitions(answer.get("topics", {})))
+    for line in _told(answer.get("summary", {})):
+        click.echo(shown(line))
+    if topics := answer.get("topics", {}):
+        print_table(_partitions(topics))
     for line in _lines(answer):
         click.echo(printable(line))
+
+
+def _told(summary: Mapping[str, Any]) -> Iterator[str]:
+    """The first words of the status page."""
+    findings = summary.get("findings", [])
+    if headline := summary.get("headline"):
+        yield f"{headline}:" if findings else f"{headline}. {summary.get('text', '')}"
+    for one in findings:
+        yield f"- {one.get('what', '')}"
+        for label, text in (("", one.get("why")), ("What to do: ", one.get("do"))):
+            if text:
+                yield f"  {label}{text}"
 
 
 def _partitions(topics: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Table:
@@ -180,7 +216,9 @@ def _lines(answer: Mapping[str, Any]) -> Iterator[str]:
         ]
         yield f"{step}: {', '.join(parts)}"
     database = answer.get("database", {})
-    state = "down" if database.get("down") else "up"
+    state = "takes documents"
+    if database.get("down") or database.get("failing_since"):
+        state = "down" if database.get("down") else "fails"
     yield f"database {shown(database.get('address', '?'))}: {state}"
-    if database.get("down"):
+    if state != "takes documents":
         yield f"  {shown(database.get('last_error'))}"

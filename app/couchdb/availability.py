@@ -23,7 +23,8 @@ ADVICE = {
     "403": "give the user of PERSISTER_COUCHDB_USER the right to read and write the database",
     "404": "check PERSISTER_COUCHDB_URL and PERSISTER_DATABASE, create the database, or allow the "
     "persister to with PERSISTER_DATABASE_CREATE=true and an administrator's credentials",
-    "certificate": "set PERSISTER_COUCHDB_CA_FILE to the authority that signed it",
+    "certificate": "set PERSISTER_COUCHDB_CA_FILE to the authority that signed it, and "
+    "PERSISTER_COUCHDB_URL to a name that stands in it",
     "partitioned": "make a database without partitions, or name another one in PERSISTER_DATABASE",
     "reading": "give the user of PERSISTER_COUCHDB_USER the right to read the database: what is "
     "there already cannot be compared without it",
@@ -43,7 +44,10 @@ ENTRY_ADVICE = {
     "illegal_docid": "the database does not take the ids of activations: is it partitioned?",
 }
 CHECK_ADDRESS = "check PERSISTER_COUCHDB_URL"
-CHECK_DATABASE = "check that CouchDB runs and that PERSISTER_COUCHDB_URL points to it"
+CHECK_DATABASE = (
+    "check that CouchDB runs and that PERSISTER_COUCHDB_URL points to it, with http or https as it "
+    "is spoken there"
+)
 CHECK_ANSWER = "CouchDB is there and says so itself: see its log"
 CHECK_LOG = "see CouchDB's log, and whether its disk is full"
 SOMETHING_IN_FRONT = (

@@ -47,10 +47,11 @@ from app.couchdb.errors import (
     RequestTooLarge,
     Unavailable,
 )
+from app.couchdb.network import network_error
 from app.couchdb.session import Session
 from app.couchdb.turns import MOST as MOST_ATTEMPTS
 from app.process.printable import shown
-from app.process.unasked import Connector, UnaskedError
+from app.process.unasked import Connector
 from app.settings import DatabaseSettings
 from app.settings.base import secret_from
 from app.settings.security import client_context
@@ -609,7 +610,7 @@ def _connected() -> Iterator[None]:
         yield
     except (aiohttp.ClientError, OSError) as error:
         _let_go(error)
-        raise _network_error(error) from None
+        raise network_error(error) from None
 
 
 def _let_go(error: BaseException) -> None:
@@ -622,24 +623,3 @@ def _let_go(error: BaseException) -> None:
     while passed is not None:
         clear_frames(passed.__traceback__)
         passed = passed.__cause__ or passed.__context__
-
-
-def _network_error(error: Exception) -> DatabaseError:
-    match error:
-        case aiohttp.ClientConnectorCertificateError():
-            return Misconfigured("the server's certificate is not trusted", cause="certificate")
-        case aiohttp.ConnectionTimeoutError() | aiohttp.ClientConnectorError():
-            return Unavailable(f"no connection: {error}", cause="connection", maybe_written=False)
-        case TimeoutError():
-            return Unavailable("no answer in time", cause="timeout")
-        case aiohttp.ClientResponseError():
-            return Unavailable(
-                "the answer cannot be read as HTTP: does something else listen there, or is it to "
-                "be https:// instead of http://?",
-                cause="cut",
-            )
-        case UnaskedError():
-            return Unavailable(str(error), cause="cut")
-        case _:
-            name = type(error).__name__
-            return Unavailable(f"the connection was cut ({name})", cause="cut")

@@ -19,6 +19,7 @@ from app.kafka.producer import BatchProducer, Outgoing
 from app.kafka.records import Record
 from app.kafka.unreadable import Unreadable
 from app.process.printable import printable
+from app.process.words import counted
 from models.dead_letter import DeadLetter, true_headers, without_replay
 from models.reasons import RejectReason
 
@@ -139,10 +140,10 @@ class DeadLetters:
                 "max.message.bytes and PERSISTER_MAX_RECORD_BYTES"
             )
         logger.error(
-            "%d records of %s/%d do not fit into %s, which now says only where they are, how large "
+            "%s of %s/%d too large for %s, which now says only where they are, how large "
             "and with which hash: offsets %s. They stay in %s until its retention deletes them; "
             "raise max.message.bytes of %s and PERSISTER_MAX_RECORD_BYTES.",
-            *(len(letters), tp.topic, tp.partition, self._topic),
+            *(counted(len(letters), "record"), tp.topic, tp.partition, self._topic),
             ", ".join(str(letter.offset) for letter in letters[:_SHOWN_OFFSETS]),
             *(tp.topic, self._topic),
         )

@@ -7,6 +7,7 @@ from app.couchdb.availability import advice
 from app.couchdb.errors import DatabaseMissing
 from app.doctor.finding import Finding, State
 from app.doctor.validation import examine_validation
+from app.process.words import counted
 from app.settings import DatabaseSettings
 
 APART = 5.0
@@ -51,7 +52,7 @@ async def _examine(database: Database, settings: DatabaseSettings) -> AsyncItera
     yield Finding(
         "database",
         State.OK,
-        f"{database.address}: CouchDB {info.version}, {info.documents} documents, "
+        f"{database.address}: CouchDB {info.version}, {counted(info.documents, 'document')}, "
         f"{info.bytes / 1024**2:.1f} MiB",
     )
     if info.ahead is not None:

@@ -11,8 +11,9 @@ from app.kafka.errors import KafkaError
 from app.kafka.group_past import would_begin_again
 from app.kafka.group_view import Observer
 from app.kafka.topic_settings import shortcomings
-from app.kafka.topics import TopicNames, TopicSpec, other_mode, own_topics
+from app.kafka.topics import TopicNames, TopicSpec, not_created, other_mode, own_topics
 from app.process.errors import StartError
+from app.process.words import counted, listed
 from app.settings import KafkaSettings, Settings
 
 SOON = 2 * 3600 * 1000
@@ -54,9 +55,15 @@ async def _topics(
     admin: Admin, settings: Settings, specs: list[TopicSpec]
 ) -> AsyncIterator[Finding]:
     partitions = await admin.partition_counts()
+    replication = settings.kafka.replication
+    missing = [spec for spec in specs if spec.name not in partitions]
+    refused = await admin.would_refuse(missing, replication)
     for spec in specs:
         if spec.name in partitions:
             yield await examine_own(admin, spec, partitions[spec.name])
+        elif spec.name in refused:
+            detail = not_created(spec, replication, refused[spec.name])
+            yield Finding(spec.name, State.WRONG, f"missing; {detail}")
         else:
             yield Finding(spec.name, State.OK, "missing; the first worker creates it")
     for finding in log_mode(settings, partitions):
@@ -109,7 +116,9 @@ async def examine_own(admin: Admin, spec: TopicSpec, partitions: int) -> Finding
     found = shortcomings(spec, actual)
     if found:
         return Finding(spec.name, State.WARNING, "; ".join(found))
-    return Finding(spec.name, State.OK, f"{partitions} partitions, set up as it should be")
+    return Finding(
+        spec.name, State.OK, f"{counted(partitions, 'partition')}, set up as it should be"
+    )
 
 
 async def _openwhisk(admin: Admin, topic: str, largest: int) -> Finding:
@@ -158,10 +167,8 @@ def log_mode(settings: Settings, topics: Mapping[str, int]) -> Iterator[Finding]
         yield Finding(what, State.WARNING, detail)
     elif not read:
         others = names.elsewhere(topics, mode)
-        advice = "check PERSISTER_TOPIC_PREFIX and PERSISTER_LOG_MODE"
-        seen = f"; Kafka has {', '.join(others)}: {advice}" if others else ""
-        yield Finding(
-            what, State.WARNING, f"Kafka has no topic that is read in this mode yet{seen}"
-        )
+        seen = f"; Kafka has {listed(others)}: {names.would_read(others)}" if others else ""
+        detail = f"none is there yet that is read with {what}{seen}"
+        yield Finding("topics of OpenWhisk", State.WARNING, detail)
     else:
         yield Finding(what, State.OK, f"reads {', '.join(sorted(read))}")

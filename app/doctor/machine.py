@@ -2,7 +2,7 @@
 
 import http.client
 import json
-import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,10 +10,19 @@ from app.doctor.finding import Finding, State
 from app.process.errors import StartError
 from app.process.hosts import reachable
 from app.process.preflight import check_port, raise_open_files
+from app.process.words import system_reason
 from app.settings import WorkerSettings
 
 ANSWER_SECONDS = 2.0
 LONGEST_ANSWER = 1000
+
+PROBE_BYTES = 64 * 1024
+"""Written to the data folder, and gone again at once."""
+
+ADVICE = (
+    "make room there, or set PERSISTER_DATADIR to a folder that this user may write to; nothing in "
+    "it is needed by the next start"
+)
 
 
 def examine_machine(settings: WorkerSettings) -> Iterator[Finding]:
@@ -27,7 +36,7 @@ def examine_machine(settings: WorkerSettings) -> Iterator[Finding]:
             where = f"{settings.web_host}, port {settings.web_port}"
             yield Finding(what, State.OK, f"{where}: a worker answers there")
         else:
-            yield Finding(what, State.WARNING, str(error))
+            yield Finding(what, State.WRONG, str(error))
     else:
         yield Finding(what, State.OK, f"{settings.web_host}, port {settings.web_port} is free")
     try:
@@ -53,11 +62,12 @@ def _folder(folder: Path) -> Finding:
     """Whether it can be written to or made, without making it."""
     place = folder.absolute()
     existing = next(one for one in (place, *place.parents) if one.exists())
-    if existing.is_dir() and os.access(existing, os.W_OK | os.X_OK):
-        return Finding("data folder", State.OK, str(folder))
-    return Finding(
-        "data folder",
-        State.WRONG,
-        f"{folder} cannot be used: {existing} is not a folder that this user may write to; set "
-        "PERSISTER_DATADIR",
-    )
+    try:
+        # What rights say is not all: the disk may be full, or of a kind that takes no files.
+        with tempfile.TemporaryFile(dir=existing) as probe:
+            probe.write(bytes(PROBE_BYTES))
+    except OSError as error:
+        where = folder if existing == place else f"{folder}, in {existing},"
+        detail = f"{where} cannot be used ({system_reason(error)}): {ADVICE}"
+        return Finding("data folder", State.WRONG, detail)
+    return Finding("data folder", State.OK, str(folder))

@@ -11,8 +11,9 @@ from app.doctor.kafka import examine_own
 from app.kafka.access import ask, explain
 from app.kafka.admin import Admin, open_admin
 from app.kafka.errors import KafkaError
-from app.kafka.topics import TopicNames, TopicSpec, own_topics
+from app.kafka.topics import TopicNames, TopicSpec, not_created, own_topics
 from app.process.errors import StartError
+from app.process.words import counted
 from app.settings import DatabaseSettings, KafkaSettings, Settings
 
 MISSING = "missing; `persister setup` creates it"
@@ -51,13 +52,8 @@ async def _created(admin: Admin, spec: TopicSpec, replication: int) -> Finding:
     try:
         await admin.create(spec, replication)
     except KafkaError as error:
-        detail = (
-            f"Kafka does not create it with {spec.partitions} partitions and {replication} "
-            f"replicas ({error}): change PERSISTER_PARTITIONS or PERSISTER_REPLICATION, or grant "
-            "Create"
-        )
-        return Finding(spec.name, State.WRONG, detail)
-    return Finding(spec.name, State.OK, f"created, with {spec.partitions} partitions")
+        return Finding(spec.name, State.WRONG, not_created(spec, replication, error))
+    return Finding(spec.name, State.OK, f"created, with {counted(spec.partitions, 'partition')}")
 
 
 async def _database(settings: DatabaseSettings, *, check: bool) -> AsyncIterator[Finding]:

@@ -29,8 +29,10 @@ from mode import Service
 
 from app.kafka.admin import Admin, open_admin
 from app.kafka.clients import bootstrap_servers, security_options
+from app.kafka.errors import error_text
 from app.kafka.topics import TopicSpec
 from app.process.errors import StartError
+from app.process.words import system_reason
 from app.settings import KafkaSettings
 
 ANSWER_SECONDS = 10.0
@@ -100,6 +102,17 @@ async def ask(settings: KafkaSettings) -> None:
         AccessError: none answers, and one of them refuses.
         KafkaError, OSError: none can be reached.
     """
+    failure = await why_not(settings)
+    if failure is None:
+        return
+    if refuses(failure):
+        reason = explain(failure, settings)
+        raise AccessError(f"Kafka at {settings.url} refuses: {reason}") from None
+    raise failure
+
+
+async def why_not(settings: KafkaSettings) -> Exception | None:
+    """Why no broker answers, a refusal before all else; None: one does."""
     failures: list[Exception] = []
     for server in bootstrap_servers(settings.url):
         try:
@@ -107,12 +120,8 @@ async def ask(settings: KafkaSettings) -> None:
         except (KafkaError, OSError) as error:
             failures.append(error)
         else:
-            return
-    for failure in failures:
-        if refuses(failure):
-            reason = explain(failure, settings)
-            raise AccessError(f"Kafka at {settings.url} refuses: {reason}") from None
-    raise failures[0]
+            return None
+    return next(filter(refuses, failures), failures[0])
 
 
 async def _ask(server: str, settings: KafkaSettings) -> None:
@@ -224,4 +233,10 @@ def explain(error: BaseException, settings: KafkaSettings) -> str:  # noqa: PLR0
         case asyncio.TimeoutError() | RequestTimedOutError():
             return "no answer in time: check that the brokers run, and PERSISTER_KAFKA_URL"
         case _:
-            return f"{type(error).__name__}: {error}; PERSISTER_KAFKA_URL says where it is"
+            return _in_other_words(error)
+
+
+def _in_other_words(error: BaseException) -> str:
+    if isinstance(error, OSError):
+        return f"{system_reason(error)}: check PERSISTER_KAFKA_URL, and that the brokers run"
+    return error_text(error)

@@ -16,8 +16,9 @@ from app.kafka.delivery.consumer import ConsumerThread
 from app.kafka.group_past import would_begin_again
 from app.kafka.subscription import Subscription
 from app.kafka.topic_settings import made_by_kafka, shortcomings
-from app.kafka.topics import TopicNames, TopicSpec, guard_changelog, own_topics
+from app.kafka.topics import TopicNames, TopicSpec, guard_changelog, not_created, own_topics
 from app.process.errors import StartError
+from app.process.words import counted, listed
 from app.settings import KafkaSettings
 
 
@@ -84,12 +85,8 @@ class OwnTopics(Service):
         except KafkaError as error:
             if error.retriable:
                 raise
-            raise OwnTopicError(
-                f"Kafka does not create {spec.name} with {spec.partitions} partitions and "
-                f"{replication} replicas ({error}): change PERSISTER_PARTITIONS or "
-                "PERSISTER_REPLICATION, grant Create, or create it by hand"
-            ) from None
-        self.log.info("Created topic %s with %d partitions.", spec.name, spec.partitions)
+            raise OwnTopicError(not_created(spec, replication, error)) from None
+        self.log.info("Created topic %s with %s.", spec.name, counted(spec.partitions, "partition"))
 
     async def _check(self, admin: Admin, spec: TopicSpec, partitions: int) -> None:
         if await self._put_right(admin, spec, partitions):
@@ -142,14 +139,12 @@ class OwnTopics(Service):
             self.log.info("Reading %s.", ", ".join(topics))
         else:
             self.log.info(
-                "No topic of OpenWhisk exists yet; looking for new ones every %g s.",
+                "There is no topic to read yet; looking for new ones every %g s.",
                 self._settings.discovery_interval,
             )
-            if self._subscription.elsewhere:
-                self.log.warning(
-                    "Not read: %s: check PERSISTER_TOPIC_PREFIX and PERSISTER_LOG_MODE.",
-                    ", ".join(self._subscription.elsewhere),
-                )
+            if elsewhere := self._subscription.elsewhere:
+                advice = self._subscription.advice_elsewhere
+                self.log.warning("Not read: %s: %s.", listed(elsewhere), advice)
 
 
 class Discovery(Service):
@@ -198,6 +193,11 @@ class Discovery(Service):
     def elsewhere(self) -> tuple[str, ...]:
         """While no topic of OpenWhisk's is read: those that look like one."""
         return self._subscription.elsewhere
+
+    @property
+    def advice_elsewhere(self) -> str:
+        """What to do about them."""
+        return self._subscription.advice_elsewhere
 
     @property
     def refused(self) -> str | None:

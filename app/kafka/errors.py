@@ -11,4 +11,12 @@ from app.kafka.patches.committed_offsets import ELSEWHERE
 COORDINATOR_NOT_READY = (GroupLoadInProgressError, *ELSEWHERE)
 """A group's coordinator is missing, or is still loading the group."""
 
-__all__ = ["COORDINATOR_NOT_READY", "GroupAuthorizationFailedError", "KafkaError"]
+__all__ = ["COORDINATOR_NOT_READY", "GroupAuthorizationFailedError", "KafkaError", "error_text"]
+
+
+def error_text(error: BaseException) -> str:
+    """The error's name, and what there is beside it; aiokafka's own text repeats the name."""
+    name = type(error).__name__
+    said = str(error).removeprefix(f"[Error {getattr(error, 'errno', None)}] ")
+    said = said.removeprefix(name).removeprefix(": ")
+    return f"{name}: {said}" if said else name

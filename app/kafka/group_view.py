@@ -11,12 +11,18 @@ from typing import Any, Self
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
-from aiokafka.errors import NoError, TopicAuthorizationFailedError, for_code
+from aiokafka.errors import (
+    KafkaConnectionError,
+    NoError,
+    TopicAuthorizationFailedError,
+    for_code,
+)
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.offset import OffsetRequest, OffsetResetStrategy
 from aiokafka.record.memory_records import MemoryRecords
 from faust.types import TP
 
+from app.kafka.access import why_not
 from app.kafka.admin import Admin, connect_client
 from app.kafka.untimed import NO_TIMESTAMP
 from app.settings import KafkaSettings
@@ -115,7 +121,12 @@ class Observer:
     async def connect(cls, settings: KafkaSettings) -> Self:
         """Connect; the caller closes it."""
         millis = int(ANSWER_SECONDS * 1000)
-        return cls(await connect_client(settings, request_timeout_ms=millis), settings)
+        try:
+            client = await connect_client(settings, request_timeout_ms=millis)
+        except KafkaConnectionError as error:
+            # All that aiokafka says is that no broker was reached.
+            raise await why_not(settings) or error from None
+        return cls(client, settings)
 
     async def close(self) -> None:
         """Disconnect."""

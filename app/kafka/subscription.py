@@ -80,6 +80,11 @@ class Subscription:
         """What to do about them."""
         return other_mode(self._log_mode)
 
+    @property
+    def advice_elsewhere(self) -> str:
+        """What to do about those that look like one while none is read; empty where none does."""
+        return self._names.would_read(self.elsewhere) if self.elsewhere else ""
+
     def renew(self) -> None:
         """Ask Faust to subscribe again while a topic is missing from its subscription.
 

@@ -8,6 +8,8 @@ from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
 from app.kafka.clients import RECORD_OVERHEAD
+from app.kafka.errors import error_text
+from app.process.words import counted
 from app.settings import KafkaSettings, LogMode
 from models.roles import TopicRole
 
@@ -82,7 +84,8 @@ class TopicNames:
     def elsewhere(self, topics: Iterable[str], log_mode: LogMode) -> tuple[str, ...]:
         """Where none of all topics is read: those that look like OpenWhisk's, of another prefix.
 
-        Or, in the log mode that keeps logs inside the records, its acknowledgements alone.
+        Or, in the log mode that keeps logs inside the records, its acknowledgements alone. See
+        `would_read` for what to do.
         """
         read, seen = False, []
         for topic in sorted(topics):
@@ -90,6 +93,20 @@ class TopicNames:
             if topic.endswith(_TELLING) and not _OURS.fullmatch(topic):
                 seen.append(topic)
         return () if read else tuple(seen)
+
+    def would_read(self, elsewhere: Iterable[str]) -> str:
+        """What to set so that topics of `elsewhere` are read, if they are OpenWhisk's."""
+        prefixes = {_before(topic) for topic in elsewhere}
+        if self.prefix in prefixes:
+            return "check PERSISTER_LOG_MODE: nothing is read of them in this one"
+        found = sorted(prefixes)
+        right = " or ".join(map(_quoted, found))
+        if len(found) > _FEW:
+            right = f"what stands before {_TELLING[0]} in the name of the right one"
+        return (
+            f"PERSISTER_TOPIC_PREFIX is {_quoted(self.prefix)} here: if these are OpenWhisk's, set "
+            f"it to {right}"
+        )
 
     def role(self, topic: str, log_mode: LogMode) -> TopicRole | None:
         """The role in which `topic` is read in this log mode, or None when it is not read."""
@@ -128,6 +145,18 @@ def other_mode(log_mode: LogMode) -> str:
 _TELLING = ("completed0", ACTIVATIONS, OTHERS)
 """A suffix of topic names that every OpenWhisk has."""
 
+_FEW = 3
+
+
+def _before(topic: str) -> str:
+    """The prefix of a topic whose name ends as every OpenWhisk's does."""
+    return min((topic.removesuffix(end) for end in _TELLING), key=len)
+
+
+def _quoted(prefix: str) -> str:
+    return f'"{prefix}"' if prefix else "empty"
+
+
 _COMPLETED = re.compile(r"completed.*")
 
 _OURS = re.compile(r".*(persister-(documents|dead-letters|replays|workers)|-guard-changelog)")
@@ -143,6 +172,15 @@ class TopicSpec:
     name: str
     partitions: int
     config: dict[str, str]
+
+
+def not_created(spec: TopicSpec, replication: int, error: Exception) -> str:
+    """Why Kafka does not create a topic, and what to do."""
+    return (
+        f"Kafka does not create {spec.name} with {counted(spec.partitions, 'partition')} and "
+        f"{counted(replication, 'replica')} ({error_text(error)}): change PERSISTER_PARTITIONS or "
+        "PERSISTER_REPLICATION, grant Create, or create it by hand"
+    )
 
 
 def completed_topic(name: str, largest: int = LARGEST_ACKNOWLEDGEMENT) -> TopicSpec:

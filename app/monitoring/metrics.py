@@ -6,10 +6,9 @@
 import platform
 
 from app.monitoring.definitions import Counter, Distribution, Gauge, Metrics, Values, exposition
-from app.monitoring.monitored import Monitored
+from app.monitoring.monitored import Monitored, not_ready, seconds_left
 from app.monitoring.outcomes import Key, Outcome, Step
 from app.monitoring.progress import State
-from app.monitoring.status import not_ready, seconds_left
 from app.version import VERSION
 from models.reasons import RejectReason, SkipReason
 
@@ -35,6 +34,10 @@ OUTCOMES = (
 def render(worker: Monitored) -> bytes:
     """Everything, as it is now."""
     return exposition(METRICS, worker)
+
+
+def _overlooked(worker: Monitored) -> int:
+    return len({*worker.discovery.overlooked, *worker.discovery.elsewhere})
 
 
 def _one(value: float | None) -> Values:
@@ -143,8 +146,9 @@ METRICS: Metrics[Monitored] = (
     ),
     Gauge(
         "persister_topics_overlooked",
-        "Topics to which OpenWhisk would write in the other log mode; nobody reads them",
-        read=lambda worker: _one(len(worker.discovery.overlooked)),
+        "Topics like OpenWhisk's that nobody reads: those of the other log mode, or, while none is "
+        "read, of another prefix",
+        read=lambda worker: _one(_overlooked(worker)),
     ),
     Gauge(
         "persister_lag_records",

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from faust.types import TP
 from mode import Service
 
 from app.couchdb import BulkWriter, Database
@@ -10,7 +11,7 @@ from app.kafka.discovery import Discovery
 from app.monitoring.activity import Watched
 from app.monitoring.group.roster import Roster
 from app.monitoring.history import History
-from app.monitoring.lag import Lags
+from app.monitoring.lag import Lags, PartitionLag
 from app.monitoring.latency import Latency
 from app.monitoring.outcomes import Outcomes
 from app.monitoring.progress import Progress
@@ -54,3 +55,14 @@ class Monitored:
     roster: Roster
     history: History
     warnings: RecentWarnings
+
+
+def seconds_left(worker: Monitored, lag: PartitionLag) -> float | None:
+    """Until Kafka may delete what is unread of a partition; None: nothing, or not to be told."""
+    left = worker.retention.seconds_left(TP(lag.topic, lag.partition))
+    return left if lag.lag else None
+
+
+def not_ready(worker: Monitored) -> str | None:
+    """Why the worker makes no progress, or None when it does."""
+    return "stopping" if worker.service.should_stop else worker.progress.verdict.not_ready

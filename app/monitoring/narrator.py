@@ -10,6 +10,7 @@ from app.monitoring.monitored import Monitored
 from app.monitoring.outcomes import Key, Outcome, Step
 from app.monitoring.page.condition import condition_of
 from app.monitoring.page.trouble import Finding, Level, summary
+from app.process.words import counted
 
 REMIND_SECONDS = 60.0
 SUMMARY_SECONDS = 3600.0
@@ -65,7 +66,7 @@ def hour(before: Mapping[Key, int], now: Mapping[Key, int], lag: int) -> str:
     set_aside = sum(done[step, Outcome.DEAD_LETTERED] for step in Step)
     return (
         f"In the last hour: {done[Step.STORE, Outcome.STORED]} stored, "
-        f"{done[Step.STORE, Outcome.DUPLICATE]} duplicates, "
+        f"{counted(done[Step.STORE, Outcome.DUPLICATE], 'duplicate')}, "
         f"{done[Step.ROUTE, Outcome.SKIPPED]} skipped, {set_aside} set aside; "
-        f"{lag} records are on the way."
+        f"{counted(lag, 'record is', 'records are')} on the way."
     )

@@ -3,23 +3,12 @@
 from collections import defaultdict
 
 import msgspec
-from faust.types import TP
 
-from app.monitoring.lag import PartitionLag
-from app.monitoring.monitored import Monitored
+from app.monitoring.monitored import Monitored, not_ready, seconds_left
+from app.monitoring.page.condition import condition_of
+from app.monitoring.page.trouble import summary
 from app.version import VERSION
 from models.instants import iso
-
-
-def seconds_left(worker: Monitored, lag: PartitionLag) -> float | None:
-    """Until Kafka may delete what is unread of a partition; None: nothing, or not to be told."""
-    left = worker.retention.seconds_left(TP(lag.topic, lag.partition))
-    return left if lag.lag else None
-
-
-def not_ready(worker: Monitored) -> str | None:
-    """Why the worker makes no progress, or None when it does."""
-    return "stopping" if worker.service.should_stop else worker.progress.verdict.not_ready
 
 
 def _time(seconds: float | None) -> str | None:
@@ -35,6 +24,7 @@ def status(worker: Monitored) -> dict[str, object]:
         "ready": not_ready(worker) is None,
         "not_ready": not_ready(worker),
         "not_ready_since": _time(verdict.since),
+        "summary": _summary(worker),
         "work": verdict.state,
         "topics": _topics(worker),
         "lag": sum(lag.lag or 0 for lag in worker.lags.mine()),
@@ -54,6 +44,17 @@ def status(worker: Monitored) -> dict[str, object]:
         "database": _database(worker),
         "workers": _workers(worker),
         "workers_not_heard": worker.roster.trouble or None,
+    }
+
+
+def _summary(worker: Monitored) -> dict[str, object]:
+    """The first words of the status page: whether all is well, and if not what to do."""
+    told = summary(condition_of(worker))
+    return {
+        "level": told.level,
+        "headline": told.headline,
+        "text": told.text,
+        "findings": [msgspec.to_builtins(finding) for finding in told.findings],
     }
 
 

@@ -16,11 +16,11 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import SecretStr
 
 from app.monitoring import metrics
-from app.monitoring.monitored import Monitored
+from app.monitoring.monitored import Monitored, not_ready
 from app.monitoring.page.handlers import SIGN_IN, Pages, Trace
 from app.monitoring.page.rendering import STATIC
 from app.monitoring.sign_in import COOKIE, SignIn
-from app.monitoring.status import not_ready, status
+from app.monitoring.status import status
 from app.process.connections import BoundedSite, Connections, close_after_upgrade, places
 from app.process.hosts import is_loopback, known
 from app.process.verbosity import Level, set_level

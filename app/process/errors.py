@@ -1,5 +1,7 @@
 """Errors that end a process with one message."""
 
+import errno
+
 WRONG_SETTINGS = 2
 """Exit code of every command, worker and gateway included, when a setting is wrong."""
 
@@ -30,3 +32,7 @@ class SettingsError(Exception):
 
 class StandstillError(SystemExit):
     """The work has stood still for too long and a restart may help; the exit code is 1."""
+
+
+CANNOT_BE_WRITTEN = frozenset({errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""System errors of whatever takes the output: a pipe without a reader, a full disk."""

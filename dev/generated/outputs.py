@@ -12,6 +12,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from app.doctor import Finding
 from app.expiry.removal import Method
+from app.monitoring.page.trouble import Level
 from app.monitoring.progress import State as Work
 from app.monitoring.trace.account import Fate
 from app.monitoring.trace.sighting import Kind
@@ -258,6 +259,38 @@ class WorkerStatus(_Object):
     """Records a second, by outcome."""
 
 
+class Told(_Object):
+    """One thing that is wrong, as the status page says it."""
+
+    level: Level
+    """`mind`: the work goes on. `trouble`: something does not move, or will be lost."""
+
+    what: str
+    """It is, in one sentence."""
+
+    why: str
+    """In the words of whoever said so; empty where nothing more is known."""
+
+    do: str
+    """What to do about it."""
+
+
+class SummaryStatus(_Object):
+    """The first words of the status page."""
+
+    level: Level
+    """Of the worst finding."""
+
+    headline: str
+    """Whether all is well."""
+
+    text: str
+    """What is read; if something is wrong, the worst of it."""
+
+    findings: list[Told]
+    """The worst first; none: all is well."""
+
+
 class Status(_Object):
     """A worker, as `GET /status` tells it."""
 
@@ -275,6 +308,9 @@ class Status(_Object):
 
     not_ready_since: Time | None
     """Since when."""
+
+    summary: SummaryStatus
+    """The first words of the status page."""
 
     work: Work
     """The worst of its partitions."""

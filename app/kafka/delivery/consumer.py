@@ -35,6 +35,7 @@ from app.kafka.patches.refused_joins import Membership
 from app.kafka.patches.refused_offsets import Refused, set_refused_aside
 from app.kafka.patches.waiting_fetches import fetch_apart
 from app.process.errors import StartError
+from app.process.words import counted
 from app.settings import KafkaSettings
 
 ON_THE_WAY_SECONDS = 1.0
@@ -469,9 +470,9 @@ class Consumer(driver.Consumer):
         lost = earliest - expected
         if lost > 0:
             self.log.error(
-                "Lost %d records of %s/%d: Kafka's retention deleted offsets %d to %d before they "
+                "Lost %s of %s/%d: Kafka's retention deleted offsets %d to %d before they "
                 "were read. Raise retention.ms of the topic, or start more workers.",
-                *(lost, tp.topic, tp.partition, expected, earliest - 1),
+                *(counted(lost, "record"), tp.topic, tp.partition, expected, earliest - 1),
             )
             self.transport.callbacks.lost(tp, lost)
 
@@ -639,8 +640,8 @@ class Consumer(driver.Consumer):
             await self._wait_for_ack(timeout=deadline - monotonic())
         if self._unacked_messages and may_wait:
             self.log.warning(
-                "%d chunks are not finished in time; they will be delivered again.",
-                len(self._unacked_messages),
+                "%s not finished in time, to be delivered again.",
+                counted(len(self._unacked_messages), "chunk"),
             )
         # One that runs already may not know of what was finished just now.
         await self.maybe_wait_for_commit_to_finish()

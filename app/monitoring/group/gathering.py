@@ -20,9 +20,8 @@ from app.monitoring.group.snapshot import (
     several,
     short,
 )
-from app.monitoring.monitored import Monitored
+from app.monitoring.monitored import Monitored, not_ready, seconds_left
 from app.monitoring.outcomes import Outcome, Outcomes, Step
-from app.monitoring.status import not_ready, seconds_left
 from app.version import VERSION
 
 

@@ -6,15 +6,15 @@ from faust.types import TP
 
 from app.kafka.topics import TopicNames
 from app.monitoring.group.snapshot import Unread
-from app.monitoring.monitored import Monitored
+from app.monitoring.monitored import Monitored, not_ready, seconds_left
 from app.monitoring.page.trouble import Condition, Database, Held, Kafka, Partition
-from app.monitoring.status import not_ready, seconds_left
 
 
 def condition_of(worker: Monitored) -> Condition:
     """How the worker and its group are now."""
     verdict, now = worker.progress.verdict, worker.progress.now()
     lately = worker.history.lately()
+    names = TopicNames(worker.kafka.topic_prefix)
     return Condition(
         now=now,
         stopping=worker.service.should_stop,
@@ -37,7 +37,8 @@ def condition_of(worker: Monitored) -> Condition:
         workers=worker.roster.workers(),
         unheard=worker.roster.trouble,
         setting_aside=lately.dead_letters if lately else 0.0,
-        internal=TopicNames(worker.kafka.topic_prefix).documents,
+        internal=names.documents,
+        exchange=names.workers,
     )
 
 
@@ -51,6 +52,7 @@ def _kafka(worker: Monitored) -> Kafka:
         unreadable=worker.discovery.unreadable,
         overlooked=worker.discovery.overlooked,
         elsewhere=worker.discovery.elsewhere,
+        advice_elsewhere=worker.discovery.advice_elsewhere,
     )
 
 

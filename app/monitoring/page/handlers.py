@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from aiohttp import web
 
-from app.monitoring.monitored import Monitored
+from app.monitoring.monitored import Monitored, not_ready
 from app.monitoring.page.rendering import STATIC, render, static_files
 from app.monitoring.page.view import view_of
 from app.monitoring.sign_in import (
@@ -17,7 +17,6 @@ from app.monitoring.sign_in import (
     TooManyAttemptsError,
     after_sign_in,
 )
-from app.monitoring.status import not_ready
 from app.monitoring.trace import Account
 from app.monitoring.trace.account import Fate
 from app.monitoring.trace.activation import ActivationId, parse

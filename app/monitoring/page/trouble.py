@@ -11,8 +11,9 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from app.monitoring.group.roster import Heard
-from app.monitoring.page.wording import duration, listed, moment, number, plural
+from app.monitoring.page.wording import duration, moment, number, plural
 from app.monitoring.progress import NOT_YET, STORES_NOTHING, State
+from app.process.words import listed
 
 URGENT_SECONDS = 600.0
 """Until Kafka may delete what is unread, below which it is trouble whatever the share."""
@@ -70,6 +71,8 @@ class Kafka:
     """Topics to which OpenWhisk would write in the other log mode, and what to do."""
     elsewhere: Sequence[str] = ()
     """While no topic of OpenWhisk's is read: those that look like one."""
+    advice_elsewhere: str = ""
+    """What to do about them."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,7 @@ class Condition:
         unheard: why the other workers are not heard; empty while they are.
         setting_aside: dead letters a second in the last minute, of all workers.
         internal: the topic that is the persister's own.
+        exchange: the topic on which workers hear one another.
     """
 
     now: float
@@ -147,6 +151,7 @@ class Condition:
     unheard: str = ""
     setting_aside: float = 0.0
     internal: str = ""
+    exchange: str = ""
 
 
 @dataclass(frozen=True)
@@ -203,9 +208,16 @@ def findings(condition: Condition) -> Iterator[Finding]:
     yield from _workers(condition)
 
 
+def _starting(condition: Condition) -> bool:
+    return condition.not_ready.startswith("starting")
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
 def _not_ready(condition: Condition) -> Finding:
-    starting = condition.not_ready.startswith("starting")
-    if starting:
+    if _starting(condition):
         return Finding(
             Level.MIND,
             "This worker is starting.",
@@ -263,7 +275,7 @@ def _kafka(condition: Condition) -> Iterator[Finding]:
             Level.MIND,
             "No topic of OpenWhisk is read.",
             f"Kafka has {listed(kafka.elsewhere)}.",
-            "Check PERSISTER_TOPIC_PREFIX and PERSISTER_LOG_MODE.",
+            f"{_sentence(kafka.advice_elsewhere)}.",
         )
     for topic, why in sorted(kafka.unreadable.items()):
         yield Finding(
@@ -285,11 +297,12 @@ _SAID_ANYWAY = (
 def _database(condition: Condition) -> Iterator[Finding]:
     database = condition.database
     if database.failing_since is not None:
-        level = Level.TROUBLE if database.down else Level.MIND
+        standing = condition.not_ready and not _starting(condition)
+        level = Level.TROUBLE if database.down or standing else Level.MIND
         advice = database.advice
         for known in _SAID_ANYWAY:
             advice = advice.removeprefix(known)
-        advice = advice[:1].upper() + advice[1:]
+        advice = _sentence(advice)
         yield Finding(
             level,
             f"The database has taken no documents{_since(database.failing_since, condition)}.",
@@ -302,8 +315,9 @@ def _database(condition: Condition) -> Iterator[Finding]:
         yield Finding(
             Level.TROUBLE,
             f"The database has answered nothing{_since(since, condition)}.",
-            f"{database.address}: {plural(database.requests, 'request')} under way",
-            "Check that CouchDB works: its log, its disk, its load. The worker goes on by itself: "
+            f"{database.address}: {_under_way(database)}",
+            "Check that CouchDB works: its log, its disk, its load; and that PERSISTER_COUCHDB_URL "
+            "points to it, with http or https as it is spoken there. The worker goes on by itself: "
             "a request that is not answered within PERSISTER_REQUEST_TIMEOUT seconds is sent "
             "again.",
         )
@@ -331,6 +345,12 @@ def _database(condition: Condition) -> Iterator[Finding]:
             "or an administrator add them, or start one worker with an administrator's "
             "credentials.",
         )
+
+
+def _under_way(database: Database) -> str:
+    if database.requests:
+        return f"{plural(database.requests, 'request')} under way"
+    return f"{plural(database.waiting, 'document waits', 'documents wait')} for a connection"
 
 
 def _held(condition: Condition) -> Iterator[Finding]:
@@ -487,7 +507,8 @@ def _workers(condition: Condition) -> Iterator[Finding]:
             Level.MIND,
             "Workers do not all hear one another: this page may not show all of them.",
             condition.unheard,
-            "It needs Describe, Read, Write and Create on the topic persister-workers.",
+            f"Records are stored all the same. If a right is missing: this needs Describe, Read, "
+            f"Write and Create on the topic {condition.exchange}.",
         )
 
 

@@ -1,12 +1,10 @@
 """Numbers and times as a person reads them. Pure."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 
 UNKNOWN = "?"
 
 _UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60))
-_SEVERAL = 3
 _MILLION = 10**6
 THIN_SPACE = "\u202f"
 
@@ -73,11 +71,3 @@ def iso(at: float | None) -> str:
 def plural(count: int, one: str, many: str | None = None) -> str:
     """`1 record`, `2 records`."""
     return f"{number(count)} {one if count == 1 else many or f'{one}s'}"
-
-
-def listed(names: Sequence[str]) -> str:
-    """The first few, and how many more there are."""
-    shown = list(names[:_SEVERAL])
-    if len(names) > _SEVERAL:
-        return f"{', '.join(shown)} and {len(names) - _SEVERAL} more"
-    return " and ".join(filter(None, [", ".join(shown[:-1]), *shown[-1:]]))

@@ -52,6 +52,7 @@ class Judge:
         self._lasting = Lasting()
         self._judge = Partitions(rules, self._lasting)
         self._partitions: Mapping[TP, PartitionVerdict] = {}
+        self._was_ready = False
 
     def look(self, at: float, wall: float, seen: Seen, worker: Worker) -> Verdict:
         """Judge.
@@ -76,6 +77,9 @@ class Judge:
 
     def _own(self, worker: Worker, *, silent: bool) -> Iterator[_Cause]:
         """What the worker itself knows to stand in its way."""
+        unsettled = 0.0
+        if worker.database.busy:
+            unsettled = self._lasting.of("unsettled", worker.database.settled)
         if not worker.started:
             # Each step forward restarts the wait; while Kafka is silent there can be none.
             step = (worker.generation, worker.recovery_left, silent)
@@ -92,7 +96,8 @@ class Judge:
             yield _Cause(why, stands, self._joining(stands, silent=silent))
         if worker.database.failing:
             why = f"the database takes no documents: {worker.database.failing}"
-            yield _Cause(why, self._lasting.of("database"))
+            # It stood still before it said why, too.
+            yield _Cause(why, max(self._lasting.of("database"), unsettled))
 
     def _joining(self, stands: float, *, silent: bool = False) -> float:
         """For how long of it a restart might have helped: the group may wait for a dead member."""
@@ -121,10 +126,11 @@ class Judge:
             return Verdict(State.WAITING, "stopping", partitions=self._partitions)
         worst = max(causes, key=lambda cause: cause.stuck, default=None)
         stuck_for, stuck_on = (worst.stuck, worst.why) if worst and worst.stuck else (0.0, "")
-        # A worker that has not started is not ready from the first moment on.
-        patience = STANDING if worker.started else 0.0
+        # A worker that was never ready is not so for a moment either: a roll-out would go on.
+        patience = STANDING if self._was_ready else 0.0
         blocking = [one for one in causes if one.blocks and one.stands >= patience]
         if not blocking:
+            self._was_ready = True
             state = self._state()
             return Verdict(state, None, None, stuck_for, stuck_on, self._partitions)
         state = State.STUCK if any(one.stuck for one in blocking) else State.WAITING

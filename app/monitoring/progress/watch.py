@@ -159,20 +159,22 @@ class Progress(Service):
                 view = await self._view()
         except Exception as error:  # noqa: BLE001 - whatever a client raises, it gave no answer
             why = explain(error, self._settings)
-            self.kafka.failed(why)
+            if not self.should_stop:  # which takes the client away under a look
+                self.kafka.failed(why)
             await self._disconnect()
             return Silence(why)
         self.kafka.answered()
         return view
 
     async def _view(self) -> GroupView:
-        if self._client is None:
-            self._client = await self._connect(self._settings)
-        topics = await self._client.topics()
+        client = self._client
+        if client is None:
+            client = self._client = await self._connect(self._settings)
+        topics = await client.topics()
         wanted = [name for name in topics if name == self._rules.documents]
         wanted += [name for name in topics if self._rules.wanted(name)]
-        view = await self._client.look(topics, wanted)
-        await self._look_at_heads(self._client, view)
+        view = await client.look(topics, wanted)
+        await self._look_at_heads(client, view)
         reaches = {tp: self._real(tp, reach) for tp, reach in view.partitions.items()}
         return replace(view, partitions=reaches)
 

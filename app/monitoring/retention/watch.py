@@ -14,6 +14,7 @@ from app.kafka.errors import KafkaError
 from app.monitoring.lag import Lags, PartitionLag
 from app.monitoring.retention.policy import Head, Left, left
 from app.monitoring.retention.unread import Unread
+from app.process.words import counted
 
 LOOK_SECONDS = 30.0
 """Seconds between two checks; there is also one after each rebalance."""
@@ -23,7 +24,7 @@ SOON_SECONDS = 1.0
 
 _WARNING = (
     "Kafka may delete unread records of %s soon: %d %% of what its retention allows is left%s. "
-    "%d records wait. See /status for what holds the worker up, start more workers, or give it "
+    "%s. See /status for what holds the worker up, start more workers, or give it "
     "time: kafka-configs.sh --bootstrap-server ... --alter --entity-type topics --entity-name %s "
     "--add-config retention.ms=...,retention.bytes=-1"
 )
@@ -145,7 +146,8 @@ class Retention(Service):
             found = worst[topic]
             records = sum(one.records for one in self._of(topic))
             when = "" if found.deadline is None else f", {_time(found.deadline - self._clock())}"
-            self.log.warning(_WARNING, topic, found.share * 100, when, records, topic)
+            waiting = counted(records, "record waits", "records wait")
+            self.log.warning(_WARNING, topic, found.share * 100, when, waiting, topic)
         for topic in sorted(self._warned - low):
             self.log.info("Unread records of %s are in no danger any more.", topic)
         self._warned = low

@@ -8,6 +8,7 @@ from typing import Any
 from app.monitoring.trace.fields import fields_of
 from app.monitoring.trace.sighting import Kind, Sighting
 from app.process.printable import printable, shown
+from app.process.words import counted
 from models.instants import iso
 from models.logs import LogLine
 
@@ -98,7 +99,7 @@ class Account:
             return f"It is in the database, revision {(self.stored or {}).get('_rev', '?')}."
         if fate is Fate.WAITING:
             waiting = next(one for one in self.sightings if one.waits)
-            return f"It waits in {waiting.place}, behind {waiting.behind} records."
+            return f"It waits in {waiting.place}, behind {counted(waiting.behind or 0, 'record')}."
         return _CONCLUSIONS[fate]
 
     def facts(self) -> dict[str, Any]:
@@ -167,7 +168,7 @@ class Account:
         if self.sightings:
             yield ""
         for one in self.sightings:
-            wait = f", {one.behind} records before it" if one.waits else ""
+            wait = f", {counted(one.behind or 0, 'record')} before it" if one.waits else ""
             decided = f"{printable(one.decided)}{wait}"
             yield f"{iso(one.place.at)}  {one.kind} in {one.place}: {decided}"
         if self.stored is not None:

@@ -39,6 +39,19 @@ def test_the_verdict_comes_first_and_is_printable(shown: Shown) -> None:
     assert shown({"ready": True})[0] == "ready"
 
 
+def test_what_the_page_says_is_said(shown: Shown) -> None:
+    finding = {"level": "mind", "what": "Nothing is read.", "why": "Kafka has a.", "do": "Set\x1b."}
+    summary = {"headline": "Look", "text": "Nothing is read.", "findings": [finding]}
+    assert shown({"ready": True, "summary": summary})[1:5] == [
+        "Look:",
+        "- Nothing is read.",
+        "  Kafka has a.",
+        "  What to do: Set\\x1b.",
+    ]
+    well = {"headline": "All is well", "text": "1 worker reads 1 topic.", "findings": []}
+    assert shown({"ready": True, "summary": well})[1] == "All is well. 1 worker reads 1 topic."
+
+
 def test_partitions_and_outcomes_are_lines(shown: Shown) -> None:
     lines = shown(ANSWER)
     assert "completed0  0          7    5          12" in lines

@@ -16,8 +16,8 @@ HOUR = "3600000"
         ("", "separate", ["completed0", "completed-others"], State.OK, "completed-others"),
         ("", "in-record", ["completed0", "activations"], State.OK, "reads activations"),
         ("", "separate", ["completed0", "activations"], State.WARNING, "=in-record"),
-        ("", "separate", [], State.WARNING, "no topic that is read"),
-        ("ow-", "separate", ["completed0"], State.WARNING, "check PERSISTER_TOPIC_PREFIX"),
+        ("", "separate", [], State.WARNING, "none is there yet"),
+        ("ow-", "separate", ["completed0"], State.WARNING, "PERSISTER_TOPIC_PREFIX is"),
     ],
 )
 def test_the_log_mode_fits_the_topics_or_is_said_not_to(

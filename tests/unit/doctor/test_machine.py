@@ -24,6 +24,13 @@ def test_a_folder_that_can_be_made_is_not_made(tmp_path: Path) -> None:
     assert not folder.exists()
 
 
+def test_a_folder_in_which_nothing_can_be_written_is_wrong() -> None:
+    # Rights alone say that root may.
+    state, detail = found(datadir="/proc/persister", web_port=0)["data folder"]
+    assert state is State.WRONG
+    assert "PERSISTER_DATADIR" in detail
+
+
 def test_a_folder_beneath_a_file_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     state, detail = found(datadir=tmp_path / "file" / "data", web_port=0)["data folder"]
@@ -53,7 +60,7 @@ def test_a_port_that_something_else_has_taken_is_told(monkeypatch: pytest.Monkey
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         state, detail = found(web_port=taken.getsockname()[1])["web endpoint"]
-    assert state is State.WARNING
+    assert state is State.WRONG
     assert "PERSISTER_WEB_PORT" in detail
 
 

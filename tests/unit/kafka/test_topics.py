@@ -1,5 +1,7 @@
 """Which of OpenWhisk's topics are read in which role, and the persister's own."""
 
+import re
+
 import pytest
 
 from app.kafka.topics import TopicNames, own_topics
@@ -66,6 +68,28 @@ def test_topics_are_sorted_under_every_role() -> None:
         TopicRole.OTHERS: ("p-completed-others",),
         TopicRole.ACTIVATIONS: (),
     }
+
+
+@pytest.mark.parametrize(
+    "prefix,mode,topics,said",
+    [
+        (
+            "ow-",
+            SEPARATE,
+            ["completed0"],
+            'is "ow-" here: if these are OpenWhisk\'s, set it to empty',
+        ),
+        ("", SEPARATE, ["ow-completed0", "ow-completed-others"], 'is empty here: if .* to "ow-"$'),
+        ("x", SEPARATE, ["a.activations", "b.completed0"], 'set it to "a." or "b."$'),
+        ("x", SEPARATE, [f"{n}completed0" for n in "abcd"], "what stands before completed0"),
+        ("", IN_RECORD, ["completed0"], "check PERSISTER_LOG_MODE"),
+    ],
+)
+def test_what_would_read_topics_that_look_like_openwhisks_is_said(
+    prefix: str, mode: LogMode, topics: list[str], said: str
+) -> None:
+    names = TopicNames(prefix)
+    assert re.search(said, names.would_read(names.elsewhere(topics, mode)))
 
 
 def test_own_topics_keep_the_largest_record_for_as_long_as_the_settings_say() -> None:

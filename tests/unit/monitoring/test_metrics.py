@@ -46,7 +46,7 @@ def worker() -> Any:
     return SimpleNamespace(
         service=SimpleNamespace(should_stop=False),
         progress=progress,
-        discovery=SimpleNamespace(overlooked={}),
+        discovery=SimpleNamespace(elsewhere=(), overlooked={}),
         lags=Lags(cast("Progress", progress), Ledger()),
         writer=writer,
         outcomes=Outcomes(),

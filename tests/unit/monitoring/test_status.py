@@ -3,8 +3,8 @@
 from types import SimpleNamespace
 from typing import Any
 
+from app.monitoring.monitored import not_ready
 from app.monitoring.progress import State, Verdict
-from app.monitoring.status import not_ready
 
 
 def worker(*, stopping: bool) -> Any:

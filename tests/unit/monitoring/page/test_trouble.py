@@ -67,9 +67,10 @@ def test_a_topic_that_the_log_mode_leaves_out_is_told_with_what_to_do() -> None:
 
 
 def test_when_nothing_is_read_it_says_what_looks_as_if_it_should_be() -> None:
-    (finding,) = findings(condition(kafka=Kafka(elsewhere=["ow.completed0"])))
+    kafka = Kafka(elsewhere=["ow.completed0"], advice_elsewhere="check the prefix")
+    (finding,) = findings(condition(kafka=kafka))
     assert (finding.level, finding.why) == (Level.MIND, "Kafka has ow.completed0.")
-    assert "PERSISTER_TOPIC_PREFIX" in finding.do
+    assert finding.do == "Check the prefix."
 
 
 def test_a_silent_kafka_is_told_once_with_its_address_and_what_to_check() -> None:
@@ -103,6 +104,13 @@ def test_a_database_that_is_down_is_told_with_its_own_words_and_advice() -> None
     assert finding.why == "http://c:5984/db: 503 insufficient storage"
     assert finding.do.startswith("Make room on its disk.")
     assert "nothing is set aside" in finding.do
+
+
+def test_a_database_for_which_the_worker_is_not_ready_is_told_once_and_as_trouble() -> None:
+    database = Database(failing_since=NOW - 0.5, error="nothing answers", advice="check it")
+    why = "the database takes no documents: nothing answers"
+    ((level, what),) = whats(database=database, not_ready=why, since=NOW - 9)
+    assert (level, what[:12]) == (Level.TROUBLE, "The database")
 
 
 def test_failing_for_a_moment_is_not_yet_trouble() -> None:

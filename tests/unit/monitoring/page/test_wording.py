@@ -1,6 +1,7 @@
 import pytest
 
-from app.monitoring.page.wording import duration, iso, listed, moment, number, percent, plural, rate
+from app.monitoring.page.wording import duration, iso, moment, number, percent, plural, rate
+from app.process.words import listed
 
 NOON = 1_800_014_400.0
 """2027-01-15, 12:00 UTC."""

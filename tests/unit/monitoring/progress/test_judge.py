@@ -245,8 +245,32 @@ def test_a_start_without_kafka_is_waited_for() -> None:
     assert "connection refused" in (verdict.not_ready or "")
 
 
+def test_a_worker_that_starts_without_a_database_is_not_ready_for_a_moment() -> None:
+    world = World()
+    world.database(failing="HTTP 401")
+    assert world.look().not_ready == "the database takes no documents: HTTP 401"
+    world.database(failing="")
+    assert world.after(2).not_ready is None
+    # Once ready, it is given the time that a pause may take.
+    world.database(failing="HTTP 503")
+    assert world.after(4).not_ready is None
+
+
+def test_a_database_that_says_at_last_why_it_is_silent_does_not_make_the_worker_ready() -> None:
+    world = World()
+    world.look()
+    world.reaches[DOCUMENTS] = Reach(0, 20, 10)
+    world.database(busy=True)
+    assert "stores nothing" in (world.after(12).not_ready or "")
+    world.database(failing="nothing answers in time", answers=1)
+    verdict = world.after(2)
+    assert verdict.not_ready == "the database takes no documents: nothing answers in time"
+    assert verdict.since == WALL
+
+
 def test_a_database_that_is_down_is_waited_for() -> None:
     world = World()
+    world.look()
     world.reaches[DOCUMENTS] = Reach(0, 20, 10)
     world.database(failing="connection refused", busy=True)
     assert world.after(6).not_ready is None

@@ -1,0 +1,37 @@
+"""Output that cannot be written ends a command in one line, and none at all in silence."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dev import paths
+
+COMMANDS = [["--version"], ["config"], ["config", "--json"]]
+
+
+def persister(*arguments: str, line: str = 'exec "$@"') -> "subprocess.CompletedProcess[str]":
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("PERSISTER_")}
+    return subprocess.run(  # noqa: S603 - ours
+        ["/bin/sh", "-c", line, "sh", sys.executable, "-m", "app.commands.main", *arguments],
+        env=inherited | {"PYTHONPATH": str(paths.PROJECT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_a_full_disk_is_one_line(arguments: list[str]) -> None:
+    ran = persister(*arguments, line='exec "$@" >/dev/full')
+    assert ran.returncode == 2
+    assert ran.stderr == "Error: the output cannot be written: No space left on device\n"
+
+
+def test_a_closed_output_is_no_trouble() -> None:
+    ran = persister("config", line='exec "$@" >&-')
+    assert (ran.returncode, ran.stderr) == (0, "")
