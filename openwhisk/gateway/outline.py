@@ -7,12 +7,14 @@ many values lie side by side is kept. One pass, however deep the document is.
 import re
 from typing import Final, NamedTuple
 
+from models.patterns import compiled
+
 PIECE: Final = 4096
 """Bytes of what is not divided any more."""
 
 _LONGEST_KEY: Final = 64 * 1024
 
-_tokens = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[{\]},]', re.DOTALL).finditer
+_tokens = compiled(rb'"(?:[^"\\]++|\\.)*+"|[\[{\]},]', re.DOTALL).finditer
 _is_key = re.compile(rb"[ \t\n\r]*+:").match
 _AROUND_A_KEY: Final = b" \t\n\r:"
 
