@@ -4,7 +4,13 @@ import logging
 import time
 from collections.abc import Callable
 
-from app.couchdb.errors import DatabaseError, EntriesFailed, Misconfigured, Unavailable
+from app.couchdb.errors import (
+    DatabaseError,
+    EntriesFailed,
+    Misconfigured,
+    RequestRefused,
+    Unavailable,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -137,6 +143,8 @@ def advice(error: DatabaseError, *, retried: bool = True) -> str:
     if isinstance(error, Unavailable) and error.throttled:
         return SLOWER
     what = CHECK_DATABASE
-    if error.cause.isdecimal() and not error.foreign:
+    if isinstance(error, RequestRefused) and "illegal_docid" in str(error):
+        what = ENTRY_ADVICE["illegal_docid"]
+    elif error.cause.isdecimal() and not error.foreign:
         what = CHECK_LOG if error.cause == "500" else CHECK_ANSWER
     return f"{'retrying until it does: ' if retried else ''}{what}"

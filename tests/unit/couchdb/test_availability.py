@@ -128,6 +128,7 @@ PAGE = b"<html><body>Request blocked</body></html>"
         (500, PAGE, "check that CouchDB runs"),
         (502, PAGE, "check that CouchDB runs"),
         (503, b'{"error":"error","reason":"maintenance_mode"}', "CouchDB is there"),
+        (400, b'{"error":"illegal_docid","reason":"partition:id"}', "is it partitioned?"),
         (402, b'{"error":"payment_required","reason":"no"}', "CouchDB is there"),
         (403, b'{"error":"forbidden","reason":"no"}', "the right to read and write"),
         (403, PAGE, "something in front of CouchDB"),
