@@ -54,7 +54,7 @@ _USUAL_VALUE: Final = 64
 _string_pieces = re.compile(
     # Divided neither within a character nor between the two halves of a pair of surrogates.
     rb"(?:[^\\\x80-\xff]{1,64}|[\xc0-\xff][\x80-\xbf]*+"
-    rb"|(?:\\u[dD][89abAB][0-9a-fA-F]{2})?+\\u[0-9a-fA-F]{4}|\\[^u]){1,%d}+" % (PIECE // 64),
+    rb"|(?:\\u[dD][89abAB][0-9a-fA-F]{2})?\\u[0-9a-fA-F]{4}|\\[^u]){1,%d}" % (PIECE // 64),
     re.DOTALL,
 ).finditer
 

@@ -84,7 +84,7 @@ _documents = st.dictionaries(st.sampled_from(["_id", "a"]) | st.text(), _values,
 
 
 @given(_documents, st.sampled_from([{}, {"indent": 1}, {"ensure_ascii": False}]))
-@settings(max_examples=300)
+@settings(max_examples=100)
 def test_a_large_document_has_the_revision_that_it_had_if_it_were_small(
     document: dict[str, Any], way: dict[str, Any]
 ) -> None:
