@@ -8,7 +8,7 @@ last character of `abcab`. One more alternative, which never matches, takes it b
 import re
 from typing import AnyStr
 
-_possessive_group = re.compile(r"(?<!(?<!\\)\\)\)(?=[*+?]\+)")
+_possessive_group = re.compile(r"(?<!(?<!\\)\\)\)(?=(?:[*+?]|\{[0-9,]++\})\+)")
 
 
 def _goes_back(pattern: re.Pattern[str]) -> bool:

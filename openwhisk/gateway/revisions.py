@@ -16,6 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from models import couchdb_numbers, json_text
+from models.patterns import compiled
 from openwhisk.gateway import terms
 from openwhisk.gateway.outline import PIECE, Container, Part, Text, Values, outlined
 
@@ -51,7 +52,7 @@ _END: Final = terms.NIL + terms.NIL
 _USUAL_VALUE: Final = 64
 """Bytes. A document of shorter values is several times as large when it is decoded."""
 
-_string_pieces = re.compile(
+_string_pieces = compiled(
     # Divided neither within a character nor between the two halves of a pair of surrogates.
     rb"(?:[^\\\x80-\xff]{1,64}|[\xc0-\xff][\x80-\xbf]*+"
     rb"|(?:\\u[dD][89abAB][0-9a-fA-F]{2})?\\u[0-9a-fA-F]{4}|\\[^u]){1,%d}" % (PIECE // 64),

@@ -8,7 +8,7 @@ import pytest
 from models.patterns import NEEDS_HELP, compiled
 
 PROJECT = Path(__file__).parents[3]
-POSSESSIVE_GROUP = re.compile(r"\)[*+?]\+")
+POSSESSIVE_GROUP = re.compile(r"\)(?:[*+?]|\{[0-9,%d]+\})\+")
 
 
 def test_a_round_that_broke_off_is_taken_back() -> None:
@@ -22,6 +22,7 @@ def test_a_round_that_broke_off_is_taken_back() -> None:
     "pattern,text,end",
     [
         (rb"(?:[0-9],)*+", b"1,2,3", 4),
+        (rb"(?:[0-9]+,){1,5}+", b"1,2,3", 4),
         (rb"1(?:\.[0-9]++)?+", b"1.", 1),
         (rb'"(?:[^"\\]++|\\(?:["\\]|u[0-9]{4}))*+', rb'"a\"b\u12x', 5),
         (rb"(?:\)x)*+", b")x)", 2),
