@@ -201,6 +201,7 @@ class Persister(faust.App):
             settings.kafka,
             {spec.name: spec.partitions for spec in (*own, guard_changelog(settings.kafka))},
             self.subscription,
+            fixed=[self.names.documents],
             thread=self._consumer_thread,
             end=self.end,
             beacon=self.beacon,

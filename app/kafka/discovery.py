@@ -4,7 +4,7 @@ Faust cannot subscribe to a pattern, so a service polls for topics and passes th
 channels that agents read. Kafka then rebalances once, and the new topics are consumed.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from aiokafka.errors import KafkaError
@@ -24,6 +24,14 @@ from app.settings import KafkaSettings
 
 class OwnTopicError(StartError):
     """One of the persister's own topics cannot be used; the message says what to change."""
+
+
+def other_number(topic: str, partitions: int) -> str:
+    """What to do about a topic with another number of partitions than is set."""
+    return (
+        f"{topic} has {partitions} partitions, and the guard's table needs as many: "
+        f"set PERSISTER_PARTITIONS={partitions}"
+    )
 
 
 class OwnTopics(Service):
@@ -68,7 +76,7 @@ class OwnTopics(Service):
                     await self._create(admin, spec, self._settings.replication)
             changelog = guard_changelog(self._settings)
             if changelog.name in existing:
-                await self._put_right(admin, changelog, existing[changelog.name])
+                await self._fit(admin, changelog, existing[changelog.name])
             self._subscription.add(existing)
             try:
                 again = await would_begin_again(admin, self._settings, self._names)
@@ -92,10 +100,7 @@ class OwnTopics(Service):
         if await self._put_right(admin, spec, partitions):
             return
         if spec.name == self._names.documents and partitions != spec.partitions:
-            raise OwnTopicError(
-                f"{spec.name} has {partitions} partitions, and the guard's table needs as many: "
-                f"set PERSISTER_PARTITIONS={partitions}"
-            )
+            raise OwnTopicError(other_number(spec.name, partitions))
         try:
             settings = await admin.topic_settings([spec.name], spec.config)
         except UnreadableSettingsError as error:
@@ -103,6 +108,37 @@ class OwnTopics(Service):
         else:
             for shortcoming in shortcomings(spec, settings[spec.name]):
                 self.log.warning("%s.", shortcoming)
+
+    async def _fit(self, admin: Admin, changelog: TopicSpec, partitions: int) -> None:
+        """Give the guard's changelog as many partitions as the internal topic has.
+
+        An operator may have given that one more. What the guard remembers of a record may then be
+        under another partition than the record: the database answers for it.
+        """
+        if (
+            await self._put_right(admin, changelog, partitions)
+            or partitions == changelog.partitions
+        ):
+            return
+        if partitions > changelog.partitions:
+            raise OwnTopicError(
+                f"{changelog.name} has {partitions} partitions, and {self._names.documents} has "
+                f"{changelog.partitions}: stop all workers and delete {changelog.name}; the next "
+                "start makes it again, and the database tells what is stored already"
+            )
+        try:
+            await admin.grow(changelog.name, changelog.partitions)
+        except KafkaError as error:
+            if error.retriable:
+                raise
+            raise OwnTopicError(
+                f"{changelog.name} has {partitions} partitions, needs {changelog.partitions}, and "
+                f"Kafka does not let it be changed ({error}): grant Alter on it, or delete it"
+            ) from None
+        self.log.warning(
+            "%s has %d partitions now instead of %d, as %s has.",
+            *(changelog.name, changelog.partitions, partitions, self._names.documents),
+        )
 
     async def _put_right(self, admin: Admin, spec: TopicSpec, partitions: int) -> bool:
         """Give a topic that Kafka made by itself what it must have; returns whether it was one."""
@@ -153,6 +189,7 @@ class Discovery(Service):
     Args:
         settings: how to connect, and how often to look.
         own: the topics without which the worker cannot work, with their partitions.
+        fixed: those of them that must have exactly so many.
         subscription: gets OpenWhisk's topics.
         thread: the consumer's, while there is one.
         end: ends the worker with a message.
@@ -164,6 +201,7 @@ class Discovery(Service):
         own: Mapping[str, int],
         subscription: Subscription,
         *,
+        fixed: Collection[str],
         thread: Callable[[], ConsumerThread],
         end: Callable[[StartError], None],
         **kwargs: Any,
@@ -171,6 +209,7 @@ class Discovery(Service):
         super().__init__(**kwargs)
         self._settings = settings
         self._own = own
+        self._fixed = fixed
         self._subscription = subscription
         self._thread = thread
         self._end = end
@@ -262,6 +301,10 @@ class Discovery(Service):
                     "the next start makes it again"
                 )
             )
+        for name in self._fixed:
+            if existing.get(name, 0) > self._own[name]:
+                self._end(OwnTopicError(other_number(name, existing[name])))
+                return
 
     async def _look_for_changed(self, existing: Mapping[str, int]) -> None:
         """Refresh the consumer's metadata when topics were re-created or have more partitions."""

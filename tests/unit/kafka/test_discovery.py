@@ -65,6 +65,7 @@ class Around:
             self.settings,
             dict.fromkeys(OWN, 1) | {OWN[0]: self.settings.partitions},
             self.subscription,
+            fixed=OWN[:1],
             thread=lambda: thread,
             end=lambda error: self.ended.append(str(error)),
         )
@@ -138,6 +139,31 @@ async def test_another_number_of_partitions_says_what_to_set(kafka: FakeAdminCli
     with pytest.raises(OwnTopicError, match=r"set PERSISTER_PARTITIONS=3"):
         await Around(partitions=8).own_topics().on_start()
     assert kafka.connected == 0
+
+
+async def test_the_guards_changelog_follows_an_internal_topic_that_has_grown(
+    kafka: FakeAdminClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    await Around(partitions=4).own_topics().on_start()
+    kafka.topics |= {OWN[0]: 6, CHANGELOG: 4}
+    kafka.settings[CHANGELOG] = {"cleanup.policy": "compact"}
+    await Around(partitions=6).own_topics().on_start()
+    assert kafka.topics[CHANGELOG] == 6
+    assert f"{CHANGELOG} has 6 partitions now instead of 4" in caplog.text
+
+
+async def test_a_changelog_that_may_not_grow_or_has_too_many_partitions_ends_the_start(
+    kafka: FakeAdminClient,
+) -> None:
+    await Around(partitions=4).own_topics().on_start()
+    kafka.topics[CHANGELOG] = 6
+    kafka.settings[CHANGELOG] = {"cleanup.policy": "compact"}
+    with pytest.raises(OwnTopicError, match=rf"stop all workers and delete {CHANGELOG}"):
+        await Around(partitions=4).own_topics().on_start()
+    kafka.topics[CHANGELOG] = 3
+    kafka.answers = {CHANGELOG: TopicAuthorizationFailedError}
+    with pytest.raises(OwnTopicError, match=r"grant Alter on it, or delete it"):
+        await Around(partitions=4).own_topics().on_start()
 
 
 async def test_topics_that_kafka_made_by_itself_are_put_right(
@@ -308,6 +334,18 @@ async def test_a_worker_whose_own_topic_was_made_again_by_kafka_itself_ends(
     await watching.look()
     (message,) = around.ended
     assert message.startswith("persister-documents is gone from Kafka")
+
+
+async def test_a_worker_whose_internal_topic_has_grown_ends(kafka: FakeAdminClient) -> None:
+    around = Around(partitions=4)
+    kafka.topics = {OWN[0]: 4, OWN[1]: 3}
+    watching = around.discovery()
+    await watching.look()
+    assert around.ended == []
+    kafka.topics[OWN[0]] = 6
+    await watching.look()
+    (message,) = around.ended
+    assert "set PERSISTER_PARTITIONS=6" in message
 
 
 async def test_a_broker_that_has_not_heard_of_a_topic_yet_ends_nobody(
