@@ -11,6 +11,7 @@ from app.settings.security import client_context
 
 
 def _http_url(value: str) -> str:
+    value = value.strip()
     value = value if "://" in value else f"http://{value}"
     url = URL(value)
     if url.scheme not in ("http", "https") or not url.host:
@@ -18,6 +19,9 @@ def _http_url(value: str) -> str:
         raise ValueError(msg)
     if url.user or url.password:
         msg = "credentials go into PERSISTER_COUCHDB_USER and PERSISTER_COUCHDB_PASSWORD[_FILE]"
+        raise ValueError(msg)
+    if url.query_string or url.fragment:
+        msg = "nothing may follow the address: no ? and no #"
         raise ValueError(msg)
     return value.rstrip("/")
 

@@ -47,8 +47,8 @@ def broker_addresses(value: str) -> list[tuple[str, int]]:
             port = url.port
         except ValueError:
             raise ValueError(_EXPECTED_BROKERS) from None
-        wrong_scheme = url.scheme not in ("kafka", "aiokafka")
-        if wrong_scheme or not url.host or url.user or url.password or url.path.strip("/"):
+        wrong = url.scheme not in ("kafka", "aiokafka") or port == 0
+        if wrong or not url.host or url.user or url.password or url.path.strip("/"):
             raise ValueError(_EXPECTED_BROKERS)
         addresses.append((url.host, port or DEFAULT_PORT))
     if not addresses:

@@ -24,7 +24,11 @@ class GatewaySettings(BaseSettings):
     """What only the gateway needs; an empty variable counts as not given."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="ignore"
+        env_prefix=PREFIX,
+        env_ignore_empty=True,
+        frozen=True,
+        extra="ignore",
+        allow_inf_nan=False,
     )
 
     listen_host: str = "127.0.0.1"
