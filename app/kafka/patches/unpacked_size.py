@@ -36,7 +36,8 @@ _block_length = struct.Struct(">i").unpack_from
 def exceeds(codec: int, data: memoryview, limit: int) -> bool:
     """Whether the records of a batch would have more bytes than `limit`.
 
-    Data that is broken counts as far as it can be read: unpacking it is an error at once.
+    Data that is broken counts as far as it can be read: unpacking it is an error at once. What has
+    the head of no frame that can be measured exceeds any limit.
 
     Args:
         codec: of the batch's attributes; of one that is not known nothing can be unpacked.
@@ -96,6 +97,7 @@ def _lz4(data: memoryview) -> Iterator[int]:
             at += 8 + _uint32(data, at + 4)[0]
             continue
         if magic != 0x184D2204:  # noqa: PLR2004 - the format's magic number
+            yield _ANYTHING
             return
         flags, largest = data[at + 4], 1 << 8 + 2 * (data[at + 5] >> 4 & 7)
         at += 7 + 8 * (flags >> 3 & 1) + 4 * (flags & 1)
@@ -115,6 +117,7 @@ def _zstd(data: memoryview) -> Iterator[int]:
             at += 8 + _uint32(data, at + 4)[0]
             continue
         if magic != 0xFD2FB528:  # noqa: PLR2004 - the format's magic number
+            yield _ANYTHING
             return
         descriptor = data[at + 4]
         single_segment = descriptor >> 5 & 1
@@ -130,6 +133,9 @@ def _zstd(data: memoryview) -> Iterator[int]:
             at += 3 + (1 if kind == 1 else length)
         at += 4 * (descriptor >> 2 & 1)
 
+
+_ANYTHING: Final = 1 << 62
+"""What a frame of another format may become: libzstd unpacks those of its old versions, too."""
 
 _SKIPPABLE: Final = 0x184D2A50
 _GZIP: Final = 1

@@ -23,6 +23,20 @@ _SMALLEST = 16 * 1024
 _SLOTS = 2.5
 """For each digest, after a rebuild: memory against how often everything is rehashed."""
 
+_FULLEST = 0.75
+"""Share of the slots that may be used."""
+
+_LONGEST_WALK = 256
+"""Slots looked at for a digest. By chance a walk this long does not happen; by intent it does, for
+whoever writes to the guard's changelog chooses the digests, and walks as long as the table would
+keep a worker from starting. What finds no slot is not remembered: the database still knows it.
+"""
+
+_STRANGERS = 2
+"""Segments searched in vain for a digest that begins like one of theirs: one in four thousand
+million does by chance.
+"""
+
 _SEGMENT_BITS = 0xFFFFFFFF
 _LEADING_BITS = _SEGMENT_BITS << 32
 
@@ -34,7 +48,7 @@ class DigestIndex:
         self._segments: dict[int, bytes] = {}
         self._count = 0
         self._used = 0
-        self._slots = array("Q", bytes(8 * _SMALLEST))
+        self._slots = _empty(_SMALLEST)
 
     def __len__(self) -> int:
         """Remembered digests."""
@@ -43,7 +57,7 @@ class DigestIndex:
     def known(self, digests: Sequence[bytes]) -> set[bytes]:
         """Those of some digests that are remembered."""
         slots = self._slots
-        size = len(slots)
+        size = len(slots) - _LONGEST_WALK
         found: set[bytes] = set()
         for digest, bits in zip(digests, _leading_bits(b"".join(digests)), strict=True):
             at = bits % size
@@ -54,12 +68,17 @@ class DigestIndex:
     def _probe(self, at: int, leading: int, digest: bytes) -> bool:
         """Look from a slot on until one is empty."""
         slots = self._slots
-        while slot := slots[at]:
+        strangers = 0
+        for place in range(at, at + _LONGEST_WALK):
+            slot = slots[place]
+            if not slot or strangers == _STRANGERS:
+                break
             if slot & _LEADING_BITS == leading:
                 segment = self._segments.get(slot & _SEGMENT_BITS)
-                if segment is not None and _holds(segment, digest):
-                    return True
-            at = at + 1 if at + 1 < len(slots) else 0
+                if segment is not None:
+                    if _holds(segment, digest):
+                        return True
+                    strangers += 1
         return False
 
     def put(self, number: int, segment: bytes, added: bytes) -> None:
@@ -72,7 +91,10 @@ class DigestIndex:
         """
         self._segments[number] = segment
         self._count += len(added) // DIGEST_SIZE
-        if (self._used * DIGEST_SIZE + len(added)) * 4 > len(self._slots) * 3 * DIGEST_SIZE:
+        if (
+            self._used * DIGEST_SIZE + len(added)
+            > (len(self._slots) - _LONGEST_WALK) * _FULLEST * DIGEST_SIZE
+        ):
             self._rebuild()
         else:
             self._insert(added, number)
@@ -83,21 +105,28 @@ class DigestIndex:
 
     def _insert(self, digests: bytes, number: int) -> None:
         slots = self._slots
-        size = len(slots)
+        size = len(slots) - _LONGEST_WALK
         for bits in _leading_bits(digests):
             at = bits % size
-            while slots[at]:
-                at += 1
-                if at == size:
-                    at = 0
+            if slots[at]:
+                end = at + _LONGEST_WALK
+                while at < end and slots[at]:
+                    at += 1
+                if at == end:
+                    continue
             slots[at] = bits & _LEADING_BITS | number
         self._used += len(digests) // DIGEST_SIZE
 
     def _rebuild(self) -> None:
-        self._slots = array("Q", bytes(8 * max(_SMALLEST, int(self._count * _SLOTS))))
+        self._slots = _empty(max(_SMALLEST, int(self._count * _SLOTS)))
         self._used = 0
         for number, segment in self._segments.items():
             self._insert(segment[HEADER_SIZE:], number)
+
+
+def _empty(size: int) -> "array[int]":
+    """Slots to begin at, and those behind the last of them that a walk may end at."""
+    return array("Q", bytes(8 * (size + _LONGEST_WALK)))
 
 
 def _leading_bits(digests: bytes) -> Iterable[int]:

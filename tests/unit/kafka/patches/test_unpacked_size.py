@@ -70,6 +70,16 @@ def test_a_bomb_is_found_without_being_unpacked(format_: str) -> None:
     assert time.process_time() - began < 1
 
 
+@pytest.mark.parametrize(
+    "before", [b"", codec.zstd_encode(b"a"), b"\x50\x2a\x4d\x18\x01\x00\x00\x00x"]
+)
+@pytest.mark.parametrize("version", range(0x22, 0x28))
+def test_a_frame_of_an_old_zstd_may_become_anything(version: int, before: bytes) -> None:
+    """libzstd unpacks those from 0.4 to 0.7: 32 KB of them became half a gigabyte."""
+    frame = bytes([version]) + b"\xb5\x2f\xfd" + bytes(20)
+    assert exceeds(4, memoryview(before + frame), 16 * MIB)
+
+
 @pytest.mark.parametrize("number", range(8))
 @given(st.binary(max_size=60))
 def test_broken_data_is_no_error(number: int, data: bytes) -> None:

@@ -113,3 +113,14 @@ def test_it_behaves_as_a_set_of_segments(steps: list[tuple[bool, set[int]]]) -> 
         segments[number] = members
     held = set().union(*segments.values()) if segments else set()
     assert {number for number in range(501) if holds(index, digest(number))} == held
+
+
+def test_digests_that_were_made_to_lie_together_cost_no_more_than_a_walk() -> None:
+    """Each would otherwise be looked for behind all the others: minutes for a few megabytes."""
+    index = DigestIndex()
+    alike = [bytes(8) + number.to_bytes(8, "big") for number in range(20_000)]
+    put(index, 1, *range(1000))
+    for segment, one in enumerate(alike, 2):
+        index.put(segment, HEADER + one, one)
+    assert 0 < len(index.known(alike)) <= 256
+    assert all(holds(index, digest(number)) for number in range(1000))
