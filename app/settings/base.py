@@ -1,6 +1,7 @@
 """The base class of every group of settings."""
 
 import difflib
+import errno
 import re
 import stat
 from collections.abc import Collection, Iterable
@@ -87,18 +88,32 @@ def separated(value: object) -> object:
     return frozenset(part.strip() for part in value.split(",") if part.strip())
 
 
+_LONGEST_SECRET = 64 * 1024
+
+
 def secret_from(file: Path | None, secret: SecretStr | None, variable: str) -> SecretStr | None:
     """The secret itself, or the first line of the file that holds it."""
     if file is None:
         return secret
     try:
-        content = file.read_text(encoding="utf-8").splitlines()
+        line = _first_line(file)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ValueError(f"{variable}_FILE: cannot read {file}: {reason}") from error
-    if not content or not content[0]:
+    if not line:
         raise ValueError(f"{variable}_FILE: the first line of {file} is empty")
-    return SecretStr(content[0])
+    return SecretStr(line)
+
+
+def _first_line(file: Path) -> str:
+    # A pipe would be waited for, by a running worker too, and a device may have no end.
+    if not stat.S_ISREG(file.stat().st_mode):
+        raise OSError(errno.EINVAL, "it is not a regular file")
+    with file.open("rb") as opened:
+        line = opened.readline(_LONGEST_SECRET + 1)
+    if len(line) > _LONGEST_SECRET:
+        raise OSError(errno.EFBIG, f"its first line is longer than {_LONGEST_SECRET} bytes")
+    return line.decode().removesuffix("\n").removesuffix("\r")
 
 
 def either(file: Path | None, secret: SecretStr | None, variable: str) -> SecretStr | None:

@@ -230,6 +230,35 @@ def test_a_password_file_without_a_password_is_named(
     assert "second" not in line
 
 
+def test_a_password_file_that_is_none_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    endless = file_with("x" * 100_000, tmp_path / "endless")
+    for file, why in (
+        (pipe, "regular file"),
+        (Path("/dev/zero"), "regular file"),
+        (endless, "longer than"),
+    ):
+        (line,) = mistakes(monkeypatch, COUCHDB_PASSWORD_FILE=str(file))
+        assert str(file) in line
+        assert why in line
+        assert "xx" not in line
+
+
+def test_a_password_ends_with_its_line_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "password"
+    file.write_bytes("a\x0cb\x85c\u2028d \r\nsecond\n".encode())
+    monkeypatch.setenv("PERSISTER_COUCHDB_USER", "persister")
+    monkeypatch.setenv("PERSISTER_COUCHDB_PASSWORD_FILE", str(file))
+    read = load().database.password
+    assert read is not None
+    assert read.get_secret_value() == "a\x0cb\x85c\u2028d "
+
+
 def test_a_user_without_a_password_is_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
     (line,) = mistakes(monkeypatch, COUCHDB_USER="persister")
     assert "PERSISTER_COUCHDB_PASSWORD" in line
