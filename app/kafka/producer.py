@@ -28,6 +28,8 @@ from zlib import crc32
 import msgspec
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
+    BrokerNotAvailableError,
+    CorruptRecordException,
     InvalidProducerEpoch,
     InvalidProducerIdMapping,
     KafkaError,
@@ -38,6 +40,9 @@ from aiokafka.errors import (
     ProducerFenced,
     RecordListTooLargeError,
     RecordTooLargeError,
+    ReplicaNotAvailableError,
+    StaleLeaderEpochCodeError,
+    UnknownError,
     UnknownProducerId,
     UnknownTopicOrPartitionError,
 )
@@ -88,6 +93,18 @@ _SPENT = (
     UnknownProducerId,
 )
 """Failures of a producer that another one does not have."""
+
+
+_TRANSIENT = (
+    BrokerNotAvailableError,
+    CorruptRecordException,
+    ReplicaNotAvailableError,
+    StaleLeaderEpochCodeError,
+    UnknownError,
+)
+"""Failures that pass and that aiokafka does not mark so. After most of them Kafka's own client
+sends again (13 is `NETWORK_EXCEPTION` by now). An unknown one is a broker's own trouble, or comes
+from a newer broker."""
 
 
 class Outgoing(msgspec.Struct, gc=False):
@@ -518,7 +535,7 @@ def _passes(error: KafkaError) -> bool:
     # so long for the one before it. A bare KafkaError is how its sender ends on a surprise.
     return (
         bool(error.retriable)
-        or isinstance(error, (KafkaTimeoutError, *_SPENT))
+        or isinstance(error, (KafkaTimeoutError, *_SPENT, *_TRANSIENT))
         or type(error) is KafkaError
     )
 

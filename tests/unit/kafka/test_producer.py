@@ -7,7 +7,9 @@ import zlib
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
+    BrokerNotAvailableError,
     ClusterAuthorizationFailedError,
+    CorruptRecordException,
     InvalidProducerEpoch,
     KafkaConnectionError,
     KafkaError,
@@ -16,7 +18,9 @@ from aiokafka.errors import (
     OutOfOrderSequenceNumber,
     ProducerClosed,
     ProducerFenced,
+    ReplicaNotAvailableError,
     TopicAuthorizationFailedError,
+    UnknownError,
     UnknownProducerId,
 )
 from aiokafka.record.default_records import DefaultRecordBatch
@@ -130,6 +134,10 @@ async def test_only_the_topics_that_are_said_to_be_are_compressed(broker: FakeBr
         OutOfOrderSequenceNumber,
         ProducerFenced,
         UnknownProducerId,
+        BrokerNotAvailableError,
+        CorruptRecordException,
+        ReplicaNotAvailableError,
+        UnknownError,
     ],
 )
 async def test_a_batch_that_fails_is_sent_again_by_another_client(
