@@ -1,5 +1,6 @@
 """Checks this machine: the data folder, the web endpoint's port, open files."""
 
+import errno
 import http.client
 import json
 import tempfile
@@ -19,9 +20,10 @@ LONGEST_ANSWER = 1000
 PROBE_BYTES = 64 * 1024
 """Written to the data folder, and gone again at once."""
 
-ADVICE = (
-    "make room there, or set PERSISTER_DATADIR to a folder that this user may write to; nothing in "
-    "it is needed by the next start"
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+FULL = (
+    "its disk is full. A worker runs all the same, for it keeps nothing there; its log may have "
+    "nowhere to go"
 )
 
 
@@ -67,7 +69,11 @@ def _folder(folder: Path) -> Finding:
         with tempfile.TemporaryFile(dir=existing) as probe:
             probe.write(bytes(PROBE_BYTES))
     except OSError as error:
-        where = folder if existing == place else f"{folder}, in {existing},"
-        detail = f"{where} cannot be used ({system_reason(error)}): {ADVICE}"
+        if error.errno in NO_ROOM:
+            return Finding("data folder", State.WARNING, f"{existing}: {FULL}")
+        detail = (
+            f"{folder} cannot be used: {existing} takes no files ({system_reason(error)}); set "
+            "PERSISTER_DATADIR to a folder that this user may write to"
+        )
         return Finding("data folder", State.WRONG, detail)
     return Finding("data folder", State.OK, str(folder))

@@ -115,6 +115,22 @@ class Tab:
         )
         return base64.b64decode(answer["data"])
 
+    async def part(self, first: str, last: str) -> bytes:
+        """The page from the top of one element to the end of another, as a PNG."""
+        edges = await self.evaluate(
+            f"[document.querySelector({first!r}).getBoundingClientRect().top + scrollY,"
+            f" document.querySelector({last!r}).getBoundingClientRect().bottom + scrollY]"
+        )
+        width = await self.evaluate("innerWidth")
+        clip = {"x": 0, "y": edges[0] - 8, "width": width, "height": edges[1] - edges[0] + 16}
+        answer = await self.send(
+            "Page.captureScreenshot",
+            format="png",
+            captureBeyondViewport=True,
+            clip={**clip, "scale": 1},
+        )
+        return base64.b64decode(answer["data"])
+
     def note(self, method: str, params: dict[str, Any]) -> None:
         """Take what the browser tells without being asked."""
         if method == "Log.entryAdded" and params["entry"]["level"] in ("warning", "error"):

@@ -1,6 +1,8 @@
 """The machine and the clocks, as the doctor sees them."""
 
+import errno
 import socket
+import tempfile
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -29,6 +31,18 @@ def test_a_folder_in_which_nothing_can_be_written_is_wrong() -> None:
     state, detail = found(datadir="/proc/persister", web_port=0)["data folder"]
     assert state is State.WRONG
     assert "PERSISTER_DATADIR" in detail
+
+
+def test_a_full_disk_is_said_and_keeps_no_worker_from_running(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def full(**_: object) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    state, detail = found(datadir=tmp_path, web_port=0)["data folder"]
+    assert state is State.WARNING
+    assert "full" in detail
 
 
 def test_a_folder_beneath_a_file_is_wrong(tmp_path: Path) -> None:
