@@ -143,7 +143,7 @@ async def _audit(
     with closing(Findings()) as findings, closing(_Bar()) as bar:
         audited = await Auditor(settings, findings, bar).run(Scope(since, until), frozenset(topics))
         report = Report.of(audited, findings, shown)
-        if not report.records:
+        if not report.records and not audited.lost:
             raise AuditError(f"nothing to audit: no record in {', '.join(audited.topics)}")
         if different := report.examples[Verdict.DIFFERENT]:
             async with open_database(settings) as database:

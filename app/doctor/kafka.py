@@ -1,6 +1,7 @@
 """Checks Kafka: connection, rights and topic settings."""
 
 from collections.abc import AsyncIterator, Iterator, Mapping
+from typing import NamedTuple
 
 from faust.types import TP
 
@@ -9,7 +10,7 @@ from app.kafka.access import ask, check_rights, explain
 from app.kafka.admin import Admin, UnreadableSettingsError, open_admin
 from app.kafka.errors import KafkaError
 from app.kafka.group_past import would_begin_again
-from app.kafka.group_view import Observer
+from app.kafka.group_view import Observer, Reach
 from app.kafka.topic_settings import shortcomings
 from app.kafka.topics import TopicNames, TopicSpec, not_created, other_mode, own_topics
 from app.process.errors import StartError
@@ -21,6 +22,9 @@ SOON = 2 * 3600 * 1000
 
 OpenWhisk's own setting is one hour.
 """
+
+AT_ONCE = 600 * 1000
+"""The same, for a topic that loses records while a worker is started again."""
 
 _LIMITS = ("retention.ms", "max.message.bytes")
 
@@ -68,28 +72,56 @@ async def _topics(
             yield Finding(spec.name, State.OK, "missing; the first worker creates it")
     for finding in log_mode(settings, partitions):
         yield finding
-    names = TopicNames(settings.kafka.topic_prefix)
-    unreadable = await _unreadable(settings)
-    for topics in names.by_role(partitions, settings.routing.log_mode).values():
-        for topic in topics:
-            if topic in unreadable:
-                detail = "it may be seen and not read, so it is left out: grant Read on it"
-                yield Finding(topic, State.WRONG, detail)
-            else:
-                yield await _openwhisk(admin, topic, settings.kafka.max_record_bytes)
+    seen = await _seen(settings)
+    for topic in seen.topics:
+        if topic in seen.unreadable:
+            detail = "it may be seen and not read, so it is left out: grant Read on it"
+            yield Finding(topic, State.WRONG, detail)
+        else:
+            yield await _openwhisk(admin, topic, settings.kafka.max_record_bytes)
+        if lost := lost_unread(topic, seen.reaches):
+            yield lost
 
 
-async def _unreadable(settings: Settings) -> set[str]:
-    """The topics that may be seen and not read; a worker leaves them out."""
+class _Seen(NamedTuple):
+    """OpenWhisk's topics, those that may be seen and not read, and how far the group is."""
+
+    topics: list[str]
+    unreadable: set[str]
+    reaches: Mapping[TP, Reach]
+
+
+async def _seen(settings: Settings) -> _Seen:
     observer = await Observer.connect(settings.kafka)
     try:
         partitions = await observer.topics()
         names = TopicNames(settings.kafka.topic_prefix)
         by_role = names.by_role(partitions, settings.routing.log_mode)
         topics = [topic for found in by_role.values() for topic in found]
-        return {topic for topic in topics if not await observer.may_read(TP(topic, 0))}
+        unreadable = {topic for topic in topics if not await observer.may_read(TP(topic, 0))}
+        try:
+            reaches = (await observer.look(partitions, topics)).partitions
+        except KafkaError:  # it may not see the group, which is said elsewhere
+            reaches = {}
+        return _Seen(topics, unreadable, reaches)
     finally:
         await observer.close()
+
+
+def lost_unread(topic: str, reaches: Mapping[TP, Reach]) -> Finding | None:
+    """What Kafka has deleted of a topic beyond what the group has read of it."""
+    lost = sum(
+        max(0, reach.start - reach.committed)
+        for tp, reach in reaches.items()
+        if tp.topic == topic and reach.start is not None and reach.committed is not None
+    )
+    if not lost:
+        return None
+    detail = (
+        f"{counted(lost, 'record was', 'records were')} deleted by Kafka before a worker read "
+        "them: keep one running, and raise retention.ms of the topic"
+    )
+    return Finding(topic, State.WARNING, detail)
 
 
 async def _group(admin: Admin, kafka: KafkaSettings) -> Finding:
@@ -145,10 +177,20 @@ def judge_limits(topic: str, limits: Mapping[str, str], largest: int) -> Finding
             " raise PERSISTER_MAX_RECORD_BYTES",
         )
     retention = int(limits["retention.ms"])
-    kept = "without end" if retention < 0 else f"for {retention / 3_600_000:.1f} h"
+    kept = "without end" if retention < 0 else f"for {_span(retention)}"
     short = 0 <= retention < SOON
     note = ": what is not read in that time is lost, so keep a worker running" if short else ""
-    return Finding(topic, State.OK, f"read; Kafka keeps its records {kept}{note}")
+    at_once = 0 <= retention < AT_ONCE
+    if at_once:
+        note += ", and raise retention.ms of the topic: a restart takes some of that time"
+    state = State.WARNING if at_once else State.OK
+    return Finding(topic, state, f"read; Kafka keeps its records {kept}{note}")
+
+
+def _span(millis: int) -> str:
+    if millis < SOON // 2:
+        return f"{millis / 60_000:.0f} minutes" if millis >= 2 * 60_000 else f"{millis / 1000:g} s"
+    return f"{millis / 3_600_000:.1f} h"
 
 
 def log_mode(settings: Settings, topics: Mapping[str, int]) -> Iterator[Finding]:

@@ -498,8 +498,7 @@ def _workers(condition: Condition) -> Iterator[Finding]:
     if condition.setting_aside:
         yield Finding(
             Level.MIND,
-            f"Records are being set aside: {number(max(1.0, 60 * condition.setting_aside))} in the "
-            "last minute.",
+            f"Records are being set aside: {number(_set_aside(condition))} in the last minute.",
             do="See the dead letters below for the reasons.",
         )
     if condition.unheard and condition.kafka.away_since is None:
@@ -510,6 +509,12 @@ def _workers(condition: Condition) -> Iterator[Finding]:
             f"Records are stored all the same. If a right is missing: this needs Describe, Read, "
             f"Write and Create on the topic {condition.exchange}.",
         )
+
+
+def _set_aside(condition: Condition) -> float:
+    """In the last minute: no more than ever, for a worker that runs for less than that."""
+    ever = sum(one.snapshot.counts.dead_letters for one in condition.workers)
+    return max(1.0, min(60 * condition.setting_aside, ever))
 
 
 def _same(one: Heard, condition: Condition) -> bool:

@@ -1,9 +1,11 @@
 """What is said of Kafka's topics."""
 
 import pytest
+from faust.types import TP
 
 from app.doctor import Finding, State, worst
-from app.doctor.kafka import judge_limits, log_mode
+from app.doctor.kafka import judge_limits, log_mode, lost_unread
+from app.kafka.group_view import Reach
 from app.settings import load
 
 MIB = 1024 * 1024
@@ -46,6 +48,25 @@ def test_a_topic_that_takes_larger_records_than_the_worker_is_a_warning() -> Non
 def test_how_long_records_are_kept_is_said(retention: str, said: str) -> None:
     limits = {"retention.ms": retention, "max.message.bytes": str(MIB)}
     assert said in judge_limits("completed0", limits, 16 * MIB).detail
+
+
+@pytest.mark.parametrize("retention,said", [("3000", "for 3 s"), ("300000", "for 5 minutes")])
+def test_a_topic_that_forgets_during_a_restart_is_a_warning(retention: str, said: str) -> None:
+    limits = {"retention.ms": retention, "max.message.bytes": str(MIB)}
+    finding = judge_limits("completed0", limits, 16 * MIB)
+    assert finding.state is State.WARNING
+    assert said in finding.detail
+    assert "retention.ms" in finding.detail
+
+
+def test_what_kafka_deleted_before_it_was_read_is_counted() -> None:
+    read, lost = TP("completed0", 0), TP("completed1", 0)
+    reaches = {read: Reach(5, 90, 10), TP("new", 0): Reach(5, 9, None), lost: Reach(90, 90, 10)}
+    assert lost_unread("completed0", reaches) is None
+    assert lost_unread("new", reaches) is None
+    finding = lost_unread("completed1", reaches)
+    assert finding is not None
+    assert finding.detail.startswith("80 records were deleted")
 
 
 def test_the_worst_of_all_counts() -> None:

@@ -113,6 +113,12 @@ def test_a_database_for_which_the_worker_is_not_ready_is_told_once_and_as_troubl
     assert (level, what[:12]) == (Level.TROUBLE, "The database")
 
 
+def test_a_young_worker_has_set_aside_no_more_in_the_last_minute_than_ever() -> None:
+    own = Heard(Snapshot("w0", version="1", counts=Counts(dead_letters=10)), 0.0, own=True)
+    ((_, what),) = whats(workers=[own], setting_aside=1.0)
+    assert what == "Records are being set aside: 10 in the last minute."
+
+
 def test_failing_for_a_moment_is_not_yet_trouble() -> None:
     database = Database(failing_since=NOW - 0.5, error="429")
     assert summary(condition(database=database)).level is Level.MIND
@@ -236,7 +242,7 @@ def test_what_ails_another_worker_alone_is_told() -> None:
 
 
 def test_versions_losses_dead_letters_and_deafness_are_worth_a_look() -> None:
-    newer = Heard(Snapshot("w1", version="2", counts=Counts(lost=3)), 1.0)
+    newer = Heard(Snapshot("w1", version="2", counts=Counts(lost=3, dead_letters=99)), 1.0)
     told = [what for _, what in whats(workers=[OWN, newer], setting_aside=0.5, unheard="denied")]
     assert told == [
         "The workers run different versions: 1 and 2.",
