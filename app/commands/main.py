@@ -6,6 +6,7 @@ it is run, so that the help of one does not wait for the imports of all.
 
 import os
 import runpy
+import signal
 import sys
 from importlib import import_module
 from typing import Any, NamedTuple
@@ -14,6 +15,9 @@ import click
 
 from app.process.errors import CANNOT_BE_WRITTEN, WRONG_SETTINGS, SettingsError
 from app.version import VERSION
+
+INTERRUPTED = 128 + signal.SIGINT
+"""As a shell has it."""
 
 CANNOT = 2
 """Exit code of a command that could not do its work."""
@@ -79,6 +83,10 @@ class _Lazy(click.Group):
         except SettingsError as error:
             click.echo(f"The settings are wrong:\n{error}", err=True)
             sys.exit(WRONG_SETTINGS)
+        except KeyboardInterrupt:
+            # Not 1, with which many a command says that it has found something.
+            click.echo("Interrupted.", err=True)
+            sys.exit(INTERRUPTED)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands without importing them."""

@@ -18,8 +18,8 @@ checkout. Settings come from the environment: see [settings](settings.md).
 What was asked for goes to standard output, everything else to standard error, so that `--json` can
 be read by a program: an object, an array of objects, or an object on each line where there may be
 many. Times are ISO 8601 in UTC, durations are in seconds. A command that could not be done (exit
-code 2) writes nothing there. The JSON Schema of all of it, with an entry for each command, is
-[`commands.schema.json`](commands.schema.json).
+code 2) writes nothing there, but for `trace`, which says what it could not look at. The JSON Schema
+of all of it, with an entry for each command, is [`commands.schema.json`](commands.schema.json).
 
 Exit codes are the same everywhere:
 
@@ -27,7 +27,8 @@ Exit codes are the same everywhere:
 |---|---|
 | 0 | done, and all is well |
 | 1 | done, and something is not as it should be |
-| 2 | could not be done: a setting or option is wrong, or what is asked does not answer |
+| 2 | could not be done: a setting or option is wrong, or what it needs does not answer or is full |
+| 130 | interrupted (Ctrl-C) |
 
 A worker, a gateway or a standing audit that has to end, or cannot start as things are, ends with 1:
 its port is taken, its folder cannot be written to, Kafka does not let it in. What is wrong in a

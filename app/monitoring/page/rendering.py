@@ -7,7 +7,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from app.monitoring.page import wording
 from app.process.printable import printable
@@ -73,12 +73,14 @@ def _environment() -> "Environment":
     )
     environment.filters |= {
         "duration": wording.duration,
+        "delay": wording.delay,
         "number": wording.number,
         "rate": wording.rate,
         "moment": wording.moment,
         "iso": wording.iso,
         "percent": wording.percent,
         "plural": wording.plural,
+        "prose": _prose,
     }
     environment.globals["static"] = _link
     return environment
@@ -89,6 +91,18 @@ def _shown(value: object) -> object:
     if isinstance(value, str) and not isinstance(value, Markup):
         return printable(value, wording.THIN_SPACE)
     return value
+
+
+def _prose(text: str) -> Markup:
+    """A sentence in which commands and paths stand between back quotes."""
+    pieces = text.split("`")
+    if len(pieces) % 2 == 0:  # one that is not closed means itself
+        return escape(printable(text))
+    marked = [
+        f"<code>{escape(printable(piece))}</code>" if odd % 2 else str(escape(printable(piece)))
+        for odd, piece in enumerate(pieces)
+    ]
+    return Markup("".join(marked))  # noqa: S704 - escaped above
 
 
 def _link(name: str) -> str:

@@ -428,7 +428,10 @@ def _standing(
         why = f"{why} ({listed(readers)})"
     if state is State.STUCK:
         return Finding(Level.TROUBLE, what, why, _restarts(condition))
-    return Finding(Level.MIND, what, why, "Nothing here: it waits for what is named.")
+    do = "Nothing here: it waits for what is named."
+    if readers:
+        do = f"See the page and the log of {listed(readers)}."
+    return Finding(Level.MIND, what, why, do)
 
 
 def _retention(condition: Condition) -> Iterator[Finding]:

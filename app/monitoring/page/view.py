@@ -77,7 +77,8 @@ class Busiest:
 def view_of(worker: Monitored) -> View:
     """The page as it is now."""
     condition = condition_of(worker)
-    snapshots = [one.snapshot for one in condition.workers if not one.missing]
+    # Those that are missing, too: what they have done is done.
+    snapshots = [one.snapshot for one in condition.workers]
     partitions = ordered(condition.partitions)
     return View(
         version=VERSION,

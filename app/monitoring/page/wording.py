@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime
 
+from app.monitoring.histogram import LATENCIES
+
 UNKNOWN = "?"
 
 _UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60))
@@ -19,6 +21,11 @@ def duration(seconds: float | None) -> str:
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"  # noqa: PLR2004 - two digits
+
+
+def delay(seconds: float) -> str:
+    """Of an estimate from a histogram, which ends somewhere."""
+    return f"{'over ' if seconds >= LATENCIES[-1] else ''}{duration(seconds)}"
 
 
 def number(value: float | None) -> str:

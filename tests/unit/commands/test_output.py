@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from app.commands.main import main
 from dev import paths
 
 COMMANDS = [["--version"], ["config"], ["config", "--json"]]
@@ -35,3 +36,16 @@ def test_a_full_disk_is_one_line(arguments: list[str]) -> None:
 def test_a_closed_output_is_no_trouble() -> None:
     ran = persister("config", line='exec "$@" >&-')
     assert (ran.returncode, ran.stderr) == (0, "")
+
+
+def test_ctrl_c_is_neither_success_nor_something_found(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("app.commands.config.load", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        main(["config"])
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "Interrupted.\n"

@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +12,16 @@ from app.monitoring.activity import Estimate
 from app.monitoring.group.roster import Heard
 from app.monitoring.group.snapshot import Counts, LastLetter, Snapshot
 from app.monitoring.page.rendering import STATIC, render, static_files
-from app.monitoring.page.trouble import Condition, Held, Kafka, Partition, summary
+from app.monitoring.page.trouble import (
+    Condition,
+    Finding,
+    Held,
+    Kafka,
+    Level,
+    Partition,
+    Summary,
+    summary,
+)
 from app.monitoring.page.view import MOST_PARTITIONS, Busiest, View, ordered
 from app.monitoring.progress import State
 from app.monitoring.trace.account import Account
@@ -172,3 +182,12 @@ def test_a_problem_of_a_sign_in_is_told_to_a_screen_reader() -> None:
     ]
     assert field["aria-describedby"] == "problem"
     assert field["type"] == "password"
+
+
+def test_a_command_in_a_sentence_is_shown_as_one_and_nothing_in_it_is_markup() -> None:
+    finding = Finding(Level.MIND, "what", do="See `persister doctor <b>` & more.")
+    told = Summary(Level.MIND, "Look", "", [finding])
+    html = render("verdict.html", view=SimpleNamespace(summary=told))
+    assert "See <code>persister doctor &lt;b&gt;</code> &amp; more." in html
+    odd = Summary(Level.MIND, "Look", "", [Finding(Level.MIND, "what", do="one ` <i>")])
+    assert "one ` &lt;i&gt;" in render("verdict.html", view=SimpleNamespace(summary=odd))

@@ -1,6 +1,6 @@
 import pytest
 
-from app.monitoring.page.wording import duration, iso, moment, number, percent, plural, rate
+from app.monitoring.page.wording import delay, duration, iso, moment, number, percent, plural, rate
 from app.process.words import listed
 
 NOON = 1_800_014_400.0
@@ -58,6 +58,10 @@ def test_times_of_another_day_have_their_date() -> None:
 )
 def test_lists_are_cut_after_three(names: list[str], expected: str) -> None:
     assert listed(names) == expected
+
+
+def test_a_delay_beyond_what_is_measured_is_said_to_be() -> None:
+    assert [delay(0.25), delay(3600.0)] == ["250 ms", "over 60 minutes"]
 
 
 def test_only_all_and_nothing_are_rounded_to_the_end() -> None:
