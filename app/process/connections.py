@@ -15,11 +15,12 @@ import asyncio
 import logging
 import resource
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import ip_address, ip_network
+from operator import itemgetter
 from typing import Any, cast
 
 from aiohttp import web
@@ -47,6 +48,19 @@ _ARRIVAL = 1.0
 
 _LONGEST_HEAD = 256 * 1024
 """Bytes of a request's head; aiohttp bounds each line and their number, not what they make."""
+
+_MOST_HEADS = 8 * 1024 * 1024
+"""Bytes of the heads of all requests that are not answered yet; in memory they take some three
+times as much."""
+
+_SMALL_HEADS = 16 * 1024
+"""Bytes for which there is always room; the bound on connections bounds these."""
+
+_QUEUED = 2
+"""Requests of a connection that may wait for the one before them; aiohttp's 32 of all connections
+are gigabytes."""
+
+_END_OF_HEAD = b"\r\n\r\n"
 
 _TOLD_EVERY = 30.0
 _IPV6 = 6
@@ -80,6 +94,7 @@ class Closed(StrEnum):
     BODY = "body-incomplete"
     ANSWER = "answer-not-read"
     BROKEN = "body-malformed"
+    HEADS = "no-room-for-heads"
 
 
 def places(most: int, *, files_each: float, soft_limit: int | None = None) -> int:
@@ -128,7 +143,10 @@ class Connections:
         self._closed = closed
         self._clock = clock
         self._open: dict[Connection, None] = {}
+        self._heads: Counter[Connection] = Counter()
         self._of_address: Counter[str] = Counter()
+        self.heads = 0
+        """Bytes of the heads of requests that are not answered yet."""
         self._sweeping: asyncio.TimerHandle | None = None
         self._told: dict[Closed, float] = {}
         self._untold: Counter[Closed] = Counter()
@@ -178,9 +196,30 @@ class Connections:
         if connection not in self._open:
             return
         del self._open[connection]
+        self.heads -= self._heads.pop(connection, 0)
         self._of_address[connection.address] -= 1
         if not self._of_address[connection.address]:
             del self._of_address[connection.address]
+
+    def hold(self, connection: "Connection", heads: int) -> None:
+        """A connection holds so many bytes of heads; whoever has the most may have to go for it."""
+        if connection not in self._open:
+            return
+        self._count(connection, heads)
+        if self.heads <= _MOST_HEADS:
+            return
+        for other in self._open:
+            self._count(other, other.heads())
+        while self.heads > _MOST_HEADS:
+            victim, held = max(self._heads.items(), key=itemgetter(1))
+            if held <= _SMALL_HEADS:
+                return
+            self._end(victim, Closed.HEADS)
+        self._let_in()
+
+    def _count(self, connection: "Connection", heads: int) -> None:
+        self.heads += heads - self._heads[connection]
+        self._heads[connection] = heads
 
     def end(self, connection: "Connection", why: Closed) -> None:
         """Close a connection at once; the next one waiting gets its place."""
@@ -280,6 +319,11 @@ class Connection(asyncio.Protocol):
         """The body of the last request that arrived."""
         self._head_since: float | None = None
         self._head_bytes = 0
+        self._heads: deque[int] = deque()
+        """Bytes of each that is not answered yet; of those that came together the last has all."""
+        self._latest_heads = 0
+        self._counted = 0
+        """Requests whose heads were counted."""
         self._requests = 0
         self._unread_since: float | None = None
         self._early = b""
@@ -351,6 +395,8 @@ class Connection(asyncio.Protocol):
 
     def _serve(self) -> None:
         self._handler = self._new_handler()
+        self._handler._max_msg_queue_size = _QUEUED
+        self._handler._msg_queue_resume_size = _QUEUED - 1
         self._handler._parser = _Parser(self._handler._parser, self._broken)
         self._handler.connection_made(self._transport)
 
@@ -367,19 +413,40 @@ class Connection(asyncio.Protocol):
         now = self._clock()
         body_goes_on = self._payload is not None and not self._payload.is_eof()
         handler.data_received(data)
-        if handler._request_count != self._requests:
+        new = handler._request_count - self._requests
+        if new:
             self._requests = handler._request_count
             self._let_in_at = None
             # aiohttp's task takes messages up later, never while it is given data.
             self._payload = handler._messages[-1][1] if handler._messages else None
+            end = data.find(_END_OF_HEAD) if new == 1 else -1
+            self._latest_heads = self._head_bytes + (len(data) if end < 0 else end)
         elif not body_goes_on:
             self._head_bytes += len(data)
             if self._head_since is None:
                 self._head_since = now
             if self._head_bytes > _LONGEST_HEAD:
                 self.abort()
-            return
-        self._head_since, self._head_bytes, self.since = None, 0, now
+                return
+        if new or body_goes_on:
+            self._head_since, self._head_bytes, self.since = None, 0, now
+        if new or not body_goes_on:
+            self._all.hold(self, self.heads())
+
+    def heads(self) -> int:
+        """Bytes of the heads of its requests that are not answered yet."""
+        if self._handler is None:
+            return 0
+        # aiohttp may take more requests out of what came before.
+        new = self._handler._request_count - self._counted
+        self._counted += new
+        if new:
+            self._heads.extend([0] * (new - 1))
+            self._heads.append(self._latest_heads)
+        unanswered = len(self._handler._messages) + bool(self._handler._request_in_progress)
+        while len(self._heads) > unanswered:
+            self._heads.popleft()
+        return sum(self._heads) + self._head_bytes
 
     def _broken(self) -> None:
         """What comes is no HTTP; where it was to be a body, nobody can tell where that ends."""

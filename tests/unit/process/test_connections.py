@@ -196,6 +196,52 @@ async def test_a_head_without_end_is_cut_off(start: Start) -> None:
     assert await ended(reader)
 
 
+LARGE = HEAD + b"".join(b"X-%d: %b\r\n" % (number, b"b" * 60_000) for number in range(4)) + b"\r\n"
+
+
+async def test_requests_that_wait_for_others_are_not_read(start: Start) -> None:
+    running = await start()
+    running.gate.clear()
+    await running.connect(GET)
+    await running.entered.wait()
+    writer = running.writers[0]
+    writer.write(LARGE * 40)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2):
+            await writer.drain()
+    assert running.connections.heads < 4 * len(LARGE)
+
+
+async def test_who_has_the_most_heads_goes_when_there_is_no_room(start: Start) -> None:
+    running = await start(limit=400)
+    running.gate.clear()
+    many = [await running.connect(LARGE, "127.0.0.2") for _ in range(80)]
+    honest = await running.connect(GET)
+    assert running.connections.heads < 9 * 1024 * 1024
+    assert running.closed[Closed.HEADS] >= 40
+    running.gate.set()
+    assert (await honest.readline()).startswith(b"HTTP/1.1 200")
+    answered = [reader for reader in many if not reader.at_eof()]
+    assert len(answered) >= 30
+
+
+async def test_heads_of_answered_requests_leave_room(start: Start) -> None:
+    running = await start(limit=400)
+    for _ in range(80):
+        reader = await running.connect(LARGE)
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+    assert not running.closed
+
+
+async def test_heads_and_not_bodies_are_counted(start: Start) -> None:
+    running = await start()
+    running.gate.clear()
+    body = b"x" * 50_000
+    await running.connect(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 50000\r\n\r\n" + body)
+    await running.entered.wait()
+    assert 0 < running.connections.heads < 100
+
+
 async def test_a_newcomer_gets_the_place_of_one_that_waits(start: Start) -> None:
     running = await start(limit=8)
     idle = [await running.connect(HEAD, "127.0.0.2") for _ in range(6)]
