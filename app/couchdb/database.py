@@ -261,10 +261,10 @@ class Database:
         bodies[-1] += b"]}"
         path = f"{self._path}/_bulk_docs"
         status, body = await self._request("POST", path, b",".join(bodies), timeout)
-        entries = read_entries(body)
+        entries, secrets = read_entries(body), self._secrets()
         for entry in entries:
             if entry.reason:
-                self._cut_reason(entry)
+                _cut_reason(entry, secrets)
         return BulkAnswer(status, entries)
 
     async def read_back(self, ids: Sequence[str]) -> dict[str, bytes]:
@@ -531,23 +531,26 @@ class Database:
                 yield answer, body
 
     def _cut(self, text: bytes) -> bytes:
-        """Foreign text, as JSON has it or plain, without the password."""
-        secret = self._secret() or ""
-        if len(secret) < SHORTEST_SECRET:
-            return text
-        for written in (secret.encode(), json.dumps(secret)[1:-1].encode()):
-            text = text.replace(written, b"***")
+        """Foreign text, as JSON has it or plain, without what a request shows of who we are."""
+        for secret in self._secrets():
+            for written in (secret.encode(), json.dumps(secret)[1:-1].encode()):
+                text = text.replace(written, b"***")
         return text
 
-    def _cut_reason(self, entry: Entry) -> None:
-        secret = self._secret() or ""
-        reason = entry.reason if isinstance(entry.reason, str) else shown(entry.reason)
-        if len(secret) >= SHORTEST_SECRET and secret in reason:
-            entry.reason = reason.replace(secret, "***")
+    def _secrets(self) -> list[str]:
+        given = [self._secret() or "", *self._session.shown()]
+        return [secret for secret in given if len(secret) >= SHORTEST_SECRET]
 
     def _secret(self) -> str | None:
         password = self._password
         return password.get_secret_value() if isinstance(password, SecretStr) else None
+
+
+def _cut_reason(entry: Entry, secrets: Sequence[str]) -> None:
+    reason = entry.reason if isinstance(entry.reason, str) else shown(entry.reason)
+    for secret in secrets:
+        if secret in reason:
+            entry.reason = reason = reason.replace(secret, "***")
 
 
 async def _bounded(answer: aiohttp.ClientResponse) -> bytes:

@@ -92,6 +92,10 @@ class Session:
             return {}
         return {"Authorization": encode_basic_auth(self._user, password)}
 
+    def shown(self) -> list[str]:
+        """What requests are sent with, which a server may repeat: user and password, the cookie."""
+        return [*(value.partition(" ")[2] for value in self.basic().values()), self._cookie]
+
     async def _ask(self, asked: int) -> None:
         if self.asked > asked:
             if self._refused is not None:

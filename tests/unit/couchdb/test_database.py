@@ -1,4 +1,5 @@
 import asyncio
+import base64
 import gc
 import json
 import logging
@@ -393,6 +394,38 @@ async def test_the_password_is_cut_out_of_an_error(
         await database.bulk([document("a/1")])
     assert PASSWORD not in str(failed.value)
     assert "***" in str(failed.value)
+
+
+@pytest.mark.parametrize("repeats_in", ["answer", "entry"])
+async def test_what_a_server_repeats_of_a_request_proves_nothing_to_others(
+    connect: Connect, couchdb: FakeCouchDB, repeats_in: str
+) -> None:
+    """As proxies do that show the request which they could not pass on."""
+    sent = []
+
+    async def echo(request: web.Request, *_: object) -> web.Response:
+        sent.append(proof := request.headers["Cookie"].partition("=")[2])
+        basic = base64.b64encode(f"writer:{PASSWORD}".encode()).decode()
+        sent.append(basic)
+        said = f"you sent {proof} or {basic}"
+        if repeats_in == "answer":
+            return web.Response(status=500, text=said)
+        entry = {"id": "a/1", "error": "forbidden", "reason": said}
+        return web.json_response([entry], status=201)
+
+    couchdb.user = ("writer", PASSWORD)
+    couchdb.sessions = True
+    database = await connect(user="writer", password=PASSWORD)
+    await database.prepare()
+    couchdb.script(echo)
+    try:
+        (entry,) = (await database.bulk([document("a/1")])).entries
+        told = entry.explanation
+    except DatabaseError as error:
+        told = str(error)
+    assert "you sent *** or ***" in told
+    assert sent
+    assert not any(proof in told for proof in sent)
 
 
 @pytest.mark.parametrize("reason", [f"no {PASSWORD}", {"a": [PASSWORD]}])
