@@ -15,6 +15,7 @@ from aiokafka.errors import (
     IllegalStateError,
     KafkaError,
     KafkaTimeoutError,
+    UnknownError,
 )
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.conductor import Conductor as FaustConductor
@@ -144,8 +145,9 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         try:
             async with asyncio.timeout(COMMIT_DEADLINE):
                 await consumer.commit(wanted)
-        except (TimeoutError, CommitFailedError, IllegalStateError) as error:
-            # Kafka is away, or the group has moved on: then somebody reads these records again.
+        except (TimeoutError, CommitFailedError, IllegalStateError, UnknownError) as error:
+            # Kafka is away or in trouble, and the next commit says more; or the group has moved
+            # on: then somebody reads these records again.
             return {tp: type(error) for tp in offsets}
         except KafkaError as error:
             await self.crash(error)
@@ -532,7 +534,8 @@ class Consumer(driver.Consumer):
             if issubclass(error, KafkaError) and tp not in self._uncommitted:
                 self.log.warning(
                     "Kafka does not take the committed offset of %s/%d (%s): is the topic being "
-                    "deleted, or Read on it not granted? The others go on.",
+                    "deleted, Read on it not granted, or a broker in trouble? It is tried again; "
+                    "the others go on.",
                     *(tp.topic, tp.partition, error.__name__),
                 )
         self._uncommitted = set(left)

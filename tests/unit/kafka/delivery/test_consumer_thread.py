@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.consumer.subscription_state import SubscriptionState
-from aiokafka.errors import CommitFailedError
+from aiokafka.errors import CommitFailedError, UnknownError
 from faust.types import TP
 
 from app.kafka.delivery import consumer as module
@@ -114,6 +114,14 @@ async def test_after_a_rebalance_nothing_counts_as_committed(thread: Any, client
 
     client.answer = moved_on
     assert await thread._commit_what_can({OURS: 7}) == {OURS: CommitFailedError}
+
+
+async def test_a_brokers_own_trouble_ends_no_worker(thread: Any, client: Client) -> None:
+    async def in_trouble(_offsets: object) -> None:
+        raise UnknownError  # UNKNOWN_SERVER_ERROR, and what newer brokers say
+
+    client.answer = in_trouble
+    assert await thread._commit_what_can({OURS: 7}) == {OURS: UnknownError}
 
 
 async def test_partitions_of_somebody_else_are_not_committed(thread: Any, client: Client) -> None:
