@@ -20,20 +20,23 @@ from app.process.connections import (
     places,
 )
 
+PATIENCE = 30
+"""Seconds after which something is said not to happen at all; it takes a tenth of one."""
+
 HASTE = Patience(head=0.05, first=0.05, body=0.05, answer=0.05)
 HEAD = b"GET / HTTP/1.1\r\nHost: a\r\n"
 GET = HEAD + b"\r\n"
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110 - the server says nothing
             await asyncio.sleep(0.001)
 
 
 async def ended(reader: asyncio.StreamReader) -> bool:
     """Whether the server closes the connection without a byte."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         try:
             return not await reader.read(1)
         except ConnectionResetError:
@@ -155,7 +158,7 @@ async def test_what_does_not_come_is_not_waited_for(start: Start, sent: bytes, w
 async def test_a_head_that_dribbles_in_is_closed_all_the_same(start: Start) -> None:
     running = await start(patience=HASTE)
     await running.connect(HEAD)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while len(running.connections):
             running.writers[0].write(b"X-A: b\r\n")
             await asyncio.sleep(0.01)
