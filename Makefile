@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # More arguments for pytest, for example: make test-unit ARGS='-k routing -x'
 ARGS ?=
 # Integration tests side by side: they wait more than they compute.
-JOBS ?= 4
+JOBS ?= 5
 # Chaos has a target of its own: its deadlines want the machine for themselves.
 INTEGRATION := $(PY) -m dev run -- $(PY) -m pytest tests/integration --ignore tests/integration/test_chaos.py
 PARALLEL := --numprocesses $(JOBS) --dist worksteal

@@ -94,3 +94,25 @@ class Deadline:
         self._more -= starved
         self._end += starved
         return self._end - time.monotonic()
+
+
+class Stopwatch:
+    """Measures seconds without those in which there was no core for one of some processes.
+
+    Args:
+        processes: that one waits for, one after the other.
+    """
+
+    def __init__(self, *processes: Running) -> None:
+        self._starved = [(process, Starved()) for process in processes]
+        self._look()
+        self._began = time.monotonic()
+
+    def seconds(self) -> float:
+        """Since it was made, or since this was last asked."""
+        waited = self._look()
+        before, self._began = self._began, time.monotonic()
+        return self._began - before - waited
+
+    def _look(self) -> float:
+        return sum(starved.since_last([process]) for process, starved in self._starved)

@@ -46,6 +46,11 @@ class RealTopic:
         async with open_admin(self._settings) as admin:
             await admin.delete([self.first.topic])
 
+        async def gone() -> bool:
+            return await self.thread.highwaters(self.second) == {}
+
+        await until(gone, "the broker has let go of the other partition")
+
     async def revoke(self) -> None:
         await self.thread.subscribe({f"{self.first.topic}-another"})
         await self.assigned(set())

@@ -2,14 +2,13 @@
 
 import asyncio
 import contextlib
-import time
 from pathlib import Path
 
 import aiohttp
 from yarl import URL
 
 from dev.process import HOST
-from dev.starved import Starved, ThisProcess
+from dev.starved import Stopwatch, ThisProcess
 from tests.integration.support.gateway import Gateway
 from tests.integration.support.records import Records
 
@@ -65,7 +64,6 @@ class Victim:
         self.statuses: list[int] = []
         self.slowest = 0.0
         """Seconds of the slowest honest write, without those in which there was no core for it."""
-        self._starved = {process: Starved() for process in (ThisProcess(), gateway)}
         self._honest: asyncio.Task[None] | None = None
         self._writers: list[asyncio.StreamWriter] = []
         self._memory = 0
@@ -133,20 +131,15 @@ class Victim:
         assert self.gateway.running
         assert "Traceback" not in self.gateway.log()
 
-    def _waited_for_a_core(self) -> float:
-        return sum(starved.since_last([process]) for process, starved in self._starved.items())
-
     async def _write(self) -> None:
         records = Records(2)
         while True:
-            self._waited_for_a_core()
-            began = time.monotonic()
+            watch = Stopwatch(ThisProcess(), self.gateway)
             try:
                 status = await self.gateway.put(records.one())
             except (aiohttp.ClientError, OSError):
                 status = 0
-            took = time.monotonic() - began
-            self.slowest = max(self.slowest, took - self._waited_for_a_core())
+            self.slowest = max(self.slowest, watch.seconds())
             self.statuses.append(status)
             await asyncio.sleep(_PAUSE)
 

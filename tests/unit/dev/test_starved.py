@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dev.starved import Deadline, Starved, ThisProcess
+from dev.starved import Deadline, Starved, Stopwatch, ThisProcess
 
 WORKER: Any = SimpleNamespace(pid=7)
 BROKER: Any = SimpleNamespace(pid=9)
@@ -65,3 +65,14 @@ def test_a_deadline_moves_on_while_there_is_no_core(monkeypatch: pytest.MonkeyPa
     now, waited = 116.0, 1000.0
     assert deadline.left() == 14, "not for ever"
     assert deadline.left() == 14
+
+
+def test_a_stopwatch_stands_while_there_is_no_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, waited = 100.0, 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    monkeypatch.setattr(Starved, "since_last", lambda *_: waited)
+    watch = Stopwatch(WORKER, BROKER)
+    now, waited = 105.0, 1.5
+    assert watch.seconds() == 2
+    now, waited = 106.0, 0.0
+    assert watch.seconds() == 1
