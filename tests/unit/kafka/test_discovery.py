@@ -400,5 +400,5 @@ async def test_a_start_that_finds_only_others_topics_says_what_to_check(
     kafka.topics = {OWN[0]: 8, OWN[1]: 1, "ow.completed0": 1}
     around = Around()
     await around.own_topics().on_start()
-    assert "Not read: ow.completed0: check PERSISTER_TOPIC_PREFIX" in caplog.text
+    assert "Not read: ow.completed0: PERSISTER_TOPIC_PREFIX is empty here" in caplog.text
     assert around.discovery().elsewhere == ("ow.completed0",)

@@ -656,7 +656,7 @@ async def test_a_stop_has_one_deadline_however_often_it_waits(
     await consumer.wait_empty()
     await consumer.wait_empty()
     assert waits == [DEADLINE]
-    assert caplog.text.count("1 chunks are not finished in time") == 1
+    assert caplog.text.count("1 chunk not finished in time") == 1
     assert kafka.commits == []
     assert not unfinished.acked
 
