@@ -3,8 +3,12 @@
 CouchDB indexes in the background, too, but under steady writing in steps of a minute: its indexer
 (`ken`) puts a shard aside for 60 s as soon as a write finds one of the shard's indexes still being
 built. Then a minute's documents are indexed at a stroke, for all design documents and shards at
-once, and for as long as that takes `_bulk_docs` waits for the processor and the disk. Asking every
-few seconds (`update=lazy`, which answers at once and builds afterwards) keeps the steps small.
+once, and for as long as that takes `_bulk_docs` waits for the processor and the disk. Asking in
+between keeps what is left for that stroke small.
+
+A question is asked of one design document at a time, and waits until its index is built: what hurts
+writes is how many indexes are built at once. Then comes a pause, and so many documents that a step
+is worth its trouble. Where CouchDB is behind, a step takes longer and the pause does not.
 
 Seen with CouchDB 3.5.0 (`ken_server`: `maybe_start_job`, `resubmit`); the figures are in
 `docs/gateway.md`. To see it: write some hundred documents a second for two minutes to a database
@@ -27,8 +31,12 @@ from app.couchdb.writer import BulkWriter
 
 logger = logging.getLogger(__name__)
 
-ROUNDS_PER_LISTING = 20
-"""Rounds after which the design documents are listed again."""
+DOCUMENTS_PER_QUESTION = 100
+"""For fewer a question is not asked: CouchDB writes an index for so many at a time
+(`view_updater/min_writer_items`), and a trickle it indexes by itself at once."""
+
+QUESTIONS_PER_LISTING = 100
+"""After which the design documents are listed again."""
 
 
 class _Design(msgspec.Struct):
@@ -51,7 +59,7 @@ _rows = msgspec.json.Decoder(_Rows)
 
 
 class ViewRefresh(Service):
-    """Asks one view of every design document for no rows, again and again while there is writing.
+    """Asks one design document's view after the other for no rows, while there is writing.
 
     Design documents that say `"autoupdate": false` are left alone, as CouchDB's own indexer leaves
     them.
@@ -59,7 +67,7 @@ class ViewRefresh(Service):
     Args:
         writer: What it has written says whether there is anything to index.
         database: Connected by the writer.
-        interval: Seconds between rounds; 0: none at all.
+        interval: Seconds from an answer to the next question, at least; 0: none is asked.
         sleep: Waits for seconds.
         kwargs: For `mode.Service`.
     """
@@ -79,8 +87,8 @@ class ViewRefresh(Service):
         self._interval = interval
         self._sleep = sleep
         self._paths: list[str] = []
-        self._rounds = 0
-        self._failing = False
+        self._questions = 0
+        self._failing: set[str] = set()
 
     async def on_start(self) -> None:
         """Begin, unless it is switched off."""
@@ -88,48 +96,46 @@ class ViewRefresh(Service):
             self.add_future(self._refresh_while_written())
 
     async def _refresh_while_written(self) -> None:
-        refreshed = 0
+        asked = 0
         while not self.should_stop:
             await self._sleep(self._interval)
             written = self._writer.stats.documents_written
             # Storing comes first: at its limit, CouchDB is not asked for more.
-            if written == refreshed or self._writer.queue.full:
-                continue
-            failure = await self._refresh()
-            if failure is None:
-                refreshed = written
-            self._tell(failure)
+            if written - asked >= DOCUMENTS_PER_QUESTION and not self._writer.queue.full:
+                await self._refresh_next()
+                asked = written
 
-    async def _refresh(self) -> DatabaseError | None:
-        """One round; why it did not succeed, if it did not."""
-        failure = None
+    async def _refresh_next(self) -> None:
+        """Ask the next view, and wait until it is up to date."""
+        path = ONLY_DESIGN
         try:
-            if self._rounds % ROUNDS_PER_LISTING == 0:
+            if self._questions % QUESTIONS_PER_LISTING == 0:
                 listing = await self._database.ask("GET", f"{ONLY_DESIGN}&include_docs=true")
                 self._paths = views(listing)
-            self._rounds += 1
+            self._questions += 1
+            if self._paths:
+                path = self._paths[self._questions % len(self._paths)]
+                await self._database.ask("GET", f"{path}?limit=0")
+        except DatabaseMissing:  # replaced since they were listed
+            self._questions = 0
         except DatabaseError as error:
-            return error
-        for path in self._paths:
-            try:
-                await self._database.ask("GET", f"{path}?limit=0&update=lazy")
-            except DatabaseMissing:  # replaced since they were listed
-                self._rounds = 0
-            except DatabaseError as error:  # which is no other view's fault
-                failure = error
-        return failure
+            if error.cause == "timeout":  # still being built; no other one beside it
+                self._questions -= 1
+            else:
+                self._tell(path, error)
+        else:
+            self._failing.discard(path)
 
-    def _tell(self, failure: DatabaseError | None) -> None:
+    def _tell(self, path: str, failure: DatabaseError) -> None:
         """Say once that it does not work; where CouchDB is away, whoever writes says so."""
-        if failure is None:
-            self._failing = False
-        elif not self._failing and self._writer.availability.failing_since is None:
-            self._failing = True
-            logger.warning(
-                "%s: a view cannot be refreshed (%s); CouchDB does that by itself, once a minute",
-                self._database.address,
-                failure,
-            )
+        if path in self._failing or self._writer.availability.failing_since is not None:
+            return
+        self._failing.add(path)
+        logger.warning(
+            "%s: a view cannot be refreshed (%s); CouchDB does that by itself, once a minute",
+            self._database.address,
+            failure,
+        )
 
 
 def views(listing: bytes) -> list[str]:

@@ -96,9 +96,9 @@ class DatabaseSettings(Group):
     linger: float = Field(0.1, ge=0, le=10)
     """Seconds that documents wait while another request is under way, before they go beside it."""
 
-    view_refresh_seconds: float = Field(0.0, ge=0, le=3600)
-    """Seconds between requests for CouchDB to bring its views up to date, while documents are
-    written; 0: left to CouchDB."""
+    view_refresh_seconds: float = Field(0.5, ge=0, le=3600)
+    """Seconds between requests for CouchDB to bring the views of one design document up to date,
+    at least, while documents are written; 0: left to CouchDB."""
 
     @model_validator(mode="after")
     def _password(self) -> Self:

@@ -41,7 +41,7 @@ Of the settings above, the gateway reads `PERSISTER_KAFKA_*`, `PERSISTER_TOPIC_P
 """
 
 _MORE = {
-    "PERSISTER_VIEW_REFRESH_SECONDS": "[When that is](gateway.md#latency-and-couchdbs-indexer).",
+    "PERSISTER_VIEW_REFRESH_SECONDS": "[What for](gateway.md#latency-and-couchdbs-indexer).",
     "PERSISTER_FETCH_BYTES": "See [memory](memory.md).",
     "PERSISTER_TRACING": "Needs the extra `tracing`: see [tracing](tracing.md).",
     "PERSISTER_LOG_MODE": "[Which one](gateway.md#which-log-mode).",

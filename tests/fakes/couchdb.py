@@ -122,7 +122,9 @@ class FakeCouchDB:
     local: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     """Local documents, by id and by when their database was made."""
     refreshed: list[str] = field(default_factory=list)
-    """Paths of views that were asked for with `update=lazy` and answered."""
+    """Paths of views that were asked for no rows and answered."""
+    index: Callable[[str], Awaitable[object]] = lambda _: asyncio.sleep(0)
+    """Builds the index of the view with this path, before it is answered."""
     failing_views: set[str] = field(default_factory=set)
     """Paths of views that CouchDB has no process for."""
     probes: int = 0
@@ -228,11 +230,13 @@ class FakeCouchDB:
         if rest.startswith("_local/"):
             return await self._local_document(request, (rest, self._made(name)))
         if "/_view/" in rest:
-            return self._view(request, database, rest)
+            return await self._view(request, database, rest)
         return await self._one_document(request, database, unquote(rest))
 
-    def _view(self, request: web.Request, database: dict[str, Stored], path: str) -> web.Response:
-        """A view without rows."""
+    async def _view(
+        self, request: web.Request, database: dict[str, Stored], path: str
+    ) -> web.Response:
+        """A view without rows, once its index is built."""
         id_, _, name = unquote(path).rpartition("/_view/")
         if id_ not in database or database[id_].deleted:
             raise RefusalError(404, "not_found", "missing")
@@ -240,7 +244,9 @@ class FakeCouchDB:
             raise RefusalError(404, "not_found", "missing_named_view")
         if path in self.failing_views:
             raise RefusalError(500, "os_process_error", "OS process timed out.")
-        if request.query.get("update") == "lazy":
+        if request.query.get("update", "true") == "true":
+            await self.index(path)
+        if request.query.get("limit") == "0":
             self.refreshed.append(path)
         return web.json_response({"total_rows": 0, "offset": 0, "rows": []})
 

@@ -1,8 +1,10 @@
 """When views are refreshed, and which."""
 
+import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from itertools import count
 from typing import Any
 
 import pytest
@@ -10,10 +12,10 @@ import pytest
 from app.couchdb import BulkWriter, Database, ViewRefresh
 from app.couchdb.errors import Unavailable
 from app.couchdb.queue import Queue
-from app.couchdb.views import views
+from app.couchdb.views import DOCUMENTS_PER_QUESTION, views
 from app.storing.sink import Document
-from tests.fakes.couchdb import FakeCouchDB, Stored
-from tests.fakes.time import Steps
+from tests.fakes.couchdb import FakeCouchDB, RefusalError, Stored
+from tests.fakes.time import Steps, until
 from tests.unit.couchdb.conftest import MakeWriter
 
 WHISKS = "_design/whisks.v2.1.0/_view/activations"
@@ -25,6 +27,8 @@ THEIRS = [
 ]
 MAP = {"map": "function (doc) {}"}
 
+Write = Callable[[], Awaitable[None]]
+
 
 def listing(**fields: Any) -> bytes:
     """CouchDB's answer with one design document."""
@@ -33,11 +37,20 @@ def listing(**fields: Any) -> bytes:
 
 
 @pytest.fixture
-async def writer(make_writer: MakeWriter, couchdb: FakeCouchDB) -> BulkWriter:
-    writer = await make_writer()
-    await writer.write([Document("a/1", b'{"_id":"a/1"}')])
-    assert couchdb.refreshed == []
-    return writer
+async def writer(make_writer: MakeWriter) -> BulkWriter:
+    return await make_writer()
+
+
+@pytest.fixture
+def write(writer: BulkWriter) -> Write:
+    """Write as many documents as a question is worth."""
+    numbers = count()
+
+    async def write() -> None:
+        ids = [f"a/{next(numbers)}" for _ in range(DOCUMENTS_PER_QUESTION)]
+        await writer.write([Document(id_, b'{"_id":"%b"}' % id_.encode()) for id_ in ids])
+
+    return write
 
 
 @pytest.fixture
@@ -49,7 +62,7 @@ def steps() -> Steps:
 async def refresh(
     writer: BulkWriter, database: Database, steps: Steps
 ) -> AsyncIterator[ViewRefresh]:
-    service = ViewRefresh(writer, database, 2.0, sleep=steps.sleep)
+    service = ViewRefresh(writer, database, 0.5, sleep=steps.sleep)
     await service.start()
     yield service
     await service.stop()
@@ -57,30 +70,111 @@ async def refresh(
 
 
 @pytest.mark.usefixtures("refresh")
-async def test_one_view_of_each_design_document_is_asked_for_while_there_is_writing(
-    writer: BulkWriter, couchdb: FakeCouchDB, steps: Steps
+async def test_the_design_documents_are_asked_in_turn_while_there_is_writing(
+    write: Write, couchdb: FakeCouchDB, steps: Steps
 ) -> None:
     await steps.step()
+    assert couchdb.refreshed == []
+    for number in range(4):
+        await write()
+        await steps.step()
+        await steps.step()
+        assert len(couchdb.refreshed) == number + 1
     assert sorted(couchdb.refreshed) == THEIRS
+    for _ in range(4):
+        await write()
+        await steps.step()
+    assert couchdb.refreshed[4:] == couchdb.refreshed[:4]
+    assert set(steps.asked) == {0.5}
+
+
+@pytest.mark.usefixtures("refresh")
+async def test_none_is_asked_for_the_sake_of_a_few_documents(
+    writer: BulkWriter, couchdb: FakeCouchDB, steps: Steps
+) -> None:
+    few = [f"a/{number}" for number in range(DOCUMENTS_PER_QUESTION - 1)]
+    await writer.write([Document(id_, b'{"_id":"%b"}' % id_.encode()) for id_ in few])
     await steps.step()
-    assert len(couchdb.refreshed) == len(THEIRS)
-    await writer.write([Document("a/2", b'{"_id":"a/2"}')])
+    assert couchdb.refreshed == []
+    await writer.write([Document("b/1", b'{"_id":"b/1"}')])
     await steps.step()
-    assert sorted(couchdb.refreshed) == sorted(THEIRS * 2)
-    assert set(steps.asked) == {2.0}
+    assert len(couchdb.refreshed) == 1
+
+
+@pytest.mark.usefixtures("refresh")
+async def test_no_other_question_is_asked_until_one_is_answered(
+    write: Write, couchdb: FakeCouchDB, steps: Steps
+) -> None:
+    building: list[str] = []
+    built = asyncio.Event()
+
+    async def index(path: str) -> None:
+        building.append(path)
+        await built.wait()
+
+    couchdb.index = index
+    await write()
+    step = asyncio.create_task(steps.step())
+    await until(lambda: len(building) == 1)
+    await write()
+    assert len(steps.asked) == 1
+    assert len(building) == 1
+    built.set()
+    await step
+    await steps.step()
+    assert len(building) == 2
+
+
+@pytest.mark.usefixtures("refresh")
+async def test_one_that_is_not_built_in_time_is_asked_for_again_before_any_other(
+    database: Database,
+    write: Write,
+    couchdb: FakeCouchDB,
+    steps: Steps,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    building: list[str] = []
+
+    async def index(path: str) -> None:
+        building.append(path)
+        if len(building) < 3:
+            raise RefusalError(599, "timeout", "")
+
+    ask = database.ask
+
+    async def impatient(method: str, path: str) -> bytes:
+        try:
+            return await ask(method, path)
+        except Unavailable:
+            raise Unavailable("no answer in time", cause="timeout") from None
+
+    monkeypatch.setattr(database, "ask", impatient)
+    couchdb.index = index
+    for _ in range(4):
+        await write()
+        await steps.step()
+    assert building[0] == building[1] == building[2] != building[3]
+    assert couchdb.refreshed == building[2:]
+    assert caplog.messages == []
 
 
 @pytest.mark.usefixtures("refresh")
 async def test_none_is_asked_for_while_a_full_request_waits(
-    writer: BulkWriter, couchdb: FakeCouchDB, steps: Steps, monkeypatch: pytest.MonkeyPatch
+    write: Write,
+    writer: BulkWriter,
+    couchdb: FakeCouchDB,
+    steps: Steps,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    await write()
     with monkeypatch.context() as patched:
         patched.setattr(Queue, "full", True)
         await steps.step()
         assert couchdb.refreshed == []
     assert not writer.queue.full
     await steps.step()
-    assert sorted(couchdb.refreshed) == THEIRS
+    assert len(couchdb.refreshed) == 1
 
 
 async def test_none_is_asked_for_where_it_is_switched_off(
@@ -95,27 +189,28 @@ async def test_none_is_asked_for_where_it_is_switched_off(
 
 @pytest.mark.usefixtures("refresh")
 async def test_design_documents_that_were_replaced_are_listed_anew(
-    writer: BulkWriter, couchdb: FakeCouchDB, steps: Steps, caplog: pytest.LogCaptureFixture
+    write: Write, couchdb: FakeCouchDB, steps: Steps, caplog: pytest.LogCaptureFixture
 ) -> None:
+    await write()
     await steps.step()
     held = couchdb.databases["activations"]
     old = held.pop("_design/whisks.v2.1.0")
     held["_design/whisks.v3"] = Stored({**old.content, "_id": "_design/whisks.v3"}, old.rev)
-    for number in range(2):
-        couchdb.refreshed.clear()
-        await writer.write([Document(f"b/{number}", b'{"_id":"b/%d"}' % number)])
+    couchdb.refreshed.clear()
+    for _ in range(8):
+        await write()
         await steps.step()
-    assert sorted(couchdb.refreshed) == [*THEIRS[:3], "_design/whisks.v3/_view/activations"]
+    assert {*couchdb.refreshed} == {*THEIRS[:3], "_design/whisks.v3/_view/activations"}
     assert caplog.messages == []
 
 
 @pytest.mark.usefixtures("refresh")
 async def test_a_view_that_fails_keeps_no_other_from_being_refreshed_and_is_named_once(
-    writer: BulkWriter, couchdb: FakeCouchDB, steps: Steps, caplog: pytest.LogCaptureFixture
+    write: Write, couchdb: FakeCouchDB, steps: Steps, caplog: pytest.LogCaptureFixture
 ) -> None:
     couchdb.failing_views.add(THEIRS[0])
-    for number in range(3):
-        await writer.write([Document(f"b/{number}", b'{"_id":"b/%d"}' % number)])
+    for _ in range(12):
+        await write()
         await steps.step()
     assert sorted(couchdb.refreshed) == sorted(THEIRS[1:] * 3)
     assert "a view cannot be refreshed (HTTP 500, os_process_error" in one_of(caplog)
@@ -123,20 +218,27 @@ async def test_a_view_that_fails_keeps_no_other_from_being_refreshed_and_is_name
 
 @pytest.mark.usefixtures("refresh")
 async def test_what_could_not_be_refreshed_is_when_it_can(
-    couchdb: FakeCouchDB, steps: Steps, caplog: pytest.LogCaptureFixture
+    write: Write, couchdb: FakeCouchDB, steps: Steps, caplog: pytest.LogCaptureFixture
 ) -> None:
+    await write()
     couchdb.reader = False
     await steps.step()
     assert "HTTP 403" in one_of(caplog)
     couchdb.reader = True
+    await write()
     await steps.step()
-    assert sorted(couchdb.refreshed) == THEIRS
+    assert len(couchdb.refreshed) == 1
 
 
 @pytest.mark.usefixtures("refresh")
 async def test_a_database_that_is_away_is_left_to_the_writer_to_report(
-    writer: BulkWriter, couchdb: FakeCouchDB, steps: Steps, caplog: pytest.LogCaptureFixture
+    write: Write,
+    writer: BulkWriter,
+    couchdb: FakeCouchDB,
+    steps: Steps,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    await write()
     await couchdb.stop()
     writer.availability.failing_since = 1.0
     await steps.step()
