@@ -1,8 +1,18 @@
 import pytest
+from hypothesis import HealthCheck, settings
 
 from models.activation import Activation, ActivationResponse
 from models.transid import TransactionId
 from tests.fakes.publisher import FakePublisher
+
+# How long an example takes is the machine's business; where it is ours, a test says so.
+settings.register_profile(
+    "unhurried",
+    parent=settings(),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("unhurried")
 
 
 @pytest.fixture

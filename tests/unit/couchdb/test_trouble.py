@@ -558,8 +558,7 @@ TROUBLE = st.sampled_from(
 
 @settings(
     max_examples=30,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 @given(
     trouble=st.lists(st.tuples(TROUBLE, st.integers(1, 12)), max_size=4),
