@@ -25,6 +25,7 @@ from app.audit.verdicts import Verdict
 from app.commands.filters import Duration, Instant
 from app.commands.printing import print_json
 from app.couchdb import DatabaseError
+from app.couchdb.availability import advice
 from app.kafka.access import explain
 from app.kafka.errors import KafkaError
 from app.kafka.reader import ReadError
@@ -91,9 +92,8 @@ def audit(*, as_object: bool, every: float | None, port: int | None, **options: 
     except KafkaError as error:
         _fail(f"Kafka at {settings.kafka.url}: {explain(error, settings.kafka)}")
     except DatabaseError as error:
-        _fail(
-            f"The database: {error} (PERSISTER_COUCHDB_URL and PERSISTER_DATABASE say where it is)"
-        )
+        where = f"{settings.database.url}/{settings.database.name}"
+        _fail(f"The database {where}: {error}; {advice(error, retried=False)}")
     except sqlite3.OperationalError as error:
         _fail(f"No room for what was found: {error} (TMPDIR says where it is kept)")
     if as_object:

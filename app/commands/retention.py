@@ -13,6 +13,7 @@ from tqdm import tqdm
 from app.commands.filters import Instant
 from app.commands.printing import print_json
 from app.couchdb import DatabaseError, connected
+from app.couchdb.availability import advice
 from app.couchdb.old_activations import OldActivations
 from app.expiry.removal import Method, Progress, Removal, too_young
 from app.expiry.report import as_json, as_text, write_metrics
@@ -79,7 +80,8 @@ def retention(
         try:
             progress = asyncio.run(_run(settings, removal_of, cutoff, dry_run=dry_run))
         except DatabaseError as error:
-            _fail(f"The database: {error} (PERSISTER_COUCHDB_URL says where it is)")
+            where = f"{settings.database.url}/{settings.database.name}"
+            _fail(f"The database {where}: {error}; {advice(error, retried=False)}")
     if metrics_file is not None and not dry_run:
         try:
             write_metrics(metrics_file, progress, ended=time.time())

@@ -124,7 +124,8 @@ async def open_letters(
     """
     if not partitions:
         raise LettersError(
-            f"There is no topic {topic}: no worker has run with this PERSISTER_TOPIC_PREFIX yet"
+            f"Kafka shows no topic {topic}: no worker has run with this PERSISTER_TOPIC_PREFIX "
+            "yet, or this user lacks the right Describe on it"
         )
     async with open_reader(settings) as reader:
         yield Letters(reader, topic, await reader.bounds(topic, partitions))
