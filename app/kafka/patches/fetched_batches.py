@@ -28,8 +28,9 @@ from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.record.memory_records import MemoryRecords
 from faust.types import TP
 
+from app.kafka.patches.counted_headers import too_many_headers
 from app.kafka.patches.fetch_budget import keep_within
-from app.kafka.patches.unpacked_size import SLACK, exceeds
+from app.kafka.patches.unpacked_size import SLACK, most_bytes
 from app.kafka.unreadable import Unreadable
 from app.kafka.untimed import Untimed
 
@@ -63,6 +64,12 @@ _length = Struct(">i").unpack_from
 
 _OF_A_RECORD = 200
 """Bytes that a record takes in memory, without its own."""
+
+_OF_A_HEADER = 100
+"""The same of a header."""
+
+_BYTES_OF_A_HEADER = 2
+"""In Kafka, without name and value."""
 
 _MOST_FOR_RECORDS = 4
 """How many times as many bytes as a batch may have its records may take."""
@@ -152,11 +159,16 @@ def end_of(encoded: bytes, start: int) -> int:
 
 
 def weight(records: Sequence[Any]) -> int:
-    """Bytes of what is in these records: one of headers or keys alone is as heavy as any."""
+    """Bytes of what is in these records, or of what they take without it where that is more.
+
+    So one of headers or keys alone is as heavy as any, and a million empty ones are not nothing.
+    """
     size = sum([len(record.value or b"") + len(record.key or b"") for record in records])
+    without = len(records) * _OF_A_RECORD
     for headers in [record.headers for record in records if record.headers]:
         size += sum(len(name) + len(value or b"") for name, value in headers)
-    return size
+        without += len(headers) * _OF_A_HEADER
+    return max(size, without)
 
 
 def unpack(batch: Any, encoded: memoryview, largest: int) -> list[Any]:
@@ -169,12 +181,19 @@ def unpack(batch: Any, encoded: memoryview, largest: int) -> list[Any]:
     limit = largest + SLACK
     # Batches of the older formats have no such property.
     codec = getattr(batch, "compression_type", 0)
-    if codec and exceeds(codec, encoded[_RECORDS_FROM:], limit):
+    packed = encoded[_RECORDS_FROM:]
+    size = most_bytes(codec, packed, limit)
+    if codec and size > limit:
         return [_unreadable(batch, encoded, f"they unpack to more than {limit} bytes")]
     if getattr(batch, "magic", 0) >= _COUNTED:
         (count,) = _length(encoded, _COUNT_AT)
-        if count * _OF_A_RECORD > _MOST_FOR_RECORDS * limit:
+        room = _MOST_FOR_RECORDS * limit - count * _OF_A_RECORD
+        if room < 0:
             return [_unreadable(batch, encoded, f"there are {count} of them")]
+        headers = room // _OF_A_HEADER
+        # Only a batch of megabytes can have so many, and few are as large.
+        if size > headers * _BYTES_OF_A_HEADER and too_many_headers(codec, packed, count, headers):
+            return [_unreadable(batch, encoded, f"they have more than {headers} headers")]
     try:
         records = list(batch)
     except Exception as error:  # noqa: BLE001 - whatever the bytes make aiokafka raise

@@ -21,9 +21,6 @@ from typing import Final
 SLACK: Final = 4 * 1024 * 1024
 """The largest block of lz4, of which only the bound is known."""
 
-_GZIP_RATIO: Final = 1032
-"""What a byte of deflated data can become, at most."""
-
 _PIECE: Final = 1024 * 1024
 _ZSTD_BLOCK: Final = 128 * 1024
 _XERIAL_HEADER: Final = b"\x82SNAPPY\x00"
@@ -34,7 +31,12 @@ _block_length = struct.Struct(">i").unpack_from
 
 
 def exceeds(codec: int, data: memoryview, limit: int) -> bool:
-    """Whether the records of a batch would have more bytes than `limit`.
+    """Whether the records of a batch would have more bytes than `limit`; see `most_bytes`."""
+    return most_bytes(codec, data, limit) > limit
+
+
+def most_bytes(codec: int, data: memoryview, limit: int) -> int:
+    """How many bytes the records of a batch may have, or more than `limit` if they may have more.
 
     Data that is broken counts as far as it can be read: unpacking it is an error at once. What has
     the head of no frame that can be measured exceeds any limit.
@@ -44,18 +46,20 @@ def exceeds(codec: int, data: memoryview, limit: int) -> bool:
         data: the compressed records.
         limit: in bytes.
     """
+    if not codec:
+        return len(data)
     sizes = _SIZES.get(codec)
-    if sizes is None or (codec == _GZIP and len(data) * _GZIP_RATIO <= limit):
-        return False
+    if sizes is None:
+        return 0
     total = 0
     try:
         for size in sizes(data):
             total += size
             if total > limit:
-                return True
+                break
     except (struct.error, IndexError, EOFError, OSError, zlib.error):
         pass
-    return False
+    return total
 
 
 def _gzip(data: memoryview) -> Iterator[int]:
@@ -138,9 +142,8 @@ _ANYTHING: Final = 1 << 62
 """What a frame of another format may become: libzstd unpacks those of its old versions, too."""
 
 _SKIPPABLE: Final = 0x184D2A50
-_GZIP: Final = 1
 _SIZES: Final[dict[int, Callable[[memoryview], Iterator[int]]]] = {
-    _GZIP: _gzip,
+    1: _gzip,
     2: _snappy,
     3: _lz4,
     4: _zstd,

@@ -333,3 +333,30 @@ def test_only_what_nobody_asks_for_is_set_aside() -> None:
     shelf.set_aside()
     # Plain ones are Faust's own: it reads the guard's table only now and then.
     assert shelf.keys() == {asked, PLAIN}
+
+
+@pytest.mark.parametrize("codec", [0, 1, 2, 3, 4])
+def test_more_headers_than_there_is_memory_for_are_not_made(codec: int) -> None:
+    """A valid batch of a kilobyte and a half, with eight million of them, took 628 MB."""
+    sent = []
+    for headers in (100_000, 200_000):
+        builder = DefaultRecordBatchBuilder(2, codec, 0, -1, -1, -1, 1 << 20)
+        builder.append(0, 1000, None, b"{}", [("", None)] * headers)
+        sent.append(builder.build())
+        struct.pack_into(">q", sent[-1], BASE_OFFSET, len(sent) - 1)
+    unpacked = Unpacked(fetched(0, *sent), largest=0)
+    (fine,) = unpacked.take(1)
+    assert len(fine.headers) == 100_000
+    (unreadable,) = unpacked.take(1)
+    assert isinstance(unreadable, Unreadable)
+    assert "headers" in unreadable.why
+
+
+def test_records_and_headers_without_anything_in_them_are_not_nothing() -> None:
+    builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 1 << 20)
+    for number in range(100):
+        builder.append(number, 1000, None, None, [("", None)] * 10 if number % 2 else [])
+    kept = Unpacked(fetched(0, builder.build(), builder.build()))
+    kept.take(100 * 200)
+    assert kept.taken == 100 * 200 + 500 * 100
+    assert not kept.ended
