@@ -505,13 +505,13 @@ class TestReading(Suite):
     async def test_a_view_that_is_asked_for_nothing(self, client: Client) -> None:
         views = {"v": {"map": "function (doc) { emit(1); }"}}
         await client.send("PUT", "/_design/a", json.dumps({"views": views}).encode())
-        status, answer = await client.send("GET", "/_design/a/_view/v?limit=0&update=lazy")
+        status, answer = await client.send("GET", "/_design/a/_view/v?limit=0")
         assert (status, answer["rows"]) == (200, [])
 
     @beyond_the_stand_in
     async def test_a_view_that_is_not_there(self, client: Client) -> None:
         await client.send("PUT", "/_design/a", b"{}")
-        path = "_view/v?limit=0&update=lazy"
+        path = "_view/v?limit=0"
         missing = refused("not_found", "missing_named_view")
         assert await client.send("GET", f"/_design/a/{path}") == (404, missing)
         missing = refused("not_found", "missing")
