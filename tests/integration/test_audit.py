@@ -84,7 +84,7 @@ async def test_exactly_what_is_wrong_is_found_and_repaired(
     assert text.code == 1
     for shown in (deleted["_id"], altered["_id"], NEVER_ARRIVED, "differs in subject"):
         assert shown in text.output
-    assert "Would send 1 records again" in text.output
+    assert "Would send 1 record again" in text.output
     assert "secret" not in text.output + text.errors
     assert deleted["_id"] not in await deployment.stored()
 

@@ -17,7 +17,7 @@ async def test_topics_that_appear_while_the_worker_runs_are_read_soon(
     deployment: Deployment, kafka: Producer
 ) -> None:
     running = await deployment.worker(partitions=4, session_timeout=3, discovery_interval=0.5)
-    assert "No topic of OpenWhisk exists yet" in running.log()
+    assert "There is no topic to read yet" in running.log()
     records = Records(5)
     names = ["completed0", "completedow-controller-1.owdev_2"]
     topics = [f"{deployment.prefix}{name}" for name in names]
