@@ -472,7 +472,12 @@ async def test_a_second_replay_stops_the_first_before_it_sends_more(
     "arguments, environment, code, line",
     [
         (("list",), {}, 2, b"Error: Kafka shows no topic "),
-        (("list",), {"PERSISTER_KAFKA_URL": "kafka://127.0.0.1:1"}, 2, b"Error: Kafka at kafka://127.0.0.1:1: "),
+        (
+            ("list",),
+            {"PERSISTER_KAFKA_URL": "kafka://127.0.0.1:1"},
+            2,
+            b"Error: Kafka at kafka://127.0.0.1:1: ",
+        ),
         (("replay",), {}, 2, b"Usage: "),
         (("replay", "--yes"), {"PERSISTER_LOG_MODE": "both"}, 2, b"The settings are wrong:"),
     ],
