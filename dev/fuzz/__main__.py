@@ -14,8 +14,9 @@ from dev.fuzz.cost import MIB, Finding, findings
 from dev.fuzz.gateway import GatewayTarget, conversations
 
 _SEEDS: Final = 1_000_000_000
-_WARM: Final = 1000
-"""Tries after which nothing more is needed for the first time."""
+_WARM: Final = 0.5
+"""Share of the time after which all that is kept has its full size: what was stored lately, names
+that are read again."""
 
 _WEIGHED: Final = 8
 """Memory is measured at every so manieth try: `tracemalloc` (CPython 3.11) keeps a few kilobytes
@@ -32,12 +33,13 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=time.time_ns() % _SEEDS)
     parser.add_argument("--size", type=int, default=128 * 1024, help="bytes of an input")
     asked = parser.parse_args()
-    until = time.monotonic() + asked.seconds
+    began = time.monotonic()
+    until, warm = began + asked.seconds, began + asked.seconds * _WARM
     tries, before, found = 0, 0, dict[tuple[str, str], Finding]()
     with GatewayTarget() as gateway:
         for finding in _tried(gateway, asked.seed, asked.size):
             tries += 1
-            if tries == _WARM:
+            if not before and time.monotonic() > warm:
                 before = _memory()
             if finding and (kind := (finding.target, finding.what[:60])) not in found:
                 found[kind] = finding

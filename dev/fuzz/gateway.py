@@ -254,7 +254,10 @@ async def _serving() -> AsyncIterator[tuple[Gateway, int]]:
         await web.TCPSite(couchdb, HOST, 0).start()
         # Its Kafka answers at once, but this process may get no turn for some seconds.
         settings = GatewaySettings(
-            receive_pause=_PATIENCE, publish_deadline=60.0, fallback_after=60.0
+            receive_pause=_PATIENCE,
+            publish_deadline=60.0,
+            fallback_after=60.0,
+            recent_bytes=MIB,
         )
         configuration = Configuration(
             gateway=settings,

@@ -28,7 +28,7 @@ from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.record.memory_records import MemoryRecords
 from faust.types import TP
 
-from app.kafka.patches.counted_headers import too_many_headers
+from app.kafka.patches.counted_headers import records_of, too_many, uncompressed
 from app.kafka.patches.fetch_budget import keep_within
 from app.kafka.patches.unpacked_size import SLACK, most_bytes
 from app.kafka.unreadable import Unreadable
@@ -73,6 +73,10 @@ _BYTES_OF_A_HEADER = 2
 
 _MOST_FOR_RECORDS = 4
 """How many times as many bytes as a batch may have its records may take."""
+
+
+class TooManyHeaders(Exception):  # noqa: N818 - what is the case
+    """The records of a batch have more headers than memory should be taken for."""
 
 
 class Batches(MemoryRecords):
@@ -191,16 +195,28 @@ def unpack(batch: Any, encoded: memoryview, largest: int) -> list[Any]:
         if room < 0:
             return [_unreadable(batch, encoded, f"there are {count} of them")]
         headers = room // _OF_A_HEADER
-        # Only a batch of megabytes can have so many, and few are as large.
-        if size > headers * _BYTES_OF_A_HEADER and too_many_headers(codec, packed, count, headers):
-            return [_unreadable(batch, encoded, f"they have more than {headers} headers")]
+        # Only a batch of megabytes can have so many.
+        may_have_more = size > headers * _BYTES_OF_A_HEADER
+    else:
+        headers, may_have_more = 0, False
     try:
-        records = list(batch)
+        records = list(_with_headers(batch, encoded, headers) if may_have_more else batch)
+    except TooManyHeaders:
+        return [_unreadable(batch, encoded, f"they have more than {headers} headers")]
     except Exception as error:  # noqa: BLE001 - whatever the bytes make aiokafka raise
         return [_unreadable(batch, encoded, f"they can't be unpacked ({type(error).__name__})")]
     if records and records[0].timestamp is None:
         return [Untimed(record.offset, record.key, record.value) for record in records]
     return records
+
+
+def _with_headers(batch: Any, encoded: memoryview, most: int) -> Any:
+    """The batch, or its like that was unpacked already, whose records have no more headers."""
+    codec = batch.compression_type
+    plain = uncompressed(encoded, codec) if codec else encoded
+    if too_many(plain, _length(encoded, _COUNT_AT)[0], most):
+        raise TooManyHeaders
+    return records_of(plain) if isinstance(plain, bytes) else batch
 
 
 def _unreadable(batch: Any, encoded: memoryview, why: str) -> Unreadable:

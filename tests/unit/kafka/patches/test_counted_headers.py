@@ -1,0 +1,97 @@
+"""What the headers of a batch take of memory is known before it is unpacked."""
+
+import contextlib
+import tracemalloc
+
+import pytest
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.kafka.patches.counted_headers import too_many, uncompressed
+from app.kafka.patches.fetched_batches import LARGEST, Batches, unpack, weight
+from app.kafka.unreadable import Unreadable
+
+MIB = 1024 * 1024
+Headers = list[tuple[str, bytes | None]]
+
+
+def batch(*records: tuple[bytes | None, Headers], codec: int = 0) -> bytes:
+    builder = DefaultRecordBatchBuilder(2, codec, 0, -1, -1, -1, 1 << 30)
+    for offset, (value, headers) in enumerate(records):
+        builder.append(offset, 1_767_325_446_000, b"key", value, headers)
+    return bytes(builder.build())
+
+
+def unpacked(encoded: bytes, largest: int = MIB) -> list[object]:
+    return unpack(Batches(encoded).next_batch(), memoryview(encoded), largest)
+
+
+BOMBS: dict[str, Headers] = {
+    "empty": [("", None)],
+    "names": [("a", None)],
+    "values": [("", b"xy")],
+    "of four bytes": [("a", b"b")],
+    "of many lengths": [("a" * length, b"b" * length) for length in range(12)],
+}
+
+
+@pytest.mark.parametrize("codec", [0, 4])
+@pytest.mark.parametrize("records", [1, 7])
+@pytest.mark.parametrize("name", BOMBS)
+def test_millions_of_short_headers_are_not_made(name: str, records: int, codec: int) -> None:
+    number = 600_000 if name == "empty" else 350_000
+    headers = BOMBS[name] * (number // len(BOMBS[name]) // records)
+    encoded = batch(*[(b"{}", headers)] * records, codec=codec)
+    tracemalloc.start()
+    try:
+        [found] = unpacked(encoded)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert isinstance(found, Unreadable)
+    assert "headers" in found.why
+    assert most < 20 * MIB
+
+
+@pytest.mark.parametrize("codec", [0, 3, 4])
+def test_large_batches_are_read_as_they_are(codec: int) -> None:
+    headers: Headers = [("traceparent", b"00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-01")]
+    values = [b"%d%b" % (number, b"x" * 1000) for number in range(3000)]
+    records = [(value, headers) for value in values]
+    found = unpacked(batch(*records, codec=codec), LARGEST)
+    assert [(one.offset, one.value, one.headers) for one in found] == [  # type: ignore[attr-defined]
+        (offset, value, headers) for offset, (value, headers) in enumerate(records)
+    ]
+
+
+def test_a_header_weighs_what_it_takes() -> None:
+    found = unpacked(batch((b"{}", [("", None)] * 1000)))
+    assert weight(found) >= 1000 * 60
+
+
+_headers = st.lists(st.tuples(st.text(max_size=3), st.none() | st.binary(max_size=200)), max_size=9)
+
+
+@given(st.lists(st.tuples(st.none() | st.binary(max_size=200), _headers), min_size=1, max_size=9))
+def test_headers_are_counted_where_they_may_be_many(
+    records: list[tuple[bytes | None, Headers]],
+) -> None:
+    encoded = batch(*records)
+    headers = sum(len(headers) for _, headers in records)
+    if headers:
+        assert too_many(encoded, len(records), 0)
+    assert not too_many(encoded, len(records), headers)
+
+
+@given(st.binary(max_size=300), st.integers(1, 5))
+def test_what_is_broken_is_an_error_at_most(records: bytes, count: int) -> None:
+    with contextlib.suppress(ValueError):
+        too_many(bytes(61) + records, count, 0)
+
+
+def test_a_batch_is_the_same_without_compression() -> None:
+    packed = batch((b"x" * 1000, [("a", b"b")]), codec=4)
+    plain = uncompressed(memoryview(packed), 4)
+    assert len(plain) > 1000 > len(packed)
+    assert next(iter(Batches(plain).next_batch())).value == b"x" * 1000
