@@ -16,7 +16,7 @@ import logging
 import resource
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import ip_address, ip_network
@@ -49,18 +49,25 @@ _ARRIVAL = 1.0
 _LONGEST_HEAD = 256 * 1024
 """Bytes of a request's head; aiohttp bounds each line and their number, not what they make."""
 
-_MOST_HEADS = 8 * 1024 * 1024
-"""Bytes of the heads of all requests that are not answered yet; in memory they take some three
-times as much."""
+_MOST_HEADS = 32 * 1024 * 1024
+"""Bytes of memory for the heads of all requests that are not answered yet."""
 
-_SMALL_HEADS = 16 * 1024
-"""Bytes for which there is always room; the bound on connections bounds these."""
+_SMALL_HEADS = 32 * 1024
+"""Bytes of memory for which there is always room; the bound on connections bounds these."""
+
+_OF_A_HEAD = 2000
+_OF_A_HEADER = 300
+_OF_A_BYTE = 3
+"""Bytes of memory that a parsed head takes: as objects, for each of its headers, which may be as
+short as `a:`, and for each byte, which is kept as it came, as text, and in what is made of it."""
+
+_AROUND_A_HEAD = 20
+_AROUND_A_HEADER = 4
+"""Bytes of a head besides its path, names and values, about."""
 
 _QUEUED = 2
-"""Requests of a connection that may wait for the one before them; aiohttp's 32 of all connections
-are gigabytes."""
-
-_END_OF_HEAD = b"\r\n\r\n"
+"""Requests that wait for the one before them until nothing more is read of a connection; aiohttp's
+32 of all connections are gigabytes. What was read already is parsed, up to 32 of them."""
 
 _TOLD_EVERY = 30.0
 _IPV6 = 6
@@ -317,13 +324,14 @@ class Connection(asyncio.Protocol):
         """When it last began to wait, or last got on."""
         self._payload: Any = None
         """The body of the last request that arrived."""
+        self._body_bytes = 0
+        """What there was of it when something came last."""
+        self._body_ended = True
         self._head_since: float | None = None
         self._head_bytes = 0
+        """Of what came and is no request yet, at most."""
         self._heads: deque[int] = deque()
-        """Bytes of each that is not answered yet; of those that came together the last has all."""
-        self._latest_heads = 0
-        self._counted = 0
-        """Requests whose heads were counted."""
+        """Bytes of memory of each that is not answered yet."""
         self._requests = 0
         self._unread_since: float | None = None
         self._early = b""
@@ -397,7 +405,7 @@ class Connection(asyncio.Protocol):
         self._handler = self._new_handler()
         self._handler._max_msg_queue_size = _QUEUED
         self._handler._msg_queue_resume_size = _QUEUED - 1
-        self._handler._parser = _Parser(self._handler._parser, self._broken)
+        self._handler._parser = _Parser(self._handler._parser, self._arrived, self._broken)
         self._handler.connection_made(self._transport)
 
     def _hold_back(self) -> None:
@@ -417,36 +425,45 @@ class Connection(asyncio.Protocol):
         if new:
             self._requests = handler._request_count
             self._let_in_at = None
-            # aiohttp's task takes messages up later, never while it is given data.
-            self._payload = handler._messages[-1][1] if handler._messages else None
-            end = data.find(_END_OF_HEAD) if new == 1 else -1
-            self._latest_heads = self._head_bytes + (len(data) if end < 0 else end)
         elif not body_goes_on:
-            self._head_bytes += len(data)
             if self._head_since is None:
                 self._head_since = now
             if self._head_bytes > _LONGEST_HEAD:
                 self.abort()
                 return
         if new or body_goes_on:
-            self._head_since, self._head_bytes, self.since = None, 0, now
-        if new or not body_goes_on:
+            self._head_since, self.since = None, now
+        if new or self._head_bytes:
             self._all.hold(self, self.heads())
 
     def heads(self) -> int:
-        """Bytes of the heads of its requests that are not answered yet."""
+        """Bytes of memory for the heads of its requests that are not answered yet."""
         if self._handler is None:
             return 0
-        # aiohttp may take more requests out of what came before.
-        new = self._handler._request_count - self._counted
-        self._counted += new
-        if new:
-            self._heads.extend([0] * (new - 1))
-            self._heads.append(self._latest_heads)
         unanswered = len(self._handler._messages) + bool(self._handler._request_in_progress)
         while len(self._heads) > unanswered:
             self._heads.popleft()
         return sum(self._heads) + self._head_bytes
+
+    def _arrived(self, size: int, messages: Sequence[tuple[Any, Any]]) -> None:
+        """So many bytes came, or none where aiohttp goes on with what it had, and made requests."""
+        before = self._payload
+        in_body = before is not None and not self._body_ended
+        rest = self._head_bytes + size
+        if before is not None:
+            rest -= before.total_bytes - self._body_bytes
+        for message, payload in messages:
+            head = len(message.path) + sum(len(n) + len(v) for n, v in message.raw_headers)
+            headers = len(message.raw_headers)
+            self._heads.append(_OF_A_HEAD + _OF_A_HEADER * headers + _OF_A_BYTE * head)
+            self._payload = payload
+            rest -= head + _AROUND_A_HEAD + _AROUND_A_HEADER * headers + payload.total_bytes
+        if size and (messages or in_body):
+            rest = min(rest, size)  # whatever was before it, is part of what became a request
+        latest = self._payload
+        self._body_bytes = latest.total_bytes if latest is not None else 0
+        self._body_ended = latest is None or latest.is_eof()
+        self._head_bytes = max(0, rest) if self._body_ended else 0
 
     def _broken(self) -> None:
         """What comes is no HTTP; where it was to be a body, nobody can tell where that ends."""
@@ -505,11 +522,18 @@ class _Parser:
 
     Args:
         parser: of aiohttp.
+        arrived: is told how many bytes came, and the requests that are complete with them.
         broken: is told.
     """
 
-    def __init__(self, parser: Any, broken: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        parser: Any,
+        arrived: Callable[[int, Sequence[tuple[Any, Any]]], None],
+        broken: Callable[[], None],
+    ) -> None:
         self._parser = parser
+        self._arrived = arrived
         self._broken = broken
         self._ended = False
 
@@ -523,6 +547,7 @@ class _Parser:
             self._ended = True
             self._broken()
             raise
+        self._arrived(len(data), messages)
         return messages, upgraded, tail
 
     def __getattr__(self, name: str) -> Any:
