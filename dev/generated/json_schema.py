@@ -1,5 +1,6 @@
 """`docs/commands.schema.json`: a JSON Schema of what the commands write with `--json`."""
 
+import inspect
 import json
 from typing import Any
 
@@ -29,7 +30,7 @@ def page() -> str:
         "description": _DESCRIPTION,
         "$defs": {**commands, **dict(sorted(parts.items()))},
     }
-    return json.dumps(schema, indent=2) + "\n"
+    return json.dumps(_evenly_indented(schema), indent=2) + "\n"
 
 
 def _described(name: str, output: Output, of_type: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -37,3 +38,16 @@ def _described(name: str, output: Output, of_type: dict[str, dict[str, Any]]) ->
     shapes = [of_type[str(kind)] for kind in output.types]
     shape = shapes[0] if len(shapes) == 1 else {"anyOf": shapes}
     return {"description": f"persister {name} --json: {many}.", **shape}
+
+
+def _evenly_indented(schema: Any) -> Any:
+    """The same; descriptions come from docstrings, whose indentation Python keeps up to 3.12."""
+    match schema:
+        case dict():
+            return {name: _evenly_indented(value) for name, value in schema.items()}
+        case list():
+            return [_evenly_indented(value) for value in schema]
+        case str():
+            return inspect.cleandoc(schema)
+        case _:
+            return schema
