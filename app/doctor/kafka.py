@@ -8,6 +8,7 @@ from faust.types import TP
 from app.doctor.finding import Finding, State
 from app.kafka.access import ask, check_rights, explain
 from app.kafka.admin import Admin, UnreadableSettingsError, open_admin
+from app.kafka.clients import RECORD_OVERHEAD
 from app.kafka.errors import KafkaError
 from app.kafka.group_past import would_begin_again
 from app.kafka.group_view import Observer, Reach
@@ -169,7 +170,8 @@ def judge_limits(topic: str, limits: Mapping[str, str], largest: int) -> Finding
         limits: `retention.ms` and `max.message.bytes`, as Kafka has them.
         largest: bytes of the largest record that the worker takes.
     """
-    if int(limits["max.message.bytes"]) > largest:
+    # A topic's limit is for a batch: a record, and what Kafka puts around it.
+    if int(limits["max.message.bytes"]) > largest + RECORD_OVERHEAD:
         return Finding(
             topic,
             State.WARNING,

@@ -5,6 +5,7 @@ from faust.types import TP
 
 from app.doctor import Finding, State, worst
 from app.doctor.kafka import judge_limits, log_mode, lost_unread
+from app.kafka.clients import RECORD_OVERHEAD
 from app.kafka.group_view import Reach
 from app.settings import load
 
@@ -42,6 +43,11 @@ def test_a_topic_that_takes_larger_records_than_the_worker_is_a_warning() -> Non
     finding = judge_limits("completed0", limits, 16 * MIB)
     assert finding.state is State.WARNING
     assert "PERSISTER_MAX_RECORD_BYTES" in finding.detail
+
+
+def test_a_topic_that_the_gateway_created_for_such_records_is_fine() -> None:
+    limits = {"retention.ms": HOUR, "max.message.bytes": str(16 * MIB + RECORD_OVERHEAD)}
+    assert judge_limits("activations", limits, 16 * MIB).state is State.OK
 
 
 @pytest.mark.parametrize("retention,said", [(HOUR, "1.0 h: what"), ("-1", "without end")])
