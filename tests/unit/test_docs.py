@@ -24,7 +24,7 @@ def test_every_setting_is_described_where_it_is_defined(kind: type[BaseSettings]
 
 PAGES = [
     *("README.md", "CONTRIBUTING.md", "SECURITY.md"),
-    *sorted(str(page.relative_to(PROJECT)) for page in (PROJECT / "docs").glob("*.md")),
+    *sorted(str(page.relative_to(PROJECT)) for page in (PROJECT / "docs").rglob("*.md")),
 ]
 
 
@@ -56,3 +56,25 @@ def anchors(page: Path) -> set[str]:
 def test_the_site_has_every_page() -> None:
     listed = re.findall(r": (\S+\.md)$", (PROJECT / "mkdocs.yml").read_text(), re.MULTILINE)
     assert sorted(listed) == sorted(page.name for page in (PROJECT / "docs").glob("*.md"))
+
+
+REPORTS = sorted((PROJECT / "docs" / "upstream").glob("*.md"))
+
+
+@pytest.mark.parametrize("report", REPORTS, ids=lambda report: report.stem)
+def test_a_report_for_upstream_can_be_filed_as_it_is(report: Path) -> None:
+    text = report.read_text(encoding="utf-8")
+    assert re.match(r"# .+\n\nSeen in \S+ \d.*Reported: .+ Worked around in \[", text)
+    assert "*To see it:*" in text
+    assert "*Suggested:*" in text
+    listed = (PROJECT / "docs" / "upstream.md").read_text(encoding="utf-8")
+    assert f"(upstream/{report.name})" in listed
+
+
+def test_every_mend_of_a_library_has_a_report() -> None:
+    mends = {file.name for file in (PROJECT / "app" / "kafka" / "patches").glob("[!_]*.py")}
+    reported = re.findall(
+        r"app/kafka/patches/(\w+\.py)", "".join(one.read_text(encoding="utf-8") for one in REPORTS)
+    )
+    # It only measures for two others, which say what is mended.
+    assert mends - {"unpacked_size.py"} == set(reported)
