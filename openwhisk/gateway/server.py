@@ -287,8 +287,8 @@ class Gateway:
     ) -> web.StreamResponse:
         async with received(request, share, self._bounds) as body:
             if wanted.document_id is None:
-                return await self._writes.bulk(request, body)
-            return await self._writes.document(request, body, wanted.document_id)
+                return await self._writes.bulk(request, body, share.owners[-1])
+            return await self._writes.document(request, body, wanted.document_id, share.owners[-1])
 
     async def _heard(self, request: web.Request) -> web.StreamResponse:
         until = time.monotonic() + self._settings.publish_deadline

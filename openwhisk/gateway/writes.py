@@ -3,11 +3,11 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from aiohttp import web
 
 from openwhisk.gateway import answers, large
+from openwhisk.gateway.aside import Aside
 from openwhisk.gateway.bodies import Body
 from openwhisk.gateway.counts import few_documents, takes_long
 from openwhisk.gateway.metrics import Forwarded, Metrics, Unanswered
@@ -95,15 +95,21 @@ class Writes:
         self._metrics = metrics
         self._deadline = deadline
         self._clock = clock
-        self._aside = ThreadPoolExecutor(1, "large-documents")
-        """Looks at what takes long. One thread: of several, each would get the interpreter before
-        the loop does."""
+        self._aside = Aside("large-documents")
+        """Looks at what takes long."""
 
     async def document(
-        self, request: web.Request, body: Body, document_id: str
+        self, request: web.Request, body: Body, document_id: str, owner: str
     ) -> web.StreamResponse:
-        """Answer `PUT /<database>/<id>`."""
-        record = body.data and await self._look(body.data, self._millis(), document_id)
+        """Answer `PUT /<database>/<id>`.
+
+        Args:
+            request: of the client.
+            body: of it.
+            document_id: that its path names.
+            owner: who sends it.
+        """
+        record = body.data and await self._look(body.data, self._millis(), owner, document_id)
         if not record:
             await self._reads.stored([document_id], request.headers)
             return await self._forward(request, body, Forwarded.NOT_TAKEN)
@@ -117,13 +123,18 @@ class Writes:
             return await self._forward(request, body, Forwarded.TOO_LARGE)
         return answers.document(entry, self._database, request)
 
-    async def bulk(self, request: web.Request, body: Body) -> web.StreamResponse:
+    async def bulk(self, request: web.Request, body: Body, owner: str) -> web.StreamResponse:
         """Answer `POST /<database>/_bulk_docs`.
 
         CouchDB's part goes first: when it refuses the request, nothing of it is written.
+
+        Args:
+            request: of the client.
+            body: of it.
+            owner: who sends it.
         """
         documents = await _documents(body.data)
-        records, ids = await self._take(documents)
+        records, ids = await self._take(documents, owner)
         if not documents or not any(records):
             await self._reads.stored(filter(None, ids), request.headers)
             return await self._forward(request, body, Forwarded.NOT_TAKEN, max(1, len(documents)))
@@ -146,7 +157,7 @@ class Writes:
         return answers.bulk(status, entries)
 
     async def _take(
-        self, documents: Sequence[bytes | memoryview]
+        self, documents: Sequence[bytes | memoryview], owner: str
     ) -> tuple[list[Record | None], list[str | None]]:
         """The records that are taken, and the ids that all documents name."""
         records: list[Record | None] = []
@@ -155,13 +166,17 @@ class Writes:
         turns = _Turns()
         for document in documents:
             await turns.pass_after(document)
-            record = await self._look(document, now)
+            record = await self._look(document, now, owner)
             records.append(record)
             ids.append(record.id if record else await _id_of(document))
         return without_repeated(ids, records), ids
 
     async def _look(
-        self, document: bytes | bytearray | memoryview, now: int, path_id: str | None = None
+        self,
+        document: bytes | bytearray | memoryview,
+        now: int,
+        owner: str,
+        path_id: str | None = None,
     ) -> Record | None:
         """The record in a document, if it is taken."""
         if len(document) > self._taking.max_bytes:
@@ -169,8 +184,7 @@ class Writes:
         document = bytes(document)
         if not takes_long(document):
             return self._taking.take(document, now, path_id)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._aside, self._taking.take, document, now, path_id)
+        return await self._aside.run(owner, self._taking.take, document, now, path_id)
 
     async def _store(
         self, request: web.Request, records: Sequence[Record | None], entries: list[bytes]

@@ -1,0 +1,66 @@
+"""Work for one thread beside the loop, taken in turns from those who ask for it.
+
+One thread: of several, each would get the interpreter before the loop does. One queue would be
+filled by whoever sends the most; here each has its own, and the next piece comes from another one.
+"""
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class Aside:
+    """Runs functions, one at a time.
+
+    Args:
+        name: of the thread.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._thread = ThreadPoolExecutor(1, name)
+        self._waiting: OrderedDict[str, deque[tuple[Callable[[], Any], asyncio.Future[Any]]]]
+        self._waiting = OrderedDict()
+        """By who asks, those whose turn is next first."""
+        self._busy = False
+
+    async def run(self, owner: str, function: Callable[..., T], *arguments: Any) -> T:
+        """What a function returns or raises.
+
+        Args:
+            owner: who asks for it.
+            function: to be called in the thread.
+            arguments: of it.
+        """
+        result: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(owner, deque()).append((partial(function, *arguments), result))
+        self._next()
+        return await result
+
+    def _next(self) -> None:
+        while self._waiting and not self._busy:
+            owner, queue = self._waiting.popitem(last=False)
+            work, result = queue.popleft()
+            if queue:
+                self._waiting[owner] = queue  # behind all others
+            if not result.done():  # who asked has not left
+                self._busy = True
+                running = asyncio.get_running_loop().run_in_executor(self._thread, work)
+                running.add_done_callback(partial(self._done, result))
+
+    def _done(self, result: asyncio.Future[Any], running: asyncio.Future[Any]) -> None:
+        self._busy = False
+        self._next()
+        error = None if running.cancelled() else running.exception()
+        if result.done():
+            return
+        if running.cancelled():
+            result.cancel()
+        elif error is not None:
+            result.set_exception(error)
+        else:
+            result.set_result(running.result())
