@@ -8,10 +8,12 @@ PY := .venv/bin/python
 unexport PYTHONDONTWRITEBYTECODE
 # More arguments for pytest, for example: make test-unit ARGS='-k routing -x'
 ARGS ?=
+# A file or folder of tests, or one test of a file, instead of all: make test-unit FILE=tests/unit/test_docs.py
+FILE ?=
 # Integration tests side by side: they wait more than they compute.
 JOBS ?= 5
 # Chaos has a target of its own: its deadlines want the machine for themselves.
-INTEGRATION := $(PY) -m dev run -- $(PY) -m pytest tests/integration --ignore tests/integration/test_chaos.py
+INTEGRATION := $(PY) -m dev run -- $(PY) -m pytest $(or $(FILE),tests/integration --ignore tests/integration/test_chaos.py)
 PARALLEL := --numprocesses $(JOBS) --dist worksteal
 
 .DEFAULT_GOAL := help
@@ -27,15 +29,15 @@ setup: environment ## Install everything into .venv and .dev (the other targets 
 environment:
 	@$(PYTHON) -m dev.environment
 
-demo: environment ## Show the persister at work beside a Kafka and a database (KEEP=1 leaves them running)
+demo: environment ## Show the persister at work beside a Kafka and a database (KEEP=1 leaves all running)
 	@$(PY) -m dev.demo
 
 test: test-unit test-integration chaos-short ## Run all tests
 
-test-unit: environment ## Run the tests that need no service
-	@$(PY) -m pytest tests/unit $(ARGS)
+test-unit: environment ## Run the tests that need no service (FILE=tests/unit/test_docs.py, ARGS='-k links')
+	@$(PY) -m pytest $(or $(FILE),tests/unit) $(ARGS)
 
-test-integration: environment ## Run the tests that need Kafka and a database, which are started
+test-integration: environment ## Run the tests that need Kafka and a database, which are started (FILE=, ARGS=)
 	@$(INTEGRATION) $(PARALLEL) --durations 10 $(ARGS)
 
 coverage: environment ## Report which lines the tests run (.coverage-html); workers are not counted
@@ -102,5 +104,5 @@ audit-deps: environment ## Look for known vulnerabilities in the pinned packages
 	@$(PY) -m pip_audit --strict --requirement requirements-dev.lock --no-deps --disable-pip
 
 clean: ## Delete everything that was installed or made
-	rm -rf .venv .dev .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage-html .ci/logs build dist *.egg-info .persister-data
+	rm -rf .venv .dev .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage-html .ci/logs build dist *.egg-info .persister-data .demo
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -6,14 +6,14 @@ carries them to the database; then the books must balance.
 """
 
 import asyncio
-import contextlib
 import os
 import secrets
+import shutil
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,8 @@ KEEP = bool(os.environ.get("KEEP"))
 DATABASE = "whisk_local_activations"
 PATIENCE = 60.0
 """Seconds without progress after which the demo gives up."""
+WORD = 15.0
+"""Seconds without progress after which it says what it waits for."""
 
 SETUP = Setup(invoker_records=InvokerRecords.ALL)
 """The Kafka store is on in the invoker too: a blocking record arrives twice, on two topics."""
@@ -99,15 +101,20 @@ async def settle(worker: Worker, ledger: Ledger) -> Mapping[str, Any]:
     """Wait until the worker has finished every record; returns its status."""
     wanted = {step.value: count for step, count in ledger.outcomes.consumed.items()}
     total, done, last = sum(wanted.values()), 0, time.monotonic()
+    said = last
     with tqdm(total=total, unit=" records", desc="persisted") as bar:
         while True:
             status = await asyncio.to_thread(worker.status)
             now = min(total, sum(status["outcomes"][step]["consumed"] for step in wanted))
             if now != done:
                 bar.update(now - done)
-                done, last = now, time.monotonic()
+                done = now
+                last = said = time.monotonic()
             if finished(status, wanted) or time.monotonic() - last > PATIENCE:
                 return status
+            if time.monotonic() - said > WORD:
+                said = time.monotonic()
+                bar.write(stillness(status, said - last))
             await asyncio.sleep(0.5)
 
 
@@ -115,6 +122,15 @@ def finished(status: Mapping[str, Any], wanted: Mapping[str, int]) -> bool:
     """Whether everything is committed: records that come twice make the counts say so too early."""
     consumed = {step: status["outcomes"][step]["consumed"] for step in wanted}
     return all(consumed[step] >= wanted[step] for step in wanted) and not status["lag"]
+
+
+def stillness(status: Mapping[str, Any], seconds: float) -> str:
+    """What the worker says of itself when it has finished nothing for so long."""
+    reason = status["not_ready"] or f"the worker is {status['work']}"
+    return (
+        f"Nothing was finished for {seconds:.0f} s ({reason}; {status['lag']} records unread);"
+        f" giving up after {PATIENCE:.0f} s."
+    )
 
 
 async def stored(couchdb_url: str) -> list[dict[str, Any]]:
@@ -252,23 +268,39 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-@contextlib.contextmanager
-def folder_for_worker() -> Iterator[Path]:
-    """The folder for the worker's log: kept with KEEP=1, otherwise temporary."""
-    if KEEP:
-        folder = paths.PROJECT / ".demo"
-        folder.mkdir(exist_ok=True)
-        yield folder
-        return
-    with tempfile.TemporaryDirectory() as temporary:
-        yield Path(temporary)
+def folder_for_logs() -> Path:
+    """A new folder for the logs and data of a run, which a failed one leaves."""
+    home = paths.PROJECT / ".demo"
+    home.mkdir(exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix=time.strftime("%H%M%S-"), dir=home))
+
+
+def failed(folder: Path) -> None:
+    """Print where to look when it went wrong."""
+    shown = folder.relative_to(paths.PROJECT)
+    say(
+        "\nThe demo failed. What it leaves, until `make clean`:\n"
+        f"  {shown}/worker.log    what the worker said: look for ERROR first\n"
+        f"  {shown}/              data and logs of the Kafka and the database that it started\n"
+        "To look at the dead letters, for example, with both started again:\n"
+        f"  .venv/bin/python -m dev run --keep {shown} --kafka-env PERSISTER_KAFKA_URL -- \\\n"
+        "      .venv/bin/persister dead-letters list --limit 5\n"
+        "Please report it with worker.log and what is above: it ought to succeed on any machine."
+    )
 
 
 def main() -> int:
     """Run against the environment's services, or own ones; returns 0 only if the sums agree."""
-    with services() as provided, folder_for_worker() as folder:
-        balanced = asyncio.run(run(provided, folder))
-    if not KEEP:
+    folder, balanced = folder_for_logs(), False
+    try:
+        with services(folder) as provided:
+            balanced = asyncio.run(run(provided, folder))
+    finally:
+        if balanced:
+            shutil.rmtree(folder, ignore_errors=True)
+        else:
+            failed(folder)
+    if balanced and not KEEP:
         hints()
     return 0 if balanced else 1
 

@@ -24,6 +24,9 @@ HOST = "127.0.0.1"
 # a client that keeps trying a stopped server can then not take the server's port by accident.
 PORTS = range(20_000, 32_000)
 
+PATIENCE = 10.0
+"""Seconds between two lines that say that a service is not ready yet."""
+
 LOOK = 0.1
 """Seconds between two looks whether a service is ready: to answer keeps it from getting ready."""
 
@@ -186,6 +189,7 @@ class Service:
         """
         process = self._launched()
         deadline = Deadline(timeout, lambda: [self])
+        began = said = time.monotonic()
         while not self._ready():
             if process.poll() is not None or deadline.left() < 0:
                 self.kill()
@@ -193,6 +197,9 @@ class Service:
                     f"{self.name} did not start (exit code {process.returncode}); its log ends:\n"
                     + self.log()[-LONGEST_OUTPUT_SHOWN:]
                 )
+            if (now := time.monotonic()) - said >= PATIENCE:
+                said = now
+                say(f"{self.name} is starting ({now - began:.0f} s); its log: {self.log_file}")
             time.sleep(LOOK)
 
     def terminate(self, timeout: float = 20) -> int:

@@ -1,9 +1,10 @@
 """The sink: writes activation documents to CouchDB in bulk, at the pace the database allows.
 
 `BulkWriter.write` is the entry point. From the outside in: `writer` coalesces the documents of all
-callers into requests, `settling` works out the result of every document in a request, `requests`
-retries transient failures, `gate` and `pace` decide when a request may start, and `database` speaks
-HTTP and translates every failure into one of the types in `errors`. Beside it, `watch` notices that
+callers into requests; `settling` works out the result of every document in a request, and decides
+what is sent again, divided, or tried alone; `requests` makes one attempt and judges what failed;
+`gate` and `pace` decide when a request may start, `circuit` how long to wait while nothing passes;
+and `database` speaks HTTP and translates every failure into one of the types in `errors`. Beside it, `watch` notices that
 the database was replaced, and `views` keeps CouchDB's indexing in small steps.
 """
 
