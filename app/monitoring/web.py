@@ -3,6 +3,7 @@
 One middleware stands before every page, those that do not exist included.
 """
 
+import asyncio
 import hmac
 from collections.abc import Awaitable, Callable
 from http.client import OK, UNAUTHORIZED
@@ -105,6 +106,7 @@ class Web(driver.Web):
         super().__init__(app, **kwargs)
         self._settings = settings
         self.sign_in = SignIn(settings.web_token) if settings.web_token else None
+        self._one_page = asyncio.Lock()
         self.web_app.middlewares.append(self._guarded)
         self.web_app.on_response_prepare.append(close_after_upgrade)
 
@@ -139,6 +141,8 @@ class Web(driver.Web):
             if refused is not None and refused.status == UNAUTHORIZED and _is_browser(request):
                 refused = _to_sign_in(request)
         try:
+            if refused is None and request.path not in HEALTH:
+                await self._turn()
             response = refused or await handler(request)
         except web.HTTPException as error:
             error.headers.update(HEADERS)
@@ -148,6 +152,15 @@ class Web(driver.Web):
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
         return response
+
+    async def _turn(self) -> None:
+        """Return when this is the only page that is made until others get their turn.
+
+        A page takes some milliseconds; a hundred connections that ask for one keep neither health
+        nor the work waiting for all of them.
+        """
+        async with self._one_page:
+            await asyncio.sleep(0)
 
     def _known(self, request: web.Request) -> bool:
         """Whether a browser is signed in."""

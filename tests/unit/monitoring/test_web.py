@@ -1,3 +1,5 @@
+import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any
@@ -96,6 +98,11 @@ async def connect() -> AsyncIterator[Connect]:
         async def ready(view: Any, _request: Any) -> Any:
             return view.json({"ready": False, "reason": "topic guest-secrets"}, status=503)
 
+        async def slow(view: Any, _request: Any) -> Any:
+            time.sleep(0.005)  # noqa: ASYNC251 - as long as a page takes to be made
+            return view.json({})
+
+        app.page("/slow")(slow)
         app.page("/health/ready")(ready)
         app.page("/status")(status)
         app.page("/broken")(broken)
@@ -203,3 +210,13 @@ def test_a_token_that_can_be_guessed_or_not_be_sent_is_refused_and_not_shown(
     with pytest.raises(SettingsError, match="PERSISTER_WEB_TOKEN") as raised:
         load()
     assert token not in str(raised.value)
+
+
+async def test_many_pages_at_once_do_not_keep_health_waiting(connect: Connect) -> None:
+    client = await connect()
+    pages = [asyncio.create_task(client.get("/slow")) for _ in range(60)]
+    await pages[0]
+    assert (await client.get("/health/ready")).status == 503
+    made = sum(page.done() for page in pages)
+    await asyncio.gather(*pages)
+    assert made < 30
