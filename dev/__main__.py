@@ -6,13 +6,10 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
 
-from dev.couchdb import install_couchdb
-from dev.kafka import install_kafka
-from dev.services import services
+from dev.services import install, services
 from dev.steps import SetupError, say
 
 SIMULATE = ("-m", "faust", "-A", "app", "simulate")
@@ -36,12 +33,10 @@ def main() -> int:
 
 
 def setup() -> int:
-    """Install Kafka and the CouchDB stand-in, as far as that is still to do."""
+    """Install what `run` would start, as far as that is still to do."""
     began = time.monotonic()
-    with ThreadPoolExecutor() as pool:
-        for done in [pool.submit(install_kafka), pool.submit(install_couchdb)]:
-            done.result()
-    say(f"Kafka and the CouchDB stand-in are installed ({time.monotonic() - began:.1f} s)")
+    install()
+    say(f"the services are installed ({time.monotonic() - began:.1f} s)")
     return 0
 
 

@@ -3,11 +3,12 @@
 import contextlib
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from dev.couchdb import couchdb
-from dev.kafka import kafka
+from dev.couchdb import couchdb, install_couchdb
+from dev.kafka import install_kafka, kafka
 
 KAFKA_URL = "KAFKA_URL"
 COUCHDB_URL = "COUCHDB_URL"
@@ -30,6 +31,22 @@ class Services:
         return {KAFKA_URL: self.kafka_url, COUCHDB_URL: self.couchdb_url}
 
 
+def install() -> None:
+    """Install what `services` would start, both at a time, as far as that is still to do.
+
+    Raises:
+        SetupError: Something cannot be installed.
+    """
+    needed = []
+    if not os.environ.get(KAFKA_URL):
+        needed.append(install_kafka)
+    if not os.environ.get(COUCHDB_URL):
+        needed.append(install_couchdb)
+    with ThreadPoolExecutor() as pool:
+        for done in [pool.submit(step) for step in needed]:
+            done.result()
+
+
 @contextlib.contextmanager
 def services(keep: Path | None = None) -> Iterator[Services]:
     """Use KAFKA_URL and COUCHDB_URL where set; install and start only what is missing.
@@ -40,6 +57,7 @@ def services(keep: Path | None = None) -> Iterator[Services]:
     Raises:
         SetupError: Something cannot be installed or does not start.
     """
+    install()
     with contextlib.ExitStack() as stack:
         yield Services(
             os.environ.get(KAFKA_URL) or stack.enter_context(kafka(keep)).url,

@@ -1,10 +1,11 @@
 import sys
+import threading
 
 import pytest
 
 from dev import services as module
 from dev.__main__ import run
-from dev.services import COUCHDB_URL, KAFKA_URL, services
+from dev.services import COUCHDB_URL, KAFKA_URL, install, services
 
 OPERATORS = {KAFKA_URL: "kafka://broker.example:9092", COUCHDB_URL: "http://db.example:5984"}
 
@@ -13,7 +14,7 @@ OPERATORS = {KAFKA_URL: "kafka://broker.example:9092", COUCHDB_URL: "http://db.e
 def given(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in OPERATORS.items():
         monkeypatch.setenv(name, value)
-    for name in ["kafka", "couchdb"]:
+    for name in ["kafka", "couchdb", "install_kafka", "install_couchdb"]:
         monkeypatch.delattr(module, name)
 
 
@@ -38,3 +39,11 @@ def test_the_command_sees_the_addresses_and_its_exit_code_is_returned() -> None:
 def test_a_command_ended_by_a_signal_is_told_as_a_shell_would() -> None:
     script = "import os; os.kill(os.getpid(), 9)"
     assert run([sys.executable, "-c", script], keep=None, kafka_variable=None) == 137
+
+
+def test_both_are_installed_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    together = threading.Barrier(2, timeout=10)
+    for variable, name in ((KAFKA_URL, "install_kafka"), (COUCHDB_URL, "install_couchdb")):
+        monkeypatch.delenv(variable, raising=False)
+        monkeypatch.setattr(module, name, together.wait)
+    install()
