@@ -93,3 +93,30 @@ async def test_a_worker_whose_own_topic_is_gone_ends_and_the_next_one_makes_it_a
     fresh = records.many(10)
     await kafka.records(topic, fresh)
     await until(lambda: deployment.all_stored(fresh), "all is stored", within=SOON)
+
+
+async def test_an_internal_topic_that_grows_ends_the_worker_and_the_next_one_goes_on_with_it(
+    worker: StartWorker,
+    admin: Admin,
+    kafka_url: str,
+    couchdb_url: str,
+    prefix: str,
+    database: str,
+) -> None:
+    topic = f"{prefix}completed0"
+    await admin.create_topic(topic)
+    running = await worker(**QUICK)
+    records = Records(14)
+    async with producer(kafka_url) as kafka:
+        await kafka.records(topic, records.many(10))
+        await drained(admin, prefix, topic)
+        await admin.grow_topic(f"{prefix}persister-documents", 4)
+        assert await asyncio.to_thread(running.wait, 20) == 1
+        assert "set PERSISTER_PARTITIONS=4" in running.log().splitlines()[-1]
+
+        following = await worker(**{**QUICK, "partitions": 4})
+        fresh = records.many(20)
+        await kafka.records(topic, fresh)
+        await until(lambda: all_stored(couchdb_url, database, fresh), "all is stored", within=SOON)
+    assert "persister-guard-changelog has 4 partitions now instead of 2" in following.log()
+    assert await asyncio.to_thread(following.terminate) == 0
