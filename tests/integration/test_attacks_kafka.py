@@ -29,8 +29,8 @@ MIB = 1024 * 1024
 SOON = 15.0
 """Seconds within which a good record behind an attack is stored."""
 
-MEMORY = 450 * MIB
-"""What a worker may have had at most; it has about 150 MB by itself."""
+MEMORY = 200 * MIB
+"""What a worker may have had at most; it has about 90 MB by itself, and stays below 150."""
 
 JUNK_COPIED_AS_A_LETTER = [
     ("dead-letter-topic", b"completed0"),
