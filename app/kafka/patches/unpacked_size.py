@@ -21,6 +21,9 @@ from typing import Final
 SLACK: Final = 4 * 1024 * 1024
 """The largest block of lz4, of which only the bound is known."""
 
+_GZIP_RATIO: Final = 1032
+"""What a byte of deflated data can become, at most."""
+
 _PIECE: Final = 1024 * 1024
 _ZSTD_BLOCK: Final = 128 * 1024
 _XERIAL_HEADER: Final = b"\x82SNAPPY\x00"
@@ -51,6 +54,8 @@ def most_bytes(codec: int, data: memoryview, limit: int) -> int:
     sizes = _SIZES.get(codec)
     if sizes is None:
         return 0
+    if codec == _GZIP and len(data) * _GZIP_RATIO <= limit:
+        return len(data) * _GZIP_RATIO
     total = 0
     try:
         for size in sizes(data):
@@ -142,8 +147,9 @@ _ANYTHING: Final = 1 << 62
 """What a frame of another format may become: libzstd unpacks those of its old versions, too."""
 
 _SKIPPABLE: Final = 0x184D2A50
+_GZIP: Final = 1
 _SIZES: Final[dict[int, Callable[[memoryview], Iterator[int]]]] = {
-    1: _gzip,
+    _GZIP: _gzip,
     2: _snappy,
     3: _lz4,
     4: _zstd,

@@ -112,7 +112,7 @@ OK = b"HTTP/1.1 200 OK\r\n\r\n"
         (OK[:-2], b"X: y\r\n", "no worker answers"),
         (OK + b"[]", b"", "not a worker's answer"),
         (OK + b"[" * 100_000, b"", "not a worker's answer"),
-        (OK + b'{"ready":true,"x":' + b"[" * 5000 + b"]" * 5000 + b"}", b"", "not a worker's"),
+        (OK + b'{"ready":true,"x":' + b"[" * 25_000 + b"]" * 25_000 + b"}", b"", "not a worker's"),
         (OK + b'{"ready":"\x1b[2J"}', b"", "not a worker's answer"),
         (OK + b'{"ready":true,"topics":[1]}', b"", "not a worker's answer"),
         (OK + b'{"ready":true,"outcomes":{"route":{"a":"b"}}}', b"", "not a worker's answer"),

@@ -310,7 +310,7 @@ async def test_a_record_of_many_levels_vouches_for_the_database_all_the_same(
     database: Database, couchdb: FakeCouchDB
 ) -> None:
     await database.prepare()
-    deep = b'{"_id":"a","r":' + b"[" * 5000 + b"]" * 5000 + b"}"
+    deep = b'{"_id":"a","r":' + b"[" * 25_000 + b"]" * 25_000 + b"}"
     assert await database.probe(Document("a", deep))
     assert couchdb.probes
 

@@ -49,7 +49,8 @@ ENTRIES = {
     "another document": b'{"ok":true,"id":"guest/another","rev":"1-a"}',
     "no revision": b'{"ok":true,"id":"ID"}',
     "a revision of two lines": b'{"ok":true,"id":"ID","rev":"1-a\\r\\nSet-Cookie: a=b"}',
-    "a reason of many levels": b'{"error":"forbidden","reason":%b}' % (b"[" * 5000 + b"]" * 5000),
+    "a reason of many levels": b'{"error":"forbidden","reason":%b}'
+    % (b"[" * 25_000 + b"]" * 25_000),
 }
 
 

@@ -12,7 +12,7 @@ from openwhisk.gateway.credentials import Verdict
 from openwhisk.gateway.upstream import Upstream, UpstreamError
 from tests.unit.gateway.doubles import DATABASE
 
-DEEP = b"[" * 5000 + b"]" * 5000
+DEEP = b"[" * 25_000 + b"]" * 25_000
 
 
 class Answering:

@@ -174,7 +174,10 @@ def test_a_variable_of_kafka_is_not_taken_for_the_databases(
             {"KAFKA_PASSWORD": "", "KAFKA_PASSWORD_FILE": "/nowhere"},
             "cannot read /nowhere: No such",
         ),
-        ({"KAFKA_PASSWORD": "", "KAFKA_PASSWORD_FILE": "/dev/null"}, "/dev/null is empty"),
+        (
+            {"KAFKA_PASSWORD": "", "KAFKA_PASSWORD_FILE": "/dev/null"},
+            "/dev/null: it is not a regular file",
+        ),
         ({"KAFKA_SECURITY_PROTOCOL": ""}, "KAFKA_USER is given, but PERSISTER_KAFKA_SECURITY_"),
         ({"KAFKA_CA_FILE": "/ca"}, "KAFKA_CA_FILE is given, but PERSISTER_KAFKA_SECURITY_PROTOCOL"),
     ],

@@ -54,7 +54,8 @@ async def test_what_else_is_expected_is_refused_whatever_it_is(
 ) -> None:
     answer = await server.ask(path + b" HTTP/1.1\r\nExpect: " + expectation)
     assert answer.startswith(b"HTTP/1.1 417 ")
-    assert caplog.messages == []
+    # Asyncio's logger tells of tasks of other tests that end up as garbage meanwhile.
+    assert not [record for record in caplog.records if record.name != "asyncio"]
 
 
 async def test_a_client_that_is_gone_when_it_is_to_go_on_is_no_line(
