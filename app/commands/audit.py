@@ -39,25 +39,25 @@ GOOD, BAD, ERROR = 0, 1, 2
 
 
 @click.command("audit")
+@click.option("--topic", "topics", multiple=True, help="Only this topic; can be repeated.")
 @click.option(
-    "--topic", "topics", multiple=True, help="Only this topic; may be given several times."
+    "--since", type=Instant(), help="Records since then: an ISO 8601 time, or an age: 90m, 2d."
 )
-@click.option("--since", type=Instant(), help="Records of then or later: ISO-8601, or 90m, 2d.")
-@click.option("--until", type=Instant(), help="Records of before that.")
+@click.option("--until", type=Instant(), help="Records from before then.")
 @click.option(
     "--show",
     "shown",
     type=click.IntRange(0),
     default=10,
     show_default=True,
-    help="Examples to list of each kind of failure.",
+    help="Examples to list for each kind of failure.",
 )
 @click.option("--repair", is_flag=True, help="Send the records of missing documents again.")
 @click.option("--dry-run", is_flag=True, help="With --repair: only list what would be sent.")
 @click.option(
     "--every",
     type=Duration(),
-    help="Run beside the workers and audit what came since the last time: 15m, 1h.",
+    help="Keep running, and audit what is new this often: 15m, 1h.",
 )
 @click.option(
     "--port",

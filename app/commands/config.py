@@ -15,9 +15,11 @@ from app.settings.listing import rows
 @click.command("config")
 @click.option("--json", "as_objects", is_flag=True, help="A JSON array of objects.")
 def config(*, as_objects: bool) -> None:
-    """List every setting with its value, where it is from, and its default.
+    """List the worker's settings: value, where it comes from, default.
 
-    Exit code 0; 2 when a setting is wrong or misspelt, and then says which.
+    The gateway's own, GATEWAY_*, are listed by `persister gateway --config`.
+
+    Exit code 0; 2 when a setting is wrong or misspelt, and then it says which.
     """
     found = list(rows(load(), os.environ))
     if as_objects:

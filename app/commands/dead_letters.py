@@ -56,7 +56,7 @@ def dead_letters() -> None:
 @filters
 @click.option("--json", "as_objects", is_flag=True, help="A JSON object on each line.")
 def list_letters(limit: int | None, *, as_objects: bool, **chosen: Any) -> None:
-    """List letters, without what is in them, the oldest first.
+    """List letters without their contents, oldest first.
 
     A table on a terminal; elsewhere one line for each, its columns separated by tabs.
     """
@@ -67,11 +67,11 @@ def list_letters(limit: int | None, *, as_objects: bool, **chosen: Any) -> None:
 @dead_letters.command("show")
 @click.argument("letter", type=Name())
 @click.option("--raw", is_flag=True, help="Only the value, byte for byte.")
-@click.option("--json", "as_object", is_flag=True, help="All of it as a JSON object.")
+@click.option("--json", "as_object", is_flag=True, help="Everything as a JSON object.")
 def show(letter: LetterId, *, raw: bool, as_object: bool) -> None:
-    """Show everything of a letter, with what is in it.
+    """Show one letter in full, with its contents.
 
-    In JSON, bytes that are no UTF-8 are in base 64, as `value_base64` instead of `value`.
+    In JSON, bytes that are not UTF-8 are in base 64, as `value_base64` instead of `value`.
     """
     if raw and as_object:
         raise click.UsageError("--raw and --json exclude each other")
@@ -87,10 +87,10 @@ def show(letter: LetterId, *, raw: bool, as_object: bool) -> None:
     type=click.IntRange(1),
     default=3,
     show_default=True,
-    help="Leave letters that were replayed so often and set aside again.",
+    help="Skip letters that were replayed this many times and came back.",
 )
-@click.option("--force", is_flag=True, help="Send also while the database takes no documents.")
-@click.option("--yes", is_flag=True, help="Do not ask before everything is sent.")
+@click.option("--force", is_flag=True, help="Send even while the database takes no documents.")
+@click.option("--yes", is_flag=True, help="Do not ask before sending everything.")
 @click.option("--json", "as_objects", is_flag=True, help="The summary as a JSON object.")
 def replay(
     limit: int | None,
@@ -102,7 +102,7 @@ def replay(
     as_objects: bool,
     **chosen: Any,
 ) -> None:
-    """Send letters again to where they came from, each once.
+    """Send letters back to where they came from, each once.
 
     Running it again goes on where it stopped. While the database takes no documents, nothing is
     sent and no attempt is counted (exit code 2). Divergent records are sent only with

@@ -17,7 +17,7 @@ from app.settings import Settings, load
 @click.command("doctor")
 @click.option("--json", "as_objects", is_flag=True, help="A JSON array of findings.")
 def doctor(*, as_objects: bool) -> None:
-    """Look at settings, machine, Kafka, topics, rights and database, and change nothing.
+    """Check settings, machine, Kafka, topics, rights and database; change nothing.
 
     Exit code 0: a worker will run; warnings are listed. 1: it will not. 2: a setting is wrong.
     """

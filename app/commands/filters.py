@@ -80,14 +80,16 @@ _FILTERS = (
         "reasons",
         multiple=True,
         type=click.Choice([reason.value for reason in RejectReason]),
-        help="Set aside for this reason; may be given several times.",
+        help="Set aside for this reason; can be repeated.",
     ),
+    click.option("--topic", "topics", multiple=True, help="Read from this topic; can be repeated."),
     click.option(
-        "--topic", "topics", multiple=True, help="Read from this topic; may be given several times."
+        "--since",
+        type=Instant(),
+        help="Set aside since then: an ISO 8601 time, or an age such as 90m, 2d.",
     ),
-    click.option("--since", type=Instant(), help="Set aside then or later: ISO-8601, or 90m, 2d."),
-    click.option("--until", type=Instant(), help="Set aside before that."),
-    click.option("--activation", "activation_id", help="With this activation id."),
+    click.option("--until", type=Instant(), help="Set aside before then."),
+    click.option("--activation", "activation_id", help="Of this activation id."),
     click.option("--limit", type=click.IntRange(1), help="At most this many."),
 )
 

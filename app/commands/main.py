@@ -38,12 +38,12 @@ class Where(NamedTuple):
 
 COMMANDS = {
     "worker": Where("app.commands.main", "worker", "Route and store records until told to stop."),
-    "gateway": Where("app.commands.main", "gateway", "Take an unmodified OpenWhisk's writes."),
+    "gateway": Where("app.commands.main", "gateway", "Put a stock OpenWhisk's writes on Kafka."),
     "setup": Where("app.commands.setup", "setup", "Create topics, database, design documents."),
-    "status": Where("app.commands.status", "status", "Tell what a running worker is doing."),
-    "doctor": Where("app.commands.doctor", "doctor", "Look whether all is as a worker needs it."),
-    "trace": Where("app.commands.trace", "trace", "Tell where an activation is, and why."),
-    "config": Where("app.commands.config", "config", "List every setting and where it is from."),
+    "status": Where("app.commands.status", "status", "Show what a running worker is doing."),
+    "doctor": Where("app.commands.doctor", "doctor", "Check everything that a worker needs."),
+    "trace": Where("app.commands.trace", "trace", "Find an activation, and say why it is there."),
+    "config": Where("app.commands.config", "config", "List settings and where they come from."),
     "audit": Where("app.commands.audit", "audit", "Compare the database with what Kafka holds."),
     "dead-letters": Where(
         "app.commands.dead_letters", "dead_letters", "Look at what was set aside, and replay it."
@@ -99,7 +99,8 @@ class _Lazy(click.Group):
 def main() -> None:
     """Carry Apache OpenWhisk's activation records from Kafka to CouchDB.
 
-    Settings come from the environment (PERSISTER_*): see `persister config`.
+    Settings come from the environment: PERSISTER_*, listed by `persister config`, and for the
+    gateway GATEWAY_* too, listed by `persister gateway --config`.
     """
 
 
@@ -112,7 +113,7 @@ _PASSED_ON: dict[str, Any] = {
 @click.command("worker", **_PASSED_ON)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def worker(arguments: tuple[str, ...]) -> None:
-    """Run a worker; the options are those of `faust worker`."""
+    """Run a worker; it takes the options of `faust worker`."""
     # Half of the time that a start takes. Ours come first: Faust's line of commands is read before
     # the application that they come with.
     from faust.cli.faust import cli  # noqa: PLC0415
@@ -126,10 +127,11 @@ def worker(arguments: tuple[str, ...]) -> None:
 
 
 @click.command("gateway")
-def gateway() -> None:
-    """Run the gateway; it has no options: its settings are `GATEWAY_*` of the environment."""
+@click.option("--config", is_flag=True, help="List GATEWAY_* settings with their values, and exit.")
+def gateway(*, config: bool) -> None:
+    """Run the gateway; its settings are `GATEWAY_*` in the environment."""
     # By its name: the worker's side imports nothing of the producing side.
-    sys.argv = ["persister gateway"]
+    sys.argv = ["persister gateway", *(["--config"] if config else [])]
     runpy.run_module("openwhisk.gateway", run_name="__main__", alter_sys=True)
 
 

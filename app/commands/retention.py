@@ -29,26 +29,26 @@ DAY = 86_400.0
     "cutoff",
     required=True,
     type=Instant(),
-    help="Remove what began before: an age such as 30d, or an ISO-8601 time.",
+    help="Remove what began before then: an age such as 30d, or an ISO 8601 time.",
 )
 @click.option("--dry-run", is_flag=True, help="Only count.")
 @click.option(
     "--method",
     type=click.Choice([method.value for method in Method]),
-    help="Without it: purge where this user is a server administrator, delete elsewhere.",
+    help="Default: purge as a server administrator, otherwise delete.",
 )
 @click.option(
     "--share",
     type=click.FloatRange(0.01, 1),
     default=0.2,
     show_default=True,
-    help="Part of the time in which the database works for this.",
+    help="Share of the time that the database may spend on it.",
 )
 @click.option("--limit", type=click.IntRange(1), help="Remove at most this many.")
 @click.option(
     "--metrics-file",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write what was done for node_exporter's textfile collector (a name ending with .prom).",
+    help="Write metrics for node_exporter's textfile collector to this .prom file.",
 )
 @click.option("--json", "as_object", is_flag=True, help="The report as a JSON object.")
 def retention(

@@ -18,8 +18,8 @@ from app.settings import load
 def setup(*, check: bool, as_objects: bool) -> None:
     """Create the topics, the database and its design documents, where they are missing.
 
-    A worker does the same when it starts, if it has the rights; this is for whoever has them
-    instead. What exists is left as it is.
+    A worker does the same when it starts, if it has the rights. Use this where somebody else has
+    them. What exists is not changed.
 
     Exit code 0: all is there. 1: something is missing, or could not be made. 2: a setting is wrong.
     """

@@ -73,8 +73,8 @@ class NoAnswerError(Exception):
 
 
 @click.command("status")
-@click.option("--url", help="Of the worker's endpoint; without it, PERSISTER_WEB_HOST and _PORT.")
-@click.option("--json", "as_object", is_flag=True, help="All that /status says, as JSON.")
+@click.option("--url", help="The worker's address; PERSISTER_WEB_HOST and _PORT by default.")
+@click.option("--json", "as_object", is_flag=True, help="Everything in /status, as JSON.")
 def status(url: str | None, *, as_object: bool) -> None:
     """Tell what a running worker is doing.
 

@@ -44,9 +44,9 @@ class ActivationType(click.ParamType):
     type=click.FloatRange(min=0, min_open=True),
     default=30.0,
     show_default=True,
-    help="Seconds that looking through Kafka may take.",
+    help="Seconds to search Kafka for.",
 )
-@click.option("--json", "as_object", is_flag=True, help="The account as a JSON object.")
+@click.option("--json", "as_object", is_flag=True, help="The result as a JSON object.")
 def trace(activation: ids.ActivationId, within: float, *, as_object: bool) -> None:
     """Tell where an activation is: in Kafka, in the database, or set aside, and why.
 

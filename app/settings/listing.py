@@ -1,10 +1,12 @@
 """Every setting with its value and where the value is from, without secrets."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import get_type_hints
 
 from pydantic import SecretStr
+from pydantic_settings import BaseSettings
 
 from app.settings import Settings
 from app.settings.base import variable_of
@@ -29,16 +31,29 @@ class Row:
 
 def rows(settings: Settings, environment: Mapping[str, str]) -> Iterator[Row]:
     """Every setting, in the order of the groups."""
+    for name, kind in get_type_hints(Settings).items():
+        yield from of_group(getattr(settings, name), environment, partial(variable_of, kind))
+
+
+def of_group(
+    group: BaseSettings, environment: Mapping[str, str], variable_of: Callable[[str], str]
+) -> Iterator[Row]:
+    """The settings of one group.
+
+    Args:
+        group: as it was read.
+        environment: where it was read from.
+        variable_of: the variable of a field.
+    """
     given = {name.upper() for name, value in environment.items() if value}
-    for name, group in get_type_hints(Settings).items():
-        for field_name, field in group.model_fields.items():
-            variable = variable_of(group, field_name)
-            yield Row(
-                variable,
-                _shown(getattr(getattr(settings, name), field_name)),
-                "environment" if variable in given else "default",
-                _shown(field.default),
-            )
+    for name, field in type(group).model_fields.items():
+        variable = variable_of(name)
+        yield Row(
+            variable,
+            _shown(getattr(group, name)),
+            "environment" if variable in given else "default",
+            _shown(field.default),
+        )
 
 
 def _shown(value: object) -> str:

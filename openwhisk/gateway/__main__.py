@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 
@@ -19,18 +20,20 @@ from app.process.preflight import why_not_to_be_had
 from app.process.seldom import calm_web_server
 from app.process.verbosity import toggle_debug
 from app.settings import SettingsError, open_secrets
+from app.settings.listing import of_group
 from openwhisk.gateway.server import Gateway
-from openwhisk.gateway.settings import Configuration, load
+from openwhisk.gateway.settings import Configuration, load, variable_of
 from openwhisk.gateway.upstream import Upstream
 from openwhisk.publisher import Publisher
 
 logger = logging.getLogger("openwhisk.gateway")
 
 _USAGE = """\
-Usage: persister gateway
+Usage: persister gateway [--config]
 
-  Run the gateway until SIGTERM. It has no options: its settings are GATEWAY_* of the environment,
-  which docs/gateway.md lists.
+  Run the gateway until SIGTERM. Its settings are GATEWAY_* in the environment.
+
+  --config  List them with their values, and exit.
 """
 
 _PRODUCER_LEAVES = 1.0
@@ -135,7 +138,8 @@ async def _ensure_topic(publisher: Publisher, configuration: Configuration) -> N
 
 def main() -> int:
     """Run; the exit code."""
-    if sys.argv[1:]:
+    listed = sys.argv[1:] == ["--config"]
+    if sys.argv[1:] and not listed:
         print(_USAGE)  # noqa: T201 - for the operator at the terminal
         return 0 if sys.argv[1:] == ["--help"] else 2
     try:
@@ -143,6 +147,10 @@ def main() -> int:
     except SettingsError as error:
         print(f"The settings are wrong:\n{error}", file=sys.stderr)  # noqa: T201 - for the operator
         return WRONG_SETTINGS
+    if listed:
+        for row in of_group(configuration.gateway, os.environ, variable_of):
+            print(f"{row.variable}={row.value}  ({row.source})")  # noqa: T201 - what was asked for
+        return 0
     log_to_terminal(configuration.log_format)
     # It logs every attempt; the publisher says once that Kafka is away and once that it is back.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)

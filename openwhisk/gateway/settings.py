@@ -156,13 +156,18 @@ class Configuration:
         )
 
 
+def variable_of(field: str) -> str:
+    """The name of the variable from which a field of `GatewaySettings` is read."""
+    return PREFIX + field.upper()
+
+
 def load() -> Configuration:
     """Read the environment.
 
     Raises:
         SettingsError: everything that is wrong, one line per variable.
     """
-    known = {PREFIX + field.upper() for field in GatewaySettings.model_fields}
+    known = {variable_of(field) for field in GatewaySettings.model_fields}
     problems = misspelt(os.environ, known, PREFIX)
     try:
         gateway = GatewaySettings()

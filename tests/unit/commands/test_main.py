@@ -65,6 +65,14 @@ def test_what_is_not_needed_to_tell_of_a_command_is_not_imported(module: str) ->
     subprocess.run([sys.executable, "-c", look], cwd=PROJECT, check=True, timeout=60)  # noqa: S603
 
 
+def test_the_gateway_lists_its_settings(tmp_path: Path) -> None:
+    result = run(tmp_path, "gateway", "--config", GATEWAY_LISTEN_PORT="5999")
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert "GATEWAY_LISTEN_PORT=5999  (environment)" in lines
+    assert "GATEWAY_LISTEN_HOST=127.0.0.1  (default)" in lines
+
+
 def test_the_gateway_refuses_what_it_does_not_know(tmp_path: Path) -> None:
     started = [sys.executable, "-m", "openwhisk.gateway", "--port"]
     ran = subprocess.run(  # noqa: S603
