@@ -9,9 +9,11 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 T = TypeVar("T")
+
+_Asked: TypeAlias = tuple[Callable[[], Any], asyncio.Future[Any]]
 
 
 class Aside:
@@ -23,8 +25,7 @@ class Aside:
 
     def __init__(self, name: str) -> None:
         self._thread = ThreadPoolExecutor(1, name)
-        self._waiting: OrderedDict[str, deque[tuple[Callable[[], Any], asyncio.Future[Any]]]]
-        self._waiting = OrderedDict()
+        self._waiting: OrderedDict[str, deque[_Asked]] = OrderedDict()
         """By who asks, those whose turn is next first."""
         self._busy = False
 
@@ -37,9 +38,22 @@ class Aside:
             arguments: of it.
         """
         result: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(owner, deque()).append((partial(function, *arguments), result))
+        asked = (partial(function, *arguments), result)
+        self._waiting.setdefault(owner, deque()).append(asked)
         self._next()
-        return await result
+        try:
+            return await result
+        except asyncio.CancelledError:
+            self._forget(owner, asked)
+            raise
+
+    def _forget(self, owner: str, asked: _Asked) -> None:
+        """What was asked for by one who has left is no longer held."""
+        queue = self._waiting.get(owner)
+        if queue is not None and asked in queue:
+            queue.remove(asked)
+            if not queue:
+                del self._waiting[owner]
 
     def _next(self) -> None:
         while self._waiting and not self._busy:

@@ -181,10 +181,13 @@ class Writes:
         """The record in a document, if it is taken."""
         if len(document) > self._taking.max_bytes:
             return None
-        document = bytes(document)
-        if not takes_long(document):
-            return self._taking.take(document, now, path_id)
-        return await self._aside.run(owner, self._taking.take, document, now, path_id)
+        copy = bytes(document)
+        if not takes_long(copy):
+            return self._taking.take(copy, now, path_id)
+        del copy  # what waits holds its body, which is counted, and no more
+        return await self._aside.run(
+            owner, lambda: self._taking.take(bytes(document), now, path_id)
+        )
 
     async def _store(
         self, request: web.Request, records: Sequence[Record | None], entries: list[bytes]

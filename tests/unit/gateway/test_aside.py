@@ -1,7 +1,9 @@
 """Who asks for a lot waits for it; nobody else does."""
 
 import asyncio
+import gc
 import threading
+import weakref
 
 import pytest
 
@@ -48,6 +50,30 @@ async def test_work_of_those_who_have_left_is_not_done() -> None:
     held.go.set()
     await aside.run("a", order.append, "stays")
     assert order == ["stays"]
+
+
+async def test_nothing_is_held_for_those_who_have_left() -> None:
+    class Document:
+        """Of a client."""
+
+    def look(_: Document) -> None:
+        """Takes no time."""
+
+    aside, held = Aside("test"), Held()
+    first = asyncio.create_task(aside.run("a", held.work))
+    stays = asyncio.create_task(aside.run("a", look, Document()))
+    document = Document()
+    seen = weakref.ref(document)
+    left = asyncio.create_task(aside.run("a", look, document))
+    await asyncio.sleep(0)
+    left.cancel()
+    await asyncio.wait({left})
+    del document, left
+    gc.collect()
+    gone = seen() is None
+    held.go.set()
+    await asyncio.gather(first, stays)
+    assert gone
 
 
 async def test_an_error_is_the_askers() -> None:
