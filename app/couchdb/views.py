@@ -8,7 +8,9 @@ between keeps what is left for that stroke small.
 
 A question is asked of one design document at a time, and waits until its index is built: what hurts
 writes is how many indexes are built at once. Then comes a pause, and so many documents that a step
-is worth its trouble. Where CouchDB is behind, a step takes longer and the pause does not.
+is worth its trouble. It is asked while the writer has nothing to do, as between the batches of a
+gateway. Records that come one by one keep CouchDB busy all the time: at 500 a second the questions
+made each wait three times as long, so that none is asked then.
 
 Seen with CouchDB 3.5.0 (`ken_server`: `maybe_start_job`, `resubmit`); the figures are in
 `docs/gateway.md`. To see it: write some hundred documents a second for two minutes to a database
@@ -34,6 +36,9 @@ logger = logging.getLogger(__name__)
 DOCUMENTS_PER_QUESTION = 100
 """For fewer a question is not asked: CouchDB writes an index for so many at a time
 (`view_updater/min_writer_items`), and a trickle it indexes by itself at once."""
+
+IDLE_SECONDS = 0.05
+"""Without a request, after which the writer is taken to be waiting for the next batch."""
 
 QUESTIONS_PER_LISTING = 100
 """After which the design documents are listed again."""
@@ -100,8 +105,8 @@ class ViewRefresh(Service):
         while not self.should_stop:
             await self._sleep(self._interval)
             written = self._writer.stats.documents_written
-            # Storing comes first: at its limit, CouchDB is not asked for more.
-            if written - asked >= DOCUMENTS_PER_QUESTION and not self._writer.queue.full:
+            idle = self._writer.idle_seconds >= IDLE_SECONDS
+            if idle and written - asked >= DOCUMENTS_PER_QUESTION:
                 await self._refresh_next()
                 asked = written
 

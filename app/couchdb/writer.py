@@ -123,6 +123,7 @@ class BulkWriter(Service):
         self._prepared = False
         self._lingering = False
         self._unfinished: set[Request] = set()
+        self._settled_at = float("-inf")
 
     @property
     def identity(self) -> bytes | None:
@@ -143,6 +144,11 @@ class BulkWriter(Service):
     def waiting_documents(self) -> int:
         """Documents that no request has taken yet."""
         return self.queue.documents + self.large.documents
+
+    @property
+    def idle_seconds(self) -> float:
+        """Seconds since the last request was settled; 0 while one is under way."""
+        return 0.0 if self._unfinished else self._clock() - self._settled_at
 
     async def on_start(self) -> None:
         """Connect; the search for the database goes on in the background until it is found."""
@@ -290,5 +296,6 @@ class BulkWriter(Service):
             raise
         finally:
             self._unfinished.discard(request)
+            self._settled_at = self._clock()
             queue.under_way -= 1
             self._send_ready()

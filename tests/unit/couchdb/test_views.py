@@ -11,11 +11,10 @@ import pytest
 
 from app.couchdb import BulkWriter, Database, ViewRefresh
 from app.couchdb.errors import Unavailable
-from app.couchdb.queue import Queue
-from app.couchdb.views import DOCUMENTS_PER_QUESTION, views
+from app.couchdb.views import DOCUMENTS_PER_QUESTION, IDLE_SECONDS, views
 from app.storing.sink import Document
-from tests.fakes.couchdb import FakeCouchDB, RefusalError, Stored
-from tests.fakes.time import Steps, until
+from tests.fakes.couchdb import FakeCouchDB, RefusalError, Stored, holds
+from tests.fakes.time import Steps, Time, until
 from tests.unit.couchdb.conftest import MakeWriter
 
 WHISKS = "_design/whisks.v2.1.0/_view/activations"
@@ -42,13 +41,14 @@ async def writer(make_writer: MakeWriter) -> BulkWriter:
 
 
 @pytest.fixture
-def write(writer: BulkWriter) -> Write:
-    """Write as many documents as a question is worth."""
+def write(writer: BulkWriter, time: Time) -> Write:
+    """Write as many documents as a question is worth, and nothing for a while."""
     numbers = count()
 
     async def write() -> None:
         ids = [f"a/{next(numbers)}" for _ in range(DOCUMENTS_PER_QUESTION)]
         await writer.write([Document(id_, b'{"_id":"%b"}' % id_.encode()) for id_ in ids])
+        time.now += 2 * IDLE_SECONDS
 
     return write
 
@@ -90,13 +90,15 @@ async def test_the_design_documents_are_asked_in_turn_while_there_is_writing(
 
 @pytest.mark.usefixtures("refresh")
 async def test_none_is_asked_for_the_sake_of_a_few_documents(
-    writer: BulkWriter, couchdb: FakeCouchDB, steps: Steps
+    writer: BulkWriter, couchdb: FakeCouchDB, steps: Steps, time: Time
 ) -> None:
     few = [f"a/{number}" for number in range(DOCUMENTS_PER_QUESTION - 1)]
     await writer.write([Document(id_, b'{"_id":"%b"}' % id_.encode()) for id_ in few])
+    time.now += 60
     await steps.step()
     assert couchdb.refreshed == []
     await writer.write([Document("b/1", b'{"_id":"b/1"}')])
+    time.now += 60
     await steps.step()
     assert len(couchdb.refreshed) == 1
 
@@ -160,19 +162,23 @@ async def test_one_that_is_not_built_in_time_is_asked_for_again_before_any_other
 
 
 @pytest.mark.usefixtures("refresh")
-async def test_none_is_asked_for_while_a_full_request_waits(
-    write: Write,
-    writer: BulkWriter,
-    couchdb: FakeCouchDB,
-    steps: Steps,
-    monkeypatch: pytest.MonkeyPatch,
+async def test_none_is_asked_for_while_records_come_all_the_time(
+    write: Write, writer: BulkWriter, couchdb: FakeCouchDB, steps: Steps, time: Time
 ) -> None:
     await write()
-    with monkeypatch.context() as patched:
-        patched.setattr(Queue, "full", True)
-        await steps.step()
-        assert couchdb.refreshed == []
-    assert not writer.queue.full
+    await writer.write([Document("b/1", b'{"_id":"b/1"}')])
+    await steps.step()
+    assert couchdb.refreshed == [], "one was written just now"
+    go = asyncio.Event()
+    couchdb.script(holds(go))
+    writing = asyncio.create_task(writer.write([Document("b/2", b'{"_id":"b/2"}')]))
+    await until(lambda: writer.in_flight)
+    time.now += 60
+    await steps.step()
+    assert couchdb.refreshed == [], "one is being written"
+    go.set()
+    await writing
+    time.now += 60
     await steps.step()
     assert len(couchdb.refreshed) == 1
 
