@@ -71,13 +71,14 @@ class _Connection(ResponseHandler):
 
     def data_received(self, data: bytes) -> None:
         """Read a little at a time: a body may end anywhere, and answers follow."""
-        while len(data) > _PIECE:
-            length = _PIECE_OF_BODY if self._reads_body() else _PIECE
-            if not self._read(data[:length]):
+        at = 0
+        while len(data) - at > _PIECE:
+            end = at + (_PIECE_OF_BODY if self._reads_body() else _PIECE)
+            if not self._read(data[at:end]):
                 return
-            data = data[length:]
-        if data or self._reads_body():
-            self._read(data)
+            at = end
+        if at < len(data) or self._reads_body():
+            self._read(data[at:])
 
     def _reads_body(self) -> bool:
         return self._payload is not None and not self._payload.is_eof()

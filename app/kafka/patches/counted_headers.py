@@ -14,7 +14,6 @@ from struct import Struct
 from typing import Final
 
 from aiokafka import codec
-from aiokafka.record.default_records import DefaultRecordBatch
 
 _LENGTHS: Final = 2
 """Of each header: its name's and its value's."""
@@ -87,11 +86,6 @@ def _control_characters(batch: bytes | memoryview) -> int:
     places = choices(range(last), k=_SAMPLES)  # noqa: S311 - 3 % of a guess would be no harm
     sampled = b"".join([batch[at : at + _SAMPLE] for at in places])
     return len(sampled.translate(None, _OTHERS)) * len(batch) // max(1, len(sampled))
-
-
-def records_of(batch: bytes) -> DefaultRecordBatch:
-    """The records of an uncompressed batch."""
-    return DefaultRecordBatch(batch)
 
 
 def _behind_field(batch: bytes | memoryview, at: int) -> int:

@@ -28,7 +28,7 @@ from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.record.memory_records import MemoryRecords
 from faust.types import TP
 
-from app.kafka.patches.counted_headers import records_of, too_many, uncompressed
+from app.kafka.patches.counted_headers import too_many, uncompressed
 from app.kafka.patches.fetch_budget import keep_within
 from app.kafka.patches.unpacked_size import SLACK, most_bytes
 from app.kafka.unreadable import Unreadable
@@ -216,7 +216,7 @@ def _with_headers(batch: Any, encoded: memoryview, most: int) -> Any:
     plain = uncompressed(encoded, codec) if codec else encoded
     if too_many(plain, _length(encoded, _COUNT_AT)[0], most):
         raise TooManyHeaders
-    return records_of(plain) if isinstance(plain, bytes) else batch
+    return DefaultRecordBatch(plain) if isinstance(plain, bytes) else batch
 
 
 def _unreadable(batch: Any, encoded: memoryview, why: str) -> Unreadable:
