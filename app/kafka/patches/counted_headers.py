@@ -15,6 +15,8 @@ from typing import Final
 
 from aiokafka import codec
 
+from app.kafka.batch_layout import AFTER_LENGTH, ATTRIBUTES_AT, LENGTH_AT, RECORDS_FROM
+
 _LENGTHS: Final = 2
 """Of each header: its name's and its value's."""
 
@@ -23,7 +25,6 @@ _SAMPLE: Final = 512
 """Bytes of each; where they are nobody can foretell."""
 
 _OTHERS: Final = bytes(range(0x20, 0x100))
-_LENGTH_AT, _AFTER_LENGTH, _ATTRIBUTES_AT, _RECORDS_FROM = 8, 12, 21, 61
 _length: Final = Struct(">i")
 _CODEC: Final = 0x07
 _MORE: Final = 0x80
@@ -39,10 +40,10 @@ _DECODERS: Final = {
 
 def uncompressed(encoded: memoryview, codec_: int) -> bytes:
     """A compressed batch without compression; raises what the decoder raises."""
-    head = bytearray(encoded[:_RECORDS_FROM])
-    head[_ATTRIBUTES_AT + 1] &= ~_CODEC
-    records: bytes = _DECODERS[codec_](encoded[_RECORDS_FROM:].tobytes())
-    _length.pack_into(head, _LENGTH_AT, len(head) + len(records) - _AFTER_LENGTH)
+    head = bytearray(encoded[:RECORDS_FROM])
+    head[ATTRIBUTES_AT + 1] &= ~_CODEC
+    records: bytes = _DECODERS[codec_](encoded[RECORDS_FROM:].tobytes())
+    _length.pack_into(head, LENGTH_AT, len(head) + len(records) - AFTER_LENGTH)
     return bytes(head) + records
 
 
@@ -60,7 +61,7 @@ def too_many(batch: bytes | memoryview, records: int, most: int) -> bool:
     if _control_characters(batch) // _LENGTHS <= most:
         return False
     left = most
-    at = _RECORDS_FROM
+    at = RECORDS_FROM
     try:
         for _ in repeat(None, records):
             _, at = _varint(batch, at)

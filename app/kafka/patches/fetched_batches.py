@@ -28,6 +28,13 @@ from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.record.memory_records import MemoryRecords
 from faust.types import TP
 
+from app.kafka.batch_layout import (
+    AFTER_LENGTH,
+    COUNT_AT,
+    LENGTH_AT,
+    RECORDS_FROM,
+    SUMMED_FROM,
+)
 from app.kafka.patches.counted_headers import too_many, uncompressed
 from app.kafka.patches.fetch_budget import keep_within
 from app.kafka.patches.unpacked_size import SLACK, most_bytes
@@ -54,9 +61,6 @@ LARGEST = 16 * MIB
 """Bytes of a batch's records, unpacked, up to which it is unpacked: the default of
 `PERSISTER_MAX_RECORD_BYTES`."""
 
-# Where things stand in a batch: Kafka's protocol guide, "Record Batch".
-_LENGTH_AT, _AFTER_LENGTH, _SUMMED_FROM, _RECORDS_FROM = 8, 12, 21, 61
-_COUNT_AT = 57
 _COUNTED = 2
 """The format of batches that say how many records they hold."""
 
@@ -159,7 +163,7 @@ class Unpacked:
 
 def end_of(encoded: bytes, start: int) -> int:
     """Where the batch ends that begins at this position."""
-    return start + _AFTER_LENGTH + int(_length(encoded, start + _LENGTH_AT)[0])
+    return start + AFTER_LENGTH + int(_length(encoded, start + LENGTH_AT)[0])
 
 
 def weight(records: Sequence[Any]) -> int:
@@ -185,12 +189,12 @@ def unpack(batch: Any, encoded: memoryview, largest: int) -> list[Any]:
     limit = largest + SLACK
     # Batches of the older formats have no such property.
     codec = getattr(batch, "compression_type", 0)
-    packed = encoded[_RECORDS_FROM:]
+    packed = encoded[RECORDS_FROM:]
     size = most_bytes(codec, packed, limit)
     if codec and size > limit:
         return [_unreadable(batch, encoded, f"they unpack to more than {limit} bytes")]
     if getattr(batch, "magic", 0) >= _COUNTED:
-        (count,) = _length(encoded, _COUNT_AT)
+        (count,) = _length(encoded, COUNT_AT)
         room = _MOST_FOR_RECORDS * limit - count * _OF_A_RECORD
         if room < 0:
             return [_unreadable(batch, encoded, f"there are {count} of them")]
@@ -214,7 +218,7 @@ def _with_headers(batch: Any, encoded: memoryview, most: int) -> Any:
     """The batch, or its like that was unpacked already, whose records have no more headers."""
     codec = batch.compression_type
     plain = uncompressed(encoded, codec) if codec else encoded
-    if too_many(plain, _length(encoded, _COUNT_AT)[0], most):
+    if too_many(plain, _length(encoded, COUNT_AT)[0], most):
         raise TooManyHeaders
     return DefaultRecordBatch(plain) if isinstance(plain, bytes) else batch
 
@@ -236,7 +240,7 @@ def _unreadable(batch: Any, encoded: memoryview, why: str) -> Unreadable:
 def intact(batch: Any, encoded: bytes, start: int, end: int) -> bool:
     """Whether a batch, which stands between these positions, has the checksum that it says."""
     if _SUMS_FAST and isinstance(batch, DefaultRecordBatch):
-        sum_ = google_crc32c.value(encoded[start + _SUMMED_FROM : end])
+        sum_ = google_crc32c.value(encoded[start + SUMMED_FROM : end])
         return bool(sum_ == batch.crc)
     return bool(batch.validate_crc())
 

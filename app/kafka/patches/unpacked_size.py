@@ -33,11 +33,6 @@ _uint32 = struct.Struct("<I").unpack_from
 _block_length = struct.Struct(">i").unpack_from
 
 
-def exceeds(codec: int, data: memoryview, limit: int) -> bool:
-    """Whether the records of a batch would have more bytes than `limit`; see `most_bytes`."""
-    return most_bytes(codec, data, limit) > limit
-
-
 def most_bytes(codec: int, data: memoryview, limit: int) -> int:
     """How many bytes the records of a batch may have, or more than `limit` if they may have more.
 

@@ -11,9 +11,13 @@ from aiokafka import codec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.kafka.patches.unpacked_size import SLACK, exceeds
+from app.kafka.patches.unpacked_size import SLACK, most_bytes
 
 MIB = 1024 * 1024
+
+
+def exceeds(number: int, data: memoryview, limit: int) -> bool:
+    return most_bytes(number, data, limit) > limit
 
 
 def lz4_as_java(data: bytes) -> bytes:

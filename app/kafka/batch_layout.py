@@ -1,0 +1,12 @@
+"""Where things stand in a batch: Kafka's protocol guide, "Record Batch". Positions in bytes."""
+
+from typing import Final
+
+LENGTH_AT: Final = 8
+AFTER_LENGTH: Final = 12
+"""From here on the length counts."""
+
+SUMMED_FROM: Final = 21
+ATTRIBUTES_AT: Final = 21
+COUNT_AT: Final = 57
+RECORDS_FROM: Final = 61
