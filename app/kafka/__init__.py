@@ -8,6 +8,7 @@
 - `bookmarks`: keeps how far a reader has come.
 - `producer`: the one way to send records; `transactions` writes the log of replays.
 - `errors`: what callers tell apart.
+- `gathering`: how soon a partition is asked for again.
 - `delivery`: fetched lists as events, and commits that never pass unfinished work.
 - `patches`: what is mended in Faust, aiokafka and uvloop, a file for each.
 

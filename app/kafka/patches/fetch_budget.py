@@ -11,6 +11,9 @@ Nor does aiokafka bound what a record may wait for a fetch that does not ask for
 a time for each broker, it asks for those partitions of which nothing waits here, and an idle one
 takes a second and a half to return. Here it is short while something else may soon be taken.
 
+Where many records come, a partition is left out until some have gathered; see
+`app.kafka.gathering`.
+
 And it looks for something to ask five times a second, even while its brokers are asked already and
 nothing waits: a quarter of what an idle worker costs. Here it waits for the answer then.
 
@@ -23,10 +26,12 @@ Not reported.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from typing import Any, Protocol
 
 from faust.types import TP
+
+from app.kafka.gathering import Gathering
 
 MIB = 1024 * 1024
 
@@ -48,6 +53,10 @@ class Shelf(Protocol):
 
     arrived_at: float
     """Monotonic seconds at which something came last."""
+
+    @property
+    def gathering(self) -> Gathering:
+        """What is left out, so that a fetch brings more of it."""
 
     def __iter__(self) -> Iterator[Any]:
         """The partitions that have something waiting."""
@@ -100,24 +109,29 @@ class Within:
         left = self._left()
         share = left // max(1, len(self._fetcher._client.cluster.brokers()))  # noqa: SLF001
         self._fetcher._fetch_max_bytes = max(1, share)  # noqa: SLF001
-        self._fetcher._fetch_max_wait_ms = self._wait_ms()  # noqa: SLF001
-        fetches, resets, look, *others = self._actions(_Wanted(assignment, self._shelf))
+        gathering = self._shelf.gathering.seconds_left(assignment.tps)
+        due = min(gathering.values(), default=float("inf"))
+        self._fetcher._fetch_max_wait_ms = self._wait_ms(due)  # noqa: SLF001
+        wanted = _Wanted(assignment, self._shelf, gathering)
+        fetches, resets, look, *others = self._actions(wanted)
         if left < self._budget // ASKED_FOR:
             fetches = []
         self._asked |= {node: share for node, _ in fetches}
         if (fetches or self._fetcher._in_flight) and not any(True for _ in self._shelf):  # noqa: SLF001
             look = max(look, IDLE_LOOK)
-        return fetches, resets, look, *others
+        return fetches, resets, min(look, due), *others
 
-    def _wait_ms(self) -> int:
+    def _wait_ms(self, due: float) -> int:
         """How long the next fetch may wait for records: as what it leaves out has waited so far.
 
-        So what is taken soon is asked for again soon, and what stays costs few fetches.
+        So what is taken soon is asked for again soon, and what stays costs few fetches. And no
+        longer than until others have gathered, which is in so many seconds.
         """
+        longest = int(min(self._idle_wait_ms, max(due, TAKEN_SOON) * 1000))
         if all(self._shelf.unwanted(TP(*tp)) for tp in self._shelf):
-            return self._idle_wait_ms
+            return longest
         waited = max(TAKEN_SOON, self._clock() - self._shelf.arrived_at)
-        return min(int(waited * 1000), self._idle_wait_ms)
+        return min(int(waited * 1000), longest)
 
     def _left(self) -> int:
         under_way = self._fetcher._in_flight  # noqa: SLF001
@@ -126,15 +140,18 @@ class Within:
 
 
 class _Wanted:
-    """An assignment without the partitions that nobody wants to read; see `Shelf.set_aside`.
+    """An assignment without the partitions that nobody wants to read now; see `Shelf`.
 
     One whose position is not known yet stays: its reader is still waiting for the position.
     """
 
-    def __init__(self, assignment: Any, shelf: Shelf) -> None:
+    def __init__(self, assignment: Any, shelf: Shelf, gathering: Container[TP]) -> None:
         self.state_value = assignment.state_value
         self.tps = [
             tp
             for tp in assignment.tps
-            if not (shelf.unwanted(TP(*tp)) and self.state_value(tp).has_valid_position)
+            if not (
+                (tp in gathering or shelf.unwanted(TP(*tp)))
+                and self.state_value(tp).has_valid_position
+            )
         ]

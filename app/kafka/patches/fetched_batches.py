@@ -35,6 +35,7 @@ from app.kafka.batch_layout import (
     RECORDS_FROM,
     SUMMED_FROM,
 )
+from app.kafka.gathering import Gathering
 from app.kafka.patches.counted_headers import too_many, uncompressed
 from app.kafka.patches.fetch_budget import keep_within
 from app.kafka.patches.unpacked_size import SLACK, most_bytes
@@ -267,6 +268,7 @@ class Fetch(FetchResult):
         taken = records.take(enough)
         if shelf:
             shelf.allowance -= records.taken
+            shelf.gathering.taken(len(taken))
         self._update_position()
         if records.ended:
             self._partition_records = None
@@ -293,6 +295,7 @@ class Fetched(OrderedDict[Any, Any]):
         self._now = 0.0
         self.allowance = at_once
         """Bytes that may still be handed over."""
+        self.gathering = Gathering()
         self.arrived_at = 0.0
         """Monotonic seconds at which something came last."""
 
@@ -332,6 +335,7 @@ class Fetched(OrderedDict[Any, Any]):
             )
             if isinstance(result, Fetch):
                 result.shelf = self
+            self.gathering.answered(TP(*tp))
         self.arrived_at = monotonic()
         super().__setitem__(tp, result)
 

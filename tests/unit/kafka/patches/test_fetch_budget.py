@@ -1,6 +1,6 @@
 """Fetches of all partitions together stay within one budget, and none starves the others."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,6 +9,7 @@ from aiokafka import TopicPartition
 from aiokafka.consumer.subscription_state import Assignment
 from faust.types import TP
 
+from app.kafka.gathering import Gathering
 from app.kafka.patches.fetch_budget import ASKED_FOR, IDLE_LOOK, TAKEN_SOON, Within
 from tests.fakes.time import Time
 
@@ -19,11 +20,23 @@ BROKERS = ("one", "two")
 IDLE_MS = 1500
 
 
+class Gathers(Gathering):
+    """Told for how long."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left: dict[TP, float] = {}
+
+    def seconds_left(self, tps: Container[TP]) -> dict[TP, float]:
+        return {tp: seconds for tp, seconds in self.left.items() if tp in tps}
+
+
 class Shelf:
     def __init__(self) -> None:
         self.bytes: dict[TP, int] = {}
         self.unasked: set[TP] = set()
         self.arrived_at = 0.0
+        self.gathering = Gathers()
 
     def __iter__(self) -> Iterator[TP]:
         return iter(self.bytes)
@@ -162,3 +175,24 @@ async def test_a_fetcher_that_could_ask_nobody_looks_again_soon(
 ) -> None:
     fetcher._get_actions_per_node = lambda _: ([], {}, 0.2, False, [])
     assert Within(fetcher, shelf, BUDGET).actions(assignment)[2] == 0.2
+
+
+async def test_what_gathers_is_left_out_and_nobody_waits_for_longer_than_it_does(
+    fetcher: Any, shelf: Shelf, assignment: Any
+) -> None:
+    within = Within(fetcher, shelf, BUDGET)
+    shelf.gathering.left = {TP("a", 0): 0.015, TP("gone", 0): 0.001}
+    look = within.actions(assignment)[2]
+    assert fetcher.seen == [TopicPartition("b", 0)]
+    assert fetcher._fetch_max_wait_ms == 15, "or a could not be asked for then"
+    assert look == 0.015
+    shelf.gathering.left = {}
+    within.actions(assignment)
+    assert fetcher.seen == [TopicPartition("a", 0), TopicPartition("b", 0)]
+    assert fetcher._fetch_max_wait_ms == IDLE_MS
+
+
+async def test_a_position_is_found_for_a_partition_that_gathers(fetcher: Any, shelf: Shelf) -> None:
+    shelf.gathering.left = {TP("a", 0): 0.015}
+    Within(fetcher, shelf, BUDGET).actions(Assignment({TopicPartition("a", 0)}))
+    assert fetcher.seen == [TopicPartition("a", 0)]

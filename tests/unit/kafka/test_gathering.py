@@ -1,0 +1,83 @@
+"""Of many records some gather before they are fetched; of few, none has to wait."""
+
+import pytest
+from faust.types import TP
+
+from app.kafka.gathering import BUSY, MOST_SECONDS, Gathering
+from tests.fakes.time import Time
+
+HERE, THERE = TP("a", 0), TP("b", 3)
+BOTH = {HERE, THERE}
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+@pytest.fixture
+def gathering(time: Time) -> Gathering:
+    return Gathering(time.clock)
+
+
+def flow(gathering: Gathering, time: Time, rate: int, seconds: float = 3.0) -> None:
+    """Records of a steady rate are taken, ten times a second."""
+    for _ in range(int(seconds * 10)):
+        time.now += 0.1
+        gathering.taken(rate // 10)
+
+
+def test_the_first_records_after_a_pause_are_followed_at_once(gathering: Gathering) -> None:
+    gathering.answered(HERE)
+    assert not gathering.seconds_left(BOTH)
+
+
+def test_of_a_trickle_nothing_waits_for_more_than_a_moment(
+    gathering: Gathering, time: Time
+) -> None:
+    flow(gathering, time, BUSY // 20)
+    gathering.answered(HERE)
+    assert gathering.seconds_left(BOTH)[HERE] < MOST_SECONDS / 15
+
+
+def test_the_more_records_come_the_longer_they_gather_up_to_a_bound(
+    gathering: Gathering, time: Time
+) -> None:
+    waits = []
+    for rate in (BUSY // 4, BUSY // 2, 3 * BUSY, 100 * BUSY):
+        flow(gathering, time, rate)
+        gathering.answered(HERE)
+        waits.append(gathering.seconds_left(BOTH)[HERE])
+    quarter, half, *more = waits
+    assert quarter < half < MOST_SECONDS
+    assert half == pytest.approx(2 * quarter, rel=0.2)
+    assert more == [pytest.approx(MOST_SECONDS)] * 2
+
+
+def test_each_partition_waits_from_its_own_last_answer(gathering: Gathering, time: Time) -> None:
+    flow(gathering, time, 10 * BUSY)
+    gathering.answered(HERE)
+    time.now += MOST_SECONDS / 2
+    gathering.answered(THERE)
+    left = gathering.seconds_left(BOTH)
+    assert left == {HERE: pytest.approx(MOST_SECONDS / 2), THERE: pytest.approx(MOST_SECONDS)}
+    time.now += MOST_SECONDS * 0.6
+    assert gathering.seconds_left(BOTH).keys() == {THERE}
+    time.now += MOST_SECONDS
+    assert not gathering.seconds_left(BOTH)
+
+
+def test_a_partition_that_is_read_by_another_worker_now_is_forgotten(
+    gathering: Gathering, time: Time
+) -> None:
+    flow(gathering, time, 10 * BUSY)
+    gathering.answered(HERE)
+    assert not gathering.seconds_left({THERE})
+    assert not gathering.seconds_left(BOTH)
+
+
+def test_once_the_flow_ends_nothing_waits(gathering: Gathering, time: Time) -> None:
+    flow(gathering, time, 10 * BUSY)
+    time.now += 10.0
+    gathering.answered(HERE)
+    assert not gathering.seconds_left(BOTH) or gathering.seconds_left(BOTH)[HERE] < 0.001
