@@ -387,6 +387,8 @@ class Persister(faust.App):
         self.guard.revoke(self._numbers(partitions))
 
     async def _remember(self, _app: Any, /, *_args: Any, **_: Any) -> None:
+        # What is remembered of a database is counted from here on, not from the first record on.
+        self.guard.bind(self.writer.identity)
         self.guard.assign(self._numbers(self.consumer.assignment()))
         self.retention.look_soon()
 

@@ -1,5 +1,8 @@
 """What the application is made of, and what a start ends with when Kafka goes away in it."""
 
+from types import SimpleNamespace
+from typing import cast
+
 import faust
 import pytest
 from aiokafka.errors import (
@@ -8,12 +11,14 @@ from aiokafka.errors import (
     NodeNotReadyError,
     TopicAuthorizationFailedError,
 )
+from faust.types import TP
 from mode import Service
 
 import agents
 from app.application import Persister, create_app
 from app.process.errors import StartError
 from app.settings import load
+from app.storing.guard import Guard
 from models.roles import TopicRole
 
 
@@ -41,6 +46,23 @@ async def test_every_service_of_its_own_is_started(app: Persister) -> None:
     started = list(app.boot_strategy.server())
     assert {name for name in own if parts[name] not in started} == set()
     assert own >= {"writer", "database_watch", "view_refresh", "storing_step"}
+
+
+async def test_a_partition_that_is_taken_over_is_remembered_before_its_first_record(
+    app: Persister, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What `/status` shows, and what a takeover has to do before records flow."""
+    tp = TP(app.names.documents, 3)
+    monkeypatch.setattr(app, "_consumer", SimpleNamespace(assignment=lambda: {tp}))
+    app.database.identity = b"a database"
+    before: dict[str, bytes] = {}
+    former = Guard(before, app.settings.guard, clock=lambda: 0.0, forget=lambda _key: None)
+    former.bind(b"a database")
+    former.assign([3])
+    former.remember(3, 0, [bytes(16), bytes([1] * 16)])
+    cast("dict[str, bytes]", app.guard_table.data).update(before)
+    await app.on_rebalance_complete.send()
+    assert app.guard.remembered() == {3: 2}
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, error: KafkaError) -> None:
