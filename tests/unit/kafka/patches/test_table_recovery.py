@@ -9,7 +9,7 @@ import pytest
 from faust.tables.recovery import RebalanceAgain, ServiceStopped
 from faust.tables.recovery import Recovery as FaustRecovery
 
-from app.kafka.patches.table_recovery import Recovery
+from app.kafka.patches.table_recovery import Recovery, TableManager
 
 
 @pytest.fixture
@@ -45,3 +45,24 @@ async def test_a_stop_ends_it(recovery: Recovery) -> None:
     with pytest.raises(ServiceStopped):
         await recovery._wait(asyncio.Event().wait(), timeout=60)
     assert not recovery.signal_recovery_start.is_set()
+
+
+async def test_a_start_does_not_wait_for_tables_that_nobody_adds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    consumer = SimpleNamespace(assignment=set, pause_partitions=lambda _: None)
+    app: Any = SimpleNamespace(consumer=consumer)
+    tables = TableManager(app)
+    started: list[bool] = []
+
+    async def start() -> None:
+        started.append(True)
+
+    async def sleep(seconds: float) -> None:
+        raise AssertionError(f"slept for {seconds} s")
+
+    monkeypatch.setattr(TableManager, "recovery", SimpleNamespace(start=start))
+    monkeypatch.setattr(tables, "sleep", sleep)
+    await tables.on_start()
+    assert started
+    assert tables._tables_registered.is_set(), "what the subscription waits for"
