@@ -50,55 +50,55 @@ class DatabaseSettings(Group):
     url: Annotated[str, AfterValidator(_http_url)] = Field(
         "http://127.0.0.1:5984", alias="PERSISTER_COUCHDB_URL"
     )
-    """Without credentials: they have settings of their own."""
+    """Address of CouchDB, without credentials: they have settings of their own."""
 
     user: Annotated[str | None, AfterValidator(_user)] = Field(None, alias="PERSISTER_COUCHDB_USER")
-    """Name to sign in with."""
+    """User name to log in with."""
 
     password: SecretStr | None = Field(None, alias="PERSISTER_COUCHDB_PASSWORD")
-    """Its password; where there is a file, the file counts."""
+    """Password of that user; a password file takes precedence."""
 
     password_file: Path | None = Field(None, alias="PERSISTER_COUCHDB_PASSWORD_FILE")
-    """File whose first line is the password; read again when CouchDB refuses it."""
+    """File whose first line is the password; read again when CouchDB refuses the password."""
 
     ca_file: Annotated[Path | None, AfterValidator(_authority)] = Field(
         None, alias="PERSISTER_COUCHDB_CA_FILE"
     )
-    """Authorities (PEM) that are trusted for https instead of the system's."""
+    """Certificate authorities (PEM) trusted for https instead of the system's."""
 
     name: str = Field(
         "whisk_local_activations", alias="PERSISTER_DATABASE", pattern=r"^[a-z][a-z0-9_$()+/-]*$"
     )
-    """OpenWhisk's database of activations."""
+    """Name of OpenWhisk's activations database."""
 
     create: bool = Field(True, alias="PERSISTER_DATABASE_CREATE")
-    """Whether to create the database and missing design documents."""
+    """Whether to create the database and its design documents if they are missing."""
 
     several: bool = Field(False, alias="PERSISTER_SEVERAL_DATABASES")
-    """Whether workers of one `PERSISTER_APP_ID` may write to different databases, while moving to
-    another one."""
+    """Whether workers of one `PERSISTER_APP_ID` may write to different databases: for a move from
+    one to another."""
 
     request_timeout: float = Field(60.0, gt=0)
-    """Seconds for one request."""
+    """Timeout of a request in seconds."""
 
     request_documents: int = Field(1000, ge=1, le=10_000)
-    """Most documents in one bulk request."""
+    """Maximum documents in a bulk request."""
 
     request_bytes: int = Field(8 * 1024 * 1024, ge=1024)
-    """Most bytes in one bulk request; one larger document goes alone."""
+    """Maximum bytes in a bulk request; a larger document travels alone."""
 
     requests_in_flight: int = Field(4, ge=1, le=64)
-    """Most requests at a time, of one worker."""
+    """Maximum concurrent requests per worker."""
 
     documents_per_second: float = Field(0.0, ge=0)
-    """Maximum per worker; 0 disables it."""
+    """Maximum documents per second and worker; 0: unlimited."""
 
     linger: float = Field(0.1, ge=0, le=10)
-    """Seconds that documents wait while another request is under way, before they go beside it."""
+    """Seconds that documents wait for a request in flight before another one starts beside it."""
 
     view_refresh_seconds: float = Field(0.5, ge=0, le=3600)
-    """Seconds between requests for CouchDB to bring the views of one design document up to date,
-    at least, while documents are written; 0: left to CouchDB."""
+    """Minimum seconds between requests that have CouchDB update the views of a design document,
+    while documents are written; 0: leave the updates to CouchDB."""
 
     @model_validator(mode="after")
     def _password(self) -> Self:

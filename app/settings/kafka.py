@@ -67,12 +67,12 @@ def _kafka_url(value: str) -> str:
 
 
 class KafkaSettings(Group):
-    """Broker, topics and the consumer group."""
+    """Brokers, topics and the consumer group."""
 
     url: Annotated[str, AfterValidator(_kafka_url)] = Field(
         "kafka://127.0.0.1:9092", alias="PERSISTER_KAFKA_URL"
     )
-    """Brokers, separated by `,` or `;`; `kafka://` may be left out; IPv6 addresses in brackets."""
+    """Brokers, separated by `,` or `;`. `kafka://` is optional; IPv6 addresses go in brackets."""
 
     app_id: str = Field("activation-persister", pattern=r"^[A-Za-z0-9._-]{1,200}$")
     """Consumer group, and the prefix of the guard's changelog topic."""
@@ -81,63 +81,63 @@ class KafkaSettings(Group):
     """OpenWhisk's `whisk.kafka.topics.prefix`."""
 
     partitions: int = Field(8, ge=1, le=1000)
-    """Of the internal topic; fixed once it exists."""
+    """Partitions of the internal topic; fixed once the topic exists."""
 
     replication: int = Field(1, ge=1, le=10)
-    """Replication factor of the topics that the persister creates: 3 in production."""
+    """Replication factor of the topics that the persister creates; use 3 in production."""
 
     documents_retention: float = Field(7 * 86400.0, ge=3600)
     """Seconds that the internal topic keeps documents."""
 
     dead_letters_retention: float = Field(30 * 86400.0, ge=3600)
-    """Seconds that dead letters are kept."""
+    """Seconds that the dead-letter topic keeps letters."""
 
     retention_warning: float = Field(0.5, ge=0, le=1)
-    """Share of a topic's retention left at which unread records are warned of."""
+    """Remaining share of a topic's retention at which a warning about unread records is logged."""
 
     compression: Compression = Compression.SNAPPY
-    """Of the internal topic's batches; may change at any time."""
+    """Compression of the internal topic's batches; may be changed at any time."""
 
     max_record_bytes: int = Field(16 * 1024 * 1024, ge=1024 * 1024, le=512 * 1024 * 1024)
-    """Largest record in bytes, on the topics that are read and on the internal ones."""
+    """Maximum size of a record in bytes, on OpenWhisk's topics and the internal ones."""
 
     fetch_bytes: int = Field(32 * 1024 * 1024, ge=1024 * 1024, le=2**30)
-    """Bytes fetched ahead of the work, as they stand in Kafka, of all topics together."""
+    """Bytes fetched ahead of processing, compressed as in Kafka, for all topics together."""
 
     session_timeout: float = Field(10.0, ge=2, le=300)
-    """Seconds until a silent worker's partitions go to the others."""
+    """Seconds after which the partitions of a silent worker are given to the others."""
 
     instance_id: str | None = None
-    """Static membership (`group.instance.id`), where the host has a stable name."""
+    """Static group membership (`group.instance.id`), for hosts with a stable name."""
 
     discovery_interval: float = Field(2.0, gt=0, le=600)
-    """Seconds between looks for new topics."""
+    """Seconds between checks for new topics."""
 
     security_protocol: SecurityProtocol = Field(
         SecurityProtocol.PLAINTEXT, alias="PERSISTER_KAFKA_SECURITY_PROTOCOL"
     )
-    """Of the brokers' listener."""
+    """Security protocol of the brokers' listener."""
 
     sasl_mechanism: SaslMechanism | None = Field(None, alias="PERSISTER_KAFKA_SASL_MECHANISM")
-    """How the password is proven, with a SASL protocol."""
+    """SASL mechanism, with a SASL protocol."""
 
     sasl_user: str | None = Field(None, alias="PERSISTER_KAFKA_USER")
-    """Name to log in with, with a SASL protocol."""
+    """User name to log in with, with a SASL protocol."""
 
     sasl_password: SecretStr | None = Field(None, alias="PERSISTER_KAFKA_PASSWORD")
-    """Its password; not together with the next one."""
+    """Password of that user; not together with a password file."""
 
     sasl_password_file: Path | None = Field(None, alias="PERSISTER_KAFKA_PASSWORD_FILE")
     """File whose first line is the password."""
 
     tls_ca_file: Path | None = Field(None, alias="PERSISTER_KAFKA_CA_FILE")
-    """Authorities (PEM) that are trusted instead of the system's."""
+    """Certificate authorities (PEM) trusted instead of the system's."""
 
     tls_certificate_file: Path | None = Field(None, alias="PERSISTER_KAFKA_CERTIFICATE_FILE")
-    """The client's own certificate (PEM), for mutual TLS; needs the next one."""
+    """Client certificate (PEM) for mutual TLS; needs its key."""
 
     tls_key_file: Path | None = Field(None, alias="PERSISTER_KAFKA_KEY_FILE")
-    """Key of that certificate (PEM), without a pass phrase."""
+    """Key of the client certificate (PEM), without a passphrase."""
 
     @model_validator(mode="after")
     def _security(self) -> Self:

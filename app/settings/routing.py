@@ -31,14 +31,14 @@ class RoutingSettings(Group):
     """Which topics are read, and which of their records are stored."""
 
     log_mode: LogMode = LogMode.SEPARATE
-    """Where OpenWhisk keeps activation logs: elsewhere, then every `<prefix>completed.*` topic is
-    read; or inside the record, then only `<prefix>activations` is."""
+    """Where OpenWhisk keeps activation logs: outside the record (every `<prefix>completed.*` topic
+    is read) or inside it (only `<prefix>activations` is read)."""
 
     blocking_store_level: StoreLevel = StoreLevel.STORE_ALWAYS
-    """Which records of the topics `completed<controller>` are stored."""
+    """Which records of the `completed<controller>` topics are stored."""
 
     non_blocking_store_level: StoreLevel = StoreLevel.STORE_ALWAYS
-    """The same for all other topics."""
+    """Which records of all other topics are stored."""
 
     excluded_namespaces: Annotated[frozenset[str], NoDecode, BeforeValidator(separated)] = (
         frozenset()

@@ -16,52 +16,52 @@ _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{16,}")
 
 
 class WorkerSettings(Group):
-    """The process itself."""
+    """The worker process."""
 
     datadir: Path = Path(".persister-data")
-    """Faust's working folder; nothing in it has to last."""
+    """Faust's working folder; nothing in it needs to survive a restart."""
 
     web_host: str = "127.0.0.1"
-    """Address that the web endpoint listens on; or `--web-host` of `persister worker`."""
+    """Address that the web endpoint listens on; also `--web-host` of `persister worker`."""
 
     web_port: int = Field(6066, ge=0, le=65535)
-    """Its port; or `--web-port`."""
+    """Port of the web endpoint; also `--web-port`."""
 
     web_token: SecretStr | None = None
-    """What a request from elsewhere must carry, for anything but health: at least 16 characters."""
+    """Token required of requests from other machines, except for health; at least 16 characters."""
 
     web_token_file: Path | None = None
     """File whose first line is the token."""
 
     web_names: Annotated[frozenset[str], NoDecode, BeforeValidator(separated)] = frozenset()
-    """Host names, separated by commas, by which the endpoint is asked for without the token."""
+    """Host names, separated by commas, that requests without the token may address."""
 
     log_format: LogFormat = LogFormat.TEXT
-    """Of the log: lines for people, or a JSON object on each."""
+    """Format of the log: plain lines, or a JSON object on each line."""
 
     activity: bool = True
-    """Whether the page and `/status` show which namespaces and actions run, fail and wait most."""
+    """Whether the status page and `/status` show which namespaces and actions run, fail and wait
+    most."""
 
     metrics_namespaces: Annotated[frozenset[str], NoDecode, BeforeValidator(separated)] = (
         frozenset()
     )
-    """Namespaces, separated by commas, that `/metrics` counts one by one."""
+    """Namespaces, separated by commas, that get metrics of their own."""
 
     tracing: bool = False
-    """Whether spans are sent to the collector of OpenTelemetry that `OTEL_*` variables name."""
+    """Whether to send spans to the OpenTelemetry collector that the `OTEL_*` variables name."""
 
     shutdown_deadline: float = Field(10.0, gt=0, le=600)
-    """Seconds for in-flight work when the worker is told to stop."""
+    """Seconds that in-flight work may take to finish when the worker is told to stop."""
 
     stuck_after: float = Field(60.0, ge=0, le=86_400)
-    """Seconds after which a worker ends whose work stands still, where a restart may help; 0:
-    never."""
+    """Seconds without progress after which a worker exits, if a restart may help; 0: never."""
 
     in_flight_documents: int = Field(16_000, ge=1)
-    """Documents taken from the internal topic and not settled yet, at which fetching pauses."""
+    """Unsettled documents from the internal topic at which fetching pauses."""
 
     in_flight_bytes: int = Field(64 * 1024 * 1024, ge=1024)
-    """Their bytes, at which fetching pauses."""
+    """Total bytes of unsettled documents at which fetching pauses."""
 
     @field_validator("tracing")
     @classmethod

@@ -17,10 +17,10 @@ _INTRODUCTION = """\
 
 This page is made from the code by `make generated`; a test compares the two.
 
-All settings come from the environment; an empty variable counts as not given. If any are wrong or
+All settings come from the environment; an empty variable counts as unset. If any are invalid or
 misspelt, nothing starts: one message names them all, and the exit code is 2. `persister config`
-lists what is in force and where it is from. A secret is given by a variable or, better, by a file
-(`…_FILE`): see [security](security.md#passwords-and-tokens).
+lists the values in effect and where they come from. Give secrets as a variable or, better, as a
+file (`…_FILE`): see [security](security.md#passwords-and-tokens).
 """
 
 _HEADINGS = {
@@ -30,14 +30,14 @@ _HEADINGS = {
     "guard": "Guard",
     "breaker": "Breaker",
     "diagnosis": "Diagnosis",
-    "store_breaker": "Breaker of storing",
+    "store_breaker": "Breaker for storing",
     "worker": "Worker",
 }
 
 _GATEWAY = """\
 Of the settings above, the gateway reads `PERSISTER_KAFKA_*`, `PERSISTER_TOPIC_PREFIX`,
 `PERSISTER_LOG_MODE`, `PERSISTER_COUCHDB_URL`, `PERSISTER_COUCHDB_CA_FILE`, `PERSISTER_DATABASE` and
-`PERSISTER_LOG_FORMAT`, and besides:
+`PERSISTER_LOG_FORMAT`, and these of its own:
 """
 
 _MORE = {

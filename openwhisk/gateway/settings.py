@@ -32,92 +32,94 @@ class GatewaySettings(BaseSettings):
     )
 
     listen_host: str = "127.0.0.1"
-    """Address to listen on. Credentials arrive here unencrypted: behind TLS outside loopback."""
+    """Address to listen on. Credentials arrive unencrypted: outside loopback, put TLS in front."""
 
     listen_port: int = Field(5985, ge=0, le=65535)
     """Port to listen on."""
 
     names: Annotated[frozenset[str], NoDecode, BeforeValidator(separated)] = frozenset()
-    """Host names of the gateway, separated by commas. `/_gateway/…` answers to these, `localhost`
-    and addresses; where any are named, everything does."""
+    """Host names of the gateway, separated by commas. `/_gateway/…` answers only requests for one
+    of these, `localhost` or an address; if any are given, so does every other path."""
 
     topic: str | None = Field(None, pattern=r"^[A-Za-z0-9._-]{1,249}$")
-    """Topic of the records; without it `completed-others` or `activations`, by the log mode."""
+    """Topic that records are written to; by default `completed-others` or `activations`, depending
+    on the log mode."""
 
     topic_partitions: int = Field(1, ge=1, le=1000)
-    """Of the topic when the gateway creates it; OpenWhisk's own topics have one."""
+    """Partitions of the topic if the gateway creates it; OpenWhisk's own topics have one."""
 
     topic_retention: float = Field(3600.0, ge=60)
-    """Seconds that the topic keeps a record when the gateway creates it.
+    """Seconds that the topic keeps a record, if the gateway creates it.
 
-    OpenWhisk's own value. The persister moves records on to its internal topic, which keeps them as
-    long as the database is away, so this has to outlast only a persister that is down itself.
+    The default is OpenWhisk's own. The persister moves records on to its internal topic, which
+    keeps them while the database is away, so this needs to outlast only an outage of the persister
+    itself.
     """
 
     publish_deadline: float = Field(65.0, gt=0, le=3600)
     """Seconds that a write is held when it can't be stored; then its connection is closed.
 
-    OpenWhisk gives a record up when its write is answered with any error. Its HTTP client waits
-    60 s, and repeats a batch whose connection broke or timed out three more times.
+    OpenWhisk gives up a record when its write is answered with any error. Its HTTP client waits
+    60 s, and retries a batch three times if the connection breaks or times out.
     """
 
     fallback: Fallback = Fallback.COUCHDB
     """Where records go while Kafka is away: to CouchDB, or nowhere (`none`)."""
 
     fallback_after: float = Field(5.0, gt=0, le=600)
-    """Seconds for Kafka to acknowledge a write, before it is away."""
+    """Seconds without an acknowledgement of a write after which Kafka counts as away."""
 
     recent_bytes: int = Field(32 * _MEBIBYTE, ge=0)
-    """Documents kept for readers who come before the persister has stored them; 0: none."""
+    """Bytes of documents kept for reads that come before the persister has stored them; 0: none."""
 
     recent_seconds: float = Field(60.0, gt=0, le=3600)
-    """How long they are kept at most."""
+    """Maximum seconds that such a document is kept."""
 
     change_patience: float = Field(10.0, ge=0, le=60)
     """Seconds that a change of such a document waits for the persister to store it."""
 
     receive_deadline: float = Field(60.0, gt=0, le=3600)
-    """Seconds for a client to send the body of a write."""
+    """Seconds that a client may take to send the body of a write."""
 
     connections: int = Field(1000, ge=4, le=100_000)
-    """Most connections of clients; fewer where the limit of open files has no room for them. A
-    quarter as many wait for a place."""
+    """Maximum client connections; fewer if the limit of open files has no room for them. A quarter
+    as many may wait for a slot."""
 
     receive_pause: float = Field(5.0, gt=0, le=3600)
     """Seconds that a client may pause while it sends the body of a write."""
 
     bytes_in_flight: int = Field(128 * _MEBIBYTE, ge=_MEBIBYTE)
-    """Bytes of bodies in memory at a time, shared fairly among addresses and users; memory is about
-    three times that."""
+    """Maximum bytes of bodies in memory, shared fairly among addresses and users; the process needs
+    about three times that."""
 
     max_body_bytes: int = Field(64 * _MEBIBYTE, ge=_MEBIBYTE)
-    """Largest body of a write, decompressed; a larger one is answered 413."""
+    """Maximum size of a write's body, decompressed; a larger one is answered with 413."""
 
     max_document_bytes: int = Field(7_500_000, ge=1024, le=32 * _MEBIBYTE)
-    """Larger documents go to CouchDB, whose own limit (`max_document_size`) is 8,000,000.
+    """Documents above this size go to CouchDB, whose own limit (`max_document_size`) is 8,000,000.
 
-    At most 32 MiB: reading a larger one would keep other requests waiting.
+    At most 32 MiB: parsing a larger one would keep other requests waiting.
     """
 
     credentials_ttl: float = Field(60.0, ge=0, le=3600)
-    """Seconds that credentials count as valid after CouchDB accepted them."""
+    """Seconds that credentials stay valid after CouchDB accepted them."""
 
     credentials_grace: float = Field(86_400.0, ge=0)
-    """Seconds that they still do while CouchDB is away."""
+    """Seconds that they stay valid while CouchDB is away."""
 
     credentials_busy_grace: float = Field(300.0, ge=0)
-    """Seconds that they still do while CouchDB is up but busy."""
+    """Seconds that they stay valid while CouchDB is up but too busy to check them."""
 
     authorized_users: Annotated[frozenset[str], NoDecode, BeforeValidator(separated)] = frozenset()
-    """Users, separated by commas, whose activations no validation function of the database need
-    hear. Where any are named, everybody else's writes pass through to CouchDB, which hears them.
+    """Users, separated by commas, whose activations need no check by the database's validation
+    functions. If any are given, all other users' writes pass through to CouchDB, which runs them.
     """
 
     connect_timeout: float = Field(5.0, gt=0, le=300)
-    """Seconds to connect to CouchDB, and to wait for its verdict about credentials."""
+    """Seconds to connect to CouchDB, and to wait for its verdict on credentials."""
 
     shutdown_deadline: float = Field(10.0, gt=0, le=600)
-    """Seconds for requests in flight when the gateway is told to stop."""
+    """Seconds that requests in flight may take to finish when the gateway is told to stop."""
 
 
 @dataclass(frozen=True)
