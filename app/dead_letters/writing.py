@@ -27,6 +27,9 @@ logger = get_logger(__name__)
 
 _SHOWN_OFFSETS = 10
 
+_TOGETHER = 1000
+"""Letters that are made at a time: one takes some kilobytes, however small its record is."""
+
 
 class SetAside(NamedTuple):
     """A consumed record and why it cannot be stored."""
@@ -113,23 +116,24 @@ class DeadLetters:
         """
         if not set_aside:
             return 0
-        letters = [self._letter(tp, one) for one in set_aside]
-        outgoing = [_outgoing(letter) for letter in letters]
-        refused = {id(one) for one in await self._producer.send(self._topic, outgoing)}
-        if refused:
-            await self._shorten(
-                tp,
-                [
-                    letter
-                    for letter, one in zip(letters, outgoing, strict=True)
-                    if id(one) in refused
-                ],
-            )
+        shortened = 0
+        for start in range(0, len(set_aside), _TOGETHER):
+            shortened += await self._write(tp, set_aside[start : start + _TOGETHER])
         _log(self._topic, tp, set_aside)
         now = time.time()
         for record, reason, detail in set_aside[-LATEST:]:
             place = f"{tp.topic}/{tp.partition} offset {record.offset}"
             self.latest.append(Latest(now, place, reason, detail))
+        return shortened
+
+    async def _write(self, tp: TP, set_aside: Sequence[SetAside]) -> int:
+        """Write some; returns how many had to be shortened."""
+        letters = [self._letter(tp, one) for one in set_aside]
+        outgoing = [_outgoing(letter) for letter in letters]
+        refused = {id(one) for one in await self._producer.send(self._topic, outgoing)}
+        if refused:
+            pairs = zip(letters, outgoing, strict=True)
+            await self._shorten(tp, [letter for letter, one in pairs if id(one) in refused])
         return len(refused)
 
     async def _shorten(self, tp: TP, letters: Sequence[DeadLetter]) -> None:

@@ -76,8 +76,12 @@ _OF_A_HEADER = 100
 _BYTES_OF_A_HEADER = 2
 """In Kafka, without name and value."""
 
-_MOST_FOR_RECORDS = 4
+_MOST_FOR_RECORDS = 2
 """How many times as many bytes as a batch may have its records may take."""
+
+_TOGETHER = 10_000
+"""Records of a batch that are handed over together: empty ones are small, but what becomes of each
+is not."""
 
 
 class TooManyHeaders(Exception):  # noqa: N818 - what is the case
@@ -109,22 +113,26 @@ class Unpacked:
         self.next_fetch_offset: int = fetched.next_fetch_offset
         """The offset to fetch next, once all that were taken so far are."""
         self._start = 0
+        self._rest: list[Any] = []
+        """Of a batch of very many records, those that are not taken yet, last one first."""
+        self._next_batch_at = 0
+        """The offset after all of them."""
         self._damaged = False
         self.taken = 0
         """Bytes of the values that were taken last."""
 
     @property
     def waiting(self) -> int:
-        """Bytes that are kept, as they stand in Kafka."""
-        return len(self._fetched.encoded)
+        """Bytes that are kept: as they stand in Kafka, or in memory once they are unpacked."""
+        return len(self._fetched.encoded) + len(self._rest) * _OF_A_RECORD
 
     @property
     def ended(self) -> bool:
         """Whether nothing is left to take."""
-        return self._damaged or not self._fetched.has_next()
+        return not self._rest and (self._damaged or not self._fetched.has_next())
 
     def take(self, enough: int) -> list[Any]:
-        """The next records, in whole batches until they have `enough` bytes.
+        """The next records, in whole batches of usual size until they have `enough` bytes.
 
         Raises:
             CorruptRecordException: A wrong checksum; these records are to be fetched again.
@@ -132,13 +140,25 @@ class Unpacked:
         taken: list[Any] = []
         size = 0
         while size < enough and not self.ended:
-            start = self._start
-            batch = self._next_batch()
-            records = self._records(batch, memoryview(self._fetched.encoded)[start : self._start])
+            records = self._some()
             taken += records
             size += weight(records)
         self.taken = size
         return taken
+
+    def _some(self) -> list[Any]:
+        """The records of the next batch, or some more of one that has very many."""
+        if not self._rest:
+            start = self._start
+            batch = self._next_batch()
+            records = self._records(batch, memoryview(self._fetched.encoded)[start : self._start])
+            if len(records) <= _TOGETHER:
+                return records
+            self._rest, self._next_batch_at = records[::-1], self.next_fetch_offset
+        some = self._rest[: -_TOGETHER - 1 : -1]
+        del self._rest[-_TOGETHER:]
+        self.next_fetch_offset = some[-1].offset + 1 if self._rest else self._next_batch_at
+        return some
 
     def _next_batch(self) -> Any:
         encoded = self._fetched.encoded
