@@ -1,6 +1,7 @@
 """Reads the database into the findings."""
 
 import asyncio
+from asyncio import sleep
 from collections.abc import Iterable, Iterator, Sequence
 
 from app.audit.content import Content, document_content
@@ -14,6 +15,9 @@ BATCH_BYTES = 8 * 1024 * 1024
 IN_FLIGHT = 4
 RETRY_SECONDS = (1.0, 2.0, 4.0, 8.0)
 """How long to wait before a request is repeated; after the last one the audit gives up."""
+
+LONGEST_PAUSE = 15.0
+"""The same at most where the database says how long; somebody waits for the audit."""
 
 UNREADABLE = Content(b"", b"")
 """Of a document that the audit cannot read; equal to none."""
@@ -50,7 +54,7 @@ async def read_back(database: Database, ids: Sequence[str]) -> dict[str, bytes]:
         except Unavailable as error:
             if error.cause == "connection":
                 raise  # there is nobody at this address
-            await asyncio.sleep(error.retry_after or seconds)
+            await sleep(min(error.retry_after or seconds, LONGEST_PAUSE))
     return await database.read_back(ids)
 
 

@@ -9,23 +9,25 @@ import asyncio
 import hashlib
 import json
 import logging
+import re
 import secrets
 import ssl
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import partial
 from http import HTTPStatus
 from io import BytesIO
 from traceback import clear_frames
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import aiocouch
 import aiohttp
 import msgspec
-from multidict import CIMultiDictProxy
+from multidict import CIMultiDict, CIMultiDictProxy
 from pydantic import SecretStr
 
 from app.couchdb.answers import (
@@ -99,6 +101,11 @@ LONGEST_MARK, LONGEST_VERSION = 64, 64
 """Characters."""
 
 ONLY_DESIGN = '_all_docs?startkey="_design/"&endkey="_design0"'
+
+LARGEST_COUNT = 2**63
+"""Of bytes or documents that are believed; JSON may have thousands of digits."""
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,10 +268,10 @@ class Database:
         bodies[-1] += b"]}"
         path = f"{self._path}/_bulk_docs"
         status, body = await self._request("POST", path, b",".join(bodies), timeout)
-        entries, secrets = read_entries(body), self._secrets()
+        entries, secrets = self._read(read_entries, body), self._secrets()
         for entry in entries:
-            if entry.reason:
-                _cut_reason(entry, secrets)
+            if entry.reason or entry.error:
+                _cut_entry(entry, secrets)
         return BulkAnswer(status, entries)
 
     async def read_back(self, ids: Sequence[str]) -> dict[str, bytes]:
@@ -272,9 +279,10 @@ class Database:
         keys = msgspec.json.encode({"keys": ids})
         try:
             _, body = await self._request("POST", f"{self._path}/_all_docs?include_docs=true", keys)
+            read = partial(read_documents, most=len(ids))
             if len(body) > LARGE_ANSWER:
-                return await asyncio.to_thread(read_documents, body, len(ids))
-            return read_documents(body, len(ids))
+                return await asyncio.to_thread(self._read, read, body)
+            return self._read(read, body)
         except AnswerTooLarge:
             if len(ids) < 2:  # noqa: PLR2004 - one cannot be divided
                 raise
@@ -311,10 +319,22 @@ class Database:
         if not _passes(entry):
             raise EntriesFailed(entry.explanation, error=entry.cause)
 
-    async def ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
-        """Send one request to a path below the database; returns the body of the answer."""
+    async def ask(
+        self, method: str, path: str, body: bytes | None = None, *, read: Callable[[bytes], Found]
+    ) -> Found:
+        """Send one request to a path below the database.
+
+        Args:
+            method: Of HTTP.
+            path: With its query.
+            body: JSON.
+            read: Takes the body of the answer; raises `DatabaseError` when it is not CouchDB's.
+
+        Returns:
+            What it has read.
+        """
         _, answer = await self._request(method, f"{self._path}/{path}", body)
-        return answer
+        return self._read(read, answer)
 
     async def _probed(self, body: bytes) -> Entry:
         entries = (await self.bulk([Document(PROBE_ID, body)])).entries
@@ -331,15 +351,15 @@ class Database:
     async def missing(self) -> list[str]:
         """The names of the design documents of OpenWhisk's that are not there."""
         _, body = await self._request("GET", f"{self._path}/{ONLY_DESIGN}")
-        return wanted(read_ids(body))
+        return wanted(self._read(read_ids, body))
 
     async def info(self) -> DatabaseInfo:
         """The server's version, and the database's size."""
         _, body = await self._request("GET", "/")
-        server = read_object(body)
+        server = self._read(read_object, body)
         about = await self._about()
         return DatabaseInfo(
-            version=shown(server.get("version", "unknown"), longest=LONGEST_VERSION),
+            version=self._shown(server.get("version", "unknown")),
             documents=_count(about.get("doc_count")),
             bytes=_count(_part(about, "sizes").get("file")),
             ahead=_ahead(self._date),
@@ -355,7 +375,7 @@ class Database:
 
     async def _about(self) -> dict[str, Any]:
         _, body = await self._request("GET", self._path)
-        about = read_object(body)
+        about = self._read(read_object, body)
         if "doc_count" not in about:
             raise Misconfigured(
                 "the address answers with JSON, and it is not CouchDB's", cause="not-couchdb"
@@ -406,7 +426,8 @@ class Database:
             if error.cause not in UNMARKED:
                 raise
             return self._marked
-        self._marked = shown(read_object(body).get("mark", ""), longest=LONGEST_MARK)
+        mark = self._read(read_object, body).get("mark", "")
+        self._marked = shown(mark, longest=LONGEST_MARK)
         return self._marked
 
     async def _found_or_created(self) -> tuple[dict[str, Any], bool]:
@@ -527,8 +548,25 @@ class Database:
                 body = await _bounded(answer)
                 self._date = answer.headers.get("Date")
                 if answer.status not in SUCCESS:
-                    raise failure(answer.status, answer.headers, self._cut(body))
+                    raise failure(answer.status, self._cut_out(answer.headers), self._cut(body))
                 yield answer, body
+
+    def _read(self, read: Callable[[bytes], Found], body: bytes) -> Found:
+        """What is found in an answer; an error that quotes it shows nothing of who we are."""
+        try:
+            return read(body)
+        except DatabaseError:
+            return read(self._cut(body))
+
+    def _shown(self, version: object) -> str:
+        text = self._cut(shown(version).encode()).decode()
+        return shown(text, longest=LONGEST_VERSION)
+
+    def _cut_out(self, headers: Mapping[str, str]) -> CIMultiDict[str]:
+        return CIMultiDict(
+            (name, self._cut(value.encode(errors="surrogateescape")).decode(errors="replace"))
+            for name, value in headers.items()
+        )
 
     def _cut(self, text: bytes) -> bytes:
         """Foreign text, as JSON has it or plain, without what a request shows of who we are."""
@@ -546,11 +584,18 @@ class Database:
         return password.get_secret_value() if isinstance(password, SecretStr) else None
 
 
-def _cut_reason(entry: Entry, secrets: Sequence[str]) -> None:
+_WORD = re.compile(r"[a-z_]+").fullmatch
+"""CouchDB's own errors, which decide what is done and may be somebody's password."""
+
+
+def _cut_entry(entry: Entry, secrets: Sequence[str]) -> None:
     reason = entry.reason if isinstance(entry.reason, str) else shown(entry.reason)
+    error = entry.error if isinstance(entry.error, str) else shown(entry.error)
     for secret in secrets:
         if secret in reason:
             entry.reason = reason = reason.replace(secret, "***")
+        if secret in error and not _WORD(error):
+            entry.error = error = error.replace(secret, "***")
 
 
 async def _bounded(answer: aiohttp.ClientResponse) -> bytes:
@@ -579,7 +624,7 @@ def _part(about: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _count(value: object) -> int:
-    return value if isinstance(value, int) else 0
+    return value if type(value) is int and 0 <= value < LARGEST_COUNT else 0
 
 
 def _passes(entry: Entry) -> bool:

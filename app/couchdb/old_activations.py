@@ -7,6 +7,7 @@ document is read.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import urlencode
 
 import msgspec
@@ -107,8 +108,9 @@ class OldActivations:
             How many of them were there in this revision.
         """
         wanted = {one.id: [one.rev] for one in activations}
-        body = await self._database.ask("POST", "_purge", json.dumps(wanted).encode())
-        purged = read(_purged, body).purged
+        asked = json.dumps(wanted).encode()
+        found = await self._database.ask("POST", "_purge", asked, read=partial(read, _purged))
+        purged = found.purged
         return sum(bool(purged.get(one.id)) for one in activations)
 
     async def delete(self, activations: Sequence[OldActivation]) -> int:
@@ -128,12 +130,12 @@ class OldActivations:
     async def _view(self, where: Mapping[str, str], **others: str) -> _View:
         query = urlencode({**where, **others})
         try:
-            body = await self._database.ask("GET", f"{VIEW}?{query}")
+            path = f"{VIEW}?{query}"
+            view: _View = await self._database.ask("GET", path, read=partial(read, _view))
         except DatabaseMissing as error:
             raise DatabaseMissing(
                 f"{error} (the database, or OpenWhisk's design document `activations` in it, is "
                 "missing; a worker puts both there)",
                 cause=error.cause,
             ) from None
-        view: _View = read(_view, body)
         return view

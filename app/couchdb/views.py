@@ -115,12 +115,12 @@ class ViewRefresh(Service):
         path = ONLY_DESIGN
         try:
             if self._questions % QUESTIONS_PER_LISTING == 0:
-                listing = await self._database.ask("GET", f"{ONLY_DESIGN}&include_docs=true")
-                self._paths = views(listing)
+                listing = f"{ONLY_DESIGN}&include_docs=true"
+                self._paths = await self._database.ask("GET", listing, read=views)
             self._questions += 1
             if self._paths:
                 path = self._paths[self._questions % len(self._paths)]
-                await self._database.ask("GET", f"{path}?limit=0")
+                await self._database.ask("GET", f"{path}?limit=0", read=len)
         except DatabaseMissing:  # replaced since they were listed
             self._questions = 0
         except DatabaseError as error:

@@ -42,11 +42,11 @@ async def examine_validation(database: Database) -> Finding:
     Raises:
         DatabaseError: the database cannot be asked.
     """
-    names = validating(await database.ask("GET", f"{ONLY_DESIGN}&include_docs=true"))
+    names = await database.ask("GET", f"{ONLY_DESIGN}&include_docs=true", read=validating)
     if not names:
         return Finding(WHAT, State.OK, "none")
     asked = json.dumps({"keys": [PROBE_ID]}).encode()
-    if not probed(await database.ask("POST", "_all_docs", asked)):
+    if not await database.ask("POST", "_all_docs", asked, read=probed):
         detail = (
             f"{', '.join(names)} may refuse documents, which shows when a worker writes the first"
         )

@@ -2,8 +2,8 @@
 
 A header of an empty name and no value has two bytes in a batch, and sixty and more in memory: a
 batch of 16 MB, which compresses to 1.5 kB, would be 600 MB. Headers of a dozen bytes and more take
-no more than records do. Counting them costs microseconds for each record, so only batches are looked
-at that are large enough to have too many.
+no more than records do. Counting them costs microseconds for each record, so only batches are
+looked at that are large enough to have too many.
 
 For `fetched_batches`; this changes nothing in aiokafka by itself.
 """

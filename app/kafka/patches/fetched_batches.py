@@ -73,11 +73,14 @@ _OF_A_RECORD = 200
 _OF_A_HEADER = 100
 """The same of a header."""
 
-_BYTES_OF_A_HEADER = 2
-"""In Kafka, without name and value."""
-
 _MOST_FOR_RECORDS = 2
 """How many times as many bytes as a batch may have its records may take."""
+
+_MOST_HEADERS, _OF_EACH_RECORD = 10_000, 10
+"""Headers that a batch may have, and some more for each record; usual are one or two of each."""
+
+_COUNTED_BEFORE = MIB
+"""Bytes of a batch whose headers are counted before they are unpacked; fewer are no harm."""
 
 _TOGETHER = 10_000
 """Records of a batch that are handed over together: empty ones are small, but what becomes of each
@@ -85,7 +88,10 @@ is not."""
 
 
 class TooManyHeaders(Exception):  # noqa: N818 - what is the case
-    """The records of a batch have more headers than memory should be taken for."""
+    """The records of a batch have more headers than memory and time should be taken for."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"they have more than {most} headers")
 
 
 class Batches(MemoryRecords):
@@ -216,18 +222,12 @@ def unpack(batch: Any, encoded: memoryview, largest: int) -> list[Any]:
         return [_unreadable(batch, encoded, f"they unpack to more than {limit} bytes")]
     if getattr(batch, "magic", 0) >= _COUNTED:
         (count,) = _length(encoded, COUNT_AT)
-        room = _MOST_FOR_RECORDS * limit - count * _OF_A_RECORD
-        if room < 0:
+        if count * _OF_A_RECORD > _MOST_FOR_RECORDS * limit:
             return [_unreadable(batch, encoded, f"there are {count} of them")]
-        headers = room // _OF_A_HEADER
-        # Only a batch of megabytes can have so many.
-        may_have_more = size > headers * _BYTES_OF_A_HEADER
-    else:
-        headers, may_have_more = 0, False
     try:
-        records = list(_with_headers(batch, encoded, headers) if may_have_more else batch)
-    except TooManyHeaders:
-        return [_unreadable(batch, encoded, f"they have more than {headers} headers")]
+        records = _records(batch, encoded, size)
+    except TooManyHeaders as error:
+        return [_unreadable(batch, encoded, str(error))]
     except Exception as error:  # noqa: BLE001 - whatever the bytes make aiokafka raise
         return [_unreadable(batch, encoded, f"they can't be unpacked ({type(error).__name__})")]
     if records and records[0].timestamp is None:
@@ -235,13 +235,27 @@ def unpack(batch: Any, encoded: memoryview, largest: int) -> list[Any]:
     return records
 
 
-def _with_headers(batch: Any, encoded: memoryview, most: int) -> Any:
-    """The batch, or its like that was unpacked already, whose records have no more headers."""
-    codec = batch.compression_type
-    plain = uncompressed(encoded, codec) if codec else encoded
-    if too_many(plain, _length(encoded, COUNT_AT)[0], most):
-        raise TooManyHeaders
-    return DefaultRecordBatch(plain) if isinstance(plain, bytes) else batch
+def _records(batch: Any, encoded: memoryview, size: int) -> list[Any]:
+    """The records of a batch that has `size` bytes without compression.
+
+    Raises:
+        TooManyHeaders: Of each of them, something would be made.
+        Exception: Whatever the bytes make aiokafka raise.
+    """
+    if getattr(batch, "magic", 0) < _COUNTED or size <= 2 * _MOST_HEADERS:
+        return list(batch)
+    (count,) = _length(encoded, COUNT_AT)
+    most = _MOST_HEADERS + _OF_EACH_RECORD * count
+    if size > _COUNTED_BEFORE:
+        codec = batch.compression_type
+        plain = uncompressed(encoded, codec) if codec else encoded
+        if too_many(plain, count, most):
+            raise TooManyHeaders(most)
+        return list(DefaultRecordBatch(plain) if isinstance(plain, bytes) else batch)
+    records = list(batch)
+    if sum([len(record.headers) for record in records]) > most:
+        raise TooManyHeaders(most)
+    return records
 
 
 def _unreadable(batch: Any, encoded: memoryview, why: str) -> Unreadable:

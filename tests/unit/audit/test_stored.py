@@ -106,3 +106,18 @@ async def test_what_cannot_be_read_is_different(findings: Findings) -> None:
     findings.add_committed("t", 0, 9)
     findings.judge()
     assert findings.count(Verdict.DIFFERENT) == 1
+
+
+async def test_nobody_waits_as_long_as_a_database_says(
+    findings: Findings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+
+    monkeypatch.setattr(stored, "sleep", sleep)
+    add(findings, ("a/1", 1))
+    database = Asked(*[Unavailable("busy", cause="503", retry_after=10.0**11)] * 2)
+    assert await read(database, findings) == 1
+    assert waited == [15.0, 15.0]

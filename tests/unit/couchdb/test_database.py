@@ -396,7 +396,9 @@ async def test_the_password_is_cut_out_of_an_error(
     assert "***" in str(failed.value)
 
 
-@pytest.mark.parametrize("repeats_in", ["answer", "entry"])
+@pytest.mark.parametrize(
+    "repeats_in", ["an error", "a success", "a content type", "an entry", "an entry's error"]
+)
 async def test_what_a_server_repeats_of_a_request_proves_nothing_to_others(
     connect: Connect, couchdb: FakeCouchDB, repeats_in: str
 ) -> None:
@@ -408,10 +410,13 @@ async def test_what_a_server_repeats_of_a_request_proves_nothing_to_others(
         basic = base64.b64encode(f"writer:{PASSWORD}".encode()).decode()
         sent.append(basic)
         said = f"you sent {proof} or {basic}"
-        if repeats_in == "answer":
-            return web.Response(status=500, text=said)
-        entry = {"id": "a/1", "error": "forbidden", "reason": said}
-        return web.json_response([entry], status=201)
+        if "entry" in repeats_in:
+            error, reason = ("forbidden", said) if repeats_in == "an entry" else (said, "")
+            entry = {"id": "a/1", "error": error, "reason": reason}
+            return web.json_response([entry], status=201)
+        if repeats_in == "a content type":
+            return web.Response(status=500, headers={"Content-Type": said})
+        return web.Response(status=500 if repeats_in == "an error" else 201, text=said)
 
     couchdb.user = ("writer", PASSWORD)
     couchdb.sessions = True
@@ -426,6 +431,22 @@ async def test_what_a_server_repeats_of_a_request_proves_nothing_to_others(
     assert "you sent *** or ***" in told
     assert sent
     assert not any(proof in told for proof in sent)
+
+
+@pytest.mark.parametrize("written", [-1, 2**63, "9" * 4000, "true", '"1"'])
+async def test_sizes_that_none_is_of_are_not_shown(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, written: object
+) -> None:
+    database = await connect()
+    await database.prepare()
+    about = b'{"doc_count":7,"sizes":{"file":%s},"version":"x"}' % str(written).encode()
+
+    async def answer(*_: object) -> tuple[int, bytes]:
+        return 200, about
+
+    monkeypatch.setattr(database, "_request", answer)
+    info = await database.info()
+    assert (info.documents, info.bytes) == (7, 0)
 
 
 @pytest.mark.parametrize("reason", [f"no {PASSWORD}", {"a": [PASSWORD]}])

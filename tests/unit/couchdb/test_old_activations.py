@@ -1,7 +1,7 @@
 """What a database may answer to the question for old activations."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -21,8 +21,10 @@ class Answering:
     def __init__(self, answer: bytes) -> None:
         self._answer = answer
 
-    async def ask(self, _method: str, _path: str, _body: bytes | None = None) -> bytes:
-        return self._answer
+    async def ask(
+        self, _method: str, _path: str, _body: bytes | None = None, *, read: Callable[[bytes], Any]
+    ) -> Any:
+        return read(self._answer)
 
 
 Make = Callable[[bytes], OldActivations]

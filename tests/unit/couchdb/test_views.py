@@ -145,9 +145,9 @@ async def test_one_that_is_not_built_in_time_is_asked_for_again_before_any_other
 
     ask = database.ask
 
-    async def impatient(method: str, path: str) -> bytes:
+    async def impatient(method: str, path: str, **more: Any) -> Any:
         try:
-            return await ask(method, path)
+            return await ask(method, path, **more)
         except Unavailable:
             raise Unavailable("no answer in time", cause="timeout") from None
 

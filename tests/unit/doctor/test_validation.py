@@ -39,7 +39,7 @@ async def test_without_any_all_is_well(database: Database) -> None:
 async def test_what_a_worker_has_not_tried_is_not_tried_here(
     database: Database, couchdb: FakeCouchDB
 ) -> None:
-    await database.ask("POST", "_bulk_docs", GUARD)
+    await database.ask("POST", "_bulk_docs", GUARD, read=bytes)
     before = len(couchdb.bulk_requests)
     found = await examine_validation(database)
     assert found.state is State.WARNING
@@ -50,7 +50,7 @@ async def test_what_a_worker_has_not_tried_is_not_tried_here(
 async def test_what_a_worker_has_tried_is_tried_again(
     database: Database, couchdb: FakeCouchDB
 ) -> None:
-    await database.ask("POST", "_bulk_docs", GUARD)
+    await database.ask("POST", "_bulk_docs", GUARD, read=bytes)
     await database.check_takes_documents()
     assert (await examine_validation(database)).state is State.OK
     couchdb.validate = lambda _: {"error": "forbidden", "reason": "only admins write here"}
