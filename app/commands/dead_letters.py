@@ -18,7 +18,7 @@ from rich.table import Table
 from tqdm import tqdm
 
 from app.commands.filters import Name, filters, selection
-from app.commands.printing import print_json, print_table
+from app.commands.printing import print_json, print_pieces, print_table
 from app.dead_letters.errors import LettersError
 from app.dead_letters.planning import Planned
 from app.dead_letters.presenting import (
@@ -199,7 +199,7 @@ async def _show(settings: Settings, wanted: LetterId, *, raw: bool, as_object: b
     elif as_object:
         print_json(as_json(letter, replayed=progress.replayed(letter)) | content_as_json(letter))
     else:
-        click.echo(as_text(letter, replayed=progress.replayed(letter)))
+        print_pieces(as_text(letter, replayed=progress.replayed(letter)))
 
 
 async def _replay(settings: Settings, asked: Replay, *, as_objects: bool) -> None:

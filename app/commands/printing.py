@@ -3,12 +3,16 @@
 import io
 import json
 import sys
+from collections.abc import Iterable
 
 import click
 from rich.console import Console, RenderableType
 
 _NO_END = 10_000
 """Columns of what is read by no eye: a line of a table stays one line in a file or a pipe."""
+
+_WRITTEN = 64 * 1024
+"""Characters that are written at a time."""
 
 
 def print_table(table: RenderableType) -> None:
@@ -24,4 +28,14 @@ def print_table(table: RenderableType) -> None:
 
 def print_json(value: object, *, indent: int | None = 2) -> None:
     """Print JSON, escaped to ASCII: what others wrote cannot speak to the terminal."""
-    click.echo(json.dumps(value, indent=indent))
+    print_pieces(json.JSONEncoder(indent=indent).iterencode(value))
+
+
+def print_pieces(pieces: Iterable[str]) -> None:
+    """Print a text of any length, and a line end; no copy is made of all of it."""
+    out = click.get_text_stream("stdout")
+    for piece in pieces:
+        for start in range(0, len(piece), _WRITTEN):
+            out.write(piece[start : start + _WRITTEN])
+    out.write("\n")
+    out.flush()

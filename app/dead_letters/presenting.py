@@ -1,12 +1,13 @@
 """Formats a dead letter for people and for programs."""
 
+import codecs
 from base64 import b64encode
+from collections.abc import Iterator
 from typing import Any
 
 from app.dead_letters.activation import activation_id
 from app.dead_letters.reading import Letter
 from app.process.printable import printable, shown
-from models.dead_letter import Header
 from models.instants import iso
 
 COLUMNS = ("letter", "set aside", "reason", "from", "activation", "attempts", "replayed", "detail")
@@ -75,8 +76,12 @@ def _encoded(name: str, value: bytes | None) -> dict[str, str | None]:
         return {f"{name}_base64": b64encode(value).decode()}
 
 
-def as_text(letter: Letter, *, replayed: bool) -> str:
-    """Everything, including the record's content."""
+_PIECE = 64 * 1024
+"""Bytes of a record that are escaped at a time; each may become ten characters."""
+
+
+def as_text(letter: Letter, *, replayed: bool) -> Iterator[str]:
+    """Everything, including the record's content, in pieces: it may be many megabytes."""
     content = letter.content
     about = {
         "letter": str(letter.id),
@@ -87,18 +92,27 @@ def as_text(letter: Letter, *, replayed: bool) -> str:
         "activation": activation_id(content) or "cannot be told",
         "attempts": str(content.attempts),
         "replayed": "yes" if replayed else "no",
-        "key": _bytes(content.key),
     }
-    lines = [f"{name + ':':<12}{printable(text)}" for name, text in about.items()]
-    lines += [f"{'header:':<12}{_header(header)}" for header in content.headers]
-    size = len(content.value or b"")
-    return "\n".join([*lines, f"{'value:':<12}{size} bytes", "", _bytes(content.value, "\n\t")])
+    for name, text in about.items():
+        yield f"{name + ':':<12}{printable(text)}\n"
+    yield from _line("key:", content.key)
+    for name, value in content.headers:
+        yield from _line("header:", value, f"{printable(name)}=")
+    yield f"{'value:':<12}{len(content.value or b'')} bytes\n\n"
+    yield from _bytes(content.value, "\n\t")
 
 
-def _bytes(value: bytes | None, besides: str = "") -> str:
-    return "none" if value is None else printable(value.decode(errors="backslashreplace"), besides)
+def _line(name: str, value: bytes | None, before: str = "") -> Iterator[str]:
+    yield f"{name:<12}{before}"
+    yield from _bytes(value)
+    yield "\n"
 
 
-def _header(header: Header) -> str:
-    name, value = header
-    return f"{printable(name)}={_bytes(value)}"
+def _bytes(value: bytes | None, besides: str = "") -> Iterator[str]:
+    if value is None:
+        yield "none"
+        return
+    decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+    for start in range(0, len(value), _PIECE):
+        yield printable(decoder.decode(value[start : start + _PIECE]), besides)
+    yield printable(decoder.decode(b"", final=True), besides)

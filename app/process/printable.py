@@ -6,6 +6,9 @@ Such text could otherwise forge a line of the log, control the reader's terminal
 LONGEST = 1000
 """Characters that are shown of one text, unless the caller says otherwise."""
 
+_PIECE = 16 * 1024
+"""Characters that are escaped together: each takes some eighty bytes meanwhile."""
+
 
 def printable(text: str, besides: str = "", *, longest: int | None = None) -> str:
     """The text with everything that is not printable escaped: controls, line ends, surrogates.
@@ -19,9 +22,8 @@ def printable(text: str, besides: str = "", *, longest: int | None = None) -> st
     if left_out:
         text = text[:longest]
     if not text.isprintable():
-        text = "".join(
-            char if char.isprintable() or char in besides else _escaped(char) for char in text
-        )
+        starts = range(0, len(text), _PIECE)
+        text = "".join([_escaped(text[start : start + _PIECE], besides) for start in starts])
     return f"{text}... ({left_out} more characters)" if left_out else text
 
 
@@ -39,5 +41,8 @@ def shown(value: object, *, longest: int = LONGEST) -> str:
     return printable(text, longest=longest)
 
 
-def _escaped(char: str) -> str:
-    return char.encode("unicode_escape").decode()
+def _escaped(text: str, besides: str) -> str:
+    return "".join(
+        char if char.isprintable() or char in besides else char.encode("unicode_escape").decode()
+        for char in text
+    )

@@ -1,4 +1,5 @@
 import json
+import tracemalloc
 
 from app.dead_letters.presenting import COLUMNS, as_json, as_line, as_text
 from tests.unit.dead_letters.letters import letter
@@ -25,15 +26,31 @@ def test_the_text_shows_all_of_it_with_control_characters_escaped() -> None:
         value="zwölf\n\x1b[31m\x00".encode() + b"\xff", key=b"k\n", headers=(("trace", b"\x07"),)
     )
 
-    text = as_text(found, replayed=False)
+    text = "".join(as_text(found, replayed=False))
 
     assert text.endswith("\n\nzwölf\n\\x1b[31m\\x00\\xff")
     assert "k\\n\n" in text
     assert "trace=\\x07" in text
 
 
+def test_a_large_record_is_shown_in_pieces_of_which_none_is_large() -> None:
+    """15 MB of control characters, which are a few kilobytes in Kafka, took 1.2 GB."""
+    value = ("\x01ä\u202e" * 100_000).encode() + b"\xe2\x80"
+    found = letter(value=value, key=value, headers=(("a", value),))
+    tracemalloc.start()
+    try:
+        size = sum(map(len, as_text(found, replayed=False)))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert size > 3 * 100_000 * len("\\x01ä\\u202e")
+    assert peak < 4 * 1024 * 1024
+    text = "".join(as_text(found, replayed=False))
+    assert text.endswith("\\x01ä\\u202e" * 100_000 + "\\xe2\\x80")
+
+
 def test_what_is_missing_is_called_so() -> None:
-    assert as_text(letter(value=None), replayed=False).endswith("none")
+    assert "".join(as_text(letter(value=None), replayed=False)).endswith("none")
 
 
 def test_a_line_is_bounded_whatever_stands_in_the_topic() -> None:

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import pytest
 
 from app.process.printable import printable, shown
@@ -33,3 +35,13 @@ def test_any_value_is_one_line_of_bounded_length() -> None:
     assert shown(None) == "None"
     assert len(shown("\n" * 10**6)) < 3000
     assert len(shown(b"\xff" * 10**6)) < 6000
+
+
+def test_a_long_text_is_escaped_in_little_more_memory_than_it_takes() -> None:
+    text = "\x01" * 1_000_000
+    tracemalloc.start()
+    try:
+        assert printable(text) == r"\x01" * 1_000_000
+        assert tracemalloc.get_traced_memory()[1] < 16 * 1024 * 1024
+    finally:
+        tracemalloc.stop()
