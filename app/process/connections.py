@@ -377,7 +377,7 @@ class Connection(asyncio.Protocol):
         """Take a place, or say that there is none."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's by its methods alone
         peer = transport.get_extra_info("peername")
-        self.address = _address(str(peer[0])) if isinstance(peer, tuple) else "a local socket"
+        self.address = whose(str(peer[0])) if isinstance(peer, tuple) else "a local socket"
         if self._all.admit(self):
             self._serve()
         elif self._all.wait(self):
@@ -505,7 +505,7 @@ async def close_after_upgrade(request: web.BaseRequest, response: web.StreamResp
         response.headers["Connection"] = "close"
 
 
-def _address(peer: str) -> str:
+def whose(peer: str) -> str:
     """Whose connection it is; of an IPv6 address the network that one customer has."""
     try:
         address = ip_address(peer)

@@ -8,12 +8,13 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from app.process.connections import Connections, Patience, close_after_upgrade, places
+from app.process.connections import Connections, Patience, close_after_upgrade, places, whose
 from app.process.expectations import answer_expectations
 from app.process.hosts import known
 from openwhisk.gateway import answers
 from openwhisk.gateway.bodies import BodyTooLarge, Bounds, NoRoom, TooSlow, received
 from openwhisk.gateway.credentials import Credentials, Judgement, Verdict
+from openwhisk.gateway.entrance import Entrance
 from openwhisk.gateway.fallback import Fallback, Switch
 from openwhisk.gateway.headers import leave_out_unsendable
 from openwhisk.gateway.log_mode import LogModeWatch
@@ -53,6 +54,9 @@ _VERDICT_PAUSE = 1.0
 
 _IDLE_CONNECTION = 300.0
 """Seconds; as CouchDB, so that no client finds a pooled connection closed earlier than there."""
+
+_TIMES_AS_LONG = 20
+"""As it took to make metrics, some milliseconds, they are shown as they were."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -101,6 +105,9 @@ class Gateway:
             closed=lambda why: self._metrics.closed.labels(why).inc(),
         )
         self._metrics.connections = self.connections
+        self._entrance = Entrance()
+        self._rendered = (float("-inf"), b"")
+        """Until when the metrics are shown that were made last, and these."""
         self._credentials = Credentials(
             upstream.ask,
             ttl=settings.credentials_ttl,
@@ -211,9 +218,14 @@ class Gateway:
         )
 
     async def metrics(self, _: web.Request) -> web.Response:
-        """Prometheus' text format."""
+        """Prometheus' text format; to make it takes a small share of the time, whoever asks."""
+        began, (until, body) = time.monotonic(), self._rendered
+        if began >= until:
+            body = generate_latest(self._metrics.registry)
+            ended = time.monotonic()
+            self._rendered = (ended + (ended - began) * _TIMES_AS_LONG, body)
         return web.Response(
-            body=generate_latest(self._metrics.registry),
+            body=body,
             headers={"Content-Type": CONTENT_TYPE_LATEST},
         )
 
@@ -244,6 +256,7 @@ class Gateway:
 
     @web.middleware
     async def _meant_for_us(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        await self._entrance.enter(whose(request.remote or ""))
         names = self._settings.names
         own = request.path.startswith("/_gateway/")
         hosts = request.headers.getall("Host", ())

@@ -3,11 +3,20 @@
 import asyncio
 import gzip
 import json
+import sys
 from collections.abc import Callable
 
 import aiohttp
 
-from tests.integration.attack.attacker import FRAMING, SECRET, Victim, answer, ended, statuses
+from tests.integration.attack.attacker import (
+    ELSEWHERE,
+    FRAMING,
+    SECRET,
+    Victim,
+    answer,
+    ended,
+    statuses,
+)
 from tests.integration.support.records import Records, document
 
 MB = 1024 * 1024
@@ -26,6 +35,42 @@ async def test_connections_that_do_not_get_on(victim: Victim, scale: int) -> Non
     log = victim.gateway.log()
     assert "Too many open files" not in log
     assert "connection from 127.0.0.2" in log
+
+
+HAMMER = """
+import asyncio, sys
+async def ask(sent, port, host):
+    while True:
+        reader, writer = await asyncio.open_connection(host, port, local_addr=(sys.argv[2], 0))
+        try:
+            while True:
+                writer.write(sent)
+                if not await reader.read(65536):
+                    break
+        except OSError:
+            await asyncio.sleep(0.1)
+        writer.close()
+async def all_():
+    kinds = [f"GET {path} HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n" for path in sys.argv[4:]]
+    asking = range(int(sys.argv[3]))
+    port = int(sys.argv[1])
+    await asyncio.gather(*(ask(kinds[n % len(kinds)].encode(), port, "127.0.0.1") for n in asking))
+asyncio.run(all_())
+"""
+"""Asks for the same as often as it is answered, on so many connections."""
+
+
+async def test_requests_without_a_pause_on_many_connections(victim: Victim) -> None:
+    """What anybody may ask for costs milliseconds; a write took seconds beside forty of them."""
+    hammer = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", HAMMER, str(victim.gateway.port), ELSEWHERE, "40"),
+        *("/_gateway/metrics", "/_gateway/metrics", "/_gateway/health", "/"),
+    )
+    try:
+        await victim.unharmed(writes=50, slowest=0.5)
+    finally:
+        hammer.kill()
+        await hammer.wait()
 
 
 async def test_bodies_that_are_announced_and_do_not_come(victim: Victim, scale: int) -> None:

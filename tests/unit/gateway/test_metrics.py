@@ -2,9 +2,12 @@
 
 import asyncio
 import re
+import time
 
+import pytest
 from aiohttp import web
 
+from openwhisk.gateway import server
 from openwhisk.gateway.metrics import STATUSES, Kind, Unanswered
 from tests.unit.gateway.doubles import FakeDatabase, Running
 
@@ -21,6 +24,25 @@ async def test_every_known_value_is_there_at_zero(gateway: Running) -> None:
     assert re.search(r'gateway_build_info\{python="[^"]+",version="[^"]+"\} 1.0', shown)
     assert "process_resident_memory_bytes" in shown
     assert "_created" not in shown
+
+
+async def test_many_who_ask_for_metrics_do_not_have_them_made_each_time(
+    gateway: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = list[float]()
+
+    def make(_: object) -> bytes:
+        time.sleep(0.01)
+        made.append(time.monotonic())
+        return b"made"
+
+    async def ask() -> bytes:
+        async with gateway.client.get(f"{gateway.url}/_gateway/metrics") as answer:
+            return await answer.read()
+
+    monkeypatch.setattr(server, "generate_latest", make)
+    assert set(await asyncio.gather(*(ask() for _ in range(50)))) == {b"made"}
+    assert len(made) < 25
 
 
 async def test_many_who_ask_for_health_cost_one_question(
