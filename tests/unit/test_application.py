@@ -23,7 +23,8 @@ from models.roles import TopicRole
 
 
 @pytest.fixture
-def app() -> Persister:
+def app(monkeypatch: pytest.MonkeyPatch) -> Persister:
+    monkeypatch.setenv("PERSISTER_WEB_PORT", "0")  # whatever else runs on this machine
     return create_app(load())
 
 
