@@ -19,12 +19,13 @@ from app.application import Persister, create_app
 from app.process.errors import StartError
 from app.settings import load
 from app.storing.guard import Guard
+from dev.process import free_port
 from models.roles import TopicRole
 
 
 @pytest.fixture
 def app(monkeypatch: pytest.MonkeyPatch) -> Persister:
-    monkeypatch.setenv("PERSISTER_WEB_PORT", "0")  # whatever else runs on this machine
+    monkeypatch.setenv("PERSISTER_WEB_PORT", str(free_port()))
     return create_app(load())
 
 
