@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from app.commands.printing import print_json, print_table
+from app.monitoring.page.wording import THIN_SPACE
 from app.process.hosts import reachable
 from app.process.printable import printable, shown
 from app.process.words import system_reason
@@ -175,7 +176,8 @@ def show(answer: Mapping[str, Any]) -> None:
     why = answer.get("not_ready")
     click.echo(f"not ready: {shown(why)}" if why else "ready")
     for line in _told(answer.get("summary", {})):
-        click.echo(shown(line))
+        # The page's thousands are apart by a space that not every terminal has.
+        click.echo(shown(line.replace(THIN_SPACE, " ")))
     if topics := answer.get("topics", {}):
         print_table(_partitions(topics))
     for line in _lines(answer):

@@ -17,10 +17,12 @@ from app.process.connections import BoundedSite, Connections
 from app.process.errors import WRONG_SETTINGS, StartError
 from app.process.logs import log_to_terminal
 from app.process.preflight import why_not_to_be_had
+from app.process.printable import shown
 from app.process.seldom import calm_web_server
 from app.process.verbosity import toggle_debug
 from app.settings import SettingsError, open_secrets
 from app.settings.listing import of_group
+from app.version import VERSION
 from openwhisk.gateway.server import Gateway
 from openwhisk.gateway.settings import Configuration, load, variable_of
 from openwhisk.gateway.upstream import Upstream
@@ -29,11 +31,13 @@ from openwhisk.publisher import Publisher
 logger = logging.getLogger("openwhisk.gateway")
 
 _USAGE = """\
-Usage: persister gateway [--config]
+Usage: persister-gateway [--config | --version | --help]
 
   Run the gateway until SIGTERM. Its settings are GATEWAY_* in the environment.
 
-  --config  List them with their values, and exit.
+  --config   List them with their values, and exit.
+  --version  Show the version and exit.
+  --help     Show this message and exit.
 """
 
 _PRODUCER_LEAVES = 1.0
@@ -138,16 +142,26 @@ async def _ensure_topic(publisher: Publisher, configuration: Configuration) -> N
 
 def main() -> int:
     """Run; the exit code."""
-    listed = sys.argv[1:] == ["--config"]
-    if sys.argv[1:] and not listed:
-        print(_USAGE)  # noqa: T201 - for the operator at the terminal
-        return 0 if sys.argv[1:] == ["--help"] else 2
+    arguments = sys.argv[1:]
+    match arguments:
+        case [] | ["--config"]:
+            pass
+        case ["--version"]:
+            print(f"persister-gateway {VERSION}")  # noqa: T201 - what was asked for
+            return 0
+        case ["--help"]:
+            print(_USAGE, end="")  # noqa: T201 - the same
+            return 0
+        case _:
+            wrong = f"Error: unexpected arguments: {shown(' '.join(arguments))}"
+            print(f"{_USAGE}\n{wrong}", file=sys.stderr)  # noqa: T201 - for the operator
+            return WRONG_SETTINGS
     try:
         configuration = load()
     except SettingsError as error:
         print(f"The settings are wrong:\n{error}", file=sys.stderr)  # noqa: T201 - for the operator
         return WRONG_SETTINGS
-    if listed:
+    if arguments:
         for row in of_group(configuration.gateway, os.environ, variable_of):
             print(f"{row.variable}={row.value}  ({row.source})")  # noqa: T201 - what was asked for
         return 0

@@ -502,7 +502,8 @@ def _workers(condition: Condition) -> Iterator[Finding]:
         yield Finding(
             Level.MIND,
             f"Records are being set aside: {number(_set_aside(condition))} in the last minute.",
-            do="See the dead letters below for the reasons.",
+            do="For the reasons, see `persister dead-letters list`, or the dead letters below on the "
+            "status page.",
         )
     if condition.unheard and condition.kafka.away_since is None:
         yield Finding(

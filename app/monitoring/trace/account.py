@@ -33,9 +33,9 @@ _CONCLUSIONS = {
     "on OpenWhisk's side, or is still on its way.",
     Fate.MISSING: "The worker has finished its record, and it is neither in the database nor set "
     "aside: it was deleted since, or lost. `persister audit --repair` sends it again.",
-    Fate.UNKNOWN: "Where it is cannot be told without what could not be looked at.",
-    Fate.UNSEEN: "Kafka holds nothing of it: it never came, or Kafka has deleted it since. With "
-    "its namespace (<namespace>/<id>) the database can be asked all the same.",
+    Fate.UNKNOWN: "It is not known where it is: not every place could be looked at, see below.",
+    Fate.UNSEEN: "Neither Kafka nor the database holds anything of it: it never came, or was "
+    "deleted from both since.",
 }
 
 
@@ -176,6 +176,8 @@ class Account:
         lines = self.logs()
         if lines:
             yield ""
+            # Of a sequence these are the ids of its components' activations.
+            yield "logs:"
             yield from map(_log_line, lines)
         if self.not_looked_at:
             yield ""

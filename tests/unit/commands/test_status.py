@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from app.commands.status import SECONDS, NoAnswerError, fetch, show
+from app.monitoring.page.wording import number
 from app.settings import WorkerSettings
 from tests.fakes.harmful import HarmfulServer
 
@@ -50,6 +51,13 @@ def test_what_the_page_says_is_said(shown: Shown) -> None:
     ]
     well = {"headline": "All is well", "text": "1 worker reads 1 topic.", "findings": []}
     assert shown({"ready": True, "summary": well})[1] == "All is well. 1 worker reads 1 topic."
+
+
+def test_thousands_are_apart_by_a_space_that_every_terminal_has(shown: Shown) -> None:
+    well = {"headline": "All is well", "text": f"{number(1739)} records are on the way."}
+    assert shown({"ready": True, "summary": well})[1] == (
+        "All is well. 1 739 records are on the way."
+    )
 
 
 def test_partitions_and_outcomes_are_lines(shown: Shown) -> None:
