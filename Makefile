@@ -86,7 +86,7 @@ chart: environment ## Check the Helm chart (needs helm, or Go to build it)
 	@$(PY) -m dev.aside deploy/chart/requirements.txt python -m dev.chart
 
 changelog: environment ## Move the fragments of changes/ into CHANGELOG.md
-	@.venv/bin/towncrier build --yes --version "$$($(PY) -c 'from app.version import VERSION; print(VERSION)')"
+	@$(PY) -m dev.changelog
 
 lock: environment ## Update the lock files, after requirements.txt or requirements-dev.txt changed
 	@$(PY) -m dev.lock

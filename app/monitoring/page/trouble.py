@@ -502,7 +502,7 @@ def _workers(condition: Condition) -> Iterator[Finding]:
         yield Finding(
             Level.MIND,
             f"Records are being set aside: {number(_set_aside(condition))} in the last minute.",
-            do="For the reasons, see `persister dead-letters list`, or the dead letters below on the "
+            do="For the reasons, see `persister dead-letters list`, or the dead letters on the "
             "status page.",
         )
     if condition.unheard and condition.kafka.away_since is None:

@@ -1,11 +1,14 @@
 """What is still to do before a release, its notes and its checksums."""
 
 import hashlib
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from dev.release import checksums, notes, obstacles
+from dev import changelog
+from dev.release import Checkout, checked_out, checksums, notes, obstacles
+from dev.steps import SetupError
 
 CHANGELOG = """# Changelog
 
@@ -34,24 +37,64 @@ def project(tmp_path: Path) -> Path:
 
 
 def test_nothing_is_in_the_way_of_what_is_committed_and_told(project: Path) -> None:
-    assert list(obstacles(project, "0.3.0", [])) == []
+    assert list(obstacles(project, "0.3.0", Checkout())) == []
 
 
 def test_what_is_not_committed_is_in_the_way(project: Path) -> None:
-    assert list(obstacles(project, "0.3.0", ["app/main.py"])) == ["not committed: app/main.py"]
+    (line,) = obstacles(project, "0.3.0", Checkout(changed=["app/main.py"]))
+    assert line == "not committed: app/main.py"
+    (line,) = obstacles(project, "0.3.0", Checkout(changed=[f"changes/{n}.md" for n in range(60)]))
+    assert line.endswith("changes/4.md and 55 more")
+
+
+def test_so_is_the_tag_of_another_version_or_on_another_commit(project: Path) -> None:
+    assert list(obstacles(project, "0.3.0", Checkout(tags=["v0.3.0"]))) == []
+    (line,) = obstacles(project, "0.3.0", Checkout(tags=["v0.4.0"]))
+    assert line == "this commit has the tag v0.4.0, and app/version.py says 0.3.0"
+    (line,) = obstacles(project, "0.3.0", Checkout(released=True))
+    assert "the tag v0.3.0 is on another commit" in line
+
+
+def test_git_is_asked_for_changes_and_tags(tmp_path: Path) -> None:
+    def git(*arguments: str) -> None:
+        named = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+        subprocess.run(["git", *named, *arguments], cwd=tmp_path, check=True, capture_output=True)  # noqa: S603, S607
+
+    with pytest.raises(SetupError, match="from a git checkout"):
+        checked_out(tmp_path / "..", "0.3.0")
+    git("init")
+    git("commit", "--allow-empty", "--message", "one")
+    assert checked_out(tmp_path, "0.3.0") == Checkout([], [])
+    git("tag", "v0.3.0")
+    assert checked_out(tmp_path, "0.3.0") == Checkout([], ["v0.3.0"])
+    git("commit", "--allow-empty", "--message", "two")
+    (tmp_path / "new").touch()
+    assert checked_out(tmp_path, "0.3.0") == Checkout(["new"], [], released=True)
 
 
 def test_so_are_fragments_that_are_not_in_the_changelog_yet(project: Path) -> None:
     (project / "changes" / "17.added.md").touch()
-    (line,) = obstacles(project, "0.3.0", [])
-    assert "1 fragments" in line
+    (line,) = obstacles(project, "0.3.0", Checkout())
+    assert "1 fragment in" in line
     assert "make changelog" in line
 
 
 def test_so_are_a_changelog_and_a_chart_that_know_nothing_of_the_version(project: Path) -> None:
-    changelog, chart = obstacles(project, "0.4.0", [])
-    assert "nothing about 0.4.0" in changelog
+    told, chart = obstacles(project, "0.4.0", Checkout())
+    assert "nothing about 0.4.0" in told
     assert "0.3.0, 0.3.0, not 0.4.0" in chart
+
+
+def test_a_changelog_is_made_once_of_something_and_for_the_version_of_the_chart(
+    project: Path,
+) -> None:
+    told, nothing = changelog.obstacles(project, "0.3.0")
+    assert "CHANGELOG.md has 0.3.0 already" in told
+    assert "git restore" in told
+    assert "no fragment" in nothing
+    (project / "changes" / "17.added.md").touch()
+    (chart,) = changelog.obstacles(project, "0.4.0")
+    assert "not 0.4.0" in chart
 
 
 def test_notes_are_those_of_one_version() -> None:
