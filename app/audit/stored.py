@@ -3,6 +3,7 @@
 import asyncio
 from asyncio import sleep
 from collections.abc import Iterable, Iterator, Sequence
+from time import monotonic
 
 from app.audit.content import Content, document_content
 from app.audit.findings import Findings
@@ -18,6 +19,9 @@ RETRY_SECONDS = (1.0, 2.0, 4.0, 8.0)
 
 LONGEST_PAUSE = 15.0
 """The same at most where the database says how long; somebody waits for the audit."""
+
+LONGEST = 50.0
+"""Seconds after which nothing is asked again."""
 
 UNREADABLE = Content(b"", b"")
 """Of a document that the audit cannot read; equal to none."""
@@ -48,12 +52,14 @@ async def read_stored(database: Database, findings: Findings, watcher: Watcher) 
 
 async def read_back(database: Database, ids: Sequence[str]) -> dict[str, bytes]:
     """The stored documents of these ids; repeated for a while when the database is busy."""
+    began = monotonic()
     for seconds in RETRY_SECONDS:
         try:
             return await database.read_back(ids)
         except Unavailable as error:
-            if error.cause == "connection":
-                raise  # there is nobody at this address
+            # The one means that there is nobody at this address, the other a minute for each time.
+            if error.cause == "connection" or monotonic() - began > LONGEST:
+                raise
             await sleep(min(error.retry_after or seconds, LONGEST_PAUSE))
     return await database.read_back(ids)
 

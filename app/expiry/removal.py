@@ -30,6 +30,10 @@ NOT_OFFERED = frozenset({"405", "501"})
 """What a server answers that has no `_purge`."""
 
 
+IN_VAIN = 100
+"""Pages of which nothing was there any more, one after the other, after which a run gives up."""
+
+
 class Method(StrEnum):
     """How a document is removed."""
 
@@ -133,11 +137,13 @@ class Removal:
         """Remove all that began before the cutoff, up to the limit.
 
         Raises:
-            DatabaseError: The database has not answered for too long, or refuses.
+            DatabaseError: The database has not answered for too long, or refuses, or lists for
+                ever what is not there.
         """
         progress = await self.look(cutoff)
         self.told(progress)
         last: OldActivation | None = None
+        in_vain = 0
         while (size := self._next_size(progress)) > 0:
             began = self.clock()
             after = last
@@ -149,6 +155,13 @@ class Removal:
             progress.removed += removed
             progress.changed += len(page) - removed
             self.told(progress)
+            in_vain = 0 if removed else in_vain + 1
+            if in_vain == IN_VAIN:
+                raise Unavailable(
+                    f"{IN_VAIN} pages of activations/byDate had nothing that could be removed: "
+                    "does something else remove them, or does the view not fit the database?",
+                    cause="in-vain",
+                )
             await self.sleep((self.clock() - began) * (1 / self.share - 1))
         return progress
 

@@ -4,12 +4,15 @@ Each of these would otherwise end the start in a traceback through the framework
 open files, much later.
 """
 
+import logging
 import os
 import resource
 import socket
 from pathlib import Path
 
 from app.process.errors import StartError
+
+logger = logging.getLogger(__name__)
 
 LEAST_OPEN_FILES = 256
 """Connections to brokers, to the database and of the web endpoint, and some to spare."""
@@ -20,13 +23,25 @@ PRIVATE = 0o700
 def prepare_folder(folder: Path) -> None:
     """Make the data folder, if it is missing, and let nobody else look into it.
 
+    One that root owns is left as it is: so an orchestrator mounts volumes.
+
     Raises:
-        StartError: it cannot be made or written to.
+        StartError: it cannot be made or written to, or is somebody else's link.
     """
+    ours = (os.geteuid(), 0)
     try:
         folder.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
-        if folder.stat().st_uid == os.geteuid():
+        if folder.is_symlink() and folder.lstat().st_uid not in ours:
+            raise StartError(_unusable(folder, "it is a link that another user has made"))
+        owner = folder.stat().st_uid
+        if owner == os.geteuid():
             folder.chmod(PRIVATE)
+        elif owner not in ours:
+            logger.warning(
+                "The data folder %s belongs to another user (%d), who may change what is in it: "
+                "give the worker one of its own (PERSISTER_DATADIR)",
+                *(folder, owner),
+            )
     except OSError as error:
         raise StartError(_unusable(folder, error.strerror)) from None
     if not os.access(folder, os.W_OK | os.X_OK):

@@ -121,3 +121,23 @@ async def test_nobody_waits_as_long_as_a_database_says(
     database = Asked(*[Unavailable("busy", cause="503", retry_after=10.0**11)] * 2)
     assert await read(database, findings) == 1
     assert waited == [15.0, 15.0]
+
+
+async def test_a_database_that_does_not_answer_in_time_is_not_asked_five_times(
+    findings: Findings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+
+    class Slow(Asked):
+        async def read_back(self, ids: Sequence[str]) -> dict[str, bytes]:
+            nonlocal now
+            now += 30.0
+            self.requests.append(list(ids))
+            raise Unavailable("no answer in time", cause="timeout")
+
+    monkeypatch.setattr(stored, "monotonic", lambda: now)
+    add(findings, ("a/1", 1))
+    slow = Slow()
+    with pytest.raises(Unavailable):
+        await read(slow, findings)
+    assert len(slow.requests) == 2

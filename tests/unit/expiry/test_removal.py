@@ -178,3 +178,21 @@ def test_what_kafka_may_still_hold_is_too_young() -> None:
     now = 1_000 * DAY
     assert too_young((now - 7 * DAY) * 1000, now, 7 * DAY) == 8 * DAY
     assert too_young((now - 8 * DAY) * 1000, now, 7 * DAY) is None
+
+
+async def test_a_view_that_lists_for_ever_what_is_not_there_ends_a_run() -> None:
+    class Endless(MemoryStore):
+        async def oldest(
+            self, cutoff: int, limit: int, after: OldActivation | None
+        ) -> list[OldActivation]:
+            number = int(after.id) + 1 if after else 0
+            return [OldActivation(f"{number:09}", "1-a", cutoff - 1)][:limit]
+
+        async def purge(self, activations: Sequence[OldActivation]) -> int:
+            self.sizes.append(len(activations))
+            return 0
+
+    store = Endless({})
+    with pytest.raises(Unavailable, match="nothing that could be removed"):
+        await removal(store).run(DAY)
+    assert len(store.sizes) == 100

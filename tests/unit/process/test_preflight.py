@@ -1,9 +1,11 @@
 """What ends a start with one line instead of a traceback."""
 
+import os
 import resource
 import socket
 import stat
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -21,6 +23,38 @@ def test_others_may_no_longer_look_into_a_folder_that_was_open(tmp_path: Path) -
     tmp_path.chmod(0o755)
     prepare_folder(tmp_path)
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
+
+
+def test_a_link_of_another_user_is_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    victim, link = tmp_path / "victim", tmp_path / "data"
+    victim.mkdir(mode=0o755)
+    link.symlink_to(victim)
+    monkeypatch.setattr(os, "geteuid", lambda: 4711)
+    about = SimpleNamespace(st_uid=4712, st_mode=stat.S_IFLNK)
+    monkeypatch.setattr(Path, "lstat", lambda _: about)
+    with pytest.raises(StartError, match="a link that another user has made"):
+        prepare_folder(link)
+    assert stat.S_IMODE(victim.stat().st_mode) == 0o755
+
+
+@pytest.mark.parametrize("owner,warned", [(0, False), (4711, False), (4712, True)])
+def test_a_folder_of_another_user_is_warned_of(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    owner: int,
+    *,
+    warned: bool,
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 4711)
+    monkeypatch.setattr(Path, "mkdir", lambda *_, **__: None)
+    monkeypatch.setattr(Path, "is_symlink", lambda _: False)
+    monkeypatch.setattr(Path, "stat", lambda _: SimpleNamespace(st_uid=owner))
+    monkeypatch.setattr(Path, "chmod", lambda *_: None)
+    prepare_folder(tmp_path)
+    assert ("belongs to another user" in caplog.text) == warned
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
