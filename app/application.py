@@ -59,6 +59,7 @@ from app.process.logs import faust_logging, protect_logs
 from app.process.preflight import check_port, prepare_folder, raise_open_files
 from app.process.recent import RecentWarnings
 from app.process.seldom import calm_web_server
+from app.process.still import StillMonitor, StillSupervisor
 from app.process.stopping import GRACE, Watchdog
 from app.process.verbosity import toggle_debug
 from app.routing.breaker import Breakers
@@ -223,6 +224,7 @@ class Persister(faust.App):
             stuck_after=settings.worker.stuck_after,
             end=self._end_standing_still,
             heartbeat=Heartbeat(settings.worker.stuck_after),
+            topics=self.discovery.hear,
             beacon=self.beacon,
         )
         lags = Lags(self.progress, self.ledger)
@@ -429,6 +431,8 @@ def faust_options(settings: Settings) -> dict[str, Any]:
         "broker_credentials": broker_credentials(kafka),
         "datadir": str(worker.datadir),
         "TableManager": TableManager,
+        "Monitor": StillMonitor,
+        "agent_supervisor": StillSupervisor,
         "store": "memory://",
         "logging_config": faust_logging(worker.log_format),
         # Stands in Faust's canonical URL.

@@ -105,8 +105,9 @@ class ViewRefresh(Service):
         while not self.should_stop:
             await self._sleep(self._interval)
             written = self._writer.stats.documents_written
-            idle = self._writer.idle_seconds >= IDLE_SECONDS
-            if idle and written - asked >= DOCUMENTS_PER_QUESTION:
+            if written - asked < DOCUMENTS_PER_QUESTION:
+                await self._writer.next_settled()
+            elif self._writer.idle_seconds >= IDLE_SECONDS:
                 await self._refresh_next()
                 asked = written
 

@@ -124,6 +124,7 @@ class BulkWriter(Service):
         self._lingering = False
         self._unfinished: set[Request] = set()
         self._settled_at = float("-inf")
+        self._settled = asyncio.Event()
 
     @property
     def identity(self) -> bytes | None:
@@ -149,6 +150,11 @@ class BulkWriter(Service):
     def idle_seconds(self) -> float:
         """Seconds since the last request was settled; 0 while one is under way."""
         return 0.0 if self._unfinished else self._clock() - self._settled_at
+
+    async def next_settled(self) -> None:
+        """Wait until another request is settled; one caller at a time."""
+        self._settled.clear()
+        await self._settled.wait()
 
     async def on_start(self) -> None:
         """Connect; the search for the database goes on in the background until it is found."""
@@ -297,5 +303,6 @@ class BulkWriter(Service):
         finally:
             self._unfinished.discard(request)
             self._settled_at = self._clock()
+            self._settled.set()
             queue.under_way -= 1
             self._send_ready()

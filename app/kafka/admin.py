@@ -189,8 +189,14 @@ class Admin:
         """The consumer groups that this client may see, in order."""
         return sorted(group[0] for group in await self._client.list_consumer_groups())
 
-    async def committed(self, group: str) -> dict[TopicPartition, int]:
+    async def committed(
+        self, group: str, coordinator: int | None = None
+    ) -> dict[TopicPartition, int]:
         """The offsets that a consumer group has committed, of all topics.
+
+        Args:
+            group: its id.
+            coordinator: the id of its broker, where it is known; else that is looked for.
 
         Not by aiokafka's `list_consumer_group_offsets`: it takes the answer of a coordinator that
         is still loading for a group that has committed nothing.
@@ -200,10 +206,10 @@ class Admin:
             NotCoordinatorForGroupError: the coordinator is not ready; it may be in a moment.
         """
         # Looked for each time: after an error another broker may be the one.
-        coordinator = await self.coordinator(group)
+        broker = await self.coordinator(group) if coordinator is None else coordinator
 
         async def send(request: OffsetFetchRequest) -> Any:
-            return await self._client._send_request(request, coordinator)  # noqa: SLF001
+            return await self._client._send_request(request, broker)  # noqa: SLF001
 
         answer = await checked(send, lambda: None)(OffsetFetchRequest(group, None))
         found = {}

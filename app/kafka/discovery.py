@@ -4,7 +4,9 @@ Faust cannot subscribe to a pattern, so a service polls for topics and passes th
 channels that agents read. Kafka then rebalances once, and the new topics are consumed.
 """
 
+import asyncio
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from typing import Any
 
 from aiokafka.errors import KafkaError
@@ -20,6 +22,9 @@ from app.kafka.topics import TopicNames, TopicSpec, guard_changelog, not_created
 from app.process.errors import StartError
 from app.process.words import counted, listed
 from app.settings import KafkaSettings
+
+EARLY, LATE = 0.5, 1.25
+"""Intervals from one look to the next: when it is told, and when it asks itself."""
 
 
 class OwnTopicError(StartError):
@@ -186,6 +191,9 @@ class OwnTopics(Service):
 class Discovery(Service):
     """While the worker runs: looks for topics that are new, changed, or gone.
 
+    What topics there are it is told by whoever asks Kafka for them anyway; it asks itself when it
+    is not told.
+
     Args:
         settings: how to connect, and how often to look.
         own: the topics without which the worker cannot work, with their partitions.
@@ -214,6 +222,8 @@ class Discovery(Service):
         self._thread = thread
         self._end = end
         self._admin: Admin | None = None
+        self._told: Mapping[str, int] | None = None
+        self._heard = asyncio.Event()
         self._blind = False
         self._missing: set[str] = set()
 
@@ -247,10 +257,18 @@ class Discovery(Service):
         """Disconnect."""
         await self._disconnect()
 
+    def hear(self, topics: Mapping[str, int]) -> None:
+        """Note which topics there are now, with their numbers of partitions."""
+        self._told = topics
+        self._heard.set()
+
     @Service.task
     async def _watch(self) -> None:
         interval = self._settings.discovery_interval
-        async for _ in self.itertimer(interval, name="discovery"):
+        while not self.should_stop:
+            await self.sleep(EARLY * interval)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._heard.wait(), (LATE - EARLY) * interval)
             await self.look()
 
     async def look(self) -> None:
@@ -269,9 +287,7 @@ class Discovery(Service):
         self._blind = False
 
     async def _look(self) -> None:
-        if self._admin is None:
-            self._admin = await Admin.connect(self._settings)
-        existing = await self._admin.partition_counts()
+        existing = await self._existing()
         before = self._subscription.overlooked
         new = self._subscription.add(existing)
         if self._subscription.overlooked != before and self._subscription.overlooked:
@@ -281,6 +297,15 @@ class Discovery(Service):
         self._subscription.renew()
         self._look_for_own(existing)
         await self._look_for_changed(existing)
+
+    async def _existing(self) -> Mapping[str, int]:
+        told, self._told = self._told, None
+        self._heard.clear()
+        if told is not None:
+            return told
+        if self._admin is None:
+            self._admin = await Admin.connect(self._settings)
+        return await self._admin.partition_counts()
 
     def _look_for_own(self, existing: Mapping[str, int]) -> None:
         """End the worker when one of its own topics is gone; the next start creates it again.

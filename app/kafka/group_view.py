@@ -5,7 +5,8 @@ It has a separate client, since the worker's own consumer is what is being watch
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -13,6 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from aiokafka.errors import (
     KafkaConnectionError,
+    KafkaError,
     NoError,
     TopicAuthorizationFailedError,
     for_code,
@@ -61,7 +63,7 @@ class Reach:
     """How far the group is in a partition; each None where Kafka does not say.
 
     Args:
-        start: the first offset that the log still has.
+        start: the first offset that the log still has; it is not asked for where nothing is unread.
         end: the offset that the next record will get.
         committed: the next offset that the group reads; None before its first commit.
     """
@@ -73,6 +75,8 @@ class Reach:
     @property
     def lag(self) -> int | None:
         """Records between what is committed and the end, those that are deleted left out."""
+        if (self.committed or 0) == self.end:
+            return 0
         if self.start is None or self.end is None:
             return None
         return max(0, self.end - max(self.start, self.committed or 0))
@@ -116,6 +120,7 @@ class Observer:
         self._admin = Admin(client)
         self._settings = settings
         self._leaders: dict[TP, int] = {}
+        self._coordinator: int | None = None
 
     @classmethod
     async def connect(cls, settings: KafkaSettings) -> Self:
@@ -148,17 +153,29 @@ class Observer:
         partitions = [
             TP(name, number) for name in sorted(wanted) for number in range(topics.get(name, 0))
         ]
-        (state, members), committed, starts, ends = await asyncio.gather(
-            self._group(),
-            self._admin.committed(self._settings.app_id),
-            self._offsets(partitions, OffsetResetStrategy.EARLIEST),
+        known, self._coordinator = self._coordinator, None
+        if known is not None:
+            with suppress(KafkaError, OSError):  # another broker may be the one by now
+                return await self._look(partitions, frozenset(topics), known)
+        coordinator = await self._admin.coordinator(self._settings.app_id)
+        return await self._look(partitions, frozenset(topics), coordinator)
+
+    async def _look(
+        self, partitions: Sequence[TP], topics: frozenset[str], coordinator: int
+    ) -> GroupView:
+        (state, members), committed, ends = await asyncio.gather(
+            self._group(coordinator),
+            self._admin.committed(self._settings.app_id, coordinator),
             self._offsets(partitions, OffsetResetStrategy.LATEST),
         )
         reached: Mapping[Any, int] = committed
+        unread = [tp for tp in partitions if reached.get(tp, 0) != ends.get(tp)]
+        starts = await self._offsets(unread, OffsetResetStrategy.EARLIEST)
+        self._coordinator = coordinator
         return GroupView(
             state,
             members,
-            frozenset(topics),
+            topics,
             {tp: Reach(starts.get(tp), ends.get(tp), reached.get(tp)) for tp in partitions},
         )
 
@@ -193,8 +210,7 @@ class Observer:
                 return code, data
         return 0, b""
 
-    async def _group(self) -> tuple[str, dict[str, Member]]:
-        coordinator = await self._admin.coordinator(self._settings.app_id)
+    async def _group(self, coordinator: int) -> tuple[str, dict[str, Member]]:
         (answer,) = await self._client.describe_consumer_groups(
             [self._settings.app_id], group_coordinator_id=coordinator
         )

@@ -157,7 +157,7 @@ async def open_reader(
         isolation_level=isolation_level,
         fetch_max_wait_ms=int(fetch_wait * 1000),
         # Between two looks for something to fetch; an answer and a seek have it look at once.
-        consumer_timeout_ms=1000,
+        consumer_timeout_ms=max(1000, int(2000 * fetch_wait)),
     )
     try:
         await consumer.start()

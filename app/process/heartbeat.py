@@ -1,25 +1,31 @@
 """Ends the process when its event loop hangs, since nothing within the loop could."""
 
+import asyncio
 import logging
 import os
 import sys
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from app.process.stopping import FORCED
 
 logger = logging.getLogger(__name__)
 
-BEAT_SECONDS = 1.0
+BEAT_SECONDS = 2.0
+"""Between two turns, at most."""
+
+FEWEST = 4
+"""Turns without a beat, before the process is ended."""
 
 FRAMES = 15
 """Of the stack, the innermost ones; one argument of a log line is bounded."""
 
 
 class Heartbeat:
-    """A thread that counts how often the event loop was late.
+    """A thread that asks the event loop for a beat in each turn, and counts those that are missing.
 
     It counts its own turns, not the time: a process that was frozen as a whole, or a machine that
     was asleep, has missed no beat.
@@ -30,15 +36,18 @@ class Heartbeat:
     """
 
     def __init__(self, seconds: float, *, end: Callable[[int], object] = os._exit) -> None:
-        self._limit = seconds / BEAT_SECONDS
+        self._seconds = seconds
+        self._pause = min(BEAT_SECONDS, seconds / FEWEST)
         self._end = end
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._missed = 0
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     def start(self) -> None:
-        """Begin to count."""
-        if self._limit:
+        """Begin to count; called in the event loop."""
+        if self._seconds:
+            self._loop = asyncio.get_running_loop()
             self._thread.start()
 
     def stop(self) -> None:
@@ -52,19 +61,26 @@ class Heartbeat:
     def turn(self) -> None:
         """Count one turn; ends the process when there have been too many without a beat."""
         self._missed += 1
-        if self._missed >= self._limit:
+        hung = self._missed * self._pause
+        if hung >= self._seconds:
             try:
                 logger.error(
-                    "The event loop has hung for %d s: ending the process, so that its supervisor "
+                    "The event loop has hung for %g s: ending the process, so that its supervisor "
                     "restarts it (PERSISTER_STUCK_AFTER). It hangs in %s.",
-                    *(self._missed * BEAT_SECONDS, _stack()),
+                    *(hung, _stack()),
                 )
             finally:
                 self._end(FORCED)
 
     def _run(self) -> None:
-        while not self._stopped.wait(BEAT_SECONDS):
+        while not self._stopped.wait(self._pause):
             self.turn()
+            with suppress(RuntimeError):  # the loop has ended since
+                self._ask()
+
+    def _ask(self) -> None:
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self.beat)
 
 
 def _stack() -> str:

@@ -46,10 +46,16 @@ class TestObserver:
         assert view.members == {}
         assert not view.stable
         assert group.first.topic in view.topics
-        assert view.partitions == {
-            group.first: Reach(0, 2, None),
-            group.second: Reach(0, 0, None),
-        }
+        assert view.partitions[group.first] == Reach(0, 2, None)
+        second = view.partitions[group.second]
+        assert (second.end, second.committed, second.lag) == (0, None, 0)
+
+    async def test_where_nothing_is_unread_there_is_no_lag(self, group: Group) -> None:
+        await group.write([1000, 2000])
+        await group.commit(2)
+        for _ in range(2):
+            first = (await look(group)).partitions[group.first]
+            assert (first.end, first.committed, first.lag) == (2, 2, 0)
 
     async def test_how_far_the_group_is(self, group: Group) -> None:
         await group.write([1000, 2000, 3000])

@@ -3,7 +3,7 @@
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Protocol
@@ -20,7 +20,7 @@ from app.monitoring.progress.reachability import Reachability
 from app.monitoring.progress.rules import STANDING, Rules
 from app.monitoring.progress.verdict import BEFORE_THE_FIRST, Verdict
 from app.process.errors import StandstillError
-from app.process.heartbeat import BEAT_SECONDS, Heartbeat
+from app.process.heartbeat import Heartbeat
 from app.settings import KafkaSettings
 
 LOOK_SECONDS = 2.0
@@ -68,6 +68,7 @@ class Progress(Service):
         stuck_after: seconds after which what is stuck ends the worker; 0 for never.
         end: ends the worker.
         heartbeat: ends the process when the event loop hangs.
+        topics: is told which topics there are, with their numbers of partitions.
         connect: makes a client; a new one is made whenever Kafka did not answer.
         clock: monotonic seconds.
         wall: epoch seconds.
@@ -82,6 +83,7 @@ class Progress(Service):
         stuck_after: float,
         end: Callable[[StandstillError], Awaitable[None]],
         heartbeat: Heartbeat,
+        topics: Callable[[Mapping[str, int]], object] = lambda _: None,
         connect: Callable[[KafkaSettings], Awaitable[Client]] = Observer.connect,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
@@ -98,6 +100,7 @@ class Progress(Service):
         self._stuck_after = stuck_after
         self._end = end
         self._heartbeat = heartbeat
+        self._topics = topics
         self._connect = connect
         self._clock = clock
         self._wall = wall
@@ -133,12 +136,6 @@ class Progress(Service):
             await self.look()
             await self.sleep(self.pause())
 
-    @Service.task
-    async def _beat(self) -> None:
-        while not self.should_stop:
-            self._heartbeat.beat()
-            await self.sleep(BEAT_SECONDS / 2)
-
     def pause(self) -> float:
         """Seconds until the next look."""
         starting = not self._was_ready and self._client is not None
@@ -171,6 +168,7 @@ class Progress(Service):
         if client is None:
             client = self._client = await self._connect(self._settings)
         topics = await client.topics()
+        self._topics(topics)
         wanted = [name for name in topics if name == self._rules.documents]
         wanted += [name for name in topics if self._rules.wanted(name)]
         view = await client.look(topics, wanted)

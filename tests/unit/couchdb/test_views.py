@@ -53,9 +53,30 @@ def write(writer: BulkWriter, time: Time) -> Write:
     return write
 
 
+class Looks(Steps):
+    """Steps after which it sleeps again, or waits for something to be written."""
+
+    waited = 0
+
+    async def step(self) -> None:
+        await until(lambda: self._turn is not None and not self._turn.done())
+        turn, waited = self._turn, self.waited
+        assert turn is not None
+        turn.set_result(None)
+        await until(lambda: self._turn is not turn or self.waited > waited)
+
+
 @pytest.fixture
-def steps() -> Steps:
-    return Steps()
+def steps(writer: BulkWriter, monkeypatch: pytest.MonkeyPatch) -> Looks:
+    looks = Looks()
+    next_settled = writer.next_settled
+
+    async def counted() -> None:
+        looks.waited += 1
+        await next_settled()
+
+    monkeypatch.setattr(writer, "next_settled", counted)
+    return looks
 
 
 @pytest.fixture
@@ -86,6 +107,19 @@ async def test_the_design_documents_are_asked_in_turn_while_there_is_writing(
         await steps.step()
     assert couchdb.refreshed[4:] == couchdb.refreshed[:4]
     assert set(steps.asked) == {0.5}
+
+
+@pytest.mark.usefixtures("refresh")
+async def test_while_nothing_is_written_it_does_not_even_look(
+    write: Write, couchdb: FakeCouchDB, steps: Looks
+) -> None:
+    await steps.step()
+    assert (len(steps.asked), steps.waited) == (1, 1)
+    await write()
+    await steps.step()
+    assert len(couchdb.refreshed) == 1
+    await steps.step()
+    assert (len(steps.asked), steps.waited) == (3, 2)
 
 
 @pytest.mark.usefixtures("refresh")

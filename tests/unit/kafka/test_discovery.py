@@ -287,6 +287,35 @@ async def test_faust_is_asked_to_subscribe_until_it_has(kafka: FakeAdminClient) 
     assert kafka.connected == 0
 
 
+async def test_what_it_is_told_it_does_not_ask_for(kafka: FakeAdminClient) -> None:
+    around = Around()
+    conductor = around.conductor
+    changed = conductor._subscription_changed = asyncio.Event()
+    watching = around.discovery()
+    watching.hear({**dict.fromkeys(OWN, around.settings.partitions), "completed0": 1})
+    await watching.look()
+    assert changed.is_set()
+    assert kafka.connected == 0
+    kafka.topics = dict.fromkeys(OWN, around.settings.partitions)
+    await watching.look()
+    assert kafka.connected == 1, "it was not told again"
+    await watching.on_stop()
+
+
+async def test_it_looks_as_soon_as_it_is_told(
+    kafka: FakeAdminClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    around = Around(discovery_interval=600.0)
+    monkeypatch.setattr("app.kafka.discovery.EARLY", 0.0)
+    conductor = around.conductor
+    changed = conductor._subscription_changed = asyncio.Event()
+    watching = around.discovery()
+    async with watching:
+        watching.hear({**dict.fromkeys(OWN, around.settings.partitions), "completed0": 1})
+        await asyncio.wait_for(changed.wait(), 20)
+    assert kafka.connected == 0
+
+
 async def test_a_kafka_that_is_away_is_told_once_and_once_that_it_is_back(
     kafka: FakeAdminClient, caplog: pytest.LogCaptureFixture
 ) -> None:

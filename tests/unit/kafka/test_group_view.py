@@ -8,6 +8,7 @@ import pytest
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from aiokafka.errors import (
     KafkaError,
+    NotCoordinatorForGroupError,
     NotLeaderForPartitionError,
     TopicAuthorizationFailedError,
 )
@@ -52,6 +53,44 @@ async def test_one_partition_that_may_not_be_read_is_no_silence_of_kafka(
     observer = Observer(cast("Any", Client()), KafkaSettings())
     assert await observer.oldest(TP("a", 0), 5) is None
     assert await observer.may_read(TP("a", 0)) is (refusal is NotLeaderForPartitionError)
+
+
+class Coordinated:
+    """Two brokers, of which one coordinates the group."""
+
+    def __init__(self) -> None:
+        self.coordinator = 1
+        self.asked: list[str] = []
+
+    async def find_coordinator(self, _group: str) -> int:
+        self.asked.append("coordinator")
+        return self.coordinator
+
+    async def describe_consumer_groups(
+        self, groups: list[str], group_coordinator_id: int
+    ) -> list[Any]:
+        if group_coordinator_id != self.coordinator:
+            raise NotCoordinatorForGroupError(groups)
+        return [SimpleNamespace(groups=[(0, groups[0], "Stable", "", "", [])])]
+
+    async def _send_request(self, request: Any, node: int) -> Any:
+        self.asked.append(type(request).__name__)
+        if "OffsetFetch" in type(request).__name__:
+            code = 0 if node == self.coordinator else NotCoordinatorForGroupError.errno
+            return SimpleNamespace(error_code=code, topics=[("a", [(0, 7, "", 0)])])
+        raise AssertionError(request)
+
+
+async def test_the_groups_broker_is_looked_for_again_when_it_is_another_one() -> None:
+    client = Coordinated()
+    observer = Observer(cast("Any", client), KafkaSettings())
+    await observer.look({}, [])
+    await observer.look({}, [])
+    assert client.asked.count("coordinator") == 1
+    client.coordinator = 2
+    view = await observer.look({}, [])
+    assert view.stable
+    assert client.asked.count("coordinator") == 2
 
 
 def batch(*names: str) -> bytearray:

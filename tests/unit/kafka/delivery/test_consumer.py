@@ -20,7 +20,7 @@ from app.kafka.delivery.consumer import Consumer, ConsumerThread
 from app.kafka.delivery.ledger import Ledger
 from app.settings import KafkaSettings
 from tests.fakes.consumer_thread import FakeConsumerThread
-from tests.fakes.time import Time, until
+from tests.fakes.time import Steps, Time, until
 from tests.support import record
 
 FIRST, SECOND, OTHER = TP("chunked", 0), TP("chunked", 1), TP("plain", 0)
@@ -477,6 +477,64 @@ async def test_only_finished_chunks_at_the_head_are_committed(
     assert not await consumer.commit()
 
 
+async def test_a_commit_is_made_when_something_is_finished_and_not_before(
+    consumer: Consumer, kafka: FakeConsumerThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = Steps()
+    monkeypatch.setattr(consumer, "sleep", steps.sleep)
+    await begin(consumer)
+    handler = asyncio.ensure_future(Consumer._commit_handler.fun(consumer))
+    first = await deliver_next(consumer, kafka, FIRST, 0)
+    second = await deliver_next(consumer, kafka, FIRST, 1)
+    assert steps.asked == []
+    consumer.ack(first)
+    await steps.step()
+    assert kafka.commits == [{FIRST: 1}]
+    consumer.ack(second)
+    await steps.step()
+    await steps.step()
+    assert kafka.commits == [{FIRST: 1}, {FIRST: 2}]
+    assert sum(steps.asked[:2]) == consumer.commit_interval
+    handler.cancel()
+
+
+async def test_what_kafka_did_not_take_is_committed_without_anything_else_being_finished(
+    consumer: Consumer, kafka: FakeConsumerThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = Steps()
+    monkeypatch.setattr(consumer, "sleep", steps.sleep)
+    await begin(consumer)
+    handler = asyncio.ensure_future(Consumer._commit_handler.fun(consumer))
+    kafka.refused = {FIRST: TimeoutError}
+    consumer.ack(await deliver_next(consumer, kafka, FIRST, 0))
+    await steps.step()
+    kafka.refused = {}
+    await steps.step()
+    await steps.step()
+    assert kafka.commits[-1] == {FIRST: 1}
+    handler.cancel()
+
+
+async def test_what_is_finished_during_another_commit_is_committed_after_it(
+    consumer: Consumer, kafka: FakeConsumerThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = Steps()
+    monkeypatch.setattr(consumer, "sleep", steps.sleep)
+    await begin(consumer)
+    handler = asyncio.ensure_future(Consumer._commit_handler.fun(consumer))
+    untyped: Any = consumer
+    untyped._commit_fut = asyncio.get_running_loop().create_future()
+    consumer.ack(await deliver_next(consumer, kafka, FIRST, 0))
+    await until(lambda: steps.asked)
+    untyped._commit_fut.set_result(None)
+    await steps.step()
+    untyped._commit_fut = None
+    await steps.step()
+    await steps.step()
+    assert kafka.commits == [{FIRST: 1}]
+    handler.cancel()
+
+
 async def test_what_is_finished_keeps_no_records_until_it_is_committed(
     consumer: Consumer, kafka: FakeConsumerThread
 ) -> None:
@@ -611,6 +669,18 @@ async def test_a_fetch_begins_as_soon_as_the_first_chunk_is_taken(
     assert await asyncio.wait_for(fetching, 20) == {}
 
 
+async def test_a_fetch_is_of_all_until_partitions_are_given_or_taken(consumer: Consumer) -> None:
+    await begin(consumer)
+    untyped: Any = consumer
+    untyped._active_partitions = {FIRST}
+    assert consumer.fetches_all({FIRST})
+    consumer.resume_partitions({SECOND})
+    assert not consumer.fetches_all({FIRST})
+    assert consumer.fetches_all({FIRST, SECOND})
+    consumer.stop_flow()
+    assert not consumer.fetches_all({FIRST, SECOND})
+
+
 async def test_the_last_read_offset_does_not_decide_about_chunks(consumer: Consumer) -> None:
     consumer._read_offset[FIRST] = 9
     consumer._read_offset[OTHER] = 9
@@ -722,7 +792,7 @@ async def test_a_table_that_is_read_again_long_after_the_start_is_no_error(
     untyped: Any = consumer
     untyped._thread = thread
     consumer.verify_recovery_event_path(19 * 60.0, OTHER)
-    await consumer.verify_all_partitions_active()
+    await Consumer._commit_livelock_detector.fun(consumer)
     assert caplog.text == ""
     driver.Consumer.verify_recovery_event_path(consumer, 19 * 60.0, OTHER)
     assert "has not sent fetch request" in caplog.text, "Faust's own would say it"

@@ -8,6 +8,7 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.consumer.subscription_state import SubscriptionState
 from aiokafka.errors import CommitFailedError, UnknownError
+from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from app.kafka.delivery import consumer as module
@@ -78,6 +79,52 @@ async def test_a_hole_at_the_logs_end_is_looked_at_seldom(
     now += module.SOUGHT_AGAIN
     thread._send_back(client, {OURS})
     assert client.position == 5
+
+
+class Fetching:
+    """A fetcher that brings nothing until it does."""
+
+    def __init__(self, thread: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 100.0
+        self.waits: list[float] = []
+        self.bring: dict[int, dict[TP, list[int]]] = {}
+        self.all_of_them = True
+        thread._shelf = None
+        thread._stopped = SimpleNamespace(is_set=lambda: False)
+        thread._crashed = SimpleNamespace(is_set=lambda: False)
+        thread.fetches = SimpleNamespace(try_again=lambda: None)
+        thread.consumer.fetches_all = lambda _: self.all_of_them
+        monkeypatch.setattr(module, "monotonic", lambda: self.now)
+        monkeypatch.setattr(driver.AIOKafkaConsumerThread, "_fetch_records", self.fetch)
+
+    async def fetch(
+        self, _consumer: Any, _partitions: Any, wait: float, _most: Any
+    ) -> dict[TP, list[int]]:
+        self.waits.append(wait)
+        self.now += wait
+        return self.bring.get(len(self.waits), {})
+
+
+async def test_while_nothing_comes_a_fetch_goes_on_in_its_thread(
+    thread: Any, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetching = Fetching(thread, monkeypatch)
+    assert await thread._fetch_records(client, {OURS}, 5.0) == {}
+    assert fetching.waits == [1.0] * 5
+    fetching.bring = {7: {OURS: [1]}}
+    assert await thread._fetch_records(client, {OURS}, 5.0) == {OURS: [1]}
+    assert len(fetching.waits) == 7
+    assert await thread._fetch_records(client, {OURS}, 0.1) == {}
+    assert fetching.waits[7:] == [pytest.approx(0.1)]
+
+
+async def test_a_fetch_ends_soon_when_there_are_others_to_fetch_by_now(
+    thread: Any, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetching = Fetching(thread, monkeypatch)
+    fetching.all_of_them = False
+    assert await thread._fetch_records(client, {OURS}, 5.0) == {}
+    assert fetching.waits == [1.0]
 
 
 @pytest.mark.parametrize("stands_at", [4, 5])

@@ -40,6 +40,7 @@ class Run:
         )
         self.worker = Worker(member="me", generation=1)
         self.ended: list[StandstillError] = []
+        self.told: list[dict[str, int]] = []
         self.progress = Progress(
             KafkaSettings(),
             RULES,
@@ -47,6 +48,7 @@ class Run:
             stuck_after=stuck_after,
             end=self._end,
             heartbeat=Heartbeat(0),
+            topics=lambda topics: self.told.append(dict(topics)),
             connect=self.kafka.connect,
             clock=lambda: self.now,
             wall=lambda: self.now,
@@ -88,6 +90,12 @@ async def test_it_asks_about_openwhisks_topics_and_the_internal_one() -> None:
     run = Run()
     await run.after(2)
     assert sorted(run.kafka.wanted) == ["completed0", "documents"]
+
+
+async def test_it_tells_which_topics_there_are() -> None:
+    run = Run()
+    await run.after(4)
+    assert run.told == [{"completed0": 1, "documents": 1, "else": 3}] * 2
 
 
 async def test_what_stands_still_is_said_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
