@@ -11,7 +11,7 @@ import msgspec
 from yarl import URL
 
 from app.process.printable import shown
-from openwhisk.gateway.credentials import Judgement, Refusal, Verdict
+from openwhisk.gateway.credentials import Judgement, Refusal, Verdict, credentials_of
 
 logger = logging.getLogger(__name__)
 
@@ -19,6 +19,15 @@ _TOO_MANY = 429
 _MAY_PASS = (408, _TOO_MANY)
 
 _REFUSED = (401, 403)
+
+_TOO_LONG = (400, 413, 431)
+_LONG = 4096
+"""Characters of credentials, above which a status of `_TOO_LONG` is about these: CouchDB takes
+lines of 8 KiB, and answers 400 to a longer one however often it is asked."""
+
+_TOLD_TOO_LONG = (
+    b'{"error":"bad_request","reason":"The credentials are longer than the database takes"}'
+)
 
 _TIMEOUT = 30.0
 """Seconds for an answer; requests wait for it as long as they have patience."""
@@ -125,7 +134,7 @@ class Questions:
                 timeout=self._timeout,
             ) as answer:
                 body = await answer.content.read(_LONGEST_REFUSAL)
-                judgement = self._judged(answer, body)
+                judgement = self._judged(answer, body, _length(headers))
             if judgement.verdict is not Verdict.VALID:
                 return judgement
             user = await self._user(headers)
@@ -145,11 +154,14 @@ class Questions:
         except (aiohttp.ClientError, OSError):
             return False
 
-    def _judged(self, answer: aiohttp.ClientResponse, body: bytes) -> Judgement:
+    def _judged(self, answer: aiohttp.ClientResponse, body: bytes, asked: int) -> Judgement:
+        """What an answer means to who asked with so many characters of credentials."""
         status = answer.status
         if status in (201, 202):
             self._answered_at = time.monotonic()
             return Judgement(Verdict.VALID)
+        if status in _TOO_LONG and asked > _LONG:
+            return Judgement(Verdict.REFUSED, refusal=Refusal(status, _TOLD_TOO_LONG))
         if status not in _REFUSED:
             # It does not say. A proxy in front answers for a CouchDB that is away; CouchDB itself
             # names itself. To the client a 200 or 302 would look as if its write was stored.
@@ -215,3 +227,7 @@ class Questions:
                 if len(body) > longest:
                     raise aiohttp.ClientPayloadError("longer than any answer that is expected")
             return answer.status, bytes(body)
+
+
+def _length(credentials: Mapping[str, str]) -> int:
+    return sum(len(value) for value in credentials_of(credentials).values())

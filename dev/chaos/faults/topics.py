@@ -19,6 +19,9 @@ SOON = 25.0
 
 MANY = 3
 
+LARGEST = str(16 * 1024 * 1024)
+"""Bytes of a record that fits: some of what is copied is larger than Kafka's own limit."""
+
 
 async def deleted(stage: Stage) -> None:
     """One is deleted before what was read of it last is committed."""
@@ -36,7 +39,7 @@ async def recreated(stage: Stage) -> None:
     async with _another_topic(stage) as (admin, topic):
         await admin.delete_topics(topic)
         await asyncio.sleep(stage.random.uniform(0, 3))
-        await admin.create_topic(topic)
+        await admin.create_topic(topic, max_message_bytes=LARGEST)
         await stage.flow.send_copies(topic, COPIES)
         await _read(stage, "a topic that was made again")
 
@@ -78,7 +81,7 @@ async def _another_topic(stage: Stage) -> AsyncIterator[tuple[Admin, str]]:
         topic = stage.names.completed(f"x{stage.random.getrandbits(24):06x}")
         stage.watch.movement.begins_anew([topic])
         async with connect_admin(stage.kafka.url) as admin:
-            await admin.create_topic(topic)
+            await admin.create_topic(topic, max_message_bytes=LARGEST)
             stage.topics.append(topic)
             try:
                 await stage.flow.send_copies(topic, COPIES)

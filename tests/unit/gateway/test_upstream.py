@@ -160,6 +160,21 @@ async def test_what_couchdb_refuses_with_is_the_clients(
     assert judgement.refusal.status == status
 
 
+@pytest.mark.parametrize("status", [400, 413, 431])
+async def test_credentials_that_are_too_long_for_couchdb_are_refused_at_once(
+    asked: tuple[Upstream, dict[str, web.Response]], status: int
+) -> None:
+    """A real one answers 400 without a word to any line of more than 8 KiB."""
+    upstream, told = asked
+    told["_bulk_docs"] = web.Response(status=status)
+    judgement = await upstream.ask({"Authorization": "Bearer " + "x" * 8000}, "127.0.0.1")
+    assert judgement.refusal is not None
+    assert judgement.refusal.status == status
+    assert b"longer than the database takes" in judgement.refusal.body
+    usual = await upstream.ask({"Authorization": "Bearer " + "x" * 1000}, "127.0.0.1")
+    assert usual.verdict is Verdict.UNREACHABLE
+
+
 @pytest.mark.parametrize(
     "session",
     ['{"userCtx":{"name":"%s"}}' % ("x" * 100_000), '{"x":' + "[" * 10_000, '{"userCtx":[]}'],
