@@ -25,6 +25,15 @@ from dev.steps import SetupError, command, once, say
 CHART = paths.PROJECT / "deploy" / "chart"
 HELM_VERSION = "v3.19.2"
 KUBERNETES = ("1.25", "1.34")
+REFUSED = (
+    "worker.replicas=3",
+    "db.auth.username=whisk_admin",
+    "kafka.privateAuthority=true",
+    "settings.PERSISTER_PARTITIONS=3",
+    "retention.olderThan=30",
+    "keda.enabled=true,worker.replicaCount=9",
+)
+"""Values that are refused: with some, an operator would believe what is not so."""
 FOREIGN = ("monitoring.coreos.com/", "keda.sh/")
 """Groups whose schemas come with what defines them."""
 
@@ -45,6 +54,7 @@ def helm() -> str:
         )
 
     def build() -> None:
+        say("helm is built with Go, once: that takes minutes")
         command(
             ["go", "install", f"helm.sh/helm/v3/cmd/helm@{HELM_VERSION}"],
             env={**os.environ, "GOBIN": str(folder)},
@@ -56,18 +66,30 @@ def helm() -> str:
 
 def rendered(program: str, values: Path) -> list[dict[str, Any]]:
     """The objects that the chart makes of some values."""
-    done = subprocess.run(
+    done = template(program, "--values", str(values))
+    if done.returncode:
+        raise SetupError(f"{values.name}: {done.stderr.strip()}")
+    return [one for one in yaml.safe_load_all(done.stdout) if one]
+
+
+def taken(program: str) -> Iterator[str]:
+    """Which values are taken that ought to be refused."""
+    for values in REFUSED:
+        if not template(program, "--set", values).returncode:
+            yield f"{values} is not refused"
+
+
+def template(program: str, *values: str) -> subprocess.CompletedProcess[str]:
+    """Run `helm template` with some values."""
+    return subprocess.run(
         [
             *(program, "template", "demo", str(CHART), "--namespace", "openwhisk"),
-            *("--kube-version", f"{KUBERNETES[-1]}.0", "--values", str(values)),
+            *("--kube-version", f"{KUBERNETES[-1]}.0", *values),
         ],
         capture_output=True,
         text=True,
         check=False,
     )
-    if done.returncode:
-        raise SetupError(f"{values.name}: {done.stderr.strip()}")
-    return [one for one in yaml.safe_load_all(done.stdout) if one]
 
 
 def problems(objects: list[dict[str, Any]]) -> Iterator[str]:
@@ -92,6 +114,7 @@ def main() -> None:
             for values in sorted((CHART / "ci").glob("*.yaml"))
             for problem in problems(rendered(program, values))
         ]
+        found += taken(program)
     except SetupError as error:
         sys.exit(f"Error: {error}")
     described = yaml.safe_load((CHART / "Chart.yaml").read_text())

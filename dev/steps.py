@@ -12,7 +12,10 @@ from pathlib import Path
 from dev import paths
 
 SILENCE = 5.0
-"""Seconds after which a step that goes on says so."""
+"""Seconds after which a step that goes on says so; then after twice as many, and so on."""
+
+LONGEST_SILENCE = 60.0
+"""Seconds."""
 
 LONGEST_OUTPUT_SHOWN = 3000
 """Characters of a failed command's output, counted from its end."""
@@ -73,11 +76,13 @@ def once(
 
 @contextlib.contextmanager
 def _signs_of_life(name: str, progress: Callable[[], str] | None) -> Iterator[None]:
-    """Report progress every few seconds."""
+    """Report progress, first after a few seconds and then less and less often."""
     began, done = time.monotonic(), threading.Event()
 
     def tell() -> None:
-        while not done.wait(SILENCE):
+        silence = SILENCE
+        while not done.wait(silence):
+            silence = min(2 * silence, LONGEST_SILENCE)
             far = f": {progress()}" if progress else ""
             say(f"still installing {name}{far} ({time.monotonic() - began:.0f} s)")
 

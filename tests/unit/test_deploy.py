@@ -1,5 +1,6 @@
 """What is deployed names settings, files and ports that exist."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,8 @@ import pytest
 import yaml
 
 from app.settings import known_variables
+from app.settings.routing import LogMode
+from app.settings.security import SaslMechanism, SecurityProtocol
 from app.version import VERSION
 from dev import paths
 from openwhisk.gateway.settings import PREFIX as GATEWAY_PREFIX
@@ -99,6 +102,45 @@ def test_the_image_copies_what_there_is_and_its_context_lets_through() -> None:
     }
     assert copied == let_through
     assert [source for source in copied if not (paths.PROJECT / source).exists()] == []
+
+
+def schema_of(values: Any, schema: dict[str, Any], path: str = "") -> Iterator[str]:
+    """Paths of values that the schema does not know, and of those that it alone knows."""
+    known = schema.get("properties")
+    if known is None or not isinstance(values, dict):
+        return
+    for name in sorted(values.keys() ^ (known.keys() - {"global"})):
+        yield f"{path}.{name}"
+    for name in values.keys() & known.keys():
+        yield from schema_of(values[name], known[name], f"{path}.{name}")
+
+
+def chart_schema() -> dict[str, Any]:
+    read: dict[str, Any] = json.loads((DEPLOY / "chart" / "values.schema.json").read_text())
+    properties: dict[str, Any] = read["properties"]
+    return properties | {"": read}
+
+
+def test_the_schema_of_the_chart_knows_its_values_and_no_others() -> None:
+    values = yaml.safe_load((DEPLOY / "chart" / "values.yaml").read_text(encoding="utf-8"))
+    assert list(schema_of(values, chart_schema()[""])) == []
+
+
+def test_the_schema_of_the_chart_takes_what_the_settings_take() -> None:
+    schema = chart_schema()
+    kafka = schema["kafka"]["properties"]
+    assert set(kafka["securityProtocol"]["enum"]) == set(SecurityProtocol)
+    assert set(kafka["saslMechanism"]["enum"]) == {"", *SaslMechanism}
+    assert set(schema["logMode"]["enum"]) == set(LogMode)
+
+
+def test_no_setting_is_given_twice_to_the_chart() -> None:
+    templates = "".join(
+        file.read_text(encoding="utf-8") for file in (DEPLOY / "chart" / "templates").iterdir()
+    )
+    by_itself = set(re.findall(r"name: ((?:PERSISTER|GATEWAY)_\w+)", templates))
+    refused = set(chart_schema()["settings"]["propertyNames"]["not"]["enum"])
+    assert by_itself <= refused <= KNOWN | {f"{name}_FILE" for name in KNOWN}
 
 
 def test_the_chart_is_of_this_version() -> None:

@@ -30,6 +30,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{ printf "%s:%s" .repository (.root.Values.image.tag | default .root.Chart.AppVersion) | quote }}
 {{- end }}
 
+{{/* A value in quotes; a number with all its digits, which Helm would write as 1e+07. */}}
+{{- define "persister.text" -}}
+{{ if kindIs "string" . }}{{ . | quote }}{{ else }}{{ . | toJson | quote }}{{ end }}
+{{- end }}
+
 {{- define "persister.release" -}}
 {{ required "set openwhiskRelease, or kafka.connect_string, db.host and db.auth" .Values.openwhiskRelease }}
 {{- end }}
@@ -54,6 +59,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{ .Values.db.auth.existingSecret }}
 {{- else if .Values.db.auth.password -}}
 {{ include "persister.name" . }}-database
+{{- else if .Values.db.auth.username -}}
+{{ fail "db.auth.username needs db.auth.password, or both are in db.auth.existingSecret" }}
 {{- else -}}
 {{ include "persister.release" . }}-db.auth
 {{- end -}}
@@ -61,6 +68,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 
 {{/* Kafka, for the worker, the jobs and the gateway. */}}
 {{- define "persister.kafkaSettings" -}}
+{{- if and (or .Values.kafka.saslMechanism .Values.kafka.privateAuthority) (not .Values.kafka.existingSecret) }}
+{{- fail "kafka.saslMechanism and kafka.privateAuthority need kafka.existingSecret" }}
+{{- end }}
 - {name: PERSISTER_KAFKA_URL, value: {{ include "persister.kafka" . | quote }}}
 - {name: PERSISTER_TOPIC_PREFIX, value: {{ .Values.whisk.kafka.topics.prefix | quote }}}
 - {name: PERSISTER_LOG_MODE, value: {{ .Values.logMode | quote }}}
@@ -87,7 +97,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 - {name: PERSISTER_COUCHDB_CA_FILE, value: /run/secrets/couchdb-authority/ca.crt}
 {{- end }}
 {{- range $name, $value := .Values.settings }}
-- {name: {{ $name }}, value: {{ $value | quote }}}
+- {name: {{ $name }}, value: {{ include "persister.text" $value }}}
 {{- end }}
 {{- end }}
 
