@@ -23,7 +23,7 @@ Time = Annotated[
     str,
     Meta(
         pattern=r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z|-?\d+ ms)$",
-        description="ISO 8601 in UTC; epoch milliseconds of what is out of its range.",
+        description="ISO 8601 in UTC; epoch milliseconds for times outside its range.",
     ),
 ]
 Count = Annotated[int, Meta(ge=0)]
@@ -36,324 +36,323 @@ class _Object(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Opened(_Object):
-    """A breaker that is open."""
+    """An open breaker."""
 
     since: Time
     """When it opened."""
 
     until: Time
-    """When what it holds is tried again."""
+    """When a retry is due."""
 
     why: str
-    """What opened it."""
+    """Why it opened."""
 
 
 class TopicOpened(Opened):
-    """The breaker of a topic; `held` while nothing of it is fetched."""
+    """The open breaker of a topic."""
 
     held: bool
-    """Whether nothing of the topic is fetched now."""
+    """Whether the topic is not being fetched at the moment."""
 
 
 class PartitionStatus(_Object):
-    """A partition that the group reads; `mine`: this worker does."""
+    """A partition that the group reads."""
 
     committed: int | None
-    """Offset up to which the group is done; null: nothing was ever committed."""
+    """Committed offset of the group; null: nothing was committed yet."""
 
     end: int | None
-    """Offset that the next record will have."""
+    """Offset of the next record to be produced."""
 
     lag: int | None
     """Records between the two."""
 
     deleted_in_seconds: Seconds | None
-    """Time until Kafka may delete what is unread; null: nothing is unread, or nothing is deleted by
-    age."""
+    """Time until Kafka may delete unread records; null: nothing is unread, or Kafka deletes nothing
+    by age."""
 
     holder: str | None
-    """Address of the member that reads it; null: nobody does."""
+    """Network address of the group member that reads it; null: none does."""
 
     worker: str | None
-    """That member's name among `workers`, where it has told it."""
+    """Name of that member among `workers`, if it has announced one."""
 
     mine: bool
     """Whether this worker reads it."""
 
     work: Work
-    """How it goes: it moves; it is idle, with nothing unread; it waits for a known reason; or it is
-    stuck."""
+    """`moving`: commits advance. `idle`: nothing is unread. `waiting`: for a known reason.
+    `stuck`: for none."""
 
     since: Time | None
-    """Since when it waits or is stuck."""
+    """When it began to wait or got stuck."""
 
     why: str
-    """Why it waits or is stuck; else empty."""
+    """Why it waits or is stuck; otherwise empty."""
 
 
 class OutcomesStatus(_Object):
-    """What became of records, by step, outcome and reason; by topic, what Kafka deleted unread."""
+    """What became of the records since the worker started."""
 
     route: dict[str, Count | Counts]
-    """By outcome: records that were read from OpenWhisk's topics; where an outcome has reasons, by
-    reason."""
+    """Records read from OpenWhisk's topics, by outcome and, where it has reasons, by reason."""
 
     store: dict[str, Count | Counts]
-    """By outcome: records that were read from the internal topic."""
+    """Records read from the internal topic, by outcome."""
 
     lost_to_retention: Counts
-    """By topic: records that Kafka deleted before they were read."""
+    """Records that Kafka deleted before they were read, by topic."""
 
 
 class InFlight(_Object):
-    """Documents that were read from the internal topic and are not settled."""
+    """Documents read from the internal topic that are not settled yet."""
 
     documents: Count
-    """How many."""
+    """Number of documents."""
 
     bytes: Count
-    """How large they are together."""
+    """Their total size."""
 
 
 class Busy(_Object):
-    """A namespace or an action; numbers are estimates."""
+    """A namespace or an action; all numbers are estimates."""
 
     runs: Count
     """Activations."""
 
     at_most_too_many: Count
-    """By how many `runs` may be too high at most."""
+    """How much too high `runs` may be at most."""
 
     failures: Count
-    """Those that failed."""
+    """Failed activations."""
 
     mean_wait_seconds: Seconds
-    """From the request to the start of the function."""
+    """Mean time from the request until the action starts."""
 
     mean_run_seconds: Seconds
-    """From its start to its end."""
+    """Mean time from the start of the action to its end."""
 
 
 class ActivityStatus(_Object):
-    """Those that run, fail and wait most; one document in `one_in` was read for it."""
+    """The namespaces and actions that run, fail and wait most, from a sample of the documents."""
 
     one_in: Count
-    """Of how many documents one was read."""
+    """Sampling interval: one document of this many was examined."""
 
     namespaces: dict[str, Busy]
     """By namespace."""
 
     actions: dict[str, Busy]
-    """By action, `namespace/name`."""
+    """By action, as `namespace/name`."""
 
 
 class GuardStatus(_Object):
-    """Records that the guard remembers, by partition."""
+    """What the guard remembers, so that nothing is written twice."""
 
     remembered: Counts
-    """By partition of the internal topic."""
+    """Records, by partition of the internal topic."""
 
 
 class KafkaStatus(_Object):
-    """What is known of Kafka."""
+    """What the worker knows about Kafka."""
 
     address: str
     """`PERSISTER_KAFKA_URL`."""
 
     away_since: Time | None
-    """Since when Kafka does not answer; null: it does."""
+    """Since when Kafka has not answered; null: it answers."""
 
     last_error: str | None
-    """What it answered last that was an error."""
+    """The last error from Kafka."""
 
     last_error_at: Time | None
-    """When that was."""
+    """When it occurred."""
 
     group_refuses: str | None
-    """Why the consumer group does not take this worker; null: it does."""
+    """Why the consumer group refuses this worker; null: it does not."""
 
     unreadable_topics: dict[str, str]
-    """By topic: why it is left out."""
+    """Topics that cannot be read and are skipped, with the reason."""
 
 
 class DatabaseStatus(_Object):
-    """What is known of the database."""
+    """What the worker knows about the database."""
 
     address: str
-    """`PERSISTER_COUCHDB_URL` and the database."""
+    """`PERSISTER_COUCHDB_URL` with the name of the database."""
 
     down: bool
-    """Whether it takes nothing now."""
+    """Whether the database currently accepts no documents."""
 
     failing_since: Time | None
-    """Since when requests fail; null: they do not."""
+    """Since when requests have failed; null: they succeed."""
 
     last_error: str | None
-    """In CouchDB's own words."""
+    """The last error, in CouchDB's own words."""
 
     last_error_at: Time | None
-    """When that was."""
+    """When it occurred."""
 
     requests_in_flight: Count
-    """Bulk requests under way."""
+    """Bulk requests in flight."""
 
     requests_limit: Count
-    """How many may be, at the pace that the database has now."""
+    """Maximum bulk requests in flight at the database's present pace."""
 
     documents_under_diagnosis: Count
-    """Documents that are tried alone."""
+    """Documents that failed and are being retried one by one."""
 
     reading_down: bool
-    """Whether documents in conflict cannot be read back."""
+    """Whether conflicting documents cannot be read back."""
 
     documents_waiting: Count
-    """Documents that are in no request yet."""
+    """Documents that are not in a request yet."""
 
     documents_written: Count
-    """Since the start."""
+    """Documents written since the start."""
 
     conflicts_read_back: Count
-    """Since the start."""
+    """Conflicting documents read back and compared since the start."""
 
     requests: Counts
-    """By outcome, since the start."""
+    """Requests since the start, by outcome."""
 
     retries: Counts
-    """By reason, since the start."""
+    """Retries since the start, by reason."""
 
     narrowing_requests: Count
-    """Requests that were divided to find a document at fault, since the start."""
+    """Requests since the start that were split to find the document at fault."""
 
     missing_design_documents: list[str]
-    """Those that OpenWhisk's readers need and the database does not have."""
+    """Design documents that OpenWhisk's readers need and the database lacks."""
 
 
 class WorkerStatus(_Object):
-    """A worker of the group, as it last spoke of itself."""
+    """A worker of the group, by its last report."""
 
     own: bool
-    """Whether it is the one that was asked."""
+    """Whether it is the worker that answers this request."""
 
     missing: bool
     """Whether it has fallen silent."""
 
     heard_seconds_ago: Seconds
-    """Since it last spoke."""
+    """Time since its last report."""
 
     ready: bool
-    """What it said of itself."""
+    """Whether it reported to be ready."""
 
     not_ready: str | None
-    """Why not; null: it is."""
+    """Why it is not ready; null: it is."""
 
     version: str
-    """Of the persister."""
+    """Version of the persister."""
 
     started: Time
     """When it started."""
 
     counts: Counts
-    """Records since then, by outcome."""
+    """Records since it started, by outcome."""
 
     per_second: dict[str, float]
-    """Records a second, by outcome."""
+    """Records per second, by outcome."""
 
 
 class Told(_Object):
-    """One thing that is wrong, as the status page says it."""
+    """A problem, as the status page describes it."""
 
     level: Level
-    """`mind`: the work goes on. `trouble`: something does not move, or will be lost."""
+    """`mind`: the work continues. `trouble`: something is stuck, or records will be lost."""
 
     what: str
-    """It is, in one sentence."""
+    """What is wrong, in one sentence."""
 
     why: str
-    """In the words of whoever said so; empty where nothing more is known."""
+    """The cause, as Kafka, CouchDB or the worker reported it; empty if unknown."""
 
     do: str
     """What to do about it."""
 
 
 class SummaryStatus(_Object):
-    """The first words of the status page."""
+    """What the status page says first."""
 
     level: Level
-    """Of the worst finding."""
+    """Level of the worst finding."""
 
     headline: str
     """Whether all is well."""
 
     text: str
-    """What is read; if something is wrong, the worst of it."""
+    """What is being read or, if something is wrong, the worst finding."""
 
     findings: list[Told]
-    """The worst first; none: all is well."""
+    """All findings, the worst first; empty: all is well."""
 
 
 class Status(_Object):
-    """A worker, as `GET /status` tells it."""
+    """A worker, as `GET /status` describes it."""
 
     version: str
-    """Of the persister."""
+    """Version of the persister."""
 
     app_id: str
     """`PERSISTER_APP_ID`."""
 
     ready: bool
-    """As `/health/ready` says."""
+    """The verdict of `/health/ready`."""
 
     not_ready: str | None
-    """Why not; null: it is."""
+    """Why it is not ready; null: it is."""
 
     not_ready_since: Time | None
-    """Since when."""
+    """Since when it has not been ready."""
 
     summary: SummaryStatus
-    """The first words of the status page."""
+    """What the status page says first."""
 
     work: Work
-    """The worst of its partitions."""
+    """The worst state of its partitions."""
 
     topics: dict[str, dict[str, PartitionStatus]]
-    """By topic and partition: all that the group should read, of any worker."""
+    """By topic and partition: everything that the group should read, whichever worker reads it."""
 
     lag: Count
-    """Unread records of this worker's partitions."""
+    """Unread records in this worker's partitions."""
 
     outcomes: OutcomesStatus
-    """What became of records, since the start."""
+    """What became of the records since the start."""
 
     in_flight: InFlight
-    """What is read and not settled."""
+    """Documents read from the internal topic that are not settled yet."""
 
     breaker: dict[str, TopicOpened]
-    """By topic: those that are paused, since most of their records are rejected."""
+    """By topic: topics that are paused because most of their records are rejected."""
 
     store_breaker: dict[str, Opened]
-    """By reason: why storing is paused; empty when it is not."""
+    """By reason: why storing is paused; empty: it is not."""
 
     activity: ActivityStatus | None
     """Who runs, fails and waits most; null: `PERSISTER_ACTIVITY` is off."""
 
     guard: GuardStatus
-    """What is remembered, so that nothing is written twice."""
+    """What the guard remembers, so that nothing is written twice."""
 
     kafka: KafkaStatus
-    """What is known of Kafka."""
+    """What the worker knows about Kafka."""
 
     database: DatabaseStatus
-    """What is known of the database."""
+    """What the worker knows about the database."""
 
     workers: dict[str, WorkerStatus]
-    """By name: every worker of the group."""
+    """Every worker of the group, by name."""
 
     workers_not_heard: str | None
-    """Why nothing is heard of the others; null: it is."""
+    """Why this worker hears nothing from the others; null: it does."""
 
 
 class Seen(_Object):
-    """A place where an activation was seen; `behind`: records before it that wait."""
+    """A place where an activation was seen; `behind`: records waiting in front of it."""
 
     topic: str
     partition: Count
@@ -365,7 +364,7 @@ class Seen(_Object):
 
 
 class Trace(_Object):
-    """Where an activation is; `activation`: what is known of it, as its record says."""
+    """Where an activation is; `activation`: what its record says about it."""
 
     activation_id: str
     fate: Fate
@@ -378,7 +377,7 @@ class Trace(_Object):
 
 
 class Example(_Object):
-    """A record that ended badly; `fields`: what differs in its document."""
+    """A record with a problem; `fields`: the fields that differ in its document."""
 
     document: str | None
     activation: str | None
@@ -398,7 +397,7 @@ class Lost(_Object):
 
 
 class Repaired(_Object):
-    """What became of the records that were to be sent again."""
+    """What became of the records to be sent again."""
 
     planned: Count
     sent: Count
@@ -409,7 +408,7 @@ class Repaired(_Object):
 
 
 class Audit(_Object):
-    """Records by how they have ended (`totals`; by topic and hour in `topics`), and what is bad."""
+    """Records by outcome (`totals`; by topic and hour in `topics`), and the problems found."""
 
     ok: bool
     records: Count
@@ -439,13 +438,13 @@ class _LetterFields(_Object):
 
 
 class Letter(_LetterFields):
-    """A dead letter; in a rehearsal of a replay, `to` is where it would be sent."""
+    """A dead letter; in a dry run of a replay, `to` is where it would be sent."""
 
     to: str | UnsetType = UNSET
 
 
 class Header(_Object):
-    """A header of a record; `value_base64` where it is no UTF-8."""
+    """A header of a record; `value_base64` if it is not UTF-8."""
 
     name: str
     value: str | UnsetType | None = UNSET
@@ -453,7 +452,7 @@ class Header(_Object):
 
 
 class LetterContent(_LetterFields):
-    """A dead letter with what is in it; `..._base64` in the place of what is no UTF-8."""
+    """A dead letter with its content; fields that are not UTF-8 are in `..._base64` instead."""
 
     headers: list[Header]
     key: str | UnsetType | None = UNSET
@@ -463,7 +462,7 @@ class LetterContent(_LetterFields):
 
 
 class Replayed(_Object):
-    """The last line of a replay: letters that were sent, or would be, and why others stayed."""
+    """The last line of a replay: letters that were or would be sent, and why others were not."""
 
     stayed: Counts
     replayed: Count | UnsetType = UNSET

@@ -14,9 +14,9 @@ _INTRODUCTION = """\
 
 This page is made from the code by `make generated`; a test compares the two.
 
-`GET /status` of a worker, and `persister status --json`, answer with one object. Every field is
-always there. Times are ISO 8601 in UTC. [`commands.schema.json`](commands.schema.json) has the same
-as a JSON Schema, `$defs/status`. For people there is [the status page](status-page.md).
+`GET /status` of a worker and `persister status --json` return one object. All fields are always
+present. Times are ISO 8601 in UTC. [`commands.schema.json`](commands.schema.json) has the same as a
+JSON Schema, under `$defs/status`. For people there is [the status page](status-page.md).
 """
 
 _SIMPLE = (
