@@ -21,7 +21,7 @@ from mode.types import ServiceT
 
 from app.couchdb import BulkWriter, Database, DatabaseWatch, ViewRefresh
 from app.dead_letters import DeadLetters
-from app.kafka.access import Access, explain
+from app.kafka.access import Access, explain, why_refused
 from app.kafka.clients import broker_credentials
 from app.kafka.delivery import Callbacks, ChunkTopic, Transport
 from app.kafka.delivery.consumer import Consumer, ConsumerThread
@@ -126,7 +126,7 @@ class Persister(faust.App):
             app_id=settings.kafka.app_id,
             worker=settings.kafka.instance_id,
         )
-        producer = BatchProducer(settings.kafka)
+        producer = BatchProducer(settings.kafka, end=self._end_refused)
         self.producer_service = ProducerService(producer, beacon=self.beacon)
         self.dead_letters = DeadLetters(
             producer, self.names.dead_letters, ours={self.names.documents}
@@ -328,6 +328,9 @@ class Persister(faust.App):
             root = self.beacon.root
             service = root.data if root and isinstance(root.data, Service) else self
             service._crash(error)  # noqa: SLF001
+
+    def _end_refused(self, topic: str, refusal: KafkaError) -> None:
+        self.end(StartError(why_refused(topic, refusal, self.settings.kafka)))
 
     async def stop(self) -> None:
         """Stop within the deadline for in-flight work, plus a short grace period."""

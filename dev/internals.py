@@ -92,6 +92,7 @@ LEANED_ON: dict[str, tuple[str, ...]] = {
         "aiokafka.client:AIOKafkaClient._md_synchronizer",
         "aiokafka.client:AIOKafkaClient.bootstrap",
     ),
+    "app/kafka/patches/rotated_passwords.py": ("aiokafka.conn:AIOKafkaConnection.__init__",),
     "app/kafka/patches/waiting_fetches.py": (
         "aiokafka.client:AIOKafkaClient.send",
         "aiokafka.client:AIOKafkaClient._get_conn",

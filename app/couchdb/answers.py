@@ -15,6 +15,7 @@ from app.couchdb.errors import (
     DatabaseError,
     DatabaseMissing,
     Misconfigured,
+    PartlyStored,
     RequestRefused,
     RequestTooLarge,
     Unavailable,
@@ -31,6 +32,9 @@ LONGEST_CAUSE = 64
 FIRST_WORDS = 80
 """Characters shown of an answer that is not CouchDB's."""
 
+
+UNNAMED = "error"
+"""The error of an entry whose reason is the word that counts, such as `internal_server_error`."""
 
 _TEMPORARILY_LOCKED = "temporarily locked"
 """So CouchDB 3.4 says it after wrong passwords; accounts are locked for other reasons, too."""
@@ -57,11 +61,15 @@ class Entry(msgspec.Struct):
     reason: Any = ""
 
     @property
+    def stored(self) -> bool:
+        """Whether it says that the document was written, and nothing against that."""
+        return bool(self.rev) and not self.error
+
+    @property
     def cause(self) -> str:
         """The error as a short word; it may be anything."""
-        return (
-            self.error if isinstance(self.error, str) else shown(self.error, longest=LONGEST_CAUSE)
-        )
+        error = self.reason if self.error == UNNAMED and self.reason else self.error
+        return error if isinstance(error, str) else shown(error, longest=LONGEST_CAUSE)
 
     @property
     def explanation(self) -> str:
@@ -101,11 +109,18 @@ class Failure(msgspec.Struct):
     reason: Any = None
 
 
+class _Item(msgspec.Struct):
+    """One of a list that is answered in its place; those of stored documents have no error."""
+
+    error: Any = None
+    reason: Any = None
+
+
 _entries = msgspec.json.Decoder(list[Entry])
 _rows = msgspec.json.Decoder(_Rows)
 _ids = msgspec.json.Decoder(_Ids)
 _failure = msgspec.json.Decoder(Failure)
-_failures = msgspec.json.Decoder(list[Failure])
+_items = msgspec.json.Decoder(list[_Item])
 
 
 def explain(error: object, reason: object) -> str:
@@ -228,11 +243,24 @@ def failure(status: int, headers: Mapping[str, str], body: bytes) -> DatabaseErr
     return error
 
 
+def _has_entries(body: bytes) -> bool:
+    """Whether it tells of documents one by one, of some of them that they are stored."""
+    if not body.lstrip().startswith(b"["):
+        return False
+    try:
+        entries = read_entries(body)
+    except Unavailable:
+        return False
+    return all(entry.id and (entry.rev or entry.error) for entry in entries)
+
+
 def _failure_of(  # noqa: PLR0911 - one return for each verdict
     status: int, headers: Mapping[str, str], body: bytes, told: Failure | None
 ) -> DatabaseError:
     message = f"HTTP {status}, {_said(told, headers, body)}"
     match status:
+        case 500 if told and _has_entries(body):
+            return PartlyStored(message, cause=str(status), body=body)
         case 413:
             return RequestTooLarge(message, document_id=_too_large_document(told))
         case 400 if told:
@@ -274,7 +302,8 @@ def _read_failure(body: bytes) -> Failure | None:
     with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _failure.decode(body)
     with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return next(iter(_failures.decode(body)), None)
+        failed = (one for one in _items.decode(body) if one.error is not None)
+        return next((Failure(one.error, one.reason) for one in failed), None)
     return None
 
 

@@ -45,6 +45,7 @@ from app.couchdb.errors import (
     DatabaseMissing,
     EntriesFailed,
     Misconfigured,
+    PartlyStored,
     RequestRefused,
     RequestTooLarge,
     Unavailable,
@@ -113,7 +114,8 @@ class BulkAnswer:
     """The answer to one `_bulk_docs` request.
 
     Args:
-        status: 201, or 202 when the write quorum was not met: written all the same.
+        status: 201, or 202 when the write quorum was not met: written all the same; 500 when some
+            were not written.
         entries: One for each document, if CouchDB keeps its word; in any order.
     """
 
@@ -267,7 +269,10 @@ class Database:
         bodies[0] = b'{"docs":[' + bodies[0]
         bodies[-1] += b"]}"
         path = f"{self._path}/_bulk_docs"
-        status, body = await self._request("POST", path, b",".join(bodies), timeout)
+        try:
+            status, body = await self._request("POST", path, b",".join(bodies), timeout)
+        except PartlyStored as error:
+            status, body = int(error.cause), error.body
         entries, secrets = self._read(read_entries, body), self._secrets()
         for entry in entries:
             if entry.reason or entry.error:
@@ -628,7 +633,7 @@ def _count(value: object) -> int:
 
 
 def _passes(entry: Entry) -> bool:
-    return bool(entry.rev) or entry.error in PASSES_PROBE
+    return entry.stored or entry.error in PASSES_PROBE
 
 
 @asynccontextmanager

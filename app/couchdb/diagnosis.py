@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from itertools import count
 
 from app.couchdb.answers import Entry
+from app.couchdb.availability import advice
 from app.couchdb.backoff import Backoff
 from app.couchdb.conflicts import Conflicts
-from app.couchdb.errors import DatabaseError, RequestTooLarge
-from app.couchdb.evidence import Case, Evidence
+from app.couchdb.errors import RATHER_THE_SERVER, DatabaseError, EntriesFailed, RequestTooLarge
+from app.couchdb.evidence import LONERS, Case, Evidence
 from app.couchdb.faults import carries_its_id, known_fault
 from app.couchdb.parts import Part, suspect_timeout
 from app.couchdb.requests import FailedRequest, Others, Requests, entry_failure
@@ -30,6 +31,9 @@ BETWEEN = Backoff(first=0.5, longest=8.0)
 FLAPPING = Backoff(first=0.5, longest=2.0)
 """The same while others recover from what it fails with: the more it is tried, the less it is by
 chance that it always fails."""
+
+ATTEMPTS_A_SECOND = 100
+"""For all documents together that the server keeps waiting: it may take hours to make room."""
 
 CROWD = 10
 """Documents under diagnosis, from which on each is tried no more often than it takes: an attempt
@@ -63,6 +67,8 @@ class _Suspect:
     contradictions: int = 0
     last: DatabaseError | None = None
     """What its last attempt failed with."""
+    waits: bool = False
+    """Whether it last failed with what no document is to blame for."""
 
 
 class Diagnosis:
@@ -122,16 +128,26 @@ class Diagnosis:
         case = self._evidence.open(self._clock(), vouched=vouched)
         outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         suspect = _Suspect(document, error.cause, maybe_written, completes, case, outcome)
-        if not self._suspects:
+        suspect.waits = error.about_server
+        self._tell(suspect, error)
+        self._suspects.add(suspect)
+        self._start(self._examine(suspect))
+        return Parked(outcome)
+
+    def _tell(self, suspect: _Suspect, error: DatabaseError) -> None:
+        if suspect.waits and not any(other.waits for other in self._suspects):
+            logger.error(
+                "A part of the database does not store %s, and maybe others, while the rest of it "
+                "stores: %s; %s",
+                *(suspect.document.id, error, advice(error)),
+            )
+        elif not self._suspects:
             logger.warning(
                 "The database does not store %s, and maybe others, while it stores the rest: %s. "
                 "They are tried alone; who fails again and again for at least %g s while others "
                 "pass is set aside.",
-                *(document.id, error, self._evidence.settings.seconds),
+                *(suspect.document.id, error, self._evidence.settings.seconds),
             )
-        self._suspects.add(suspect)
-        self._start(self._examine(suspect))
-        return Parked(outcome)
 
     def stop(self) -> None:
         """Give up what is under diagnosis."""
@@ -161,6 +177,8 @@ class Diagnosis:
 
     def _pause(self, suspect: _Suspect, attempt: int) -> float:
         """Seconds to wait before an attempt (the first is 1)."""
+        if attempt > 1 and suspect.waits:
+            return max(BETWEEN.delay(attempt, _surely), len(self._suspects) / ATTEMPTS_A_SECOND)
         if attempt > 1 and len(self._suspects) > CROWD:
             enough = self._evidence.settings
             return enough.seconds / (enough.attempts - 1)
@@ -223,14 +241,21 @@ class Diagnosis:
     def _weigh(self, suspect: _Suspect, error: DatabaseError, others: Others) -> Refused | None:
         suspect.cause = error.cause
         suspect.last = error.with_traceback(None)  # whose frames hold what was sent
+        suspect.waits = error.about_server or self._of_many(error)
         condemned = self._evidence.failed(
             suspect.case,
             self._clock(),
             error.cause,
-            others_pass=others is not Others.NONE,
+            others_pass=others is not Others.NONE and not suspect.waits,
             telling=not error.says_whose_fault,
         )
         return self._refused(suspect, error) if condemned else None
+
+    def _of_many(self, error: DatabaseError) -> bool:
+        """Whether so many fail as if a shard were away that this is what it is."""
+        if not isinstance(error, EntriesFailed) or error.cause not in RATHER_THE_SERVER:
+            return False
+        return sum(other.cause == error.cause for other in self._suspects) > LONERS
 
     def _refused(self, suspect: _Suspect, error: DatabaseError) -> Refused:
         now, case = self._clock(), suspect.case

@@ -9,6 +9,19 @@ document: that depends on what else passes meanwhile (`app.couchdb.evidence`).
 SURELY_THE_DATABASE = frozenset({"429", "503", "connection"})
 """Causes that say of themselves that nothing in the request is to blame."""
 
+OF_THE_SERVER = frozenset(
+    {
+        *("insufficent_storage", "insufficient_storage", "nodedown", "maintenance_mode"),
+        *("all_dbs_active", "write_quorum_not_met", "service unavailable", "service_unavailable"),
+    }
+)
+"""Errors of an entry that name a state of a node or of a shard, which may be one of several: others
+take their documents meanwhile. No document is ever to blame for one of these."""
+
+RATHER_THE_SERVER = frozenset({"internal_server_error", "timeout"})
+"""Errors of an entry that nearly always say that no copy of its shard answers. A document that ends
+the process which stores it gets the same, so one that fails for long is to blame after all."""
+
 
 class DatabaseError(Exception):
     """A request that did not succeed.
@@ -32,6 +45,11 @@ class DatabaseError(Exception):
     def counts_against_account(self) -> bool:
         """Whether each further attempt does (CouchDB 3.4 locks it)."""
         return self.cause in ("401", "locked")
+
+    @property
+    def about_server(self) -> bool:
+        """Whether it names a state of the server that no document can bring about."""
+        return False
 
     @property
     def says_whose_fault(self) -> bool:
@@ -65,6 +83,20 @@ class Unavailable(DatabaseError):
     def throttled(self) -> bool:
         """Whether the database works and asks for a slower pace (429)."""
         return self.cause == "429"
+
+
+class PartlyStored(Unavailable):
+    """A 500 with an entry for each document: no copy of some shard took its documents.
+
+    Args:
+        message: What the first failed entry says.
+        cause: The status.
+        body: The answer, with the entries.
+    """
+
+    def __init__(self, message: str, *, cause: str, body: bytes) -> None:
+        super().__init__(message, cause=cause)
+        self.body = body
 
 
 class AnswerTooLarge(Unavailable):
@@ -117,6 +149,16 @@ class EntriesFailed(DatabaseError):
 
     maybe_written = True
     """`internal_server_error` and the like may hide a write; reading back costs little."""
+
+    @property
+    def about_server(self) -> bool:
+        """Whether it names a state of the server, or of one of them."""
+        return self.cause in OF_THE_SERVER
+
+    @property
+    def says_whose_fault(self) -> bool:
+        """Whether it is the server's matter by its own words."""
+        return self.about_server or self.cause in RATHER_THE_SERVER
 
     def __init__(self, message: str, *, error: str) -> None:
         super().__init__(message, cause=error)

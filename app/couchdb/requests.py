@@ -276,11 +276,11 @@ class Requests:
         """What the entries of an answer say about the database."""
         documents = part.documents
         ids = [document.id for document in documents]
-        if [entry.id for entry in entries] == ids and all(entry.rev for entry in entries):
+        if [entry.id for entry in entries] == ids and all(entry.stored for entry in entries):
             self._passed(documents[-1])
             return Answer(entries, complete=True)
         failed = _first_failure(entries, len(documents))
-        if any(entry.rev for entry in entries):
+        if any(entry.stored for entry in entries):
             self._passed(None)
             return Answer(entries, failed=failed)
         if failed is None:
@@ -289,8 +289,9 @@ class Requests:
                 self._availability.succeeded()
                 self._circuit.passed()
             return Answer(entries)
-        others = await self._others(failed, passes, case)
-        failing = sum(not one.rev and one.error != "conflict" for one in entries)
+        patient = case is not None or part.failures >= UNLIKELY
+        others = await self._others(failed, passes, case, patient=patient)
+        failing = sum(not one.stored and one.error != "conflict" for one in entries)
         if others is Others.PROBE and failing > LONERS:
             others = Others.NONE  # so many at once are more than bad luck
         self._note(failed, admission, others, alone=case is not None or part.apart)
@@ -316,7 +317,7 @@ class Requests:
         """
         if self._evidence.passes > passes:
             return Others.RECORDS
-        believed = error.says_whose_fault and not patient
+        believed = error.about_server or (error.says_whose_fault and not patient)
         if believed or error.counts_against_account or not self._evidence.trusts_probe(case):
             return Others.NONE
         return Others.PROBE if await self._probe() else Others.NONE
@@ -341,7 +342,9 @@ class Requests:
                 self._gate.close_for(min(error.retry_after, LONGEST_PAUSE))
             if not alone and (others is Others.NONE or error.cause in OVERLOAD):
                 self._limit.overloaded(started=admission.started, now=self._clock())
-        if others is Others.NONE:
+        # Of what left its request since others pass, this says nothing about those others.
+        of_a_part = alone and error.about_server
+        if others is Others.NONE and not of_a_part:
             self._database_failed(error, admission.started)
 
     def _database_failed(self, error: DatabaseError, started: float) -> None:
@@ -369,7 +372,7 @@ class Requests:
 
 def _first_failure(entries: list[Entry], documents: int) -> EntriesFailed | None:
     for entry in entries:
-        if not entry.rev and entry.error != "conflict":
+        if not entry.stored and entry.error != "conflict":
             return entry_failure(entry)
     return entry_failure(None) if len(entries) < documents else None
 

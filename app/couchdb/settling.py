@@ -171,7 +171,7 @@ class Settling:
         failing: list[Document] = []
         for document in part.documents:
             entry = entries.get(document.id, NO_ENTRY)
-            if entry.rev:
+            if entry.stored:
                 results[document.id] = COMPLETED if part.completes else STORED
                 self._stats.documents_written += 1
             elif entry.error == "conflict":

@@ -11,6 +11,7 @@ from typing import Any
 
 from aiokafka.conn import create_conn
 from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
     GroupCoordinatorNotAvailableError,
     GroupLoadInProgressError,
@@ -175,6 +176,23 @@ async def _check_group(admin: Admin, settings: KafkaSettings) -> None:
 
 def _user(settings: KafkaSettings) -> str:
     return f"Kafka's user {settings.sasl_user!r}" if settings.sasl_user else "this client"
+
+
+def why_refused(topic: str, error: KafkaError, settings: KafkaSettings) -> str:
+    """Why Kafka does not take a topic's records, and never will as things are."""
+    match error:
+        case TopicAuthorizationFailedError():
+            return f"{_user(settings)} may not write to topic {topic}: grant Write on it"
+        case ClusterAuthorizationFailedError():
+            return (
+                f"{_user(settings)} may not write to topic {topic} as an idempotent producer: "
+                "grant IdempotentWrite on the cluster"
+            )
+        case _:
+            return (
+                f"Kafka refuses records of topic {topic} ({error_text(error)}): see the topic's "
+                "settings and the brokers' log"
+            )
 
 
 def refuses(error: BaseException) -> bool:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiokafka.record.default_records import DefaultRecordBatch
 
+from app.kafka.patches.rotated_passwords import read_again
 from app.settings import Compression, KafkaSettings
 from app.settings.kafka import broker_addresses, host_and_port
 from app.settings.security import client_context
@@ -38,6 +39,8 @@ def security_options(settings: KafkaSettings) -> dict[str, Any]:
         options["sasl_mechanism"] = settings.sasl_mechanism.value
         options["sasl_plain_username"] = settings.sasl_user
         options["sasl_plain_password"] = password.get_secret_value()
+        if settings.sasl_password_file is not None:
+            read_again(password.get_secret_value(), settings.sasl_password_file)
     return options
 
 

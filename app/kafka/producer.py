@@ -168,6 +168,8 @@ class BatchProducer:
         request_timeout: seconds for a broker to answer a request, before it is asked again.
         answer_timeout: seconds for a batch to be acknowledged, before a new client sends it again.
         new_client: makes a client that is not started yet.
+        end: ends the worker, of which an operator then learns what a topic does not take, and why.
+            Then nothing is raised: who sends waits until it is stopped.
     """
 
     def __init__(
@@ -178,8 +180,10 @@ class BatchProducer:
         request_timeout: float = 40.0,
         answer_timeout: float = ANSWER_SECONDS,
         new_client: Callable[[], Client] | None = None,
+        end: Callable[[str, KafkaError], None] | None = None,
     ) -> None:
         self._settings = settings
+        self._end = end
         if compressed is None:
             compressed = {TopicNames(settings.topic_prefix).documents: settings.compression}
         self._codecs = {topic: codec(compression) for topic, compression in compressed.items()}
@@ -259,7 +263,13 @@ class BatchProducer:
         left: Sequence[Outgoing] = list(records)
         too_large: list[Outgoing] = []
         while left:
-            sent = await self._attempt(topic, left, acknowledged)
+            try:
+                sent = await self._attempt(topic, left, acknowledged)
+            except KafkaError as refusal:
+                if self._end is None or self._stopped:
+                    raise
+                self._end(topic, refusal)
+                await asyncio.get_running_loop().create_future()
             too_large += [record for part in sent for record in part.too_large]
             left = [record for part in sent for record in part.left]
             error = next((part.error for part in sent if part.error), None)

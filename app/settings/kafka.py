@@ -128,7 +128,7 @@ class KafkaSettings(Group):
     """Password of that user; not together with a password file."""
 
     sasl_password_file: Path | None = Field(None, alias="PERSISTER_KAFKA_PASSWORD_FILE")
-    """File whose first line is the password."""
+    """File whose first line is the password; read again for each connection."""
 
     tls_ca_file: Path | None = Field(None, alias="PERSISTER_KAFKA_CA_FILE")
     """Certificate authorities (PEM) trusted instead of the system's."""

@@ -9,6 +9,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from aiohttp import web
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +17,7 @@ from app.couchdb import BulkWriter, Database
 from app.settings import DatabaseSettings, DiagnosisSettings
 from app.storing.sink import COMPLETED, DUPLICATE, STORED, Document, Parked, Refused, Result
 from models.reasons import RejectReason
-from tests.fakes.couchdb import PROBE, FakeCouchDB, fails, rewrites, shows_page
+from tests.fakes.couchdb import PROBE, Answer, FakeCouchDB, fails, rewrites, shows_page
 from tests.fakes.time import LoopTime, Time, until
 from tests.unit.couchdb.conftest import MakeWriter
 
@@ -48,11 +49,18 @@ def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [one.getMessage() for one in caplog.records if one.levelno >= logging.ERROR]
 
 
-ENTRIES = [
+OF_A_SHARD: list[tuple[str, Any]] = [
     ("insufficent_storage", "database_dir is too full"),
     ("insufficient_storage", "no room"),
-    ("internal_server_error", "No DB shards"),
     ("nodedown", "progress not possible"),
+    ("error", "all_dbs_active"),
+]
+WITHOUT_A_COPY: list[tuple[str, Any]] = [
+    ("internal_server_error", "No DB shards"),
+    ("error", "internal_server_error"),
+    ("timeout", "The request could not be processed in a reasonable amount of time."),
+]
+ENTRIES = [
     ("compilation_error", "SyntaxError: unexpected token in expression"),
     ("unknown_query_language", "brainfuck"),
     ("os_process_error", "OS process timed out."),
@@ -66,7 +74,7 @@ ENTRIES = [
 ]
 
 
-@pytest.mark.parametrize("error, why", ENTRIES)
+@pytest.mark.parametrize("error, why", OF_A_SHARD + WITHOUT_A_COPY + ENTRIES)
 async def test_entries_that_fail_for_everything_are_the_databases_trouble(
     writer: BulkWriter,
     couchdb: FakeCouchDB,
@@ -148,6 +156,79 @@ async def test_one_document_that_fails_while_others_pass_is_set_aside_alone(
     assert bad.detail.isprintable()
     assert 15 <= time.now - start <= 60
     assert not writer.availability.down
+
+
+@pytest.mark.parametrize("error, why", WITHOUT_A_COPY)
+async def test_one_document_that_ends_what_stores_it_is_set_aside_in_the_end(
+    writer: BulkWriter, couchdb: FakeCouchDB, time: Time, error: str, why: str
+) -> None:
+    couchdb.validate = lambda one: {"error": error, "reason": why} if one.get("bad") else None
+    [bad] = await ended((await writer.write([*documents(20), document("bad", bad=True)]))[-1:])
+    assert reasons([bad]) == [RejectReason.REFUSED]
+    assert time.now > DiagnosisSettings().limit, "what restarts has the time to"
+
+
+@pytest.mark.parametrize("status", [201, 500])
+@pytest.mark.parametrize("error, why", OF_A_SHARD + WITHOUT_A_COPY)
+async def test_what_one_shard_does_not_take_waits_while_the_others_take_theirs(
+    writer: BulkWriter,
+    couchdb: FakeCouchDB,
+    time: Time,
+    caplog: pytest.LogCaptureFixture,
+    error: str,
+    why: str,
+    status: int,
+) -> None:
+    """CouchDB answers so since apache/couchdb#3979, and before that with 201."""
+    away = True
+
+    async def of_one_shard(_request: web.Request, answer: Answer) -> web.Response:
+        couchdb.faults.append(of_one_shard)
+        answered = await answer()
+        assert isinstance(answered.body, bytes)
+        if all("rev" in one for one in json.loads(answered.body)):
+            return answered
+        return web.Response(body=answered.body, status=status)
+
+    def validate(one: dict[str, Any]) -> Any:
+        in_it = away and one["_id"].startswith("in-it")
+        return {"error": error, "reason": why} if in_it else None
+
+    couchdb.validate = validate
+    couchdb.script(of_one_shard)
+    good, waiting = documents(60), documents(20, prefix="in-it")
+    results = await writer.write([*good, *waiting])
+    assert results[:60] == [STORED] * 60
+    outcomes = asyncio.create_task(ended(results[60:]))
+
+    async def passed(at: float) -> None:
+        await until(lambda: time.now > at)
+
+    start = time.now
+    for number in range(50):
+        assert await writer.write(documents(4, prefix=f"other{number}-")) == [STORED] * 4
+        await passed(start + 20 * number)
+    assert not outcomes.done()
+    assert not writer.availability.down, "for the others"
+    assert len(couchdb.bulk_requests) < 50 + 20 * 200, "at a slow pace"
+    lines = [one.getMessage() for one in caplog.records if one.levelno >= logging.WARNING]
+    assert len(lines) == 1, lines
+    assert f"{error}: {why}" in lines[0]
+    away = False
+    assert await outcomes == [STORED] * 20
+
+
+async def test_an_entry_with_an_error_is_not_stored_whatever_revision_it_names(
+    writer: BulkWriter, couchdb: FakeCouchDB
+) -> None:
+    couchdb.script(
+        rewrites(
+            lambda entries: [{**one, "rev": "1-a", "error": "forbidden"} for one in entries],
+            writing=False,
+        )
+    )
+    assert await ended(await writer.write(documents(3))) == [STORED] * 3
+    assert held(couchdb) == {one.id for one in documents(3)}
 
 
 async def test_a_lone_bad_document_ends_with_nothing_but_a_probe_to_compare(

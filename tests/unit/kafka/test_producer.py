@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import zlib
+from collections.abc import Callable
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -57,12 +58,14 @@ def producer(
     broker: FakeBroker,
     compression: Compression = Compression.SNAPPY,
     answer_timeout: float = 60.0,
+    end: Callable[[str, KafkaError], None] | None = None,
 ) -> BatchProducer:
     return BatchProducer(
         KafkaSettings(),
         {"compressed": compression},
         answer_timeout=answer_timeout,
         new_client=broker.client,
+        end=end,
     )
 
 
@@ -158,6 +161,20 @@ async def test_what_does_not_pass_is_raised_and_says_where(broker: FakeBroker) -
         await producer(broker).send("t", records(b"a"))
     assert raised.value.__notes__ == ["while sending to t/0"]
     assert broker.values("t") == {}
+
+
+async def test_what_does_not_pass_ends_a_worker_and_is_no_defect_of_its_agents(
+    broker: FakeBroker,
+) -> None:
+    broker.failures = [TopicAuthorizationFailedError("t")]
+    told: list[tuple[str, KafkaError]] = []
+    made = producer(broker, end=lambda *refused: told.append(refused))
+    sending = asyncio.create_task(made.send("t", records(b"a")))
+    await asyncio.wait([sending], timeout=SOON)
+    [(topic, error)] = told
+    assert (topic, type(error)) == ("t", TopicAuthorizationFailedError)
+    assert not sending.done(), "until it is stopped"
+    sending.cancel()
 
 
 async def test_a_client_that_gets_no_answer_is_replaced(broker: FakeBroker) -> None:
