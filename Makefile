@@ -81,6 +81,7 @@ release: environment ## Make all that is published of a version, with checksums,
 
 docs: environment ## Build the documentation into .site (SERVE=1 shows it at 127.0.0.1:8000)
 	@$(PY) -m dev.aside docs/requirements.txt env NO_MKDOCS_2_WARNING=1 mkdocs $(if $(SERVE),serve,build --quiet)
+	@$(if $(SERVE),:,echo "The site is in .site; make docs SERVE=1 shows it.")
 
 chart: environment ## Check the Helm chart (needs helm, or Go to build it)
 	@$(PY) -m dev.aside deploy/chart/requirements.txt python -m dev.chart
@@ -104,5 +105,5 @@ audit-deps: environment ## Look for known vulnerabilities in the pinned packages
 	@$(PY) -m pip_audit --strict --requirement requirements-dev.lock --no-deps --disable-pip
 
 clean: ## Delete everything that was installed or made
-	rm -rf .venv .dev .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage-html .ci/logs build dist *.egg-info .persister-data .demo
+	rm -rf .venv .dev .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage-html .ci/logs .site build dist *.egg-info .persister-data .demo
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

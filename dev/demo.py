@@ -228,6 +228,7 @@ async def keep(provided: Services, worker: Worker, documents: list[dict[str, Any
         f"    export {PREFIX}{name.upper()}={value}" for name, value in settings.items()
     )
     some = documents[0]["activationId"] if documents else "<activation id>"
+    kill = f"kill -9 {worker.pid}".ljust(40)
     say(f"""
 Everything keeps running until Ctrl-C.
   status page  {worker.url}/
@@ -241,8 +242,8 @@ Then try, for example:
     persister trace {some}
     persister dead-letters list --limit 5
     faust -A app simulate --count 5000 &    # more traffic, and meanwhile
-    kill -9 {worker.pid}                        # the worker dies; a new one goes on:
-    persister worker &
+    {kill}# the worker dies; a new one goes on:
+    persister worker > worker.log 2>&1 &
     persister audit                         # nothing is missing, nothing is there twice
 
 docs/tutorial.md goes through this step by step.
@@ -257,9 +258,9 @@ def hints() -> None:
     """Print where to go from here."""
     say(
         "\nTo look further:\n"
-        "  make demo KEEP=1          leaves everything running and prints the addresses\n"
-        "  persister --help          the worker and its commands\n"
-        "  docs/tutorial.md          from here to a fault that you cause yourself"
+        "  make demo KEEP=1            leaves everything running and prints the addresses\n"
+        "  .venv/bin/persister --help  the worker and its commands\n"
+        "  docs/tutorial.md            from here to a fault that you cause yourself"
     )
 
 
