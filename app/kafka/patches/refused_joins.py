@@ -4,7 +4,8 @@ aiokafka 0.14 hands such an error (`GroupCoordinator._push_error_to_user`) to th
 `getone` or `getmany`, and does nothing more until that has raised it. Faust fetches below these
 methods, so nobody ever sees it: one line in the log, and a member that never joins, also when the
 cause is gone (aio-libs/aiokafka#44, dpkp/kafka-python#837). The same holds for its background
-tasks: when one ends with an error, only these methods would tell.
+tasks: when one ends with an error, only these methods would tell. What a group's leader assigns,
+which may be any client, ends them so as soon as it is not what aiokafka expects.
 
 Here the error is judged at once: what can pass is tried again, what cannot ends the worker.
 """
@@ -21,14 +22,21 @@ from aiokafka.errors import (
     InconsistentGroupProtocolError,
     InvalidGroupIdError,
     InvalidSessionTimeoutError,
+    KafkaError,
+    UnknownError,
     UnknownMemberIdError,
 )
 from aiokafka.protocol.commit import OffsetCommitRequest, OffsetFetchRequest
 from aiokafka.protocol.group import HeartbeatRequest, JoinGroupRequest, SyncGroupRequest
 
+from app.process.printable import printable
 from app.settings import KafkaSettings
 
 Send = Callable[[Any], Awaitable[Any]]
+Complete = Callable[..., Awaitable[None]]
+
+_LONGEST = 200
+"""Characters that are shown of an error, which quotes names of topics."""
 
 RETRY_SECONDS = 2.0
 
@@ -38,6 +46,11 @@ GROUP_FULL, FENCED = 81, 82
 INCONSISTENT = InconsistentGroupProtocolError.errno
 
 OF_A_MEMBER = (HeartbeatRequest, JoinGroupRequest, SyncGroupRequest)
+
+
+class AssignmentError(KafkaError):
+    """The leader of the group has assigned what this member cannot read."""
+
 
 SURELY = 0.8
 """Share of the session timeout within which a member that was heard cannot have run out of it."""
@@ -82,6 +95,7 @@ class Membership:
             await self.judge(error, coordinator)
 
         coordinator._push_error_to_user = judge  # noqa: SLF001
+        coordinator._on_join_complete = completing(coordinator._on_join_complete)  # noqa: SLF001
         for task in (
             coordinator._coordination_task,  # noqa: SLF001
             consumer._fetcher._fetch_task,  # noqa: SLF001
@@ -191,6 +205,19 @@ class Membership:
                 f"The consumer group {group} is full: end a worker, or raise the brokers' "
                 "group.max.size"
             )
+        if isinstance(error, AssignmentError):
+            return (
+                f"A member that is no worker leads the consumer group {group}: what it assigns "
+                f"cannot be read ({error}). End that one, or change PERSISTER_APP_ID; who may join "
+                "is Kafka's matter (the right Read on the group)"
+            )
+        if self._code == UnknownError.errno:
+            return (
+                f"Kafka fails to let a worker join the consumer group {group} (it says "
+                "UNKNOWN_SERVER_ERROR): see the log of the broker that coordinates the group. A "
+                "client that is no worker may have joined; once it has ended, restarting that "
+                "broker helps"
+            )
         return f"The consumer group {group} does not take this worker ({error!r})"
 
     def _on_end(self, consumer: Any, task: "asyncio.Task[Any]") -> None:
@@ -198,6 +225,20 @@ class Membership:
             return
         if (error := task.exception()) is not None:
             self._end(f"Kafka's client has failed within ({error!r}); the next start reconnects")
+
+
+def completing(complete: Complete) -> Complete:
+    """Take an assignment as aiokafka's coordinator does; what is wrong with it is Kafka's error."""
+
+    async def completed(*joined: Any) -> None:
+        try:
+            await complete(*joined)
+        except KafkaError:
+            raise
+        except Exception as error:
+            raise AssignmentError(printable(f"{error!r}", longest=_LONGEST)) from error
+
+    return completed
 
 
 def _codes(request: Any, response: Any) -> list[int]:

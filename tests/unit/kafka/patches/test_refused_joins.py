@@ -16,7 +16,13 @@ from aiokafka.protocol.commit import OffsetCommitRequest, OffsetFetchRequest
 from aiokafka.protocol.group import HeartbeatRequest, JoinGroupRequest
 
 from app.kafka.patches import refused_joins as module
-from app.kafka.patches.refused_joins import FENCED, GROUP_FULL, Membership
+from app.kafka.patches.refused_joins import (
+    FENCED,
+    GROUP_FULL,
+    AssignmentError,
+    Membership,
+    completing,
+)
 from app.settings import KafkaSettings
 from tests.fakes.time import until
 
@@ -95,7 +101,9 @@ async def test_what_cannot_pass_ends_the_worker(error: BaseException, named: str
             "a member of another application",
         ),
         (GROUP_FULL, KafkaError("UnknownError()"), "is full"),
-        (-1, KafkaError("UnknownError()"), "does not take this worker"),
+        (-1, KafkaError("UnknownError()"), "restarting that broker helps"),
+        (99, KafkaError("UnknownError()"), "does not take this worker"),
+        (0, AssignmentError("x"), "A member that is no worker leads the consumer group"),
     ],
 )
 async def test_what_can_pass_is_said_once_and_tried_again(
@@ -178,3 +186,26 @@ async def test_a_background_task_that_ends_ends_the_worker(state: str, ended: in
     await asyncio.wait([task])
     assert isinstance(task.exception(), AssertionError)
     await until(lambda: len(member.ended) == ended)
+
+
+@pytest.mark.parametrize(
+    "wrong", [AssertionError("\x1b[2J" + "x" * 9999), TypeError(), ValueError()]
+)
+async def test_what_the_group_s_leader_assigns_does_not_end_aiokafka(wrong: Exception) -> None:
+    """Its task would end, the worker with it, and so would the next one."""
+
+    async def complete(*_: object) -> None:
+        raise wrong
+
+    with pytest.raises(AssignmentError) as failed:
+        await completing(complete)(1, "member", "faust", b"\xff")
+    assert str(failed.value).isprintable()
+    assert len(str(failed.value)) < 300
+
+
+async def test_an_error_of_kafka_s_stays_what_it_is_while_an_assignment_is_taken() -> None:
+    async def complete(*_: object) -> None:
+        raise GroupAuthorizationFailedError("group")
+
+    with pytest.raises(GroupAuthorizationFailedError):
+        await completing(complete)()
