@@ -4,7 +4,7 @@ import difflib
 import errno
 import re
 import stat
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 from pydantic import SecretStr, ValidationError
@@ -74,6 +74,25 @@ def misspelt(given: Iterable[str], known: Collection[str], prefix: str) -> list[
         lines.append(f"{name} is no setting{meant}: correct or unset it")
     return lines
 
+
+def not_of_kubernetes(default: int) -> Callable[[object], object]:
+    """What a variable of a port says, but for the address that Kubernetes puts there.
+
+    So it is where a service is named like the variable without `_PORT`. Who runs the pod has not
+    set it, and may not know of that service.
+
+    Args:
+        default: counts instead.
+    """
+
+    def given(value: object) -> object:
+        of_a_service = isinstance(value, str) and _ADDRESS_OF_A_SERVICE.match(value)
+        return default if of_a_service else value
+
+    return given
+
+
+_ADDRESS_OF_A_SERVICE = re.compile("(?:tcp|udp|sctp)://")
 
 _OF_KUBERNETES = re.compile(r"(?:.*_)?(?:SERVICE_HOST|SERVICE_PORT(?:_.*)?|PORT(?:_\d+_.*)?)")
 

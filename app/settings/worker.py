@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_v
 from pydantic_settings import NoDecode
 
 from app.process.logs import LogFormat
-from app.settings.base import Group, either, separated
+from app.settings.base import Group, either, not_of_kubernetes, separated
 from app.tracing.spans import installed
 
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{16,}")
@@ -24,7 +24,7 @@ class WorkerSettings(Group):
     web_host: str = "127.0.0.1"
     """Address that the web endpoint listens on; also `--web-host` of `persister worker`."""
 
-    web_port: int = Field(6066, ge=0, le=65535)
+    web_port: Annotated[int, BeforeValidator(not_of_kubernetes(6066))] = Field(6066, ge=0, le=65535)
     """Port of the web endpoint; also `--web-port`."""
 
     web_token: SecretStr | None = None

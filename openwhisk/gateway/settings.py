@@ -12,7 +12,7 @@ from app.kafka.clients import RECORD_OVERHEAD
 from app.kafka.topics import TopicNames, TopicSpec
 from app.process.logs import LogFormat
 from app.settings import KafkaSettings, LogMode, SettingsError, explained
-from app.settings.base import misspelt, separated
+from app.settings.base import misspelt, not_of_kubernetes, separated
 from models.roles import TopicRole
 from openwhisk.gateway.fallback import Fallback
 
@@ -34,7 +34,9 @@ class GatewaySettings(BaseSettings):
     listen_host: str = "127.0.0.1"
     """Address to listen on. Credentials arrive unencrypted: outside loopback, put TLS in front."""
 
-    listen_port: int = Field(5985, ge=0, le=65535)
+    listen_port: Annotated[int, BeforeValidator(not_of_kubernetes(5985))] = Field(
+        5985, ge=0, le=65535
+    )
     """Port to listen on."""
 
     names: Annotated[frozenset[str], NoDecode, BeforeValidator(separated)] = frozenset()

@@ -135,6 +135,14 @@ def test_what_kubernetes_sets_for_a_service_is_none_of_ours(
     assert load() == defaults
 
 
+def test_the_address_of_a_service_is_no_port_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kubernetes sets it where a service is named persister-web."""
+    monkeypatch.setenv("PERSISTER_WEB_PORT", "tcp://10.0.0.1:7077")
+    assert load().worker.web_port == 6066
+    (line,) = mistakes(monkeypatch, WEB_PORT="http://10.0.0.1:7077")
+    assert line.startswith("PERSISTER_WEB_PORT=")
+
+
 def test_an_empty_variable_counts_as_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PERSISTER_PARTITIONS", "")
     monkeypatch.setenv("PERSISTER_KAFKA_URL", "")

@@ -8,6 +8,10 @@ logger = logging.getLogger(__name__)
 NEW_CLUSTER_SECONDS = 3.0
 """Before the first answer: a new cluster has no coordinator of any group for a moment."""
 
+CLOSED_CONNECTION_SECONDS = 1.0
+"""After it: brokers close connections now and then, each hour where logins have an end, and the
+next question opens another one (`connections.max.reauth.ms`; aio-libs/aiokafka#1105)."""
+
 
 class Reachability:
     """Follows answers and silence.
@@ -34,7 +38,7 @@ class Reachability:
         self.last_error, self.last_error_at = why, self._wall()
         if self.away_since is None:
             self.away_since = self.last_error_at
-        patience = 0.0 if self._has_answered else NEW_CLUSTER_SECONDS
+        patience = CLOSED_CONNECTION_SECONDS if self._has_answered else NEW_CLUSTER_SECONDS
         if not self._said and self.last_error_at - self.away_since >= patience:
             self._said = True
             logger.error(

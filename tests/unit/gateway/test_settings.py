@@ -85,6 +85,7 @@ def test_what_kubernetes_says_of_a_service_named_gateway_is_no_setting(
 ) -> None:
     monkeypatch.setenv("GATEWAY_SERVICE_HOST", "10.0.0.1")
     monkeypatch.setenv("GATEWAY_PORT_5985_TCP", "tcp://10.0.0.1:5985")
+    monkeypatch.setenv("GATEWAY_LISTEN_PORT", "tcp://10.0.0.1:7077")
     assert load().gateway.listen_port == 5985
 
 

@@ -27,7 +27,7 @@ def test_a_new_cluster_has_a_moment_before_it_is_called_away(
     assert not caplog.messages
 
 
-def test_one_that_has_answered_is_away_at_once_and_said_so_once(
+def test_one_that_has_answered_is_said_to_be_away_once(
     kafka: Reachability, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     kafka.answered()
@@ -39,6 +39,16 @@ def test_one_that_has_answered_is_away_at_once_and_said_so_once(
         "Kafka at kafka://k:9092 does not answer: connection refused; asking until it does",
         "Kafka at kafka://k:9092 answers again, after 60 s",
     ]
+
+
+def test_a_connection_that_a_broker_has_closed_is_no_outage(
+    kafka: Reachability, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    kafka.answered()
+    kafka.failed("closes the connection")
+    clock.now += 2
+    kafka.answered()
+    assert not caplog.messages
 
 
 def test_one_that_never_answered_is_said_to_be_away_after_the_moment(
