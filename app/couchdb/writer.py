@@ -120,7 +120,7 @@ class BulkWriter(Service):
         self._linger = settings.linger
         self._clock = clock
         self._sleep = sleep
-        self._prepared = False
+        self._found = asyncio.Event()
         self._lingering = False
         self._unfinished: set[Request] = set()
         self._settled_at = float("-inf")
@@ -178,6 +178,10 @@ class BulkWriter(Service):
         """Close the connections, now that the requests in flight are cancelled."""
         await self._database.close()
 
+    async def found(self) -> None:
+        """Wait for the database; see `app.storing.sink.Sink`."""
+        await self._found.wait()
+
     async def write(self, documents: Sequence[Document]) -> list[Result]:
         """Store documents that the database does not hold yet.
 
@@ -231,7 +235,7 @@ class BulkWriter(Service):
 
     async def _prepare(self) -> None:
         await self.requests.prepare()
-        self._prepared = True
+        self._found.set()
         self._send_ready()
 
     async def _send_when_places_change(self) -> None:
@@ -244,7 +248,7 @@ class BulkWriter(Service):
         """Start the requests that are due and admitted, and arrange to look at the rest later."""
         if self.should_stop:
             return
-        while self._prepared and (queue := self._next()) is not None:
+        while self._found.is_set() and (queue := self._next()) is not None:
             request = queue.take()
             queue.under_way += 1
             self._unfinished.add(request)

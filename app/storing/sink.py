@@ -97,6 +97,9 @@ class Sink(Protocol):
         None while it has not answered yet.
         """
 
+    async def found(self) -> None:
+        """Wait until it has answered for the first time, from when on its identity is known."""
+
     async def write(self, documents: Sequence[Document]) -> list[Result]:
         """Store documents; returns one result for each, in order.
 

@@ -128,6 +128,8 @@ class StoringStep(Service):
 
     async def _settle(self, chunk: Chunk, settling: _Settling) -> None:
         self._identify(chunk.tp, chunk.records, settling)
+        # The guard relies on nothing, and remembers nothing, before it is known of which database.
+        await self._sink.found()
         while settling.open or settling.parked:
             fresh, waiting = self._sort_out(chunk.tp.partition, settling)
             settling.open = waiting

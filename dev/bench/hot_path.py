@@ -95,6 +95,9 @@ class Everything:
 
     identity = b"database"
 
+    async def found(self) -> None:
+        """It is there."""
+
     async def write(self, documents: Sequence[Document]) -> list[Result]:
         """All of it is new."""
         return [STORED] * len(documents)

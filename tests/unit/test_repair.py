@@ -66,6 +66,9 @@ class Written:
         self.batches: list[list[bytes]] = []
         self._known: set[str] = set()
 
+    async def found(self) -> None:
+        pass
+
     async def write(self, documents: Sequence[Document]) -> list[Result]:
         self.batches.append([one.body for one in documents])
         await asyncio.sleep(0)

@@ -393,7 +393,8 @@ class Consumer(driver.Consumer):
 
     def fetches_all(self, ready: set[TP]) -> bool:
         """Whether these are all there are to fetch, as before; any thread may ask."""
-        return self.flow_active and ready == self._active_partitions
+        held = self.transport.callbacks.held
+        return self.flow_active and ready == self._active_partitions and not any(map(held, ready))
 
     async def _take_back_dropped(self, partitions: set[TP]) -> None:
         """Fetch again what Faust has dropped on its way to the agent.

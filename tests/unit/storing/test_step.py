@@ -51,9 +51,14 @@ class Writer:
         self.requests: list[list[Document]] = []
         self.waiting: list[asyncio.Future[None]] = []
         self.held = False
+        self.there = asyncio.Event()
+        self.there.set()
         self.answers: dict[bytes, Result] = {}
         self.error: Exception | None = None
         self._bodies: dict[str, bytes] = {}
+
+    async def found(self) -> None:
+        await self.there.wait()
 
     async def write(self, documents: Sequence[Document]) -> list[Result]:
         self.requests.append(list(documents))
@@ -139,6 +144,24 @@ async def start() -> AsyncIterator[Start]:
     yield make
     for bench in benches:
         await bench.step.stop()
+
+
+async def test_what_comes_before_the_database_is_found_is_judged_by_what_is_known_of_it(
+    start: Start,
+) -> None:
+    bench: Bench = await start()
+    await bench.store(body("a"))
+    identity = bench.writer.identity
+    bench.writer.there.clear()
+    untyped: Any = bench.writer
+    untyped.identity = None
+    event = await bench.submit(body("a"), body("b"), first_offset=1)
+    await asyncio.sleep(0)
+    untyped.identity = identity
+    bench.writer.there.set()
+    await asyncio.wait_for(event.acked.wait(), 20)
+    assert bench.writer.bodies() == [[body("a")], [body("b")]]
+    assert sum(bench.guard.remembered().values()) == 2
 
 
 async def test_documents_of_a_chunk_are_written_in_one_request_and_remembered(

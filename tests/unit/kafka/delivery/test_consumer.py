@@ -669,7 +669,9 @@ async def test_a_fetch_begins_as_soon_as_the_first_chunk_is_taken(
     assert await asyncio.wait_for(fetching, 20) == {}
 
 
-async def test_a_fetch_is_of_all_until_partitions_are_given_or_taken(consumer: Consumer) -> None:
+async def test_a_fetch_is_of_all_until_partitions_are_given_taken_or_held(
+    consumer: Consumer, around: Around
+) -> None:
     await begin(consumer)
     untyped: Any = consumer
     untyped._active_partitions = {FIRST}
@@ -677,6 +679,9 @@ async def test_a_fetch_is_of_all_until_partitions_are_given_or_taken(consumer: C
     consumer.resume_partitions({SECOND})
     assert not consumer.fetches_all({FIRST})
     assert consumer.fetches_all({FIRST, SECOND})
+    around.held = {SECOND}
+    assert not consumer.fetches_all({FIRST, SECOND})
+    around.held = set()
     consumer.stop_flow()
     assert not consumer.fetches_all({FIRST, SECOND})
 
