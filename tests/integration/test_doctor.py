@@ -6,6 +6,7 @@ from typing import Any
 import aiohttp
 
 from dev.admin import Admin
+from dev.process import free_port
 from tests.integration.support.commands import Commands
 
 
@@ -19,7 +20,7 @@ async def test_everything_that_is_needed_is_looked_at(
     admin: Admin, kafka_url: str, couchdb_url: str, prefix: str, database: str
 ) -> None:
     settings = {"topic_prefix": prefix, "app_id": f"{prefix}persister", "database": database}
-    commands = Commands(kafka_url, couchdb_url, **settings)
+    commands = Commands(kafka_url, couchdb_url, web_port=free_port(), **settings)
     code, found = await examined(commands)
     assert (code, found["database"]["state"]) == (0, "warning")
     assert "does not exist" in found["database"]["detail"]
