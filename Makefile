@@ -79,9 +79,9 @@ package: environment ## Build a wheel and an sdist in dist/
 release: environment ## Make all that is published of a version, with checksums, in dist/
 	@$(PY) -m dev.release
 
+# Not --quiet: mkdocs would then count no warning, and strict be without effect.
 docs: environment ## Build the documentation into .site (SERVE=1 shows it at 127.0.0.1:8000)
-	@$(PY) -m dev.aside docs/requirements.txt env NO_MKDOCS_2_WARNING=1 mkdocs $(if $(SERVE),serve,build --quiet)
-	@$(if $(SERVE),:,echo "The site is in .site; make docs SERVE=1 shows it.")
+	@$(PY) -m dev.aside docs/requirements.txt env NO_MKDOCS_2_WARNING=1 mkdocs $(if $(SERVE),serve,build)
 
 chart: environment ## Check the Helm chart (needs helm, or Go to build it)
 	@$(PY) -m dev.aside deploy/chart/requirements.txt python -m dev.chart

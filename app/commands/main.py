@@ -128,6 +128,7 @@ def worker(arguments: tuple[str, ...]) -> None:
 
 @click.command("gateway")
 @click.option("--config", is_flag=True, help="List GATEWAY_* settings with their values, and exit.")
+@click.version_option(VERSION, prog_name="persister gateway", message="%(prog)s %(version)s")
 def gateway(*, config: bool) -> None:
     """Run the gateway; its settings are `GATEWAY_*` in the environment."""
     # By its name: the worker's side imports nothing of the producing side.

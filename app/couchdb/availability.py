@@ -51,8 +51,8 @@ ENTRY_ADVICE = {
 }
 CHECK_ADDRESS = "check PERSISTER_COUCHDB_URL"
 CHECK_DATABASE = (
-    "check that CouchDB runs and that PERSISTER_COUCHDB_URL points to it, with http or https as it "
-    "is spoken there"
+    "check that CouchDB runs and that PERSISTER_COUCHDB_URL points to it, with the right scheme, "
+    "http or https"
 )
 CHECK_ANSWER = "CouchDB is there and says so itself: see its log"
 CHECK_LOG = "see CouchDB's log, and whether its disk is full"

@@ -28,6 +28,14 @@ PAGES = [
 ]
 
 
+def test_the_site_is_built_strictly() -> None:
+    """With --quiet mkdocs counts no warning, and its own look at links is without effect."""
+    recipe = (PROJECT / "Makefile").read_text(encoding="utf-8").partition("\ndocs:")[2]
+    assert "mkdocs" in recipe.partition("\n\n")[0]
+    assert "--quiet" not in recipe.partition("\n\n")[0]
+    assert "strict: true" in (PROJECT / "mkdocs.yml").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page: str) -> None:
     path = PROJECT / page

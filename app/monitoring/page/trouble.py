@@ -317,7 +317,7 @@ def _database(condition: Condition) -> Iterator[Finding]:
             f"The database has answered nothing{_since(since, condition)}.",
             f"{database.address}: {_under_way(database)}",
             "Check that CouchDB works: its log, its disk, its load; and that PERSISTER_COUCHDB_URL "
-            "points to it, with http or https as it is spoken there. The worker goes on by itself: "
+            "points to it, with the right scheme, http or https. The worker goes on by itself: "
             "a request that is not answered within PERSISTER_REQUEST_TIMEOUT seconds is sent "
             "again.",
         )

@@ -100,6 +100,8 @@ class Account:
         if fate is Fate.WAITING:
             waiting = next(one for one in self.sightings if one.waits)
             return f"It waits in {waiting.place}, behind {counted(waiting.behind or 0, 'record')}."
+        if fate is Fate.UNKNOWN and not self.sightings:
+            return "Nothing was found of it, but not every place could be looked at: see below."
         return _CONCLUSIONS[fate]
 
     def facts(self) -> dict[str, Any]:

@@ -30,6 +30,7 @@ def run(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedP
 
 def test_the_version_is_ours(tmp_path: Path) -> None:
     assert run(tmp_path, "--version").stdout == f"persister {VERSION}\n"
+    assert run(tmp_path, "gateway", "--version").stdout == f"persister gateway {VERSION}\n"
 
 
 def test_every_command_is_listed(tmp_path: Path) -> None:

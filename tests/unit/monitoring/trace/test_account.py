@@ -102,6 +102,16 @@ def test_documents_are_found_by_key_and_letters_by_what_is_in_them() -> None:
     assert found.decided == "set aside from persister-documents/3 offset 9, refused: forbidden: no"
 
 
+def test_what_was_not_looked_at_leaves_it_open_also_where_nothing_was_found() -> None:
+    found = Account(ID, [RECORD], not_looked_at=["the database: it is away"])
+    nothing = Account(ID, not_looked_at=["the database: no namespace is known"])
+    assert found.conclusion.startswith("It is not known where it is")
+    assert nothing.conclusion.startswith("Nothing was found of it, but")
+    assert nothing.as_text().splitlines()[-1] == (
+        "not looked at: the database: no namespace is known"
+    )
+
+
 def test_text_is_printable_and_has_the_log_lines() -> None:
     stored = {
         "_id": f"guest/{ID}",
