@@ -45,6 +45,12 @@ class TestConsumerThread:
         assert await topic.thread.commit_what_can({topic.first: 2}) == {}
         assert await topic.thread.seek_to_committed() == {topic.first: 2, topic.second: None}
 
+    async def test_what_was_never_committed_is_told_without_seeking(self, topic: Topic) -> None:
+        await topic.write(1)
+        assert await topic.thread.commit_what_can({topic.first: 1}) == {}
+        both = (topic.first, topic.second)
+        assert await topic.thread.without_commit(both) == {topic.second}
+
     async def test_records_are_fetched_by_partition(self, topic: Topic) -> None:
         await topic.write(2)
         await topic.thread.seek_wait({topic.first: 0, topic.second: 0})

@@ -24,6 +24,7 @@ class FakeConsumerThread:
         seeks: every seek, in order.
         commits: every commit.
         refused: the partitions whose commits are refused, and why.
+        rejoins: how often the group was asked to rebalance.
         on_seek: called at every seek.
     """
 
@@ -41,6 +42,7 @@ class FakeConsumerThread:
         self.commits: list[dict[TP, int]] = []
         self.gone: set[TP] = set()
         self.refused: dict[TP, type[BaseException]] = {}
+        self.rejoins = 0
         self.on_seek: Callable[[], None] = lambda: None
 
     def assignment(self) -> set[TP]:
@@ -66,6 +68,12 @@ class FakeConsumerThread:
             tp: None if tp in self.never_committed else self.committed.get(tp, 0)
             for tp in self.assigned
         }
+
+    async def without_commit(self, partitions: Iterable[TP]) -> set[TP]:
+        return set(partitions) & self.never_committed
+
+    async def rejoin(self) -> None:
+        self.rejoins += 1
 
     async def earliest_offsets(self, *partitions: TP) -> dict[TP, int]:
         return {tp: self.earliest[tp] for tp in partitions if tp not in self.gone}

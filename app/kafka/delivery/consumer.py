@@ -5,7 +5,7 @@ pinned, and `python -m dev.internals` shows what a new version changes.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from time import monotonic
 from typing import Any, ClassVar, cast
 
@@ -242,6 +242,30 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         committed: Mapping[TP, int] = await self._ensure_consumer().seek_to_committed()
         return committed
 
+    async def without_commit(self, partitions: Collection[TP]) -> set[TP]:
+        """Those of some partitions of which the group has committed nothing.
+
+        Raises:
+            KafkaError: Kafka does not say.
+            TimeoutError: not within `OFFSETS_SECONDS`.
+        """
+        found: set[TP] = await self.call_thread(self._without_commit, partitions)
+        return found
+
+    async def _without_commit(self, partitions: Collection[TP]) -> set[TP]:
+        consumer = self._ensure_consumer()
+        async with asyncio.timeout(OFFSETS_SECONDS):
+            return {
+                tp for tp in partitions if await consumer.committed(TopicPartition(*tp)) is None
+            }
+
+    async def rejoin(self) -> None:
+        """Have the group rebalance, which sets all positions anew."""
+        await self.call_thread(self._rejoin)
+
+    async def _rejoin(self) -> None:
+        self._ensure_consumer()._coordinator.request_rejoin()  # noqa: SLF001
+
     async def earliest_offsets(self, *partitions: TP) -> dict[TP, int]:
         """Where the logs begin; leaves out partitions that are gone."""
         fetcher = self._ensure_consumer()._fetcher  # noqa: SLF001
@@ -344,6 +368,7 @@ class Consumer(driver.Consumer):
         self._ready: set[TP] = set()
         self._held: set[TP] = set()
         self._freed = Event()
+        self._paused: set[TP] = set()
         self._uncommitted: set[TP] = set()
         self._finished = Event()
 
@@ -380,6 +405,7 @@ class Consumer(driver.Consumer):
         """
         active = active_partitions or set()
         await self._take_back_dropped(active)
+        await self._look_at_released(active)
         ready = {tp for tp in active if self._may_be_fetched(tp)}
         self._ready, self._held = ready, active - ready
         if not ready:
@@ -436,8 +462,37 @@ class Consumer(driver.Consumer):
             self.thread.look_again(freed)
 
     def _may_be_fetched(self, tp: TP) -> bool:
+        if self.transport.callbacks.held(tp):
+            self._paused.add(tp)
+        return tp not in self._paused and self._placed(tp) and not self._waiting(tp)
+
+    async def _look_at_released(self, active: set[TP]) -> None:
+        """Have positions set anew where a topic was re-created while the app held it.
+
+        The fetches of any other topic notice that it is gone. A topic that comes back before the
+        next look at the metadata differs in nothing, and would be read on at the old offset. But
+        Kafka forgets with a topic what groups have committed of it.
+        """
         held = self.transport.callbacks.held
-        return self._placed(tp) and not self._waiting(tp) and not held(tp)
+        released = {tp for tp in self._paused if not held(tp)}
+        if not released:
+            return
+        committed = {tp for tp in released & active if self._group_offsets.get(tp) is not None}
+        try:
+            made_anew = await self.thread.without_commit(committed)
+        except (KafkaError, TimeoutError):
+            return  # it is fetched when Kafka says
+        self._paused -= released
+        if not made_anew:
+            return
+        for tp in made_anew:
+            self.log.warning(
+                "%s/%d was deleted and re-created while it was not read: the group sets its "
+                "positions anew.",
+                *(tp.topic, tp.partition),
+            )
+        self.ledger.forget(made_anew)
+        await self.thread.rejoin()
 
     def _placed(self, tp: TP) -> bool:
         return self.ledger.position(tp) is not None or not self.delivers_chunks(tp)
@@ -600,6 +655,7 @@ class Consumer(driver.Consumer):
                     *(tp.topic, tp.partition, error.__name__),
                 )
         self._uncommitted = set(left)
+        self._group_offsets |= {tp: at for tp, at in offsets.items() if tp not in left}
         return not left
 
     async def perform_seek(self) -> None:

@@ -598,14 +598,20 @@ async def test_while_partitions_are_revoked_positions_stay(
     assert consumer._filter_committable_offsets([]) == {FIRST: 1}
 
 
+def waiting_in_front_of(app: faust.App, tp: TP) -> ChunkTopic:
+    """A channel of its own for a partition, with something in its queue."""
+    topics: Any = app.topics
+    busy = ChunkTopic(app, topics=(tp.topic,))
+    topics._tp_index[tp] = {busy}
+    busy.queue.put_nowait(object())
+    return busy
+
+
 async def test_a_partition_is_not_fetched_while_its_stream_has_something_waiting(
     consumer: Consumer, kafka: FakeConsumerThread, channel: ChunkTopic, app: faust.App
 ) -> None:
     await begin(consumer)
-    topics: Any = app.topics
-    busy = ChunkTopic(app, topics=("chunked",))
-    topics._tp_index[FIRST] = {busy}
-    busy.queue.put_nowait(object())
+    busy = waiting_in_front_of(app, FIRST)
     await fetch(consumer)
     assert kafka.asked == [{SECOND}]
     busy.queue.get_nowait()
@@ -626,6 +632,50 @@ async def test_nothing_is_fetched_while_everything_is_held(
     assert kafka.asked == [{SECOND}]
 
 
+async def test_a_topic_that_was_re_created_while_it_was_held_is_not_read_on_at_the_old_offset(
+    consumer: Consumer, kafka: FakeConsumerThread, around: Around
+) -> None:
+    """Kafka forgets with a topic what the group has committed of it."""
+    await begin(consumer)
+    for tp in (FIRST, SECOND):
+        consumer.ack(await deliver_next(consumer, kafka, tp, 0, 1))
+    await consumer.commit()
+    around.held = {FIRST, SECOND}
+    await consumer._getmany({FIRST, SECOND}, 0.001)
+    kafka.asked.clear()
+    kafka.never_committed = {FIRST}
+    around.held = set()
+    await fetch(consumer)
+    assert (kafka.asked, kafka.rejoins) == ([{SECOND}], 1)
+    await begin(consumer)
+    await fetch(consumer)
+    assert kafka.asked[1:] == [{FIRST, SECOND}]
+    assert consumer.ledger.position(FIRST) == 0
+    assert kafka.rejoins == 1
+
+
+async def test_what_was_held_waits_until_kafka_says_what_is_committed_of_it(
+    consumer: Consumer,
+    kafka: FakeConsumerThread,
+    around: Around,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await begin(consumer)
+    around.held = {FIRST}
+    await fetch(consumer)
+    around.held = set()
+
+    async def silent(_partitions: object) -> set[TP]:
+        raise TimeoutError
+
+    with monkeypatch.context() as away:
+        away.setattr(kafka, "without_commit", silent)
+        await fetch(consumer)
+    await fetch(consumer)
+    assert kafka.asked == [{SECOND}, {SECOND}, {FIRST, SECOND}]
+    assert kafka.rejoins == 0
+
+
 async def test_a_chunk_is_not_delivered_after_a_rebalance_that_passed_while_another_was_sought(
     consumer: Consumer, kafka: FakeConsumerThread
 ) -> None:
@@ -642,14 +692,14 @@ async def test_a_chunk_is_not_delivered_after_a_rebalance_that_passed_while_anot
 
 
 async def test_what_was_held_is_fetched_as_soon_as_its_chunk_is_taken(
-    consumer: Consumer, kafka: FakeConsumerThread, around: Around
+    consumer: Consumer, kafka: FakeConsumerThread, app: faust.App
 ) -> None:
     await begin(consumer)
-    around.held = {FIRST}
+    busy = waiting_in_front_of(app, FIRST)
     kafka.pending = fetched = asyncio.get_running_loop().create_future()
     fetching = asyncio.create_task(fetch(consumer))
     await until(lambda: kafka.asked)
-    around.held = set()
+    busy.queue.get_nowait()
     consumer.taken(Chunk(FIRST, records(0)))
     assert kafka.looked_again == [{FIRST}]
     fetched.set_result({FIRST: records(0, 1)})
@@ -658,13 +708,14 @@ async def test_what_was_held_is_fetched_as_soon_as_its_chunk_is_taken(
 
 @pytest.mark.usefixtures("kafka")
 async def test_a_fetch_begins_as_soon_as_the_first_chunk_is_taken(
-    consumer: Consumer, around: Around
+    consumer: Consumer, around: Around, app: faust.App
 ) -> None:
     await begin(consumer)
-    around.held = {FIRST, SECOND}
+    around.held = {SECOND}
+    busy = waiting_in_front_of(app, FIRST)
     fetching = asyncio.create_task(consumer._getmany({FIRST, SECOND}, 3600.0))
     await until(lambda: consumer._held)
-    around.held = {SECOND}
+    busy.queue.get_nowait()
     consumer.taken(Chunk(FIRST, records(0)))
     assert await asyncio.wait_for(fetching, 20) == {}
 
