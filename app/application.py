@@ -68,6 +68,7 @@ from app.settings import Settings, open_secrets
 from app.storing.breaker import StoreBreaker
 from app.storing.guard import Guard
 from app.storing.guard.entries import partition_of
+from app.storing.guard.table import GuardTable
 from app.storing.step import StoringStep
 from app.tracing import open_tracing
 from app.version import VERSION
@@ -156,7 +157,7 @@ class Persister(faust.App):
             settings.database.view_refresh_seconds,
             beacon=self.beacon,
         )
-        self.guard_table = self.Table(
+        table = self.Table(
             "guard",
             partitions=settings.kafka.partitions,
             key_type=str,
@@ -165,6 +166,7 @@ class Persister(faust.App):
             # Kafka refuses records of a worker whose clock is more than an hour ahead of its own.
             extra_topic_configs={"message.timestamp.type": "LogAppendTime"},
         )
+        self.guard_table = cast("GuardTable", table)
         self.guard = Guard(
             self.guard_table,
             settings.guard,
@@ -358,6 +360,7 @@ class Persister(faust.App):
             callbacks=Callbacks(
                 held=lambda tp: self.breakers.holds(tp.topic),
                 finished=self.latency.finished,
+                committing=self.guard_table.send_changes,
                 lost=self._count_lost,
                 end=self.end,
             ),
@@ -389,6 +392,7 @@ class Persister(faust.App):
 
     async def _forget(self, _app: Any, /, *revoked: Any, **_: Any) -> None:
         (partitions,) = revoked
+        self.guard_table.send_changes()
         self.guard.revoke(self._numbers(partitions))
 
     async def _remember(self, _app: Any, /, *_args: Any, **_: Any) -> None:
@@ -434,6 +438,7 @@ def faust_options(settings: Settings) -> dict[str, Any]:
         "broker_credentials": broker_credentials(kafka),
         "datadir": str(worker.datadir),
         "TableManager": TableManager,
+        "Table": GuardTable,
         "Monitor": StillMonitor,
         "agent_supervisor": StillSupervisor,
         "store": "memory://",

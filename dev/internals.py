@@ -168,6 +168,13 @@ LEANED_ON: dict[str, tuple[str, ...]] = {
         "mode.services:Service.sleep",
         "mode.services:Service.wait",
     ),
+    "app/storing/guard/table.py": (
+        "faust.tables.table:Table.on_key_set",
+        "faust.tables.table:Table.on_key_del",
+        "faust.tables.base:Collection.send_changelog",
+        "faust.tables.base:Collection.partition_for_key",
+        "mode.utils.collections:ManagedUserDict.__setitem__",
+    ),
     "app/process/still.py": (
         "faust.sensors.monitor:Monitor._sampler",
         "mode.supervisors:SupervisorStrategy._supervisor",

@@ -100,9 +100,7 @@ class StoringStep(Service):
     async def submit(self, event: ChunkEvent) -> None:
         """Begin to store an event's chunk; returns at once when there is room, else later.
 
-        The event is acknowledged when every record of the chunk is settled. It is stored in a task
-        that is created here, so that it inherits Faust's current event: the guard's table belongs
-        to the partition of that event.
+        The event is acknowledged when every record of the chunk is settled.
         """
         await self.breaker.closed()
         chunk = event.value

@@ -69,7 +69,11 @@ async def topic(kafka_url: str, admin: Admin, prefix: str) -> AsyncIterator[Real
         ledger=Ledger(),
         shutdown_deadline=10.0,
         callbacks=Callbacks(
-            held=lambda _: False, finished=lambda _: None, lost=lambda *_: None, end=print
+            held=lambda _: False,
+            finished=lambda _: None,
+            lost=lambda *_: None,
+            committing=lambda: None,
+            end=print,
         ),
     )
 

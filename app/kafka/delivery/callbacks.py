@@ -16,6 +16,7 @@ class Callbacks:
     Args:
         held: tells whether a partition is paused.
         finished: called with each finished chunk.
+        committing: called before offsets are committed, to send what is to be in Kafka before.
         lost: called with the number of records of a partition that Kafka deleted before they were
             read; the consumer has logged it.
         end: ends the worker with a message.
@@ -23,5 +24,6 @@ class Callbacks:
 
     held: Callable[[TP], bool]
     finished: Callable[[Chunk], None]
+    committing: Callable[[], None]
     lost: Callable[[TP, int], None]
     end: Callable[[StartError], None]

@@ -641,6 +641,18 @@ class Consumer(driver.Consumer):
         """
         return {**super()._filter_committable_offsets(tps), **self.ledger.committable()}
 
+    async def _commit_offsets(
+        self,
+        offsets: Mapping[TP, int],
+        start_new_transaction: bool = True,  # noqa: FBT001, FBT002 - Faust's signature
+    ) -> bool:
+        """Send first what is to be in Kafka before the offsets are, then do as Faust does.
+
+        It waits until all is sent.
+        """
+        self.transport.callbacks.committing()
+        return bool(await super()._commit_offsets(offsets, start_new_transaction))
+
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         left = await self.thread.commit_what_can(offsets)
         if left:

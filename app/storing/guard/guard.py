@@ -73,11 +73,7 @@ class _Partition:
 
 
 class Guard:
-    """Remembers the digests of stored documents, per partition of the internal topic.
-
-    `remember` writes to the table and must run in the context of the event whose records were
-    stored: Faust sends a table's change to the partition of the current event.
-    """
+    """Remembers the digests of stored documents, per partition of the internal topic."""
 
     def __init__(
         self,

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -34,6 +34,10 @@ class Around:
         self.ledger = Ledger()
         self.lost: list[tuple[TP, int]] = []
         self.held: set[TP] = set()
+        self.committing: Callable[[], object] = lambda: None
+
+    def before_commits(self) -> None:
+        self.committing()
 
     def transport(self, app: faust.App) -> Transport:
         return Transport(
@@ -45,6 +49,7 @@ class Around:
             callbacks=Callbacks(
                 held=lambda tp: tp in self.held,
                 finished=lambda _: None,
+                committing=self.before_commits,
                 lost=lambda tp, count: self.lost.append((tp, count)),
                 end=lambda _: None,
             ),
@@ -547,6 +552,24 @@ async def test_what_is_finished_keeps_no_records_until_it_is_committed(
     consumer.ack(first)
     await consumer.commit()
     assert kafka.commits[-1] == {FIRST: 4}
+
+
+async def test_what_is_to_be_in_kafka_before_a_commit_is_flushed_before_it(
+    consumer: Consumer, around: Around, kafka: FakeConsumerThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[str] = []
+
+    async def flush() -> None:
+        assert kafka.commits == []
+        steps.append("flushed")
+
+    around.committing = lambda: steps.append("sent")
+    monkeypatch.setattr(consumer.app.producer, "flush", flush)
+    await begin(consumer)
+    consumer.ack(await deliver_next(consumer, kafka, FIRST, 0))
+    assert await consumer.commit()
+    assert steps == ["sent", "flushed"]
+    assert kafka.commits == [{FIRST: 1}]
 
 
 async def test_partitions_are_committed_independently(

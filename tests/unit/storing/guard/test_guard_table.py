@@ -1,0 +1,63 @@
+"""When the guard's entries are sent to Kafka."""
+
+from typing import Any, cast
+
+import faust
+import pytest
+
+from app.storing.guard.table import SEND_SECONDS, GuardTable
+
+
+class Sent(list[tuple[int, str, Any]]):
+    """What a table sends: partition, key and value."""
+
+    now = 100.0
+
+    def take(self, partition: int, key: str, value: Any, **_: Any) -> Any:
+        self.append((partition, key, value))
+        return faust.types.FutureMessage(cast("Any", type("Pending", (), {"partition": partition})))
+
+
+@pytest.fixture
+def sent() -> Sent:
+    return Sent()
+
+
+@pytest.fixture
+def table(sent: Sent, monkeypatch: pytest.MonkeyPatch) -> GuardTable:
+    app = faust.App("test", broker="kafka://nowhere", set_as_current=False, Table=GuardTable)
+    made = app.Table("guard", partitions=4, clock=lambda: sent.now)
+    monkeypatch.setattr(made, "send_changelog", sent.take)
+    return cast("GuardTable", made)
+
+
+async def test_an_entry_is_sent_once_for_all_its_changes(table: GuardTable, sent: Sent) -> None:
+    for value in (b"1", b"12", b"123"):
+        table["3/7"] = value
+        assert table["3/7"] == value
+    table["0/1"] = b"4"
+    assert sent == []
+    table.send_changes()
+    assert sent == [(3, "3/7", b"123"), (0, "0/1", b"4")]
+    table.send_changes()
+    assert len(sent) == 2
+
+
+async def test_what_changes_all_the_time_is_sent_in_between(table: GuardTable, sent: Sent) -> None:
+    table["3/7"] = b"1"
+    sent.now += SEND_SECONDS / 2
+    table["3/7"] = b"12"
+    assert sent == []
+    sent.now += SEND_SECONDS / 2
+    table["3/7"] = b"123"
+    assert sent == [(3, "3/7", b"123")]
+    sent.now += SEND_SECONDS / 2
+    table["3/7"] = b"1234"
+    assert len(sent) == 1
+
+
+async def test_what_is_removed_is_not_sent_afterwards(table: GuardTable, sent: Sent) -> None:
+    table["3/7"] = b"1"
+    del table["3/7"]
+    table.send_changes()
+    assert sent == [(3, "3/7", None)]
