@@ -1,4 +1,4 @@
-"""Rate-limits what aiokafka logs while a broker is away.
+"""Rate-limits what aiokafka logs while a broker is away, and drops what Faust says too early.
 
 aiokafka logs every attempt to connect, in several lines, and each client tries ten times a second
 for as long as a broker is away: megabytes that say one thing.
@@ -10,6 +10,9 @@ Not reported of aiokafka 0.14; Kafka's own clients had it too (KAFKA-3792).
 - Reproduction: a producer with one batch to send; stop its broker.
 - Mend: a pause that grows in `Sender._sender_routine` and `Fetcher._fetch_requests_routine`, as
   Kafka's own clients have (`reconnect.backoff.max.ms`).
+
+Faust 0.15 logs "Creating topic ..." before it looks whether the topic exists, twice at every start;
+that it created one it says afterwards.
 """
 
 import logging
@@ -26,10 +29,24 @@ NOISY = (
     "aiokafka.producer.sender",
 )
 
+CREATOR = "app.kafka.delivery.consumer"
+"""Logger of the consumer, in whose name Faust creates the table's topic."""
+
+
+class Premature(logging.Filter):
+    """Drops the announcement of a topic that may exist already."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to log it."""
+        return "Creating topic %r" not in str(record.msg)
+
 
 def calm_kafka_clients() -> None:
-    """Filter aiokafka's loggers; a filter of a logger does not reach those below it."""
+    """Filter the loggers; a filter of a logger does not reach those below it."""
     for name in NOISY:
         logger = logging.getLogger(name)
         if not any(isinstance(known, Seldom) for known in logger.filters):
             logger.addFilter(Seldom())
+    creator = logging.getLogger(CREATOR)
+    if not any(isinstance(known, Premature) for known in creator.filters):
+        creator.addFilter(Premature())

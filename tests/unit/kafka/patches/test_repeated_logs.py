@@ -1,6 +1,8 @@
 import logging
 
-from app.kafka.patches.repeated_logs import NOISY, calm_kafka_clients
+import pytest
+
+from app.kafka.patches.repeated_logs import CREATOR, NOISY, calm_kafka_clients
 from app.process.seldom import Seldom
 
 
@@ -10,3 +12,14 @@ def test_each_of_the_clients_loggers_gets_one_filter() -> None:
     for name in NOISY:
         filters = logging.getLogger(name).filters
         assert sum(isinstance(known, Seldom) for known in filters) == 1
+
+
+def test_a_topic_that_may_exist_is_not_announced_and_one_that_was_created_is(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    calm_kafka_clients()
+    logger = logging.getLogger(CREATOR)
+    with caplog.at_level(logging.INFO, CREATOR):
+        logger.info("Creating topic %r", "a")
+        logger.info("Topic %r created.", "a")
+    assert caplog.messages == ["Topic 'a' created."]
