@@ -65,6 +65,13 @@ _AROUND_A_HEAD = 20
 _AROUND_A_HEADER = 4
 """Bytes of a head besides its path, names and values, about."""
 
+_UNREAD = 16 * 1024
+"""Half of the bytes of a body that aiohttp keeps unread, and 16 times the number of its chunks; by
+itself it keeps 512 KB, or 16,384 chunks, each of which takes 100 bytes however short it is."""
+
+_AT_ONCE = 32 * 1024
+"""Bytes that are read of a connection at a time, which come on top of that; uvloop reads 256 KB."""
+
 _QUEUED = 2
 """Requests that wait for the one before them until nothing more is read of a connection; aiohttp's
 32 of all connections are gigabytes. What was read already is parsed, up to 32 of them."""
@@ -154,6 +161,8 @@ class Connections:
         self._of_address: Counter[str] = Counter()
         self.heads = 0
         """Bytes of the heads of requests that are not answered yet."""
+        self.buffer = memoryview(bytearray(_AT_ONCE))
+        """What is read goes through it; nothing stays there."""
         self._sweeping: asyncio.TimerHandle | None = None
         self._told: dict[Closed, float] = {}
         self._untold: Counter[Closed] = Counter()
@@ -302,7 +311,7 @@ class Connections:
         )
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """One connection: passes everything to aiohttp's handler and watches whether it gets on.
 
     Args:
@@ -411,6 +420,14 @@ class Connection(asyncio.Protocol):
     def _hold_back(self) -> None:
         if self._handler is None and self._transport and not self._transport.is_closing():
             self._transport.pause_reading()
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - as asyncio has it
+        """Where to put what comes next."""
+        return self._all.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """So much came."""
+        self.data_received(bytes(self._all.buffer[:nbytes]))
 
     def data_received(self, data: bytes) -> None:
         """Pass on, and note whether a request got on by it."""
@@ -584,6 +601,7 @@ class BoundedSite(web.TCPSite):
         server = self._runner.server
         if server is None:
             raise RuntimeError("the runner is not set up")
+        server._kwargs["read_bufsize"] = _UNREAD
 
         def connection() -> Connection:
             return Connection(self._connections, server, time.monotonic)

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import socket
+import tracemalloc
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -22,6 +24,8 @@ from app.process.connections import (
 
 PATIENCE = 30
 """Seconds after which something is said not to happen at all; it takes a tenth of one."""
+
+CLIENTS = 5
 
 HASTE = Patience(head=0.05, first=0.05, body=0.05, answer=0.05)
 HEAD = b"GET / HTTP/1.1\r\nHost: a\r\n"
@@ -392,6 +396,47 @@ async def test_an_error_behind_a_request_does_not_harm_it(start: Start) -> None:
     answers = await reader.read()
     assert b"1 bytes" in answers
     assert b"400 Bad Request" in answers
+
+
+def held_up(connections: Connections) -> bool:
+    """Whether nothing more is read on any of them."""
+    return all(one.busy and not one.sends for one in connections._open)
+
+
+@pytest.mark.parametrize("loops", [asyncio.run, uvloop.run])
+@pytest.mark.parametrize(
+    "header,body",
+    [
+        (b"Content-Length: 10000000", b"x" * 10_000_000),
+        (b"Transfer-Encoding: chunked", b"2\r\nab\r\n" * 1_000_000),
+        (b"Transfer-Encoding: chunked", (b"f000\r\n" + b"x" * 0xF000 + b"\r\n") * 100),
+    ],
+    ids=["whole", "tiny-chunks", "large-chunks"],
+)
+def test_a_body_that_nobody_reads_yet_takes_little_memory(
+    loops: Callable[..., None], header: bytes, body: bytes
+) -> None:
+    sent = HEAD + header + b"\r\n\r\n" + body
+
+    async def run() -> None:
+        async with bounded() as server, contextlib.AsyncExitStack() as stack:
+            server.gate.clear()
+            tracemalloc.start()
+            stack.callback(tracemalloc.stop)
+            before = tracemalloc.get_traced_memory()[0]
+            for number in range(CLIENTS):
+                client = stack.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+                client.setblocking(False)
+                left = memoryview(sent)
+                while len(server.connections) <= number or not held_up(server.connections):
+                    with contextlib.suppress(BlockingIOError):
+                        left = left[client.send(left) :]
+                    await asyncio.sleep(0)
+                assert left
+            taken = tracemalloc.get_traced_memory()[0] - before
+            assert taken / CLIENTS < 150_000
+
+    loops(run())
 
 
 class TestWaitingForAPlace:
