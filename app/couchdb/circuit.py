@@ -22,8 +22,9 @@ LOCKED = Backoff(first=120.0, longest=300.0)
 """After wrong credentials: CouchDB 3.4 locks a user out after five of them from one address, and
 everybody else who uses that user from there."""
 
-CREDENTIAL_ATTEMPTS = 3
-"""Attempts with wrong credentials before the next ones are minutes apart."""
+CREDENTIAL_ATTEMPTS = 2
+"""Attempts with wrong credentials before the next ones are minutes apart: few enough for two
+workers of one machine to stay below CouchDB's five together."""
 
 LOOK_SECONDS = 5.0
 """Seconds between checks for new credentials."""

@@ -30,3 +30,13 @@ async def test_one_wrong_attempt_that_answers_many_requests_is_one(time: Time) -
     for _ in range(8):
         made.failed(wrong, time.clock())
     assert await waits(made, time) < 10
+
+
+async def test_two_workers_behind_one_address_do_not_lock_their_user_out(time: Time) -> None:
+    """CouchDB 3.4 and later does that at the fifth wrong password within five minutes."""
+    made, attempts = circuit(time), 1
+    made.failed(Misconfigured("wrong", cause="401"), time.clock())
+    while await waits(made, time) < LOCKED.first:
+        attempts += 1
+        made.failed(Misconfigured("wrong", cause="401"), time.clock())
+    assert 2 * attempts < 5
