@@ -167,7 +167,10 @@ class Consumer:
     def __init__(self, running: "asyncio.Task[Any]") -> None:
         self._closed = False
         self._coordinator = SimpleNamespace(
-            _send_req=None, _closing=None, _coordination_task=running
+            _send_req=None,
+            _closing=None,
+            _coordination_task=running,
+            _on_join_complete=None,
         )
         self._fetcher = SimpleNamespace(_fetch_task=running)
         self._client = SimpleNamespace(_sync_task=running)
