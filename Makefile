@@ -89,7 +89,7 @@ chart: environment ## Check the Helm chart (needs helm, or Go to build it)
 changelog: environment ## Move the fragments of changes/ into CHANGELOG.md
 	@$(PY) -m dev.changelog
 
-lock: environment ## Update the lock files, after requirements.txt or requirements-dev.txt changed
+lock: environment ## Update the lock files, after one of requirements*.txt changed
 	@$(PY) -m dev.lock
 
 fuzz: environment ## Look for inputs that cost too much or raise (SECONDS=60)

@@ -1,7 +1,8 @@
 """`make lock`: pins every package, with hashes, for all supported Pythons and platforms.
 
 `requirements.lock` holds what the persister runs with, `requirements-tracing.lock` also what its
-extra needs, `requirements-dev.lock` what its tests need. Versions in the locks are kept where the
+extra needs, `requirements-dev.lock` what its tests need, `requirements-build.lock` what builds it.
+Versions in the locks are kept where the
 requirements allow it; `--upgrade` takes new ones.
 """
 
@@ -12,6 +13,7 @@ from dev.indexes import inherited
 from dev.steps import SetupError, command, say
 
 LOCKS = {
+    "requirements-build.lock": ["requirements-build.txt"],
     "requirements.lock": ["requirements.txt"],
     "requirements-tracing.lock": ["requirements.txt", "requirements-tracing.txt"],
     "requirements-dev.lock": [

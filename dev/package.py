@@ -14,6 +14,9 @@ from dev.indexes import inherited
 from dev.steps import SetupError, command, say
 
 DIST = paths.PROJECT / "dist"
+LOCK = paths.PROJECT / "requirements-build.lock"
+"""Of what builds both; whatever else an index offers is refused."""
+
 PACKAGES = ("agents", "app", "models", "openwhisk")
 
 _AROUND = {
@@ -35,8 +38,9 @@ def build() -> list[Path]:
     shutil.rmtree(DIST, ignore_errors=True)
     _forget_earlier_builds()
     made_at = _time_of_commit()
+    locked: list[str | Path] = ["--build-constraints", LOCK, "--require-hashes"]
     command(
-        [sys.executable, "-m", "uv", "build", "--quiet", "--out-dir", DIST, paths.PROJECT],
+        [sys.executable, "-m", "uv", "build", "--quiet", *locked, "--out-dir", DIST, paths.PROJECT],
         env={**inherited(), **({"SOURCE_DATE_EPOCH": made_at} if made_at else {})},
     )
     _forget_earlier_builds()
