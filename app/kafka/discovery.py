@@ -336,8 +336,9 @@ class Discovery(Service):
         thread = self._thread()
         known = thread.known_partitions(self._subscription.in_faust)
         changed = sorted(name for name, count in known.items() if existing.get(name, 0) != count)
+        if told := [name for name in changed if known[name]]:
+            self.log.info("Topics have changed: %s.", ", ".join(told))
         if changed:
-            self.log.info("Topics have changed: %s.", ", ".join(changed))
             await thread.refresh_metadata()
 
     async def _disconnect(self) -> None:

@@ -394,8 +394,13 @@ async def test_a_broker_that_has_not_heard_of_a_topic_yet_ends_nobody(
     ids=["as it was", "grown", "made again", "deleted", "still gone"],
 )
 async def test_the_consumer_refreshes_its_metadata_when_a_topic_has_changed(
-    kafka: FakeAdminClient, known: int, existing: int, refreshed: int
+    kafka: FakeAdminClient,
+    caplog: pytest.LogCaptureFixture,
+    known: int,
+    existing: int,
+    refreshed: int,
 ) -> None:
+    caplog.set_level("INFO")
     around = Around()
     conductor = around.conductor
     conductor._topic_name_index["completed0"] = {around.channels[TopicRole.COMPLETED]}
@@ -403,6 +408,8 @@ async def test_the_consumer_refreshes_its_metadata_when_a_topic_has_changed(
     kafka.topics = {"completed0": existing} if existing else {}
     await around.discovery().look()
     assert around.thread.refreshed == refreshed
+    told = "Topics have changed: completed0." in caplog.text
+    assert told == bool(known and refreshed), "at a start the consumer knows of none yet"
 
 
 async def test_a_topic_that_the_log_mode_leaves_out_is_told_once(
