@@ -222,6 +222,7 @@ class Persister(faust.App):
                 storing_step=self.storing_step,
                 discovery=self.discovery,
                 outcomes=self.outcomes,
+                ledger=self.ledger,
             ),
             stuck_after=settings.worker.stuck_after,
             end=self._end_standing_still,

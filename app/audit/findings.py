@@ -7,7 +7,7 @@ places, never contents. SQLite joins and sorts them, and holds a bounded part in
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from enum import IntEnum
 from itertools import groupby
 from typing import Any, Final, NamedTuple
@@ -201,7 +201,7 @@ class Findings:
         """How many different documents are expected."""
         return int(self._one("SELECT COUNT(DISTINCT document) FROM record"))
 
-    def documents(self) -> Iterator[tuple[str, int]]:
+    def documents(self) -> Generator[tuple[str, int], None, None]:
         """The ids of the expected documents in order, each with its size in bytes."""
         yield from self._sql.execute(
             "SELECT document, MAX(size) FROM record WHERE document IS NOT NULL "

@@ -3,6 +3,7 @@
 import asyncio
 from asyncio import sleep
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from time import monotonic
 
 from app.audit.content import Content, document_content
@@ -33,21 +34,23 @@ async def read_stored(database: Database, findings: Findings, watcher: Watcher) 
     Raises:
         DatabaseError: it does not answer, or does not let us.
     """
-    batches = _batches(findings.documents())
+    # It is closed before the findings are, also when the database fails in between.
+    with closing(findings.documents()) as expected:
+        batches = _batches(expected)
 
-    async def read() -> None:
-        for batch in batches:
-            documents = await read_back(database, batch)
-            findings.add_stored(_contents(documents))
-            watcher.forward(len(batch))
+        async def read() -> None:
+            for batch in batches:
+                documents = await read_back(database, batch)
+                findings.add_stored(_contents(documents))
+                watcher.forward(len(batch))
 
-    readers = [asyncio.ensure_future(read()) for _ in range(IN_FLIGHT)]
-    try:
-        await asyncio.gather(*readers)
-    finally:
-        for reader in readers:
-            reader.cancel()
-        await asyncio.gather(*readers, return_exceptions=True)
+        readers = [asyncio.ensure_future(read()) for _ in range(IN_FLIGHT)]
+        try:
+            await asyncio.gather(*readers)
+        finally:
+            for reader in readers:
+                reader.cancel()
+            await asyncio.gather(*readers, return_exceptions=True)
 
 
 async def read_back(database: Database, ids: Sequence[str]) -> dict[str, bytes]:

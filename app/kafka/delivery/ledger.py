@@ -117,6 +117,12 @@ class Ledger:
         chunks = position.chunks if position else ()
         return next((chunk for chunk in chunks if not chunk.taken), None)
 
+    def at_work(self) -> frozenset[TP]:
+        """Partitions whose first unfinished chunk has reached its agent."""
+        return frozenset(
+            tp for tp, one in self._positions.items() if one.chunks and one.chunks[0].taken
+        )
+
     def take_back(self, tp: TP, offset: int) -> None:
         """Deliver again from the chunk on that begins at `offset`; those before stay."""
         position = self._positions.get(tp)

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from faust.types import TP
+
 from app.kafka.group_view import GroupView
 
 
@@ -46,6 +48,8 @@ class Worker:
         recovery_left: changes of the guard's table that it still has to read.
         held: by topic, why nothing of it is fetched on purpose (its breaker).
         unsent: why Kafka does not take what the worker sends at present; empty while it does.
+        at_work: partitions whose next chunk has reached its agent; others wait to be fetched, or
+            behind what was fetched of the others.
         database: what the writer knows.
     """
 
@@ -57,6 +61,7 @@ class Worker:
     recovery_left: int = 0
     held: Mapping[str, str] = field(default_factory=dict)
     unsent: str = ""
+    at_work: frozenset[TP] = frozenset()
     database: Database = field(default_factory=Database)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import faust
 
 from app.couchdb import BulkWriter
+from app.kafka.delivery.ledger import Ledger
 from app.kafka.discovery import Discovery
 from app.kafka.patches.table_recovery import TableManager
 from app.kafka.producer_service import ProducerService
@@ -31,6 +32,7 @@ class Knowledge:
         storing_step: the reasons for which storing is held.
         discovery: the topics that may not be read.
         outcomes: what has been stored.
+        ledger: which chunks are under way.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Knowledge:
         storing_step: StoringStep,
         discovery: Discovery,
         outcomes: Outcomes,
+        ledger: Ledger,
     ) -> None:
         self._app = app
         self._tables = tables
@@ -55,6 +58,7 @@ class Knowledge:
         self._storing_step = storing_step
         self._discovery = discovery
         self._outcomes = outcomes
+        self._ledger = ledger
         self._started = False
 
     def __call__(self) -> Worker:
@@ -73,6 +77,7 @@ class Knowledge:
             recovery_left=0 if recovered else recovery.active_remaining_total(),
             held=self._held(),
             unsent=self._producer.trouble,
+            at_work=self._ledger.at_work(),
             database=self._database(),
         )
 

@@ -12,8 +12,14 @@ from app.monitoring.progress.rules import STANDING, Rules
 from app.monitoring.progress.verdict import PartitionVerdict, State
 
 IN_FRONT = 8
-"""Times as many settled documents as may be in flight, after which what has not moved is overtaken:
-in front of it are these, the chunk that exceeded them and its own, and each is counted twice.
+"""Times as many settled documents as may be in flight, after which a chunk that its agent has is
+overtaken: in front of it are these, the chunk that exceeded them and its own, and each is counted
+twice.
+"""
+
+AHEAD = 64
+"""The same of a partition whose next chunk is not at its agent. In front of it is also what was
+fetched of all others, some thousand documents each; with a database that is slow they take minutes.
 """
 
 
@@ -81,6 +87,9 @@ class Partitions:
         self._first: frozenset[TP] | None = None
         self._holders: Mapping[TP, str] = {}
         self._settled: dict[TP, int] = {}
+        """Documents that were settled when a partition moved last."""
+        self._begun: dict[TP, int] = {}
+        """The same, or when its next chunk was not at its agent yet."""
         self._waits: dict[TP, bool] = {}
         """Whether a restart would not have mended what held a partition when it was last held."""
 
@@ -92,6 +101,7 @@ class Partitions:
             # While a group rebalances Kafka does not tell who holds what.
             self._holders = seen.holders()
         self._settled = {tp: count for tp, count in self._settled.items() if tp in seen.partitions}
+        self._begun = {tp: count for tp, count in self._begun.items() if tp in seen.partitions}
         self._waits = {tp: waits for tp, waits in self._waits.items() if tp in seen.partitions}
         return dict(self._each(_Look(wall, seen, worker)))
 
@@ -122,6 +132,8 @@ class Partitions:
         stands = self._lasting.of(("place", tp), (reach.committed, reach.lag == 0, mine))
         if not stands:
             self._settled[tp] = look.worker.database.settled
+        if not stands or tp not in look.worker.at_work:
+            self._begun[tp] = look.worker.database.settled
         self._waits.pop(tp, None)
         if reach.lag == 0:
             return Finding(PartitionVerdict(State.IDLE, reach, host, mine, member=member))
@@ -159,7 +171,8 @@ class Partitions:
         unanswered = self._lasting.of("answers", database.answers)
         if not database.busy or unanswered > self._rules.request_timeout + STANDING:
             return UNKNOWN
-        if database.settled - self._settled[tp] > IN_FRONT * self._rules.in_flight:
+        chunk, partition = database.settled - self._begun[tp], database.settled - self._settled[tp]
+        if chunk > IN_FRONT * self._rules.in_flight or partition > AHEAD * self._rules.in_flight:
             return OVERTAKEN
         if self._lasting.of("settled", database.settled) < STANDING:
             return PACE

@@ -1,5 +1,6 @@
 """Reading the database."""
 
+import inspect
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
@@ -94,6 +95,18 @@ async def test_a_database_that_stays_away_is_an_error(findings: Findings) -> Non
         await read(Asked(*(Unavailable("busy", cause="503") for _ in range(9))), findings)
     with pytest.raises(Unavailable):
         await read(Asked(Unavailable("nobody", cause="connection")), findings)
+
+
+async def test_nothing_is_read_of_the_findings_any_more_when_the_database_fails(
+    findings: Findings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are closed next, and Python would complain of whoever still reads them."""
+    add(findings, *((f"a/{number:04}", 10) for number in range(5000)))
+    expected = findings.documents()
+    monkeypatch.setattr(findings, "documents", lambda: expected)
+    with pytest.raises(Unavailable):
+        await read(Asked(Unavailable("nobody", cause="connection")), findings)
+    assert inspect.getgeneratorstate(expected) == inspect.GEN_CLOSED
 
 
 async def test_what_cannot_be_read_is_different(findings: Findings) -> None:

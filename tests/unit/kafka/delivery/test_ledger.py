@@ -144,6 +144,20 @@ def test_the_first_chunk_that_has_not_reached_its_agent_is_known() -> None:
     assert ledger.untaken(TP("topic", 1)) is None
 
 
+def test_a_partition_is_at_work_while_its_first_unfinished_chunk_is_at_its_agent() -> None:
+    ledger = ledger_at(0)
+    assert ledger.at_work() == frozenset()
+    first, second = deliver(ledger, 0), deliver(ledger, 1)
+    assert ledger.at_work() == frozenset()
+    first.taken = True
+    assert ledger.at_work() == {first.tp}
+    first.finished = True
+    ledger.committable()
+    assert ledger.at_work() == frozenset(), "the second one is not there yet"
+    second.taken = True
+    assert ledger.at_work() == {first.tp}
+
+
 def test_what_is_taken_back_is_delivered_again_and_what_was_before_it_is_committed() -> None:
     ledger = ledger_at(0)
     first, lost, later = deliver(ledger, 0, 1), deliver(ledger, 2), deliver(ledger, 3)

@@ -319,10 +319,39 @@ def test_a_request_without_an_answer_is_waited_for_no_longer_than_its_time_out()
 def test_a_chunk_that_the_others_pass_is_stuck() -> None:
     world = World()
     world.reaches[DOCUMENTS] = Reach(0, 900, 10)
+    world.worker = replace(world.worker, at_work=frozenset({DOCUMENTS}))
     for turn in range(100):
         world.database(settled=turn * 100, answers=turn, busy=True)
         verdict = world.after(2)
     assert verdict.state is State.STUCK
+    assert "what came after it is stored" in (verdict.not_ready or "")
+
+
+def test_a_partition_waits_while_what_was_fetched_of_others_is_stored() -> None:
+    """As after a burst, with a slow database: each chunk is thousands of documents."""
+    world = World()
+    world.reaches[DOCUMENTS] = Reach(0, 900, 10)
+    in_flight = RULES.in_flight
+    for turn in range(1, 41):
+        world.database(settled=turn * in_flight, answers=turn, busy=True)
+        verdict = world.after(4)
+        assert (verdict.not_ready, verdict.stuck_for) == (None, 0.0)
+    world.worker = replace(world.worker, at_work=frozenset({DOCUMENTS}))
+    for turn in range(41, 48):
+        world.database(settled=turn * in_flight, answers=turn, busy=True)
+        assert world.after(4).state is State.WAITING, "it waits behind what is in flight now"
+    for turn in range(48, 60):
+        world.database(settled=turn * in_flight, answers=turn, busy=True)
+        verdict = world.after(4)
+    assert verdict.state is State.STUCK
+
+
+def test_a_partition_whose_records_never_reach_their_agent_is_stuck() -> None:
+    world = World()
+    world.reaches[DOCUMENTS] = Reach(0, 900, 10)
+    for turn in range(100):
+        world.database(settled=turn * RULES.in_flight, answers=turn, busy=True)
+        verdict = world.after(2)
     assert "what came after it is stored" in (verdict.not_ready or "")
 
 
