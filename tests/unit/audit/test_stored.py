@@ -104,8 +104,9 @@ async def test_nothing_is_read_of_the_findings_any_more_when_the_database_fails(
     add(findings, *((f"a/{number:04}", 10) for number in range(5000)))
     expected = findings.documents()
     monkeypatch.setattr(findings, "documents", lambda: expected)
+    away = [Unavailable("nobody", cause="connection") for _ in range(100)]
     with pytest.raises(Unavailable):
-        await read(Asked(Unavailable("nobody", cause="connection")), findings)
+        await read(Asked(*away), findings)
     assert inspect.getgeneratorstate(expected) == inspect.GEN_CLOSED
 
 
