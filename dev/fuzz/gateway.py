@@ -53,6 +53,9 @@ _ANY_MEMORY: Final = MIB
 """What a connection may cost, whatever comes on it."""
 
 _PAUSE: Final = 0.002
+_LONGEST_PAUSE: Final = 0.05
+"""Seconds between two looks, first and later: looking counts as the gateway's own work."""
+
 _HANDLE: Final[Any] = asyncio.Handle
 _STATUS: Final = re.compile(rb"HTTP/1\.[01] (\d{3}) ")
 _bulk = msgspec.json.Decoder(dict[str, list[msgspec.Raw]]).decode
@@ -180,10 +183,11 @@ class GatewayTarget:
 
     async def _until(self, holds: Callable[[], bool], within: float) -> None:
         # Its turns are counted, not the time: this process may get none for seconds.
-        for _ in range(int(within / _PAUSE)):
-            if holds():
-                return
-            await asyncio.sleep(_PAUSE)
+        waited, pause = 0.0, _PAUSE
+        while waited < within and not holds():
+            await asyncio.sleep(pause)
+            waited += pause
+            pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _run(self, coroutine: Any) -> Any:
         return self._runner.run(coroutine)
@@ -258,6 +262,7 @@ async def _serving() -> AsyncIterator[tuple[Gateway, int]]:
             publish_deadline=60.0,
             fallback_after=60.0,
             recent_bytes=MIB,
+            change_patience=0.05,  # nothing is ever stored here that a second write waits for
         )
         configuration = Configuration(
             gateway=settings,

@@ -6,19 +6,27 @@ from typing import Any
 import aiohttp
 
 from tests.integration.support.records import document_id
+from tests.integration.support.waiting import until
 
 EXACT_IN_DOUBLES = 2**53
 
 
 async def stored(couchdb_url: str, database: str) -> dict[str, dict[str, Any]]:
-    """All documents by `_id`, without the design documents."""
+    """All documents by `_id`, without the design documents.
+
+    A worker that has just started may not have made the database yet.
+    """
     url = f"{couchdb_url}/{database}/_all_docs"
-    async with (
-        aiohttp.ClientSession() as http,
-        http.get(url, params={"include_docs": "true"}) as answer,
-    ):
-        assert answer.status == 200, f"{database}: {answer.status}"
-        rows = (await answer.json(content_type=None))["rows"]
+    async with aiohttp.ClientSession() as http:
+
+        async def there() -> bool:
+            async with http.head(f"{couchdb_url}/{database}") as answer:
+                return answer.status == 200
+
+        await until(there, f"there is a database {database}")
+        async with http.get(url, params={"include_docs": "true"}) as answer:
+            assert answer.status == 200, f"{database}: {answer.status}"
+            rows = (await answer.json(content_type=None))["rows"]
     return {row["id"]: row["doc"] for row in rows if not row["id"].startswith("_design/")}
 
 
