@@ -100,9 +100,9 @@ class Partitions:
         if seen.stable or not seen.members:
             # While a group rebalances Kafka does not tell who holds what.
             self._holders = seen.holders()
-        self._settled = {tp: count for tp, count in self._settled.items() if tp in seen.partitions}
-        self._begun = {tp: count for tp, count in self._begun.items() if tp in seen.partitions}
-        self._waits = {tp: waits for tp, waits in self._waits.items() if tp in seen.partitions}
+        for known in (self._settled, self._begun, self._waits):
+            for gone in known.keys() - seen.partitions.keys():
+                del known[gone]
         return dict(self._each(_Look(wall, seen, worker)))
 
     def _each(self, look: _Look) -> Iterator[tuple[TP, Finding]]:

@@ -17,16 +17,18 @@ async def stored(couchdb_url: str, database: str) -> dict[str, dict[str, Any]]:
     A worker that has just started may not have made the database yet.
     """
     url = f"{couchdb_url}/{database}/_all_docs"
+    rows: list[dict[str, Any]] = []
     async with aiohttp.ClientSession() as http:
 
-        async def there() -> bool:
-            async with http.head(f"{couchdb_url}/{database}") as answer:
-                return answer.status == 200
+        async def read() -> bool:
+            async with http.get(url, params={"include_docs": "true"}) as answer:
+                if answer.status == 404:
+                    return False
+                assert answer.status == 200, f"{database}: {answer.status}"
+                rows[:] = (await answer.json(content_type=None))["rows"]
+                return True
 
-        await until(there, f"there is a database {database}")
-        async with http.get(url, params={"include_docs": "true"}) as answer:
-            assert answer.status == 200, f"{database}: {answer.status}"
-            rows = (await answer.json(content_type=None))["rows"]
+        await until(read, f"there is a database {database}")
     return {row["id"]: row["doc"] for row in rows if not row["id"].startswith("_design/")}
 
 

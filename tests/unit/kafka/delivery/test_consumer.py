@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -482,13 +482,20 @@ async def test_only_finished_chunks_at_the_head_are_committed(
     assert not await consumer.commit()
 
 
-async def test_a_commit_is_made_when_something_is_finished_and_not_before(
-    consumer: Consumer, kafka: FakeConsumerThread, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    steps = Steps()
-    monkeypatch.setattr(consumer, "sleep", steps.sleep)
+@pytest.fixture
+async def steps(consumer: Consumer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Steps]:
+    """Those of a consumer's commit handler, which has begun."""
+    made = Steps()
+    monkeypatch.setattr(consumer, "sleep", made.sleep)
     await begin(consumer)
     handler = asyncio.ensure_future(Consumer._commit_handler.fun(consumer))
+    yield made
+    handler.cancel()
+
+
+async def test_a_commit_is_made_when_something_is_finished_and_not_before(
+    consumer: Consumer, kafka: FakeConsumerThread, steps: Steps
+) -> None:
     first = await deliver_next(consumer, kafka, FIRST, 0)
     second = await deliver_next(consumer, kafka, FIRST, 1)
     assert steps.asked == []
@@ -500,16 +507,11 @@ async def test_a_commit_is_made_when_something_is_finished_and_not_before(
     await steps.step()
     assert kafka.commits == [{FIRST: 1}, {FIRST: 2}]
     assert sum(steps.asked[:2]) == consumer.commit_interval
-    handler.cancel()
 
 
 async def test_what_kafka_did_not_take_is_committed_without_anything_else_being_finished(
-    consumer: Consumer, kafka: FakeConsumerThread, monkeypatch: pytest.MonkeyPatch
+    consumer: Consumer, kafka: FakeConsumerThread, steps: Steps
 ) -> None:
-    steps = Steps()
-    monkeypatch.setattr(consumer, "sleep", steps.sleep)
-    await begin(consumer)
-    handler = asyncio.ensure_future(Consumer._commit_handler.fun(consumer))
     kafka.refused = {FIRST: TimeoutError}
     consumer.ack(await deliver_next(consumer, kafka, FIRST, 0))
     await steps.step()
@@ -517,16 +519,11 @@ async def test_what_kafka_did_not_take_is_committed_without_anything_else_being_
     await steps.step()
     await steps.step()
     assert kafka.commits[-1] == {FIRST: 1}
-    handler.cancel()
 
 
 async def test_what_is_finished_during_another_commit_is_committed_after_it(
-    consumer: Consumer, kafka: FakeConsumerThread, monkeypatch: pytest.MonkeyPatch
+    consumer: Consumer, kafka: FakeConsumerThread, steps: Steps
 ) -> None:
-    steps = Steps()
-    monkeypatch.setattr(consumer, "sleep", steps.sleep)
-    await begin(consumer)
-    handler = asyncio.ensure_future(Consumer._commit_handler.fun(consumer))
     untyped: Any = consumer
     untyped._commit_fut = asyncio.get_running_loop().create_future()
     consumer.ack(await deliver_next(consumer, kafka, FIRST, 0))
@@ -537,7 +534,6 @@ async def test_what_is_finished_during_another_commit_is_committed_after_it(
     await steps.step()
     await steps.step()
     assert kafka.commits == [{FIRST: 1}]
-    handler.cancel()
 
 
 async def test_what_is_finished_keeps_no_records_until_it_is_committed(
