@@ -93,6 +93,10 @@ LEANED_ON: dict[str, tuple[str, ...]] = {
         "aiokafka.client:AIOKafkaClient.bootstrap",
     ),
     "app/kafka/patches/rotated_passwords.py": ("aiokafka.conn:AIOKafkaConnection.__init__",),
+    "app/kafka/patches/finished_fetches.py": (
+        "aiokafka.consumer.fetcher:Fetcher._fetch_requests_routine",
+        "aiokafka.consumer.fetcher:Fetcher._get_actions_per_node",
+    ),
     "app/kafka/patches/waiting_fetches.py": (
         "aiokafka.client:AIOKafkaClient.send",
         "aiokafka.client:AIOKafkaClient._get_conn",

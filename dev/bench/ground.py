@@ -38,8 +38,13 @@ class Ground:
         self.url = f"{provided.couchdb_url}/{self.database}"
 
     @contextlib.asynccontextmanager
-    async def worker(self, **settings: object) -> AsyncIterator[Worker]:
-        """A worker that stores what comes here; it is started, and stopped at the end."""
+    async def worker(self, *, waits: bool = True, **settings: object) -> AsyncIterator[Worker]:
+        """A worker that stores what comes here; it is started, and stopped at the end.
+
+        Args:
+            waits: until it is ready, which it never is without a database.
+            settings: as `Worker`'s.
+        """
         with tempfile.TemporaryDirectory() as folder:
             worker = Worker(
                 Path(folder),
@@ -49,7 +54,7 @@ class Ground:
                 database=self.database,
                 **settings,
             )
-            await asyncio.to_thread(worker.start)
+            await asyncio.to_thread(worker.start if waits else worker.launch)
             try:
                 yield worker
             finally:

@@ -93,7 +93,7 @@ async def away(provided: Services) -> list[Figure]:
                 await ensure_store_topic(publisher, topic, here.kafka)
                 await prefill(publisher, topic, records, BACKLOG_RECORD_BYTES, seed=number)
         here.provided = nowhere
-        async with here.worker() as worker:
+        async with here.worker(waits=False) as worker:
             await asyncio.to_thread(_wait_until_routed, worker, records * TOPICS)
             peak = peak_megabytes(worker.pid)
     name = f"1 GB in {TOPICS} topics, database away: peak"
@@ -101,5 +101,15 @@ async def away(provided: Services) -> list[Figure]:
 
 
 def _wait_until_routed(worker: Worker, records: int) -> None:
-    while worker.status()["outcomes"]["route"]["consumed"] < records:
+    while _routed(worker) < records:
         time.sleep(POLL_SECONDS)
+
+
+def _routed(worker: Worker) -> int:
+    """How many records it has routed; none while it starts. Raises RuntimeError when it ended."""
+    if not worker.running:
+        raise RuntimeError(f"the worker ended:\n{worker.log()}")
+    try:
+        return int(worker.status()["outcomes"]["route"]["consumed"])
+    except OSError:
+        return 0

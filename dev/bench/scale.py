@@ -67,10 +67,15 @@ async def share(provided: Services, number: int) -> Shared:
         async with here.publisher() as publisher:
             wanted = replace(store_topic(topic, here.kafka), partitions=PARTITIONS)
             await publisher.ensure_topic(wanted)
-        settings = {"partitions": PARTITIONS, "session_timeout": SESSION_SECONDS}
         workers = await asyncio.gather(
             *(
-                stack.enter_async_context(here.worker(application="dev.bench.sinkless", **settings))
+                stack.enter_async_context(
+                    here.worker(
+                        application="dev.bench.sinkless",
+                        partitions=PARTITIONS,
+                        session_timeout=SESSION_SECONDS,
+                    )
+                )
                 for _ in range(number)
             )
         )

@@ -38,6 +38,7 @@ from app.kafka.batch_layout import (
 from app.kafka.gathering import Gathering
 from app.kafka.patches.counted_headers import too_many, uncompressed
 from app.kafka.patches.fetch_budget import keep_within
+from app.kafka.patches.finished_fetches import notice_finished
 from app.kafka.patches.unpacked_size import SLACK, most_bytes
 from app.kafka.unreadable import Unreadable
 from app.kafka.untimed import Untimed
@@ -401,4 +402,5 @@ def unpack_chunks(
     aiokafka_fetcher.FetchResult = Fetch
     shelf = fetcher._records = Fetched(chunked, largest, budget // 2)  # noqa: SLF001
     keep_within(fetcher, shelf, budget)
+    notice_finished(fetcher)
     return shelf
