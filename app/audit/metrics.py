@@ -20,36 +20,36 @@ def _one(value: float | None) -> Values:
 METRICS: Metrics[Tally] = (
     Gauge(
         "persister_audit_build_info",
-        "1, with the versions as labels",
+        "Always 1; the versions are in the labels",
         ("version", "python"),
         lambda _: [((VERSION, platform.python_version()), 1.0)],
     ),
     Gauge(
         "persister_audit_ready",
-        "1 while rounds can be made; 0 before the first one",
+        "1 while rounds succeed; 0 before the first one has",
         read=lambda tally: _one(tally.last is not None and tally.last_error is None),
     ),
     Counter(
         "persister_audit_activations",
-        "Activations judged for good, by how they have ended; together, all that finished",
+        "Finished activations by how they ended, each counted once, when the verdict is final",
         ("ending",),
         lambda tally: [((one,), float(tally.all.endings[one])) for one in Ending],
     ),
     Counter(
         "persister_audit_records",
-        "Records of OpenWhisk's topics that were judged for good, by verdict",
+        "Records of OpenWhisk's topics by verdict, each counted once, when it is final",
         ("verdict",),
         lambda tally: [((one,), float(tally.all.verdicts[one])) for one in Verdict],
     ),
     Counter(
         "persister_audit_records_missed",
-        "Records that Kafka deleted before an audit looked at them",
+        "Records that Kafka deleted before an audit checked them",
         (),
         lambda tally: _one(tally.all.missed),
     ),
     Counter(
         "persister_audit_rounds",
-        "Rounds, by whether they could be made",
+        "Rounds by result: made or failed",
         ("result",),
         lambda tally: [
             (("made",), float(tally.rounds)),
@@ -58,20 +58,22 @@ METRICS: Metrics[Tally] = (
     ),
     Gauge(
         "persister_audit_last_round_timestamp_seconds",
-        "When the last round ended that could be made; 0 before it",
+        "When the last successful round ended; 0 before the first",
         read=lambda tally: _one(tally.last.at if tally.last else 0.0),
     ),
     Gauge(
         "persister_audit_oldest_unchecked_timestamp_seconds",
-        "Everything before was judged for good; the start of the process before the first round",
+        "Records older than this have a final verdict; before the first round, the start of the "
+        "process",
         read=lambda tally: _one(
             tally.started if (oldest := tally.oldest_unchecked()) is None else oldest
         ),
     ),
     Gauge(
         "persister_audit_records_lost_to_retention",
-        "Records that Kafka has deleted and the worker has not read, as the last round saw it",
+        "Records that Kafka deleted before the worker read them, as of the last round",
         read=lambda tally: _one(tally.last.lost if tally.last else 0),
     ),
 )
-"""All that a standing audit shows, beside what the Prometheus client tells of the process."""
+"""Everything that a standing audit exports but the process metrics, which the Prometheus client
+adds."""

@@ -13,7 +13,7 @@ from app.version import VERSION
 from models.reasons import RejectReason, SkipReason
 
 ANSWERS = ("200", "201", "400", "401", "403", "404", "413", "429", "500", "503")
-"""HTTP statuses that are shown before they were ever met, as `FAILURES` are: the first one must be
+"""HTTP statuses that are exported at 0 from the start, as `FAILURES` are, so that the first one is
 an increase."""
 
 FAILURES = ("connection", "timeout")
@@ -41,7 +41,7 @@ def _overlooked(worker: Monitored) -> int:
 
 
 def _one(value: float | None) -> Values:
-    """A metric without labels; none while there is no value."""
+    """A metric without labels; absent while there is no value."""
     return () if value is None else (((), float(value)),)
 
 
@@ -79,7 +79,7 @@ def _left(worker: Monitored) -> Values:
 
 
 def _oldest(worker: Monitored) -> Values:
-    """Nothing is 0 seconds old where nothing is unread, so that a maximum has a value."""
+    """Reports 0 where nothing is unread, so that a maximum always has a value."""
     now, oldest = worker.progress.now(), worker.progress.oldest
     for tp, found in sorted(worker.progress.verdict.partitions.items()):
         if found.mine:
@@ -124,59 +124,59 @@ def _retries(worker: Monitored) -> Values:
 METRICS: Metrics[Monitored] = (
     Gauge(
         "persister_build_info",
-        "1, with the versions as labels",
+        "Always 1; the versions are in the labels",
         ("version", "python"),
         lambda _: [((VERSION, platform.python_version()), 1.0)],
     ),
     Gauge(
         "persister_ready",
-        "1 while the work moves; the same as /health/ready",
+        "1 while work is progressing, as /health/ready reports it",
         read=lambda worker: _one(not_ready(worker) is None),
     ),
     Gauge(
         "persister_partitions",
-        "Partitions that this worker reads, by whether their work moves",
+        "Partitions that this worker reads, by state: moving, idle, waiting or stuck",
         ("work",),
         _work,
     ),
     Gauge(
         "persister_partitions_without_reader",
-        "Partitions that nobody in the group reads; every worker shows the same",
+        "Partitions that no member of the group reads; the same on every worker",
         read=_unread_by_anybody,
     ),
     Gauge(
         "persister_topics_overlooked",
-        "Topics like OpenWhisk's that nobody reads: those of the other log mode, or, while none is "
-        "read, of another prefix",
+        "Topics like OpenWhisk's that nobody reads: those of the other log mode or, while no topic "
+        "of OpenWhisk's is read, of another prefix",
         read=lambda worker: _one(_overlooked(worker)),
     ),
     Gauge(
         "persister_lag_records",
-        "Records of this worker's partitions that are not finished",
+        "Unfinished records in this worker's partitions",
         ("topic", "partition"),
         _lag,
     ),
     Gauge(
         "persister_oldest_unfinished_age_seconds",
-        "Age of the oldest record that is not finished, by its timestamp in Kafka; 0 without lag",
+        "Age of the oldest unfinished record, by its timestamp in Kafka; 0 without lag",
         ("topic", "partition"),
         _oldest,
     ),
     Gauge(
         "persister_retention_seconds_left",
-        "Until Kafka may delete unread records; none while nothing is unread",
+        "Seconds until Kafka may delete unread records; absent while nothing is unread",
         ("topic", "partition"),
         _left,
     ),
     Counter(
         "persister_records_consumed",
-        "Records of finished chunks",
+        "Records consumed, counted when their chunk is finished",
         ("step",),
         lambda worker: [((step,), float(worker.outcomes.consumed[step])) for step in Step],
     ),
     Counter(
         "persister_records",
-        "What became of consumed records; sums up to persister_records_consumed",
+        "Consumed records by outcome; the sum is persister_records_consumed_total",
         ("step", "outcome", "reason"),
         _records,
     ),
@@ -188,24 +188,25 @@ METRICS: Metrics[Monitored] = (
     ),
     Counter(
         "persister_dead_letters_shortened",
-        "Dead letters that hold only place, size and hash of a record that fitted nowhere",
+        "Dead letters with only the place, size and hash of a record that was too large to keep",
         (),
         _shortened,
     ),
     Distribution(
         "persister_step_latency_seconds",
-        "From a record's timestamp in Kafka until it is finished; a chunk counts by its first",
+        "Time from a record's timestamp in Kafka until it is finished; the records of a chunk all "
+        "count with the timestamp of the first",
         ("step",),
         lambda worker: [((step,), found) for step, found in worker.latency.steps.items()],
     ),
     Distribution(
         "persister_activation_latency_seconds",
-        "From the end of an activation until it is stored; one activation of each chunk",
+        "Time from the end of an activation until it is stored, sampled once per chunk",
         read=lambda worker: [((), worker.latency.whole)],
     ),
     Counter(
         "persister_namespace_activations",
-        "Activations stored, of the namespaces in PERSISTER_METRICS_NAMESPACES",
+        "Stored activations by status, of the namespaces in PERSISTER_METRICS_NAMESPACES",
         ("namespace", "status"),
         lambda worker: [
             ((name, status), float(count))
@@ -215,7 +216,7 @@ METRICS: Metrics[Monitored] = (
     ),
     Counter(
         "persister_namespace_action_activations",
-        "The same by action; of a namespace with more than 200 the rest as one, (others)",
+        "Stored activations by action; beyond 200 actions of a namespace, the rest as (others)",
         ("namespace", "action"),
         lambda worker: [
             ((name, action), float(count))
@@ -225,7 +226,7 @@ METRICS: Metrics[Monitored] = (
     ),
     Counter(
         "persister_namespace_cold_starts",
-        "Those for which a container had to be initialized, of the same",
+        "Stored activations for which a container had to be initialized",
         ("namespace",),
         lambda worker: [
             ((name,), float(count)) for name, count in worker.watched.chosen.cold_starts.items()
@@ -233,19 +234,19 @@ METRICS: Metrics[Monitored] = (
     ),
     Distribution(
         "persister_namespace_init_seconds",
-        "What that took, of the same",
+        "How long initializing the container took",
         ("namespace",),
         lambda worker: [((name,), found) for name, found in worker.watched.chosen.inits.items()],
     ),
     Distribution(
         "persister_namespace_wait_seconds",
-        "From the request until the activation started, of the same",
+        "Time from the request until the activation started",
         ("namespace",),
         lambda worker: [((name,), found) for name, found in worker.watched.chosen.waits.items()],
     ),
     Distribution(
         "persister_namespace_duration_seconds",
-        "From the start of an activation to its end, of the same",
+        "Time from the start of an activation to its end",
         ("namespace",),
         lambda worker: [
             ((name,), found) for name, found in worker.watched.chosen.durations.items()
@@ -253,17 +254,17 @@ METRICS: Metrics[Monitored] = (
     ),
     Gauge(
         "persister_in_flight_documents",
-        "Documents read from the internal topic and not settled",
+        "Documents read from the internal topic and not settled yet",
         read=lambda worker: _one(worker.storing_step.documents_in_flight),
     ),
     Gauge(
         "persister_in_flight_bytes",
-        "Their bytes",
+        "Bytes of those documents",
         read=lambda worker: _one(worker.storing_step.bytes_in_flight),
     ),
     Gauge(
         "persister_breaker_open",
-        "1 while nothing of the topic is fetched, since nearly everything was rejected",
+        "1 while the topic is paused because most of its records were rejected",
         ("topic",),
         _held,
     ),
@@ -275,85 +276,85 @@ METRICS: Metrics[Monitored] = (
     ),
     Gauge(
         "persister_kafka_up",
-        "1 while Kafka answers the questions about progress",
+        "1 while Kafka answers the worker's queries about progress",
         read=lambda worker: _one(worker.progress.kafka.away_since is None),
     ),
     Gauge(
         "persister_kafka_away_since_timestamp_seconds",
-        "When it stopped answering; 0 while it does",
+        "When Kafka stopped answering; 0 while it answers",
         read=lambda worker: _one(worker.progress.kafka.away_since or 0.0),
     ),
     Gauge(
         "persister_database_down",
-        "1 while it takes no documents",
+        "1 while the database takes no documents",
         read=lambda worker: _one(worker.writer.availability.down),
     ),
     Gauge(
         "persister_documents_under_diagnosis",
-        "Documents that fail while others are stored, and are tried alone",
+        "Documents that fail while others are stored and are therefore tried alone",
         read=lambda worker: _one(worker.writer.diagnosis.parked),
     ),
     Gauge(
         "persister_store_breaker_open",
-        "Reasons for which storing is held, since documents would be set aside for them",
+        "Reasons for which storing is paused, because too many documents would be set aside",
         read=lambda worker: _one(len(worker.storing_step.breaker.reasons())),
     ),
     Gauge(
         "persister_database_failing_since_timestamp_seconds",
-        "When the first request failed since the last success; 0 while they succeed",
+        "When requests began to fail; 0 while they succeed",
         read=lambda worker: _one(worker.writer.availability.failing_since or 0.0),
     ),
     Gauge(
         "persister_database_requests_in_flight",
-        "Bulk requests",
+        "Bulk requests in flight",
         read=lambda worker: _one(worker.writer.in_flight),
     ),
     Gauge(
         "persister_database_requests_limit",
-        "Bulk requests at a time that the pace allows now",
+        "Bulk requests that may be in flight at the current pace",
         read=lambda worker: _one(worker.writer.limit.current),
     ),
     Gauge(
         "persister_database_documents_waiting",
-        "Documents that no request has taken yet",
+        "Documents queued for a request",
         read=lambda worker: _one(worker.writer.waiting_documents),
     ),
     Counter(
         "persister_database_requests",
-        "HTTP requests by status or failure",
+        "HTTP requests by status, or by failure if there was no response",
         ("status",),
         _requests,
     ),
     Counter(
         "persister_database_retries",
-        "Attempts that had to be repeated",
+        "Attempts that had to be repeated, by status, failure, or error of a document",
         ("cause",),
         _retries,
     ),
     Distribution(
         "persister_database_request_duration_seconds",
-        "Time of HTTP requests, whatever came of them",
+        "Duration of HTTP requests, successful or not",
         read=lambda worker: [((), worker.writer.stats.durations)],
     ),
     Distribution(
         "persister_database_request_documents",
-        "Documents in bulk requests, repeated ones included",
+        "Documents per bulk request, repeated requests included",
         read=lambda worker: [((), worker.writer.stats.sizes)],
     ),
     Distribution(
         "persister_database_request_bytes",
-        "Their bytes",
+        "Bytes per bulk request, repeated requests included",
         read=lambda worker: [((), worker.writer.stats.bytes)],
     ),
     Counter(
         "persister_database_documents_written",
-        "Documents acknowledged with a revision",
+        "Documents that the database acknowledged with a revision",
         read=lambda worker: _one(worker.writer.stats.documents_written),
     ),
     Counter(
         "persister_database_conflicts_read_back",
-        "Documents compared with the stored one",
+        "Documents that were compared with the stored one after a conflict",
         read=lambda worker: _one(worker.writer.stats.conflicts_read_back),
     ),
 )
-"""All that `/metrics` shows, beside what the Prometheus client tells of the process."""
+"""Everything on `/metrics` but the process metrics, which the Prometheus client adds."""

@@ -16,18 +16,22 @@ _INTRODUCTION = """\
 
 This page is made from the code by `make generated`; a test compares the two.
 
-A counter, and each label value that is known beforehand, is there at zero from the start, so that
-the first loss is an increase. A histogram `x` is shown as `x_bucket`, `x_sum` and `x_count`.
-Each process also shows `process_*` of the Prometheus client: CPU, memory, open files, start time.
+Counters start at zero, with every label value that is known beforehand, so that `increase()` sees
+the first loss. A histogram `x` has the series `x_bucket`, `x_sum` and `x_count`. Each process also
+exports the Prometheus client's `process_*`: CPU, memory, open files, start time.
 
-`deploy/grafana/persister.json` is a dashboard of them. `deploy/prometheus/rules.yml` has alerts;
+`deploy/grafana/persister.json` is a dashboard. `deploy/prometheus/rules.yml` has alerts;
 [the runbook](runbook.md) says what to do about each.
 """
 
 _SECTIONS = (
     (
         "Worker",
-        "`/metrics` of a worker, port 6066. Lag and age are those of seconds ago.",
+        (
+            "`/metrics` of a worker, port 6066. Lag and age are a few seconds old. The metrics\n"
+            "`persister_namespace_*` are about stored activations, and only of the namespaces in\n"
+            "`PERSISTER_METRICS_NAMESPACES`."
+        ),
     ),
     ("Standing audit", "`/metrics` of `persister audit --every`, port 6067."),
     ("Gateway", "`/_gateway/metrics` of the gateway."),
@@ -35,7 +39,7 @@ _SECTIONS = (
 
 
 class Shown(NamedTuple):
-    """A metric as the page tells of it."""
+    """A metric as the page describes it."""
 
     name: str
     kind: str
@@ -59,17 +63,17 @@ def page() -> str:
 
 
 def all_metrics() -> list[Shown]:
-    """Those of every process."""
+    """The metrics of every process."""
     return [*defined(WORKER), *defined(AUDIT), *gateway()]
 
 
 def defined(metrics: Metrics[Any]) -> list[Shown]:
-    """Those of a list of ours."""
+    """The metrics of one of our own lists."""
     return [Shown(one.shown, one.kind, one.labels, one.text) for one in metrics]
 
 
 def gateway() -> list[Shown]:
-    """Those of the gateway, which the Prometheus client keeps."""
+    """The metrics of the gateway, which the Prometheus client keeps."""
     nothing = cast("Any", SimpleNamespace())
     registry = GatewayMetrics(nothing, nothing, nothing, nothing, nothing).registry
     return list(_kept(registry._collector_to_names))  # noqa: SLF001 - it lists them nowhere else

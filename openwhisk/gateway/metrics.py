@@ -25,11 +25,11 @@ from openwhisk.gateway.shares import Shares
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 STATUSES = (200, 201, 400, 401, 403, 404, 409, 413, 429, NO_ANSWER, 500, 502, 503)
-"""Of HTTP; shown before they were ever met, so that the first one is an increase."""
+"""HTTP statuses that are exported at 0 from the start, so that the first one is an increase."""
 
 
 class Kind(StrEnum):
-    """Of a request."""
+    """The kind of a request."""
 
     DOCUMENT = "document"
     BULK = "bulk"
@@ -75,15 +75,15 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         build = Gauge(
             "gateway_build_info",
-            "1, with the versions as labels",
+            "Always 1; the versions are in the labels",
             ["version", "python"],
             registry=self.registry,
         )
         build.labels(VERSION, platform.python_version()).set(1)
         self.requests = Counter(
             "gateway_requests",
-            "Requests by kind (document, bulk: writes that may be taken; proxied) and status; "
-            "499: not answered, the connection was closed.",
+            "Requests by kind and status. Kinds: document and bulk (writes that the gateway may "
+            "take) and proxied. Status 499: the connection was closed without an answer.",
             ["kind", "status"],
             registry=self.registry,
         )
@@ -91,33 +91,35 @@ class Metrics:
             "gateway_records", "Records that Kafka acknowledged.", registry=self.registry
         )
         self.record_bytes = Counter(
-            "gateway_record_bytes", "Bytes of those records.", registry=self.registry
+            "gateway_record_bytes",
+            "Bytes of the records that Kafka acknowledged.",
+            registry=self.registry,
         )
         self.forwarded = Counter(
             "gateway_forwarded_documents",
-            "Documents of writes that went to CouchDB itself.",
+            "Documents of writes that were passed on to CouchDB, by reason.",
             ["reason"],
             registry=self.registry,
         )
         self.direct_records = Counter(
             "gateway_direct_records",
-            "Records that were written to CouchDB because Kafka was away.",
+            "Records written to CouchDB directly because Kafka was away.",
             registry=self.registry,
         )
         self.early_reads = Counter(
             "gateway_early_reads",
-            "Reads that were answered before the record was stored.",
+            "Reads answered from memory, before the record was stored.",
             registry=self.registry,
         )
         self.refused = Counter(
             "gateway_refused_writes",
-            "Writes whose connection was closed instead of answered: not stored, by cause.",
+            "Writes that were not stored, by cause; their connection was closed without an answer.",
             ["cause"],
             registry=self.registry,
         )
         self.closed = Counter(
             "gateway_closed_connections",
-            "Connections of clients that were refused or closed, by cause.",
+            "Client connections that the gateway refused or closed, by cause.",
             ["cause"],
             registry=self.registry,
         )
@@ -129,14 +131,16 @@ class Metrics:
         )
         in_flight = Gauge(
             "gateway_bytes_in_flight",
-            "Bytes of bodies being handled, and of records not acknowledged yet.",
+            "Bytes of request bodies being handled, and of records not yet acknowledged by Kafka.",
             ["of"],
             registry=self.registry,
         )
         in_flight.labels("bodies").set_function(lambda: bodies.in_flight)
         in_flight.labels("records").set_function(lambda: records.in_flight)
         self._gauge(
-            "gateway_recent_bytes", "Bytes of documents kept for early reads.", lambda: recent.size
+            "gateway_recent_bytes",
+            "Bytes of documents kept in memory for early reads.",
+            lambda: recent.size,
         )
         self._gauge(
             "gateway_kafka_away",
@@ -145,14 +149,14 @@ class Metrics:
         )
         self._gauge(
             "gateway_log_mode_mismatch",
-            "1 when records show that PERSISTER_LOG_MODE does not fit this OpenWhisk.",
+            "1 if the records show that PERSISTER_LOG_MODE does not fit this OpenWhisk.",
             lambda: not log_mode.fits,
         )
         self.connections: Connections | None = None
         """Of clients; set once there are any."""
         connections = Gauge(
             "gateway_connections",
-            "Connections of clients: open, and waiting unread for a place.",
+            "Client connections: open, or waiting unread for a slot.",
             ["state"],
             registry=self.registry,
         )
@@ -162,7 +166,7 @@ class Metrics:
         )
         self._gauge(
             "gateway_connections_limit",
-            "Most that are open at a time.",
+            "Maximum of open client connections.",
             lambda: self.connections.limit if self.connections else 0,
         )
         for kind in Kind:
