@@ -1,13 +1,12 @@
 """Lets records gather at the broker while many come, so that a fetch brings several of them.
 
-A fetch returns with the first record that is there. Of some hundred records a second each would
-then travel in a chunk of its own, or nearly: fetched, routed, sent, fetched, looked up, written,
-remembered and committed. That takes milliseconds of CPU for a chunk and microseconds for each
-record in it, and CouchDB waits for the same processor: 2,000 records a second took two thirds of a
-core, and a record 3 s, where with this rule it is one third, and a fifth of a second.
+A fetch returns with the first record that is there. At a few hundred records a second, nearly each
+of them would then travel in a chunk of its own: fetched, routed, sent, fetched, looked up, written,
+remembered and committed. That takes milliseconds of CPU for a chunk and only microseconds for each
+record in it, and CouchDB may be waiting for the same processor (`docs/performance.md` has figures).
 
-So a partition is asked for again only some time after its last answer, as Nagle's rule holds back
-small packets: not at all while records come one by one, and longer the more of them come.
+So a partition is asked for again only some time after its last answer, as Nagle's algorithm holds
+back small packets: at once while records come one by one, and later the more of them come.
 """
 
 from collections.abc import Callable, Container

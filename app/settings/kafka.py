@@ -81,7 +81,7 @@ class KafkaSettings(Group):
     """OpenWhisk's `whisk.kafka.topics.prefix`."""
 
     partitions: int = Field(8, ge=1, le=1000)
-    """Partitions of the internal topic; fixed once the topic exists."""
+    """Partitions of the internal topic. Adding some later [takes a stop](maintenance.md#scale)."""
 
     replication: int = Field(1, ge=1, le=10)
     """Replication factor of the topics that the persister creates; use 3 in production."""
