@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 from yarl import URL
 
 from app.settings.base import Group, either
-from app.settings.security import SaslMechanism, SecurityProtocol, client_context
+from app.settings.security import SaslMechanism, SecurityProtocol, client_context, reason
 
 DEFAULT_PORT = 9092
 
@@ -204,7 +204,7 @@ def _of_tls(kafka: KafkaSettings) -> Iterator[str]:
     except OSError as error:
         yield (
             f"PERSISTER_KAFKA_CERTIFICATE_FILE={certificate_file} and PERSISTER_KAFKA_KEY_FILE="
-            f"{key_file} cannot be used: {error.strerror or error}"
+            f"{key_file} cannot be used: {reason(error)}"
         )
 
 

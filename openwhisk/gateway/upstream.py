@@ -1,11 +1,11 @@
 """The real CouchDB behind the gateway: what passes through, and the few requests of our own."""
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -16,6 +16,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from app.process.unasked import Connector, UnaskedError
+from app.settings.security import client_context
 from openwhisk.gateway import answers
 from openwhisk.gateway.credentials import Judgement, Refusal, credentials_of
 from openwhisk.gateway.headers import sendable_reason
@@ -158,7 +159,7 @@ class Upstream:
         self._session = aiohttp.ClientSession(
             connector=Connector(
                 limit=0,  # as many connections as clients
-                ssl=ssl.create_default_context(cafile=ca_file) if ca_file else True,
+                ssl=client_context(Path(ca_file)) if ca_file else True,
             ),
             # A long poll is silent for as long as its client likes.
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout),
