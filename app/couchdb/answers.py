@@ -14,6 +14,7 @@ from app.couchdb.errors import (
     AnswerTooLarge,
     DatabaseError,
     DatabaseMissing,
+    EntriesFailed,
     Misconfigured,
     PartlyStored,
     RequestRefused,
@@ -45,6 +46,11 @@ CouchDB has six for a row, of some thousand rows. Documents that are read back a
 
 _LARGEST_DEEP = 8 * 1024 * 1024
 """Bytes of documents of many levels: a megabyte takes a second to look through."""
+
+UNANSWERED = "unanswered"
+"""The cause where an answer says nothing of some documents that were asked for."""
+
+_NULL = msgspec.Raw(b"null")
 
 _rows_left: ContextVar[int] = ContextVar("_rows_left")
 
@@ -81,7 +87,9 @@ class Row(msgspec.Struct):
     """One row of `_all_docs?include_docs=true`; without `doc` when it is missing or deleted."""
 
     key: str = ""
-    doc: msgspec.Raw = msgspec.Raw(b"null")
+    doc: msgspec.Raw = _NULL
+    value: msgspec.Raw = _NULL
+    error: msgspec.Raw = _NULL
 
     def __post_init__(self) -> None:
         left = _rows_left.get()
@@ -92,6 +100,10 @@ class Row(msgspec.Struct):
 
 class _Rows(msgspec.Struct):
     rows: list[Row]
+
+
+class _Value(msgspec.Struct):
+    deleted: bool = False
 
 
 class _Named(msgspec.Struct):
@@ -119,6 +131,8 @@ class _Item(msgspec.Struct):
 _entries = msgspec.json.Decoder(list[Entry])
 _rows = msgspec.json.Decoder(_Rows)
 _ids = msgspec.json.Decoder(_Ids)
+_word = msgspec.json.Decoder(str)
+_value = msgspec.json.Decoder(_Value)
 _failure = msgspec.json.Decoder(Failure)
 _items = msgspec.json.Decoder(list[_Item])
 
@@ -144,6 +158,8 @@ def read_documents(body: bytes, most: int) -> dict[str, bytes]:
 
     Raises:
         Unavailable: It is not CouchDB's, or has more rows.
+        EntriesFailed: It does not say of each document what it is, or that there is none: CouchDB
+            ends an answer early, with 200, when a shard's does not come (apache/couchdb#3059).
         AnswerTooLarge: Some of them are of many levels, and all of them too large for that.
     """
     token = _rows_left.set(most)
@@ -155,7 +171,32 @@ def read_documents(body: bytes, most: int) -> dict[str, bytes]:
         return dict(_deep_documents(body, most))
     finally:
         _rows_left.reset(token)
+    _check_answered(found.rows, most)
     return {row.key: bytes(row.doc) for row in found.rows if bytes(row.doc) != b"null"}
+
+
+def _check_answered(rows: list[Row], asked: int) -> None:
+    if len(rows) < asked:
+        raise EntriesFailed(
+            f"the answer has {len(rows)} rows for {asked} documents", error=UNANSWERED
+        )
+    for row in rows:
+        error = _why_not_read(row)
+        if error:
+            raise EntriesFailed(f"a document cannot be read: {error}", error=error)
+
+
+def _why_not_read(row: Row) -> str:
+    """The error of a row that tells neither a document nor that there is none; else empty."""
+    if bytes(row.doc) != b"null":
+        return ""
+    try:
+        if bytes(row.error) != b"null":
+            error = _word.decode(row.error)
+            return "" if error == "not_found" else shown(error, longest=LONGEST_CAUSE)
+        return "" if _value.decode(row.value).deleted else UNANSWERED
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return UNANSWERED
 
 
 def _deep_documents(body: bytes, most: int) -> Iterator[tuple[str, bytes]]:
@@ -163,16 +204,28 @@ def _deep_documents(body: bytes, most: int) -> Iterator[tuple[str, bytes]]:
     try:
         json_text.check(body, deepest=len(body))
         rows = list(islice(_rows_of(body), most + 1))
-        for row in rows[:most]:
-            fields = {json_text.name(body, one): one for one in json_text.members(body, row)}
-            key = json_text.shallow(body, *fields["key"][2:])
-            document = fields.get("doc")
-            if document is not None and body[document.start : document.end] != b"null":
-                yield str(key), body[document.start : document.end]
+        found = [_deep_row(body, row) for row in rows[:most]]
     except (ValueError, LookupError):
         raise _not_json(body) from None
     if len(rows) > most:
         raise _not_json(body)
+    _check_answered(found, most)
+    for one in found:
+        if bytes(one.doc) != b"null":
+            yield one.key, bytes(one.doc)
+
+
+def _deep_row(body: bytes, start: int) -> Row:
+    fields = {json_text.name(body, one): one for one in json_text.members(body, start)}
+    token = _rows_left.set(1)
+    try:
+        row = Row(str(json_text.shallow(body, *fields["key"][2:])))
+    finally:
+        _rows_left.reset(token)
+    for name in ("doc", "value", "error"):
+        if name in fields:
+            setattr(row, name, msgspec.Raw(body[fields[name].start : fields[name].end]))
+    return row
 
 
 def _rows_of(body: bytes) -> Iterator[int]:
@@ -259,7 +312,7 @@ def _failure_of(  # noqa: PLR0911 - one return for each verdict
 ) -> DatabaseError:
     message = f"HTTP {status}, {_said(told, headers, body)}"
     match status:
-        case 500 if told and _has_entries(body):
+        case 417 | 500 if told and _has_entries(body):
             return PartlyStored(message, cause=str(status), body=body)
         case 413:
             return RequestTooLarge(message, document_id=_too_large_document(told))

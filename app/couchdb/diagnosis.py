@@ -39,11 +39,12 @@ CROWD = 10
 """Documents under diagnosis, from which on each is tried no more often than it takes: an attempt
 costs the database as much as storing four documents."""
 
-CONTRADICTIONS = 5
+CONTRADICTIONS = 10
 """Conflicts about a document that does not exist, after which it is given up.
 
-A document deleted between the conflict and the reading back makes one of these; more than a few in
-a row are a database that contradicts itself.
+A document deleted between the conflict and the reading back makes one of these. In a cluster, one
+copy of a shard may hold what another does not know yet (cloudant/bigcouch#103): so many take twenty
+seconds and more. More than that are a database that contradicts itself.
 """
 
 CONTRADICTORY = Refused(

@@ -18,8 +18,9 @@ OF_THE_SERVER = frozenset(
 """Errors of an entry that name a state of a node or of a shard, which may be one of several: others
 take their documents meanwhile. No document is ever to blame for one of these."""
 
-RATHER_THE_SERVER = frozenset({"internal_server_error", "timeout"})
-"""Errors of an entry that nearly always say that no copy of its shard answers. A document that ends
+RATHER_THE_SERVER = frozenset({"internal_server_error", "timeout", "unanswered"})
+"""Errors of an entry that nearly always say that no copy of its shard answers (the last one is
+ours, of a row that did not come). A document that ends
 the process which stores it gets the same, so one that fails for long is to blame after all."""
 
 
@@ -87,6 +88,8 @@ class Unavailable(DatabaseError):
 
 class PartlyStored(Unavailable):
     """A 500 with an entry for each document: no copy of some shard took its documents.
+
+    Or a 417 with those that a validation function refused, which CouchDB's documentation promises.
 
     Args:
         message: What the first failed entry says.

@@ -113,6 +113,8 @@ class FakeCouchDB:
     """Whether local documents are allowed."""
     unreadable: set[str] = field(default_factory=set)
     """Ids of documents whose place in the file is damaged."""
+    unanswered: set[str] = field(default_factory=set)
+    """Ids of documents of which an answer to many says nothing, as apache/couchdb#3059 has it."""
     refuses: Callable[[bytes], int | None] = lambda _: None
     """The status that a proxy in front answers a body of `_bulk_docs` with."""
     hangs: Callable[[bytes], asyncio.Event | None] = lambda _: None
@@ -452,7 +454,7 @@ class FakeCouchDB:
             self.read_backs.append(keys)
         if self.unreadable.intersection(keys):
             raise RefusalError(500, "error", "{badmatch,{error,checksum}}")
-        rows = [row(database, key) for key in keys]
+        rows = [row(database, key) for key in keys if key not in self.unanswered]
         return web.json_response({"total_rows": living(database), "offset": None, "rows": rows})
 
 

@@ -14,7 +14,9 @@ from app.couchdb.answers import (
 from app.couchdb.errors import (
     AnswerTooLarge,
     DatabaseMissing,
+    EntriesFailed,
     Misconfigured,
+    PartlyStored,
     RequestRefused,
     RequestTooLarge,
     Unavailable,
@@ -137,8 +139,9 @@ def test_an_error_that_is_no_text_has_a_short_cause(error: bytes) -> None:
 def test_documents_of_any_depth_are_read_back() -> None:
     """OpenWhisk and CouchDB take more levels than Python has frames."""
     deep = b'{"_id":"a","r":%b}' % DEEP
-    rows = b'{"rows":[{"key":"x","error":"not_found"},{"key":"b","doc":null},{"key":"a","doc":%b}]}'
-    assert read_documents(rows % deep, 3) == {"a": deep}
+    gone = b'{"key":"x","error":"not_found"},{"key":"b","value":{"deleted":true},"doc":null}'
+    rows = b'{"rows":[%b,{"key":"a","doc":%b}]}' % (gone, deep)
+    assert read_documents(rows, 3) == {"a": deep}
 
 
 @pytest.mark.parametrize(
@@ -158,7 +161,8 @@ def test_what_is_deep_and_no_answer_is_not_couchdbs(body: bytes) -> None:
 
 @pytest.mark.parametrize("document", [b"1", DEEP])
 def test_rows_that_nobody_asked_for_are_not_read(document: bytes) -> None:
-    rows = b'{"rows":[%b{"key":"a","doc":%b}]}' % (b'{"key":"a"},' * 2, document)
+    missing = b'{"key":"b","error":"not_found"},'
+    rows = b'{"rows":[%b{"key":"a","doc":%b}]}' % (missing * 2, document)
     assert read_documents(rows, 3) == {"a": document}
     with pytest.raises(Unavailable) as error:
         read_documents(rows, 2)
@@ -169,6 +173,33 @@ def test_large_answers_of_many_levels_are_asked_for_in_halves() -> None:
     rows = b'{"rows":[{"key":"a","doc":%b},{"key":"b","doc":"%b"}]}' % (DEEP, b"x" * 9_000_000)
     with pytest.raises(AnswerTooLarge):
         read_documents(rows, 2)
+
+
+@pytest.mark.parametrize(
+    "row, cause",
+    [
+        (b"", "unanswered"),
+        (b',{"key":"b","error":"timeout"}', "timeout"),
+        (b',{"key":"b","error":{"nodedown":1}}', "unanswered"),
+        (b',{"id":"b","key":"b","value":{"rev":"1-x"},"doc":null}', "unanswered"),
+        (b',{"key":"b"}', "unanswered"),
+    ],
+)
+@pytest.mark.parametrize("document", [b"{}", DEEP])
+def test_what_an_answer_says_nothing_of_is_not_missing(
+    document: bytes, row: bytes, cause: str
+) -> None:
+    with pytest.raises(EntriesFailed) as error:
+        read_documents(b'{"rows":[{"key":"a","doc":%b}%b]}' % (document, row), 2)
+    assert error.value.cause == cause
+    assert error.value.says_whose_fault
+
+
+def test_a_417_tells_of_the_documents_that_were_refused() -> None:
+    body = b'[{"id":"a","error":"forbidden","reason":"no"}]'
+    error = failure(417, {}, body)
+    assert isinstance(error, PartlyStored)
+    assert error.body == body
 
 
 def test_missing_and_deleted_documents_are_left_out() -> None:

@@ -496,6 +496,22 @@ async def test_a_document_that_cannot_be_read_back_ends(
     assert not writer.reading.down
 
 
+async def test_a_conflict_waits_until_the_answer_is_whole(
+    writer: BulkWriter, couchdb: FakeCouchDB, time: Time
+) -> None:
+    """CouchDB answers 200 with fewer rows than were asked for (apache/couchdb#3059)."""
+    await writer.write(documents(20))
+    couchdb.unanswered = {f"d{number:04}" for number in range(16, 20)}
+    start = time.now
+    writing = asyncio.create_task(writer.write(documents(20)))
+    await until(lambda: time.now > start + 60)
+    assert writer.reading.down
+    couchdb.unanswered = set()
+    results = await ended(await writing)
+    assert reasons(results) == [None] * 20
+    assert writer.stats.documents_written == 20
+
+
 @pytest.mark.parametrize("status", [401, 403, 404, 429, 500, 502, 503])
 async def test_one_body_that_a_proxy_always_refuses_ends_while_others_pass(
     writer: BulkWriter, couchdb: FakeCouchDB, time: Time, status: int
