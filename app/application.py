@@ -21,7 +21,7 @@ from mode.types import ServiceT
 
 from app.couchdb import BulkWriter, Database, DatabaseWatch, ViewRefresh
 from app.dead_letters import DeadLetters
-from app.kafka.access import Access, explain, why_refused
+from app.kafka.access import Access, explain, not_written, why_refused
 from app.kafka.clients import broker_credentials
 from app.kafka.delivery import Callbacks, ChunkTopic, Transport
 from app.kafka.delivery.consumer import Consumer, ConsumerThread
@@ -165,6 +165,9 @@ class Persister(faust.App):
             schema=EntrySchema(lambda key, value: partition_of(key, value) is not None),
             # Kafka refuses records of a worker whose clock is more than an hour ahead of its own.
             extra_topic_configs={"message.timestamp.type": "LogAppendTime"},
+            explain=lambda error: not_written(
+                guard_changelog(settings.kafka).name, error, settings.kafka
+            ),
         )
         self.guard_table = cast("GuardTable", table)
         self.guard = Guard(
@@ -247,6 +250,7 @@ class Persister(faust.App):
             watched=self.watched,
             breakers=self.breakers,
             guard=self.guard,
+            guard_table=self.guard_table,
             storing_step=self.storing_step,
             writer=self.writer,
             database=self.database,

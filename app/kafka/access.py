@@ -195,6 +195,17 @@ def why_refused(topic: str, error: KafkaError, settings: KafkaSettings) -> str:
             )
 
 
+def not_written(topic: str, error: BaseException, settings: KafkaSettings) -> str:
+    """Why a record was not written to a topic, whether that passes or not."""
+    match error:
+        case TopicAuthorizationFailedError() | ClusterAuthorizationFailedError():
+            return why_refused(topic, error, settings)
+        case KafkaError():
+            return f"Kafka does not take records of topic {topic} ({error_text(error)})"
+        case _:
+            return f"a record of topic {topic} was not sent ({error!r})"
+
+
 def refuses(error: BaseException) -> bool:
     """Whether trying again cannot help."""
     refusing = (

@@ -20,6 +20,7 @@ from app.process.recent import RecentWarnings
 from app.routing.breaker import Breakers
 from app.settings import KafkaSettings, Settings
 from app.storing.guard import Guard
+from app.storing.guard.table import GuardTable
 from app.storing.step import StoringStep
 
 
@@ -48,6 +49,7 @@ class Monitored:
     watched: Watched
     breakers: Breakers
     guard: Guard
+    guard_table: GuardTable
     storing_step: StoringStep
     writer: BulkWriter
     database: Database

@@ -39,7 +39,10 @@ def status(worker: Monitored) -> dict[str, object]:
             for reason, opened in worker.storing_step.breaker.reasons().items()
         },
         "activity": activity.as_json() if (activity := worker.watched.activity) else None,
-        "guard": {"remembered": worker.guard.remembered()},
+        "guard": {
+            "remembered": worker.guard.remembered(),
+            "not_written": worker.guard_table.trouble or None,
+        },
         "kafka": _kafka(worker),
         "database": _database(worker),
         "workers": _workers(worker),

@@ -152,6 +152,10 @@ class GuardStatus(_Object):
     remembered: Counts
     """Records, by partition of the internal topic."""
 
+    not_written: str | None
+    """Why Kafka does not take what the guard remembers, which a restart then forgets; null: it
+    does."""
+
 
 class KafkaStatus(_Object):
     """What the worker knows about Kafka."""

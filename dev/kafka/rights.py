@@ -14,7 +14,7 @@ from app.settings import KafkaSettings
 # Numbers of Kafka's protocol: ResourceType, PatternType, AclOperation, AclPermissionType.
 TOPIC, GROUP, CLUSTER = 2, 3, 4
 LITERAL = 3
-ALL, READ = 2, 3
+ALL, READ, WRITE = 2, 3, 4
 DENY, ALLOW = 2, 3
 ANY_HOST = "*"
 
@@ -40,9 +40,15 @@ class Rights:
         """Leave the right to see the topic, and take the one to read it."""
         await self._create(TOPIC, topic, READ, DENY)
 
-    async def stop_denying(self, topic: str) -> None:
-        """Undo `deny_reading`."""
-        request = DeleteAclsRequest(TOPIC, topic, LITERAL, self._principal, ANY_HOST, READ, DENY)
+    async def deny_writing(self, topic: str) -> None:
+        """Leave the rights to see and read the topic, and take the one to write to it."""
+        await self._create(TOPIC, topic, WRITE, DENY)
+
+    async def stop_denying(self, topic: str, operation: int = READ) -> None:
+        """Undo `deny_reading`, or what else was denied."""
+        request = DeleteAclsRequest(
+            TOPIC, topic, LITERAL, self._principal, ANY_HOST, operation, DENY
+        )
         await self._client._send_request(request)  # noqa: SLF001 - has no public one
 
     async def deny_group(self, group: str) -> None:

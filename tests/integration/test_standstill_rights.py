@@ -1,4 +1,4 @@
-"""A topic that may be seen and not read is left out, and read once that is granted."""
+"""Rights in Kafka that are missing, or taken away while a worker runs."""
 
 import asyncio
 import json
@@ -10,7 +10,7 @@ from app.kafka.patches import refused_fetches
 from app.monitoring.progress.watch import LOOK_SECONDS
 from dev.admin import admin as connect_admin
 from dev.kafka import Kafka, kafka
-from dev.kafka.rights import rights
+from dev.kafka.rights import WRITE, rights
 from tests.integration.support.commands import Commands
 from tests.integration.support.database import all_stored
 from tests.integration.support.deployment import StartWorker
@@ -70,6 +70,46 @@ async def test_a_topic_that_may_not_be_read_is_left_out_until_it_may(
         within = refused_fetches.RETRY_SECONDS + SOON
         await until(lambda: all_stored(couchdb_url, database, hidden), "stored", within=within)
         assert f"{closed} may be read now" in running.log()
+
+
+async def test_a_guard_whose_changelog_may_not_be_written_says_what_to_grant(
+    worker: StartWorker, broker: Kafka, couchdb_url: str, prefix: str, database: str
+) -> None:
+    topic, changelog = f"{prefix}completed0", f"{prefix}persister-guard-changelog"
+    first, second, third = (Records(seed).many(5) for seed in (5, 6, 7))
+    async with (
+        connect_admin(broker.url) as admin,
+        rights(broker.url, "stranger") as stranger,
+        producer(broker.url) as records,
+    ):
+        await stranger.allow_everything()
+        await stranger.deny_writing(changelog)
+        await admin.create_topic(topic)
+        await records.records(topic, first)
+        running = await worker(**LOGIN, kafka_url=broker.sasl_url, partitions=1)
+        await until(lambda: all_stored(couchdb_url, database, first), "stored", within=SOON)
+        needed = f"user 'stranger' may not write to topic {changelog}: grant Write on it"
+
+        async def named() -> bool:
+            return needed in ((await status(running))["guard"]["not_written"] or "")
+
+        await until(named, "named in /status", within=SOON)
+        await records.records(topic, second)
+        await until(lambda: all_stored(couchdb_url, database, second), "stored", within=SOON)
+        told = await status(running)
+        assert (told["ready"], told["summary"]["level"]) == (True, "mind")
+        (line,) = [one for one in running.log().splitlines() if "WARNING storing" in one]
+        assert needed in line
+        assert not any(words in running.log() for words in ("_on_published", "never retrieved"))
+
+        await stranger.stop_denying(changelog, WRITE)
+        await records.records(topic, third)
+
+        async def written() -> bool:
+            return (await status(running))["guard"]["not_written"] is None
+
+        await until(written, "written", within=SOON)
+        assert "is written to Kafka again" in running.log()
 
 
 async def test_a_worker_that_may_not_use_its_group_any_more_ends_and_says_so(

@@ -18,6 +18,7 @@ from aiokafka.errors import (
     UnknownError,
 )
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
+from faust.exceptions import ProducerSendError
 from faust.transport.conductor import Conductor as FaustConductor
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, Message
@@ -810,6 +811,18 @@ class Consumer(driver.Consumer):
 
 class Producer(driver.Producer):
     """Faust's producer, of the guard's table alone; waiting for it has an end."""
+
+    async def send(self, *args: Any, **kwargs: Any) -> Any:
+        """Send an entry; returns a future, which fails where Faust's would raise.
+
+        That would end the worker: aiokafka raises of a topic that it may not see any more.
+        """
+        try:
+            return await super().send(*args, **kwargs)
+        except ProducerSendError as error:
+            failed = asyncio.get_running_loop().create_future()
+            failed.set_exception(error.__cause__ or error)
+            return failed
 
     async def flush(self) -> None:
         """Wait until everything is sent, but not for longer than `FLUSH_DEADLINE`.

@@ -12,7 +12,8 @@ Not reported of aiokafka 0.14; Kafka's own clients had it too (KAFKA-3792).
   Kafka's own clients have (`reconnect.backoff.max.ms`).
 
 Faust 0.15 logs "Creating topic ..." before it looks whether the topic exists, twice at every start;
-that it created one it says afterwards.
+that it created one it says afterwards. And of a record that Kafka does not take it logs all there
+is, for each one, and not what to do: the guard's table says that in a line (`GuardTable`).
 """
 
 import logging
@@ -33,12 +34,24 @@ CREATOR = "app.kafka.delivery.consumer"
 """Logger of the consumer, in whose name Faust creates the table's topic."""
 
 
-class Premature(logging.Filter):
-    """Drops the announcement of a topic that may exist already."""
+PUBLISHER = "faust.topics"
+"""Logger of what Faust sends, which is the guard's table alone."""
+
+
+class Without(logging.Filter):
+    """Drops the messages that have some words in them.
+
+    Args:
+        words: as they stand before arguments are filled in.
+    """
+
+    def __init__(self, words: str) -> None:
+        super().__init__()
+        self.words = words
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether to log it."""
-        return "Creating topic %r" not in str(record.msg)
+        return self.words not in str(record.msg)
 
 
 def calm_kafka_clients() -> None:
@@ -47,6 +60,7 @@ def calm_kafka_clients() -> None:
         logger = logging.getLogger(name)
         if not any(isinstance(known, Seldom) for known in logger.filters):
             logger.addFilter(Seldom())
-    creator = logging.getLogger(CREATOR)
-    if not any(isinstance(known, Premature) for known in creator.filters):
-        creator.addFilter(Premature())
+    for name, words in ((CREATOR, "Creating topic %r"), (PUBLISHER, "_on_published error")):
+        logger = logging.getLogger(name)
+        if not any(isinstance(known, Without) for known in logger.filters):
+            logger.addFilter(Without(words))

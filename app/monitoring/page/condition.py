@@ -36,6 +36,7 @@ def condition_of(worker: Monitored) -> Condition:
         low=worker.retention.low,
         workers=worker.roster.workers(),
         unheard=worker.roster.trouble,
+        forgetful=worker.guard_table.trouble,
         setting_aside=lately.dead_letters if lately else 0.0,
         internal=names.documents,
         exchange=names.workers,

@@ -131,6 +131,7 @@ class Condition:
         stuck_after: seconds after which a worker ends whose work is stuck; 0: never.
         low: topics with little left of their retention.
         unheard: why the other workers are not heard; empty while they are.
+        forgetful: why what the guard remembers is not written to Kafka; empty while it is.
         setting_aside: dead letters a second in the last minute, of all workers.
         internal: the topic that is the persister's own.
         exchange: the topic on which workers hear one another.
@@ -149,6 +150,7 @@ class Condition:
     low: frozenset[str] = frozenset()
     workers: Sequence[Heard] = ()
     unheard: str = ""
+    forgetful: str = ""
     setting_aside: float = 0.0
     internal: str = ""
     exchange: str = ""
@@ -205,6 +207,14 @@ def findings(condition: Condition) -> Iterator[Finding]:
     if condition.not_ready and not any(one.level is Level.TROUBLE for one in told):
         yield _not_ready(condition)
     yield from told
+    if condition.forgetful and condition.kafka.away_since is None:
+        yield Finding(
+            Level.MIND,
+            "What the guard remembers is not written to Kafka.",
+            condition.forgetful,
+            "Records are stored all the same. After a restart this worker does not know those of "
+            "now, and asks the database about each that comes again.",
+        )
     yield from _workers(condition)
 
 

@@ -2,7 +2,7 @@ import logging
 
 import pytest
 
-from app.kafka.patches.repeated_logs import CREATOR, NOISY, calm_kafka_clients
+from app.kafka.patches.repeated_logs import CREATOR, NOISY, PUBLISHER, calm_kafka_clients
 from app.process.seldom import Seldom
 
 
@@ -23,3 +23,14 @@ def test_a_topic_that_may_exist_is_not_announced_and_one_that_was_created_is(
         logger.info("Creating topic %r", "a")
         logger.info("Topic %r created.", "a")
     assert caplog.messages == ["Topic 'a' created."]
+
+
+def test_what_was_not_sent_is_not_logged_with_all_that_it_holds(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    calm_kafka_clients()
+    logger = logging.getLogger(PUBLISHER)
+    with caplog.at_level(logging.INFO, PUBLISHER):
+        logger.warning("_on_published error for message topic guard error message <Future>")
+        logger.warning("something else")
+    assert caplog.messages == ["something else"]

@@ -50,6 +50,7 @@ def view(text: str, partitions: int = 1) -> View:
         held={text: Held(NOW, NOW, text)},
         workers=[Heard(told, 0.0, own=True), Heard(told, 20.0, missing=True)],
         unheard=text,
+        forgetful=text,
     )
     shown = ordered(condition.partitions)
     return View(

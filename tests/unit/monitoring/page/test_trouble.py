@@ -243,8 +243,10 @@ def test_what_ails_another_worker_alone_is_told() -> None:
 
 def test_versions_losses_dead_letters_and_deafness_are_worth_a_look() -> None:
     newer = Heard(Snapshot("w1", version="2", counts=Counts(lost=3, dead_letters=99)), 1.0)
-    told = [what for _, what in whats(workers=[OWN, newer], setting_aside=0.5, unheard="denied")]
+    ill = {"unheard": "denied", "forgetful": "grant Write"}
+    told = [what for _, what in whats(workers=[OWN, newer], setting_aside=0.5, **ill)]
     assert told == [
+        "What the guard remembers is not written to Kafka.",
         "The workers run different versions: 1 and 2.",
         "Kafka deleted 3 records before they were read.",
         "Records are being set aside: 30 in the last minute.",

@@ -1,11 +1,14 @@
 """When the guard's entries are sent to Kafka."""
 
+import asyncio
+import logging
 from typing import Any, cast
 
 import faust
 import pytest
+from aiokafka.errors import TopicAuthorizationFailedError
 
-from app.storing.guard.table import SEND_SECONDS, GuardTable
+from app.storing.guard.table import REMIND_SECONDS, SEND_SECONDS, GuardTable
 
 
 class Sent(list[tuple[int, str, Any]]):
@@ -13,9 +16,15 @@ class Sent(list[tuple[int, str, Any]]):
 
     now = 100.0
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.answers: list[asyncio.Future[Any]] = []
+
     def take(self, partition: int, key: str, value: Any, **_: Any) -> Any:
         self.append((partition, key, value))
-        return faust.types.FutureMessage(cast("Any", type("Pending", (), {"partition": partition})))
+        pending = cast("Any", type("Pending", (), {"partition": partition}))
+        self.answers.append(faust.types.FutureMessage(pending))
+        return self.answers[-1]
 
 
 @pytest.fixture
@@ -26,7 +35,7 @@ def sent() -> Sent:
 @pytest.fixture
 def table(sent: Sent, monkeypatch: pytest.MonkeyPatch) -> GuardTable:
     app = faust.App("test", broker="kafka://nowhere", set_as_current=False, Table=GuardTable)
-    made = app.Table("guard", partitions=4, clock=lambda: sent.now)
+    made = app.Table("guard", partitions=4, clock=lambda: sent.now, explain=lambda _: "grant Write")
     monkeypatch.setattr(made, "send_changelog", sent.take)
     return cast("GuardTable", made)
 
@@ -61,3 +70,30 @@ async def test_what_is_removed_is_not_sent_afterwards(table: GuardTable, sent: S
     del table["3/7"]
     table.send_changes()
     assert sent == [(3, "3/7", None)]
+
+
+async def test_entries_that_kafka_does_not_take_are_told_of_seldom_until_it_takes_one(
+    table: GuardTable, sent: Sent, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+
+    async def answered(error: Exception | None, after: float) -> None:
+        sent.now += after
+        table["3/7"] = str(sent.now).encode()
+        table.send_changes()
+        if error:
+            sent.answers[-1].set_exception(error)
+        else:
+            sent.answers[-1].set_result(None)
+        await asyncio.sleep(0)
+
+    for after in (0, 1, 1):
+        await answered(TopicAuthorizationFailedError("guard"), after)
+    ((line),) = caplog.messages
+    assert "not written to Kafka: grant Write. Records are stored all the same" in line
+    assert table.trouble == "grant Write"
+    await answered(TopicAuthorizationFailedError("guard"), REMIND_SECONDS)
+    await answered(None, 1)
+    await answered(None, 1)
+    assert caplog.messages == [line, line, "What the guard remembers is written to Kafka again."]
+    assert table.trouble == ""
