@@ -7,6 +7,7 @@ standard error. The worker is not started.
 import asyncio
 import json
 import logging
+import shutil
 import sys
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, closing
@@ -150,7 +151,7 @@ def run(settings: Settings, command: Coroutine[Any, Any, None]) -> None:
 async def _list(
     settings: Settings, chosen: Selection, limit: int | None, *, as_objects: bool
 ) -> None:
-    table = _table() if sys.stdout.isatty() and not as_objects else None
+    table = None if as_objects else _table()
     found = 0
     async with _opened(settings) as (letters, progress):
         asked = await letters.since(chosen.since)
@@ -163,7 +164,7 @@ async def _list(
                 if table is None:
                     click.echo(_line(known, replayed=replayed, as_object=as_objects))
                 else:
-                    table.add_row(*map(escape, as_columns(known, replayed=replayed)))
+                    _add(table, known, replayed=replayed)
                     if table.row_count == _ROWS:
                         print_table(table)
                         table = _table()
@@ -178,11 +179,27 @@ _ROWS = 500
 """After which a table is shown and another one begun: there may be millions of letters."""
 
 
-def _table() -> Table:
+_ID_WIDTH = 32
+"""Characters of an activation id."""
+
+
+_NARROWEST = 110
+"""Columns of a terminal from which on a table can be read; a narrower one gets lines, too."""
+
+
+def _table() -> Table | None:
+    if not sys.stdout.isatty() or shutil.get_terminal_size().columns < _NARROWEST:
+        return None
     table = Table(box=None, pad_edge=False)
     for name in COLUMNS:
-        table.add_column(name, overflow="fold", no_wrap=name in ("letter", "reason"))
+        # An id is copied, so it stays whole; one that is none of OpenWhisk's may be longer.
+        width = _ID_WIDTH if name == "activation" else None
+        table.add_column(name, overflow="fold", no_wrap=name in ("letter", "reason"), width=width)
     return table
+
+
+def _add(table: Table, letter: Letter, *, replayed: bool) -> None:
+    table.add_row(*map(escape, as_columns(letter, replayed=replayed)))
 
 
 def _line(letter: Letter, *, replayed: bool, as_object: bool, **more: str) -> str:
