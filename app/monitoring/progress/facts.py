@@ -47,6 +47,7 @@ class Worker:
         rebalancing: whether Faust is between two assignments.
         recovery_left: changes of the guard's table that it still has to read.
         held: by topic, why nothing of it is fetched on purpose (its breaker).
+        refused: why the group does not take this worker at present; empty while it does.
         unsent: why Kafka does not take what the worker sends at present; empty while it does.
         at_work: partitions whose next chunk has reached its agent; others wait to be fetched, or
             behind what was fetched of the others.
@@ -60,6 +61,7 @@ class Worker:
     rebalancing: bool = False
     recovery_left: int = 0
     held: Mapping[str, str] = field(default_factory=dict)
+    refused: str = ""
     unsent: str = ""
     at_work: frozenset[TP] = frozenset()
     database: Database = field(default_factory=Database)

@@ -86,13 +86,13 @@ class Judge:
             stands = self._lasting.of("starting", step)
             left = worker.recovery_left
             what = f"the guard's table ({left} changes left)" if left else "a first assignment"
-            why = f"starting: waiting for {what}"
+            why = f"starting: waiting for {what}{_refusal(worker)}"
             yield _Cause(why, stands, self._joining(stands, silent=silent))
         elif worker.rebalancing:
             stands = self._lasting.of(
                 "rebalancing", (worker.generation, worker.recovery_left, silent)
             )
-            why = "rebalancing: waiting for the group's next assignment"
+            why = f"rebalancing: waiting for the group's next assignment{_refusal(worker)}"
             yield _Cause(why, stands, self._joining(stands, silent=silent))
         if worker.database.failing:
             why = f"the database takes no documents: {worker.database.failing}"
@@ -119,6 +119,7 @@ class Judge:
         elif worker.member not in seen.members:
             stands = self._lasting.of("member")
             why = "Kafka does not know this worker as a member of its consumer group"
+            why += _refusal(worker)
             yield _Cause(why, stands, stands)
 
     def _verdict(self, wall: float, worker: Worker, causes: Collection[_Cause]) -> Verdict:
@@ -145,6 +146,10 @@ class Judge:
             if state in states:
                 return state
         return State.IDLE
+
+
+def _refusal(worker: Worker) -> str:
+    return f" ({worker.refused})" if worker.refused else ""
 
 
 def _summed_up(findings: Mapping[TP, Finding]) -> Iterator[_Cause]:

@@ -30,7 +30,7 @@ class Knowledge:
         breakers: the topics that are held.
         writer: the database.
         storing_step: the reasons for which storing is held.
-        discovery: the topics that may not be read.
+        discovery: the topics that may not be read, and whether the group takes the worker.
         outcomes: what has been stored.
         ledger: which chunks are under way.
     """
@@ -76,6 +76,7 @@ class Knowledge:
             rebalancing=app.rebalancing or not recovered,
             recovery_left=0 if recovered else recovery.active_remaining_total(),
             held=self._held(),
+            refused=self._discovery.refused or "",
             unsent=self._producer.trouble,
             at_work=self._ledger.at_work(),
             database=self._database(),

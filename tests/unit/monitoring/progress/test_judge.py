@@ -223,6 +223,16 @@ def test_a_start_is_not_ready_at_once_and_stuck_only_without_a_step_forward() ->
     assert world.after(60).stuck_for >= 60
 
 
+def test_a_group_that_does_not_take_the_worker_is_named_in_what_is_not_ready() -> None:
+    full = "The consumer group persister is full: end a worker"
+    world = World(worker=Worker(started=False, refused=full), held={})
+    assert world.look().not_ready == f"starting: waiting for a first assignment ({full})"
+    world = World(worker=Worker(member="me", generation=1, refused=full, rebalancing=True))
+    assert f"next assignment ({full})" in (world.after(60).not_ready or "")
+    world = World(worker=Worker(member="me", generation=1, refused=full), held={})
+    assert f"a member of its consumer group ({full})" in (world.after(60).not_ready or "")
+
+
 def test_kafka_away_is_waited_for_whatever_else_stands_still() -> None:
     world = World()
     world.reaches[INPUT] = Reach(0, 20, 10)
