@@ -92,6 +92,13 @@ LEANED_ON: dict[str, tuple[str, ...]] = {
         "aiokafka.client:AIOKafkaClient._md_synchronizer",
         "aiokafka.client:AIOKafkaClient.bootstrap",
     ),
+    "app/kafka/patches/refused_logins.py": (
+        "aiokafka.conn:AIOKafkaConnection.__init__",
+        "aiokafka.conn:AIOKafkaConnection.connect",
+        "aiokafka.conn:AIOKafkaConnection._do_sasl_handshake",
+        "aiokafka.client:AIOKafkaClient._get_conn",
+        "aiokafka.client:AIOKafkaClient.bootstrap",
+    ),
     "app/kafka/patches/rotated_passwords.py": ("aiokafka.conn:AIOKafkaConnection.__init__",),
     "app/kafka/patches/finished_fetches.py": (
         "aiokafka.consumer.fetcher:Fetcher._fetch_requests_routine",

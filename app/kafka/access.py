@@ -31,6 +31,7 @@ from mode import Service
 from app.kafka.admin import Admin, open_admin
 from app.kafka.clients import bootstrap_servers, security_options
 from app.kafka.errors import error_text
+from app.kafka.patches.refused_logins import logins, unknown_login
 from app.kafka.topics import TopicSpec
 from app.process.errors import StartError
 from app.process.words import system_reason
@@ -222,11 +223,7 @@ def explain(error: BaseException, settings: KafkaSettings) -> str:  # noqa: PLR0
     protocol = f"PERSISTER_KAFKA_SECURITY_PROTOCOL ({settings.security_protocol})"
     match error:
         case SaslAuthenticationFailed():
-            return (
-                f"it knows no user {settings.sasl_user!r} with this password and mechanism "
-                f"({settings.sasl_mechanism}): check PERSISTER_KAFKA_USER, PERSISTER_KAFKA_PASSWORD"
-                "[_FILE] and PERSISTER_KAFKA_SASL_MECHANISM"
-            )
+            return unknown_login(settings.sasl_user, settings.sasl_mechanism)
         case UnsupportedSaslMechanismError():
             return f"PERSISTER_KAFKA_SASL_MECHANISM ({settings.sasl_mechanism}) is not offered"
         case IllegalSaslStateError():
@@ -245,10 +242,7 @@ def explain(error: BaseException, settings: KafkaSettings) -> str:  # noqa: PLR0
         case KafkaConnectionError() if isinstance(error.__cause__, ssl.SSLError):
             return explain(error.__cause__, settings)
         case KafkaConnectionError() | NodeNotReadyError() | ConnectionResetError():
-            return (
-                "it cannot be reached, or closes the connection: if that lasts, check "
-                f"PERSISTER_KAFKA_URL and {protocol}"
-            )
+            return _unreachable(settings)
         case (
             GroupCoordinatorNotAvailableError()
             | GroupLoadInProgressError()
@@ -263,6 +257,16 @@ def explain(error: BaseException, settings: KafkaSettings) -> str:  # noqa: PLR0
             return "no answer in time: check that the brokers run, and PERSISTER_KAFKA_URL"
         case _:
             return _in_other_words(error)
+
+
+def _unreachable(settings: KafkaSettings) -> str:
+    """Why no broker can be used; aiokafka says the same of one that is away and a refused login."""
+    if logins.refused:
+        return unknown_login(settings.sasl_user, settings.sasl_mechanism)
+    return (
+        "it cannot be reached, or closes the connection: if that lasts, check PERSISTER_KAFKA_URL "
+        f"and PERSISTER_KAFKA_SECURITY_PROTOCOL ({settings.security_protocol})"
+    )
 
 
 def _in_other_words(error: BaseException) -> str:

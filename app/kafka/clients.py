@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiokafka.record.default_records import DefaultRecordBatch
 
+from app.kafka.patches.refused_logins import pause_after_refusals
 from app.kafka.patches.rotated_passwords import read_again
 from app.settings import Compression, KafkaSettings
 from app.settings.kafka import broker_addresses, host_and_port
@@ -36,6 +37,7 @@ def security_options(settings: KafkaSettings) -> dict[str, Any]:
             settings.tls_ca_file, settings.tls_certificate_file, settings.tls_key_file
         )
     if protocol.sasl and settings.sasl_mechanism and password:
+        pause_after_refusals()
         options["sasl_mechanism"] = settings.sasl_mechanism.value
         options["sasl_plain_username"] = settings.sasl_user
         options["sasl_plain_password"] = password.get_secret_value()

@@ -1,0 +1,159 @@
+"""Tries a login that a broker has refused again ever more seldom, and says it once.
+
+aiokafka 0.14 tries again after `retry_backoff_ms` (100 ms), as after any failed connection, and
+each of a process's clients does: 10 to 20 logins a second, for as long as the password is wrong. It
+can become wrong while a worker runs: it is changed in Kafka, and connections are made anew.
+
+Until the pause is over an attempt fails with what the broker said, without asking it. Another
+password is tried at once (`rotated_passwords`).
+
+Not reported; Kafka's own clients have `reconnect.backoff.max.ms`, one second.
+
+- Symptom: `SaslAuthenticationFailed`, and a line in the broker's log, ten times a second and more.
+- Reproduction: start a broker again with another password for the user of a client.
+- Mend: a pause that grows in `AIOKafkaClient._get_conn`, as Kafka's own clients have.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from time import monotonic
+from typing import Any, NamedTuple
+
+from aiokafka.conn import AIOKafkaConnection
+from aiokafka.errors import SaslAuthenticationFailed
+
+logger = logging.getLogger(__name__)
+
+Connect = Callable[..., Awaitable[Any]]
+
+FIRST_SECONDS, LONGEST_SECONDS = 0.5, 30.0
+"""The pause after the first refusal; it is doubled with each further one."""
+
+CLIENT = "aiokafka"
+"""Logger of what aiokafka says of each attempt."""
+
+
+class Login(NamedTuple):
+    """With what a connection logs in."""
+
+    user: str
+    password: str
+    mechanism: str
+
+
+class Refusal(NamedTuple):
+    """Of a broker.
+
+    Args:
+        login: that it refuses.
+        error: its answer.
+        pause: seconds.
+        until: monotonic seconds, until when it is not asked again.
+    """
+
+    login: Login
+    error: SaslAuthenticationFailed
+    pause: float
+    until: float
+
+
+class Logins:
+    """What brokers have answered to this process's logins, by host and port."""
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
+        self._refusals: dict[tuple[str, int], Refusal] = {}
+
+    @property
+    def refused(self) -> SaslAuthenticationFailed | None:
+        """The answer of a broker that refuses the login at present."""
+        return next((one.error for one in self._refusals.values()), None)
+
+    def pausing(self, connect: Connect) -> Connect:
+        """`AIOKafkaConnection.connect` that leaves pauses after refusals."""
+
+        @wraps(connect)
+        async def connecting(connection: Any) -> Any:
+            login = _login(connection)
+            if login is None:
+                return await connect(connection)
+            broker = connection.host, connection.port
+            known = self._refusals.get(broker)
+            if known and known.login != login:
+                known = None
+            if known and self._clock() < known.until:
+                raise type(known.error)(*known.error.args)
+            if known:
+                # One of the clients asks, not all of them.
+                self._refusals[broker] = known._replace(until=self._clock() + known.pause)
+            try:
+                connected = await connect(connection)
+            except SaslAuthenticationFailed as error:
+                self._on_refusal(broker, login, error, known)
+                raise
+            self._on_login(broker)
+            return connected
+
+        return connecting
+
+    def _on_refusal(
+        self,
+        broker: tuple[str, int],
+        login: Login,
+        error: SaslAuthenticationFailed,
+        before: Refusal | None,
+    ) -> None:
+        now, noted = self._clock(), self._refusals.get(broker)
+        if before is not None:
+            pause = min(LONGEST_SECONDS, 2 * before.pause)
+            self._refusals[broker] = Refusal(login, error, pause, now + pause)
+        elif noted is None or noted.login != login:  # not refused to another client just now
+            self._refusals[broker] = Refusal(login, error, FIRST_SECONDS, now + FIRST_SECONDS)
+            logger.error(
+                "Kafka at %s:%s lets nobody in: %s. It is asked again after a pause that grows to "
+                "%g s.",
+                *(*broker, unknown_login(login.user, login.mechanism), LONGEST_SECONDS),
+            )
+
+    def _on_login(self, broker: tuple[str, int]) -> None:
+        if self._refusals.pop(broker, None):
+            logger.info("Kafka at %s:%s takes the login again.", *broker)
+
+
+def unknown_login(user: str | None, mechanism: str | None) -> str:
+    """What a refused login means, and which settings it is about."""
+    return (
+        f"it knows no user {user!r} with this password and mechanism ({mechanism}): check "
+        "PERSISTER_KAFKA_USER, PERSISTER_KAFKA_PASSWORD[_FILE] and PERSISTER_KAFKA_SASL_MECHANISM"
+    )
+
+
+def _login(connection: Any) -> Login | None:
+    user, password, mechanism = (
+        getattr(connection, f"_sasl_{name}")
+        for name in ("plain_username", "plain_password", "mechanism")
+    )
+    return Login(user, password, mechanism) if user and password and mechanism else None
+
+
+class Told(logging.Filter):
+    """Drops what aiokafka logs of each refused login."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to log it."""
+        given = record.args if isinstance(record.args, tuple) else ()
+        return not any(isinstance(one, SaslAuthenticationFailed) for one in given)
+
+
+logins = Logins()
+"""Of this process."""
+
+
+def pause_after_refusals() -> None:
+    """Have every Kafka client of this process leave pauses between refused logins."""
+    if hasattr(AIOKafkaConnection.connect, "__wrapped__"):
+        return
+    AIOKafkaConnection.connect = logins.pausing(AIOKafkaConnection.connect)
+    # Before those that count what they hold back.
+    logging.getLogger(CLIENT).filters.insert(0, Told())
