@@ -165,6 +165,9 @@ class Database:
         self._couchdb: aiocouch.CouchDB | None = None
         self._path = f"/{quote(settings.name, safe='')}"
         self._probe_is_there = False
+        self.usual_refusal = ""
+        """With what validation functions refuse the probe while they take documents: they may allow
+        no deletion, say, or only ids with a slash."""
         self._marked = ""
         self._just_marked = False
         """Whether the mark is our own, and another worker may have put its own over it since."""
@@ -307,12 +310,18 @@ class Database:
         Args:
             known_good: Its content, a record that was stored; None: only what it must have.
         """
+        refusal = await self.refusal_of_probe(known_good)
+        return refusal is None or str(refusal) == self.usual_refusal
+
+    async def refusal_of_probe(self, known_good: Document | None) -> EntriesFailed | None:
+        """Why the database does not accept the document of `probe`; None when it does."""
         if not self._probe_is_there:
             # First without the record, which would otherwise be kept in it.
-            if not _passes(await self._probed(BARE_PROBE)):
-                return False
+            refusal = _refusal(await self._probed(BARE_PROBE))
+            if refusal is not None:
+                return refusal
             self._probe_is_there = True
-        return known_good is None or _passes(await self._probed(_as_probe(known_good)))
+        return None if known_good is None else _refusal(await self._probed(_as_probe(known_good)))
 
     async def check_takes_documents(self) -> None:
         """Write the probe, with what it must have and no more.
@@ -320,9 +329,9 @@ class Database:
         Raises:
             EntriesFailed: It is not taken; in CouchDB's words.
         """
-        entry = await self._probed(BARE_PROBE)
-        if not _passes(entry):
-            raise EntriesFailed(entry.explanation, error=entry.cause)
+        refusal = _refusal(await self._probed(BARE_PROBE))
+        if refusal is not None:
+            raise refusal
 
     async def ask(
         self, method: str, path: str, body: bytes | None = None, *, read: Callable[[bytes], Found]
@@ -400,7 +409,7 @@ class Database:
                 "put in the place of the one before",
                 self.address,
             )
-            self._probe_is_there = False
+            self._probe_is_there, self.usual_refusal = False, ""
         self.identity, self._made = found, made
         self.looks += 1
 
@@ -632,8 +641,9 @@ def _count(value: object) -> int:
     return value if type(value) is int and 0 <= value < LARGEST_COUNT else 0
 
 
-def _passes(entry: Entry) -> bool:
-    return entry.stored or entry.error in PASSES_PROBE
+def _refusal(entry: Entry) -> EntriesFailed | None:
+    passes = entry.stored or entry.error in PASSES_PROBE
+    return None if passes else EntriesFailed(entry.explanation, error=entry.cause)
 
 
 @asynccontextmanager

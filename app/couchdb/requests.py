@@ -1,6 +1,7 @@
 """Sends requests to the database, one attempt each, and judges what failed."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from app.couchdb.queue import LARGE
 from app.couchdb.stats import WriterStats
 from app.storing.sink import Document
 
+logger = logging.getLogger(__name__)
+
 LONGEST_PAUSE = 300.0
 """Upper bound for `Retry-After`, in seconds; anything longer is cut to this."""
 
@@ -32,6 +35,12 @@ PROBE_SECONDS = 1.0
 
 OVERLOAD = frozenset({"429", "503", "timeout"})
 """Causes that always slow the pace down."""
+
+
+_USUAL = (
+    "%s: validation functions refuse the persister's probe while they take documents (%s): this "
+    "says nothing of the database, and counts as well"
+)
 
 
 class Others(Enum):
@@ -129,6 +138,10 @@ class Requests:
         self._known_good: Document | None = None
         self._probed_at = float("-inf")
         self._probe_passed = False
+        self._learned_of: bytes | None = b""
+        """The database of which it is known what the probe is answered while it stores."""
+        self._refused: tuple[str, int] | None = None
+        """A refusal of the probe, and what had passed by then."""
 
     async def prepare(self) -> None:
         """`Database.prepare`, until it succeeds."""
@@ -156,8 +169,29 @@ class Requests:
         try:
             await self._database.look()
             await self._database.restore_design_documents()
+            await self._learn_refusal()
         except DatabaseError as error:
             await self.remake(error)
+
+    async def _learn_refusal(self) -> None:
+        """Find out whether the probe is refused while documents are stored.
+
+        Such a refusal says nothing of the database. It counts as usual when it was the same before
+        and after documents were stored.
+        """
+        passes, database = self._evidence.passes, self._database
+        if self._known_good is None or self._learned_of == database.identity:
+            return
+        refusal = await database.refusal_of_probe(self._known_good)
+        if refusal is None:
+            self._learned_of = database.identity
+        elif refusal.cause and not refusal.says_whose_fault:
+            said, since = self._refused or ("", passes)
+            if said == str(refusal) and passes > since:
+                database.usual_refusal, self._learned_of = said, database.identity
+                logger.info(_USUAL, database.address, refusal)
+            elif said != str(refusal):
+                self._refused = (str(refusal), self._evidence.passes)
 
     async def bulk(self, part: Part, case: Case | None = None) -> Answer:
         """Write a part, once.
@@ -329,6 +363,8 @@ class Requests:
                 self._probe_passed = await self._database.probe(self._known_good)
             except DatabaseError:
                 self._probe_passed = False
+            if not self._probe_passed:
+                self._learned_of = b""  # a validation function may be new
             self._probed_at = self._clock()
         return self._probe_passed
 

@@ -496,6 +496,47 @@ async def test_a_document_that_cannot_be_read_back_ends(
     assert not writer.reading.down
 
 
+async def without_deletion(writer: BulkWriter, couchdb: FakeCouchDB) -> None:
+    """Documents pass, and no deletion: the probe is refused as well."""
+    couchdb.validate = lambda one: (
+        "only admins may delete" if one.get("_deleted") else one.get("refused")
+    )
+    for number in range(3):
+        await writer.write(documents(2, prefix=f"{number}-"))
+        await writer.requests.look_after()
+
+
+async def test_a_validation_function_that_refuses_the_probe_keeps_no_bad_document_alive(
+    writer: BulkWriter, couchdb: FakeCouchDB
+) -> None:
+    await without_deletion(writer, couchdb)
+    [result] = await ended(await writer.write([document("bad", refused="no name")]))
+    assert reasons([result]) == [RejectReason.REFUSED]
+    assert not writer.availability.down
+
+
+async def test_another_refusal_of_the_probe_speaks_of_the_database(
+    writer: BulkWriter, couchdb: FakeCouchDB, time: Time
+) -> None:
+    await without_deletion(writer, couchdb)
+    couchdb.validate = lambda _: "read only"
+    start = time.now
+    writing = asyncio.create_task(writer.write(documents(1)))
+    await until(lambda: time.now > start + 120)
+    assert writer.availability.down
+    couchdb.validate = lambda _: None
+    assert reasons(await ended(await writing)) == [None]
+
+
+async def test_what_the_probe_is_answered_is_asked_once(
+    writer: BulkWriter, couchdb: FakeCouchDB
+) -> None:
+    for number in range(4):
+        await writer.write(documents(2, prefix=f"{number}-"))
+        await writer.requests.look_after()
+    assert couchdb.probes == 2  # without a record, and with one
+
+
 async def test_a_conflict_waits_until_the_answer_is_whole(
     writer: BulkWriter, couchdb: FakeCouchDB, time: Time
 ) -> None:
