@@ -39,6 +39,10 @@ _LONGEST_INT: Final = 4000
 """Digits up to which Python prints an `int` (it refuses over 4300)."""
 
 
+_SHORT: Final = 1e21
+"""From here on nobody writes a double as an integer, which would be up to 309 digits."""
+
+
 class _Named(msgspec.Struct, gc=False):
     """A document of which nothing is built but its id."""
 
@@ -149,4 +153,4 @@ def _double(number: Decimal) -> int | float:
         double = float(number)
     if abs(double) < sys.float_info.min:
         return 0  # as CouchDB reads some of them, and all of them are compared
-    return int(double) if double.is_integer() else double
+    return int(double) if double.is_integer() and abs(double) < _SHORT else double

@@ -1,6 +1,7 @@
 """What counts as the same document."""
 
 import json
+import tracemalloc
 
 import pytest
 
@@ -97,3 +98,14 @@ def test_the_fields_that_differ_are_named() -> None:
 def test_an_id_that_is_no_unicode_is_no_documents() -> None:
     with pytest.raises(ValueError, match="surrogates not allowed"):
         document_content(b'{"_id":"\\ud800"}')
+
+
+def test_large_doubles_take_no_more_room_than_others() -> None:
+    """As integers each would be printed with 309 digits."""
+    document = b'{"_id":"guest/1","field":[%b1]}' % (b"1e308," * 20_000)
+    tracemalloc.start()
+    try:
+        document_content(document)
+        assert tracemalloc.get_traced_memory()[1] < 70 * len(document)
+    finally:
+        tracemalloc.stop()
