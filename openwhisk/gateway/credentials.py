@@ -20,6 +20,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from app.process.connections import whose
 from app.process.printable import shown
 
 logger = logging.getLogger(__name__)
@@ -41,8 +42,8 @@ with the right password. A client that keeps on with an old one makes three atte
 _MOST_REFUSED = 1000
 
 _MOST_QUESTIONS = 8
-"""Questions at a time for one address about credentials that are not known; each costs CouchDB the
-hashing of a password."""
+"""Questions at a time for one address, or all of an IPv6 network, about credentials that are not
+known; each costs CouchDB the hashing of a password."""
 
 _LONGEST_NAME = 100
 
@@ -169,7 +170,7 @@ class Credentials:
             del self._refused[key]
         question = self._asking.get(key)
         if question is None:
-            if known is None and self._guessing[client] >= _MOST_QUESTIONS:
+            if known is None and self._guessing[whose(client)] >= _MOST_QUESTIONS:
                 return Judgement(Verdict.BUSY)
             question = self._question(key, credentials, client, guess=known is None)
         # The question goes on: a database that is slow to answer ends the time of who is deleted.
@@ -181,13 +182,14 @@ class Credentials:
     ) -> asyncio.Task[Judgement]:
         question = asyncio.get_running_loop().create_task(self._asked(key, credentials, client))
         self._asking[key] = question
-        self._guessing[client] += guess
+        guessing = whose(client)
+        self._guessing[guessing] += guess
 
         def done(_: asyncio.Task[Judgement]) -> None:
             del self._asking[key]
-            self._guessing[client] -= guess
-            if not self._guessing[client]:
-                del self._guessing[client]
+            self._guessing[guessing] -= guess
+            if not self._guessing[guessing]:
+                del self._guessing[guessing]
 
         question.add_done_callback(done)
         return question

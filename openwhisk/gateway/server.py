@@ -277,7 +277,7 @@ class Gateway:
             return await self._heard(request)
         if judgement.verdict is not Verdict.VALID:
             return self._no_answer(request, Unanswered.CREDENTIALS)
-        owners = [f"address {request.remote}"]
+        owners = [f"address {whose(request.remote or 'unknown')}"]
         if judgement.user is not None:
             owners.append(f"user {judgement.user}")
         return await self._within_bounds(request, wanted, self._bodies.share(*owners))

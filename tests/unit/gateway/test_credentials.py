@@ -37,6 +37,7 @@ class CouchDB:
 
     def __init__(self) -> None:
         self.asked: list[Mapping[str, str]] = []
+        self.clients = {CLIENT}
         self.silence: Verdict | None = None
         self.refusal = WRONG
         self.hanging: asyncio.Event | None = None
@@ -52,7 +53,7 @@ class CouchDB:
         )
 
     async def ask(self, headers: Mapping[str, str], client: str) -> Judgement:
-        assert client == CLIENT
+        assert client in self.clients
         self.asked.append(headers)
         await asyncio.sleep(0)
         if self.hanging is not None:
@@ -136,6 +137,21 @@ async def test_guesses_of_one_address_are_not_all_asked_at_once(couchdb: CouchDB
     couchdb.hanging.set()
     await asyncio.wait(couchdb.credentials._asking.values())
     assert await couchdb.verdict(ALICE) is Verdict.VALID
+
+
+async def test_addresses_of_one_ipv6_network_guess_together(couchdb: CouchDB) -> None:
+    couchdb.clients = {f"2001:db8::{number:x}" for number in range(100)}
+    couchdb.hanging = asyncio.Event()
+    guesses = [
+        couchdb.credentials.judge(basic("alice", client), client) for client in couchdb.clients
+    ]
+    judgements = await asyncio.gather(*guesses)
+    assert {judgement.verdict for judgement in judgements} == {Verdict.BUSY}
+    assert len(couchdb.asked) == 8
+    other = couchdb.credentials.judge(ALICE, "2001:db8:1::1")
+    couchdb.clients.add("2001:db8:1::1")
+    couchdb.hanging.set()
+    assert (await other).verdict is Verdict.VALID
 
 
 async def test_unknown_ones_never_count_while_couchdb_is_away(couchdb: CouchDB) -> None:
