@@ -2,11 +2,12 @@
 
 A process may hold only so many files open. When strangers' connections use them up, it can't reach
 Kafka or the database either, so the number of connections is bounded well below that, and no
-address has all of them. Connections that do not get on are closed in seconds: a request whose head
-or body does not come, an answer that nobody reads. When all are taken, a newcomer gets the place of
-one that waits for its next request, from whoever has the most. Otherwise it is told that there is
-no place; or, where its client would take that for the last word, it waits unread for a place, and
-is closed unanswered when none comes.
+address has all of them. Nor does one have all of the time: what it sends is parsed for a few
+milliseconds, and then others get their turn. Connections that do not get on are closed in seconds:
+a request whose head or body does not come, an answer that nobody reads. When all are taken, a
+newcomer gets the place of one that waits for its next request, from whoever has the most. Otherwise
+it is told that there is no place; or, where its client would take that for the last word, it waits
+unread for a place, and is closed unanswered when none comes.
 """
 # aiohttp has no public way to tell whether a connection waits; tests hold it to what was read.
 # ruff: noqa: SLF001
@@ -14,6 +15,7 @@ is closed unanswered when none comes.
 import asyncio
 import logging
 import resource
+import socket
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
@@ -71,6 +73,13 @@ itself it keeps 512 KB, or 16,384 chunks, each of which takes 100 bytes however 
 
 _AT_ONCE = 32 * 1024
 """Bytes that are read of a connection at a time, which come on top of that; uvloop reads 256 KB."""
+
+_TURN = 0.005
+"""Seconds in a turn of the loop for parsing what one address sends, about: 32 KB in chunks of a
+byte take twenty milliseconds, on each of hundreds of connections."""
+
+_KEPT_UNSENT = 128 * 1024
+"""Bytes of an answer that the kernel keeps for a client; by itself it keeps megabytes for each."""
 
 _QUEUED = 2
 """Requests that wait for the one before them until nothing more is read of a connection; aiohttp's
@@ -161,6 +170,10 @@ class Connections:
         self._of_address: Counter[str] = Counter()
         self.heads = 0
         """Bytes of the heads of requests that are not answered yet."""
+        self._parsed: Counter[str] = Counter()
+        """Microseconds in this turn of the loop, by address."""
+        self._held_back: list[Connection] = []
+        """Those of which nothing is read until the next turn."""
         self.buffer = memoryview(bytearray(_AT_ONCE))
         """What is read goes through it; nothing stays there."""
         self._sweeping: asyncio.TimerHandle | None = None
@@ -232,6 +245,30 @@ class Connections:
                 return
             self._end(victim, Closed.HEADS)
         self._let_in()
+
+    def parsed(self, connection: "Connection", seconds: float) -> None:
+        """To parse what came on a connection took so long; its address may have to wait for a turn.
+
+        Then nothing more is read of any connection of that address until all others have been
+        looked at, and those that were read last come last.
+        """
+        address = connection.address
+        if not self._parsed:
+            asyncio.get_running_loop().call_soon(self._next_turn)
+        before = self._parsed[address]
+        self._parsed[address] = now = before + max(1, int(seconds * 1e6))
+        if before <= _TURN * 1e6 < now:
+            those = [c for c in self._open if c.address == address]
+            those.sort(key=lambda c: c.parsed_at)
+            for other in those:
+                other.hold_back()
+            self._held_back += those
+
+    def _next_turn(self) -> None:
+        self._parsed.clear()
+        held_back, self._held_back = self._held_back, []
+        for connection in held_back:
+            connection.go_on()
 
     def _count(self, connection: "Connection", heads: int) -> None:
         self.heads += heads - self._heads[connection]
@@ -331,6 +368,8 @@ class Connection(asyncio.BufferedProtocol):
         self.address = ""
         self.since = clock()
         """When it last began to wait, or last got on."""
+        self.parsed_at = 0.0
+        """When something that came on it was parsed last."""
         self._payload: Any = None
         """The body of the last request that arrived."""
         self._body_bytes = 0
@@ -414,7 +453,9 @@ class Connection(asyncio.BufferedProtocol):
         self._handler = self._new_handler()
         self._handler._max_msg_queue_size = _QUEUED
         self._handler._msg_queue_resume_size = _QUEUED - 1
-        self._handler._parser = _Parser(self._handler._parser, self._arrived, self._broken)
+        self._handler._parser = _Parser(
+            self._handler._parser, self._arrived, self._parsed, self._broken
+        )
         self._handler.connection_made(self._transport)
 
     def _hold_back(self) -> None:
@@ -482,6 +523,23 @@ class Connection(asyncio.BufferedProtocol):
         self._body_ended = latest is None or latest.is_eof()
         self._head_bytes = max(0, rest) if self._body_ended else 0
 
+    def _parsed(self, seconds: float) -> None:
+        self.parsed_at = self._clock()
+        self._all.parsed(self, seconds)
+
+    def hold_back(self) -> None:
+        """Read nothing more of it for now."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def go_on(self) -> None:
+        """Read it again, unless aiohttp holds it up: it has enough of it for now."""
+        handler, transport = self._handler, self._transport
+        if handler is None or transport is None or transport.is_closing():
+            return
+        if not (handler._reading_paused or handler._buffer_paused):
+            transport.resume_reading()
+
     def _broken(self) -> None:
         """What comes is no HTTP; where it was to be a body, nobody can tell where that ends."""
         if self._payload is not None and not self._payload.is_eof():
@@ -540,6 +598,7 @@ class _Parser:
     Args:
         parser: of aiohttp.
         arrived: is told how many bytes came, and the requests that are complete with them.
+        parsed: is told how many seconds it took.
         broken: is told.
     """
 
@@ -547,10 +606,12 @@ class _Parser:
         self,
         parser: Any,
         arrived: Callable[[int, Sequence[tuple[Any, Any]]], None],
+        parsed: Callable[[float], None],
         broken: Callable[[], None],
     ) -> None:
         self._parser = parser
         self._arrived = arrived
+        self._parsed = parsed
         self._broken = broken
         self._ended = False
 
@@ -558,6 +619,7 @@ class _Parser:
         """The messages in this piece, whether another protocol follows, and what is left."""
         if self._ended:
             return (), False, b""
+        began = time.perf_counter()
         try:
             messages, upgraded, tail = self._parser.feed_data(data)
         except HttpProcessingError:
@@ -565,6 +627,7 @@ class _Parser:
             self._broken()
             raise
         self._arrived(len(data), messages)
+        self._parsed(time.perf_counter() - began)
         return messages, upgraded, tail
 
     def __getattr__(self, name: str) -> Any:
@@ -615,4 +678,7 @@ class BoundedSite(web.TCPSite):
             reuse_address=self._reuse_address,
             reuse_port=self._reuse_port,
         )
+        for listening in self._server.sockets:
+            # Those that it accepts have it from there.
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _KEPT_UNSENT)
         self._bound_port = self._server.sockets[0].getsockname()[1]

@@ -1,6 +1,7 @@
 """The real CouchDB behind the gateway: what passes through, and the few requests of our own."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from urllib.parse import quote
 
 import aiohttp
 import msgspec
-from aiohttp import web
+from aiohttp import AddrInfoType, web
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
@@ -60,6 +61,13 @@ _LARGEST_ENTRY = 4096
 
 _LARGEST_ANSWER = 64 * 1024 * 1024
 """Bytes of documents that are read back; they are some that a request was allowed to hold."""
+
+_AT_ONCE = 64 * 1024
+"""Bytes that the kernel keeps of an answer, and so at most about twice what one read brings; by
+itself it keeps megabytes, of which uvloop reads 256 KB at a time."""
+
+_UNREAD = 16 * 1024
+"""Half of the bytes of an answer that aiohttp keeps for a client that does not read them."""
 
 _FIRST_PIECES = 0.05
 """Seconds for an answer of unknown length to end; then it is a feed, or large, and streams."""
@@ -159,6 +167,7 @@ class Upstream:
         self._session = aiohttp.ClientSession(
             connector=Connector(
                 limit=0,  # as many connections as clients
+                socket_factory=_socket,
                 ssl=client_context(Path(ca_file)) if ca_file else True,
             ),
             # A long poll is silent for as long as its client likes.
@@ -168,6 +177,7 @@ class Upstream:
             skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
             max_line_size=LONGEST_LINE,
             max_field_size=LONGEST_LINE,
+            read_bufsize=_UNREAD,
         )
         # A redirect is the client's business: what the gateway asks, it asks only here.
         self._request = partial(self._session.request, allow_redirects=False)
@@ -210,6 +220,10 @@ class Upstream:
             data = _sent([body])
         elif request.body_exists:
             data = request.content.iter_any()
+        else:
+            # aiohttp takes the largest length of all for none. CouchDB would wait for that body,
+            # and take the next request on the connection, of another client, for its beginning.
+            headers.popall("Content-Length", None)
         response: web.StreamResponse | None = None
         try:
             async with self._request(
@@ -357,6 +371,14 @@ class Upstream:
     async def reachable(self) -> bool:
         """Whether CouchDB answers at all."""
         return await self._questions.answers()
+
+
+def _socket(address: AddrInfoType) -> socket.socket:
+    """A socket to CouchDB. What its answers wait in is the clients' many times over."""
+    family, kind, protocol, *_ = address
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _AT_ONCE)
+    return made
 
 
 def _sent(parts: Sequence[Bytes]) -> _Data:

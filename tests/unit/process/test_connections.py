@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import time
 import tracemalloc
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -419,7 +420,7 @@ def test_a_body_that_nobody_reads_yet_takes_little_memory(
     sent = HEAD + header + b"\r\n\r\n" + body
 
     async def run() -> None:
-        async with bounded() as server, contextlib.AsyncExitStack() as stack:
+        async with bounded(limit=200) as server, contextlib.AsyncExitStack() as stack:
             server.gate.clear()
             tracemalloc.start()
             stack.callback(tracemalloc.stop)
@@ -552,3 +553,54 @@ async def test_many_addresses_that_wait_cost_no_more_than_one() -> None:
     connections.forget(there[0])
     assert connections.waiting == 699
     assert connections.looks < 10
+
+
+CHUNKED = HEAD.replace(b"GET", b"POST") + b"Transfer-Encoding: chunked\r\n\r\n"
+CHUNKS = CHUNKED + b"1\r\na\r\n" * 5000
+TURN = 0.12
+"""Seconds of work; it would be more than twice as much."""
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_what_one_address_sends_on_many_connections_leaves_turns_to_others(
+    loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    async def flooded() -> float:
+        """Longest turn of the loop, in seconds of work."""
+        async with bounded(limit=200) as server, contextlib.AsyncExitStack() as stack:
+            address = "127.0.0.1", server.port
+            clients = [stack.enter_context(socket.create_connection(address)) for _ in range(100)]
+            await until(lambda: len(server.connections) == len(clients))
+            for client in clients:
+                client.sendall(CHUNKS)
+            longest = 0.0
+            before = time.thread_time()
+            until_answered = asyncio.create_task(answered(server.port))
+            while not until_answered.done():
+                await asyncio.sleep(0)
+                longest = max(longest, (now := time.thread_time()) - before)
+                before = now
+            return longest
+
+    async def answered(port: int) -> None:
+        """Ask from another address, a few times."""
+        for _ in range(20):
+            reader, writer = await asyncio.open_connection(
+                "127.0.0.1", port, local_addr=("127.0.0.2", 0)
+            )
+            writer.write(GET)
+            async with asyncio.timeout(PATIENCE):
+                assert b"200 OK" in await reader.readline()
+            writer.close()
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        assert runner.run(flooded()) < TURN
+
+
+async def test_connections_that_were_held_back_are_read_on(start: Start) -> None:
+    server = await start()
+    rest = b"0\r\n\r\n"
+    readers = [await server.connect(CHUNKS + rest) for _ in range(20)]
+    async with asyncio.timeout(PATIENCE):
+        for reader in readers:
+            assert b"5000 bytes" in await reader.readuntil(b"bytes")
