@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import signal
 import time
 from collections.abc import Iterable
 from itertools import chain
@@ -59,9 +58,9 @@ from app.process.logs import faust_logging, protect_logs
 from app.process.preflight import check_port, prepare_folder, raise_open_files
 from app.process.recent import RecentWarnings
 from app.process.seldom import calm_web_server
+from app.process.signals import handle_signals
 from app.process.still import StillMonitor, StillSupervisor
 from app.process.stopping import GRACE, Watchdog
-from app.process.verbosity import toggle_debug
 from app.routing.breaker import Breakers
 from app.routing.step import RoutingStep
 from app.settings import Settings, open_secrets
@@ -320,8 +319,7 @@ class Persister(faust.App):
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
-        # Faust's own writes a thousand lines.
-        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, toggle_debug)
+        handle_signals(asyncio.get_running_loop())
         await super().on_started()
 
     def end(self, error: StartError) -> None:

@@ -226,6 +226,7 @@ class Discovery(Service):
         self._heard = asyncio.Event()
         self._blind = False
         self._missing: set[str] = set()
+        self._seen: set[str] = set()
 
     @property
     def unreadable(self) -> dict[str, str]:
@@ -315,9 +316,11 @@ class Discovery(Service):
         because our clients ask for it, has too few partitions.
         """
         missing = {name for name, count in self._own.items() if existing.get(name, 0) < count}
-        # Seen by two looks: one may have asked a broker that has just begun.
-        gone = missing & self._missing
+        # Seen by two looks: one may have asked a broker that has just begun. And what was just
+        # made, a busy broker may not know for a while: only what was there can be gone.
+        gone = missing & self._missing & self._seen
         self._missing = missing
+        self._seen |= self._own.keys() - missing
         if gone:
             self._end(
                 OwnTopicError(

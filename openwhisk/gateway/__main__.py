@@ -19,7 +19,7 @@ from app.process.logs import log_to_terminal
 from app.process.preflight import why_not_to_be_had
 from app.process.printable import shown
 from app.process.seldom import calm_web_server
-from app.process.verbosity import toggle_debug
+from app.process.signals import handle_signals
 from app.settings import SettingsError, open_secrets
 from app.settings.listing import of_group
 from app.version import VERSION
@@ -59,7 +59,7 @@ async def serve(configuration: Configuration) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, toggle_debug)
+    handle_signals(asyncio.get_running_loop())
     for line in open_secrets([configuration.kafka]):
         logger.warning(line)
     settings = configuration.gateway

@@ -351,6 +351,20 @@ async def test_a_worker_whose_own_topic_is_gone_ends(kafka: FakeAdminClient) -> 
     assert message.startswith("persister-documents is gone from Kafka")
 
 
+async def test_a_topic_that_a_busy_broker_does_not_know_yet_is_not_gone(
+    kafka: FakeAdminClient,
+) -> None:
+    """With a thousand partitions it takes a while from their creation to the first mention."""
+    around = Around(partitions=1)
+    kafka.topics = {OWN[0]: 1}
+    watching = around.discovery()
+    for _ in range(5):
+        await watching.look()
+    kafka.topics[OWN[1]] = 1
+    await watching.look()
+    assert around.ended == []
+
+
 async def test_a_worker_whose_own_topic_was_made_again_by_kafka_itself_ends(
     kafka: FakeAdminClient,
 ) -> None:
