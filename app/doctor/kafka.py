@@ -27,7 +27,9 @@ OpenWhisk's own setting is one hour.
 AT_ONCE = 600 * 1000
 """The same, for a topic that loses records while a worker is started again."""
 
-_LIMITS = ("retention.ms", "max.message.bytes")
+UNCLEAN = "unclean.leader.election.enable"
+
+_LIMITS = ("retention.ms", "max.message.bytes", UNCLEAN)
 
 
 async def examine_kafka(settings: Settings) -> AsyncIterator[Finding]:
@@ -167,7 +169,8 @@ def judge_limits(topic: str, limits: Mapping[str, str], largest: int) -> Finding
 
     Args:
         topic: its name.
-        limits: `retention.ms` and `max.message.bytes`, as Kafka has them.
+        limits: `retention.ms`, `max.message.bytes` and `unclean.leader.election.enable`, as Kafka
+            has them.
         largest: bytes of the largest record that the worker takes.
     """
     # A topic's limit is for a batch: a record, and what Kafka puts around it.
@@ -185,7 +188,14 @@ def judge_limits(topic: str, limits: Mapping[str, str], largest: int) -> Finding
     at_once = 0 <= retention < AT_ONCE
     if at_once:
         note += ", and raise retention.ms of the topic: a restart takes some of that time"
-    state = State.WARNING if at_once else State.OK
+    unclean = limits.get(UNCLEAN) == "true"
+    if unclean:
+        note += (
+            f"; with {UNCLEAN}=true, Kafka may drop records that were acknowledged, and put others "
+            "in their place: those that come while no worker runs may be taken for read. Set it to "
+            "false"
+        )
+    state = State.WARNING if at_once or unclean else State.OK
     return Finding(topic, state, f"read; Kafka keeps its records {kept}{note}")
 
 

@@ -65,6 +65,15 @@ def test_a_topic_that_forgets_during_a_restart_is_a_warning(retention: str, said
     assert "retention.ms" in finding.detail
 
 
+def test_a_topic_that_may_lose_what_was_acknowledged_is_warned_of() -> None:
+    limits = {"retention.ms": HOUR, "max.message.bytes": str(MIB)}
+    unclean = "unclean.leader.election.enable"
+    finding = judge_limits("completed0", limits | {unclean: "true"}, 16 * MIB)
+    assert finding.state is State.WARNING
+    assert f"{unclean}=true" in finding.detail
+    assert judge_limits("completed0", limits | {unclean: "false"}, 16 * MIB).state is State.OK
+
+
 def test_what_kafka_deleted_before_it_was_read_is_counted() -> None:
     read, lost = TP("completed0", 0), TP("completed1", 0)
     reaches = {read: Reach(5, 90, 10), TP("new", 0): Reach(5, 9, None), lost: Reach(90, 90, 10)}
