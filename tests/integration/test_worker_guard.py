@@ -6,7 +6,9 @@ from collections import Counter
 from typing import Any
 
 import aiohttp
+from aiokafka import AIOKafkaProducer
 
+from app.kafka.clients import bootstrap_servers
 from models.dead_letter import DeadLetter
 from tests.integration.support.database import all_stored
 from tests.integration.support.deployment import Deployment
@@ -140,3 +142,27 @@ async def test_a_second_deployment_of_one_group_and_topics_is_refused(
     finally:
         async with aiohttp.ClientSession() as http:
             await http.delete(f"{deployment.couchdb_url}/{other}")
+
+
+async def test_a_transaction_in_the_changelog_keeps_no_worker_from_starting(
+    deployment: Deployment, kafka: Producer, kafka_url: str
+) -> None:
+    topic = await deployment.topic("completed0")
+    running = await deployment.worker(partitions=1, session_timeout=2)
+    records = Records(9).many(20)
+    await kafka.records(topic, records)
+    await deployment.drained(topic)
+    async with AIOKafkaProducer(
+        bootstrap_servers=bootstrap_servers(kafka_url), transactional_id=f"{deployment.prefix}tx"
+    ) as client:
+        for value in (b"aborted", b"committed"):
+            await client.begin_transaction()
+            changelog = f"{deployment.group}-guard-changelog"
+            await client.send_and_wait(changelog, value, key=b"junk", partition=0)
+            await (client.abort_transaction if value == b"aborted" else client.commit_transaction)()
+    await asyncio.to_thread(running.terminate)
+    await asyncio.to_thread(running.start)
+    await kafka.records(topic, records)
+    await deployment.drained(topic)
+    shown = (await status(running))["database"]
+    assert (shown["documents_written"], shown["conflicts_read_back"]) == (0, 0)

@@ -26,6 +26,7 @@ from aiokafka.consumer.fetcher import FetchResult, PartitionRecords
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.structs import ConsumerRecord
 from faust.types import TP
 
 from app.kafka.batch_layout import (
@@ -41,7 +42,7 @@ from app.kafka.patches.fetch_budget import keep_within
 from app.kafka.patches.finished_fetches import notice_finished
 from app.kafka.patches.unpacked_size import SLACK, most_bytes
 from app.kafka.unreadable import Unreadable
-from app.kafka.untimed import Untimed
+from app.kafka.untimed import NO_TIMESTAMP, Untimed
 
 CHUNK_BYTES = 4 * 1024 * 1024
 """Of values in a chunk, give or take a batch. A larger one would cost less for each record, but may
@@ -189,6 +190,39 @@ class Unpacked:
         return records
 
 
+class Entries(Unpacked):
+    """The same of a table's changelog: aiokafka's records, as Faust takes them, up to its very end.
+
+    Faust has read a changelog when it has seen the record at its last offset. There is none where
+    the log ends with the marker of a transaction, or where compaction has removed the end of a
+    batch: then a record of nothing stands for it.
+    """
+
+    def _some(self) -> list[Any]:
+        made = [self._entry(record) for record in super()._some()]
+        last = self.next_fetch_offset - 1
+        if not made or made[-1].offset < last:
+            made.append(self._entry(Unreadable(last, NO_TIMESTAMP, b"", "")))
+        return made
+
+    def _entry(self, record: Any) -> ConsumerRecord[Any, Any]:
+        # Not None where it was not unpacked: that would be an entry that is gone.
+        value = b"" if getattr(record, "encoded", None) else record.value
+        return ConsumerRecord(
+            topic=self._tp.topic,
+            partition=self._tp.partition,
+            offset=record.offset,
+            timestamp=record.timestamp,
+            timestamp_type=record.timestamp_type,
+            key=record.key,
+            value=value,
+            checksum=record.checksum,
+            serialized_key_size=-1 if record.key is None else len(record.key),
+            serialized_value_size=-1 if value is None else len(value),
+            headers=tuple(record.headers),
+        )
+
+
 def end_of(encoded: bytes, start: int) -> int:
     """Where the batch ends that begins at this position."""
     return start + AFTER_LENGTH + int(_length(encoded, start + LENGTH_AT)[0])
@@ -314,7 +348,7 @@ class Fetched(OrderedDict[Any, Any]):
     """Where aiokafka's fetcher keeps what has arrived, by partition, until it is taken.
 
     Args:
-        chunked: tells which partitions are delivered as chunks; others are left as they are.
+        chunked: tells which partitions are delivered as chunks; others are tables' changelogs.
         largest: see `Unpacked`.
         at_once: bytes of values that are handed over together, of all partitions.
     """
@@ -363,14 +397,17 @@ class Fetched(OrderedDict[Any, Any]):
 
     def __setitem__(self, tp: Any, result: Any) -> None:
         """Keep a result (or an error) of a fetch."""
-        if isinstance(result, FetchResult) and self._chunked(TP(*tp)):
-            result._partition_records = Unpacked(  # noqa: SLF001
+        if isinstance(result, FetchResult):
+            chunked = self._chunked(TP(*tp))
+            unpacked = Unpacked if chunked else Entries
+            result._partition_records = unpacked(  # noqa: SLF001
                 result._partition_records,  # noqa: SLF001
                 self._largest,
             )
             if isinstance(result, Fetch):
                 result.shelf = self
-            self.gathering.answered(TP(*tp))
+            if chunked:
+                self.gathering.answered(TP(*tp))
         self.arrived_at = monotonic()
         super().__setitem__(tp, result)
 
@@ -394,7 +431,7 @@ def unpack_chunks(
 
     Args:
         fetcher: of a consumer that has just been started.
-        chunked: which partitions.
+        chunked: which partitions are delivered as chunks; the others are read as `Entries`.
         largest: see `Unpacked`.
         budget: bytes that may wait, as they stand in Kafka; half as many are handed over at once.
     """

@@ -18,7 +18,7 @@ from faust.types import TP
 
 from app.kafka.delivery import Chunk
 from app.kafka.patches import fetched_batches
-from app.kafka.patches.fetched_batches import Batches, Fetch, Fetched, Unpacked
+from app.kafka.patches.fetched_batches import Batches, Entries, Fetch, Fetched, Unpacked
 from app.kafka.unreadable import Unreadable
 from app.kafka.untimed import NO_TIMESTAMP
 
@@ -172,7 +172,7 @@ class Assignment:
         return self.position
 
 
-def test_only_partitions_of_chunks_are_unpacked_so_and_the_position_moves_on() -> None:
+def test_a_changelog_is_read_as_aiokafka_s_records_and_the_position_moves_on() -> None:
     kept = Fetched(lambda tp: tp == CHUNKED)
     assignment = Assignment(5)
     for tp in (CHUNKED, PLAIN):
@@ -186,7 +186,34 @@ def test_only_partitions_of_chunks_are_unpacked_so_and_the_position_moves_on() -
     assert [record.offset for record in records] == [5, 6, 7]
     assert assignment.position.position == 8
     assignment.position.position = 5
-    assert kept[PLAIN].getall()[0].topic == CHUNKED.topic  # aiokafka's own, as it was fetched
+    assert kept[PLAIN].getall() == [*fetched(5, batch(5, 3))]
+    assert assignment.position.position == 8
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        batch(7, 1, attributes=CONTROL, key=b"\x00\x00\x00\x01"),
+        batch(7, 0, removed=1),
+    ],
+    ids=["marker", "compacted"],
+)
+def test_a_changelog_is_read_to_its_end_whatever_stands_there(last: bytearray) -> None:
+    """Faust waited for a record at the last offset, for ever: so did each worker that started."""
+    entries = Entries(fetched(5, batch(5, 2), last))
+    *before, nothing = entries.take(ENOUGH)
+
+    assert [one.offset for one in before] == [5, 6]
+    assert (nothing.offset, nothing.key, nothing.value) == (7, None, None)
+    assert entries.next_fetch_offset == 8
+
+
+def test_what_is_not_unpacked_of_a_changelog_is_no_entry_that_is_gone() -> None:
+    builder = DefaultRecordBatchBuilder(2, 4, 0, -1, -1, -1, 1 << 25)
+    builder.append(0, 1000, b'"0/5"', bytes(16 << 20), [])
+    (entry,) = Entries(fetched(0, builder.build()), 1 << 20).take(1)
+
+    assert (entry.offset, entry.key, entry.value) == (0, None, b"")
 
 
 def test_a_chunk_is_of_whole_batches_and_the_rest_is_kept_for_the_next(
