@@ -10,8 +10,10 @@ one is asked for well before that.
 """
 
 import asyncio
+import logging
 import re
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -19,6 +21,8 @@ from aiohttp import encode_basic_auth
 from multidict import CIMultiDictProxy
 
 from app.couchdb.errors import DatabaseError
+
+logger = logging.getLogger(__name__)
 
 COOKIE = "AuthSession"
 
@@ -30,6 +34,14 @@ _MAX_AGE = re.compile(r";\s*Max-Age=(\d{1,9})\s*(?:;|$)", re.IGNORECASE).search
 LONGEST_USE = 240.0
 """Seconds that a cookie is used at most, and half of the `Max-Age` that it comes with. CouchDB's
 last 600 s, and need not say so."""
+
+FEW, SOON = 3, 60.0
+"""So many cookies that are refused within so many seconds are more than a password that is rotated
+or a server that starts again: the nodes of a cluster do not share `[chttpd_auth] secret`, or the
+salts of administrators, and a balancer asks now one, now another (apache/couchdb#4590)."""
+
+WITHOUT = 3600.0
+"""Seconds for which requests then carry user and password."""
 
 Post = Callable[[bytes, dict[str, str]], Awaitable[CIMultiDictProxy[str]]]
 """Sends `POST /_session` with a body and headers; returns the headers of the answer."""
@@ -64,6 +76,9 @@ class Session:
         self.asked = 0
         """Times that an answer to the question for a cookie came, or none."""
         self._refused: DatabaseError | None = None
+        self._rejections: deque[float] = deque(maxlen=FEW)
+        """When the last cookies were refused."""
+        self._basic_until = float("-inf")
 
     async def headers(self, asked: int) -> dict[str, str]:
         """Of the next attempt of a request.
@@ -76,7 +91,8 @@ class Session:
             DatabaseError: There is no cookie yet, and the database does not answer or does not
                 take the password.
         """
-        if self._without_cookies or not self._user or self._password() is None:
+        without = self._without_cookies or self._clock() < self._basic_until
+        if without or not self._user or self._password() is None:
             return self.basic()
         if self._cookie and self._clock() >= self._used_until:
             self._cookie = ""
@@ -137,7 +153,19 @@ class Session:
             self._cookie = ""
             # None ever worked: something in between does not pass cookies on.
             self._without_cookies = not self._worked
+            self._note_rejection(self._clock())
         return True
+
+    def _note_rejection(self, now: float) -> None:
+        self._rejections.append(now)
+        if len(self._rejections) == FEW and now - self._rejections[0] < SOON:
+            self._rejections.clear()
+            self._basic_until = now + WITHOUT
+            logger.warning(
+                "The database gives cookies and refuses them at once: do the nodes of the cluster "
+                "share [chttpd_auth] secret, and their administrators' salts? Each request carries "
+                "user and password for an hour"
+            )
 
 
 UNHEARD = frozenset({"connection", "timeout", "cut"})

@@ -105,3 +105,35 @@ async def test_a_cookie_that_is_refused_is_left_for_good_only_if_none_ever_worke
     couchdb.now += LONGEST_USE
     assert couchdb.session.rejected(await couchdb.session.headers(1))
     assert await couchdb.sent() == "c3"
+
+
+async def refused(couchdb: CouchDB) -> None:
+    """A request is sent, and its cookie is not taken."""
+    headers = await couchdb.session.headers(couchdb.session.asked)
+    couchdb.session.rejected(headers)
+
+
+async def test_cookies_that_only_some_nodes_take_are_given_up_for_an_hour(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Else each request is sent twice, and each needs a cookie of its own."""
+    couchdb = CouchDB()
+    couchdb.session.worked({"Cookie": "AuthSession=c0"})
+    for _ in range(3):
+        assert await couchdb.sent() != "with Basic"
+        await refused(couchdb)
+    assert [await couchdb.sent() for _ in range(5)] == ["with Basic"] * 5
+    assert couchdb.asked == 3
+    assert len(caplog.records) == 1
+    couchdb.now += 3601
+    assert await couchdb.sent() == "c4"
+
+
+async def test_a_cookie_that_is_refused_now_and_then_is_followed_by_another() -> None:
+    """As when a password is rotated, or a server starts again."""
+    couchdb = CouchDB()
+    couchdb.session.worked({"Cookie": "AuthSession=c0"})
+    for number in range(1, 6):
+        assert await couchdb.sent() == f"c{number}"
+        await refused(couchdb)
+        couchdb.now += 40
