@@ -3,6 +3,8 @@
 Before its answer a server may send any number of interim ones (1xx; RFC 9110, 15.2). aiohttp 3.14
 reads all that have arrived before anything else gets its turn, and keeps what comes while nobody
 waits for an answer. A server that sends nothing else would hold up everything, and fill the memory.
+A chunk of a body may begin with any number of zeros, and have any extensions (RFC 9112, 7.1.1),
+which count as nothing of the body. A server that sends nothing else would be read without an end.
 """
 
 import functools
@@ -17,6 +19,11 @@ MOST_INTERIM: Final = 20
 
 LONGEST_HEADS: Final = 1024 * 1024
 """Bytes of all of them, and of the head of the one that counts; CouchDB's have some hundred."""
+
+LONGEST_FRAMES: Final = 1024 * 1024
+_FRAME: Final = 8
+"""Bytes around the chunks of a body: so many in all, and so many for each byte of the body. A chunk
+of one byte takes five; what exceeds that are extensions or leading zeros, which nobody needs."""
 
 _PIECE: Final = 4096
 """Bytes of heads that are read before the next look: two hundred of the shortest answers."""
@@ -55,6 +62,7 @@ class _Connection(ResponseHandler):
         self._interim = 0
         self._answers = 0
         self._head_bytes = 0
+        self._body_bytes = 0
 
     def set_response_params(self, **parameters: Any) -> None:
         """The next request is on its way."""
@@ -88,12 +96,17 @@ class _Connection(ResponseHandler):
         super().data_received(data)
         if self._exception is not None:
             return False
-        if not self._reads_body():
+        if self._reads_body():
+            self._body_bytes += len(data)
+        else:
             self._head_bytes += len(data)
         wrong = self._wrong()
         if wrong is None:
             return True
-        self.set_exception(UnaskedError(wrong))
+        error = UnaskedError(wrong)
+        self.set_exception(error)
+        if self._payload is not None and not self._payload.is_eof():
+            self._payload.set_exception(error)
         if self.transport is not None:
             self.transport.abort()
         return False
@@ -105,4 +118,9 @@ class _Connection(ResponseHandler):
             return "the server sends an answer that nobody asked for"
         if self._head_bytes > LONGEST_HEADS:
             return "the server's headers have no end"
+        payload = self._payload
+        if payload is not None and (
+            self._body_bytes > LONGEST_FRAMES + _FRAME * payload.total_bytes
+        ):
+            return "the server sends nothing but the frames of chunks"
         return None

@@ -79,6 +79,32 @@ async def test_some_interim_answers_change_nothing(
         await http.get("/")
 
 
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "beginning, flood",
+    [(b"1;", b"a" * 65_536), (b"", b"0" * 65_536), (b"1", b";a=b" * 16_384)],
+    ids=["an extension", "zeros", "extensions"],
+)
+async def test_the_frame_of_a_chunk_has_an_end(
+    server: HarmfulServer, http: aiohttp.ClientSession, beginning: bytes, flood: bytes
+) -> None:
+    server.answer = (CHUNKED + beginning, flood)
+    async with asyncio.timeout(30):
+        async with http.get("/") as answer:
+            with pytest.raises(UnaskedError, match="frames"):
+                await answer.read()
+
+
+async def test_chunks_of_a_byte_are_read(
+    server: HarmfulServer, http: aiohttp.ClientSession
+) -> None:
+    server.answer = (CHUNKED + b"1\r\nx\r\n" * 500_000 + b"0\r\n\r\n", b"")
+    async with asyncio.timeout(30), http.get("/") as answer:
+        assert len(await answer.read()) == 500_000
+
+
 async def test_the_worker_says_what_floods_it(server: HarmfulServer) -> None:
     server.answer = FLOODS["interim answers"]
     settings = DatabaseSettings.model_validate(
