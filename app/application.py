@@ -33,6 +33,7 @@ from app.kafka.patches.lost_wakeups import wake_always
 from app.kafka.patches.moved_brokers import follow_moved_brokers
 from app.kafka.patches.repeated_logs import calm_kafka_clients
 from app.kafka.patches.table_recovery import TableManager
+from app.kafka.patches.unreadable_answers import refuse_unreadable_answers
 from app.kafka.producer import BatchProducer
 from app.kafka.producer_service import ProducerService
 from app.kafka.subscription import Subscription
@@ -423,6 +424,7 @@ def create_app(settings: Settings) -> Persister:
     # Operators need not know that each service starts and stops.
     mode.Service.mundane_level = "debug"
     mend_connections()
+    refuse_unreadable_answers()
     follow_moved_brokers()
     wake_always()
     calm_kafka_clients()

@@ -155,6 +155,14 @@ LEANED_ON: dict[str, tuple[str, ...]] = {
         "aiokafka.consumer.group_coordinator:GroupCoordinator.fetch_committed_offsets",
         "aiokafka.consumer.group_coordinator:GroupCoordinator._send_req",
     ),
+    "app/kafka/patches/unreadable_answers.py": (
+        "aiokafka.client:AIOKafkaClient.send",
+        "aiokafka.consumer.fetcher:Fetcher._proc_fetch_request",
+        "aiokafka.conn:AIOKafkaConnection.connect",
+        "aiokafka.conn:AIOKafkaConnection._handle_frame",
+        "aiokafka.conn:AIOKafkaConnection._on_read_task_error",
+        "aiokafka.protocol.struct:Struct.decode",
+    ),
     "app/kafka/patches/closed_transport.py": (
         "aiokafka.conn:AIOKafkaConnection.send",
         "aiokafka.client:AIOKafkaClient._md_synchronizer",

@@ -62,6 +62,9 @@ end that lies before what a group has committed. Brokers since 2.1 refuse to ans
 OFFSETS_SECONDS = 3.0
 """For Kafka to say where logs begin and end; then it is looked whether they are all there."""
 
+TROUBLE_SECONDS = 0.5
+"""Between two questions for offsets that a broker fails to answer."""
+
 IDLE_SECONDS, LOOK_SECONDS = 5.0, 1.0
 """How long the consumer's thread waits for records, and how often it looks whether other partitions
 are to be fetched by now. Faust's waits for a second, and the threads talk each time."""
@@ -296,8 +299,10 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         while left:
             try:
                 found = await ask(list(left), OFFSETS_SECONDS * 1000)
-            except KafkaTimeoutError:
-                # It has refreshed its metadata for that.
+            except (KafkaTimeoutError, UnknownError) as error:
+                if isinstance(error, UnknownError):  # a broker's own trouble, which may pass
+                    await asyncio.sleep(TROUBLE_SECONDS)
+                # Without an answer, it has refreshed its metadata.
                 known = self.known_partitions({tp.topic for tp in left})
                 gone = {tp for tp in left if tp.partition >= known[tp.topic]}
                 if not gone and monotonic() > deadline:

@@ -189,3 +189,23 @@ async def test_a_topic_that_the_metadata_do_not_tell_of_yet_has_no_number_of_par
     client._coordinator = SimpleNamespace(_metadata_snapshot={"documents": 4, "changelog": 0})
     counts = [thread.topic_partitions(name) for name in ("documents", "changelog", "other")]
     assert counts == [4, None, None]
+
+
+async def test_offsets_that_a_broker_fails_to_tell_are_asked_for_again(
+    thread: Any, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ended the worker in the middle of a rebalance."""
+    monkeypatch.setattr(module, "TROUBLE_SECONDS", 0)
+    answers: list[Any] = [UnknownError(), UnknownError(), {TOPIC: 7}]
+
+    async def ask(_partitions: list[TopicPartition], _timeout: float) -> Any:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    untyped: Any = client
+    untyped._request_timeout_ms = 40_000
+    thread.known_partitions = lambda topics: dict.fromkeys(topics, 1)
+
+    assert await thread._of_those_that_are_there(ask, [OURS]) == {OURS: 7}
