@@ -13,7 +13,8 @@ Not reported of aiokafka 0.14; Kafka's own clients had it too (KAFKA-3792).
 
 Faust 0.15 logs "Creating topic ..." before it looks whether the topic exists, twice at every start;
 that it created one it says afterwards. And of a record that Kafka does not take it logs all there
-is, for each one, and not what to do: the guard's table says that in a line (`GuardTable`).
+is, for each one, and not what to do: the guard's table says that in a line (`GuardTable`). Whoever
+leads the group has a line of each topic that is gone, at each rebalance until the group knows it.
 """
 
 import logging
@@ -28,6 +29,7 @@ NOISY = (
     "aiokafka.consumer.fetcher",
     "aiokafka.consumer.group_coordinator",
     "aiokafka.producer.sender",
+    "faust.assignor.partition_assignor",
 )
 
 CREATOR = "app.kafka.delivery.consumer"
