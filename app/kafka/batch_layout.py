@@ -6,6 +6,9 @@ LENGTH_AT: Final = 8
 AFTER_LENGTH: Final = 12
 """From here on the length counts."""
 
+EPOCH_AT: Final = 12
+MAGIC_AT: Final = 16
+
 SUMMED_FROM: Final = 21
 ATTRIBUTES_AT: Final = 21
 COUNT_AT: Final = 57

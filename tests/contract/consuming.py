@@ -51,6 +51,14 @@ class TestConsumerThread:
         both = (topic.first, topic.second)
         assert await topic.thread.without_commit(both) == {topic.second}
 
+    async def test_a_log_that_was_not_cut_holds_what_was_read(self, topic: Topic) -> None:
+        await topic.write(2)
+        await topic.thread.seek_wait({topic.first: 0})
+        while not await topic.thread.getmany({topic.first}, 1.0):
+            pass
+        assert await topic.thread.commit_what_can({topic.first: 2}) == {}
+        assert await topic.thread.overwritten([topic.first, topic.second]) == {}
+
     async def test_records_are_fetched_by_partition(self, topic: Topic) -> None:
         await topic.write(2)
         await topic.thread.seek_wait({topic.first: 0, topic.second: 0})

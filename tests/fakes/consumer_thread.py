@@ -17,6 +17,7 @@ class FakeConsumerThread:
         never_committed: where it never has.
         earliest: where each log begins.
         ends: where each log ends.
+        cut: where logs were cut before what is committed, and written on.
         fetched: what the next fetches bring.
         pending: what they bring as soon as it is there, instead.
         looked_again: what was added to fetches that wait.
@@ -34,6 +35,7 @@ class FakeConsumerThread:
         self.never_committed: set[TP] = set()
         self.earliest: defaultdict[TP, int] = defaultdict(int)
         self.ends: defaultdict[TP, int] = defaultdict(lambda: end)
+        self.cut: dict[TP, int] = {}
         self.fetched: list[dict[TP, list[Any]]] = []
         self.asked: list[set[TP]] = []
         self.pending: Awaitable[dict[TP, list[Any]]] | None = None
@@ -71,6 +73,9 @@ class FakeConsumerThread:
 
     async def without_commit(self, partitions: Iterable[TP]) -> set[TP]:
         return set(partitions) & self.never_committed
+
+    async def overwritten(self, partitions: Iterable[TP]) -> dict[TP, int]:
+        return {tp: self.cut[tp] for tp in partitions if tp in self.cut}
 
     async def rejoin(self) -> None:
         self.rejoins += 1

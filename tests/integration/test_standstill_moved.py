@@ -1,7 +1,9 @@
-"""Kafka comes back elsewhere, or empty: nothing is lost, nobody stands still."""
+"""Kafka comes back elsewhere, empty, or without its last records: nobody stands still."""
 
 import asyncio
+import shutil
 from pathlib import Path
+from typing import Any
 
 from dev.admin import admin as connect_admin
 from dev.forwarder import forwarder
@@ -15,6 +17,12 @@ from tests.integration.support.waiting import drained, until
 
 SOON = 25
 """Seconds after the broker is back: what waits for the old one has to give up first."""
+
+KEPT, LOST, NEW = 20, 20, 50
+"""More new ones than were lost: by its offsets, the log looks as if it had only grown."""
+
+CHECKPOINTS = ("recovery-point*", "replication-offset*", ".kafka_cleanshutdown")
+"""Where a broker notes up to where its logs are on the disk."""
 
 
 async def test_a_cluster_that_comes_back_at_other_addresses_is_found(
@@ -86,3 +94,47 @@ async def test_a_worker_whose_kafka_comes_back_empty_ends_and_the_next_one_start
                 await until(lambda: all_stored(couchdb_url, database, fresh), "stored", within=SOON)
     finally:
         await asyncio.to_thread(broker.stop)
+
+
+async def test_what_kafka_writes_in_place_of_records_that_it_lost_is_stored(
+    worker: StartWorker, couchdb_url: str, prefix: str, database: str, tmp_path: Path
+) -> None:
+    install_kafka()
+    folder, topic, records = tmp_path / "kafka", f"{prefix}completed0", Records(23)
+    folder.mkdir()
+    log, copy = folder / "kafka" / f"{topic}-0", tmp_path / "copy"
+    broker = Kafka(folder)
+    await asyncio.to_thread(broker.start)
+    try:
+        async with connect_admin(broker.url) as admin:
+            await admin.create_topic(topic)
+        running = await worker(kafka_url=broker.url, partitions=2, session_timeout=6)
+        await _carried(broker, prefix, topic, records.many(KEPT))
+        await asyncio.to_thread(broker.terminate)
+        shutil.copytree(log, copy)
+        await asyncio.to_thread(broker.start)
+        await _carried(broker, prefix, topic, records.many(LOST))
+        assert await asyncio.to_thread(running.terminate) == 0
+        await asyncio.to_thread(broker.terminate)
+        shutil.rmtree(log)
+        shutil.copytree(copy, log)
+        for path in (path for name in CHECKPOINTS for path in log.parent.glob(name)):
+            path.unlink()
+        await asyncio.to_thread(broker.start)
+        fresh = records.many(NEW)
+        async with producer(broker.url) as kafka:
+            await kafka.records(topic, fresh)
+        again = await worker(kafka_url=broker.url, partitions=2, session_timeout=6)
+        await until(lambda: all_stored(couchdb_url, database, fresh), "stored", within=SOON)
+        said = f"{topic}/0 was read up to offset {KEPT + LOST}, but Kafka has lost its end"
+        assert said in again.log()
+    finally:
+        await asyncio.to_thread(broker.stop)
+
+
+async def _carried(broker: Kafka, prefix: str, topic: str, records: list[dict[str, Any]]) -> None:
+    """Send records, and wait until they are read."""
+    async with producer(broker.url) as kafka:
+        await kafka.records(topic, records)
+    async with connect_admin(broker.url) as admin:
+        await drained(admin, prefix, topic)

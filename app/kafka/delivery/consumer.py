@@ -27,6 +27,7 @@ from mode import Service
 from mode.utils.locks import Event
 from yarl import URL
 
+from app.kafka.delivery import epochs
 from app.kafka.delivery.callbacks import Callbacks
 from app.kafka.delivery.chunk import Chunk
 from app.kafka.delivery.ledger import NOTHING, Admitted, Ledger, Rewind
@@ -101,6 +102,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         self._refused: Refused = {}
         self._sought: dict[TP, float] = {}
         self._shelf: Fetched | None = None
+        self._epochs: dict[TP, int] = {}
         self.fetches = Fetches(self._say)
         self.membership = Membership(self._delivery.transport.kafka, self._end, self._say)
 
@@ -146,6 +148,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             kafka.max_record_bytes,
             kafka.fetch_bytes,
         )
+        self._epochs = self._shelf.epochs
 
     def _stopped_set(self) -> None:
         # Once the worker ends by a crash, the thread may have ended before it is told to.
@@ -164,7 +167,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer = self._ensure_consumer()
         assigned = self.assignment()
         wanted = {
-            TopicPartition(*tp): OffsetAndMetadata(offset, "")
+            TopicPartition(*tp): OffsetAndMetadata(offset, epochs.note(self._epochs.get(tp)))
             for tp, offset in offsets.items()
             if tp in assigned
         }
@@ -245,6 +248,34 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             return {}
         committed: Mapping[TP, int] = await self._ensure_consumer().seek_to_committed()
         return committed
+
+    async def overwritten(self, partitions: Collection[TP]) -> Mapping[TP, int]:
+        """Where other records stand than those which the group has read, from which offset on.
+
+        Of partitions whose log was cut before what is committed; see `epochs`. Those of which
+        Kafka does not tell are left out.
+
+        Raises:
+            KafkaError: Kafka is in trouble.
+            TimeoutError: not within `OFFSETS_SECONDS`.
+        """
+        found: Mapping[TP, int] = await self.call_thread(self._overwritten, partitions)
+        return found
+
+    async def _overwritten(self, partitions: Collection[TP]) -> Mapping[TP, int]:
+        consumer = self._ensure_consumer()
+        async with asyncio.timeout(OFFSETS_SECONDS):
+            committed = await consumer._coordinator.fetch_committed_offsets(  # noqa: SLF001
+                [TopicPartition(*tp) for tp in partitions]
+            )
+            offsets = {TP(*tp): entry.offset for tp, entry in committed.items()}
+            noted = {TP(*tp): epochs.noted(entry.metadata) for tp, entry in committed.items()}
+            known = {tp: epoch for tp, epoch in noted.items() if epoch is not None}
+            ends = await epochs.ends(consumer._client, known)  # noqa: SLF001
+        cut = {tp: end for tp, end in ends.items() if end < offsets[tp]}
+        # For what is committed before the next batch is read.
+        self._epochs.update({tp: epoch for tp, epoch in known.items() if tp not in cut})
+        return cut
 
     async def without_commit(self, partitions: Collection[TP]) -> set[TP]:
         """Those of some partitions of which the group has committed nothing.
@@ -735,6 +766,7 @@ class Consumer(driver.Consumer):
             await self.sleep(NEW_LEADER_SECONDS)
             ends |= await self.highwaters(*behind)
         earliest = await self.earliest_offsets(*group)
+        overwritten = await self._overwritten([tp for tp, at in group.items() if at])
         starts = {}
         for tp, committed in group.items():
             if tp not in earliest or tp not in ends:
@@ -745,9 +777,32 @@ class Consumer(driver.Consumer):
             if committed > ends[tp]:
                 self._report_new_topic(tp, committed, ends[tp])
                 continue
+            if tp in overwritten:
+                starts[tp] = max(overwritten[tp], earliest[tp])
+                self.log.error(
+                    "%s/%d was read up to offset %d, but Kafka has lost its end since (an unclean "
+                    "leader election, or a disk restored from a copy) and has other records from "
+                    "offset %d on. Reading those.",
+                    *(tp.topic, tp.partition, committed, overwritten[tp]),
+                )
+                continue
             starts[tp] = max(committed, earliest[tp])
             self._report_loss(tp, committed, earliest[tp])
         return starts
+
+    async def _overwritten(self, partitions: Collection[TP]) -> Mapping[TP, int]:
+        """As the thread says; nothing while Kafka does not: offsets alone have to do then."""
+        if not partitions:
+            return {}
+        try:
+            return await self.thread.overwritten(partitions)
+        except (KafkaError, TimeoutError) as error:
+            self.log.warning(
+                "Kafka does not say whether it still has what was read (%s): a log that has lost "
+                "its end and is longer again by now is not noticed.",
+                type(error).__name__,
+            )
+            return {}
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Note that the group has accepted this member, then do as Faust does."""

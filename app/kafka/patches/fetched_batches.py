@@ -32,6 +32,7 @@ from faust.types import TP
 from app.kafka.batch_layout import (
     AFTER_LENGTH,
     COUNT_AT,
+    EPOCH_AT,
     LENGTH_AT,
     RECORDS_FROM,
     SUMMED_FROM,
@@ -126,6 +127,8 @@ class Unpacked:
         self._next_batch_at = 0
         """The offset after all of them."""
         self._damaged = False
+        self.epoch: int | None = None
+        """Of the leader to whom the batch was written that was taken last; None if unknown."""
         self.taken = 0
         """Bytes of the values that were taken last."""
 
@@ -175,6 +178,8 @@ class Unpacked:
         if not intact(batch, encoded, self._start, end):
             self._damaged = True
             raise CorruptRecordException(f"Invalid CRC - {self._tp}")
+        if getattr(batch, "magic", 0) >= _COUNTED:
+            (self.epoch,) = _length(encoded, self._start + EPOCH_AT)
         self._start = end
         return batch
 
@@ -338,6 +343,8 @@ class Fetch(FetchResult):
         if shelf:
             shelf.allowance -= records.taken
             shelf.gathering.taken(len(taken))
+            if records.epoch is not None and records.epoch >= 0:
+                shelf.epochs[TP(*self._topic_partition)] = records.epoch
         self._update_position()
         if records.ended:
             self._partition_records = None
@@ -365,6 +372,8 @@ class Fetched(OrderedDict[Any, Any]):
         self.allowance = at_once
         """Bytes that may still be handed over."""
         self.gathering = Gathering()
+        self.epochs: dict[TP, int] = {}
+        """Of the leader to whom the batch was written that was taken last, by partition."""
         self.arrived_at = 0.0
         """Monotonic seconds at which something came last."""
 

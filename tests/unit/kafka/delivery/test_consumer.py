@@ -415,6 +415,19 @@ async def test_a_topic_that_was_recreated_is_read_from_its_start(
     assert "chunked/0 was read up to offset 500, but ends at 2" in caplog.text
 
 
+async def test_a_log_that_was_cut_and_written_on_is_read_from_the_cut(
+    consumer: Consumer, kafka: FakeConsumerThread, around: Around, caplog: pytest.LogCaptureFixture
+) -> None:
+    kafka.committed = {FIRST: 60, SECOND: 70}
+    kafka.cut = {FIRST: 50}
+    await begin(consumer)
+    positions = [consumer.ledger.position(tp) for tp in (FIRST, SECOND)]
+    assert positions == [50, 70]
+    assert {tp: to for seek in kafka.seeks for tp, to in seek.items()}[FIRST] == 50
+    assert around.lost == []
+    assert "chunked/0 was read up to offset 60, but Kafka has lost its end" in caplog.text
+
+
 async def test_a_topic_that_is_recreated_while_it_is_read_is_read_from_its_start(
     consumer: Consumer, kafka: FakeConsumerThread
 ) -> None:

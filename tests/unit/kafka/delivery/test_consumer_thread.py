@@ -8,10 +8,12 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.consumer.subscription_state import SubscriptionState
 from aiokafka.errors import CommitFailedError, UnknownError
+from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from app.kafka.delivery import consumer as module
+from app.kafka.delivery import epochs
 from app.kafka.delivery.consumer import ConsumerThread
 from app.kafka.delivery.ledger import Ledger
 
@@ -52,6 +54,7 @@ async def thread(client: Client) -> Any:
     made: Any = object.__new__(ConsumerThread)
     made._refused = {}
     made._sought = {}
+    made._epochs = {}
     made._consumer = client
     made.consumer = SimpleNamespace(ledger=Ledger())
     made.assignment = lambda: {OURS}
@@ -180,6 +183,61 @@ async def test_partitions_of_somebody_else_are_not_committed(thread: Any, client
     client.answer = taken
     assert await thread._commit_what_can({OURS: 7, TP("chunked", 1): 9}) == {}
     assert [list(offsets) for offsets in asked] == [[TOPIC]]
+
+
+async def test_a_commit_says_up_to_which_epoch_was_read(thread: Any, client: Client) -> None:
+    asked = []
+
+    async def taken(offsets: dict[TopicPartition, Any]) -> None:
+        asked.append(offsets[TOPIC].metadata)
+
+    client.answer = taken
+    await thread._commit_what_can({OURS: 7})
+    thread._epochs[OURS] = 3
+    await thread._commit_what_can({OURS: 8})
+    assert asked == ["", "epoch=3"]
+
+
+class Coordinator:
+    """The group's, with one commit."""
+
+    def __init__(self, offset: int, metadata: str) -> None:
+        self._entry = OffsetAndMetadata(offset, metadata)
+
+    async def fetch_committed_offsets(self, _: Any) -> dict[TopicPartition, OffsetAndMetadata]:
+        return {TOPIC: self._entry}
+
+
+@pytest.mark.parametrize(
+    "end, found",
+    [
+        (7, {OURS: 7}),  # the leader has lost the last record that was read, or more of them
+        (8, {}),
+        (900, {}),
+    ],
+)
+async def test_a_log_that_was_cut_before_what_is_committed_is_noticed(
+    thread: Any, client: Any, monkeypatch: pytest.MonkeyPatch, end: int, found: dict[TP, int]
+) -> None:
+    async def ends(_client: object, asked: dict[TP, int]) -> dict[TP, int]:
+        return {tp: end for tp, epoch in asked.items() if epoch == 3}
+
+    monkeypatch.setattr(epochs, "ends", ends)
+    client._client, client._coordinator = None, Coordinator(8, "epoch=3")
+    assert await thread._overwritten([OURS]) == found
+    # What is committed before something is read has the same epoch, if that still holds.
+    assert thread._epochs == ({} if found else {OURS: 3})
+
+
+async def test_of_a_commit_without_an_epoch_nothing_is_asked(
+    thread: Any, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def ends(_client: object, asked: dict[TP, int]) -> dict[TP, int]:
+        return dict.fromkeys(asked, 0)
+
+    monkeypatch.setattr(epochs, "ends", ends)
+    client._client, client._coordinator = None, Coordinator(8, "somebody's")
+    assert await thread._overwritten([OURS]) == {}
 
 
 async def test_a_topic_that_the_metadata_do_not_tell_of_yet_has_no_number_of_partitions(

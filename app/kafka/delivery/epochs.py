@@ -1,0 +1,134 @@
+"""Notices that Kafka lost the end of a log which was read, and has written other records there.
+
+Whoever becomes a partition's leader begins an epoch, and each batch carries its leader's. When a
+leader is elected that does not have all records (`unclean.leader.election.enable`), or the disk of
+a single broker is restored from a copy, the log ends before what a group has committed, and goes on
+from there in a new epoch. While it is still shorter than what is committed, the offsets show it.
+Once it is longer they do not, and what was written between would never be read.
+
+So a commit's metadata holds the epoch up to which was read, and when a partition is assigned its
+leader is asked where that epoch ends (OffsetForLeaderEpoch, KIP-320): before the committed offset
+means that what follows is new. Kafka's own client for Java keeps the epoch in a field of the commit
+that aiokafka 0.14 does not have, and this is not in it at all (see aio-libs/aiokafka, where nobody
+has asked for it).
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+from aiokafka.errors import IncompatibleBrokerVersion
+from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.types import Array, Int16, Int32, Int64, Schema, String
+from aiokafka.structs import TopicPartition
+from faust.types import TP
+
+_NOTE = re.compile(r"epoch=([0-9]{1,10})")
+_LARGEST = 2**31 - 1
+_UNKNOWN = -1
+_NO_LEADER = (None, -1)
+
+
+class _Answer(Response):
+    API_KEY = 23
+    API_VERSION = 2
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        (
+            "topics",
+            Array(
+                ("topic", String("utf-8")),
+                (
+                    "partitions",
+                    Array(
+                        ("error_code", Int16),
+                        ("partition", Int32),
+                        ("leader_epoch", Int32),
+                        ("end_offset", Int64),
+                    ),
+                ),
+            ),
+        ),
+    )
+
+
+class _Question(RequestStruct):
+    API_KEY = 23
+    API_VERSION = 2
+    RESPONSE_TYPE = _Answer
+    SCHEMA = Schema(
+        (
+            "topics",
+            Array(
+                ("topic", String("utf-8")),
+                (
+                    "partitions",
+                    Array(
+                        ("partition", Int32),
+                        ("current_leader_epoch", Int32),
+                        ("leader_epoch", Int32),
+                    ),
+                ),
+            ),
+        )
+    )
+
+
+class OffsetForLeaderEpoch(Request[_Question]):
+    """Asks a leader where epochs end; of brokers since 2.1."""
+
+    API_KEY = 23
+
+    def __init__(self, epochs: Mapping[TP, int]) -> None:
+        topics = defaultdict(list)
+        for tp, epoch in epochs.items():
+            topics[tp.topic].append((tp.partition, _UNKNOWN, epoch))
+        self._topics = list(topics.items())
+
+    def build(self, request_struct_class: type[_Question]) -> _Question:
+        """The request in the version that the broker takes."""
+        return request_struct_class(self._topics)
+
+
+def note(epoch: int | None) -> str:
+    """What a commit has for metadata, by the epoch up to which was read; empty without one."""
+    return "" if epoch is None else f"epoch={epoch}"
+
+
+def noted(metadata: str | None) -> int | None:
+    """The epoch of a commit's metadata; whoever may commit for the group may write anything."""
+    found = _NOTE.fullmatch(metadata or "")
+    return int(found[1]) if found and int(found[1]) <= _LARGEST else None
+
+
+async def ends(client: Any, epochs: Mapping[TP, int]) -> dict[TP, int]:
+    """The offsets at which the epochs end, and later ones begin or nothing does yet.
+
+    Args:
+        client: aiokafka's, which knows the leaders.
+        epochs: by partition.
+
+    Returns:
+        Those that their leaders know. One does not know an epoch whose records retention has
+        deleted, nor a later one than its own.
+
+    Raises:
+        KafkaError: A broker did not answer.
+    """
+    by_leader: defaultdict[int, dict[TP, int]] = defaultdict(dict)
+    for tp, epoch in epochs.items():
+        leader = client.cluster.leader_for_partition(TopicPartition(*tp))
+        if leader not in _NO_LEADER:
+            by_leader[leader][tp] = epoch
+    found = {}
+    for leader, asked in by_leader.items():
+        try:
+            answer = await client.send(leader, OffsetForLeaderEpoch(asked))
+        except (IncompatibleBrokerVersion, NotImplementedError):
+            continue  # older than 2.1
+        for topic, partitions in answer.topics:
+            for error, partition, _, end in partitions:
+                if not error and end != _UNKNOWN and TP(topic, partition) in asked:
+                    found[TP(topic, partition)] = end
+    return found

@@ -1,0 +1,66 @@
+"""Where a leader's epoch ends: the request, the answer, and the note in a commit's metadata."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka.errors import IncompatibleBrokerVersion
+from faust.types import TP
+
+from app.kafka.delivery.epochs import OffsetForLeaderEpoch, ends, note, noted
+
+FIRST, SECOND, OTHER = TP("one", 0), TP("one", 1), TP("two", 0)
+FENCED = 74
+
+
+class Client:
+    """aiokafka's, of a cluster whose brokers have these answers: (error, partition, epoch, end)."""
+
+    def __init__(self, leaders: dict[TP, int | None], answers: dict[int, Any]) -> None:
+        self.cluster = SimpleNamespace(leader_for_partition=lambda tp: leaders[TP(*tp)])
+        self._answers = answers
+        self.asked: dict[int, Any] = {}
+
+    async def send(self, node: int, request: OffsetForLeaderEpoch) -> Any:
+        struct = request.prepare({23: (2, 4)})
+        # What is on the wire, and back.
+        self.asked[node] = type(struct).decode(struct.encode()).topics
+        answer = self._answers[node]
+        if isinstance(answer, Exception):
+            raise answer
+        return SimpleNamespace(topics=answer)
+
+
+async def test_each_leader_is_asked_of_its_partitions() -> None:
+    client = Client(
+        {FIRST: 1, SECOND: 2, OTHER: 1},
+        {1: [("one", [(0, 0, 4, 50)]), ("two", [(0, 0, 7, 9)])], 2: [("one", [(0, 1, 5, 60)])]},
+    )
+    assert await ends(client, {FIRST: 5, SECOND: 5, OTHER: 7}) == {FIRST: 50, SECOND: 60, OTHER: 9}
+    assert client.asked[1] == [("one", [(0, -1, 5)]), ("two", [(0, -1, 7)])]
+    assert client.asked[2] == [("one", [(1, -1, 5)])]
+
+
+async def test_whom_nobody_leads_and_what_a_leader_does_not_know_are_left_out() -> None:
+    client = Client(
+        {FIRST: None, SECOND: 2, OTHER: 2},
+        {2: [("one", [(0, 1, -1, -1)]), ("two", [(FENCED, 0, -1, 7)]), ("three", [(0, 0, 1, 1)])]},
+    )
+    assert await ends(client, {FIRST: 5, SECOND: 5, OTHER: 7}) == {}
+
+
+@pytest.mark.parametrize("error", [IncompatibleBrokerVersion("no"), NotImplementedError("no")])
+async def test_a_broker_that_is_too_old_is_not_asked(error: Exception) -> None:
+    assert await ends(Client({FIRST: 1}, {1: error}), {FIRST: 5}) == {}
+
+
+def test_an_epoch_is_read_back_from_a_commit() -> None:
+    assert noted(note(7)) == 7
+    assert noted(note(None)) is None
+
+
+@pytest.mark.parametrize(
+    "metadata", [None, "", "epoch=", "epoch=-1", "epoch=7 ", "epoch=2147483648", "leader"]
+)
+def test_other_metadata_tell_nothing(metadata: str | None) -> None:
+    assert noted(metadata) is None
