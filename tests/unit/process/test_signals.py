@@ -11,6 +11,7 @@ import uvloop
 
 from app.process.signals import handle_signals
 from app.process.verbosity import Level, set_level
+from tests.fakes.time import until
 
 LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
 
@@ -36,7 +37,7 @@ def test_nothing_stops_at(
         handle_signals(asyncio.get_running_loop())
         with caplog.at_level(logging.INFO):
             os.kill(os.getpid(), number)
-            await asyncio.sleep(0.05)
+            await until(lambda: caplog.records)
         assert len(caplog.records) == 1
 
     with asyncio.Runner(loop_factory=loop) as runner:
@@ -52,8 +53,9 @@ def test_a_closed_terminal_stops_as_a_termination_does(
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
         handle_signals(asyncio.get_running_loop())
         os.kill(os.getpid(), signal.SIGHUP)
-        await asyncio.wait_for(stop.wait(), 5)
+        await asyncio.wait_for(stop.wait(), 10)
 
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # who runs the tests may have started by nohup
     with asyncio.Runner(loop_factory=loop) as runner:
         runner.run(stopped())
 
@@ -62,7 +64,6 @@ def test_who_was_started_by_nohup_goes_on() -> None:
     async def go_on() -> None:
         handle_signals(asyncio.get_running_loop())
         os.kill(os.getpid(), signal.SIGHUP)
-        await asyncio.sleep(0.05)
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
 
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
