@@ -2,11 +2,12 @@
 
 Their order keeps the result consistent although the worker keeps running:
 
-1. OpenWhisk's topics, up to where they end now.
-2. How far the worker has committed them: what is before that is in the internal topic by now.
-3. How far it has committed the internal topic, and what stands there after that: everything before
+1. Read OpenWhisk's topics, up to their present end.
+2. Read how far the worker has committed them: everything before that is in the internal topic by
+   now.
+3. Read how far it has committed the internal topic, and what is there after that: everything before
    is settled by now.
-4. The dead letters, and then the database.
+4. Read the dead letters, then the database.
 
 So a record is called missing only when it was settled before the database was asked.
 """

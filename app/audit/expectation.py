@@ -1,7 +1,7 @@
 """What an OpenWhisk message requires of the persister, by the audit's own rule.
 
-It deliberately does not use the worker's rule (`app.routing`), though both must agree; but for what
-is too large to be taken apart twice.
+It deliberately does not use the worker's rule (`app.routing`), though both must agree. The only
+exception is what is too large to be parsed twice.
 """
 
 import re

@@ -1,8 +1,8 @@
 # ruff: noqa: S608 - queries are put together from constants; values are bound
 """The audit's findings and the conclusions from them.
 
-They live in a private temporary SQLite database that ends with the process: digests, ids and
-places, never contents. SQLite joins and sorts them, and holds a bounded part in memory.
+They are in a private temporary SQLite database that is gone when the process ends: digests, ids and
+places, never contents. SQLite joins and sorts them, and keeps a bounded part in memory.
 """
 
 import sqlite3

@@ -1,8 +1,9 @@
-"""Up to where a standing audit has judged every record for good.
+"""Keeps the position up to which a standing audit has reached a final verdict on every record.
 
-Kept in Kafka, as what a consumer group of its own has committed: it outlives the container that the
-audit runs in, which a file in the data folder does not, and Kafka's own tools show and set it. Who
-has forgotten it, after a week without an audit, begins at what Kafka still holds.
+It is kept in Kafka, as the committed offsets of the audit's own consumer group. Unlike a file in
+the data folder, it outlives the container in which the audit runs, and Kafka's own tools show and
+set it. When Kafka has forgotten it, after a week without an audit, the audit begins with the oldest
+record that Kafka still holds.
 """
 
 from collections.abc import Iterator, Mapping

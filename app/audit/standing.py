@@ -1,7 +1,8 @@
-"""A standing audit: runs beside the workers, round after round, each from where the last ended.
+"""A standing audit: runs beside the workers in rounds, each beginning where the last one ended.
 
-Every record is judged for good once, and counted then. What is not judged for good, since it is on
-its way to the database or since its record may still come, is looked at again in the next round.
+Each record gets a final verdict once, and is counted then. A record on its way to the database, or
+an acknowledgement whose record may still come, has no final verdict yet and is checked again in the
+next round.
 """
 
 import asyncio

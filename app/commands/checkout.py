@@ -1,4 +1,4 @@
-"""Commands that need a checkout: they live in `dev`, which is in no package and no image."""
+"""Commands that need a checkout: they are in `dev`, which no package and no image contains."""
 
 from functools import partial
 from importlib import import_module

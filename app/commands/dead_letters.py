@@ -1,7 +1,7 @@
 """`faust -A app dead-letters list|show|replay`: inspects what was set aside, and replays it.
 
-What was asked for goes to standard output, one line for each letter; progress and remarks go to
-standard error. The worker is not started.
+The result goes to standard output, one line for each letter; progress and remarks go to standard
+error. The worker is not started.
 """
 
 import asyncio

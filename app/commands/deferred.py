@@ -1,6 +1,6 @@
-"""A command in Faust's command line that is imported when it is run.
+"""A command in Faust's command line that is imported only when it is run.
 
-Faust's line of commands is there in every worker, which runs none of them.
+Every worker builds Faust's command line, but runs none of the commands.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """`persister`: the worker, the gateway and every command under one name, from any folder.
 
-The same commands are there as `faust -A app ...` for those who come from Faust. Each is loaded when
-it is run, so that the help of one does not wait for the imports of all.
+For those who come from Faust, the same commands exist as `faust -A app ...`. Each is loaded only
+when it is run, so that one command's help does not wait for the imports of all.
 """
 
 import os

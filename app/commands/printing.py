@@ -1,4 +1,4 @@
-"""Prints what a command was asked for: tables as wide as the terminal, and JSON."""
+"""Prints the results of commands: tables as wide as the terminal, and JSON."""
 
 import io
 import json

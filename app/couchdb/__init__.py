@@ -4,9 +4,9 @@
 callers into requests; `settling` works out the result of every document in a request, and decides
 what is sent again, divided, or tried alone; `requests` makes one attempt and judges what failed;
 `gate` and `pace` decide when a request may start, `circuit` how long to wait while nothing passes;
-and `database` speaks HTTP and translates every failure into one of the types in `errors`. Beside
-it, `watch` notices that the database was replaced, and `views` keeps CouchDB's indexing in small
-steps.
+and `database` speaks HTTP and translates every failure into one of the types in `errors`. Besides,
+`evidence` and `diagnosis` find out whether a document or the database is at fault, `watch` notices
+that the database was replaced, and `views` keeps CouchDB's indexing in small steps.
 """
 
 from app.couchdb.database import Database, DatabaseInfo, connected

@@ -1,4 +1,4 @@
-"""Says in plain words what went wrong on the way to the database.
+"""Puts into plain words what went wrong on the way to the database.
 
 aiohttp's own messages name its classes, its defaults and Python's tuples.
 """

@@ -1,12 +1,12 @@
 """Authenticates requests: by a session's cookie where CouchDB gives one, else with Basic.
 
-CouchDB 3.4 locks a user out after five wrong passwords from an address. With Basic, each request
-that is under way when a password is rotated is one of them. A cookie that is not valid any more is
-none: only asking for another one is, and one request asks for all.
+CouchDB 3.4 locks a user out after five wrong passwords from one address. With Basic, each request
+in flight when a password is rotated counts as one. A cookie that is no longer valid does not count:
+only the request for a new cookie does, and one such request serves all.
 
-To CouchDB a request with a cookie that has expired is nobody's. Where anybody may write, it is not
-answered with 401, and a validation function that asks for a name refuses every document. So another
-one is asked for well before that.
+To CouchDB, a request with an expired cookie is anonymous. In a database that anybody may write to,
+it is not answered with 401; instead, a validation function that asks for a name refuses every
+document. So a new cookie is requested well before the old one expires.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Limits attempts with single documents: few at a time, and more only where time runs out."""
+"""Limits attempts with single documents: a few at a time, and more only when time runs out."""
 
 import asyncio
 import math

@@ -1,16 +1,16 @@
 """Has CouchDB bring views up to date in small steps while documents are written.
 
-CouchDB indexes in the background, too, but under steady writing in steps of a minute: its indexer
+CouchDB also indexes in the background, but under steady writing only once a minute: its indexer
 (`ken`) puts a shard aside for 60 s as soon as a write finds one of the shard's indexes still being
-built. Then a minute's documents are indexed at a stroke, for all design documents and shards at
-once, and for as long as that takes `_bulk_docs` waits for the processor and the disk. Asking in
-between keeps what is left for that stroke small.
+built. Then it indexes a minute's documents for all design documents and shards at once, and
+meanwhile `_bulk_docs` waits for the processor and the disk. Querying the views in between leaves
+little for that minute's end.
 
-A question is asked of one design document at a time, and waits until its index is built: what hurts
-writes is how many indexes are built at once. Then comes a pause, and so many documents that a step
-is worth its trouble. It is asked while the writer has nothing to do, as between the batches of a
-gateway. Records that come one by one keep CouchDB busy all the time: at 500 a second the questions
-made each wait three times as long, so that none is asked then.
+One design document is queried at a time, and the query waits until its index is built: what hurts
+writes is the number of indexes being built at once. The next query waits for a pause, and for
+enough documents to be worth it. Queries are made while the writer is idle, as it is between the
+batches of a gateway. Records that arrive one by one keep CouchDB busy all the time: at 500 a
+second, queries made each record wait three times as long, so none is made then.
 
 Seen with CouchDB 3.5.0 (`ken_server`: `maybe_start_job`, `resubmit`); the figures are in
 `docs/gateway.md`. To see it: write some hundred documents a second for two minutes to a database

@@ -1,4 +1,4 @@
-"""Notices when the database was replaced, or when its design documents are gone."""
+"""Notices when the database has been replaced, or its design documents are gone."""
 
 import asyncio
 from typing import Any

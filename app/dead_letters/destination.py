@@ -1,4 +1,4 @@
-"""Where a dead letter is replayed to: the topic it came from, so that it takes the normal way."""
+"""Where a dead letter is replayed to: the topic it came from, so that it takes the normal path."""
 
 from collections.abc import Mapping
 from typing import NamedTuple

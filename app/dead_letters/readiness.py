@@ -1,4 +1,4 @@
-"""Checks before a replay that the database takes documents; otherwise the letters stay."""
+"""Checks before a replay that the database takes documents; otherwise nothing is sent."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""Validation functions of the database: whether they take what the persister writes."""
+"""Checks whether the database's validation functions accept what the persister writes."""
 
 import json
 

@@ -1,9 +1,9 @@
 """Removes old activations from the database, oldest first, in small requests with pauses between.
 
-They are found by OpenWhisk's own view `activations/byDate`, which has the id and the revision of
-each, so that no document is read. Where this user is a server administrator they are purged, which
-gives the disk back once CouchDB has compacted; otherwise they are deleted, and a tombstone of some
-hundred bytes stays of each.
+They are found in OpenWhisk's own view `activations/byDate`, which has the id and revision of each,
+so that no document is read. If the user is a server administrator, they are purged, which frees the
+disk space once CouchDB has compacted. Otherwise they are deleted, and each leaves a tombstone of
+about 200 bytes.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
-"""Which namespaces and actions run, fail and wait most, from what is stored anyway.
+"""Finds which namespaces and actions run, fail and wait most, from the documents being stored.
 
-One document in `EVERY` is read for it, so that a record costs a fraction of a microsecond; counts
-are estimates, and say so. Namespaces that are named in `PERSISTER_METRICS_NAMESPACES` are counted
-exactly, for `/metrics`.
+Only one document in `EVERY` is read for this, so it costs a fraction of a microsecond per record;
+the counts are estimates, and shown as such. The namespaces in `PERSISTER_METRICS_NAMESPACES` are
+counted exactly, for `/metrics`.
 """
 
 from collections import Counter

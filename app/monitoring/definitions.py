@@ -1,7 +1,7 @@
-"""What a metric is: its name and meaning, and where its values come from.
+"""Defines metrics: name, meaning, and where the values come from.
 
-Each process has a list of them (`app.monitoring.metrics`, `app.audit.metrics`), from which both its
-`/metrics` and the reference in `docs/metrics.md` are made.
+Each process has a list of its metrics (`app.monitoring.metrics`, `app.audit.metrics`), from which
+both its `/metrics` and the reference in `docs/metrics.md` are made.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -20,7 +20,7 @@ from prometheus_client.registry import Collector
 from app.monitoring.histogram import Histogram
 
 S = TypeVar("S")
-"""What the values are read from: the worker's application, say."""
+"""What the values are read from, such as the worker's application."""
 
 Labels = tuple[str, ...]
 Values = Iterable[tuple[Labels, float]]
@@ -29,7 +29,7 @@ Histograms = Iterable[tuple[Labels, Histogram]]
 
 @dataclass(frozen=True)
 class _Defined:
-    """A metric: what it is called and means, and where its values come from."""
+    """A metric: its name, its meaning, and where its values come from."""
 
     name: str
     text: str
@@ -37,7 +37,7 @@ class _Defined:
 
     @property
     def shown(self) -> str:
-        """The name that a query uses, but for the suffixes of a histogram."""
+        """The name that a query uses, without the suffixes of a histogram."""
         return self.name
 
 
@@ -58,7 +58,7 @@ class Gauge(_Defined, Generic[S]):
 
 @dataclass(frozen=True)
 class Counter(_Defined, Generic[S]):
-    """A count since the start of the process; its name ends in `_total` where it is shown."""
+    """A count since the start of the process; `_total` is added to its name."""
 
     read: Callable[[S], Values] = lambda _: ()
     kind = "counter"
@@ -95,7 +95,7 @@ Metrics = tuple[Gauge[S] | Counter[S] | Distribution[S], ...]
 
 
 def exposition(metrics: Metrics[S], source: S) -> bytes:
-    """These metrics as they are now, and what the Prometheus client tells of the process."""
+    """These metrics as they are now, and the Prometheus client's metrics of the process."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Snapshot(metrics, source))
     ProcessCollector(registry=registry)

@@ -1,9 +1,9 @@
-"""Which keys come most, in bounded memory: the space-saving algorithm, emptied in batches.
+"""Finds the most frequent keys in bounded memory: the space-saving algorithm, emptied in batches.
 
 Metwally, Agrawal, El Abbadi, *Efficient computation of frequent and top-k elements in data streams*
-(2005). Every key that is more than one in `rows` of all is among the rows. What is evicted is at
-most the smallest count that stays, so a key that returns may have been seen that often before:
-its row says so as `unsure`.
+(2005). Every key with more than one in `rows` of all occurrences is among the rows. A key that is
+evicted had at most the smallest count that stays, so a key that returns may have occurred up to
+that many times before; its row has that number as `unsure`.
 """
 
 from typing import Generic, Protocol, TypeVar

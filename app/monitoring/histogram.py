@@ -1,4 +1,4 @@
-"""A histogram in Prometheus' sense, cheap enough for the way of a record."""
+"""A histogram in Prometheus' sense, cheap enough for the hot path."""
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence

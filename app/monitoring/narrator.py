@@ -1,4 +1,4 @@
-"""Logs what lasts: each minute what is still wrong, each hour what was done."""
+"""Logs what persists: every minute what is still wrong, every hour what was done."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping

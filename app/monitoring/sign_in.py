@@ -1,8 +1,8 @@
-"""Signs browsers in, which send no header of their own: a cookie replaces the token. Pure.
+"""Signs browsers in: since a browser sends no header of our own, a cookie replaces the token. Pure.
 
-A cookie is made from the token and holds no secret that another browser could use for longer than
-itself: when it ends, a random part, and a seal over both. Workers with the same token take each
-other's, so that it does not matter which of them answers.
+A cookie consists of its expiry time, a random part, and a seal over both that is made with the
+token. Whoever steals one can use it only until it expires, and cannot derive the token from it.
+Workers with the same token accept each other's cookies, so it does not matter which one answers.
 """
 
 import hashlib

@@ -1,6 +1,6 @@
 """The web endpoint: health for a supervisor, status for a person, metrics for Prometheus.
 
-One middleware stands before every page, those that do not exist included.
+A middleware checks every request first, even for pages that do not exist.
 """
 
 import asyncio

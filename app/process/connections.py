@@ -1,13 +1,14 @@
 """Limits for a web server's connections, which aiohttp leaves to a proxy in front of it.
 
-A process may hold only so many files open. When strangers' connections use them up, it can't reach
-Kafka or the database either, so the number of connections is bounded well below that, and no
-address has all of them. Nor does one have all of the time: what it sends is parsed for a few
-milliseconds, and then others get their turn. Connections that do not get on are closed in seconds:
-a request whose head or body does not come, an answer that nobody reads. When all are taken, a
-newcomer gets the place of one that waits for its next request, from whoever has the most. Otherwise
-it is told that there is no place; or, where its client would take that for the last word, it waits
-unread for a place, and is closed unanswered when none comes.
+The number of files that a process may have open is limited. If strangers' connections use them all
+up, the process cannot reach Kafka or the database either. So the number of connections is bounded
+well below that limit, and no address gets all of them. Nor does one get all of the time: what it
+sends is parsed for a few milliseconds, then others have their turn. A connection that makes no
+progress is closed within seconds: a request whose head or body does not arrive, a response that
+nobody reads. When all slots are taken, a newcomer replaces a connection that is idle between
+requests, one of the address that has the most. If there is none, the newcomer is told that there is
+no slot. If its client would take that as final, it waits unread for a slot instead, and is closed
+without a response if none becomes free.
 """
 # aiohttp has no public way to tell whether a connection waits; tests hold it to what was read.
 # ruff: noqa: SLF001

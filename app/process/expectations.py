@@ -1,14 +1,14 @@
 """Answers requests that expect something (`Expect: 100-continue`) whatever their header holds.
 
-aiohttp 3.14 repeats an expectation that it does not know in the text of its 417, and fails to
-encode the bytes that are not UTF-8: a 500, and a traceback in the log. Nor does it stand a client
-that is gone when it is to be told to go on. Anybody who reaches the port can bring both about.
+aiohttp 3.14 repeats an unknown expectation in the text of its 417, and cannot encode bytes that are
+not UTF-8: the result is a 500, and a traceback in the log. It also fails if the client is gone by
+the time it is to be told to continue. Anybody who reaches the port can cause both.
 
 Not reported.
 
 - Symptom: `Error handling request`, with `UnicodeEncodeError` or `ClientConnectionResetError`.
 - Reproduction: a byte 0xFF after `Expect:` in a request to any `aiohttp.web` server.
-- Mend: no text of the client's in the answer, and a `ConnectionError` is the end of the request.
+- Mend: no text from the client in the response; a `ConnectionError` ends the request.
 """
 
 from aiohttp import web, web_urldispatcher

@@ -1,4 +1,4 @@
-"""Ends the process when its event loop hangs, since nothing within the loop could."""
+"""Ends the process when its event loop hangs, which nothing within the loop could do."""
 
 import asyncio
 import logging

@@ -1,8 +1,8 @@
 """Host names that a web server answers to.
 
-A page of a stranger can have its name point to a server that only the visitor's browser reaches
-(DNS rebinding), and then reads that server's answers: the browser takes both for one site. Such a
-request carries the stranger's name in `Host`.
+A stranger's web page can point its own host name to a server that only the visitor's browser can
+reach (DNS rebinding), and then read that server's responses, because the browser takes both for one
+site. Such a request has the stranger's name in `Host`.
 """
 
 from collections.abc import Iterable

@@ -1,8 +1,8 @@
 """Makes every log record bounded and printable, and keeps credentials out of it.
 
-It is done where records are made (`logging.setLogRecordFactory`), because handlers are chosen by
-Faust, by the command line and by tests, and libraries log what they were sent: aiohttp shows a
-malformed header as it came, credentials included.
+This happens where log records are created (`logging.setLogRecordFactory`), because handlers are
+chosen by Faust, by the command line and by tests, and libraries log what they receive: aiohttp logs
+a malformed header as it is, credentials included.
 """
 
 import json

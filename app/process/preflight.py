@@ -1,7 +1,7 @@
 """Checks at start-up what a worker needs of its machine.
 
-Each of these would otherwise end the start in a traceback through the frameworks, or, with too few
-open files, much later.
+Without these checks, the start would end in a traceback through the frameworks or, with too few
+open files, the worker would fail much later.
 """
 
 import logging

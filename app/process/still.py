@@ -1,4 +1,4 @@
-"""Faust's own services that would wake an idle worker for nothing: here they keep still."""
+"""Quiets those of Faust's services that would wake an idle worker for nothing."""
 
 from faust.sensors import Monitor
 from mode import OneForOneSupervisor, Service

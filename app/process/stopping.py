@@ -1,8 +1,8 @@
 """Bounds the time that a stop may take.
 
-Each part of the worker bounds its own waits. Those of Faust and the Kafka client while no broker
-answers (a commit, a flush, leaving the group) have no bound, and a supervisor that waits for the
-worker's end cannot start another one.
+Each part of the worker bounds its own waits. But Faust and the Kafka client wait without bound
+while no broker answers (for a commit, for a flush, to leave the group), and a supervisor that waits
+for the worker to end cannot start another one.
 """
 
 import logging

@@ -1,10 +1,11 @@
-"""Bounds what a server may send that was not asked for.
+"""Bounds what a server may send unasked.
 
-Before its answer a server may send any number of interim ones (1xx; RFC 9110, 15.2). aiohttp 3.14
-reads all that have arrived before anything else gets its turn, and keeps what comes while nobody
-waits for an answer. A server that sends nothing else would hold up everything, and fill the memory.
-A chunk of a body may begin with any number of zeros, and have any extensions (RFC 9112, 7.1.1),
-which count as nothing of the body. A server that sends nothing else would be read without an end.
+Before its response, a server may send any number of interim ones (1xx; RFC 9110, 15.2). aiohttp
+3.14 reads all that have arrived before anything else gets its turn, and keeps what arrives while
+nobody is waiting for a response. A server that sends nothing else would block everything and fill
+the memory. A chunk of a body may begin with any number of zeros and have any extensions (RFC 9112,
+7.1.1), which do not count as part of the body. A server that sends nothing else would be read
+without end.
 """
 
 import functools

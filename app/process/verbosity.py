@@ -1,4 +1,4 @@
-"""How much of what the persister does is logged, changed while it runs."""
+"""Changes the log level while the process runs."""
 
 import logging
 from enum import StrEnum

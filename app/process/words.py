@@ -1,4 +1,4 @@
-"""Counts and lists in a sentence, for logs and commands. Pure."""
+"""Phrases counts and lists for logs and commands. Pure."""
 
 import os
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """The service that publishes this worker's snapshot, and reads those of the others.
 
-Nothing here may disturb the work: the producer is one of its own, since a producer discards its
-client when a batch is refused; and what fails here is said once, and tried again.
+Nothing here may disturb the work. So it has a producer of its own, since a producer discards its
+client when a batch is refused; and a failure is logged once and tried again.
 """
 
 import asyncio

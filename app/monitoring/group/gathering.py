@@ -1,4 +1,4 @@
-"""What this worker says of itself."""
+"""Builds this worker's own snapshot."""
 
 import socket
 import time

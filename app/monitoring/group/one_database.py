@@ -1,8 +1,9 @@
 """Ensures that all workers of a group write to the same database.
 
-Two deployments with one application id and one topic prefix are one consumer group: Kafka shares
-the records between them. The second one to start is refused before it reads anything; where that
-could not be seen at the start (the database was away, both started together), the younger one ends.
+Two deployments with the same application id and topic prefix are one consumer group, between which
+Kafka divides the records. The second one to start is refused before it reads anything. If that
+could not be told at the start (the database was away, or both started together), the younger one
+exits later.
 """
 
 import asyncio

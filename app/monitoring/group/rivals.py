@@ -1,10 +1,10 @@
 """Tells whether another worker of the group writes to another database. Pure.
 
-Two such workers share the records between them, and each database gets a part: two deployments with
-one application id. That must not be mistaken for one database that was just dropped and re-created
-or put back from a backup, which its workers notice one after the other. So two databases are two
-only when each worker has looked again, and found the one that it had found before; and where both
-ever found the same one, it is one that answers in several places.
+Two such workers are two deployments with the same application id: they divide the records between
+them, and each database gets only a part. One database that was just dropped and re-created, or put
+back from a backup, looks similar, because its workers notice one after the other. So databases
+count as different only if each worker has looked again and found the same one as before. If both
+workers have ever found the same one, it is one database with several addresses.
 """
 
 from collections.abc import Iterable

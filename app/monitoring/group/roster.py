@@ -1,7 +1,8 @@
 """The last snapshot of each worker of the group, and which of them have gone silent. Pure.
 
-Snapshots are compared by the times that Kafka gave them: workers' clocks differ. While nothing at
-all is heard, Kafka is away or this worker does not hear, and nobody is called missing for it.
+Snapshots are compared by their timestamps from Kafka, because workers' clocks differ. While this
+worker hears from nobody at all, Kafka is away or this worker is cut off, so nobody is called
+missing.
 """
 
 import time

@@ -1,7 +1,7 @@
-"""What one worker says of itself, as JSON in a topic. Pure.
+"""What one worker reports about itself, as JSON in a topic. Pure.
 
-Whoever may write to the topic may write anything, so what is read is bounded: numbers, lengths of
-texts, how many of each.
+Anyone with the right to write to the topic may write anything, so whatever is read is bounded:
+numbers, the lengths of texts, and how many of each there are.
 """
 
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Gathers what the page is made of; waits for nothing."""
+"""Gathers the state that the page reports on; waits for nothing."""
 
 from collections.abc import Mapping
 

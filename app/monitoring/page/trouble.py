@@ -1,7 +1,7 @@
 """What is wrong, in words, and what to do about it. Pure.
 
-What the judge says of the worker's work (`app.monitoring.progress`) is told for people here, with
-what else deserves a look: each finding says what, why and what to do.
+The judge's verdict on the worker (`app.monitoring.progress`) is put into words here, along with
+everything else that deserves a look: each finding says what is wrong, why, and what to do.
 """
 
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""What the templates are given."""
+"""The values that the templates show."""
 
 import os
 from collections import Counter

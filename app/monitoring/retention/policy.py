@@ -1,9 +1,10 @@
 """How much is left of a topic's retention. Pure.
 
-Kafka deletes whole segments: by age, when a segment's latest record is older than `retention.ms`,
-and by size, as long as what comes after a segment is larger than `retention.bytes`. So a record is
-safe at least until its own age reaches the one, and while the bytes after it are fewer than the
-other. What is said here is that earliest moment; Kafka may be up to a segment later.
+Kafka deletes whole segments: by age, when the latest record of a segment is older than
+`retention.ms`, and by size, while the segments after it have more than `retention.bytes`. So a
+record is safe at least until its own age reaches `retention.ms`, and as long as fewer than
+`retention.bytes` come after it. This module computes that earliest moment; Kafka may be up to a
+segment later.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Warns before Kafka's retention deletes records that were not read yet."""
+"""Warns before Kafka's retention deletes unread records."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""Parses what somebody asks for as an activation. Pure."""
+"""Parses the activation id that somebody asks for. Pure."""
 
 import re
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""Looks for activations within a worker: a few at a time, briefly, and beside its work."""
+"""Searches for activations within a worker: a few at a time, briefly, beside its work."""
 
 from app.monitoring.trace.account import Account
 from app.monitoring.trace.activation import ActivationId

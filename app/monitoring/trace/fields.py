@@ -1,7 +1,7 @@
-"""Reads the fields that are shown of a record from its JSON, and no others. Pure.
+"""Reads from a record's JSON only the fields that are shown. Pure.
 
-A record may be of many megabytes, most of which would cost ten times as much once decoded, and may
-be nested deeper than Python's own reader goes.
+A record may have many megabytes, which could take ten times as much memory once decoded, and may be
+nested deeper than Python's own parser goes.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""Looks for an activation in Kafka and in the database, in bounded time."""
+"""Searches Kafka and the database for an activation, in bounded time."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""What one record of Kafka says about an activation."""
+"""What one record in Kafka says about an activation."""
 
 from dataclasses import dataclass
 from enum import StrEnum
