@@ -18,9 +18,10 @@ _WARM: Final = 0.5
 """Share of the time after which all that is kept has its full size: what was stored lately, names
 that are read again."""
 
-_WEIGHED: Final = 8
-"""Memory is measured at every so manieth try: `tracemalloc` (CPython 3.11) keeps a few kilobytes
-each time that it is started and stopped, which would look like growth of what is tried.
+_WEIGHED: Final = 4
+"""What a try costs of memory is measured at every so manieth until then, and not at all after it:
+`tracemalloc` (CPython 3.11) keeps some kilobytes each time that it is started and stopped, which
+would look like growth of what is tried.
 """
 
 _MAY_GROW: Final = 64 * MIB
@@ -37,7 +38,7 @@ def main() -> int:
     until, warm = began + asked.seconds, began + asked.seconds * _WARM
     tries, before, found = 0, 0, dict[tuple[str, str], Finding]()
     with GatewayTarget() as gateway:
-        for finding in _tried(gateway, asked.seed, asked.size):
+        for finding in _tried(gateway, asked.seed, asked.size, warm):
             tries += 1
             if not before and time.monotonic() > warm:
                 before = _memory()
@@ -55,9 +56,10 @@ def main() -> int:
     return bool(found) or grown > _MAY_GROW
 
 
-def _tried(gateway: GatewayTarget, first: int, size: int) -> Iterator[Finding | None]:
+def _tried(gateway: GatewayTarget, first: int, size: int, warm: float) -> Iterator[Finding | None]:
     for seed in range(first, first + _SEEDS):
-        one, weigh = range(seed, seed + 1), seed % _WEIGHED == 0
+        one = range(seed, seed + 1)
+        weigh = seed % _WEIGHED == 0 and time.monotonic() < warm
         yield from findings(one, size, weigh=weigh)
         yield from conversations(gateway, one, size, weigh=weigh)
 
