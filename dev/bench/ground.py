@@ -6,12 +6,14 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator
+from itertools import islice
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import aiohttp
 
 from app.couchdb.database import connected
+from app.couchdb.design_documents import design_documents
 from app.settings import DatabaseSettings, KafkaSettings
 from dev.services import Services
 from dev.worker import Worker, database_settings
@@ -113,6 +115,15 @@ async def bare_database(provided: Services) -> AsyncIterator[str]:
         answer.raise_for_status()
     async with _dropped(url):
         yield url
+
+
+async def indexed(database: str) -> None:
+    """Have CouchDB index all that it has not: by itself, it may do so a minute later."""
+    async with aiohttp.ClientSession() as http:
+        for name, design in design_documents().items():
+            for view in islice(design.get("views", ()), 1):  # all of a document's are one index
+                async with http.get(f"{database}/_design/{name}/_view/{view}?limit=0") as answer:
+                    await answer.read()
 
 
 @contextlib.asynccontextmanager

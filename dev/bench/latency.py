@@ -15,7 +15,7 @@ import aiohttp
 from aiokafka import AIOKafkaProducer
 
 from app.kafka.clients import client_options
-from dev.bench.ground import ground
+from dev.bench.ground import ground, indexed
 from dev.bench.measure import cpu_seconds, percentile
 from dev.bench.report import Figure
 from dev.services import Services
@@ -201,6 +201,8 @@ async def measured(provided: Services, goals: Sequence[Goal], *, simple: bool) -
         results = []
         for goal in goals:
             sender = Sender(producer, here.topic, flow, goal.rate * MOST_SECONDS)
+            # What CouchDB has still to index of the last burst would cost this rate's records.
+            await indexed(here.url)
             results.append(await measure(sender, flow, goal, pid, burst=not simple))
         return results
 

@@ -17,7 +17,6 @@ import os
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 import aiohttp
 from tqdm import tqdm
@@ -25,7 +24,7 @@ from tqdm import tqdm
 from app.couchdb.design_documents import design_documents
 from app.routing import Store, TopicRole, route
 from app.settings import RoutingSettings
-from dev.bench.ground import Ground, bare_database, ground
+from dev.bench.ground import Ground, bare_database, ground, indexed
 from dev.bench.measure import cpu_seconds, peak_megabytes, server
 from dev.bench.report import Figure
 from dev.services import Services
@@ -88,21 +87,12 @@ async def metered(provided: Services, url: str) -> AsyncIterator[Meter]:
     database = server(provided.couchdb_url)
     before = await database.idle() if database else None
     yield meter
-    await _indexed(url)
+    await indexed(url)
     after = await database.idle() if database and before is not None else None
     if before is not None and after is not None:
         meter.microseconds = (after - before) / RECORDS * 1e6
     else:
         print("The database's CPU does not show: it is elsewhere, or others use it, too.")
-
-
-async def _indexed(database: str) -> None:
-    """Have CouchDB index all that it has not: by itself, it may do so a minute later."""
-    async with aiohttp.ClientSession() as http:
-        for name, design in design_documents().items():
-            for view in islice(design.get("views", ()), 1):  # all of a document's are one index
-                async with http.get(f"{database}/_design/{name}/_view/{view}?limit=0") as answer:
-                    await answer.read()
 
 
 def bodies(values: Sequence[bytes], size: int = REQUEST_DOCUMENTS) -> Iterator[bytes]:
