@@ -152,8 +152,10 @@ logins = Logins()
 
 def pause_after_refusals() -> None:
     """Have every Kafka client of this process leave pauses between refused logins."""
-    if hasattr(AIOKafkaConnection.connect, "__wrapped__"):
+    filters = logging.getLogger(CLIENT).filters
+    # Not asked of `connect`, which `unreadable_answers` wraps, too.
+    if any(isinstance(known, Told) for known in filters):
         return
     AIOKafkaConnection.connect = logins.pausing(AIOKafkaConnection.connect)
     # Before those that count what they hold back.
-    logging.getLogger(CLIENT).filters.insert(0, Told())
+    filters.insert(0, Told())

@@ -48,7 +48,8 @@ _LONGEST = 200
 
 def refuse_unreadable_answers() -> None:
     """Have every connection of this process do so."""
-    if not hasattr(AIOKafkaConnection.connect, "__wrapped__"):
+    # Asked of what is wrapped here alone: `connect` is wrapped by `refused_logins`, too.
+    if not hasattr(AIOKafkaConnection._handle_frame, "__wrapped__"):  # noqa: SLF001
         AIOKafkaClient.send = comparing(AIOKafkaClient.send)
         AIOKafkaConnection.connect = connecting(AIOKafkaConnection.connect)
         AIOKafkaConnection._handle_frame = handling(AIOKafkaConnection._handle_frame)  # noqa: SLF001
