@@ -86,6 +86,9 @@ _QUEUED = 2
 """Requests that wait for the one before them until nothing more is read of a connection; aiohttp's
 32 of all connections are gigabytes. What was read already is parsed, up to 32 of them."""
 
+_SLOWEST = 64 * 1024
+"""Bytes of a body in a second for which its client gets more time; a large one takes longer."""
+
 _TOLD_EVERY = 30.0
 _IPV6 = 6
 
@@ -98,6 +101,8 @@ class Patience:
         head: since the first byte of a request, until its head is complete.
         first: since the connection was made, until that first byte.
         body: without a byte of a body that is not complete.
+        whole: for a complete body, and a second more for each 64 KiB of it; what holds it up here
+            does not count.
         answer: without anything being read of an answer.
         place: while all places are taken, for those that may wait for one.
     """
@@ -105,6 +110,7 @@ class Patience:
     head: float = 10.0
     first: float = 30.0
     body: float = 10.0
+    whole: float = 60.0
     answer: float = 60.0
     place: float = 60.0
 
@@ -376,6 +382,9 @@ class Connection(asyncio.BufferedProtocol):
         self._body_bytes = 0
         """What there was of it when something came last."""
         self._body_ended = True
+        self._awaited = 0.0
+        """Seconds that its client has had so far to send that body."""
+        self._looked_at = clock()
         self._head_since: float | None = None
         self._head_bytes = 0
         """Of what came and is no request yet, at most."""
@@ -405,10 +414,13 @@ class Connection(asyncio.BufferedProtocol):
 
     def overdue(self, now: float, patience: Patience) -> Closed | None:
         """Why the connection should be closed; None when it gets on."""
+        since, self._looked_at = self._looked_at, now
         if self._unread_since is not None and now - self._unread_since > patience.answer:
             return Closed.ANSWER
         if self.sends:
-            return Closed.BODY if now - self.since > patience.body else None
+            self._awaited += now - since
+            late = self._awaited > patience.whole + self._payload.total_bytes / _SLOWEST
+            return Closed.BODY if late or now - self.since > patience.body else None
         if self.busy:
             return None
         if self._head_since is not None:
@@ -515,7 +527,7 @@ class Connection(asyncio.BufferedProtocol):
             head = len(message.path) + sum(len(n) + len(v) for n, v in message.raw_headers)
             headers = len(message.raw_headers)
             self._heads.append(_OF_A_HEAD + _OF_A_HEADER * headers + _OF_A_BYTE * head)
-            self._payload = payload
+            self._payload, self._awaited = payload, 0.0
             rest -= head + _AROUND_A_HEAD + _AROUND_A_HEADER * headers + payload.total_bytes
         if size and (messages or in_body):
             rest = min(rest, size)  # whatever was before it, is part of what became a request

@@ -100,7 +100,7 @@ class Gateway:
         most = places(settings.connections, files_each=_FILES_OF_A_CONNECTION)
         self.connections = Connections(
             most,
-            Patience(place=settings.publish_deadline),
+            Patience(place=settings.publish_deadline, whole=settings.receive_deadline),
             waiting=max(1, int(most * _WAITING)),
             closed=lambda why: self._metrics.closed.labels(why).inc(),
         )

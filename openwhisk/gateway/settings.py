@@ -81,7 +81,8 @@ class GatewaySettings(BaseSettings):
     """Seconds that a change of such a document waits for the persister to store it."""
 
     receive_deadline: float = Field(60.0, gt=0, le=3600)
-    """Seconds that a client may take to send the body of a write."""
+    """Seconds that a client may take to send the body of a write. A body that passes through may
+    take a second more for each 64 KiB that has arrived."""
 
     connections: int = Field(1000, ge=4, le=100_000)
     """Maximum client connections; fewer if the limit of open files has no room for them. A quarter

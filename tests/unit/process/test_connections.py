@@ -170,6 +170,28 @@ async def test_a_head_that_dribbles_in_is_closed_all_the_same(start: Start) -> N
     assert running.closed == {Closed.HEAD: 1}
 
 
+@pytest.mark.parametrize(
+    "framing,piece", [(b"Content-Length: 100000", b"a"), (b"Transfer-Encoding: chunked", b"1\r\na\r\n")]
+)
+async def test_a_body_that_drips_is_given_up(start: Start, framing: bytes, piece: bytes) -> None:
+    running = await start(patience=Patience(body=PATIENCE, whole=0.05))
+    await running.connect(HEAD + framing + b"\r\n\r\n")
+    async with asyncio.timeout(PATIENCE):
+        while len(running.connections):
+            running.writers[0].write(piece)
+            await asyncio.sleep(0.01)
+    assert running.closed == {Closed.BODY: 1}
+
+
+async def test_a_large_body_may_take_longer(start: Start) -> None:
+    running = await start(patience=Patience(body=PATIENCE, whole=0.01))
+    reader = await running.connect(HEAD + b"Content-Length: 1000001\r\n\r\n" + bytes(1_000_000))
+    await asyncio.sleep(1.1)  # two looks
+    running.writers[0].write(b"x")
+    assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+    assert not running.closed
+
+
 async def test_a_second_request_that_is_not_complete_is_closed_too(start: Start) -> None:
     running = await start(patience=HASTE)
     reader = await running.connect(HEAD + b"\r\n")
