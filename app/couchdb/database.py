@@ -98,6 +98,9 @@ MARK = "_local/activation-persister"
 whole seconds. What is local is never replicated, so a copy gets a mark of its own; no view, no list
 and no validation function sees it."""
 
+LEARNED = "_local/activation-persister-probe"
+"""What a worker has learned of the probe's answer, for commands, which store nothing themselves."""
+
 LONGEST_MARK, LONGEST_VERSION = 64, 64
 """Characters."""
 
@@ -327,11 +330,33 @@ class Database:
         """Write the probe, with what it must have and no more.
 
         Raises:
-            EntriesFailed: It is not taken; in CouchDB's words.
+            EntriesFailed: It is not taken, in CouchDB's words; and those are not what a worker was
+                answered while documents were stored.
         """
         refusal = _refusal(await self._probed(BARE_PROBE))
-        if refusal is not None:
+        if refusal is not None and str(refusal) != await self.learned_refusal():
             raise refusal
+
+    async def learned_refusal(self) -> str:
+        """With what the probe was refused while documents were stored, as a worker last noted."""
+        try:
+            _, body = await self._request("GET", f"{self._path}/{LEARNED}")
+        except DatabaseError as error:
+            if error.cause not in UNMARKED:
+                raise
+            return ""
+        refusal = self._read(read_object, body).get("refusal", "")
+        return refusal if isinstance(refusal, str) else ""
+
+    async def learn_refusal(self, refusal: str) -> None:
+        """The probe is refused so while documents are stored: note it here and in the database."""
+        self.usual_refusal = refusal
+        try:
+            noted = msgspec.json.encode({"refusal": refusal})
+            await self._request("PUT", f"{self._path}/{LEARNED}", noted)
+        except DatabaseError as error:
+            if error.cause not in UNMARKED:
+                raise
 
     async def ask(
         self, method: str, path: str, body: bytes | None = None, *, read: Callable[[bytes], Found]
@@ -359,8 +384,16 @@ class Database:
 
         Raises:
             Misconfigured: the right is missing.
+            Unavailable: what answers is not CouchDB, whatever its status says.
         """
-        await self._request("POST", f"{self._path}/_bulk_docs", b'{"docs":[]}')
+        _, body = await self._request("POST", f"{self._path}/_bulk_docs", b'{"docs":[]}')
+        entries = self._read(read_entries, body)
+        if entries:
+            raise Unavailable(
+                f"the answer to a request without documents speaks of {len(entries)}: is a proxy "
+                "answering in CouchDB's place?",
+                cause="not-json",
+            )
 
     async def missing(self) -> list[str]:
         """The names of the design documents of OpenWhisk's that are not there."""

@@ -188,8 +188,9 @@ class Requests:
         elif refusal.cause and not refusal.says_whose_fault:
             said, since = self._refused or ("", passes)
             if said == str(refusal) and passes > since:
-                database.usual_refusal, self._learned_of = said, database.identity
+                self._learned_of = database.identity
                 logger.info(_USUAL, database.address, refusal)
+                await database.learn_refusal(said)
             elif said != str(refusal):
                 self._refused = (str(refusal), self._evidence.passes)
 

@@ -11,8 +11,12 @@ from app.couchdb.availability import advice
 from app.couchdb.database import ONLY_DESIGN, PROBE_ID
 from app.couchdb.errors import EntriesFailed
 from app.doctor.finding import Finding, State
+from app.process.printable import shown
 
 WHAT = "validation functions"
+
+LONGEST_REFUSAL = 500
+"""Characters shown of what was noted in the database, where others may write, too."""
 
 
 class _Design(msgspec.Struct):
@@ -47,6 +51,12 @@ async def examine_validation(database: Database) -> Finding:
         return Finding(WHAT, State.OK, "none")
     asked = json.dumps({"keys": [PROBE_ID]}).encode()
     if not await database.ask("POST", "_all_docs", asked, read=probed):
+        if refusal := await database.learned_refusal():
+            detail = (
+                f"{', '.join(names)} took documents when a worker last stored some, and refuse "
+                f"only its probe ({shown(refusal, longest=LONGEST_REFUSAL)})"
+            )
+            return Finding(WHAT, State.OK, detail)
         detail = (
             f"{', '.join(names)} may refuse documents, which shows when a worker writes the first"
         )

@@ -35,6 +35,9 @@ _TIMEOUT = 30.0
 _ANSWERED_LATELY = 60.0
 """Seconds: a CouchDB that has answered anybody within them is not away."""
 
+_NO_ENTRIES = b"[]"
+"""What CouchDB answers to a write of no documents; a proxy's page may come with any status."""
+
 _LONGEST_REFUSAL = 4096
 _LONGEST_SESSION = 16 * 1024
 """Bytes of what is said about a user; the name is kept."""
@@ -157,7 +160,7 @@ class Questions:
     def _judged(self, answer: aiohttp.ClientResponse, body: bytes, asked: int) -> Judgement:
         """What an answer means to who asked with so many characters of credentials."""
         status = answer.status
-        if status in (201, 202):
+        if status in (201, 202) and body.strip() == _NO_ENTRIES:
             self._answered_at = time.monotonic()
             return Judgement(Verdict.VALID)
         if status in _TOO_LONG and asked > _LONG:

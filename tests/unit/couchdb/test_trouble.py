@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.couchdb import BulkWriter, Database
+from app.couchdb.errors import EntriesFailed
 from app.settings import DatabaseSettings, DiagnosisSettings
 from app.storing.sink import COMPLETED, DUPLICATE, STORED, Document, Parked, Refused, Result
 from models.reasons import RejectReason
@@ -512,6 +513,25 @@ async def test_a_validation_function_that_refuses_the_probe_keeps_no_bad_documen
     await without_deletion(writer, couchdb)
     [result] = await ended(await writer.write([document("bad", refused="no name")]))
     assert reasons([result]) == [RejectReason.REFUSED]
+    assert not writer.availability.down
+
+
+async def test_what_the_probe_is_answered_is_there_for_commands(
+    writer: BulkWriter, couchdb: FakeCouchDB, database: Database
+) -> None:
+    await without_deletion(writer, couchdb)
+    await database.check_takes_documents()
+    couchdb.validate = lambda _: "read only"
+    with pytest.raises(EntriesFailed, match="read only"):
+        await database.check_takes_documents()
+
+
+async def test_nothing_more_is_learned_where_it_may_not_be_noted(
+    writer: BulkWriter, couchdb: FakeCouchDB
+) -> None:
+    couchdb.may_mark = False
+    await without_deletion(writer, couchdb)
+    assert await writer.write(documents(2, prefix="after-")) == [STORED] * 2
     assert not writer.availability.down
 
 

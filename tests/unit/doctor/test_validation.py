@@ -4,12 +4,14 @@ import json
 from collections.abc import AsyncIterator
 
 import pytest
+from aiohttp import web
 
 from app.couchdb import Database
+from app.couchdb.errors import Unavailable
 from app.doctor import State
 from app.doctor.validation import examine_validation, probed
 from app.settings import DatabaseSettings
-from tests.fakes.couchdb import FakeCouchDB
+from tests.fakes.couchdb import PAGE, Answer, FakeCouchDB
 
 
 @pytest.fixture
@@ -58,6 +60,41 @@ async def test_what_a_worker_has_tried_is_tried_again(
     assert found.state is State.WRONG
     assert "only admins write here" in found.detail
     assert "validate_doc_update" in found.detail
+
+
+async def test_a_probe_that_is_refused_while_documents_are_taken_is_no_trouble(
+    database: Database, couchdb: FakeCouchDB
+) -> None:
+    await database.ask("POST", "_bulk_docs", GUARD, read=bytes)
+    couchdb.validate = lambda one: one.get("_deleted") and "nothing is deleted"
+    await database.learn_refusal("forbidden: nothing is deleted")
+    found = await examine_validation(database)
+    assert found.state is State.OK
+    assert "nothing is deleted" in found.detail
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        web.Response(status=200, text=PAGE, content_type="text/html"),
+        web.Response(status=201, text=PAGE, content_type="text/html"),
+        web.json_response([{"id": "a", "error": "forbidden", "reason": "no"}], status=201),
+        web.json_response({"ok": True}, status=201),
+        web.json_response(None, status=200),
+    ],
+    ids=["page", "created page", "entries", "object", "null"],
+)
+async def test_only_couchdb_grants_the_right_to_write(
+    database: Database, couchdb: FakeCouchDB, answer: web.Response
+) -> None:
+    await database.check_right_to_write()
+
+    async def instead(_request: web.Request, _answer: Answer) -> web.Response:
+        return answer
+
+    couchdb.script(instead)
+    with pytest.raises(Unavailable):
+        await database.check_right_to_write()
 
 
 def test_the_probe_is_there_only_where_the_database_says_so() -> None:

@@ -139,7 +139,7 @@ async def asked() -> AsyncIterator[tuple[Upstream, dict[str, web.Response]]]:
     await runner.cleanup()
 
 
-@pytest.mark.parametrize("status", [200, 302, 304, 400, 404])
+@pytest.mark.parametrize("status", [200, 201, 202, 302, 304, 400, 404])
 async def test_only_what_couchdb_refuses_with_is_a_refusal(
     asked: tuple[Upstream, dict[str, web.Response]], status: int
 ) -> None:
