@@ -163,6 +163,7 @@ LEANED_ON: dict[str, tuple[str, ...]] = {
         "aiokafka.conn:AIOKafkaConnection._on_read_task_error",
         "aiokafka.protocol.struct:Struct.decode",
     ),
+    "app/kafka/patches/noted_throttling.py": ("aiokafka.protocol.struct:Struct.decode",),
     "app/kafka/patches/closed_transport.py": (
         "aiokafka.conn:AIOKafkaConnection.send",
         "aiokafka.client:AIOKafkaClient._md_synchronizer",

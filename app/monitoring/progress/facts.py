@@ -49,6 +49,8 @@ class Worker:
         held: by topic, why nothing of it is fetched on purpose (its breaker).
         refused: why the group does not take this worker at present; empty while it does.
         unsent: why Kafka does not take what the worker sends at present; empty while it does.
+        throttled: that Kafka holds the worker's requests back at present, and how much; empty while
+            it does not.
         at_work: partitions whose next chunk has reached its agent; others wait to be fetched, or
             behind what was fetched of the others.
         database: what the writer knows.
@@ -63,6 +65,7 @@ class Worker:
     held: Mapping[str, str] = field(default_factory=dict)
     refused: str = ""
     unsent: str = ""
+    throttled: str = ""
     at_work: frozenset[TP] = frozenset()
     database: Database = field(default_factory=Database)
 

@@ -77,7 +77,7 @@ class Judge:
 
     def _own(self, worker: Worker, *, silent: bool) -> Iterator[_Cause]:
         """What the worker itself knows to stand in its way."""
-        unsettled = 0.0
+        unsettled, throttled = 0.0, bool(worker.throttled)
         if worker.database.busy:
             unsettled = self._lasting.of("unsettled", worker.database.settled)
         if not worker.started:
@@ -87,13 +87,13 @@ class Judge:
             left = worker.recovery_left
             what = f"the guard's table ({left} changes left)" if left else "a first assignment"
             why = f"starting: waiting for {what}{_refusal(worker)}"
-            yield _Cause(why, stands, self._joining(stands, silent=silent))
+            yield _Cause(why, stands, self._joining(stands, silent=silent or throttled))
         elif worker.rebalancing:
             stands = self._lasting.of(
                 "rebalancing", (worker.generation, worker.recovery_left, silent)
             )
             why = f"rebalancing: waiting for the group's next assignment{_refusal(worker)}"
-            yield _Cause(why, stands, self._joining(stands, silent=silent))
+            yield _Cause(why, stands, self._joining(stands, silent=silent or throttled))
         if worker.database.failing:
             why = f"the database takes no documents: {worker.database.failing}"
             # It stood still before it said why, too.
@@ -149,7 +149,8 @@ class Judge:
 
 
 def _refusal(worker: Worker) -> str:
-    return f" ({worker.refused})" if worker.refused else ""
+    known = worker.refused or worker.throttled
+    return f" ({known})" if known else ""
 
 
 def _summed_up(findings: Mapping[TP, Finding]) -> Iterator[_Cause]:

@@ -11,6 +11,7 @@ import faust
 from app.couchdb import BulkWriter
 from app.kafka.delivery.ledger import Ledger
 from app.kafka.discovery import Discovery
+from app.kafka.patches.noted_throttling import throttling
 from app.kafka.patches.table_recovery import TableManager
 from app.kafka.producer_service import ProducerService
 from app.monitoring.outcomes import Outcomes, Step
@@ -78,6 +79,7 @@ class Knowledge:
             held=self._held(),
             refused=self._discovery.refused or "",
             unsent=self._producer.trouble,
+            throttled=throttling.told,
             at_work=self._ledger.at_work(),
             database=self._database(),
         )

@@ -160,8 +160,12 @@ class Partitions:
         reason = UNKNOWN
         if tp.topic == self._rules.documents:
             reason = self._database(tp, worker.database)
-        # Sending goes on by itself, by new clients where that helps.
-        return Reason(worker.unsent) if reason.restart and worker.unsent else reason
+        if not reason.restart:
+            return reason
+        # Sending goes on by itself, by new clients where that helps; and what Kafka has throttled
+        # when its pause is over.
+        known = worker.unsent or worker.throttled
+        return Reason(known) if known else reason
 
     def _database(self, tp: TP, database: Database) -> Reason:
         """Why documents are not stored."""

@@ -171,7 +171,8 @@ async def test_a_head_that_dribbles_in_is_closed_all_the_same(start: Start) -> N
 
 
 @pytest.mark.parametrize(
-    "framing,piece", [(b"Content-Length: 100000", b"a"), (b"Transfer-Encoding: chunked", b"1\r\na\r\n")]
+    "framing,piece",
+    [(b"Content-Length: 100000", b"a"), (b"Transfer-Encoding: chunked", b"1\r\na\r\n")],
 )
 async def test_a_body_that_drips_is_given_up(start: Start, framing: bytes, piece: bytes) -> None:
     running = await start(patience=Patience(body=PATIENCE, whole=0.05))

@@ -446,6 +446,24 @@ def test_a_full_queue_in_front_of_a_slow_database_is_its_pace() -> None:
         assert world.after(2).stuck_for == 0.0
 
 
+def test_what_kafka_throttles_is_waited_for() -> None:
+    world = World()
+    world.reaches[INPUT] = Reach(0, 20, 10)
+    world.worker = replace(world.worker, throttled="Kafka throttles this client, for 20 s now")
+    verdict = world.after(600)
+    assert (verdict.state, verdict.stuck_for) == (State.WAITING, 0.0)
+    assert verdict.not_ready == "completed0/0: Kafka throttles this client, for 20 s now"
+
+
+def test_a_start_that_kafka_throttles_takes_its_time() -> None:
+    throttled = "Kafka throttles this client, for 20 s now"
+    world = World(worker=Worker(started=False, throttled=throttled, recovery_left=9), reaches={})
+    verdict = world.after(600)
+    assert (verdict.state, verdict.stuck_for) == (State.WAITING, 0.0)
+    assert verdict.not_ready is not None
+    assert throttled in verdict.not_ready
+
+
 def test_what_cannot_be_sent_on_is_waited_for() -> None:
     world = World()
     world.reaches[INPUT] = Reach(0, 20, 10)
