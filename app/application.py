@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
 import faust
@@ -23,8 +23,8 @@ from app.dead_letters import DeadLetters
 from app.kafka.access import Access, explain, not_written, why_refused
 from app.kafka.clients import broker_credentials
 from app.kafka.delivery import Callbacks, ChunkTopic, Transport
-from app.kafka.delivery.consumer import Consumer, ConsumerThread
 from app.kafka.delivery.ledger import Ledger
+from app.kafka.delivery.thread import ConsumerThread
 from app.kafka.discovery import Discovery, OwnTopics
 from app.kafka.errors import KafkaError
 from app.kafka.patches.closed_transport import mend_connections
@@ -74,6 +74,9 @@ from app.storing.step import StoringStep
 from app.tracing import open_tracing
 from app.version import VERSION
 from models.roles import TopicRole
+
+if TYPE_CHECKING:
+    from app.kafka.delivery.consumer import Consumer
 
 GC_THRESHOLDS = (100_000, 20, 20)
 

@@ -14,7 +14,7 @@ from mode import Service
 
 from app.kafka.access import when_kafka_answers
 from app.kafka.admin import Admin, UnreadableSettingsError, open_admin
-from app.kafka.delivery.consumer import ConsumerThread
+from app.kafka.delivery.thread import ConsumerThread
 from app.kafka.group_past import would_begin_again
 from app.kafka.subscription import Subscription
 from app.kafka.topic_settings import made_by_kafka, shortcomings

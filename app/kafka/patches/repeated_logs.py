@@ -32,9 +32,8 @@ NOISY = (
     "faust.assignor.partition_assignor",
 )
 
-CREATOR = "app.kafka.delivery.consumer"
-"""Logger of the consumer, in whose name Faust creates the table's topic."""
-
+CREATOR = "app.kafka.delivery.transport"
+"""Logger of the producer that Faust creates the table's topic with."""
 
 PUBLISHER = "faust.topics"
 """Logger of what Faust sends, which is the guard's table alone."""

@@ -9,8 +9,8 @@ from faust.transport.drivers import aiokafka as driver
 from yarl import URL
 
 from app.kafka.delivery import Callbacks, Transport
-from app.kafka.delivery.consumer import Producer
 from app.kafka.delivery.ledger import Ledger
+from app.kafka.delivery.transport import Producer
 from app.settings import KafkaSettings
 
 

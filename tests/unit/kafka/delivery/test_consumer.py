@@ -16,8 +16,9 @@ from yarl import URL
 
 from app.kafka.delivery import Callbacks, Chunk, ChunkTopic, Transport
 from app.kafka.delivery import consumer as module
-from app.kafka.delivery.consumer import Consumer, ConsumerThread
+from app.kafka.delivery.consumer import Consumer
 from app.kafka.delivery.ledger import Ledger
+from app.kafka.delivery.thread import ConsumerThread
 from app.settings import KafkaSettings
 from tests.fakes.consumer_thread import FakeConsumerThread
 from tests.fakes.time import Steps, Time, until

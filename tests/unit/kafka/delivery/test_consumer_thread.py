@@ -12,10 +12,10 @@ from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from app.kafka.delivery import consumer as module
 from app.kafka.delivery import epochs
-from app.kafka.delivery.consumer import ConsumerThread
+from app.kafka.delivery import thread as module
 from app.kafka.delivery.ledger import Ledger
+from app.kafka.delivery.thread import ConsumerThread
 
 TOPIC = TopicPartition("chunked", 0)
 OURS = TP(*TOPIC)

@@ -2,6 +2,7 @@ import logging
 
 import pytest
 
+from app.kafka.delivery.transport import Producer
 from app.kafka.patches.repeated_logs import CREATOR, NOISY, PUBLISHER, calm_kafka_clients
 from app.process.seldom import Seldom
 
@@ -18,6 +19,7 @@ def test_a_topic_that_may_exist_is_not_announced_and_one_that_was_created_is(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     calm_kafka_clients()
+    assert Producer.logger.name == CREATOR
     logger = logging.getLogger(CREATOR)
     with caplog.at_level(logging.INFO, CREATOR):
         logger.info("Creating topic %r", "a")

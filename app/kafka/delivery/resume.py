@@ -1,0 +1,129 @@
+"""Decides where to resume reading a partition, and describes what has become of its log. Pure.
+
+Reading resumes at the offset that the group has committed, as long as the log still has the same
+records there. Otherwise something has happened to the log since:
+
+- `Expired`: retention deleted records before they were read, which are lost.
+- `Recreated`: the topic was deleted and re-created, and its offsets start over.
+- `Overwritten`: Kafka lost the end of the log and has written other records there (see `epochs`).
+"""
+
+import logging
+from dataclasses import dataclass
+from typing import ClassVar, TypeAlias
+
+from faust.types import TP
+
+from app.process.words import counted
+
+
+@dataclass(frozen=True)
+class Expired:
+    """Retention deleted records before they were read.
+
+    Args:
+        first: offset of the first one.
+        last: offset of the last one.
+    """
+
+    first: int
+    last: int
+
+    level: ClassVar = logging.ERROR
+
+    @property
+    def count(self) -> int:
+        """How many offsets that is, which is the number of records unless the log was compacted."""
+        return self.last - self.first + 1
+
+    def message(self, tp: TP) -> str:
+        """What to log."""
+        return (
+            f"Lost {counted(self.count, 'record')} of {tp.topic}/{tp.partition}: Kafka's retention "
+            f"deleted offsets {self.first} to {self.last} before they were read. Raise "
+            "retention.ms of the topic, or start more workers."
+        )
+
+
+@dataclass(frozen=True)
+class Recreated:
+    """The log ends before what was read: the topic was deleted and re-created.
+
+    Args:
+        read_to: the next offset to read in the old topic.
+        end: where the log ends now.
+    """
+
+    read_to: int
+    end: int
+
+    level: ClassVar = logging.WARNING
+
+    def message(self, tp: TP) -> str:
+        """What to log."""
+        return (
+            f"{tp.topic}/{tp.partition} was read up to offset {self.read_to}, but ends at "
+            f"{self.end}: it was deleted and re-created. Reading it from its start."
+        )
+
+
+@dataclass(frozen=True)
+class Overwritten:
+    """Kafka lost the end of the log and has other records there.
+
+    Args:
+        read_to: the next offset to read in the old log.
+        cut: the offset from which on the records are other ones.
+    """
+
+    read_to: int
+    cut: int
+
+    level: ClassVar = logging.ERROR
+
+    def message(self, tp: TP) -> str:
+        """What to log."""
+        return (
+            f"{tp.topic}/{tp.partition} was read up to offset {self.read_to}, but Kafka has lost "
+            "its end since (an unclean leader election, or a disk restored from a copy) and has "
+            f"other records from offset {self.cut} on. Reading those."
+        )
+
+
+Change: TypeAlias = Expired | Recreated | Overwritten
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where to resume reading a partition.
+
+    Args:
+        offset: of the first record to read.
+        change: what happened to the log since the last commit, if anything.
+    """
+
+    offset: int
+    change: Change | None = None
+
+
+def start(committed: int | None, earliest: int, end: int, cut: int | None = None) -> Start:
+    """Where to resume reading a partition.
+
+    Args:
+        committed: the offset that the group has committed; None if it never has.
+        earliest: where the log begins.
+        end: where the log ends.
+        cut: the offset from which on the log has other records than those that were read, or None.
+    """
+    if committed is None:
+        return Start(earliest)
+    if committed > end:
+        return Start(earliest, Recreated(committed, end))
+    if cut is not None:
+        return Start(max(cut, earliest), Overwritten(committed, cut))
+    return Start(max(committed, earliest), expired(committed, earliest))
+
+
+def expired(expected: int, earliest: int) -> Expired | None:
+    """What retention deleted before it was read; None if the expected offset is still there."""
+    return Expired(expected, earliest - 1) if earliest > expected else None

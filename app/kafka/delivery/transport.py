@@ -1,0 +1,87 @@
+"""Faust's aiokafka transport with our consumer, producer and conductor."""
+
+import asyncio
+from typing import Any, ClassVar
+
+import faust
+from faust.exceptions import ProducerSendError
+from faust.transport.conductor import Conductor as FaustConductor
+from faust.transport.drivers import aiokafka as driver
+from yarl import URL
+
+from app.kafka.delivery.callbacks import Callbacks
+from app.kafka.delivery.consumer import Consumer
+from app.kafka.delivery.ledger import Ledger
+from app.settings import KafkaSettings
+
+FLUSH_DEADLINE = 5.0
+"""Seconds that a commit waits for what Faust still sends, which is the guard's table."""
+
+
+class Producer(driver.Producer):
+    """Faust's producer, of the guard's table alone; waiting for it has an end."""
+
+    async def send(self, *args: Any, **kwargs: Any) -> Any:
+        """Send an entry; returns a future, which fails where Faust's would raise.
+
+        That would end the worker: aiokafka raises of a topic that it may not see any more.
+        """
+        try:
+            return await super().send(*args, **kwargs)
+        except ProducerSendError as error:
+            failed = asyncio.get_running_loop().create_future()
+            failed.set_exception(error.__cause__ or error)
+            return failed
+
+    async def flush(self) -> None:
+        """Wait until everything is sent, but not for longer than `FLUSH_DEADLINE`.
+
+        What the guard then has not written down, the database's conflict answers still catch.
+        """
+        try:
+            async with asyncio.timeout(FLUSH_DEADLINE):
+                await super().flush()
+        except TimeoutError:
+            self.log.warning(
+                "Kafka did not take what the guard remembers within %g s; going on without it.",
+                FLUSH_DEADLINE,
+            )
+
+
+class Conductor(FaustConductor):
+    """Resubscribes soon after topics were added, not after 45 seconds."""
+
+    _resubscribe_sleep_lock_seconds = 1.0
+
+
+class Transport(driver.Transport):
+    """Faust's aiokafka transport with this consumer.
+
+    Args:
+        url: of the brokers.
+        app: Faust's application.
+        kafka: settings.
+        ledger: where the assigned partitions stand.
+        shutdown_deadline: seconds that in-flight work may take when the worker stops.
+        callbacks: the worker around it.
+    """
+
+    Consumer: ClassVar[Any] = Consumer
+    Producer: ClassVar[Any] = Producer
+    Conductor: ClassVar[Any] = Conductor
+
+    def __init__(
+        self,
+        url: list[URL],
+        app: faust.App,
+        *,
+        kafka: KafkaSettings,
+        ledger: Ledger,
+        shutdown_deadline: float,
+        callbacks: Callbacks,
+    ) -> None:
+        super().__init__(url, app)
+        self.kafka = kafka
+        self.ledger = ledger
+        self.shutdown_deadline = shutdown_deadline
+        self.callbacks = callbacks

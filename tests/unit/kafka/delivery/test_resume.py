@@ -1,0 +1,44 @@
+"""Where to resume reading a partition, and what has become of its log."""
+
+import logging
+
+import pytest
+from faust.types import TP
+
+from app.kafka.delivery.resume import Expired, Overwritten, Recreated, Start, start
+
+ONE = TP("completed0", 3)
+
+
+@pytest.mark.parametrize(
+    "committed, earliest, end, cut, expected",
+    [
+        pytest.param(7, 0, 9, None, Start(7), id="the records are there"),
+        pytest.param(9, 0, 9, None, Start(9), id="all of it is read"),
+        pytest.param(0, 0, 0, None, Start(0), id="the log is empty"),
+        pytest.param(None, 4, 9, None, Start(4), id="the group never committed"),
+        pytest.param(5, 7, 9, None, Start(7, Expired(5, 6)), id="retention came first"),
+        pytest.param(9, 9, 9, None, Start(9), id="retention deleted what was read"),
+        pytest.param(10, 2, 9, None, Start(2, Recreated(10, 9)), id="it is a new topic"),
+        pytest.param(8, 2, 9, 6, Start(6, Overwritten(8, 6)), id="its end was overwritten"),
+        pytest.param(8, 7, 9, 6, Start(7, Overwritten(8, 6)), id="overwritten, then expired"),
+        pytest.param(10, 2, 9, 6, Start(2, Recreated(10, 9)), id="cut, and still shorter"),
+    ],
+)
+def test_where_to_resume(
+    committed: int | None, earliest: int, end: int, cut: int | None, expected: Start
+) -> None:
+    assert start(committed, earliest, end, cut) == expected
+
+
+@pytest.mark.parametrize(
+    "change, level, says",
+    [
+        (Expired(5, 6), logging.ERROR, "Lost 2 records of completed0/3: Kafka's retention"),
+        (Recreated(10, 9), logging.WARNING, "completed0/3 was read up to offset 10, but ends at 9"),
+        (Overwritten(8, 6), logging.ERROR, "completed0/3 was read up to offset 8, but Kafka has"),
+    ],
+)
+def test_what_is_logged(change: Expired | Recreated | Overwritten, level: int, says: str) -> None:
+    assert change.level == level
+    assert change.message(ONE).startswith(says)
