@@ -22,6 +22,10 @@ BUSY = 1000
 """Records taken in a second, routed and stored ones together, from which they gather so long: half
 as many gather for half the time."""
 
+SHORTEST_FETCH = 0.005
+"""Seconds that a fetch which leaves something out waits for other records, at least. So nothing
+gathers for less: at 50 records a second, each would take a fetch more, which brings nothing."""
+
 WINDOW = 0.5
 """Seconds over which records are counted; those of the last ones weigh most."""
 
@@ -51,6 +55,9 @@ class Gathering:
         """For how long those of these partitions whose records still gather should be left out."""
         now = self._clock()
         whole = MOST_SECONDS * min(1.0, self._faded() / BUSY)
+        if whole < SHORTEST_FETCH:
+            self._answered.clear()
+            return {}
         self._answered = {
             tp: at for tp, at in self._answered.items() if at + whole > now and tp in tps
         }

@@ -26,12 +26,12 @@ Not reported.
 """
 
 import time
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from typing import Any, Protocol
 
 from faust.types import TP
 
-from app.kafka.gathering import Gathering
+from app.kafka.gathering import SHORTEST_FETCH, Gathering
 
 MIB = 1024 * 1024
 
@@ -40,8 +40,7 @@ ASKED_FOR = 8
 
 
 TAKEN_SOON = 0.005
-"""Seconds in which what has arrived is usually taken: for so long the next fetch waits for it, and
-a fetch that had to leave it out waits at least so long for others' records."""
+"""Seconds in which what has arrived is usually taken: for so long the next fetch waits for it."""
 
 IDLE_LOOK = 2.0
 """Seconds between two looks for something to ask while a fetch is under way and nothing waits:
@@ -63,6 +62,9 @@ class Shelf(Protocol):
 
     def waiting(self) -> int:
         """Bytes, as they stand in Kafka."""
+
+    def want(self, partitions: Iterable[TP], now: float) -> None:
+        """Note that somebody asks for records of these; `now` is monotonic seconds."""
 
     def set_aside(self) -> None:
         """Let go of what is unwanted; it is fetched again when somebody asks for it."""
@@ -99,11 +101,16 @@ class Within:
         self._budget = budget
         self._actions = fetcher._get_actions_per_node  # noqa: SLF001
         self._asked: dict[Any, int] = {}
+        self._assignment: Any = None
         self._idle_wait_ms: int = fetcher._fetch_max_wait_ms  # noqa: SLF001
         fetcher._prefetch_backoff = TAKEN_SOON  # noqa: SLF001
 
     def actions(self, assignment: Any) -> Any:
         """What aiokafka would ask for, with what is left of the budget as the maximum."""
+        if assignment is not self._assignment:
+            # The tables' changelogs are read first of all, and nobody has asked for them yet.
+            self._assignment = assignment
+            self._shelf.want([TP(*tp) for tp in assignment.tps], self._clock())
         if self._left() < self._budget // ASKED_FOR:
             self._shelf.set_aside()
         left = self._left()
@@ -127,10 +134,10 @@ class Within:
         So what is taken soon is asked for again soon, and what stays costs few fetches. And no
         longer than until others have gathered, which is in so many seconds.
         """
-        longest = int(min(self._idle_wait_ms, max(due, TAKEN_SOON) * 1000))
+        longest = int(min(self._idle_wait_ms, max(due, SHORTEST_FETCH) * 1000))
         if all(self._shelf.unwanted(TP(*tp)) for tp in self._shelf):
             return longest
-        waited = max(TAKEN_SOON, self._clock() - self._shelf.arrived_at)
+        waited = max(SHORTEST_FETCH, self._clock() - self._shelf.arrived_at)
         return min(int(waited * 1000), longest)
 
     def _left(self) -> int:

@@ -394,15 +394,15 @@ class Fetched(OrderedDict[Any, Any]):
     def set_aside(self) -> None:
         """Let go of what nobody has asked for in a while.
 
-        Of a topic that its breaker holds, or of the internal one while the database is down: it
-        must not keep the others from being fetched.
+        Of a topic that its breaker holds, of the internal one while the database is down, or of a
+        table's changelog that was read: it must not keep the others from being fetched.
         """
         for tp in [tp for tp in self if self.unwanted(TP(*tp))]:
             del self[tp]
 
     def unwanted(self, tp: TP) -> bool:
         """Whether nobody has asked for records of a partition in a while."""
-        return self._now - self._wanted.get(tp, self._now) > UNWANTED and self._chunked(tp)
+        return self._now - self._wanted.get(tp, self._now) > UNWANTED
 
     def __setitem__(self, tp: Any, result: Any) -> None:
         """Keep a result (or an error) of a fetch."""

@@ -1,6 +1,6 @@
 """Fetches of all partitions together stay within one budget, and none starves the others."""
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,8 +9,8 @@ from aiokafka import TopicPartition
 from aiokafka.consumer.subscription_state import Assignment
 from faust.types import TP
 
-from app.kafka.gathering import Gathering
-from app.kafka.patches.fetch_budget import ASKED_FOR, IDLE_LOOK, TAKEN_SOON, Within
+from app.kafka.gathering import SHORTEST_FETCH, Gathering
+from app.kafka.patches.fetch_budget import ASKED_FOR, IDLE_LOOK, Within
 from tests.fakes.time import Time
 
 BUDGET = 800
@@ -35,6 +35,7 @@ class Shelf:
     def __init__(self) -> None:
         self.bytes: dict[TP, int] = {}
         self.unasked: set[TP] = set()
+        self.asked: list[tuple[list[TP], float]] = []
         self.arrived_at = 0.0
         self.gathering = Gathers()
 
@@ -47,6 +48,9 @@ class Shelf:
     def set_aside(self) -> None:
         for tp in self.unasked:
             self.bytes.pop(tp, None)
+
+    def want(self, partitions: Iterable[TP], now: float) -> None:
+        self.asked.append((sorted(partitions), now))
 
     def unwanted(self, tp: TP) -> bool:
         return tp in self.unasked
@@ -136,6 +140,19 @@ async def test_a_position_is_found_for_a_partition_that_nobody_reads_yet(
     assert fetcher.seen == [TopicPartition("a", 0)]
 
 
+async def test_all_that_is_newly_assigned_counts_as_asked_for(
+    fetcher: Any, shelf: Shelf, assignment: Any
+) -> None:
+    time = Time()
+    within = Within(fetcher, shelf, BUDGET, time.clock)
+    for _ in range(2):
+        within.actions(assignment)
+        time.now += 1.0
+    assert shelf.asked == [([TP("a", 0), TP("b", 0)], time.now - 2.0)]
+    within.actions(Assignment({TopicPartition("b", 0)}))
+    assert shelf.asked[1:] == [([TP("b", 0)], time.now)]
+
+
 async def test_a_fetch_waits_for_records_as_long_as_what_it_leaves_out_has_waited(
     fetcher: Any, shelf: Shelf, assignment: Any
 ) -> None:
@@ -146,7 +163,7 @@ async def test_a_fetch_waits_for_records_as_long_as_what_it_leaves_out_has_waite
     shelf.bytes[TP("a", 0)] = 1
     shelf.arrived_at = time.now
     within.actions(assignment)
-    assert fetcher._fetch_max_wait_ms == TAKEN_SOON * 1000
+    assert fetcher._fetch_max_wait_ms == SHORTEST_FETCH * 1000
     time.now += 0.25
     within.actions(assignment)
     assert fetcher._fetch_max_wait_ms == 250
