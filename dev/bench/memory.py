@@ -6,17 +6,19 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import replace
 from uuid import uuid4
 
+import aiohttp
+
 from dev.bench.ground import ground
 from dev.bench.latency import Flow, watching
 from dev.bench.measure import peak_megabytes, percentile
 from dev.bench.report import Figure
+from dev.bench.throughput import document
 from dev.process import HOST, free_port
 from dev.services import Services
 from dev.traffic import prefill
 from dev.traffic.backlog import messages
 from dev.traffic.pace import Pace
 from dev.worker import Worker
-from openwhisk.publisher import Publisher
 from openwhisk.store import ensure_store_topic
 
 LARGE_BYTES = 5 * 1024 * 1024
@@ -44,20 +46,69 @@ async def large(provided: Services) -> list[Figure]:
         seconds = LARGE / LARGE_PER_SECOND
         small, big = Flow(), Flow()
         few = messages(int(SMALL_PER_SECOND * seconds))
+
+        def noted_in(sent: Flow) -> Callable[[str, bytes], Coroutine[None, None, None]]:
+            async def send(id_: str, message: bytes) -> None:
+                sent.sends(id_)
+                await publisher.publish(here.topic, message)
+
+            return send
+
         async with asyncio.TaskGroup() as group:
-            send = _sender(publisher, here.topic)
-            group.create_task(send(few, SMALL_PER_SECOND, small))
-            group.create_task(send(_large(LARGE), LARGE_PER_SECOND, big))
+            group.create_task(_at_rate(few, SMALL_PER_SECOND, noted_in(small)))
+            group.create_task(_at_rate(_large(LARGE), LARGE_PER_SECOND, noted_in(big)))
         flow.sent = small.sent | big.sent
         await flow.complete()
         peak = peak_megabytes(worker.pid)
     waited = [flow.arrived[id_] - at for id_, at in small.sent.items()]
+    alone = await _written_alone(provided)
     name = f"{LARGE} records of 5 MB: "
     return [
         Figure("large", name + "peak", peak, "MB", "500"),
         Figure("large", name + "small ones, p50", percentile(waited, 50) * 1e3, "ms"),
         Figure("large", name + "small ones, p99", percentile(waited, 99) * 1e3, "ms", "1000"),
+        Figure("large", name + "without a worker, p50", percentile(alone, 50) * 1e3, "ms"),
+        Figure("large", name + "without a worker, p99", percentile(alone, 99) * 1e3, "ms"),
     ]
+
+
+async def _written_alone(provided: Services) -> list[float]:
+    """How long each small document takes when the same are written without Kafka and worker.
+
+    Whatever they wait then is the database's: it indexes the large ones meanwhile.
+    """
+    waited: list[float] = []
+    async with ground(provided) as here, aiohttp.ClientSession() as http:
+
+        async def write(_: str, message: bytes) -> float:
+            started = time.perf_counter()
+            body = b'{"docs":[' + document(message) + b"]}"
+            headers = {"Content-Type": "application/json"}
+            async with http.post(f"{here.url}/_bulk_docs", data=body, headers=headers) as answer:
+                answer.raise_for_status()
+            return time.perf_counter() - started
+
+        async def write_small(id_: str, message: bytes) -> None:
+            waited.append(await write(id_, message))
+
+        few = messages(int(SMALL_PER_SECOND * LARGE / LARGE_PER_SECOND))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_at_rate(few, SMALL_PER_SECOND, write_small))
+            group.create_task(_at_rate(_large(LARGE), LARGE_PER_SECOND, write))
+    return waited
+
+
+async def _at_rate(
+    records: Iterable[tuple[str, bytes]],
+    rate: float,
+    send: Callable[[str, bytes], Coroutine[None, None, object]],
+) -> None:
+    """Begin to send so many records a second, whether those before have been sent or not."""
+    pace = Pace(rate)
+    async with asyncio.TaskGroup() as group:
+        for id_, message in records:
+            await pace.wait()
+            group.create_task(send(id_, message))
 
 
 def _large(count: int) -> Iterator[tuple[str, bytes]]:
@@ -66,20 +117,6 @@ def _large(count: int) -> Iterator[tuple[str, bytes]]:
     for _ in range(count):
         id_ = uuid4().hex
         yield id_, message.replace(first.encode(), id_.encode())
-
-
-def _sender(
-    publisher: Publisher, topic: str
-) -> Callable[[Iterable[tuple[str, bytes]], float, Flow], Coroutine[None, None, None]]:
-    async def send(records: Iterable[tuple[str, bytes]], rate: float, flow: Flow) -> None:
-        pace = Pace(rate)
-        async with asyncio.TaskGroup() as group:
-            for id_, message in records:
-                await pace.wait()
-                flow.sends(id_)
-                group.create_task(publisher.publish(topic, message))
-
-    return send
 
 
 async def away(provided: Services) -> list[Figure]:
