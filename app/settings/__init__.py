@@ -12,7 +12,14 @@ from typing import Any, get_type_hints
 from pydantic import ValidationError
 
 from app.process.errors import SettingsError
-from app.settings.base import PREFIX, explained, misspelt, open_secrets, variables
+from app.settings.base import (
+    PREFIX,
+    explained,
+    misspelt,
+    open_secrets,
+    unreadable,
+    variables,
+)
 from app.settings.breaker import BreakerSettings
 from app.settings.database import DatabaseSettings
 from app.settings.diagnosis import DiagnosisSettings, StoreBreakerSettings
@@ -71,8 +78,9 @@ def load() -> Settings:
     Raises:
         SettingsError: with everything that an operator must mend, one line each.
     """
+    if problems := unreadable(os.environ, known_variables()):
+        raise SettingsError("\n".join(problems))
     groups: dict[str, Any] = {}
-    problems: list[str] = []
     for name, group in get_type_hints(Settings).items():
         try:
             groups[name] = group()

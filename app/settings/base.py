@@ -4,17 +4,40 @@ import difflib
 import errno
 import re
 import stat
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
+from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from app.process.printable import printable, shown
+
 PREFIX = "PERSISTER_"
 
+LARGEST = 10**12
+"""Of any number: as seconds 30,000 years, as bytes a terabyte. Beyond it clocks, time-outs and
+Kafka's own settings end, each in its own way."""
 
-class Group(BaseSettings):
+_LONGEST = 2000
+"""Characters of what is said about one setting."""
+
+
+class Bounded(BaseSettings):
+    """Settings whose numbers are of this world."""
+
+    @field_validator("*")
+    @classmethod
+    def _of_this_world(cls, value: Any) -> Any:
+        if isinstance(value, int | float) and value > LARGEST:
+            raise ValueError(f"should be at most {LARGEST}")
+        return value
+
+
+class Group(Bounded):
     """A group of settings; an empty variable counts as not given."""
 
     model_config = SettingsConfigDict(
@@ -75,6 +98,38 @@ def misspelt(given: Iterable[str], known: Collection[str], prefix: str) -> list[
     return lines
 
 
+def unreadable(environment: Mapping[str, str], known: Collection[str]) -> list[str]:
+    """Which of the known variables are no text, a line each."""
+    return [
+        f"{name}: its value is not UTF-8 text"
+        for name, value in sorted(environment.items())
+        if name.upper() in known and not _is_text(value)
+    ]
+
+
+def _is_text(value: str) -> bool:
+    # Python keeps other bytes as surrogates, which nothing can send or show.
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def host(value: str) -> str:
+    """The name of a host, or its address, that can be looked up; raises `ValueError` for others."""
+    with suppress(ValueError):
+        ip_address(value)
+        return value
+    with suppress(UnicodeError):
+        if _HOST.fullmatch(value.encode("idna").decode()):
+            return value
+    raise ValueError("expected the name of a host, or its address")
+
+
+_HOST = re.compile("[A-Za-z0-9._-]{1,253}")
+
+
 def not_of_kubernetes(default: int) -> Callable[[object], object]:
     """What a variable of a port says, but for the address that Kubernetes puts there.
 
@@ -118,9 +173,9 @@ def secret_from(file: Path | None, secret: SecretStr | None, variable: str) -> S
         line = _first_line(file)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise ValueError(f"{variable}_FILE: cannot read {file}: {reason}") from error
+        raise ValueError(f"{variable}_FILE: cannot read {shown(file)}: {reason}") from error
     if not line:
-        raise ValueError(f"{variable}_FILE: the first line of {file} is empty")
+        raise ValueError(f"{variable}_FILE: the first line of {shown(file)} is empty")
     return SecretStr(line)
 
 
@@ -163,7 +218,8 @@ def open_secrets(groups: Iterable[Group]) -> list[str]:
 
 def explained(error: ValidationError, prefix: str) -> list[str]:
     """What is wrong with a group of settings whose variables begin with a prefix, a line each."""
-    return [_explain(problem, prefix) for problem in error.errors()]
+    lines = (_explain(problem, prefix) for problem in error.errors())
+    return [printable(line, "\n", longest=_LONGEST) for line in lines]
 
 
 def _explain(problem: ErrorDetails, prefix: str) -> str:
@@ -174,7 +230,7 @@ def _explain(problem: ErrorDetails, prefix: str) -> str:
     name = str(problem["loc"][0])
     variable = name if name.startswith(prefix) else prefix + name.upper()
     secret = "PASSWORD" in variable or "TOKEN" in variable
-    value = "" if secret else f"={_without_credentials(str(problem['input']))!r}"
+    value = "" if secret else f"='{shown(_without_credentials(str(problem['input'])))}'"
     return f"{variable}{value}: {text}"
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 from yarl import URL
 
-from app.settings.base import Group, secret_from
+from app.settings.base import Group, host, secret_from
 from app.settings.security import client_context
 
 
@@ -17,6 +17,7 @@ def _http_url(value: str) -> str:
     if url.scheme not in ("http", "https") or not url.host:
         msg = "expected host:port, http://host:port or https://host:port"
         raise ValueError(msg)
+    host(url.host)
     if url.user or url.password:
         msg = "credentials go into PERSISTER_COUCHDB_USER and PERSISTER_COUCHDB_PASSWORD[_FILE]"
         raise ValueError(msg)
@@ -34,6 +35,8 @@ def _user(value: str | None) -> str | None:
 
 
 def _authority(file: Path | None) -> Path | None:
+    if file is None:
+        return None
     try:
         client_context(file)
     except OSError as error:

@@ -9,7 +9,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 from yarl import URL
 
-from app.settings.base import Group, either
+from app.settings.base import Group, either, host
 from app.settings.security import SaslMechanism, SecurityProtocol, client_context, reason
 
 DEFAULT_PORT = 9092
@@ -50,7 +50,7 @@ def broker_addresses(value: str) -> list[tuple[str, int]]:
         wrong = url.scheme not in ("kafka", "aiokafka") or port == 0
         if wrong or not url.host or url.user or url.password or url.path.strip("/"):
             raise ValueError(_EXPECTED_BROKERS)
-        addresses.append((url.host, port or DEFAULT_PORT))
+        addresses.append((host(url.host), port or DEFAULT_PORT))
     if not addresses:
         raise ValueError(_EXPECTED_BROKERS)
     return addresses
@@ -107,7 +107,7 @@ class KafkaSettings(Group):
     session_timeout: float = Field(10.0, ge=2, le=300)
     """Seconds after which the partitions of a silent worker are given to the others."""
 
-    instance_id: str | None = None
+    instance_id: str | None = Field(None, pattern=r"^[A-Za-z0-9._-]{1,249}$")
     """Static group membership (`group.instance.id`), for hosts with a stable name."""
 
     discovery_interval: float = Field(2.0, gt=0, le=600)

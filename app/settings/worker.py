@@ -4,11 +4,18 @@ import re
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import NoDecode
 
 from app.process.logs import LogFormat
-from app.settings.base import Group, either, not_of_kubernetes, separated
+from app.settings.base import Group, either, host, not_of_kubernetes, separated
 from app.tracing.spans import installed
 
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{16,}")
@@ -21,7 +28,7 @@ class WorkerSettings(Group):
     datadir: Path = Path(".persister-data")
     """Faust's working folder; nothing in it needs to survive a restart."""
 
-    web_host: str = "127.0.0.1"
+    web_host: Annotated[str, AfterValidator(host)] = "127.0.0.1"
     """Address that the web endpoint listens on; also `--web-host` of `persister worker`."""
 
     web_port: Annotated[int, BeforeValidator(not_of_kubernetes(6066))] = Field(6066, ge=0, le=65535)

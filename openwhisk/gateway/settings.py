@@ -4,15 +4,22 @@ import os
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, ValidationError
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from app import settings as persister
 from app.kafka.clients import RECORD_OVERHEAD
 from app.kafka.topics import TopicNames, TopicSpec
 from app.process.logs import LogFormat
 from app.settings import KafkaSettings, LogMode, SettingsError, explained
-from app.settings.base import misspelt, not_of_kubernetes, separated
+from app.settings.base import (
+    Bounded,
+    host,
+    misspelt,
+    not_of_kubernetes,
+    separated,
+    unreadable,
+)
 from models.roles import TopicRole
 from openwhisk.gateway.fallback import Fallback
 
@@ -20,7 +27,7 @@ PREFIX = "GATEWAY_"
 _MEBIBYTE = 1024 * 1024
 
 
-class GatewaySettings(BaseSettings):
+class GatewaySettings(Bounded):
     """What only the gateway needs; an empty variable counts as not given."""
 
     model_config = SettingsConfigDict(
@@ -31,7 +38,7 @@ class GatewaySettings(BaseSettings):
         allow_inf_nan=False,
     )
 
-    listen_host: str = "127.0.0.1"
+    listen_host: Annotated[str, AfterValidator(host)] = "127.0.0.1"
     """Address to listen on. Credentials arrive unencrypted: outside loopback, put TLS in front."""
 
     listen_port: Annotated[int, BeforeValidator(not_of_kubernetes(5985))] = Field(
@@ -173,6 +180,8 @@ def load() -> Configuration:
         SettingsError: everything that is wrong, one line per variable.
     """
     known = {variable_of(field) for field in GatewaySettings.model_fields}
+    if problems := unreadable(os.environ, known):
+        raise SettingsError("\n".join(problems))
     problems = misspelt(os.environ, known, PREFIX)
     try:
         gateway = GatewaySettings()

@@ -6,17 +6,27 @@ from typing import Any, get_type_hints
 
 import pytest
 import trustme
+from pydantic import ValidationError
+from yarl import URL
 
+from app.kafka.topics import TopicNames, own_topics
+from app.process.preflight import why_not_to_be_had
 from app.settings import (
+    KafkaSettings,
     LogMode,
     Settings,
     SettingsError,
     StoreLevel,
+    WorkerSettings,
+    explained,
     known_variables,
     load,
     open_secrets,
 )
+from app.settings.base import unreadable, variables
 from app.settings.database import DatabaseSettings
+from app.settings.listing import of_group
+from openwhisk.gateway.settings import Configuration, GatewaySettings, variable_of
 
 
 @pytest.fixture(autouse=True)
@@ -32,6 +42,60 @@ def mistakes(monkeypatch: pytest.MonkeyPatch, **variables: str) -> list[str]:
     with pytest.raises(SettingsError) as error:
         load()
     return str(error.value).splitlines()
+
+
+STRANGE = (
+    *("\udcff\udcfe", "http://\udcff", "\x01\x02", "\x1b[31mred", "a\nb", "\u202e", "٣", "😀"),
+    *("x" * 100_000, "9" * 5000, "1" * 400, "a/" * 3000, "-1", "0", "1e300", "1e308", "1e-300"),
+    *("nan", "inf", "-inf", "18446744073709551616", "{}", "[1,2]", "null", " ", "/", "/dev/zero"),
+    *("/proc/self/mem", "http://", "http://[", "http://[::1", "http://a:99999", "http://a:b@c"),
+    *("http://a b", "http://" + "a" * 300, "kafka://[", "kafka://a:99999999", ";", ",", "@", "%zz"),
+)
+"""Of what an environment may hold."""
+
+ALL = sorted(known_variables() | {variable_of(name) for name in GatewaySettings.model_fields})
+
+
+@pytest.mark.parametrize("variable", ALL)
+def test_a_strange_value_is_taken_or_refused_by_the_name_of_its_setting(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    groups = [*get_type_hints(Settings).values(), GatewaySettings]
+    known = {name: group for group in groups for name in names_of(group)}
+    for value in STRANGE:
+        monkeypatch.setenv(variable, value)
+        found = unreadable(os.environ, known)
+        try:
+            group = found or known[variable]()
+        except ValidationError as error:
+            found = explained(error, variable.partition("_")[0] + "_")
+        for line in found:
+            assert variable.removesuffix("_FILE") in line
+            assert line.replace("\n", "").isprintable()
+            assert len(line) < 3000
+        if not found:
+            usable(group)
+
+
+def names_of(group: Any) -> set[str]:
+    if group is GatewaySettings:
+        return {variable_of(name) for name in GatewaySettings.model_fields}
+    return variables(group)
+
+
+def usable(group: Any) -> None:
+    """Do with it what comes before anything is connected."""
+    match group:
+        case GatewaySettings():
+            made = Configuration(group, KafkaSettings(), LogMode.SEPARATE, "", None, "")
+            assert made.topic_spec.partitions
+        case KafkaSettings():
+            own_topics(TopicNames(group.topic_prefix), group)
+        case WorkerSettings():
+            host = group.web_host
+            URL(f"http://[{host}]" if ":" in host else f"http://{host}")
+            why_not_to_be_had(host, group.web_port)
+    "".join(row.value for row in of_group(group, os.environ, str)).encode()
 
 
 def test_without_a_variable_the_defaults_count() -> None:
