@@ -34,7 +34,7 @@ from app.kafka.patches.moved_brokers import follow_moved_brokers
 from app.kafka.patches.noted_throttling import note_throttling
 from app.kafka.patches.repeated_logs import calm_kafka_clients
 from app.kafka.patches.table_recovery import TableManager
-from app.kafka.patches.unreadable_answers import refuse_unreadable_answers
+from app.kafka.patches.unreadable_answers import LARGEST_FETCH, refuse_unreadable_answers
 from app.kafka.producer import BatchProducer
 from app.kafka.producer_service import ProducerService
 from app.kafka.subscription import Subscription
@@ -428,7 +428,8 @@ def create_app(settings: Settings) -> Persister:
     # Operators need not know that each service starts and stops.
     mode.Service.mundane_level = "debug"
     mend_connections()
-    refuse_unreadable_answers()
+    kafka = settings.kafka
+    refuse_unreadable_answers(LARGEST_FETCH + max(kafka.fetch_bytes, kafka.max_record_bytes))
     note_throttling()
     follow_moved_brokers()
     wake_always()

@@ -156,13 +156,18 @@ LEANED_ON: dict[str, tuple[str, ...]] = {
         "aiokafka.consumer.group_coordinator:GroupCoordinator.fetch_committed_offsets",
         "aiokafka.consumer.group_coordinator:GroupCoordinator._send_req",
     ),
+    "app/kafka/patches/plausible_answers.py": (
+        "aiokafka.protocol.api:Request.prepare",
+        "aiokafka.protocol.struct:Struct.decode",
+    ),
     "app/kafka/patches/unreadable_answers.py": (
-        "aiokafka.client:AIOKafkaClient.send",
+        "aiokafka.client:AIOKafkaClient._metadata_update",
         "aiokafka.consumer.fetcher:Fetcher._proc_fetch_request",
         "aiokafka.conn:AIOKafkaConnection.connect",
+        "aiokafka.conn:AIOKafkaConnection.send",
+        "aiokafka.conn:AIOKafkaConnection._read",
         "aiokafka.conn:AIOKafkaConnection._handle_frame",
         "aiokafka.conn:AIOKafkaConnection._on_read_task_error",
-        "aiokafka.protocol.struct:Struct.decode",
     ),
     "app/kafka/patches/noted_throttling.py": ("aiokafka.protocol.struct:Struct.decode",),
     "app/kafka/patches/closed_transport.py": (

@@ -17,13 +17,14 @@ from typing import Any
 from aiokafka.conn import AIOKafkaConnection, CloseReason
 from aiokafka.errors import KafkaConnectionError
 
+from app.kafka.patches.wrapping import wrap
+
 Send = Callable[..., Any]
 
 
 def mend_connections() -> None:
     """Have every connection of this process report a closed transport as a broken connection."""
-    if not hasattr(AIOKafkaConnection.send, "__wrapped__"):
-        AIOKafkaConnection.send = reporting(AIOKafkaConnection.send)
+    wrap(AIOKafkaConnection, "send", reporting)
 
 
 def reporting(send: Send) -> Send:

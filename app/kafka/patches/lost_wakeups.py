@@ -22,13 +22,14 @@ from typing import Any
 
 from aiokafka.client import AIOKafkaClient
 
+from app.kafka.patches.wrapping import wrap
+
 Force = Callable[[Any], Any]
 
 
 def wake_always() -> None:
     """Have every Kafka client of this process ask for metadata when somebody waits for them."""
-    if not hasattr(AIOKafkaClient.force_metadata_update, "__wrapped__"):
-        AIOKafkaClient.force_metadata_update = waking(AIOKafkaClient.force_metadata_update)
+    wrap(AIOKafkaClient, "force_metadata_update", waking)
 
 
 def waking(force: Force) -> Force:

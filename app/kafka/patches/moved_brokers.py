@@ -24,6 +24,8 @@ from aiokafka.conn import AIOKafkaConnection, create_conn
 from aiokafka.errors import KafkaError
 from aiokafka.protocol.metadata import MetadataRequest
 
+from app.kafka.patches.wrapping import wrap
+
 Update = Callable[..., Awaitable[bool]]
 
 OFTEN = 10
@@ -39,8 +41,7 @@ one until its requests time out (40 s), where an address takes no connection and
 
 def follow_moved_brokers() -> None:
     """Have every Kafka client of this process bootstrap again when all its brokers are gone."""
-    if not hasattr(AIOKafkaClient._metadata_update, "__wrapped__"):  # noqa: SLF001
-        AIOKafkaClient._metadata_update = following(AIOKafkaClient._metadata_update)  # noqa: SLF001
+    wrap(AIOKafkaClient, "_metadata_update", following)
 
 
 def following(update: Update) -> Update:

@@ -23,6 +23,8 @@ from typing import Any, NamedTuple
 from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import SaslAuthenticationFailed
 
+from app.kafka.patches.wrapping import wrap
+
 logger = logging.getLogger(__name__)
 
 Connect = Callable[..., Awaitable[Any]]
@@ -152,10 +154,8 @@ logins = Logins()
 
 def pause_after_refusals() -> None:
     """Have every Kafka client of this process leave pauses between refused logins."""
+    wrap(AIOKafkaConnection, "connect", logins.pausing)
     filters = logging.getLogger(CLIENT).filters
-    # Not asked of `connect`, which `unreadable_answers` wraps, too.
-    if any(isinstance(known, Told) for known in filters):
-        return
-    AIOKafkaConnection.connect = logins.pausing(AIOKafkaConnection.connect)
-    # Before those that count what they hold back.
-    filters.insert(0, Told())
+    if not any(isinstance(known, Told) for known in filters):
+        # Before those that count what they hold back.
+        filters.insert(0, Told())

@@ -20,6 +20,7 @@ from typing import Any
 
 from aiokafka.conn import AIOKafkaConnection
 
+from app.kafka.patches.wrapping import wrap
 from app.settings.base import secret_from
 
 logger = logging.getLogger(__name__)
@@ -36,8 +37,7 @@ _latest: dict[str, str] = {}
 def read_again(password: str, file: Path) -> None:
     """Have each connection that would log in with this password use what its file says then."""
     _files[password] = file
-    if not hasattr(AIOKafkaConnection.__init__, "__wrapped__"):
-        AIOKafkaConnection.__init__ = reading(AIOKafkaConnection.__init__)
+    wrap(AIOKafkaConnection, "__init__", reading)
 
 
 def reading(init: Init) -> Init:

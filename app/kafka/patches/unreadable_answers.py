@@ -1,10 +1,11 @@
-"""Takes an answer that is not what Kafka's protocol says for a broken connection.
+"""Takes an answer that cannot be what Kafka answers for a broken connection.
 
-aiokafka 0.14 logs the error of its decoder with a traceback. What it can decode it believes: a null
-list where there may be none, an address that cannot be one (a port of -1, 300 characters) or a
-partition that it has not asked for raises a `TypeError`, an `OverflowError` or a `KeyError` much
-later, in the background tasks that look for the group's coordinator, fetch, send batches or look
-for topics. These end, and with them the worker, with some hundred lines of tracebacks.
+aiokafka 0.14 reads whatever a broker, or somebody between, announces: of an answer of 2 GB it waits
+for the rest until its time is over (40 s), and what it asked meanwhile waits, too. The error of its
+decoder it logs with a traceback. What it can decode it believes (see `plausible_answers`), and one
+of its background tasks ends by that: those that look for the group's coordinator, fetch, send
+batches or look for topics, and with them the worker, with some hundred lines of tracebacks. And
+what a fetch is answered at once with nothing it fetches again at once, two thousand times a second.
 
 Not reported.
 
@@ -16,64 +17,108 @@ Not reported.
   line in the log.
 """
 
+import asyncio
 import logging
-from collections.abc import Callable
-from functools import cache, wraps
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from struct import Struct
+from time import monotonic
 from typing import Any, Final
 
-from aiokafka.client import AIOKafkaClient
-from aiokafka.conn import AIOKafkaConnection
+from aiokafka.conn import AIOKafkaConnection, CloseReason
 from aiokafka.errors import KafkaConnectionError, KafkaError
-from aiokafka.protocol.api import Response
 from aiokafka.protocol.fetch import FetchRequest
-from aiokafka.protocol.types import Array, Schema
+from aiokafka.protocol.metadata import MetadataRequest
 
+from app.kafka.patches.plausible_answers import can_be_reached, whats_wrong
+from app.kafka.patches.wrapping import wrap
 from app.process.printable import printable
 
 logger = logging.getLogger("aiokafka.conn")
 """That of the connections, whose lines are rate-limited."""
 
-Plan = tuple[tuple[int, str, "Plan"], ...]
-"""Index and name of each list of structures among some fields, and the plan of their fields."""
+MIB: Final = 1024 * 1024
 
-LOOKED_AT: Final = frozenset((0, 1, 2, 3, 8, 9, 11, 18))
-"""API keys: Produce, Fetch, ListOffsets, Metadata, OffsetCommit, OffsetFetch, JoinGroup,
-ApiVersions."""
+LARGEST_FETCH: Final = 128 * MIB
+"""Bytes of the answer to a fetch, which holds a batch at least, of whatever size. Brokers take none
+above their `socket.request.max.bytes`, 100 MiB by default."""
 
-NULLABLE: Final = frozenset(("aborted_transactions",))
+LARGEST: Final = 32 * MIB
+"""Bytes of any other answer: the metadata of half a million partitions."""
+
+STALLED_SECONDS: Final = 5.0
+"""Without one byte of an answer that has begun. A broker sends it in one piece."""
+
+EMPTY_SECONDS: Final = 0.05
+"""From a fetch that brings nothing to the next one, at least. A broker leaves it waiting for
+longer, where longer was asked for."""
 
 _LONGEST = 200
 """Characters that are shown of an error, which may quote what a broker sent."""
 
-
-def refuse_unreadable_answers() -> None:
-    """Have every connection of this process do so."""
-    # Asked of what is wrapped here alone: `connect` is wrapped by `refused_logins`, too.
-    if not hasattr(AIOKafkaConnection._handle_frame, "__wrapped__"):  # noqa: SLF001
-        AIOKafkaClient.send = comparing(AIOKafkaClient.send)
-        AIOKafkaConnection.connect = connecting(AIOKafkaConnection.connect)
-        AIOKafkaConnection._handle_frame = handling(AIOKafkaConnection._handle_frame)  # noqa: SLF001
-        decode = Response.decode.__func__
-        Response.decode = classmethod(decoding(decode))
+_length: Final = Struct(">i")
 
 
-def comparing(send: Callable[..., Any]) -> Callable[..., Any]:
-    """`AIOKafkaClient.send` that fails when a fetch brings what nobody has asked for."""
+def refuse_unreadable_answers(largest_fetch: int = LARGEST_FETCH) -> None:
+    """Have every connection of this process do so.
 
-    @wraps(send)
-    async def send_and_compare(client: Any, node: Any, request: Any, **kwargs: Any) -> Any:
-        answer = await send(client, node, request, **kwargs)
-        if isinstance(request, FetchRequest):
-            asked = {topic: {one[0] for one in fetched} for topic, fetched in request.topics}
-            for topic, fetched in answer.topics:
-                if not asked.get(topic, set()).issuperset([one[0] for one in fetched]):
-                    place = printable(topic, longest=_LONGEST)
-                    raise KafkaError(
-                        f"the answer has partitions of {place} that were not asked for"
-                    )
-        return answer
+    Args:
+        largest_fetch: bytes that the answer to a fetch may have.
+    """
+    AIOKafkaConnection._read = staticmethod(reading(largest_fetch))  # noqa: SLF001
+    wrap(AIOKafkaConnection, "connect", connecting)
+    wrap(AIOKafkaConnection, "send", checking)
+    wrap(AIOKafkaConnection, "_handle_frame", handling)
 
-    return send_and_compare
+
+def reading(largest_fetch: int) -> Callable[[Callable[[], Any]], Awaitable[None]]:
+    """`AIOKafkaConnection._read` that believes no length which cannot be.
+
+    Args:
+        largest_fetch: bytes that the answer to a fetch may have.
+    """
+
+    async def read(connection_if_any: Callable[[], Any]) -> None:
+        # A connection of which nobody else knows may go while its next answer is waited for.
+        if (connection := connection_if_any()) is None:
+            return
+        reader = connection._reader  # noqa: SLF001
+        del connection
+        while True:
+            (size,) = _length.unpack(await reader.readexactly(_length.size))
+            if (connection := connection_if_any()) is None:
+                return
+            question = connection._requests[0][1] if connection._requests else None  # noqa: SLF001
+            fetch = question is not None and question.API_KEY == FetchRequest.API_KEY
+            place = _place(connection)
+            del connection
+            if not 0 <= size <= (largest_fetch if fetch else LARGEST):
+                logger.warning("%s announces an answer of %d bytes", place, size)
+                raise ConnectionError(f"{place} announces an answer of {size} bytes")
+            frame = await _received(reader, size, place)
+            if (connection := connection_if_any()) is None:
+                return
+            connection._handle_frame(frame)  # noqa: SLF001
+            del connection
+
+    return read
+
+
+async def _received(reader: asyncio.StreamReader, size: int, place: str) -> bytes:
+    parts: list[bytes] = []
+    left = size
+    while left:
+        try:
+            async with asyncio.timeout(STALLED_SECONDS):
+                part = await reader.read(left)
+        except TimeoutError:
+            logger.warning("%s stops after %d of %d bytes of an answer", place, size - left, size)
+            raise
+        if not part:
+            raise asyncio.IncompleteReadError(b"", left)
+        parts.append(part)
+        left -= len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def connecting(connect: Callable[..., Any]) -> Callable[..., Any]:
@@ -86,9 +131,10 @@ def connecting(connect: Callable[..., Any]) -> Callable[..., Any]:
         except (KafkaError, OSError):
             raise
         except Exception as error:
-            # Whatever an address, or the list of its versions, makes of it.
-            place = printable(f"{connection.host}:{connection.port}", longest=_LONGEST)
-            raise KafkaConnectionError(f"Cannot connect to {place}: {_shown(error)}") from error
+            # Whatever an address makes of it, or what is said for a login.
+            raise KafkaConnectionError(
+                f"Cannot connect to {_place(connection)}: {_shown(error)}"
+            ) from error
 
     return connect_or_fail
 
@@ -101,48 +147,60 @@ def handling(handle: Callable[..., None]) -> Callable[..., None]:
         try:
             handle(connection, frame)
         except Exception as error:
-            place = f"{connection.host}:{connection.port}"
+            place = _place(connection)
             logger.warning("%s answers what cannot be read: %s", place, _shown(error))
             raise ConnectionError(f"{place} answers what cannot be read") from error
 
     return handle_or_break
 
 
-def decoding(decode: Callable[..., Any]) -> Callable[..., Any]:
-    """`Response.decode` that raises `ValueError` where a list or the name of a topic is missing."""
+def checking(send: Callable[..., Any]) -> Callable[..., Any]:
+    """`AIOKafkaConnection.send` that breaks the connection at an answer that cannot be true."""
 
-    @wraps(decode)
-    def decode_whole(kind: Any, data: Any) -> Any:
-        answer = decode(kind, data)
-        if kind.API_KEY in LOOKED_AT:
-            names = kind.SCHEMA.names
-            _look([getattr(answer, name) for name in names], _plan(kind.SCHEMA))
-        return answer
+    @wraps(send)
+    def send_and_check(connection: Any, request: Any, expect_response: bool = True) -> Any:  # noqa: FBT001, FBT002 - aiokafka's
+        answering = send(connection, request, expect_response=expect_response)
+        if not expect_response:
+            return answering
+        # As it was sent, in the version that this broker takes.
+        _, question, _ = connection._requests[-1]  # noqa: SLF001
+        return _checked(connection, question, answering)
 
-    return decode_whole
-
-
-@cache
-def _plan(schema: Schema) -> Plan:
-    found: list[tuple[int, str, Plan]] = []
-    for index, (name, field) in enumerate(zip(schema.names, schema.fields, strict=True)):
-        if isinstance(field, Array) and name not in NULLABLE:
-            members = field.array_of
-            if isinstance(members, Schema):
-                found.append((index, name, _plan(members)))
-        elif name == "topic":
-            found.append((index, name, ()))
-    return tuple(found)
+    return send_and_check
 
 
-def _look(fields: Any, plan: Plan) -> None:
-    for index, name, within in plan:
-        value = fields[index]
-        if value is None:
-            raise ValueError(f"{name} is null")
-        if within:
-            for member in value:
-                _look(member, within)
+async def _checked(connection: Any, question: Any, answering: Awaitable[Any]) -> Any:
+    began = monotonic()
+    answer = await answering
+    if (wrong := whats_wrong(question, answer)) is not None:
+        place = _place(connection)
+        logger.warning(
+            "%s answers what cannot be true: %s", place, printable(wrong, longest=_LONGEST)
+        )
+        connection.close(reason=CloseReason.CONNECTION_BROKEN)
+        raise KafkaConnectionError(f"{place} answers what cannot be true")
+    if question.API_KEY == MetadataRequest.API_KEY:
+        answer.brokers = [broker for broker in answer.brokers if _reachable(*broker)]
+    elif question.API_KEY == FetchRequest.API_KEY and not any(
+        fetched[-1] for _, partitions in answer.topics for fetched in partitions
+    ):
+        wait = min(EMPTY_SECONDS, question.max_wait_time / 1000)
+        await asyncio.sleep(max(0.0, began + wait - monotonic()))
+    return answer
+
+
+def _reachable(node: int, host: str, port: int, *_: Any) -> bool:
+    if can_be_reached(host, port):
+        return True
+    logger.warning(
+        "Broker %d is told to be at %s:%d, where none can be: it counts as unreachable",
+        *(node, printable(str(host), longest=_LONGEST), port),
+    )
+    return False
+
+
+def _place(connection: Any) -> str:
+    return printable(f"{connection.host}:{connection.port}", longest=_LONGEST)
 
 
 def _shown(error: Exception) -> str:

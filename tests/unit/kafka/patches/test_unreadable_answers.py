@@ -9,110 +9,184 @@ from typing import Any
 import pytest
 import uvloop
 from aiokafka.conn import AIOKafkaConnection
-from aiokafka.errors import KafkaConnectionError, KafkaError
-from aiokafka.protocol.api import Response
+from aiokafka.errors import KafkaConnectionError
+from aiokafka.protocol.api import Request
 from aiokafka.protocol.fetch import FetchRequest, FetchResponse_v4
 from aiokafka.protocol.metadata import MetadataRequest, MetadataResponse_v5
 
-from app.kafka.patches.unreadable_answers import comparing, connecting, decoding, handling
+from app.kafka.patches import unreadable_answers
+from app.kafka.patches.unreadable_answers import (
+    EMPTY_SECONDS,
+    LARGEST,
+    connecting,
+    refuse_unreadable_answers,
+)
 
-VERSION = 5
-RESPONSE = MetadataResponse_v5
+VERSIONS = {MetadataRequest.API_KEY: (5, 5), FetchRequest.API_KEY: (4, 4)}
+BROKERS = [(1, "kafka-1", 9092, None)]
+TOPIC: Any = (0, "completed0", False, [(0, 0, 1, [1], [1], [])])
+LARGEST_FETCH = 2 * LARGEST
+METHODS = ("connect", "send", "_handle_frame", "_read")
 
 
-def whole(topics: Any, brokers: Any = ()) -> bytes:
-    encoded: bytes = RESPONSE(0, list(brokers), "cluster", 1, topics).encode()
+def whole(topics: Any, brokers: Any = BROKERS) -> bytes:
+    encoded: bytes = MetadataResponse_v5(0, brokers, "cluster", 1, topics).encode()
     return encoded
+
+
+def announced(size: int, frame: bytes = b"") -> bytes:
+    """An answer of which the length is said to be another one."""
+    return struct.pack(">ii", size, 1) + frame
+
+
+def sent(frame: bytes) -> bytes:
+    """An answer to the first question on a connection."""
+    return announced(4 + len(frame), frame)
 
 
 @pytest.fixture(autouse=True)
 def _patched(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a process of its own, whatever other tests have patched."""
-    for name, patch in (("connect", connecting), ("_handle_frame", handling)):
+    for name in METHODS:
         method = getattr(AIOKafkaConnection, name)
-        original = getattr(method, "__wrapped__", method)
-        monkeypatch.setattr(AIOKafkaConnection, name, patch(original))
+        while hasattr(method, "__wrapped__"):
+            method = method.__wrapped__
+        monkeypatch.setattr(
+            AIOKafkaConnection, name, staticmethod(method) if name == "_read" else method
+        )
     monkeypatch.setattr(logging.getLogger("aiokafka.conn"), "filters", [])
-    decode: Any = Response.decode
-    original = getattr(decode.__func__, "__wrapped__", decode.__func__)
-    monkeypatch.setattr(Response, "decode", classmethod(decoding(original)))
+    refuse_unreadable_answers(LARGEST_FETCH)
 
 
-async def answered(*frames: bytes) -> Any:
-    """What aiokafka makes of these bytes after a correlation id of 1; the rest is silence."""
+METADATA = MetadataRequest([])
+
+
+def fetch(max_wait_ms: int = 500) -> FetchRequest:
+    return FetchRequest(max_wait_ms, 1, 1, 0, [("completed0", [(0, 7, 1)])])
+
+
+async def answered(*answers: bytes, question: Request[Any] = METADATA) -> Any:
+    """What aiokafka makes of these bytes; the rest is silence."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(100)
-        for frame in frames:
-            writer.write(struct.pack(">ii", 4 + len(frame), 1) + frame)
+        for one in answers:
+            writer.write(one)
         await reader.read()
         writer.close()
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     host, port = server.sockets[0].getsockname()
-    connection = AIOKafkaConnection(host, port, request_timeout_ms=5000)
+    connection = AIOKafkaConnection(host, port, request_timeout_ms=20_000)
     connection._closed_fut = asyncio.get_running_loop().create_future()
-    connection._versions = {MetadataRequest.API_KEY: (VERSION, VERSION)}
+    connection._versions = VERSIONS
     connection._reader, connection._writer = await asyncio.open_connection(host, port)
     connection._read_task = connection._create_reader_task()
     try:
-        return await connection.send(MetadataRequest([]))
+        return await connection.send(question)
     finally:
         connection.close()
         server.close()
 
 
 async def test_what_is_as_it_should_be_is_passed_on() -> None:
-    answer = await answered(whole([(0, "completed0", False, [(0, 0, 1, [1], [1], [])])]))
+    answer = await answered(sent(whole([TOPIC])))
     assert answer.topics[0][1] == "completed0"
 
 
+async def test_a_large_answer_is_read_to_its_end() -> None:
+    records = bytes(LARGEST + 1)
+    answer = FetchResponse_v4(0, [("completed0", [(0, 0, 7, 7, None, records)])])
+    fetched = await answered(sent(answer.encode()), question=fetch())
+    assert fetched == answer
+
+
 @pytest.mark.parametrize(
-    "frame",
+    "frame,why",
     [
-        whole(None),
-        whole([(0, "completed0", False, None)]),
-        whole([(0, None, False, [])]),
-        whole([])[:-3],
-        b"\xff" * 40,
-        b"",
+        (whole([])[:-3], "cannot be read: ValueError"),
+        (b"\xff" * 40, "cannot be true: brokers is null"),
+        (b"", "cannot be read: ValueError"),
+        (whole(None), "cannot be true: topics is null"),
+        (whole([(0, "completed0", False, None)]), "cannot be true: partitions is null"),
+        (whole([(0, None, False, [])]), "cannot be true: topic is null"),
+        (whole([], []), "cannot be true: it names no broker"),
     ],
-    ids=["no topics", "no partitions", "no name", "cut", "ones", "empty"],
+    ids=["cut", "ones", "empty", "no topics", "no partitions", "no name", "no brokers"],
 )
-async def test_what_cannot_be_read_breaks_the_connection(
-    frame: bytes, caplog: pytest.LogCaptureFixture
+async def test_what_cannot_be_breaks_the_connection(
+    frame: bytes, why: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING), pytest.raises(KafkaConnectionError):
-        await answered(frame)
+        await answered(sent(frame))
     (line,) = caplog.records
-    assert "answers what cannot be read: ValueError: " in line.getMessage()
+    assert why in line.getMessage()
     assert line.exc_info is None
 
 
 @pytest.mark.parametrize(
-    "place,taken", [(("t", 0), True), (("t", -1), False), (("t", 1), False), (("other", 0), False)]
+    "size,question",
+    [(-5, METADATA), (2**31 - 1, METADATA), (LARGEST + 1, METADATA), (LARGEST_FETCH + 1, fetch())],
 )
-async def test_a_fetch_brings_only_what_was_asked_for(
-    place: tuple[str, int],
-    taken: bool,  # noqa: FBT001 - of the table above
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+def test_a_length_that_cannot_be_breaks_the_connection_at_once(
+    size: int,
+    question: Request[Any],
+    run: Callable[[Awaitable[Any]], Any],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    topic, number = place
-    answer = FetchResponse_v4(0, [(topic, [(number, 0, 7, 7, None, b"")])])
+    async def ask() -> None:
+        async with asyncio.timeout(2):
+            await answered(announced(size), question=question)
 
-    async def send(_client: object, _node: int, _request: object) -> Any:
-        return answer
-
-    fetch = FetchRequest(1, 1, 1, 0, [("t", [(0, 7, 1)])])
-    if taken:
-        assert await comparing(send)(None, 1, fetch) is answer
-    else:
-        with pytest.raises(KafkaError, match="not asked for"):
-            await comparing(send)(None, 1, fetch)
+    with caplog.at_level(logging.WARNING), pytest.raises(KafkaConnectionError):
+        run(ask())
+    assert f"announces an answer of {size} bytes" in caplog.text
+    assert not any(line.exc_info for line in caplog.records)
 
 
-def test_a_fetch_without_aborted_transactions_is_read() -> None:
-    sent = FetchResponse_v4(0, [("completed0", [(0, 0, 7, 7, None, b"")])])
-    assert FetchResponse_v4.decode(sent.encode()) == sent
+async def test_an_answer_that_stops_breaks_the_connection_soon(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unreadable_answers, "STALLED_SECONDS", 0.1)
+    with caplog.at_level(logging.WARNING), pytest.raises(KafkaConnectionError):
+        await answered(announced(1_000_000, b"x" * 96))
+    assert "stops after 100 of 1000000 bytes" in caplog.text
+
+
+async def test_a_broker_at_no_possible_address_is_left_out_of_the_others(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.WARNING)
+    nowhere = [(2, "", 9092, None), (3, "kafka\n3", 70_000, None)]
+    answer = await answered(sent(whole([TOPIC], [*BROKERS, *nowhere])))
+    assert answer.brokers == BROKERS
+    assert [line.getMessage() for line in caplog.records] == [
+        "Broker 2 is told to be at :9092, where none can be: it counts as unreachable",
+        r"Broker 3 is told to be at kafka\n3:70000, where none can be: it counts as unreachable",
+    ]
+
+
+def fetched(records: bytes) -> bytes:
+    answer = FetchResponse_v4(0, [("completed0", [(0, 0, 7, 7, None, records)])])
+    return sent(answer.encode())
+
+
+async def test_a_fetch_that_brings_nothing_at_once_is_not_followed_by_the_next_at_once() -> None:
+    began = asyncio.get_running_loop().time()
+    await answered(fetched(b""), question=fetch())
+    assert asyncio.get_running_loop().time() - began >= EMPTY_SECONDS
+
+
+@pytest.mark.parametrize(
+    "records,max_wait_ms", [(b"records", 20_000), (b"", 1)], ids=["records", "no wait"]
+)
+async def test_what_brings_something_or_was_not_to_wait_is_passed_on_at_once(
+    records: bytes, max_wait_ms: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unreadable_answers, "EMPTY_SECONDS", 20.0)
+    async with asyncio.timeout(10):
+        await answered(fetched(records), question=fetch(max_wait_ms))
 
 
 @pytest.mark.parametrize(
@@ -123,7 +197,13 @@ def test_an_address_that_cannot_be_one_is_a_connection_that_fails(
     host: str, port: int, run: Callable[[Awaitable[Any]], Any]
 ) -> None:
     async def connect() -> None:
-        await AIOKafkaConnection(host, port).connect()
+        await connecting(AIOKafkaConnection.connect)(AIOKafkaConnection(host, port))
 
     with pytest.raises((KafkaConnectionError, OSError)):
         run(connect())
+
+
+def test_every_connection_is_changed_once() -> None:
+    once = [getattr(AIOKafkaConnection, name) for name in METHODS[:-1]]
+    refuse_unreadable_answers()
+    assert [getattr(AIOKafkaConnection, name) for name in METHODS[:-1]] == once

@@ -1,0 +1,231 @@
+"""Tells an answer of a broker that can be true from one that cannot.
+
+A client believes what it can decode. aiokafka 0.14 takes an end of a log of -2, a partition that it
+has not asked about, or a null list as they come, and raises a `KeyError`, a `TypeError` or an
+`OverflowError` much later, in one of its background tasks, which ends with it; or it tells the
+application, which then reports 9223372036854775687 lost records.
+
+The rules here are of fields, by the name that Kafka's protocol has for them, not of requests: a
+number that has a least value, an offset, a text or list that is never null. And an answer about
+partitions is about those that were asked about. Nothing here does any I/O.
+"""
+
+from collections.abc import Callable, Iterable
+from functools import cache
+from typing import Any, Final, NamedTuple
+
+from aiokafka.protocol.admin import ApiVersionRequest
+from aiokafka.protocol.api import RequestStruct, Response
+from aiokafka.protocol.commit import OffsetCommitRequest, OffsetFetchRequest
+from aiokafka.protocol.coordination import FindCoordinatorRequest
+from aiokafka.protocol.fetch import FetchRequest
+from aiokafka.protocol.group import HeartbeatRequest, JoinGroupRequest, SyncGroupRequest
+from aiokafka.protocol.metadata import MetadataRequest
+from aiokafka.protocol.offset import OffsetRequest
+from aiokafka.protocol.produce import ProduceRequest
+from aiokafka.protocol.types import Array, Schema
+
+LARGEST_OFFSET: Final = 2**62
+"""A billion records a second for a hundred years come to less."""
+
+_LARGEST: Final = 2**63
+
+NULLABLE: Final = frozenset(("aborted_transactions",))
+"""Lists that may be null. Those of plain values are not looked at."""
+
+ALWAYS: Final[dict[str, int | None]] = {"topic": None, "partition": 0, "partition_index": 0}
+"""Fields that are not null, and the least that they may be: where something is wrong, too."""
+
+UNLESS_ERROR: Final[dict[str, int | None]] = {
+    "enabled_mechanisms": None,
+    "group_protocol": None,
+    "leader_id": None,
+    "member_assignment": None,
+    "member_id": None,
+    "coordinator_id": 0,
+    "generation_id": 0,
+    "leader": -1,
+    "min_version": 0,
+    "producer_id": 0,
+    "end_offset": -1,
+    "first_offset": -1,
+    "highwater_offset": 0,
+    "last_stable_offset": -1,
+    "log_start_offset": -1,
+    "low_watermark": -1,
+    "offset": -1,
+}
+"""The same, where there is no error beside them. An offset of -1 stands for none."""
+
+NEEDED: Final = (
+    FetchRequest,
+    FindCoordinatorRequest,
+    HeartbeatRequest,
+    JoinGroupRequest,
+    MetadataRequest,
+    OffsetCommitRequest,
+    OffsetFetchRequest,
+    OffsetRequest,
+    ProduceRequest,
+    SyncGroupRequest,
+)
+"""Without one of these there is nothing to be done with a broker. All of them had them in 2015."""
+
+OF_PARTITIONS: Final = frozenset((0, 1, 2, 8, 9, 23))
+"""API keys of the requests that are answered for each partition: Produce, Fetch, ListOffsets,
+OffsetCommit, OffsetFetch, OffsetForLeaderEpoch."""
+
+_OFFSETS, _COMMITTED = 2, 9
+
+_LONGEST_HOST, _LARGEST_PORT = 253, 65_535
+
+_NONE = -1
+
+Places = dict[str, set[int]]
+
+
+class Rule(NamedTuple):
+    """What a field may be: where it is, its name, and its least and most unless it is a text."""
+
+    at: int
+    name: str
+    least: int | None
+    most: int
+
+
+class Plan(NamedTuple):
+    """What to look at in a structure."""
+
+    error: int | None
+    """Where its error code is."""
+    always: tuple[Rule, ...]
+    unless_error: tuple[Rule, ...]
+    lists: tuple[tuple[int, "Plan"], ...]
+
+
+def whats_wrong(question: RequestStruct, answer: Response) -> str | None:
+    """Why an answer cannot be true; None if it may be.
+
+    Args:
+        question: as it was sent.
+        answer: as it was decoded.
+    """
+    schema = answer.SCHEMA
+    wrong = _in_fields([getattr(answer, name) for name in schema.names], _plan(schema))
+    if wrong is None and question.API_KEY in OF_PARTITIONS:
+        return _in_places(question, answer)
+    if wrong is None and question.API_KEY in _OF_THE_WHOLE:
+        return _OF_THE_WHOLE[question.API_KEY](answer)
+    return wrong
+
+
+def can_be_reached(host: str | None, port: int) -> bool:
+    """Whether this can be the address of a broker."""
+    possible = host and len(host) <= _LONGEST_HOST and host.isprintable() and " " not in host
+    return bool(possible) and 0 < port <= _LARGEST_PORT
+
+
+def _in_fields(fields: Any, plan: Plan) -> str | None:
+    wrong = _broken(plan.always, fields)
+    if wrong is None and (plan.error is None or not fields[plan.error]):
+        wrong = _broken(plan.unless_error, fields)
+    if wrong is not None:
+        return wrong
+    for at, within in plan.lists:
+        for member in fields[at] or ():
+            if (wrong := _in_fields(member, within)) is not None:
+                return wrong
+    return None
+
+
+def _broken(rules: Iterable[Rule], fields: Any) -> str | None:
+    for at, name, least, most in rules:
+        value = fields[at]
+        if value is None:
+            return f"{name} is null"
+        if least is not None and not least <= value <= most:
+            return f"{name} is {value}"
+    return None
+
+
+@cache
+def _plan(schema: Schema) -> Plan:
+    names = dict(zip(schema.names, range(len(schema.names)), strict=True))
+    lists = [
+        (name, field.array_of)
+        for name, field in zip(schema.names, schema.fields, strict=True)
+        if isinstance(field, Array) and isinstance(field.array_of, Schema)
+    ]
+    present: dict[str, int | None] = {name: None for name, _ in lists if name not in NULLABLE}
+    return Plan(
+        names.get("error_code"),
+        _rules(names, ALWAYS | present),
+        _rules(names, UNLESS_ERROR),
+        tuple((names[name], _plan(within)) for name, within in lists),
+    )
+
+
+def _rules(names: dict[str, int], least: dict[str, int | None]) -> tuple[Rule, ...]:
+    return tuple(
+        Rule(at, name, least[name], LARGEST_OFFSET if "offset" in name else _LARGEST)
+        for name, at in names.items()
+        if name in least
+    )
+
+
+def _in_places(question: RequestStruct, answer: Response) -> str | None:
+    if question.topics is None or (question.API_KEY == _COMMITTED and _refused(answer)):
+        return None
+    if _places(question.topics) != _places(answer.topics):
+        return "it is about other partitions than were asked about"
+    return _in_ends(question, answer) if question.API_KEY == _OFFSETS else None
+
+
+def _refused(answer: Response) -> bool:
+    """Whether there is an error for the answer as a whole, which then names no partitions."""
+    return bool(getattr(answer, "error_code", 0))
+
+
+def _places(topics: list[Any]) -> Places:
+    return {
+        topic: {one if isinstance(one, int) else one[0] for one in partitions}
+        for topic, partitions in topics
+    }
+
+
+def _in_ends(question: RequestStruct, answer: Response) -> str | None:
+    """Where a log begins or ends, which is asked for by a negative time, there is an offset."""
+    times = {
+        (topic, number): time
+        for topic, partitions in question.topics
+        for number, time, *_ in partitions
+    }
+    for topic, partitions in answer.topics:
+        for number, error, *_, offset in partitions:
+            if not error and offset == _NONE and times[topic, number] < 0:
+                return f"no offset for the beginning or end of {topic}/{number}"
+    return None
+
+
+def _in_metadata(answer: Response) -> str | None:
+    if any(can_be_reached(host, port) for _, host, port, *_ in answer.brokers):
+        return None
+    return "it names no broker that can be reached"
+
+
+def _in_versions(answer: Response) -> str | None:
+    known = {key: (least, most) for key, least, most in answer.api_versions}
+    for key, (least, most) in known.items():
+        if least > most:
+            return f"it takes request {key} from version {least} to {most}"
+    for request in NEEDED:
+        least, most = known.get(request.API_KEY, (0, -1))
+        if not any(least <= one.API_VERSION <= most for one in request._CLASSES):  # noqa: SLF001
+            return f"it takes no {request.__name__} of a version that is known here"
+    return None
+
+
+_OF_THE_WHOLE: Final[dict[int, Callable[[Response], str | None]]] = {
+    MetadataRequest.API_KEY: _in_metadata,
+    ApiVersionRequest.API_KEY: _in_versions,
+}
