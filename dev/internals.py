@@ -100,6 +100,15 @@ LEANED_ON: dict[str, tuple[str, ...]] = {
         "aiokafka.client:AIOKafkaClient._get_conn",
         "aiokafka.client:AIOKafkaClient.bootstrap",
     ),
+    "app/kafka/patches/scram_iterations.py": (
+        "aiokafka.conn:ScramAuthenticator.create_salted_password",
+        "aiokafka.conn:ScramAuthenticator.process_server_first_message",
+    ),
+    "app/kafka/patches/changed_subscriptions.py": (
+        "aiokafka.consumer.group_coordinator:GroupCoordinator.ensure_active_group",
+        "aiokafka.consumer.group_coordinator:GroupCoordinator.ensure_coordinator_known",
+        "aiokafka.consumer.group_coordinator:GroupCoordinator.__coordination_routine",
+    ),
     "app/kafka/patches/rotated_passwords.py": ("aiokafka.conn:AIOKafkaConnection.__init__",),
     "app/kafka/patches/finished_fetches.py": (
         "aiokafka.consumer.fetcher:Fetcher._fetch_requests_routine",

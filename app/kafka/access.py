@@ -31,7 +31,7 @@ from mode import Service
 from app.kafka.admin import Admin, open_admin
 from app.kafka.clients import bootstrap_servers, security_options
 from app.kafka.errors import error_text
-from app.kafka.patches.refused_logins import logins, unknown_login
+from app.kafka.patches.refused_logins import REFUSED, logins, refusal_text
 from app.kafka.topics import TopicSpec
 from app.process.errors import StartError
 from app.process.words import system_reason
@@ -209,23 +209,15 @@ def not_written(topic: str, error: BaseException, settings: KafkaSettings) -> st
 
 def refuses(error: BaseException) -> bool:
     """Whether trying again cannot help."""
-    refusing = (
-        IllegalSaslStateError,
-        SaslAuthenticationFailed,
-        UnsupportedSaslMechanismError,
-        ssl.SSLError,
-    )
-    return isinstance(error, refusing) or isinstance(error.__cause__, ssl.SSLError)
+    return isinstance(error, (*REFUSED, ssl.SSLError)) or isinstance(error.__cause__, ssl.SSLError)
 
 
 def explain(error: BaseException, settings: KafkaSettings) -> str:  # noqa: PLR0911 - one for each
     """What happened, and which setting it is about."""
     protocol = f"PERSISTER_KAFKA_SECURITY_PROTOCOL ({settings.security_protocol})"
     match error:
-        case SaslAuthenticationFailed():
-            return unknown_login(settings.sasl_user, settings.sasl_mechanism)
-        case UnsupportedSaslMechanismError():
-            return f"PERSISTER_KAFKA_SASL_MECHANISM ({settings.sasl_mechanism}) is not offered"
+        case SaslAuthenticationFailed() | UnsupportedSaslMechanismError():
+            return refusal_text(error, settings.sasl_user, settings.sasl_mechanism)
         case IllegalSaslStateError():
             return f"this listener takes no login: check {protocol}"
         case ssl.SSLCertVerificationError():
@@ -262,7 +254,7 @@ def explain(error: BaseException, settings: KafkaSettings) -> str:  # noqa: PLR0
 def _unreachable(settings: KafkaSettings) -> str:
     """Why no broker can be used; aiokafka says the same of one that is away and a refused login."""
     if logins.refused:
-        return unknown_login(settings.sasl_user, settings.sasl_mechanism)
+        return refusal_text(logins.refused, settings.sasl_user, settings.sasl_mechanism)
     return (
         "it cannot be reached, or closes the connection: if that lasts, check PERSISTER_KAFKA_URL "
         f"and PERSISTER_KAFKA_SECURITY_PROTOCOL ({settings.security_protocol})"

@@ -6,6 +6,7 @@ from aiokafka.record.default_records import DefaultRecordBatch
 
 from app.kafka.patches.refused_logins import pause_after_refusals
 from app.kafka.patches.rotated_passwords import read_again
+from app.kafka.patches.scram_iterations import bound_iterations
 from app.settings import Compression, KafkaSettings
 from app.settings.kafka import broker_addresses, host_and_port
 from app.settings.security import client_context
@@ -38,6 +39,7 @@ def security_options(settings: KafkaSettings) -> dict[str, Any]:
         )
     if protocol.sasl and settings.sasl_mechanism and password:
         pause_after_refusals()
+        bound_iterations()
         options["sasl_mechanism"] = settings.sasl_mechanism.value
         options["sasl_plain_username"] = settings.sasl_user
         options["sasl_plain_password"] = password.get_secret_value()

@@ -21,13 +21,21 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 from aiokafka.conn import AIOKafkaConnection
-from aiokafka.errors import SaslAuthenticationFailed
+from aiokafka.errors import (
+    IllegalSaslStateError,
+    KafkaError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+)
 
 from app.kafka.patches.wrapping import wrap
 
 logger = logging.getLogger(__name__)
 
 Connect = Callable[..., Awaitable[Any]]
+
+REFUSED = (IllegalSaslStateError, SaslAuthenticationFailed, UnsupportedSaslMechanismError)
+"""What a broker answers to a login that it does not take."""
 
 FIRST_SECONDS, LONGEST_SECONDS = 0.5, 30.0
 """The pause after the first refusal; it is doubled with each further one."""
@@ -55,7 +63,7 @@ class Refusal(NamedTuple):
     """
 
     login: Login
-    error: SaslAuthenticationFailed
+    error: KafkaError
     pause: float
     until: float
 
@@ -68,7 +76,7 @@ class Logins:
         self._refusals: dict[tuple[str, int], Refusal] = {}
 
     @property
-    def refused(self) -> SaslAuthenticationFailed | None:
+    def refused(self) -> KafkaError | None:
         """The answer of a broker that refuses the login at present."""
         return next((one.error for one in self._refusals.values()), None)
 
@@ -91,7 +99,7 @@ class Logins:
                 self._refusals[broker] = known._replace(until=self._clock() + known.pause)
             try:
                 connected = await connect(connection)
-            except SaslAuthenticationFailed as error:
+            except REFUSED as error:
                 self._on_refusal(broker, login, error, known)
                 raise
             self._on_login(broker)
@@ -103,7 +111,7 @@ class Logins:
         self,
         broker: tuple[str, int],
         login: Login,
-        error: SaslAuthenticationFailed,
+        error: KafkaError,
         before: Refusal | None,
     ) -> None:
         now, noted = self._clock(), self._refusals.get(broker)
@@ -115,7 +123,7 @@ class Logins:
             logger.error(
                 "Kafka at %s:%s lets nobody in: %s. It is asked again after a pause that grows to "
                 "%g s.",
-                *(*broker, unknown_login(login.user, login.mechanism), LONGEST_SECONDS),
+                *(*broker, refusal_text(error, login.user, login.mechanism), LONGEST_SECONDS),
             )
 
     def _on_login(self, broker: tuple[str, int]) -> None:
@@ -123,8 +131,12 @@ class Logins:
             logger.info("Kafka at %s:%s takes the login again.", *broker)
 
 
-def unknown_login(user: str | None, mechanism: str | None) -> str:
+def refusal_text(error: KafkaError, user: str | None, mechanism: str | None) -> str:
     """What a refused login means, and which settings it is about."""
+    if isinstance(error, UnsupportedSaslMechanismError):
+        return f"PERSISTER_KAFKA_SASL_MECHANISM ({mechanism}) is not offered"
+    if isinstance(error, IllegalSaslStateError):
+        return "this listener takes no login: check PERSISTER_KAFKA_SECURITY_PROTOCOL"
     return (
         f"it knows no user {user!r} with this password and mechanism ({mechanism}): check "
         "PERSISTER_KAFKA_USER, PERSISTER_KAFKA_PASSWORD[_FILE] and PERSISTER_KAFKA_SASL_MECHANISM"
@@ -145,7 +157,7 @@ class Told(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether to log it."""
         given = record.args if isinstance(record.args, tuple) else ()
-        return not any(isinstance(one, SaslAuthenticationFailed) for one in given)
+        return not any(isinstance(one, REFUSED) for one in given)
 
 
 logins = Logins()

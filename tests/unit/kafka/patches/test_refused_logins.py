@@ -4,11 +4,17 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka.errors import KafkaConnectionError, SaslAuthenticationFailed
+from aiokafka.errors import (
+    IllegalSaslStateError,
+    KafkaConnectionError,
+    KafkaError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+)
 
 from app.kafka import access
 from app.kafka.access import explain
-from app.kafka.patches.refused_logins import LONGEST_SECONDS, Logins, Told
+from app.kafka.patches.refused_logins import LONGEST_SECONDS, REFUSED, Logins, Told
 from app.settings import KafkaSettings
 
 
@@ -17,6 +23,7 @@ class Broker:
 
     def __init__(self) -> None:
         self.right = "battery-staple"
+        self.refusal: KafkaError = SaslAuthenticationFailed("invalid credentials")
         self.asked: list[float] = []
         self.now = 100.0
         self.logins = Logins(clock=lambda: self.now)
@@ -26,7 +33,7 @@ class Broker:
         self.asked.append(self.now)
         await asyncio.sleep(0)
         if connection._sasl_plain_password not in (self.right, None):
-            raise SaslAuthenticationFailed("invalid credentials")
+            raise self.refusal
         return "connected"
 
     async def connect(self, word: str | None = "old", host: str = "a") -> str | None:
@@ -40,7 +47,7 @@ class Broker:
         )
         try:
             return str(await self._connect(connection))
-        except SaslAuthenticationFailed:
+        except REFUSED:
             return None
 
 
@@ -63,6 +70,24 @@ async def test_a_refused_login_is_tried_ever_more_seldom_and_said_once(
     ((line),) = caplog.messages
     assert "Kafka at a:9092 lets nobody in: it knows no user 'worker'" in line
     assert "PERSISTER_KAFKA_PASSWORD" in line
+
+
+@pytest.mark.parametrize(
+    "refusal,named",
+    [
+        (UnsupportedSaslMechanismError("[]"), "PERSISTER_KAFKA_SASL_MECHANISM (PLAIN)"),
+        (IllegalSaslStateError(), "PERSISTER_KAFKA_SECURITY_PROTOCOL"),
+    ],
+)
+async def test_so_is_a_login_that_is_refused_for_another_reason(
+    broker: Broker, refusal: KafkaError, named: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    broker.refusal = refusal
+    for _ in range(4):
+        assert await broker.connect() is None
+    assert len(broker.asked) == 1
+    ((line,)) = caplog.messages
+    assert named in line
 
 
 async def test_another_password_or_broker_is_tried_at_once(broker: Broker) -> None:
