@@ -80,6 +80,7 @@ LEANED_ON: dict[str, tuple[str, ...]] = {
         "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread.seek_to_committed",
         "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread.earliest_offsets",
         "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread._commit",
+        "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread.highwater",
         "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread.topic_partitions",
     ),
     "app/kafka/delivery/transport.py": ("faust.transport.drivers.aiokafka:Producer.flush",),

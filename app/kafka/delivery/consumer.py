@@ -20,7 +20,7 @@ from mode.utils.locks import Event
 from app.kafka.delivery import resume
 from app.kafka.delivery.chunk import Chunk
 from app.kafka.delivery.ledger import NOTHING, Admitted, Rewind
-from app.kafka.delivery.thread import ConsumerThread
+from app.kafka.delivery.thread import TROUBLE_SECONDS, ConsumerThread
 from app.kafka.delivery.topic import ChunkTopic
 from app.process.words import counted
 
@@ -38,6 +38,9 @@ NEW_LEADER_SECONDS = 2.0
 end that lies before what a group has committed. Brokers since 2.1 refuse to answer instead
 (KIP-207).
 """
+
+TRIES = 10
+"""Of questions for offsets that a broker answers with what cannot be."""
 
 IDLE_SECONDS = 5.0
 """How long a fetch waits for records. Faust's waits one second, and each wait costs a call from one
@@ -431,7 +434,8 @@ class Consumer(driver.Consumer):
         if behind:
             await self.sleep(NEW_LEADER_SECONDS)
             ends |= await self.highwaters(*behind)
-        earliest = await self.earliest_offsets(*group)
+        earliest = dict(await self.earliest_offsets(*group))
+        await self._clear_up(earliest, ends)
         overwritten = await self._overwritten([tp for tp, at in group.items() if at])
         starts = {}
         for tp, committed in group.items():
@@ -440,6 +444,28 @@ class Consumer(driver.Consumer):
                 self._report(tp, start.change)
                 starts[tp] = start.offset
         return starts
+
+    async def _clear_up(self, earliest: dict[TP, int], ends: dict[TP, int]) -> None:
+        """Ask again where a log is said to begin after its end, which none does.
+
+        Such a broker is in trouble, or lies. Where it does not stop soon, the partition is left
+        out, and the group sets its positions anew.
+        """
+        for left in reversed(range(TRIES)):
+            wrong = [tp for tp, at in earliest.items() if at > ends.get(tp, at)]
+            if not wrong:
+                return
+            if left == TRIES - 1:
+                self.log.warning(
+                    "Kafka says that %s/%d begins at offset %d and ends at %d: asking again.",
+                    *(wrong[0].topic, wrong[0].partition, earliest[wrong[0]], ends[wrong[0]]),
+                )
+            await self.sleep(TROUBLE_SECONDS)
+            ends |= await self.highwaters(*wrong)
+            earliest |= await self.earliest_offsets(*wrong)
+        for tp in wrong:
+            del earliest[tp]
+        await self.thread.rejoin()
 
     async def _overwritten(self, partitions: Collection[TP]) -> Mapping[TP, int]:
         """As the thread says; nothing while Kafka does not: offsets alone have to do then."""

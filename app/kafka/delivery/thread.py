@@ -22,6 +22,7 @@ from faust.types import TP
 from mode import Service
 
 from app.kafka.delivery import epochs
+from app.kafka.patches.changed_subscriptions import notice_changed_subscriptions
 from app.kafka.patches.committed_offsets import watch_committed_offsets
 from app.kafka.patches.fetched_batches import Fetched, unpack_chunks
 from app.kafka.patches.refused_fetches import Fetches
@@ -92,6 +93,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer = self._ensure_consumer()
         coordinator = consumer._coordinator  # noqa: SLF001
         self.membership.watch(consumer)
+        notice_changed_subscriptions(coordinator)
         watch_committed_offsets(coordinator)
         fetch_apart(consumer._client)  # noqa: SLF001
         self.fetches.watch(consumer)
@@ -255,6 +257,16 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     async def _rejoin(self) -> None:
         self._ensure_consumer()._coordinator.request_rejoin()  # noqa: SLF001
+
+    def highwater(self, tp: TP) -> int:
+        """Where the log of a partition ended when it was last fetched; 0 if that is not known.
+
+        Faust asks for each chunk, and aiokafka fails an assertion once the partition is no longer
+        assigned: as after a new subscription, which may last for as long as no broker coordinates
+        the group.
+        """
+        assigned = tp in self.assignment()
+        return (super().highwater(tp) if assigned else None) or 0
 
     async def earliest_offsets(self, *partitions: TP) -> dict[TP, int]:
         """Where the logs begin; leaves out partitions that are gone."""

@@ -16,7 +16,7 @@ Not reported.
 from typing import Any
 
 
-def look_again(coordinator: Any) -> None:
+def notice_changed_subscriptions(coordinator: Any) -> None:
     """Have an aiokafka `GroupCoordinator` see what has changed since it began to look."""
     known, active_group = coordinator.ensure_coordinator_known, coordinator.ensure_active_group
 

@@ -17,7 +17,7 @@ from typing import Any
 from aiokafka.conn import AIOKafkaConnection, CloseReason
 from aiokafka.errors import KafkaConnectionError
 
-from app.kafka.patches.wrapping import wrap
+from app.kafka.wrapping import wrap
 
 Send = Callable[..., Any]
 

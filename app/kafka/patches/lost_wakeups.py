@@ -22,7 +22,7 @@ from typing import Any
 
 from aiokafka.client import AIOKafkaClient
 
-from app.kafka.patches.wrapping import wrap
+from app.kafka.wrapping import wrap
 
 Force = Callable[[Any], Any]
 

@@ -24,7 +24,7 @@ from aiokafka.conn import AIOKafkaConnection, create_conn
 from aiokafka.errors import KafkaError
 from aiokafka.protocol.metadata import MetadataRequest
 
-from app.kafka.patches.wrapping import wrap
+from app.kafka.wrapping import wrap
 
 Update = Callable[..., Awaitable[bool]]
 

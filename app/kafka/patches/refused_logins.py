@@ -28,7 +28,7 @@ from aiokafka.errors import (
     UnsupportedSaslMechanismError,
 )
 
-from app.kafka.patches.wrapping import wrap
+from app.kafka.wrapping import wrap
 
 logger = logging.getLogger(__name__)
 

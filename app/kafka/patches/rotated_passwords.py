@@ -20,7 +20,7 @@ from typing import Any
 
 from aiokafka.conn import AIOKafkaConnection
 
-from app.kafka.patches.wrapping import wrap
+from app.kafka.wrapping import wrap
 from app.settings.base import secret_from
 
 logger = logging.getLogger(__name__)

@@ -19,7 +19,7 @@ from typing import Any
 
 from aiokafka.conn import ScramAuthenticator
 
-from app.kafka.patches.wrapping import wrap
+from app.kafka.wrapping import wrap
 
 LEAST, MOST = 4096, 1_000_000
 """The latter takes a second."""

@@ -31,7 +31,7 @@ from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.metadata import MetadataRequest
 
 from app.kafka.patches.plausible_answers import can_be_reached, whats_wrong
-from app.kafka.patches.wrapping import wrap
+from app.kafka.wrapping import wrap
 from app.process.printable import printable
 
 logger = logging.getLogger("aiokafka.conn")

@@ -283,6 +283,49 @@ async def test_an_end_that_a_new_leader_does_not_know_yet_is_asked_for_again(
     assert "re-created" not in caplog.text
 
 
+async def test_a_log_that_begins_after_its_end_is_asked_about_again_and_nothing_counts_as_lost(
+    consumer: Consumer,
+    kafka: FakeConsumerThread,
+    around: Around,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    time = Time()
+    monkeypatch.setattr(consumer, "sleep", time.sleep)
+    kafka.committed = {FIRST: 50, SECOND: 50}
+    kafka.earliest[FIRST] = 10**15
+    ends, asked = kafka.highwaters, 0
+
+    async def come_to_reason(*partitions: TP) -> dict[TP, int]:
+        nonlocal asked
+        asked += 1
+        if asked == 4:
+            kafka.earliest[FIRST] = 0
+        return await ends(*partitions)
+
+    untyped: Any = kafka
+    untyped.highwaters = come_to_reason
+    await begin(consumer)
+    assert (consumer.ledger.position(FIRST), consumer.ledger.position(SECOND)) == (50, 50)
+    assert around.lost == []
+    (line,) = [line for line in caplog.messages if "asking again" in line]
+    assert "begins at offset 1000000000000000 and ends at 100" in line
+
+
+async def test_a_log_that_keeps_beginning_after_its_end_keeps_no_other_from_its_position(
+    consumer: Consumer,
+    kafka: FakeConsumerThread,
+    around: Around,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(consumer, "sleep", Time().sleep)
+    kafka.committed = {FIRST: 50, SECOND: 50}
+    kafka.earliest[FIRST] = 101
+    await begin(consumer)
+    assert (consumer.ledger.position(FIRST), consumer.ledger.position(SECOND)) == (None, 50)
+    assert (around.lost, kafka.rejoins) == ([], 1)
+
+
 async def test_a_partition_that_is_gone_keeps_no_other_from_its_position(
     consumer: Consumer, kafka: FakeConsumerThread
 ) -> None:

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.consumer.subscription_state import SubscriptionState
 from aiokafka.errors import CommitFailedError, UnknownError
 from aiokafka.structs import OffsetAndMetadata
@@ -82,6 +82,21 @@ async def test_a_hole_at_the_logs_end_is_looked_at_seldom(
     now += module.SOUGHT_AGAIN
     thread._send_back(client, {OURS})
     assert client.position == 5
+
+
+async def test_an_end_of_what_is_no_longer_assigned_ends_nothing(thread: Any) -> None:
+    consumer: Any = object.__new__(AIOKafkaConsumer)
+    consumer._closed = True  # for its end
+    consumer._subscription = Client()._subscription
+    consumer._subscription._assigned_state(TOPIC).highwater = 7
+    thread._consumer = consumer
+    thread.consumer.in_transaction = False
+    del thread.assignment
+    assert thread.highwater(OURS) == 7
+    consumer._subscription.subscribe({"chunked", "new"})
+    with pytest.raises(AssertionError):
+        consumer.highwater(TOPIC)
+    assert thread.highwater(OURS) == 0
 
 
 class Fetching:

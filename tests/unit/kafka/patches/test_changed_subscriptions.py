@@ -11,7 +11,7 @@ from aiokafka.consumer.subscription_state import SubscriptionState
 from aiokafka.errors import NodeNotReadyError
 from aiokafka.protocol.group import JoinGroupRequest, JoinGroupRequest_v5
 
-from app.kafka.patches.changed_subscriptions import look_again
+from app.kafka.patches.changed_subscriptions import notice_changed_subscriptions
 from tests.fakes.time import until
 
 
@@ -56,7 +56,7 @@ async def subscriptions() -> SubscriptionState:
 @pytest.fixture
 async def coordinator(client: Client, subscriptions: Any) -> AsyncIterator[Any]:
     coordinator = GroupCoordinator(client, subscriptions, retry_backoff_ms=1)
-    look_again(coordinator)
+    notice_changed_subscriptions(coordinator)
     yield coordinator
     coordinator._closing.set_result(None)
     await coordinator._coordination_task

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.kafka.patches.wrapping import Wrapper, wrap
+from app.kafka.wrapping import Wrapper, wrap
 
 
 class Library:
