@@ -445,6 +445,9 @@ def faust_options(settings: Settings) -> dict[str, Any]:
     """Faust's own settings, where its defaults lose data or time; comments say why."""
     kafka, worker = settings.kafka, settings.worker
     return {
+        # Otherwise what stands here comes after variables such as WEB_PORT or PRODUCER_ACKS, whose
+        # names are anybody's.
+        "env": {},
         "broker": kafka.url,
         "broker_credentials": broker_credentials(kafka),
         "datadir": str(worker.datadir),

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import click
 
 from app.process.errors import CANNOT_BE_WRITTEN, WRONG_SETTINGS, SettingsError
+from app.process.surroundings import forget_faust, why_no_working_folder
 from app.version import VERSION
 
 INTERRUPTED = 128 + signal.SIGINT
@@ -59,6 +60,7 @@ class _Lazy(click.Group):
         """Run the command line; output that cannot be written is one message, too."""
         if sys.stdout is None:  # whoever called us has closed it
             sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - for as long as we run
+        forget_faust(os.environ)
         try:
             return super().main(*args, **kwargs)
         except OSError as error:
@@ -104,6 +106,12 @@ def main() -> None:
     """
 
 
+class _CannotError(click.ClickException):
+    """The command cannot do its work."""
+
+    exit_code = CANNOT
+
+
 _PASSED_ON: dict[str, Any] = {
     "context_settings": {"ignore_unknown_options": True, "allow_extra_args": True},
     "add_help_option": False,
@@ -114,6 +122,8 @@ _PASSED_ON: dict[str, Any] = {
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def worker(arguments: tuple[str, ...]) -> None:
     """Run a worker; it takes the options of `faust worker`."""
+    if why := why_no_working_folder(os.environ):
+        raise _CannotError(why)
     # Half of the time that a start takes. Ours come first: Faust's line of commands is read before
     # the application that they come with.
     from faust.cli.faust import cli  # noqa: PLC0415

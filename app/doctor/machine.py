@@ -62,7 +62,14 @@ def _is_a_worker(settings: WorkerSettings) -> bool:
 
 def _folder(folder: Path) -> Finding:
     """Whether it can be written to or made, without making it."""
-    place = folder.absolute()
+    try:
+        place = folder.absolute()
+    except OSError as error:
+        detail = (
+            f"the working folder is not there any more ({system_reason(error)}): start from "
+            "another one, or set PERSISTER_DATADIR to an absolute path"
+        )
+        return Finding("data folder", State.WRONG, detail)
     existing = next(one for one in (place, *place.parents) if one.exists())
     try:
         # What rights say is not all: the disk may be full, or of a kind that takes no files.

@@ -29,6 +29,27 @@ def app(monkeypatch: pytest.MonkeyPatch) -> Persister:
     return create_app(load())
 
 
+@pytest.mark.parametrize(
+    "variable,value,name",
+    [
+        ("WEB_PORT", "tcp://10.0.0.1:80", "web_port"),
+        ("WEB_BIND", "0.0.0.0", "web_bind"),  # noqa: S104 - not to be listened on
+        ("BROKER_URL", "kafka://elsewhere:9092", "broker"),
+        ("PRODUCER_ACKS", "0", "producer_acks"),
+        ("STREAM_WAIT_EMPTY", "no", "stream_wait_empty"),
+        ("BROKER_COMMIT_INTERVAL", "3600", "broker_commit_interval"),
+    ],
+)
+def test_variables_that_are_not_ours_set_nothing(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, name: str
+) -> None:
+    monkeypatch.setenv("PERSISTER_WEB_PORT", str(free_port()))
+    settings = load()
+    before = getattr(create_app(settings).conf, name)
+    monkeypatch.setenv(variable, value)
+    assert getattr(create_app(settings).conf, name) == before
+
+
 def test_every_role_has_an_agent(app: Persister) -> None:
     agents.register(app)
     assert set(app.agents) == {"activations", "completed", "others", "documents"}

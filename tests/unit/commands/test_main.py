@@ -10,6 +10,9 @@ import pytest
 from click.testing import CliRunner
 
 from app.commands.main import COMMANDS, main
+from app.doctor import State
+from app.doctor.machine import examine_machine
+from app.settings import WorkerSettings
 from app.version import VERSION
 
 PROJECT = Path(__file__).parents[3]
@@ -58,6 +61,34 @@ def test_a_misspelt_setting_is_one_message(tmp_path: Path, command: str) -> None
     assert result.returncode == 2
     assert "PERSISTER_LOGMODE is no setting; PERSISTER_LOG_MODE" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_variables_that_faust_would_die_of_mean_nothing(tmp_path: Path) -> None:
+    port = "tcp://10.0.0.1:80"
+    mistakes = {"FAUST_WEB_PORT": port, "F_CONSOLE_PORT": port, "FAUST_BLOCKING_TIMEOUT": "abc"}
+    result = run(tmp_path, "worker", "--help", FAUST_LOOP="none", **mistakes)
+    assert result.returncode == 0, result.stderr
+
+
+def test_a_working_folder_of_faust_s_that_is_not_there_is_one_message(tmp_path: Path) -> None:
+    result = run(tmp_path, "worker", FAUST_WORKDIR=str(tmp_path / "none"))
+    assert result.returncode == 2
+    assert result.stderr.startswith("Error: FAUST_WORKDIR: there is no such folder")
+
+
+def test_a_working_folder_that_was_deleted_is_one_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    result = CliRunner().invoke(main, ["worker"])
+    assert result.exit_code == 2
+    assert result.output.startswith("Error: the working folder is not there any more (No such")
+    (found,) = [f for f in examine_machine(WorkerSettings()) if f.what == "data folder"]
+    assert found.state is State.WRONG
+    assert "set PERSISTER_DATADIR to an absolute path" in found.detail
 
 
 @pytest.mark.parametrize("module", ["faust", "aiokafka", "aiohttp", "pydantic", "rich"])
