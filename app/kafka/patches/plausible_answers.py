@@ -176,7 +176,7 @@ def _rules(names: dict[str, int], least: dict[str, int | None]) -> tuple[Rule, .
 def _in_places(question: RequestStruct, answer: Response) -> str | None:
     if question.topics is None or (question.API_KEY == _COMMITTED and _refused(answer)):
         return None
-    if _places(question.topics) != _places(answer.topics):
+    if _places(question) != _places(answer):
         return "it is about other partitions than were asked about"
     return _in_ends(question, answer) if question.API_KEY == _OFFSETS else None
 
@@ -186,11 +186,20 @@ def _refused(answer: Response) -> bool:
     return bool(getattr(answer, "error_code", 0))
 
 
-def _places(topics: list[Any]) -> Places:
+def _places(of: Any) -> Places:
+    at = _partition_at(of.SCHEMA)
     return {
-        topic: {one if isinstance(one, int) else one[0] for one in partitions}
-        for topic, partitions in topics
+        topic: {one if at is None else one[at] for one in partitions}
+        for topic, partitions in of.topics
     }
+
+
+@cache
+def _partition_at(schema: Schema) -> int | None:
+    """Where the number of a partition is in what is said of it; None where it is all there is."""
+    topics = schema.fields[schema.names.index("topics")]
+    partitions = topics.array_of.fields[1].array_of
+    return partitions.names.index("partition") if isinstance(partitions, Schema) else None
 
 
 def _in_ends(question: RequestStruct, answer: Response) -> str | None:
@@ -208,9 +217,12 @@ def _in_ends(question: RequestStruct, answer: Response) -> str | None:
 
 
 def _in_metadata(answer: Response) -> str | None:
-    if any(can_be_reached(host, port) for _, host, port, *_ in answer.brokers):
-        return None
-    return "it names no broker that can be reached"
+    if not any(can_be_reached(host, port) for _, host, port, *_ in answer.brokers):
+        return "it names no broker that can be reached"
+    for error, topic, *_, partitions in answer.topics:
+        if not error and not partitions:
+            return f"topic {topic} has no partitions"
+    return None
 
 
 def _in_versions(answer: Response) -> str | None:

@@ -108,8 +108,8 @@ def producer_id(number: int, error: int = 0) -> tuple[Any, Any]:
 
 def epoch_end(offset: int, error: int = 0) -> tuple[Any, Any]:
     (question,) = OffsetForLeaderEpoch._CLASSES
-    asked = question([("t", [(0, -1, 5)])])
-    return asked, question.RESPONSE_TYPE(0, [("t", [(error, 0, 5, offset)])])
+    asked = question([("t", [(3, -1, 5)])])
+    return asked, question.RESPONSE_TYPE(0, [("t", [(error, 3, 5, offset)])])
 
 
 TRUE: dict[str, tuple[Any, Any]] = {
@@ -130,6 +130,7 @@ TRUE: dict[str, tuple[Any, Any]] = {
     "a batch that was refused": produced(error=2, offset=-1),
     "metadata": metadata([BROKER], [topic()]),
     "a topic without a leader": metadata([BROKER], [topic(error=5, leader=-1)]),
+    "a topic that is gone": metadata([BROKER], [(3, "t", False, [])]),
     "one broker of two without an address": metadata([BROKER, (2, "", 0, None)]),
     "versions": versions([*VERSIONS, (999, 0, 0)]),
     "a join": joined(),
@@ -174,6 +175,7 @@ FALSE: dict[str, tuple[tuple[Any, Any], str]] = {
     "null for topics": (metadata([BROKER], None), "topics is null"),
     "null for a topic's name": (metadata([BROKER], [topic(None)]), "topic is null"),
     "a negative number of a partition": (metadata([BROKER], [topic(number=-50)]), "partition is"),
+    "no partitions": (metadata([BROKER], [(0, "t", False, [])]), "topic t has no partitions"),
     "a leader of -2": (metadata([BROKER], [topic(leader=-2)]), "leader is -2"),
     "no brokers": (metadata([]), "no broker that can be reached"),
     "brokers nowhere": (metadata([(1, "", 9092, None), (2, "k", -1, None)]), "no broker that can"),
