@@ -63,6 +63,7 @@ from app.process.seldom import calm_web_server
 from app.process.signals import handle_signals
 from app.process.still import StillMonitor, StillSupervisor
 from app.process.stopping import GRACE, Watchdog
+from app.process.surroundings import open_standard_streams
 from app.routing.breaker import Breakers
 from app.routing.step import RoutingStep
 from app.settings import Settings, open_secrets
@@ -423,6 +424,7 @@ def create_app(settings: Settings) -> Persister:
 
     Agents are added by `agents.register`. Nothing connects before the worker starts.
     """
+    open_standard_streams()
     mode.loop.use("uvloop")
     protect_logs()
     # Operators need not know that each service starts and stops.

@@ -14,7 +14,11 @@ from typing import Any, NamedTuple
 import click
 
 from app.process.errors import CANNOT_BE_WRITTEN, WRONG_SETTINGS, SettingsError
-from app.process.surroundings import forget_faust, why_no_working_folder
+from app.process.surroundings import (
+    forget_faust,
+    open_standard_streams,
+    why_no_working_folder,
+)
 from app.version import VERSION
 
 INTERRUPTED = 128 + signal.SIGINT
@@ -58,8 +62,7 @@ class _Lazy(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run the command line; output that cannot be written is one message, too."""
-        if sys.stdout is None:  # whoever called us has closed it
-            sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - for as long as we run
+        open_standard_streams()
         forget_faust(os.environ)
         try:
             return super().main(*args, **kwargs)

@@ -21,6 +21,7 @@ from app.process.preflight import why_not_to_be_had
 from app.process.printable import shown
 from app.process.seldom import calm_web_server
 from app.process.signals import handle_signals
+from app.process.surroundings import open_standard_streams
 from app.settings import SettingsError, open_secrets
 from app.settings.listing import of_group
 from app.version import VERSION
@@ -143,6 +144,7 @@ async def _ensure_topic(publisher: Publisher, configuration: Configuration) -> N
 
 def main() -> int:
     """Run; the exit code."""
+    open_standard_streams()
     arguments = sys.argv[1:]
     match arguments:
         case [] | ["--config"]:

@@ -38,6 +38,31 @@ def test_a_closed_output_is_no_trouble() -> None:
     assert (ran.returncode, ran.stderr) == (0, "")
 
 
+STARTED = """
+from app.process.surroundings import open_standard_streams
+open_standard_streams()
+import asyncio, socket, uvloop
+async def run():
+    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    print("listening", flush=True)
+    server.close()
+    await server.wait_closed()
+uvloop.run(run())
+"""
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_server_runs_with_streams_that_are_closed(closed: str) -> None:
+    ran = subprocess.run(  # noqa: S603 - ours
+        ["/bin/sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-c", STARTED],
+        cwd=paths.PROJECT,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert ran.returncode == 0, ran
+
+
 def test_ctrl_c_is_neither_success_nor_something_found(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
