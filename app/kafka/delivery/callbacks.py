@@ -16,9 +16,9 @@ class Callbacks:
     Args:
         held: tells whether a partition is paused.
         finished: called with each finished chunk.
-        committing: called before offsets are committed, to send what is to be in Kafka before.
-        lost: called with the number of records of a partition that Kafka deleted before they were
-            read; the consumer has logged it.
+        committing: called before offsets are committed, to send what must be in Kafka before them.
+        lost: called with a partition and the number of its records that Kafka deleted before they
+            were read, after the consumer has logged it.
         end: ends the worker with a message.
     """
 

@@ -11,8 +11,8 @@ from app.kafka.records import Record
 class Chunk:
     """Consecutive records of one partition, delivered, finished and committed together.
 
-    `finished` is set when the chunk's event is acknowledged, that is when every record of it is
-    safe somewhere else; until then nothing at or after `first_offset` is committed.
+    `finished` is set when the chunk's event is acknowledged, that is when each of its records is
+    safe elsewhere. Until then no offset after `first_offset` is committed.
     """
 
     __slots__ = (
@@ -34,21 +34,21 @@ class Chunk:
         self.first_offset = int(records[0].offset)
         """Offset of the first record."""
         self.next_offset = int(records[-1].offset) + 1
-        """The offset after the last record: what to commit when all before is finished."""
+        """The offset after the last record, to commit once everything before it is finished."""
         self.count = len(records)
-        """How many records it came with; kept after the records are released."""
+        """The number of records, kept after the records themselves are released."""
         self.timestamp = int(records[0].timestamp)
         """Epoch millis of the first record."""
         self.delivered_at = math.inf
-        """Monotonic seconds at which it was handed to Faust; infinite before."""
+        """When it was handed to Faust (monotonic seconds); infinite before that."""
         self.taken = False
-        """Whether its agent has it."""
+        """Whether it has reached its agent."""
         self.finished = False
 
     def release(self) -> None:
-        """Release the records: a finished chunk may wait long for its turn to be committed."""
+        """Free the records: a finished chunk may have to wait long for its turn to be committed."""
         self.records = ()
 
     def __repr__(self) -> str:
-        """Where it comes from; never what is in it."""
+        """Its place in Kafka, never its content."""
         return f"<Chunk {self.tp.topic}/{self.tp.partition} {self.first_offset}:{self.next_offset}>"

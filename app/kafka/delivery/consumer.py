@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     from app.kafka.delivery.transport import Transport
 
 ON_THE_WAY_SECONDS = 1.0
-"""From the delivery of a chunk to its agent, when nothing waits in front of the agent."""
+"""Longest time that a delivered chunk needs to reach its agent when no other waits there."""
 
 REVOKE_DEADLINE = 3.0
-"""Seconds for in-flight work to finish when partitions are revoked; the group waits meanwhile."""
+"""Seconds that in-flight work gets when partitions are revoked. The whole group waits for it."""
 
 NEW_LEADER_SECONDS = 2.0
-"""That a new leader may need to know up to where the log is committed; until then it may tell an
-end that lies before what a group has committed. Brokers since 2.1 refuse to answer instead
+"""Seconds that a new leader may need to learn its high watermark. Until then a broker older than
+2.1 may report a log end before the offset that the group has committed; later ones refuse to answer
 (KIP-207).
 """
 
@@ -43,20 +43,22 @@ TRIES = 10
 """Of questions for offsets that a broker answers with what cannot be."""
 
 IDLE_SECONDS = 5.0
-"""How long a fetch waits for records. Faust's waits one second, and each wait costs a call from one
-thread to the other."""
+"""Seconds that a fetch waits for records. Faust's waits one second, and each wait costs a call from
+one thread to the other.
+"""
 
 COMMIT_SOON = 0.2
-"""Seconds from the first finished chunk to its commit, when there has been none for a while: a
-record that comes alone is finished twice by then, on its topic and on the internal one."""
+"""Seconds from the first finished chunk after a pause to the commit. A single record finishes
+within them on its own topic and on the internal one, so that one commit is enough.
+"""
 
 
 class ReadOffsets(dict[TP, int | None]):
     """Answers None for partitions that are delivered as chunks.
 
-    Faust drops a record whose offset is below the last one that it noted as read, and notes it
-    only after the delivery, which may have waited for a rebalance: the records that are fetched
-    again after it are then dropped. For chunks the ledger decides instead.
+    Faust drops every record below the last offset that it recorded as read. It records an offset
+    only after the delivery, which may have to wait for a rebalance; records that are fetched again
+    after that rebalance are then dropped. For chunks the ledger decides instead.
     """
 
     def __init__(self, consumer: "Consumer") -> None:
@@ -68,7 +70,7 @@ class ReadOffsets(dict[TP, int | None]):
 
 
 class Consumer(driver.Consumer):
-    """Delivers chunks of the topics that agents read as `ChunkTopic`; others as Faust does."""
+    """Delivers chunks of topics that agents read as `ChunkTopic`; others as Faust does."""
 
     transport: "Transport"
 
@@ -102,7 +104,7 @@ class Consumer(driver.Consumer):
 
     def delivers_chunks(self, tp: TP) -> bool:
         """Tell whether the topic is read through a `ChunkTopic`; any thread may ask."""
-        # A copy, made in one step: another thread may be filling the set.
+        # Copy it in one step, because another thread may be adding to the set.
         channels = tuple(self._conductor._topic_name_index.get(tp.topic, ()))  # noqa: SLF001
         return any(isinstance(channel, ChunkTopic) for channel in channels)
 
@@ -111,13 +113,12 @@ class Consumer(driver.Consumer):
         active_partitions: set[TP] | None,
         timeout: float,  # noqa: ASYNC109 - Faust's signature
     ) -> Any:
-        """Fetch lists and turn those of chunked topics into chunks.
+        """Fetch lists of records and turn those of chunked topics into chunks.
 
-        Instead of Faust's, which fetches every active partition whatever still waits in front of
-        the agents: here a partition is fetched only when the stream that reads it has nothing
-        waiting. That bounds memory, and an agent that waits for the database does not keep the
-        others from theirs. Nor is one fetched while the app holds it, or before it is known where
-        to read on.
+        Faust's fetches every active partition, whatever still waits in front of the agents. This
+        one fetches a partition only when nothing waits in the stream that reads it, which bounds
+        memory and keeps an agent that waits for the database from delaying the others. It also
+        leaves out partitions that the app holds, and those whose position is not known yet.
         """
         active = active_partitions or set()
         await self._take_back_dropped(active)
@@ -134,19 +135,19 @@ class Consumer(driver.Consumer):
         return {tp: records for tp, records in taken.items() if self._still_next(tp, records)}
 
     def fetches_all(self, ready: set[TP]) -> bool:
-        """Whether these are all there are to fetch, as before; any thread may ask."""
+        """Whether `ready` still is every partition that may be fetched; any thread may ask."""
         held = self.transport.callbacks.held
         return self.flow_active and ready == self._active_partitions and not any(map(held, ready))
 
     async def _take_back_dropped(self, partitions: set[TP]) -> None:
-        """Fetch again what Faust has dropped on its way to the agent.
+        """Fetch chunks again that Faust dropped on their way to the agent: a safety net.
 
-        Nothing is known to be dropped any more without the positions being reset: see
-        `resume_flow`. But Faust drops without a word in three places (the delivery that a rebalance
-        cuts short, the queues that it empties, the streams that skip another generation's), and
-        one that we have not foreseen would leave a partition uncommitted until the judge ends the
-        worker, a minute later. Looking costs a look-up for each partition of a fetch. That it ever
-        finds something is a defect, and the fault suite counts it as one.
+        Faust drops records silently in three places: deliveries that a rebalance cuts short, queues
+        that it empties, and streams that skip records of another generation. In every known case
+        the positions are reset as well (see `resume_flow`). An unknown one would leave a partition
+        uncommitted until the judge of progress ends the worker, a minute later. The check costs one
+        look-up per partition and fetch. If it ever finds something, that is a defect, and the fault
+        suite counts it as one.
         """
         for tp in partitions:
             chunk = self.ledger.untaken(tp)
@@ -163,16 +164,16 @@ class Consumer(driver.Consumer):
                 await self._rewind(tp, offset)
 
     def taken(self, chunk: Chunk) -> None:
-        """An agent has taken a chunk: fetch at once what was held because of it."""
+        """Note that a chunk has reached its agent, and fetch what was held because of it."""
         chunk.taken = True
         self._free()
 
     def _free(self) -> None:
-        """Fetch at once what was held and needs not be any more."""
+        """Fetch at once the held partitions that may be fetched by now."""
         freed = {tp for tp in self._held if self._may_be_fetched(tp)}
         if freed:
             self._held -= freed
-            # In place: the thread, which waits for records of these, goes on with some more.
+            # In place, because the thread is waiting for records of this very set.
             self._ready |= freed
             self._freed.set()
             self.thread.look_again(freed)
@@ -183,11 +184,12 @@ class Consumer(driver.Consumer):
         return tp not in self._paused and self._placed(tp) and not self._waiting(tp)
 
     async def _look_at_released(self, active: set[TP]) -> None:
-        """Have positions set anew where a topic was re-created while the app held it.
+        """Reset the positions of a topic that was re-created while the app held it.
 
-        The fetches of any other topic notice that it is gone. A topic that comes back before the
-        next look at the metadata differs in nothing, and would be read on at the old offset. But
-        Kafka forgets with a topic what groups have committed of it.
+        Fetches notice when a topic is gone, but a held topic is not fetched. If it is re-created
+        between two metadata refreshes, the new topic looks like the old one, and would be read from
+        the old offset. What gives it away is that Kafka deletes a topic's committed offsets with
+        the topic.
         """
         held = self.transport.callbacks.held
         released = {tp for tp in self._paused if not held(tp)}
@@ -195,19 +197,19 @@ class Consumer(driver.Consumer):
             return
         committed = {tp for tp in released & active if self._group_offsets.get(tp) is not None}
         try:
-            made_anew = await self.thread.without_commit(committed)
+            recreated = await self.thread.without_commit(committed)
         except (KafkaError, TimeoutError):
-            return  # it is fetched when Kafka says
+            return  # it stays paused until Kafka answers
         self._paused -= released
-        if not made_anew:
+        if not recreated:
             return
-        for tp in made_anew:
+        for tp in recreated:
             self.log.warning(
-                "%s/%d was deleted and re-created while it was not read: the group sets its "
-                "positions anew.",
+                "%s/%d was deleted and re-created while it was paused: the group rejoins to reset "
+                "its positions.",
                 *(tp.topic, tp.partition),
             )
-        self.ledger.forget(made_anew)
+        self.ledger.forget(recreated)
         await self.thread.rejoin()
 
     def _placed(self, tp: TP) -> bool:
@@ -231,18 +233,20 @@ class Consumer(driver.Consumer):
         return [Chunk(tp, verdict.records)] if verdict.records else []
 
     def _still_next(self, tp: TP, records: list[Any]) -> bool:
-        """Whether a chunk begins where its partition stands now.
+        """Whether a chunk still begins at its partition's position.
 
-        While another one is sought, a rebalance may pass, which resets all positions: then the
-        chunk is fetched again. Faust notes the generation only after this.
+        A rebalance may have reset all positions while another partition of the same fetch was
+        sought. The chunk is then discarded and fetched again: Faust would deliver it, because it
+        stamps records with the generation only after this.
         """
         chunk = records[0] if records else None
         return not isinstance(chunk, Chunk) or self.ledger.position(tp) == chunk.first_offset
 
     async def _begins_anew(self, tp: TP, records: list[Any]) -> bool:
-        """Whether all of this was read before only by its offsets: the topic was re-created.
+        """Whether records below the position come from a re-created topic.
 
-        The fetcher has then begun at the start by itself, below the position.
+        The fetcher has then reset itself to the start of the new topic. Accepts the new positions
+        if so.
         """
         expected = self.ledger.position(tp)
         if expected is None or not records:
@@ -258,7 +262,7 @@ class Consumer(driver.Consumer):
         try:
             await self.seek_wait({tp: offset})
         except IllegalStateError:
-            # Revoked meanwhile: its next owner starts at the committed offset.
+            # The partition was revoked, and its next owner starts at the committed offset.
             self.ledger.forget([tp])
 
     async def _accept_hole(self, tp: TP, admitted: Admitted) -> None:
@@ -277,10 +281,10 @@ class Consumer(driver.Consumer):
             self.transport.callbacks.lost(tp, change.count)
 
     def _to_message(self, tp: TP, record: Any) -> ConsumerMessage:
-        """Wrap a chunk; its offset is that of its last record.
+        """Wrap a chunk; the message has the offset of the chunk's last record.
 
-        This is where a chunk is really handed over: Faust may drop what was fetched before, when
-        a rebalance begins, so the position moves on only here.
+        The position advances only here, because this is where a chunk is really handed over: when a
+        rebalance begins, Faust may drop whatever was fetched before.
         """
         if not isinstance(record, Chunk):
             return super()._to_message(tp, record)
@@ -303,13 +307,13 @@ class Consumer(driver.Consumer):
 
     @Service.task
     async def _commit_handler(self) -> None:
-        """Commit once in each interval in which something is finished; Faust's looks in each."""
+        """Commit once per interval if a chunk was finished; Faust's wakes up in every interval."""
         while not self.should_stop:
             await self.wait(self._finished)
             await self.sleep(COMMIT_SOON)
             self._finished.clear()
             if await self.maybe_wait_for_commit_to_finish():
-                # It may have begun before what is finished now.
+                # That commit may have begun before the last chunk was finished.
                 self._finished.set()
             else:
                 await self.commit()
@@ -317,13 +321,13 @@ class Consumer(driver.Consumer):
 
     @Service.task
     async def _commit_livelock_detector(self) -> None:
-        """Nothing: Faust's complains of a slow stream when records wait for the database.
+        """Does nothing: Faust's reports a slow stream when records wait for the database.
 
-        `/status` shows lag and what the database is doing instead.
+        `/status` shows the lag and the state of the database instead.
         """
 
     def ack(self, message: Message) -> bool:
-        """Mark a chunk as finished, instead of noting its offset among those acknowledged."""
+        """Mark a chunk as finished; Faust's adds its offset to a list of acknowledged ones."""
         self._finished.set()
         chunk = message.value
         if not isinstance(chunk, Chunk):
@@ -331,7 +335,7 @@ class Consumer(driver.Consumer):
         message.acked = True
         chunk.finished = True
         self.transport.callbacks.finished(chunk)
-        # Its offsets may wait long: for chunks in front of it, or for a commit.
+        # Frees the records now: the chunk itself stays until those before it are finished, too.
         chunk.release()
         self._unacked_messages.discard(message)
         if self._waiting_for_ack is not None and not self._waiting_for_ack.done():
@@ -341,9 +345,9 @@ class Consumer(driver.Consumer):
     def _filter_committable_offsets(self, tps: Iterable[TP]) -> dict[TP, int]:
         """The end of the finished chunks at the head of each partition.
 
-        Faust's `_new_offset` searches the acknowledged offsets for gaps and passes some of them:
-        a single record at the head, any gap before the group's first commit, and pending records
-        of topics with holes.
+        Faust's `_new_offset` looks for gaps in the acknowledged offsets, and misses some: a single
+        unfinished record at the head, any gap before the group's first commit, and unfinished
+        records of topics with holes.
         """
         return {**super()._filter_committable_offsets(tps), **self.ledger.committable()}
 
@@ -352,9 +356,9 @@ class Consumer(driver.Consumer):
         offsets: Mapping[TP, int],
         start_new_transaction: bool = True,  # noqa: FBT001, FBT002 - Faust's signature
     ) -> bool:
-        """Send first what is to be in Kafka before the offsets are, then do as Faust does.
+        """Send what must be in Kafka before the offsets, then commit them as Faust does.
 
-        It waits until all is sent.
+        Faust's waits until everything is sent.
         """
         self.transport.callbacks.committing()
         return bool(await super()._commit_offsets(offsets, start_new_transaction))
@@ -377,37 +381,37 @@ class Consumer(driver.Consumer):
         return not left
 
     async def perform_seek(self) -> None:
-        """Find out where every partition goes on: at its committed offset, or at the log's start.
+        """Seek every partition to its committed offset, or to where else reading has to resume.
 
-        Faust's leaves a partition without a committed offset where the fetcher happens to stand,
-        so that a first chunk which it dropped is never fetched again. And it is also called while
+        Faust's leaves a partition without a committed offset wherever the fetcher happens to stand,
+        so that a first chunk that was dropped is never fetched again. Faust also calls this while
         partitions are being revoked, when positions must stay as they are.
 
-        The positions hold from `resume_flow` on.
+        The new positions take effect in `resume_flow`.
         """
         if self._revoking or not self.flow_active:
             return  # the recovery after the next assignment seeks
         assignments, generation = self._assignments, self.app.consumer_generation_id
-        # Whatever is still finished now comes again, and must not be committed meanwhile.
+        # Chunks that finish from here on are delivered again, so they must not be committed.
         self._sought = None
         self.ledger.reset({})
         await super().perform_seek()
-        # Only those that were asked about: the assignment may have changed since, and a partition
-        # that came meanwhile would look like one of which nothing was ever committed.
+        # Not the current assignment, which may have changed since: a partition that was added would
+        # look as if nothing had ever been committed for it.
         group = {tp: at for tp, at in self._group_offsets.items() if self.delivers_chunks(tp)}
         starts = await self._starts(group) if group else {}
-        # All of them, since a fetch from before the rebalance may have moved those that Faust has
-        # sought.
+        # All of them, because a fetch from before the rebalance may have moved the ones that Faust
+        # has already sought.
         await self.seek_wait(starts)
         if (self._assignments, self.app.consumer_generation_id) == (assignments, generation):
             self._sought = starts, [tp for tp, at in starts.items() if at != group[tp]]
 
     def resume_flow(self) -> None:
-        """Deliver from the positions that were sought, if they were.
+        """Start to deliver from the positions that `perform_seek` found, if it did.
 
-        Not from `perform_seek` on: at the end of its recovery Faust empties the queues in front of
-        the agents (`flow_control.resume`) and calls this in the same step. A chunk that was put
-        there before is lost, and counts as delivered.
+        That cannot begin in `perform_seek`: at the end of its recovery Faust empties the queues in
+        front of the agents (`flow_control.resume`) and calls this without yielding in between. A
+        chunk that was queued earlier would be lost, yet count as delivered.
         """
         super().resume_flow()
         if self._sought is not None:
@@ -419,15 +423,15 @@ class Consumer(driver.Consumer):
             self._free()
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
-        """Keep what the group has committed, since Faust takes an offset of 0 for none at all."""
+        """Remember what the group has committed, because Faust takes offset 0 for no commit."""
         committed: Mapping[TP, int] = await super().seek_to_committed()
         self._group_offsets = {TP(*tp): offset for tp, offset in committed.items()}
         return committed
 
     async def _starts(self, group: Mapping[TP, int | None]) -> dict[TP, int]:
-        """Where to read on: at what the group has committed, if the log still has it.
+        """Where to resume each partition, given the group's committed offsets.
 
-        A partition that is gone gets no position: the group is about to share out what is left.
+        A partition that is gone gets no position; the group is about to rebalance without it.
         """
         ends = dict(await self.highwaters(*group))
         behind = [tp for tp, at in group.items() if at is not None and at > ends.get(tp, at)]
@@ -468,26 +472,26 @@ class Consumer(driver.Consumer):
         await self.thread.rejoin()
 
     async def _overwritten(self, partitions: Collection[TP]) -> Mapping[TP, int]:
-        """As the thread says; nothing while Kafka does not: offsets alone have to do then."""
+        """As `ConsumerThread.overwritten`, but empty while Kafka does not say."""
         if not partitions:
             return {}
         try:
             return await self.thread.overwritten(partitions)
         except (KafkaError, TimeoutError) as error:
             self.log.warning(
-                "Kafka does not say whether it still has what was read (%s): a log that has lost "
-                "its end and is longer again by now is not noticed.",
+                "Kafka does not say whether it still has what was read (%s): if a log has lost "
+                "its end and is longer again by now, nobody notices.",
                 type(error).__name__,
             )
             return {}
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
-        """Note that the group has accepted this member, then do as Faust does."""
+        """Record that the group has accepted this member, then do as Faust does."""
         self.thread.membership.joined()
         await super().on_partitions_assigned(assigned, generation_id)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """Let what is in flight finish for a moment, commit it, then forget the partitions."""
+        """Give in-flight work a moment to finish, commit it, then forget the partitions."""
         self._revoking = True
         self._assignments += 1
         self._sought = None
@@ -498,10 +502,10 @@ class Consumer(driver.Consumer):
             self.ledger.forget(revoked)
 
     async def wait_empty(self) -> None:
-        """Wait for the chunks that agents work on, within a deadline, and commit.
+        """Wait, within a deadline, for the chunks that agents are working on, and commit.
 
-        Faust's waits for ever, so that a worker whose database is down never stops.
-        `_unacked_messages` holds what a stream has taken; what still waits in its queue will be
+        Faust's waits for ever, so a worker whose database is down would never stop.
+        `_unacked_messages` holds what the streams have taken; chunks that still wait in a queue are
         delivered again.
         """
         if self.app.crashed:
@@ -515,12 +519,12 @@ class Consumer(driver.Consumer):
                 "%s not finished in time, to be delivered again.",
                 counted(len(self._unacked_messages), "chunk"),
             )
-        # One that runs already may not know of what was finished just now.
+        # A commit that is already running may not include the last chunks.
         await self.maybe_wait_for_commit_to_finish()
         await self.commit_and_end_transactions()
 
     def _deadline(self) -> float:
-        """Until when in-flight work may take; a stop has one, however often Faust waits in it."""
+        """When to stop waiting for in-flight work (monotonic); a stop has only one deadline."""
         limit = self.transport.shutdown_deadline
         if not self.app.should_stop:
             return monotonic() + min(limit, REVOKE_DEADLINE)
@@ -529,7 +533,7 @@ class Consumer(driver.Consumer):
         return self._stop_deadline
 
     async def _wait_for_ack(self, timeout: float) -> None:  # noqa: ASYNC109 - Faust's signature
-        # Faust's ignores its argument and waits a second.
+        # Faust's ignores its argument and waits for one second.
         self._waiting_for_ack = asyncio.get_running_loop().create_future()
         try:
             await asyncio.wait_for(self._waiting_for_ack, timeout=timeout)
@@ -539,8 +543,8 @@ class Consumer(driver.Consumer):
             self._waiting_for_ack = None
 
     def verify_recovery_event_path(self, now: float, tp: TP) -> None:
-        """Nothing: Faust's takes the time since the worker's start for that without a fetch.
+        """Does nothing: Faust's mistakes the worker's uptime for the time without a fetch.
 
-        A rebalance after some minutes then logs "Aiokafka has not sent fetch request" as errors,
-        for partitions of the guard's table that were assigned a moment ago.
+        After some minutes of uptime a rebalance would log "Aiokafka has not sent fetch request"
+        errors for partitions of the guard's table that were assigned a moment ago.
         """

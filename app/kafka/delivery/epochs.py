@@ -76,7 +76,7 @@ class _Question(RequestStruct):
 
 
 class OffsetForLeaderEpoch(Request[_Question]):
-    """Asks a leader where epochs end; of brokers since 2.1."""
+    """Asks a partition leader where epochs end; supported by brokers since 2.1."""
 
     API_KEY = 23
 
@@ -87,34 +87,34 @@ class OffsetForLeaderEpoch(Request[_Question]):
         self._topics = list(topics.items())
 
     def build(self, request_struct_class: type[_Question]) -> _Question:
-        """The request in the version that the broker takes."""
+        """The request in the version that the broker supports."""
         return request_struct_class(self._topics)
 
 
 def note(epoch: int | None) -> str:
-    """What a commit has for metadata, by the epoch up to which was read; empty without one."""
+    """The metadata of a commit, which records the epoch of the last record read, if known."""
     return "" if epoch is None else f"epoch={epoch}"
 
 
 def noted(metadata: str | None) -> int | None:
-    """The epoch of a commit's metadata; whoever may commit for the group may write anything."""
+    """The epoch in a commit's metadata, if it has one; anybody may have written anything there."""
     found = _NOTE.fullmatch(metadata or "")
     return int(found[1]) if found and int(found[1]) <= _LARGEST else None
 
 
 async def ends(client: Any, epochs: Mapping[TP, int]) -> dict[TP, int]:
-    """The offsets at which the epochs end, and later ones begin or nothing does yet.
+    """The offsets at which epochs end: where the next epoch begins, or the end of the log.
 
     Args:
-        client: aiokafka's, which knows the leaders.
-        epochs: by partition.
+        client: aiokafka's client, which knows the leaders.
+        epochs: an epoch for each partition.
 
     Returns:
-        Those that their leaders know. One does not know an epoch whose records retention has
-        deleted, nor a later one than its own.
+        Only offsets that the leaders know. A leader does not know an epoch whose records were
+        deleted by retention, nor one later than its own.
 
     Raises:
-        KafkaError: A broker did not answer.
+        KafkaError: a broker did not answer.
     """
     by_leader: defaultdict[int, dict[TP, int]] = defaultdict(dict)
     for tp, epoch in epochs.items():

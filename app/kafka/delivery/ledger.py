@@ -23,14 +23,14 @@ from app.kafka.records import Record
 
 @dataclass(frozen=True)
 class Rewind:
-    """The fetch begins too late: fetch again from `offset`."""
+    """The fetched records begin after the expected offset: fetch again from `offset`."""
 
     offset: int
 
 
 @dataclass(frozen=True)
 class Admitted:
-    """Records to deliver, in order; `hole` is the expected offset when they begin after it."""
+    """Records to deliver, in order; `hole` is the expected offset if they begin after it."""
 
     records: Sequence[Record]
     hole: int | None = None
@@ -49,7 +49,7 @@ class _Position:
 
 
 class OutOfOrderError(Exception):
-    """A chunk was delivered that does not begin where the partition stands: a defect."""
+    """A delivered chunk does not begin at its partition's position; this is a defect."""
 
 
 class Ledger:
@@ -59,20 +59,20 @@ class Ledger:
         self._positions: dict[TP, _Position] = {}
 
     def reset(self, offsets: Mapping[TP, int], moved: Iterable[TP] = ()) -> None:
-        """Start over at these offsets; chunks delivered before are never committed.
+        """Start over at these offsets; chunks that were delivered before are never committed.
 
         Args:
-            offsets: the next one of each partition.
-            moved: partitions that do not start where the group committed: it never has, or these
-                records are gone. Where they start is committed, so that the next start tells what
-                was lost since, once.
+            offsets: the next offset of each partition.
+            moved: partitions that do not start at the group's committed offset, because there is
+                none or its records are gone. Their start is committed, so that a loss is reported
+                once, and the next start can tell what was lost since.
         """
         self._positions = {tp: _Position(offset, offset) for tp, offset in offsets.items()}
         for tp in moved:
             self._positions[tp].moved = True
 
     def forget(self, partitions: Iterable[TP]) -> None:
-        """Partitions were revoked: discard what is fetched, commit nothing any more."""
+        """Drop revoked partitions: discard what is fetched for them, and commit nothing more."""
         for tp in partitions:
             self._positions.pop(tp, None)
 
@@ -94,13 +94,13 @@ class Ledger:
         return Admitted(records, hole=expected)
 
     def skip_to(self, tp: TP, offset: int) -> None:
-        """Accept that there is nothing before `offset`."""
+        """Continue at `offset`, because there is nothing before it."""
         position = self._positions.get(tp)
         if position is not None:
             position.expected = offset
 
     def deliver(self, chunk: Chunk) -> None:
-        """Note that `chunk` is handed over now.
+        """Advance past `chunk`, which is handed over now.
 
         Raises:
             OutOfOrderError: the chunk does not begin at the expected offset.
@@ -112,7 +112,7 @@ class Ledger:
         position.chunks.append(chunk)
 
     def untaken(self, tp: TP) -> Chunk | None:
-        """The first chunk of a partition that was delivered and has not reached its agent."""
+        """The first delivered chunk of a partition that has not reached its agent yet."""
         position = self._positions.get(tp)
         chunks = position.chunks if position else ()
         return next((chunk for chunk in chunks if not chunk.taken), None)
@@ -124,7 +124,7 @@ class Ledger:
         )
 
     def take_back(self, tp: TP, offset: int) -> None:
-        """Deliver again from the chunk on that begins at `offset`; those before stay."""
+        """Forget the chunks from `offset` on, so that they are delivered again."""
         position = self._positions.get(tp)
         if position is not None:
             position.expected = offset
@@ -132,7 +132,7 @@ class Ledger:
                 position.chunks.pop()
 
     def committable(self) -> dict[TP, int]:
-        """The offset to commit for each partition in which it moved on."""
+        """The offset to commit for each partition in which it has advanced."""
         moved = {}
         for tp, position in self._positions.items():
             chunks = position.chunks
@@ -145,17 +145,17 @@ class Ledger:
         return moved
 
     def put_back(self, partitions: Iterable[TP]) -> None:
-        """Kafka did not take the offsets of these partitions: commit them again next time."""
+        """Include these partitions in the next commit, because Kafka did not take their offsets."""
         for tp in partitions:
             if tp in self._positions:
                 self._positions[tp].moved = True
 
     def position(self, tp: TP) -> int | None:
-        """The next offset to be delivered, or None while it is not known."""
+        """The next offset to deliver, or None while it is unknown."""
         position = self._positions.get(tp)
         return position.expected if position else None
 
     def committed(self, tp: TP) -> int | None:
-        """The offset up to which everything is finished, or None while it is not known."""
+        """The offset up to which everything is finished, or None while it is unknown."""
         position = self._positions.get(tp)
         return position.committed if position else None

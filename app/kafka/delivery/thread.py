@@ -35,19 +35,21 @@ if TYPE_CHECKING:
     from app.kafka.delivery.consumer import Consumer
 
 COMMIT_DEADLINE = 5.0
-"""Time-out of a commit, in seconds. The next one commits what this one did not."""
+"""Time-out of a commit in seconds. The next commit includes what this one missed."""
 
 OFFSETS_SECONDS = 3.0
-"""For Kafka to say where logs begin and end; then it is looked whether they are all there."""
+"""Seconds that Kafka gets to answer where logs begin and end. After that the consumer checks
+whether the partitions still exist, and asks again.
+"""
 
 TROUBLE_SECONDS = 0.5
-"""Between two questions for offsets that a broker fails to answer."""
+"""Seconds between two look-ups of offsets that a broker fails to answer."""
 
 LOOK_SECONDS = 1.0
-"""How often a fetch that waits for records looks whether other partitions are to be fetched too."""
+"""Seconds after which a waiting fetch checks whether the set of partitions to fetch has changed."""
 
 SOUGHT_AGAIN = 5.0
-"""Seconds between two times that a fetcher which reads too far is sent back in one partition."""
+"""Seconds between two seeks of the same partition back to where the ledger stands."""
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
@@ -63,17 +65,17 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         self.membership = Membership(self._delivery.transport.kafka, self._end, self._say)
 
     async def _keepalive2(self) -> None:
-        """Nothing: mode's wakes both threads each second, and what it would say is not so.
+        """Does nothing: mode's wakes both threads every second to measure its own delay.
 
-        It measures how late it is itself. A thread that hangs is found by what it no longer does:
-        the group loses the member, and the judge of the worker's progress sees it.
+        A thread that hangs is noticed by its effects: the group drops the member, and the worker's
+        progress stops.
         """
 
     @Service.task
     async def _thread_keepalive(self) -> None:
-        """Nothing: mode's wakes the thread each second, lest it miss what others put in its queue.
+        """Does nothing: mode's wakes the thread every second to look at its queue.
 
-        They wake it when they do (`call_soon_threadsafe`).
+        Whoever puts something there wakes it anyway (`call_soon_threadsafe`).
         """
 
     @property
@@ -108,14 +110,14 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         self._epochs = self._shelf.epochs
 
     def _stopped_set(self) -> None:
-        # Once the worker ends by a crash, the thread may have ended before it is told to.
+        # After a crash the thread may have ended before it is told to.
         if not self.thread_loop.is_closed():
             super()._stopped_set()
 
     async def commit_what_can(self, offsets: Mapping[TP, int]) -> Refused:
-        """Commit within `COMMIT_DEADLINE`; returns the partitions whose offset Kafka did not take.
+        """Commit within `COMMIT_DEADLINE`; returns the partitions whose offset was not committed.
 
-        Instead of Faust's `commit`, which waits for as long as Kafka answers with what may pass.
+        Replaces Faust's `commit`, which waits as long as Kafka answers with an error that may pass.
         """
         left: Refused = await self.call_thread(self._commit_what_can, offsets)
         return left
@@ -133,8 +135,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             async with asyncio.timeout(COMMIT_DEADLINE):
                 await consumer.commit(wanted)
         except (TimeoutError, CommitFailedError, IllegalStateError, UnknownError) as error:
-            # Kafka is away or in trouble, and the next commit says more; or the group has moved
-            # on: then somebody reads these records again.
+            # Either Kafka is unreachable or in trouble, and the next commit tries again, or the
+            # group has rebalanced, and these records are delivered again.
             return {tp: type(error) for tp in offsets}
         except KafkaError as error:
             await self.crash(error)
@@ -148,13 +150,13 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         timeout: float | None = None,  # noqa: ASYNC109 - Faust's signature
         max_records: int | None = None,
     ) -> Any:
-        """Fetch from where each partition stands, whatever aiokafka takes for its position.
+        """Fetch each partition from the ledger's position, whatever aiokafka's own position is.
 
-        aiokafka moves on when it hands records over, and Faust drops some of those around a
-        rebalance. Without this such records would be fetched again only when the next one comes
-        and shows the gap: never, if the traffic has ended.
+        aiokafka advances when it hands records over, and Faust drops some of those around a
+        rebalance. Dropped records would otherwise be fetched again only once a later record reveals
+        the gap, and never if the traffic has ended.
 
-        It looks after that each second, and whether there is something else to fetch by now.
+        While it waits, it checks the positions and the set of partitions every `LOOK_SECONDS`.
         """
         until = monotonic() + (timeout or 0)
         while True:
@@ -170,17 +172,17 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
                 return fetched
 
     async def _seek_wait(self, consumer: Any, partitions: Mapping[TP, int]) -> None:
-        """Seek; raises `IllegalStateError` where one of the partitions was revoked meanwhile.
+        """Seek; raises `IllegalStateError` if one of the partitions has been revoked.
 
-        aiokafka fails an assertion instead while there is no assignment at all, as after a new
-        subscription, and that would end the worker.
+        While nothing is assigned, as after a new subscription, aiokafka would fail an assertion
+        instead, and that would end the worker.
         """
         if not partitions.keys() <= self.assignment():
-            raise IllegalStateError("a partition that is sought was revoked")
+            raise IllegalStateError("a partition to seek was revoked")
         await super()._seek_wait(consumer, partitions)
 
     def look_again(self, added: Iterable[TP]) -> None:
-        """Have a fetch that waits look again, now that it is to bring more partitions' records."""
+        """Make a waiting fetch start over, with further partitions."""
         if not self.thread_loop.is_closed():
             self.thread_loop.call_soon_threadsafe(self._look_again, added)
 
@@ -192,28 +194,29 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             fetcher._notify(waiter)  # noqa: SLF001
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
-        """Seek where the group has committed; returns that, and nothing without an assignment.
+        """Seek to the committed offsets and return them; nothing without an assignment.
 
-        aiokafka's fails an assertion when nothing is assigned.
+        aiokafka's method fails an assertion when nothing is assigned.
         """
         committed: Mapping[TP, int] = await self.call_thread(self._seek_to_committed)
         return committed
 
     async def _seek_to_committed(self) -> Mapping[TP, int]:
-        # Asked here, in the consumer's thread: the assignment may go at any moment.
+        # Checked here, in the consumer's thread, because the assignment may be revoked at any
+        # moment.
         if not self.assignment():
             return {}
         committed: Mapping[TP, int] = await self._ensure_consumer().seek_to_committed()
         return committed
 
     async def overwritten(self, partitions: Collection[TP]) -> Mapping[TP, int]:
-        """Where other records stand than those which the group has read, from which offset on.
+        """The offsets from which on partitions have other records than those that were read.
 
-        Of partitions whose log was cut before what is committed; see `epochs`. Those of which
-        Kafka does not tell are left out.
+        Contains the partitions whose log was cut before the committed offset (see `epochs`), as far
+        as Kafka can tell.
 
         Raises:
-            KafkaError: Kafka is in trouble.
+            KafkaError: a broker did not answer.
             TimeoutError: not within `OFFSETS_SECONDS`.
         """
         found: Mapping[TP, int] = await self.call_thread(self._overwritten, partitions)
@@ -230,15 +233,15 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             known = {tp: epoch for tp, epoch in noted.items() if epoch is not None}
             ends = await epochs.ends(consumer._client, known)  # noqa: SLF001
         cut = {tp: end for tp, end in ends.items() if end < offsets[tp]}
-        # For what is committed before the next batch is read.
+        # Commits that precede the next fetched batch carry this epoch, too.
         self._epochs.update({tp: epoch for tp, epoch in known.items() if tp not in cut})
         return cut
 
     async def without_commit(self, partitions: Collection[TP]) -> set[TP]:
-        """Those of some partitions of which the group has committed nothing.
+        """Those of the partitions for which the group has committed no offset.
 
         Raises:
-            KafkaError: Kafka does not say.
+            KafkaError: a broker did not answer.
             TimeoutError: not within `OFFSETS_SECONDS`.
         """
         found: set[TP] = await self.call_thread(self._without_commit, partitions)
@@ -252,7 +255,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             }
 
     async def rejoin(self) -> None:
-        """Have the group rebalance, which sets all positions anew."""
+        """Make the group rebalance, which resets all positions."""
         await self.call_thread(self._rejoin)
 
     async def _rejoin(self) -> None:
@@ -269,28 +272,28 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         return (super().highwater(tp) if assigned else None) or 0
 
     async def earliest_offsets(self, *partitions: TP) -> dict[TP, int]:
-        """Where the logs begin; leaves out partitions that are gone."""
+        """Where the logs begin; omits partitions that no longer exist."""
         fetcher = self._ensure_consumer()._fetcher  # noqa: SLF001
         found: dict[TP, int] = await self.call_thread(
-            self._of_those_that_are_there, fetcher.beginning_offsets, partitions
+            self._existing_offsets, fetcher.beginning_offsets, partitions
         )
         return found
 
     async def highwaters(self, *partitions: TP) -> dict[TP, int]:
-        """Where the logs end; leaves out partitions that are gone."""
+        """Where the logs end; omits partitions that no longer exist."""
         fetcher = self._ensure_consumer()._fetcher  # noqa: SLF001
         found: dict[TP, int] = await self.call_thread(
-            self._of_those_that_are_there, fetcher.end_offsets, partitions
+            self._existing_offsets, fetcher.end_offsets, partitions
         )
         return found
 
-    async def _of_those_that_are_there(
+    async def _existing_offsets(
         self, ask: Callable[[list[TopicPartition], float], Any], partitions: Iterable[TP]
     ) -> dict[TP, int]:
-        """Ask for offsets, and look again and again whether the partitions are still there.
+        """Look up offsets, leaving out partitions that turn out to be gone.
 
-        aiokafka asks of a partition that is gone until its time is up (40 s), and a rebalance
-        waits meanwhile; then it fails for all of them.
+        For a partition that no longer exists, aiokafka retries until its request time-out (40 s)
+        and then fails for all of them, while a rebalance waits.
         """
         left = {TopicPartition(*tp) for tp in partitions}
         deadline = monotonic() + self._ensure_consumer()._request_timeout_ms / 1000  # noqa: SLF001
@@ -300,7 +303,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             except (KafkaTimeoutError, UnknownError) as error:
                 if isinstance(error, UnknownError):  # a broker's own trouble, which may pass
                     await asyncio.sleep(TROUBLE_SECONDS)
-                # Without an answer, it has refreshed its metadata.
+                # aiokafka has refreshed its metadata by now.
                 known = self.known_partitions({tp.topic for tp in left})
                 gone = {tp for tp in left if tp.partition >= known[tp.topic]}
                 if not gone and monotonic() > deadline:
@@ -311,23 +314,23 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         return {}
 
     def known_partitions(self, topics: Iterable[str]) -> dict[str, int]:
-        """How many partitions the consumer knows of each topic; 0 of one that it does not know."""
+        """How many partitions each topic has in the consumer's metadata; 0 if it is unknown."""
         cluster = self._ensure_consumer()._client.cluster  # noqa: SLF001
         return {topic: len(cluster.partitions_for_topic(topic) or ()) for topic in topics}
 
     def topic_partitions(self, topic: str) -> int | None:
-        """How many partitions a topic has; None of one that the consumer does not know yet.
+        """How many partitions a topic has; None if the consumer does not know it yet.
 
-        Faust says 0 then. When the worker makes the guard's changelog, and joins before the
-        metadata tell of it, Faust would take the first document that is stored for one of a table
-        whose topics do not fit, and end the worker.
+        Faust's returns 0 then. When the worker has just created the guard's changelog, and joins
+        before its metadata includes it, Faust would take that 0 for a table whose topics do not
+        match, and end the worker at the first stored document.
         """
         return super().topic_partitions(topic) or None
 
     async def refresh_metadata(self) -> None:
-        """Refresh the metadata now, instead of when they expire.
+        """Refresh the metadata now, instead of when it expires.
 
-        If they differ, the group rejoins.
+        If it has changed, the consumer rejoins the group.
         """
         await self.call_thread(self._refresh_metadata)
 
@@ -348,8 +351,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
                 continue
             if state.position <= expected:
                 continue
-            # A hole at the log's end (a transaction's marker) looks the same and costs a small
-            # fetch each time: hence not without a pause.
+            # A hole at the end of the log, such as a transaction marker, looks the same, and each
+            # seek costs a small fetch: hence the pause.
             if now - self._sought.get(tp, -SOUGHT_AGAIN) >= SOUGHT_AGAIN:
                 self._sought[tp] = now
                 consumer.seek(TopicPartition(*tp), expected)

@@ -23,9 +23,10 @@ class ChunkEvent(Protocol):
 
 
 async def chunk_events(stream: StreamT[Any]) -> AsyncIterator[ChunkEvent]:
-    """The events of a stream of chunks, each acknowledged by its reader's `event.ack()` alone.
+    """The events of a stream of chunks, acknowledged only by an explicit `event.ack()`.
 
-    Faust acknowledges an event when the loop body is left, also by an exception.
+    Faust's own iteration acknowledges an event as soon as the loop body is left, even by an
+    exception.
     """
     consumer = cast("Consumer", stream.app.consumer)
     events = cast("AsyncIterator[ChunkEvent]", cast("Any", stream).noack().events())
@@ -35,14 +36,14 @@ async def chunk_events(stream: StreamT[Any]) -> AsyncIterator[ChunkEvent]:
 
 
 class ChunkTopic(faust.Topic):
-    """Delivers what was fetched, undecoded: the event's value is a `Chunk`.
+    """Delivers fetched records undecoded: an event's value is a `Chunk`.
 
-    Faust decodes before the stream sees a record, acknowledges what it cannot decode and then
-    throws into the stream. Parsing is the agents' business here, so nothing can be lost before.
+    Faust decodes a record before the stream sees it. If that fails, it acknowledges the record and
+    throws into the stream. Here the agents parse, so that no record is lost before they see it.
 
     Args:
-        role: of OpenWhisk's topics that are read through it, which discovery fills in; None for
-            the internal topic.
+        role: the role of the OpenWhisk topics that it reads, whose names discovery fills in; None
+            for the internal topic.
     """
 
     def __init__(self, app: Any, *, role: TopicRole | None = None, **kwargs: Any) -> None:
@@ -54,7 +55,7 @@ class ChunkTopic(faust.Topic):
         return {**super()._clone_args(), "role": self.role}
 
     def get_topic_name(self) -> str:
-        """What `faust agents` shows; Faust's raises while no topic of the role exists."""
+        """The name that `faust agents` shows; Faust's raises while no topic of the role exists."""
         return str(super().get_topic_name()) if self.topics else f"({self.role}: none yet)"
 
     def _compile_decode(self) -> None:

@@ -15,16 +15,17 @@ from app.kafka.delivery.ledger import Ledger
 from app.settings import KafkaSettings
 
 FLUSH_DEADLINE = 5.0
-"""Seconds that a commit waits for what Faust still sends, which is the guard's table."""
+"""Seconds that a commit waits for what Faust still has to send: entries of the guard's table."""
 
 
 class Producer(driver.Producer):
-    """Faust's producer, of the guard's table alone; waiting for it has an end."""
+    """Faust's producer, which sends only the guard's table, with bounded waiting."""
 
     async def send(self, *args: Any, **kwargs: Any) -> Any:
-        """Send an entry; returns a future, which fails where Faust's would raise.
+        """Send an entry; returns a future, which fails where Faust's method would raise.
 
-        That would end the worker: aiokafka raises of a topic that it may not see any more.
+        An exception would end the worker, and aiokafka raises one for a topic that it is no longer
+        allowed to see.
         """
         try:
             return await super().send(*args, **kwargs)
@@ -34,16 +35,17 @@ class Producer(driver.Producer):
             return failed
 
     async def flush(self) -> None:
-        """Wait until everything is sent, but not for longer than `FLUSH_DEADLINE`.
+        """Wait until everything is sent, but no longer than `FLUSH_DEADLINE`.
 
-        What the guard then has not written down, the database's conflict answers still catch.
+        Duplicates that the guard misses because of an unsent entry still meet a conflict in the
+        database.
         """
         try:
             async with asyncio.timeout(FLUSH_DEADLINE):
                 await super().flush()
         except TimeoutError:
             self.log.warning(
-                "Kafka did not take what the guard remembers within %g s; going on without it.",
+                "Kafka did not take the guard's entries within %g s; going on without them.",
                 FLUSH_DEADLINE,
             )
 
@@ -55,15 +57,15 @@ class Conductor(FaustConductor):
 
 
 class Transport(driver.Transport):
-    """Faust's aiokafka transport with this consumer.
+    """Faust's aiokafka transport with our consumer, producer and conductor.
 
     Args:
-        url: of the brokers.
+        url: addresses of the brokers.
         app: Faust's application.
-        kafka: settings.
-        ledger: where the assigned partitions stand.
-        shutdown_deadline: seconds that in-flight work may take when the worker stops.
-        callbacks: the worker around it.
+        kafka: the settings for Kafka.
+        ledger: the positions of the assigned partitions.
+        shutdown_deadline: seconds that in-flight work gets when the worker stops.
+        callbacks: what the consumer calls in the worker.
     """
 
     Consumer: ClassVar[Any] = Consumer
