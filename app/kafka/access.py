@@ -38,7 +38,10 @@ from app.process.words import system_reason
 from app.settings import KafkaSettings
 
 ANSWER_SECONDS = 10.0
+"""How long one broker may take to answer."""
+
 RETRY_SECONDS = 2.0
+"""Between two attempts to reach Kafka."""
 
 
 class AccessError(StartError):
@@ -46,12 +49,12 @@ class AccessError(StartError):
 
 
 class Access(Service):
-    """Waits until Kafka can be reached, and ends the worker when it does not let us in.
+    """Waits until Kafka can be reached, and ends the worker if Kafka refuses access.
 
     Args:
         settings: how to connect.
-        topics: that the worker needs.
-        worker: stops the waiting when it is told to stop.
+        topics: those that the worker needs.
+        worker: the waiting ends when it is told to stop.
     """
 
     def __init__(
@@ -66,7 +69,8 @@ class Access(Service):
         """Return when a broker has answered.
 
         Raises:
-            AccessError: Kafka refuses; the supervisor's next start reads the settings again.
+            AccessError: Kafka refuses access. The worker ends, so that its next start reads the
+            settings again.
         """
 
         async def attempt() -> None:
@@ -79,7 +83,7 @@ class Access(Service):
 async def when_kafka_answers(
     settings: KafkaSettings, worker: Service, attempt: Callable[[], Awaitable[None]]
 ) -> None:
-    """Try until Kafka answers or the worker is told to stop; says once that it waits."""
+    """Repeat `attempt` until Kafka answers or the worker stops; logs once that it waits."""
     waiting = False
     while not worker.should_stop:
         try:
@@ -91,14 +95,14 @@ async def when_kafka_answers(
                     *(settings.url, explain(error, settings)),
                 )
             waiting = True
-            # The worker's: a service within it is told to stop only after it has started.
+            # The worker's `sleep`, because a service that is still starting is not told to stop.
             await worker.sleep(RETRY_SECONDS)
         else:
             return
 
 
 async def ask(settings: KafkaSettings) -> None:
-    """Ask the brokers for something, one after the other, until one answers.
+    """Try the brokers one after the other until one answers.
 
     Raises:
         AccessError: none answers, and one of them refuses.
@@ -114,7 +118,7 @@ async def ask(settings: KafkaSettings) -> None:
 
 
 async def why_not(settings: KafkaSettings) -> Exception | None:
-    """Why no broker answers, a refusal before all else; None: one does."""
+    """Why no broker answers, or None if one does; a refusal counts more than another failure."""
     failures: list[Exception] = []
     for server in bootstrap_servers(settings.url):
         try:
@@ -135,16 +139,17 @@ async def _ask(server: str, settings: KafkaSettings) -> None:
         **security_options(settings),
     )
     try:
-        # A listener that wants a login answers until this, and then closes the connection.
+        # A listener that requires a login answers everything before this, then closes the
+        # connection.
         await connection.send(MetadataRequest([]))
     finally:
         connection.close()
 
 
 async def check_rights(settings: KafkaSettings, topics: Iterable[TopicSpec]) -> None:
-    """Check that the user may have these topics, and the consumer group.
+    """Check that the user has the rights to these topics and to the consumer group.
 
-    Kafka hides a topic from those who may not see it, as if it were missing.
+    To a user without Describe on a topic, Kafka pretends that the topic does not exist.
 
     Raises:
         AccessError: a right is missing.
@@ -172,7 +177,7 @@ async def _check_group(admin: Admin, settings: KafkaSettings) -> None:
             "(PERSISTER_APP_ID): grant Read on it"
         ) from None
     except GroupCoordinatorNotAvailableError:
-        return  # a new cluster, of which no group was ever asked for; the consumer waits for it
+        return  # a new cluster without a group; the consumer waits for the coordinator
 
 
 def _user(settings: KafkaSettings) -> str:
@@ -180,7 +185,7 @@ def _user(settings: KafkaSettings) -> str:
 
 
 def why_refused(topic: str, error: KafkaError, settings: KafkaSettings) -> str:
-    """Why Kafka does not take a topic's records, and never will as things are."""
+    """Why Kafka refuses a topic's records, where trying again cannot help."""
     match error:
         case TopicAuthorizationFailedError():
             return f"{_user(settings)} may not write to topic {topic}: grant Write on it"
@@ -197,7 +202,7 @@ def why_refused(topic: str, error: KafkaError, settings: KafkaSettings) -> str:
 
 
 def not_written(topic: str, error: BaseException, settings: KafkaSettings) -> str:
-    """Why a record was not written to a topic, whether that passes or not."""
+    """Why a record was not written to a topic, whether the cause is transient or not."""
     match error:
         case TopicAuthorizationFailedError() | ClusterAuthorizationFailedError():
             return why_refused(topic, error, settings)
@@ -213,7 +218,7 @@ def refuses(error: BaseException) -> bool:
 
 
 def explain(error: BaseException, settings: KafkaSettings) -> str:  # noqa: PLR0911 - one for each
-    """What happened, and which setting it is about."""
+    """What went wrong, and which setting to check."""
     protocol = f"PERSISTER_KAFKA_SECURITY_PROTOCOL ({settings.security_protocol})"
     match error:
         case SaslAuthenticationFailed() | UnsupportedSaslMechanismError():
@@ -252,7 +257,7 @@ def explain(error: BaseException, settings: KafkaSettings) -> str:  # noqa: PLR0
 
 
 def _unreachable(settings: KafkaSettings) -> str:
-    """Why no broker can be used; aiokafka says the same of one that is away and a refused login."""
+    """Why no broker can be used: aiokafka reports a refused login like a broker that is down."""
     if logins.refused:
         return refusal_text(logins.refused, settings.sasl_user, settings.sasl_mechanism)
     return (

@@ -31,19 +31,19 @@ class UnreadableSettingsError(Exception):
 
 
 class BrokersFencedError(KafkaError):
-    """The brokers have just started and hold no partitions yet; it passes within seconds."""
+    """The brokers have just started and hold no partitions yet; this passes within seconds."""
 
     retriable = True
 
 
 class Admin:
-    """Asks Kafka for what only an admin client can.
+    """What only an admin client can ask of Kafka.
 
-    Every method raises aiokafka's `KafkaError` (whose `retriable` tells whether it may pass) when
-    Kafka cannot be reached or refuses, and `OSError` when a connection breaks meanwhile.
+    Every method raises aiokafka's `KafkaError` if Kafka cannot be reached or refuses (`retriable`
+    tells whether the error is transient), and `OSError` if the connection breaks.
 
     Args:
-        client: started; `connect` and `open_admin` make one.
+        client: a started client; `connect` and `open_admin` make one.
     """
 
     def __init__(self, client: AIOKafkaAdminClient) -> None:
@@ -67,20 +67,20 @@ class Admin:
         return set(await self._client.list_topics())
 
     async def partition_counts(self) -> dict[str, int]:
-        """How many partitions each topic has that this client may see."""
-        # All of them: to ask for a missing topic by its name may create it.
+        """How many partitions each topic has, of those that this client may see."""
+        # Asks for all topics, because asking for a missing one by name may create it.
         described = await self._client.describe_topics()
         return {topic["topic"]: len(topic["partitions"]) for topic in described}
 
     async def create(self, topic: TopicSpec, replication: int) -> bool:
-        """Create a topic unless it exists; an existing one is left as it is.
+        """Create a topic unless it exists; leaves an existing one as it is.
 
         Args:
             topic: its name, partitions and settings.
             replication: replicas of each partition.
 
         Returns:
-            Whether it was created now.
+            Whether the topic was created.
         """
         error = (await self._create([topic], replication)).get(topic.name)
         if isinstance(error, InvalidReplicationFactorError) and "fenced" in str(error):
@@ -92,12 +92,12 @@ class Admin:
     async def would_refuse(
         self, topics: Iterable[TopicSpec], replication: int
     ) -> dict[str, KafkaError]:
-        """Why Kafka would not create these topics, by name; creates nothing.
+        """Why Kafka would refuse to create these topics, by name; creates nothing.
 
-        A topic that exists and is hidden from this client is refused with
-        `TopicAuthorizationFailedError`, as one that it may not create.
+        An existing topic that is hidden from this client is refused with
+        `TopicAuthorizationFailedError`, as is one that it may not create.
         """
-        # Without their settings: a missing right is what is asked for.
+        # Without their settings, because only missing rights are of interest.
         bare = [TopicSpec(topic.name, topic.partitions, {}) for topic in topics]
         return await self._create(bare, replication, validate_only=True) if bare else {}
 
@@ -118,7 +118,7 @@ class Admin:
         return refused
 
     async def grow(self, topic: str, partitions: int) -> None:
-        """Raise a topic's number of partitions to `partitions`."""
+        """Increase a topic's number of partitions to `partitions`."""
         await self._client.create_partitions({topic: NewPartitions(partitions)})
 
     async def delete(self, topics: Collection[str]) -> None:
@@ -141,11 +141,11 @@ class Admin:
     async def topic_settings(
         self, topics: Iterable[str], keys: Collection[str]
     ) -> dict[str, dict[str, str]]:
-        """These settings of these topics, whether set for the topic or the broker's default.
+        """Settings of topics, set on the topic or inherited from the broker.
 
         Args:
-            topics: must exist.
-            keys: such as `retention.ms`.
+            topics: the names of existing topics.
+            keys: names of settings, such as `retention.ms`.
 
         Raises:
             UnreadableSettingsError: a topic is gone, or the right DescribeConfigs is missing.
@@ -172,7 +172,7 @@ class Admin:
         return int((await self.topic_settings([topic], [key]))[topic][key])
 
     async def change_topic_settings(self, topic: str, settings: Mapping[str, str]) -> None:
-        """Give a topic these settings; those that are not named fall back to the broker's."""
+        """Replace a topic's settings; those not named fall back to the broker's defaults."""
         resource = ConfigResource(ConfigResourceType.TOPIC, topic, configs=dict(settings))
         for answer in await self._client.alter_configs([resource]):
             for code, reason, *_ in answer.resources:
@@ -192,20 +192,20 @@ class Admin:
     async def committed(
         self, group: str, coordinator: int | None = None
     ) -> dict[TopicPartition, int]:
-        """The offsets that a consumer group has committed, of all topics.
+        """The offsets that a consumer group has committed, in all topics.
 
         Args:
             group: its id.
-            coordinator: the id of its broker, where it is known; else that is looked for.
+            coordinator: the id of the broker that coordinates it, if known; looked up otherwise.
 
-        Not by aiokafka's `list_consumer_group_offsets`: it takes the answer of a coordinator that
-        is still loading for a group that has committed nothing.
+        Does not use aiokafka's `list_consumer_group_offsets`, which ignores the error of a
+        coordinator that is still loading, so that the group seems to have committed nothing.
 
         Raises:
             GroupLoadInProgressError, GroupCoordinatorNotAvailableError,
-            NotCoordinatorForGroupError: the coordinator is not ready; it may be in a moment.
+            NotCoordinatorForGroupError: the coordinator is not ready yet; try again.
         """
-        # Looked for each time: after an error another broker may be the one.
+        # Looked up each time: after an error another broker may be the coordinator.
         broker = await self.coordinator(group) if coordinator is None else coordinator
 
         async def send(request: OffsetFetchRequest) -> Any:
@@ -223,7 +223,7 @@ class Admin:
 
 
 async def connect_client(settings: KafkaSettings, **options: Any) -> AIOKafkaAdminClient:
-    """Connect an aiokafka client with further options; the caller closes it.
+    """Connect an aiokafka client with additional options; the caller closes it.
 
     Raises:
         KafkaError: no broker can be reached.
@@ -239,7 +239,7 @@ async def connect_client(settings: KafkaSettings, **options: Any) -> AIOKafkaAdm
 
 @asynccontextmanager
 async def open_admin(settings: KafkaSettings) -> AsyncIterator[Admin]:
-    """Connect for as long as the block runs; raises `KafkaError` where no broker is reached."""
+    """Connect for as long as the block runs; raises `KafkaError` if no broker can be reached."""
     admin = await Admin.connect(settings)
     try:
         yield admin
@@ -248,6 +248,6 @@ async def open_admin(settings: KafkaSettings) -> AsyncIterator[Admin]:
 
 
 def _reason(error: type[KafkaError], *reason: str | None) -> str:
-    """What Kafka says, or the name of its error code."""
+    """Kafka's message, or the name of the error code."""
     said = next(filter(None, reason), None)
     return said or error.__name__

@@ -4,7 +4,7 @@ from typing import Final
 
 LENGTH_AT: Final = 8
 AFTER_LENGTH: Final = 12
-"""From here on the length counts."""
+"""The length counts the bytes from here on."""
 
 EPOCH_AT: Final = 12
 MAGIC_AT: Final = 16

@@ -9,7 +9,7 @@ from app.settings import KafkaSettings
 
 
 async def keep(settings: KafkaSettings, group: str, offsets: Mapping[TopicPartition, int]) -> None:
-    """Commit these offsets for the group; raises `KafkaError`."""
+    """Commit offsets for a group; raises `KafkaError` if Kafka cannot be reached or refuses."""
     consumer = AIOKafkaConsumer(
         **client_options(settings), group_id=group, enable_auto_commit=False
     )

@@ -9,10 +9,11 @@ from contextlib import asynccontextmanager
 class ByteBudget:
     """Bounds the bytes in flight.
 
-    Waiters are served in order. Anything larger than the limit goes alone.
+    Waiters are served in order. Something larger than the limit is admitted while nothing else is
+    in flight.
 
     Args:
-        limit: most bytes at a time.
+        limit: the most bytes in flight at a time.
     """
 
     def __init__(self, limit: int) -> None:
@@ -21,7 +22,7 @@ class ByteBudget:
         self._waiters: deque[tuple[asyncio.Future[None], int]] = deque()
 
     async def acquire(self, size: int) -> None:
-        """Wait until `size` more bytes may be in flight, and count them."""
+        """Wait until `size` more bytes fit, and count them."""
         if not self._waiters and self._fits(size):
             self.in_flight += size
             return

@@ -19,18 +19,18 @@ def bootstrap_servers(url: str) -> list[str]:
     """The `host:port` of each broker in an address such as `kafka://a:9092;b:9092`.
 
     Raises:
-        ValueError: it is no list of brokers.
+        ValueError: the address is not a list of brokers.
     """
     return [host_and_port(*address) for address in broker_addresses(url)]
 
 
 def client_options(settings: KafkaSettings) -> dict[str, Any]:
-    """Keyword arguments that every aiokafka client takes: addresses and security."""
+    """The keyword arguments of every aiokafka client: addresses and security."""
     return {"bootstrap_servers": bootstrap_servers(settings.url), **security_options(settings)}
 
 
 def security_options(settings: KafkaSettings) -> dict[str, Any]:
-    """The keyword arguments for protocol, login and TLS alone, as aiokafka names them."""
+    """The keyword arguments for protocol, login and TLS, as aiokafka names them."""
     protocol, password = settings.security_protocol, settings.sasl_password
     options: dict[str, Any] = {"security_protocol": protocol.value}
     if protocol.tls:
@@ -49,8 +49,8 @@ def security_options(settings: KafkaSettings) -> dict[str, Any]:
 
 
 def broker_credentials(settings: KafkaSettings) -> "CredentialsT | None":
-    """The same for the consumer and the producer that Faust makes; None without security."""
-    # Here, since the gateway and the activation store connect without Faust.
+    """`security_options` for the consumer and producer that Faust makes; None without security."""
+    # Imported here, because the gateway and the activation store run without Faust.
     from faust.auth import SASLCredentials, SSLCredentials  # noqa: PLC0415
 
     options = security_options(settings)
@@ -66,11 +66,11 @@ def broker_credentials(settings: KafkaSettings) -> "CredentialsT | None":
 
 
 def producer_options(settings: KafkaSettings) -> dict[str, Any]:
-    """Keyword arguments of a producer that acknowledges only what every replica holds.
+    """The keyword arguments of a producer whose records every in-sync replica acknowledges.
 
-    `max_request_size` leaves room for what surrounds the largest record; the batch size stays under
-    the broker's default `max.message.bytes`, which counts whole batches, so that only a single
-    record can ever be too large.
+    `max_request_size` leaves room for the overhead of the largest record. The batch size stays
+    below the broker's default `max.message.bytes`, which applies to whole batches, so that only a
+    single record can ever be too large.
     """
     return {
         **client_options(settings),
@@ -82,7 +82,7 @@ def producer_options(settings: KafkaSettings) -> dict[str, Any]:
 
 
 def codec(compression: Compression) -> int:
-    """The number by which Kafka's record batches name a compression."""
+    """The number of a compression codec in Kafka's record batches."""
     return _CODECS[compression]
 
 
@@ -95,7 +95,7 @@ _CODECS: dict[Compression, int] = {
 }
 
 BATCH_BYTES = 512 * 1024
-"""Of a batch before it is compressed."""
+"""Size limit of a batch before compression."""
 
 RECORD_OVERHEAD = 64 * 1024
-"""Bytes that a document or a dead letter may be larger than the record that it came from."""
+"""By how many bytes a document or dead letter may exceed the record that it was made from."""

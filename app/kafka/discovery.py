@@ -24,7 +24,9 @@ from app.process.words import counted, listed
 from app.settings import KafkaSettings
 
 EARLY, LATE = 0.5, 1.25
-"""Intervals from one look to the next: when it is told, and when it asks itself."""
+"""When to look again, in discovery intervals: with topics that somebody else has fetched, and at
+the latest, asking Kafka.
+"""
 
 
 class OwnTopicError(StartError):
@@ -32,7 +34,7 @@ class OwnTopicError(StartError):
 
 
 def other_number(topic: str, partitions: int) -> str:
-    """What to do about a topic with another number of partitions than is set."""
+    """What to do about a topic whose number of partitions is not the configured one."""
     return (
         f"{topic} has {partitions} partitions, and the guard's table needs as many: "
         f"set PERSISTER_PARTITIONS={partitions}"
@@ -40,13 +42,13 @@ def other_number(topic: str, partitions: int) -> str:
 
 
 class OwnTopics(Service):
-    """At start-up: waits for Kafka, creates the persister's own topics, and finds OpenWhisk's.
+    """Waits for Kafka at start-up, creates the persister's own topics, and finds OpenWhisk's.
 
     Args:
-        settings: how to connect, and how topics are made.
-        names: of the topics.
+        settings: how to connect, and how to create topics.
+        names: the names of the topics.
         subscription: gets OpenWhisk's topics.
-        worker: stops the waiting when it is told to stop.
+        worker: the waiting ends when it is told to stop.
     """
 
     def __init__(
@@ -115,10 +117,11 @@ class OwnTopics(Service):
                 self.log.warning("%s.", shortcoming)
 
     async def _fit(self, admin: Admin, changelog: TopicSpec, partitions: int) -> None:
-        """Give the guard's changelog as many partitions as the internal topic has.
+        """Give the guard's changelog as many partitions as the internal topic.
 
-        An operator may have given that one more. What the guard remembers of a record may then be
-        under another partition than the record: the database answers for it.
+        An operator may have added partitions to the internal topic. The guard's entry for a record
+        may then be in another partition than the record; the database's conflict answers still
+        catch its duplicates.
         """
         if (
             await self._put_right(admin, changelog, partitions)
@@ -146,7 +149,7 @@ class OwnTopics(Service):
         )
 
     async def _put_right(self, admin: Admin, spec: TopicSpec, partitions: int) -> bool:
-        """Give a topic that Kafka made by itself what it must have; returns whether it was one."""
+        """Correct a topic that Kafka has created automatically; returns whether it was one."""
         if partitions >= spec.partitions:
             return False
         try:
@@ -189,18 +192,18 @@ class OwnTopics(Service):
 
 
 class Discovery(Service):
-    """While the worker runs: looks for topics that are new, changed, or gone.
+    """Looks for topics that are new, changed, or gone, while the worker runs.
 
-    What topics there are it is told by whoever asks Kafka for them anyway; it asks itself when it
-    is not told.
+    Services that fetch the list of topics for other reasons pass it on (`hear`); without that, it
+    asks Kafka itself.
 
     Args:
         settings: how to connect, and how often to look.
-        own: the topics without which the worker cannot work, with their partitions.
-        fixed: those of them that must have exactly so many.
+        own: the persister's own topics, which the worker needs, with their numbers of partitions.
+        fixed: those of them that must have exactly that many partitions.
         subscription: gets OpenWhisk's topics.
-        thread: the consumer's, while there is one.
-        end: ends the worker with a message.
+        thread: returns the consumer's thread.
+        end: ends the worker with an error message.
     """
 
     def __init__(
@@ -230,7 +233,7 @@ class Discovery(Service):
 
     @property
     def unreadable(self) -> dict[str, str]:
-        """Topics that are subscribed to and may not be read, and why."""
+        """Subscribed topics that may not be read, and why."""
         return dict(self._thread().fetches.unreadable)
 
     @property
@@ -241,17 +244,17 @@ class Discovery(Service):
 
     @property
     def elsewhere(self) -> tuple[str, ...]:
-        """While no topic of OpenWhisk's is read: those that look like one."""
+        """Topics that look like OpenWhisk's, as long as none is read."""
         return self._subscription.elsewhere
 
     @property
     def advice_elsewhere(self) -> str:
-        """What to do about them."""
+        """What to do about the topics of `elsewhere`."""
         return self._subscription.advice_elsewhere
 
     @property
     def refused(self) -> str | None:
-        """Why the consumer group does not take this worker, while it does not."""
+        """Why the consumer group does not accept this worker, if it does not."""
         return self._thread().membership.refused
 
     async def on_stop(self) -> None:
@@ -259,7 +262,7 @@ class Discovery(Service):
         await self._disconnect()
 
     def hear(self, topics: Mapping[str, int]) -> None:
-        """Note which topics there are now, with their numbers of partitions."""
+        """Take a fresh list of all topics, with their numbers of partitions."""
         self._told = topics
         self._heard.set()
 
@@ -273,7 +276,8 @@ class Discovery(Service):
             await self.look()
 
     async def look(self) -> None:
-        """Read new topics and partitions; says once when Kafka is away, and when it is back."""
+        """Subscribe to new topics and partitions; logs once when Kafka fails and once it is back.
+        """
         try:
             await self._look()
         except (KafkaError, OSError) as error:
@@ -309,15 +313,15 @@ class Discovery(Service):
         return await self._admin.partition_counts()
 
     def _look_for_own(self, existing: Mapping[str, int]) -> None:
-        """End the worker when one of its own topics is gone; the next start creates it again.
+        """End the worker if one of its own topics is gone; the next start creates it again.
 
-        It takes a restart because the worker's state about the topic is gone with it: offsets, the
-        producer's sequence numbers and the guard's table. One that Kafka has made again by itself,
-        because our clients ask for it, has too few partitions.
+        Only a restart helps, because the worker's state refers to the lost topic: offsets, the
+        producer's sequence numbers and the guard's table. If Kafka has re-created the topic
+        automatically, because our clients keep asking for it, it has too few partitions.
         """
         missing = {name for name, count in self._own.items() if existing.get(name, 0) < count}
-        # Seen by two looks: one may have asked a broker that has just begun. And what was just
-        # made, a busy broker may not know for a while: only what was there can be gone.
+        # Missing twice in a row, because a broker that has just started may not know all topics,
+        # and only if seen before, because a busy broker may not know a new topic for a while.
         gone = missing & self._missing & self._seen
         self._missing = missing
         self._seen |= self._own.keys() - missing
@@ -335,7 +339,7 @@ class Discovery(Service):
                 return
 
     async def _look_for_changed(self, existing: Mapping[str, int]) -> None:
-        """Refresh the consumer's metadata when topics were re-created or have more partitions."""
+        """Refresh the consumer's metadata if topics were re-created or have more partitions."""
         thread = self._thread()
         known = thread.known_partitions(self._subscription.in_faust)
         changed = sorted(name for name, count in known.items() if existing.get(name, 0) != count)

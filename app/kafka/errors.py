@@ -15,7 +15,7 @@ __all__ = ["COORDINATOR_NOT_READY", "GroupAuthorizationFailedError", "KafkaError
 
 
 def error_text(error: BaseException) -> str:
-    """The error's name, and what there is beside it; aiokafka's own text repeats the name."""
+    """The error's name and message; aiokafka's own text repeats the name."""
     name = type(error).__name__
     said = str(error).removeprefix(f"[Error {getattr(error, 'errno', None)}] ")
     said = said.removeprefix(name).removeprefix(": ")

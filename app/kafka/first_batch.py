@@ -28,9 +28,9 @@ class FirstBatch:
         self._consumer: Any = None
 
     async def read(self, tp: TP, offset: int) -> Sequence[Record]:
-        """The records of the batch at an offset, or of the first one after it that Kafka holds.
+        """The records of the batch at an offset, or of the next one that Kafka still has.
 
-        Nothing when none comes within `ANSWER_SECONDS`.
+        Empty if no batch arrives within `ANSWER_SECONDS`.
 
         Raises:
             KafkaError: Kafka cannot be reached, or refuses.
@@ -45,10 +45,10 @@ class FirstBatch:
         return records
 
     async def disconnect(self) -> None:
-        """Disconnect; the next question connects again."""
+        """Disconnect; the next `read` connects again."""
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
-            # aiokafka 0.14 may wait for ever when it has just taken over an assignment.
+            # aiokafka 0.14 may hang in `stop` if it has just taken over an assignment.
             with suppress(TimeoutError):
                 await asyncio.wait_for(consumer.stop(), STOP_SECONDS)
 
@@ -58,7 +58,7 @@ class FirstBatch:
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
-            # One batch, which Kafka sends whatever its size.
+            # Kafka sends one batch, whatever its size.
             max_partition_fetch_bytes=1,
         )
         try:
@@ -66,6 +66,6 @@ class FirstBatch:
         except BaseException:
             await consumer.stop()
             raise
-        # Of what is in a batch, no more is unpacked than where it is consumed.
+        # Unpacks no more of a batch than the worker's consumer does.
         check_batches(consumer, self._settings.max_record_bytes)
         return consumer

@@ -16,25 +16,26 @@ from time import monotonic
 from faust.types import TP
 
 MOST_SECONDS = 0.02
-"""How long records may gather, at most."""
+"""The longest time that records may gather."""
 
 BUSY = 1000
-"""Records taken in a second, routed and stored ones together, from which they gather so long: half
-as many gather for half the time."""
+"""Records per second, routed and stored ones together, from which on they gather that long. At half
+the rate they gather for half the time.
+"""
 
 SHORTEST_FETCH = 0.005
 """Seconds that a fetch which leaves something out waits for other records, at least. So nothing
 gathers for less: at 50 records a second, each would take a fetch more, which brings nothing."""
 
 WINDOW = 0.5
-"""Seconds over which records are counted; those of the last ones weigh most."""
+"""Time constant of the rate in seconds: recent records weigh most."""
 
 
 class Gathering:
-    """How long to wait until a partition is asked for again.
+    """How long to wait before a partition is fetched again.
 
     Args:
-        clock: Seconds, monotonic.
+        clock: monotonic seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
@@ -44,15 +45,15 @@ class Gathering:
         self._counted_at = clock()
 
     def answered(self, tp: TP) -> None:
-        """Note that records of a partition have come."""
+        """Note that records of a partition have arrived."""
         self._answered[tp] = self._clock()
 
     def taken(self, records: int) -> None:
-        """Note that so many records have been handed over."""
+        """Count records that have been handed over."""
         self._rate = self._faded() + records / WINDOW
 
     def seconds_left(self, tps: Container[TP]) -> dict[TP, float]:
-        """For how long those of these partitions whose records still gather should be left out."""
+        """The partitions not to fetch yet, with the seconds that their records still gather."""
         now = self._clock()
         whole = MOST_SECONDS * min(1.0, self._faded() / BUSY)
         if whole < SHORTEST_FETCH:

@@ -11,14 +11,14 @@ from app.kafka.topics import TopicNames
 from app.settings import KafkaSettings
 
 MOST_GROUPS = 50
-"""That are asked whether they are the one that was meant."""
+"""How many groups are checked for being the one that was meant."""
 
 
 async def would_begin_again(admin: Admin, settings: KafkaSettings, names: TopicNames) -> str | None:
-    """Say so, when others have worked here and this group has not; None when all is well.
+    """A warning if another group has worked here and this one has not; None otherwise.
 
     Raises:
-        KafkaError: Kafka is not reachable, or does not allow it.
+        KafkaError: Kafka cannot be reached, or refuses.
     """
     partitions = await admin.partition_counts()
     if names.documents not in partitions:
@@ -46,7 +46,7 @@ async def _who_worked_here(admin: Admin, own: str, topic: str) -> list[str]:
         try:
             committed = await admin.committed(group)
         except KafkaError:
-            continue  # one that may not be seen is not the one that was meant
+            continue  # a group that is hidden from this user is not the one that was meant
         if any(tp.topic == topic for tp in committed):
             found.append(group)
     return found

@@ -30,15 +30,16 @@ from app.kafka.untimed import NO_TIMESTAMP
 from app.settings import KafkaSettings
 
 ANSWER_SECONDS = 5.0
-"""How long one broker may take for one answer."""
+"""How long a broker may take to answer a request."""
 
 FETCH_BYTES = 64 * 1024
-"""Of the first unread records; Kafka sends one batch even if it is larger."""
+"""Bytes to fetch of the first unread records; Kafka sends one batch even if it is larger."""
 
 FETCH_MILLIS = 100
+"""How long a broker may wait for records."""
 
 LONGEST_ASSIGNMENT = 256 * 1024
-"""Bytes; sixty thousand partitions of one member."""
+"""In bytes, which is enough for sixty thousand partitions per member."""
 
 NO_OFFSET = -1
 EVERY_ISOLATION_LEVEL = 0
@@ -51,7 +52,7 @@ class Member:
 
     Args:
         host: where it connects from.
-        partitions: that it was assigned; none while the group rebalances.
+        partitions: its assignment; empty while the group rebalances.
     """
 
     host: str
@@ -60,10 +61,10 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """How far the group is in a partition; each None where Kafka does not say.
+    """How far the group is in a partition; a field is None if Kafka does not say.
 
     Args:
-        start: the first offset that the log still has; it is not asked for where nothing is unread.
+        start: the first offset that the log still has; not looked up if nothing is unread.
         end: the offset that the next record will get.
         committed: the next offset that the group reads; None before its first commit.
     """
@@ -74,7 +75,7 @@ class Reach:
 
     @property
     def lag(self) -> int | None:
-        """Records between what is committed and the end, those that are deleted left out."""
+        """The number of records from the committed offset to the end, without deleted ones."""
         if (self.committed or 0) == self.end:
             return 0
         if self.start is None or self.end is None:
@@ -87,10 +88,11 @@ class GroupView:
     """A consumer group and the topics that it should read, as Kafka sees them.
 
     Args:
-        state: of the group, in Kafka's words: `Stable`, `Empty`, `PreparingRebalance` …
-        members: by member id.
+        state: the group's state as Kafka names it, such as `Stable`, `Empty` or
+        `PreparingRebalance`.
+        members: the group's members by member id.
         topics: the names of all topics that the client may see.
-        partitions: of the topics that were asked about.
+        partitions: the partitions of the topics that were asked about.
     """
 
     state: str
@@ -104,15 +106,15 @@ class GroupView:
         return self.state == STABLE
 
     def holders(self) -> dict[TP, str]:
-        """By partition, the id of the member that was assigned it."""
+        """The id of the member that each partition is assigned to."""
         return {tp: name for name, member in self.members.items() for tp in member.partitions}
 
 
 class Observer:
     """A client that watches a group without joining it.
 
-    Every method raises aiokafka's `KafkaError` or `OSError` when Kafka does not answer; the client
-    is then of no use any more, since it never looks at the bootstrap address again.
+    Every method raises aiokafka's `KafkaError` or `OSError` if Kafka does not answer. The client is
+    useless after that, because it never goes back to the bootstrap addresses.
     """
 
     def __init__(self, client: AIOKafkaAdminClient, settings: KafkaSettings) -> None:
@@ -124,12 +126,12 @@ class Observer:
 
     @classmethod
     async def connect(cls, settings: KafkaSettings) -> Self:
-        """Connect; the caller closes it."""
+        """Connect a client; the caller closes it."""
         millis = int(ANSWER_SECONDS * 1000)
         try:
             client = await connect_client(settings, request_timeout_ms=millis)
         except KafkaConnectionError as error:
-            # All that aiokafka says is that no broker was reached.
+            # aiokafka reports only that no broker could be reached.
             raise await why_not(settings) or error from None
         return cls(client, settings)
 
@@ -138,8 +140,8 @@ class Observer:
         await self._client.close()
 
     async def topics(self) -> dict[str, int]:
-        """The topics that this client may see, with their partitions; finds their leaders."""
-        # All of them: to ask for a missing topic by its name may create it.
+        """The visible topics with their numbers of partitions; remembers their leaders, too."""
+        # Asks for all topics, because asking for a missing one by name may create it.
         described = await self._client.describe_topics()
         self._leaders = {
             TP(topic["topic"], partition["partition"]): partition["leader"]
@@ -149,13 +151,13 @@ class Observer:
         return {topic["topic"]: len(topic["partitions"]) for topic in described}
 
     async def look(self, topics: Mapping[str, int], wanted: Iterable[str]) -> GroupView:
-        """The group, and how far it is in the wanted ones among these topics."""
+        """The state of the group, and how far it is in the wanted topics."""
         partitions = [
             TP(name, number) for name in sorted(wanted) for number in range(topics.get(name, 0))
         ]
         known, self._coordinator = self._coordinator, None
         if known is not None:
-            with suppress(KafkaError, OSError):  # another broker may be the one by now
+            with suppress(KafkaError, OSError):  # another broker may be the coordinator by now
                 return await self._look(partitions, frozenset(topics), known)
         coordinator = await self._admin.coordinator(self._settings.app_id)
         return await self._look(partitions, frozenset(topics), coordinator)
@@ -180,22 +182,22 @@ class Observer:
         )
 
     async def oldest(self, tp: TP, offset: int) -> int | None:
-        """When the first record at or after an offset was written, in epoch millis.
+        """The timestamp of the first record at or after an offset, in epoch millis.
 
-        `NO_TIMESTAMP` when it does not say. None when there is none: what stands there are a
-        transaction's markers, or an aborted transaction was compacted away. And where it may not be
-        read, or its leader has just moved: Kafka has answered, and all else is known.
+        `NO_TIMESTAMP` if the record has none. None if there is no such record (only transaction
+        markers, or remains of a compacted transaction), and also if the partition may not be read
+        or its leader has just moved: Kafka has answered, so the rest of the view is still of use.
         """
         code, data = await self._fetch(tp, offset)
         return _first_timestamp(data, offset) if for_code(code) is NoError else None
 
     async def may_read(self, tp: TP) -> bool:
-        """Whether a partition, which may be seen, may be read as well; `topics` comes before."""
+        """Whether a visible partition may also be read; call `topics` first."""
         code, _ = await self._fetch(tp, 0, millis=0)
         return for_code(code) is not TopicAuthorizationFailedError
 
     async def _fetch(self, tp: TP, offset: int, *, millis: int = FETCH_MILLIS) -> tuple[int, bytes]:
-        """The code of the answer, and what stands from an offset on."""
+        """The error code of the answer, and the bytes from an offset on."""
         leader = self._leaders.get(tp, NO_OFFSET)
         request = FetchRequest(
             millis,
@@ -222,7 +224,7 @@ class Observer:
         }
 
     async def _offsets(self, partitions: Iterable[TP], which: int) -> dict[TP, int]:
-        """The first or last offset of each partition whose leader tells it."""
+        """The first or last offset of each partition, as far as the leaders answer."""
         by_leader: defaultdict[int, defaultdict[str, list[tuple[int, int]]]]
         by_leader = defaultdict(lambda: defaultdict(list))
         for tp in partitions:
@@ -247,16 +249,16 @@ class Observer:
 
 
 def _assigned(assignment: bytes) -> frozenset[TP]:
-    """The partitions in a member's assignment; none where it is not a consumer's.
+    """The partitions in a member's assignment; empty if it is not a consumer's.
 
-    Whoever may join the group writes what it likes there, and another kind of application does.
+    Any member may write any bytes there, and other kinds of applications do.
     """
     if not 0 < len(assignment) <= LONGEST_ASSIGNMENT:
         return frozenset()
     try:
         decoded = ConsumerProtocolMemberAssignment.decode(assignment)
         return frozenset(TP(*tp) for tp in decoded.partitions())
-    except (ValueError, TypeError):  # what aiokafka raises at other bytes
+    except (ValueError, TypeError):  # aiokafka's, for any other bytes
         return frozenset()
 
 
@@ -271,9 +273,10 @@ def _first_timestamp(data: bytes, offset: int) -> int | None:
 
 
 def _timestamp(batch: Any, offset: int) -> int | None:
-    """Of the first record in a batch at or after an offset; None if compaction left none."""
+    """The timestamp of the first record in a batch at or after an offset, or None without one."""
     if getattr(batch, "compression_type", 0):
-        # Not unpacked: it may become gigabytes. Its records are of about one moment.
+        # Not unpacked, because that may take gigabytes. Its records have about the same time
+        # anyway.
         return _of_all(batch)
     try:
         return next((_time(one) for one in batch if one.offset >= offset), None)
@@ -287,7 +290,7 @@ def _time(record: Any) -> int:
 
 def _of_all(batch: Any) -> int:
     name = "max_timestamp" if getattr(batch, "timestamp_type", 0) else "first_timestamp"
-    return int(getattr(batch, name, NO_TIMESTAMP))  # older formats tell it of each record alone
+    return int(getattr(batch, name, NO_TIMESTAMP))  # older formats have it per record only
 
 
 def _raise(code: int, what: str) -> None:

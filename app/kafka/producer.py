@@ -56,33 +56,36 @@ from app.settings import Compression, KafkaSettings
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0
-"""Between attempts, where nothing but time helps."""
+"""Seconds between attempts, where only time helps."""
 
 ANSWER_SECONDS = 60.0
-"""For one batch. Kafka may answer a new client when it does not answer this one: when
-all brokers have moved, an aiokafka client never looks at the bootstrap addresses again."""
+"""Seconds for a batch to be acknowledged; after that a new client takes over. It may succeed where
+the old one cannot: aiokafka never goes back to the bootstrap addresses, even if all brokers have
+moved.
+"""
 
 LATE_SECONDS = 5.0
-"""Seconds without an acknowledgement after which a warning says that records wait."""
+"""Seconds without an acknowledgement after which records are reported as waiting."""
 
 STOP_SECONDS = 5.0
-"""Seconds for what is in flight when the producer stops."""
+"""Seconds that batches in flight get when the producer stops."""
 
 _GIVE_UP_SECONDS, _GIVE_UP_LOOKS = 2.0, 40
-"""For a client that does not stop; how often it is looked at meanwhile."""
+"""Seconds to end a client that does not stop, and how many checks to make in that time."""
 
 IN_FLIGHT_BYTES = 64 * 1024 * 1024
-"""Handed to aiokafka at a time, over all partitions.
+"""Bytes that aiokafka may have at a time, over all partitions.
 
-aiokafka puts a batch of every partition into one request, and a broker closes the connection on a
-request of more than 100 MiB (`socket.request.max.bytes`) without saying why."""
+aiokafka puts one batch of every partition into a request. A broker closes the connection without an
+error on a request of more than 100 MiB (`socket.request.max.bytes`).
+"""
 
 REQUEST_BYTES = 100 * 1024 * 1024 - RECORD_OVERHEAD
-"""Of a record that a broker can read at all, unless it is set up for larger ones."""
+"""Largest record in bytes that a broker accepts by default (`socket.request.max.bytes`)."""
 
 _TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError, RecordTooLargeError)
 _NOT_NUMBERED = (KafkaTimeoutError, UnknownTopicOrPartitionError)
-"""Failures before a batch has a sequence number."""
+"""Failures that precede the numbering of a batch."""
 
 _SPENT = (
     InvalidProducerEpoch,
@@ -92,7 +95,7 @@ _SPENT = (
     ProducerFenced,
     UnknownProducerId,
 )
-"""Failures of a producer that another one does not have."""
+"""Failures that a new producer does not have."""
 
 
 _TRANSIENT = (
@@ -102,31 +105,33 @@ _TRANSIENT = (
     StaleLeaderEpochCodeError,
     UnknownError,
 )
-"""Failures that pass and that aiokafka does not mark so. After most of them Kafka's own client
-sends again (13 is `NETWORK_EXCEPTION` by now). An unknown one is a broker's own trouble, or comes
-from a newer broker."""
+"""Transient failures that aiokafka does not mark as retriable. Kafka's own client retries most of
+them (13 is `NETWORK_EXCEPTION` by now). An unknown error is an internal one of the broker, or comes
+from a newer broker.
+"""
 
 
 class Outgoing(msgspec.Struct, gc=False):
-    """A record to be sent."""
+    """A record to send."""
 
     key: bytes | None
     value: bytes | None
     headers: list[tuple[str, bytes | None]] = []
     partition: int | None = None
-    """Decided by the key when it is not given, and by chance when there is no key either."""
+    """If not given, the key decides, and without a key chance."""
 
     timestamp: int | None = None
-    """Epoch millis; the time of sending when it is not given."""
+    """Epoch millis; by default the time of sending."""
 
 
 Acknowledged = Callable[[Sequence[Outgoing], int], None]
-"""Told of records that have been acknowledged together, and the offset of the first; it is negative
-where Kafka had written them before and does not say where."""
+"""Called with records that were acknowledged together and the offset of the first one. The offset
+is negative if Kafka had already written them and does not say where.
+"""
 
 
 class Client(Protocol):
-    """What is used of an `AIOKafkaProducer`."""
+    """The part of `AIOKafkaProducer` that is used here."""
 
     async def start(self) -> None:
         """Connect."""
@@ -140,22 +145,22 @@ class Client(Protocol):
     async def send_batch(
         self, batch: BatchBuilder, topic: str, *, partition: int
     ) -> asyncio.Future[Any]:
-        """Queue a batch; the future is its acknowledgement."""
+        """Queue a batch; the returned future resolves once it is acknowledged."""
 
 
 class _Sent(NamedTuple):
-    """How far the records of one partition have come."""
+    """The outcome of sending the records of one partition."""
 
     too_large: list[Outgoing]
     left: Sequence[Outgoing]
-    """What is still to be sent, in order."""
+    """The records that are still to be sent, in order."""
 
     error: KafkaError | None = None
-    """Why, where it is for this partition to wait."""
+    """Why they were not sent; None if they can be sent at once."""
 
 
 def partition_of(key: bytes | None, partitions: int) -> int:
-    """The partition for a key: CRC32, since only the persister writes to its topics."""
+    """The partition for a key, by its CRC32: only the persister writes to its own topics."""
     return crc32(key or b"") % partitions
 
 
@@ -163,13 +168,13 @@ class BatchProducer:
     """An idempotent producer of batches that outlives its clients.
 
     Args:
-        settings: where Kafka is, the largest record, and how the internal topic is compressed.
-        compressed: instead, the topics whose batches are compressed, and how.
-        request_timeout: seconds for a broker to answer a request, before it is asked again.
-        answer_timeout: seconds for a batch to be acknowledged, before a new client sends it again.
-        new_client: makes a client that is not started yet.
-        end: ends the worker, of which an operator then learns what a topic does not take, and why.
-            Then nothing is raised: who sends waits until it is stopped.
+        settings: how to connect, the largest record, and the compression of the internal topic.
+        compressed: the topics whose batches are compressed, and how, instead of the internal topic.
+        request_timeout: seconds for a broker to answer a request before aiokafka repeats it.
+        answer_timeout: seconds for a batch to be acknowledged before a new client sends it again.
+        new_client: makes a client that is not yet started.
+        end: ends the worker, with the topic and the error of a permanent refusal. If given, `send`
+            does not raise such an error, but waits until it is cancelled.
     """
 
     def __init__(
@@ -193,13 +198,14 @@ class BatchProducer:
         self._client: Client | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._turns: defaultdict[tuple[str, int], asyncio.Lock] = defaultdict(asyncio.Lock)
-        """One batch of a partition at a time: none waits within a client that is discarded."""
+        """One batch at a time per partition, so that none waits inside a client that is discarded.
+        """
         self._closing: set[asyncio.Task[None]] = set()
         self._stopped = False
         self._in_flight = ByteBudget(IN_FLIGHT_BYTES)
         self._largest = max(settings.max_record_bytes + RECORD_OVERHEAD, REQUEST_BYTES)
         self._batch_bytes: dict[str, int] = {}
-        """By topic, where the broker refuses batches of `BATCH_BYTES`."""
+        """Smaller limits than `BATCH_BYTES`, for topics whose brokers refuse that size."""
         self._failing: set[str] = set()
         self._unanswered: dict[BatchBuilder, tuple[float, str]] = {}
 
@@ -212,9 +218,9 @@ class BatchProducer:
         self._client = await self._connect()
 
     def connect_soon(self) -> asyncio.Task[None]:
-        """Connect in the background, for as long as Kafka is away.
+        """Connect in the background, trying for as long as Kafka is unreachable.
 
-        The task raises `KafkaError` where Kafka refuses; so does `send`.
+        If Kafka refuses, the task raises `KafkaError`, and so does `send`.
         """
         if self._connecting is None:
             self._connecting = asyncio.get_running_loop().create_task(self._reconnect())
@@ -222,7 +228,7 @@ class BatchProducer:
         return self._connecting
 
     async def stop(self, deadline: float = STOP_SECONDS) -> None:
-        """Wait for what is in flight, at most `deadline` seconds, and disconnect."""
+        """Wait at most `deadline` seconds for batches in flight, and disconnect."""
         self._stopped = True
         if self._connecting is not None:
             self._connecting.cancel()
@@ -243,22 +249,22 @@ class BatchProducer:
         records: Iterable[Outgoing],
         acknowledged: Acknowledged | None = None,
     ) -> list[Outgoing]:
-        """Send records; returns, once all others are acknowledged, those that are too large.
+        """Send records; returns those that are too large, once all others are acknowledged.
 
-        What can pass (a broker that is down, a leader that moves, a topic that is not there yet) is
-        tried again for as long as it takes. A batch that was written before its acknowledgement was
-        lost may then be there twice, which the guard and the database settle.
+        Transient failures (a broker that is down, a leader that moves, a topic that does not exist
+        yet) are retried for as long as it takes. If only the acknowledgement of a batch was lost,
+        the batch may then be written twice; the guard and the database sort that out.
 
-        A record is too large when the topic refuses it alone (`max.message.bytes`). Where it
-        refuses several together, they are sent in smaller batches from then on.
+        A record is too large if the topic refuses it in a batch of its own (`max.message.bytes`).
+        If it refuses a batch of several records, smaller batches are sent from then on.
 
         Args:
-            topic: where to.
-            records: in the order in which those of one partition are to stand.
-            acknowledged: is told of each batch that was.
+            topic: where to send them.
+            records: in order; records of the same partition keep it.
+            acknowledged: called with each batch that was acknowledged.
 
         Raises:
-            KafkaError: what does not pass by itself, such as a missing right.
+            KafkaError: a permanent failure, such as a missing right.
         """
         left: Sequence[Outgoing] = list(records)
         too_large: list[Outgoing] = []
@@ -281,14 +287,14 @@ class BatchProducer:
 
     @property
     def trouble(self) -> str:
-        """Why records wait to be sent; empty while they do not."""
+        """Why records are waiting to be sent; empty while none are."""
         late = time.monotonic() - LATE_SECONDS
         topics = {topic for since, topic in self._unanswered.values() if since < late}
         topics |= {topic or "any topic" for topic in self._failing}
         return f"Kafka does not take records of {', '.join(sorted(topics))}" if topics else ""
 
     async def answers(self, topic: str, timeout: float) -> bool:  # noqa: ASYNC109 - a bound
-        """Whether a broker answers within this many seconds, and knows the topic."""
+        """Whether a broker answers within `timeout` seconds and knows the topic."""
         client: Any = None
         answered = False
         try:
@@ -299,14 +305,14 @@ class BatchProducer:
         except (TimeoutError, KafkaError):
             answered = False
         if not answered and client is not None:
-            # It may be this client alone that cannot reach them.
+            # Perhaps only this client cannot reach the brokers.
             self._discard(client)
         return answered
 
     async def _attempt(
         self, topic: str, records: Sequence[Outgoing], acknowledged: Acknowledged | None
     ) -> list[_Sent]:
-        """Send records to their partitions, as far as it goes without a new client."""
+        """Send records to their partitions, as far as this client gets."""
         client = await self._connected()
         try:
             count = len(await client.partitions_for(topic))
@@ -336,7 +342,7 @@ class BatchProducer:
         records: Sequence[Outgoing],
         acknowledged: Acknowledged | None,
     ) -> _Sent:
-        """Send one batch after the other, until all are acknowledged or one fails."""
+        """Send one batch after the other until all are acknowledged or one fails."""
         too_large: list[Outgoing] = []
         start = 0
         while start < len(records):
@@ -371,7 +377,7 @@ class BatchProducer:
     async def _send_batch(
         self, client: Client, topic: str, partition: int, batch: BatchBuilder
     ) -> int:
-        """Return the offset of a batch once it is acknowledged; discard a client that fails."""
+        """Return the offset of a batch once it is acknowledged; discards the client on failure."""
         async with self._in_flight.take(batch.size()):
             try:
                 if partition not in await client.partitions_for(topic):
@@ -402,14 +408,14 @@ class BatchProducer:
         too_large: list[Outgoing],
         left: Sequence[Outgoing],
     ) -> _Sent:
-        """What is left after an error; raises it when it does not pass by itself."""
+        """What is left to send after an error; raises the error if it is permanent."""
         if self._stopped or not _passes(error):
             error.add_note(f"while sending to {place}")
             raise error
         return _Sent(too_large, left, error)
 
     def _send_smaller(self, topic: str, refused: int) -> None:
-        """Send batches of at most half the bytes that a topic has refused."""
+        """Halve the batch size of a topic that refused a batch of `refused` bytes."""
         if refused // 2 < self._batch_bytes.get(topic, BATCH_BYTES):
             self._batch_bytes[topic] = refused // 2
             logger.warning(
@@ -419,9 +425,9 @@ class BatchProducer:
             )
 
     async def _connected(self) -> Client:
-        """The client in use, or a new one, which may take as long as Kafka is away."""
+        """The client in use, or a new one; waits for as long as Kafka is unreachable."""
         while self._client is None:
-            # Who stops waiting leaves it to the others.
+            # Shielded, because others may be waiting for the same connection.
             await asyncio.shield(self.connect_soon())
         return self._client
 
@@ -457,7 +463,7 @@ class BatchProducer:
         return client
 
     def _discard(self, client: Client) -> None:
-        """Send no more through this client; what it has in flight, it may finish."""
+        """Stop using a client, which may still finish its batches in flight."""
         if client is self._client:
             self._client = None
             task = asyncio.get_running_loop().create_task(_close(client, self._answer_timeout))
@@ -465,7 +471,7 @@ class BatchProducer:
             task.add_done_callback(self._closing.discard)
 
     def _failed(self, topic: str, error: KafkaError) -> None:
-        """Say once that sending to a topic fails."""
+        """Log once that sending to a topic fails."""
         if topic not in self._failing:
             self._failing.add(topic)
             place = f"to {topic}" if topic else f"to Kafka at {self._settings.url}"
@@ -480,7 +486,7 @@ class BatchProducer:
 
 @asynccontextmanager
 async def open_producer(settings: KafkaSettings) -> AsyncIterator[BatchProducer]:
-    """Connect for as long as the block runs; raises `KafkaError` where no broker is reached."""
+    """Connect for as long as the block runs; raises `KafkaError` if no broker can be reached."""
     producer = BatchProducer(settings)
     try:
         await producer.start()
@@ -490,13 +496,13 @@ async def open_producer(settings: KafkaSettings) -> AsyncIterator[BatchProducer]
 
 
 def _seen(task: asyncio.Task[None]) -> None:
-    """Retrieve a task's exception, which the senders get as well."""
+    """Retrieve a task's exception, lest asyncio report it: the senders get it as well."""
     if not task.cancelled():
         task.exception()
 
 
 async def _close(client: Any, patience: float) -> None:
-    """Close a client once it has sent what it has, or at once when that takes too long."""
+    """Close a client once it has sent its batches, or when `patience` seconds have passed."""
     try:
         async with asyncio.timeout(patience):
             await client.stop()
@@ -506,10 +512,10 @@ async def _close(client: Any, patience: float) -> None:
 
 
 async def _give_up(client: Any) -> None:
-    """End a client that does not stop, which would otherwise go on trying in the background.
+    """End a client that does not stop, and would otherwise keep trying in the background.
 
-    aiokafka has no way to do this. Its sender waits for what is in flight, and that, once its
-    connection is closed, for metadata that a closed client never gets.
+    aiokafka has no method for this. Its sender waits for batches in flight, and these wait, once
+    their connection is closed, for metadata that a closed client never receives.
     """
     await client.client.close()
     ending = asyncio.ensure_future(client._sender.close())  # noqa: SLF001
@@ -525,24 +531,25 @@ async def _give_up(client: Any) -> None:
 
 
 def _fail_what_is_left(client: Any) -> None:
-    """Tell whoever still waits for a batch of a client that has ended.
+    """Fail the batches that are left in a client that has ended.
 
-    One of them is aiokafka's own task that waits for all batches, those included that were in
-    flight when the sender ended. It would wait for ever, and asyncio complain of that.
+    One of those who wait for them is aiokafka's own task, which waits for all batches, even those
+    that were in flight when the sender ended. It would wait for ever, and asyncio would complain.
     """
     left = client._message_accumulator  # noqa: SLF001
     pending = left._pending_batches  # noqa: SLF001
     for batch in [*chain.from_iterable(left._batches.values()), *pending]:  # noqa: SLF001
-        pending.add(batch)  # aiokafka takes it out of there again
+        pending.add(batch)  # `failure` removes it again
         batch.failure(ProducerClosed())
-        # asyncio would say that nobody has looked at these.
+        # Retrieved, or asyncio would report that nobody did.
         batch.future.exception()
         batch._drain_waiter.exception()  # noqa: SLF001
 
 
 def _passes(error: KafkaError) -> bool:
-    # aiokafka's own time-out is not marked as such: with a broker that is down, a batch waits only
-    # so long for the one before it. A bare KafkaError is how its sender ends on a surprise.
+    # aiokafka does not mark its own time-out as retriable, although a batch may have waited only
+    # for the one before it, to a broker that is down. A bare KafkaError is what its sender raises
+    # for an unexpected exception.
     return (
         bool(error.retriable)
         or isinstance(error, (KafkaTimeoutError, *_SPENT, *_TRANSIENT))
@@ -551,9 +558,9 @@ def _passes(error: KafkaError) -> bool:
 
 
 def _fill(batch: Any, records: Iterable[Outgoing]) -> int:
-    """Append to an empty batch of aiokafka's what fits, at least one record; returns how many.
+    """Append the records that fit to an empty batch, at least one; returns how many.
 
-    As `BatchBuilder.append` does it for one record at a time, in half the time.
+    Does what `BatchBuilder.append` does for each record, in half the time.
     """
     append = batch._builder.append  # noqa: SLF001
     count = 0

@@ -16,7 +16,7 @@ class ProducerService(Service):
 
     @property
     def trouble(self) -> str:
-        """Why records wait to be sent; empty while they do not."""
+        """Why records are waiting to be sent; empty while none are."""
         return self._producer.trouble
 
     async def on_start(self) -> None:
@@ -28,5 +28,5 @@ class ProducerService(Service):
         await self._producer.start()
 
     async def on_stop(self) -> None:
-        """Wait a little for what is in flight, and disconnect."""
+        """Give records in flight a moment, and disconnect."""
         await self._producer.stop()

@@ -19,7 +19,7 @@ from app.settings import KafkaSettings
 __all__ = ["Bounds", "ReadError", "Reader", "TopicPartition", "open_reader"]
 
 SILENCE_SECONDS = 30.0
-"""How long to wait for records that must be there."""
+"""How long to wait for records that should exist."""
 
 
 STOP_SECONDS = 5.0
@@ -53,11 +53,11 @@ class Reader:
         self._consumer = consumer
 
     async def bounds(self, topic: str, partitions: int) -> dict[TopicPartition, Bounds]:
-        """What each of a topic's partitions holds now.
+        """The current bounds of each of a topic's partitions.
 
         Args:
             topic: its name.
-            partitions: how many it has; 0 when it does not exist, and then there is nothing.
+            partitions: how many it has; 0 for a topic that does not exist, which yields nothing.
         """
         numbers = [TopicPartition(topic, number) for number in range(partitions)]
         starts, ends = await self.starts(numbers), await self.ends(numbers)
@@ -66,9 +66,9 @@ class Reader:
     async def since(
         self, bounds: Mapping[TopicPartition, Bounds], timestamp: int
     ) -> dict[TopicPartition, Bounds]:
-        """Of these parts, what begins with the first record of this time (epoch millis) or later.
+        """Narrow bounds down to start at the first record since a time (epoch millis).
 
-        Nothing is left of a partition without such a record.
+        The bounds of a partition without such a record become empty.
         """
         times = dict.fromkeys(bounds, timestamp)
         found = await self._consumer.offsets_for_times(times) if times else {}
@@ -78,12 +78,12 @@ class Reader:
         }
 
     async def starts(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
-        """By partition, the first offset that Kafka still holds."""
+        """The first offset of each partition that Kafka still has."""
         found = await self._consumer.beginning_offsets(partitions) if partitions else {}
         return dict(found)
 
     async def ends(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
-        """By partition, the offset that the next record will get."""
+        """The offset of each partition that the next record will get."""
         found = await self._consumer.end_offsets(partitions) if partitions else {}
         return dict(found)
 
@@ -97,7 +97,7 @@ class Reader:
         """
         start, end = bounds
         if start >= end:
-            # aiokafka 0.14 never stops when it is stopped while it takes over an assignment.
+            # aiokafka 0.14 may hang in `stop` if it has just taken over an assignment.
             return
         consumer = self._consumer
         consumer.assign([partition])
@@ -116,12 +116,12 @@ class Reader:
     async def follow(
         self, partition: TopicPartition, start: int, pause: float
     ) -> AsyncIterator[list[PlacedRecord]]:
-        """What stands in a partition from an offset on, and then what comes, without an end.
+        """The records of a partition from an offset on, and then new ones, without end.
 
         Args:
             partition: which one.
             start: the first offset.
-            pause: seconds without a record after which an empty list is handed over.
+            pause: seconds without a record after which it yields an empty list.
         """
         consumer = self._consumer
         consumer.assign([partition])
@@ -138,16 +138,16 @@ async def open_reader(
     *,
     fetch_wait: float = 0.05,
 ) -> AsyncIterator[Reader]:
-    """Connect for as long as the block runs; raises `KafkaError` where no broker is reached.
+    """Connect for as long as the block runs; raises `KafkaError` if no broker can be reached.
 
-    A batch that unpacks to much more than the largest record, or can't be unpacked, is read as one
-    record without key and value in place of its last one.
+    A batch that cannot be unpacked, or would be much larger than the largest record, is read as a
+    single record without key and value, in place of its last one.
 
     Args:
         settings: how to connect.
-        isolation_level: `read_committed` leaves out what aborted transactions wrote.
-        fetch_wait: seconds that a broker may wait for something new. Where only what is there is
-            read, waiting at its end would delay the next partition.
+        isolation_level: `read_committed` leaves out the records of aborted transactions.
+        fetch_wait: seconds that a broker may wait for new records. For a reader that stops at the
+            end of a partition, a long wait there would delay the next partition.
     """
     consumer = AIOKafkaConsumer(
         **client_options(settings),
@@ -156,7 +156,7 @@ async def open_reader(
         auto_offset_reset="earliest",
         isolation_level=isolation_level,
         fetch_max_wait_ms=int(fetch_wait * 1000),
-        # Between two looks for something to fetch; an answer and a seek have it look at once.
+        # Pause of the fetcher when it finds nothing to fetch; an answer or a seek wakes it at once.
         consumer_timeout_ms=max(1000, int(2000 * fetch_wait)),
     )
     try:
@@ -164,6 +164,6 @@ async def open_reader(
         check_batches(consumer, settings.max_record_bytes)
         yield Reader(consumer)
     finally:
-        # aiokafka 0.14 may wait for ever when it has just taken over an assignment.
+        # aiokafka 0.14 may hang in `stop` if it has just taken over an assignment.
         with suppress(TimeoutError):
             await asyncio.wait_for(consumer.stop(), STOP_SECONDS)

@@ -5,7 +5,7 @@ from typing import Protocol
 
 
 class Record(Protocol):
-    """A record as Kafka keeps it: aiokafka's, or an `Unreadable` that stands for a batch."""
+    """A record in Kafka: aiokafka's, or an `Unreadable` in place of a batch."""
 
     @property
     def offset(self) -> int:
@@ -13,7 +13,7 @@ class Record(Protocol):
 
     @property
     def timestamp(self) -> int:
-        """Epoch millis; of its writer or of the broker, as the topic has it. -1: it has none."""
+        """Epoch millis, set by its writer or the broker (`timestamp_type`); -1 if it has none."""
 
     @property
     def key(self) -> bytes | None:
@@ -29,11 +29,11 @@ class Record(Protocol):
 
     @property
     def timestamp_type(self) -> int:
-        """0: the writer's time, 1: the broker's."""
+        """0: set by the writer (`CreateTime`), 1: set by the broker (`LogAppendTime`)."""
 
 
 class PlacedRecord(Record, Protocol):
-    """A record that says where it stands, as readers of whole topics bring it."""
+    """A record with its topic and partition, as readers of whole topics return it."""
 
     @property
     def topic(self) -> str:

@@ -19,9 +19,9 @@ class Subscription:
     """The topics of each role, and whether Faust has subscribed to them.
 
     Args:
-        conductor: Faust's, which subscribes.
-        channels: what the agent of each role reads.
-        names: of the topics.
+        conductor: Faust's conductor, which subscribes.
+        channels: the channel that the agent of each role reads.
+        names: the names of the topics.
         log_mode: decides which topics are read.
     """
 
@@ -39,11 +39,11 @@ class Subscription:
         self.overlooked: tuple[str, ...] = ()
         """Topics to which OpenWhisk would write in the other log mode."""
         self.elsewhere: tuple[str, ...] = ()
-        """While none of its topics is read: those that look like one."""
+        """Topics that look like OpenWhisk's, as long as none is read."""
 
     @property
     def topics(self) -> set[str]:
-        """OpenWhisk's topics that are read."""
+        """The OpenWhisk topics that are read."""
         return {topic for channel in self._channels() for topic in channel.topics}
 
     @property
@@ -52,10 +52,10 @@ class Subscription:
         return set(self._conductor._topic_name_index)  # noqa: SLF001
 
     def add(self, existing: Collection[str]) -> set[str]:
-        """Give every channel the topics of its role; returns those that are new.
+        """Give every channel the topics of its role; returns the new ones.
 
-        Topics that vanish stay subscribed: deleting one is rare, and what is still in flight of it
-        must be committed.
+        Topics that vanish stay subscribed: deletion is rare, and records in flight still have to be
+        committed.
         """
         self.overlooked = self._names.overlooked(existing, self._log_mode)
         self.elsewhere = self._names.elsewhere(existing, self._log_mode)
@@ -69,7 +69,7 @@ class Subscription:
         return new
 
     def warning(self) -> str:
-        """What to say of topics that are overlooked; empty where there are none."""
+        """A warning about overlooked topics; empty if there are none."""
         if not self.overlooked:
             return ""
         names = " and ".join(self.overlooked)
@@ -77,18 +77,18 @@ class Subscription:
 
     @property
     def advice(self) -> str:
-        """What to do about them."""
+        """What to do about overlooked topics."""
         return other_mode(self._log_mode)
 
     @property
     def advice_elsewhere(self) -> str:
-        """What to do about those that look like one while none is read; empty where none does."""
+        """What to do about the topics of `elsewhere`; empty if there are none."""
         return self._names.would_read(self.elsewhere) if self.elsewhere else ""
 
     def renew(self) -> None:
-        """Ask Faust to subscribe again while a topic is missing from its subscription.
+        """Make Faust subscribe again if a topic is missing from its subscription.
 
-        Call it repeatedly: Faust forgets a change that comes while it rebalances.
+        To be called repeatedly, because Faust forgets a change that comes during a rebalance.
         """
         changed = self._conductor._subscription_changed  # noqa: SLF001 - what Conductor.add does
         if changed is not None and not self.topics <= self.in_faust:

@@ -15,17 +15,19 @@ _SETTING = {
 _FOR_EVER = -1
 
 _MARKS = ("message.timestamp.type", "cleanup.policy")
-"""Settings of which an own topic has one that is not Kafka's default; the first that it has."""
+"""Settings that tell one of our topics from one with Kafka's defaults: the first that it specifies.
+"""
 
 
 def made_by_kafka(spec: TopicSpec, partitions: int, actual: Mapping[str, str]) -> bool:
-    """Whether Kafka made one of the persister's own topics, for somebody who asked for it.
+    """Whether Kafka has created one of the persister's own topics automatically.
 
-    It does so by default (`auto.create.topics.enable`) once a topic was deleted under a worker,
-    whose clients go on asking: with one partition, and without our settings.
+    By default (`auto.create.topics.enable`) it does so when a topic is deleted under a running
+    worker, whose clients keep asking for it. Such a topic has one partition and none of our
+    settings.
 
     Args:
-        spec: the topic as it has to be.
+        spec: the topic as it should be.
         partitions: how many it has.
         actual: the settings that Kafka has for it.
     """
@@ -34,10 +36,10 @@ def made_by_kafka(spec: TopicSpec, partitions: int, actual: Mapping[str, str]) -
 
 
 def shortcomings(spec: TopicSpec, actual: Mapping[str, str]) -> list[str]:
-    """What of an existing topic of the persister's own endangers records, and what to do about it.
+    """Settings of an existing topic that endanger records, each with what to do about it.
 
     Args:
-        spec: the topic as the settings say.
+        spec: the topic as it should be.
         actual: the settings that Kafka has for it.
     """
     found = []

@@ -17,17 +17,18 @@ OTHERS = "completed-others"
 """Records of OpenWhisk's Kafka activation store, while logs are kept elsewhere."""
 
 NON_BLOCKING = "completed-non-blocking"
-"""What the first proposal called `completed-others`."""
+"""The name of `completed-others` in the first proposal."""
 
 ACTIVATIONS = "activations"
-"""The same records, when logs are kept inside them."""
+"""The topic of the same records while logs are kept inside them."""
 
 PAYLOAD_LIMIT = 1024 * 1024
-"""Bytes of a result (`whisk.activation.kafka.payload.max`)."""
+"""Largest result in bytes (`whisk.activation.kafka.payload.max`)."""
 
 LARGEST_ACKNOWLEDGEMENT = PAYLOAD_LIMIT + 6068
-"""The `max.message.bytes` of `completed<controller>`: the payload and
-`whisk.activation.kafka.serdes-overhead`."""
+"""The `max.message.bytes` of `completed<controller>`: the payload plus
+`whisk.activation.kafka.serdes-overhead`.
+"""
 
 
 @dataclass(frozen=True)
@@ -36,18 +37,19 @@ class TopicNames:
 
     Args:
         prefix: `whisk.kafka.topics.prefix` of OpenWhisk, `PERSISTER_TOPIC_PREFIX`.
-        others: where the activation store writes while logs are kept elsewhere, without the prefix.
+        others: the topic that the activation store writes to while logs are kept elsewhere, without
+            the prefix.
     """
 
     prefix: str = ""
     others: str = OTHERS
 
     def completed(self, controller: str) -> str:
-        """The acknowledgements for a controller."""
+        """The topic of the acknowledgements to a controller."""
         return f"{self.prefix}completed{controller}"
 
     def store(self, log_mode: LogMode) -> str:
-        """Where the Kafka activation store writes."""
+        """The topic that the Kafka activation store writes to."""
         return self.prefix + (ACTIVATIONS if log_mode is LogMode.IN_RECORD else self.others)
 
     @property
@@ -62,30 +64,30 @@ class TopicNames:
 
     @property
     def replays(self) -> str:
-        """Which dead letters have been replayed; made by the first replay."""
+        """The log of replayed dead letters; the first replay creates it."""
         return f"{self.prefix}persister-replays"
 
     @property
     def workers(self) -> str:
-        """What each worker says of itself, for the status page; the first worker makes it."""
+        """The workers' reports about themselves; the first worker creates it."""
         return f"{self.prefix}persister-workers"
 
     def stored(self, log_mode: LogMode) -> tuple[str, ...]:
-        """What OpenWhisk may call the topic of its Kafka activation store, the usual name first."""
+        """Possible names of OpenWhisk's activation-store topic, the usual one first."""
         if log_mode is LogMode.IN_RECORD:
             return (self.prefix + ACTIVATIONS,)
         return self.prefix + OTHERS, self.prefix + NON_BLOCKING
 
     def overlooked(self, topics: Container[str], log_mode: LogMode) -> tuple[str, ...]:
-        """Those among all topics to which OpenWhisk would write in the other log mode."""
+        """Those of all topics that OpenWhisk would write to in the other log mode."""
         other = LogMode.SEPARATE if log_mode is LogMode.IN_RECORD else LogMode.IN_RECORD
         return tuple(topic for topic in self.stored(other) if topic in topics)
 
     def elsewhere(self, topics: Iterable[str], log_mode: LogMode) -> tuple[str, ...]:
-        """Where none of all topics is read: those that look like OpenWhisk's, of another prefix.
+        """If no topic is read, those that look like OpenWhisk's with another prefix.
 
-        Or, in the log mode that keeps logs inside the records, its acknowledgements alone. See
-        `would_read` for what to do.
+        In the log mode that keeps logs inside the records, these may also be acknowledgement topics
+        with the right prefix. `would_read` says what to do.
         """
         read, seen = False, []
         for topic in sorted(topics):
@@ -95,7 +97,7 @@ class TopicNames:
         return () if read else tuple(seen)
 
     def would_read(self, elsewhere: Iterable[str]) -> str:
-        """What to set so that topics of `elsewhere` are read, if they are OpenWhisk's."""
+        """Which setting to change to read the topics of `elsewhere`, if they are OpenWhisk's."""
         prefixes = {_before(topic) for topic in elsewhere}
         if self.prefix in prefixes:
             return "check PERSISTER_LOG_MODE: nothing is read of them in this one"
@@ -109,7 +111,7 @@ class TopicNames:
         )
 
     def role(self, topic: str, log_mode: LogMode) -> TopicRole | None:
-        """The role in which `topic` is read in this log mode, or None when it is not read."""
+        """The role in which `topic` is read in this log mode, or None if it is not read."""
         if not topic.startswith(self.prefix) or _OURS.fullmatch(topic):
             return None
         name = topic.removeprefix(self.prefix)
@@ -120,7 +122,7 @@ class TopicNames:
         return TopicRole.COMPLETED if _COMPLETED.fullmatch(name) else None
 
     def by_role(self, topics: Iterable[str], log_mode: LogMode) -> dict[TopicRole, tuple[str, ...]]:
-        """Sort the topics that are read under their roles, in a stable order."""
+        """Group the topics that are read by their roles, in a stable order."""
         found: dict[TopicRole, list[str]] = {role: [] for role in TopicRole}
         for topic in sorted(topics):
             role = self.role(topic, log_mode)
@@ -130,7 +132,7 @@ class TopicNames:
 
 
 def other_mode(log_mode: LogMode) -> str:
-    """When OpenWhisk writes to the topics that are overlooked in a log mode, and what to do."""
+    """When OpenWhisk writes to the topics that a log mode overlooks, and what to do then."""
     if log_mode is LogMode.SEPARATE:
         return (
             "OpenWhisk writes there when it keeps logs inside the records: if it does, set "
@@ -143,13 +145,13 @@ def other_mode(log_mode: LogMode) -> str:
 
 
 _TELLING = ("completed0", ACTIVATIONS, OTHERS)
-"""A suffix of topic names that every OpenWhisk has."""
+"""Suffixes of topic names that every OpenWhisk has."""
 
 _FEW = 3
 
 
 def _before(topic: str) -> str:
-    """The prefix of a topic whose name ends as every OpenWhisk's does."""
+    """The prefix of a topic whose name has one of the suffixes of `_TELLING`."""
     return min((topic.removesuffix(end) for end in _TELLING), key=len)
 
 
@@ -160,14 +162,14 @@ def _quoted(prefix: str) -> str:
 _COMPLETED = re.compile(r"completed.*")
 
 _OURS = re.compile(r".*(persister-(documents|dead-letters|replays|workers)|-guard-changelog)")
-"""The persister's own, of any deployment: another prefix or application id may begin as OpenWhisk's
-topics do.
+"""The persister's own topics in any deployment: with a certain prefix or application id, their
+names may begin like OpenWhisk's.
 """
 
 
 @dataclass(frozen=True)
 class TopicSpec:
-    """A topic as it is created when it is missing."""
+    """How to create a topic that is missing."""
 
     name: str
     partitions: int
@@ -187,8 +189,8 @@ def completed_topic(name: str, largest: int = LARGEST_ACKNOWLEDGEMENT) -> TopicS
     """A topic as OpenWhisk creates its `completed` topics (`whisk.kafka.topics.completed`).
 
     Args:
-        name: in full.
-        largest: bytes of the largest record, with what Kafka adds to it.
+        name: its full name.
+        largest: bytes of the largest record, including Kafka's overhead.
     """
     return TopicSpec(
         name,
@@ -203,7 +205,7 @@ def completed_topic(name: str, largest: int = LARGEST_ACKNOWLEDGEMENT) -> TopicS
 
 
 def store_topic(name: str, settings: KafkaSettings) -> TopicSpec:
-    """The activation store's topic, which takes the largest record."""
+    """The activation store's topic, which has room for the largest record."""
     return completed_topic(name, settings.max_record_bytes + RECORD_OVERHEAD)
 
 
@@ -214,7 +216,8 @@ def replays_topic(name: str, settings: KafkaSettings) -> TopicSpec:
         1,
         {
             "cleanup.policy": "compact,delete",
-            # A note must outlive its letter, and Kafka deletes whole segments, earlier or later.
+            # An entry must outlive its dead letter, and Kafka deletes whole segments, sooner or
+            # later.
             "retention.ms": str(int(2 * settings.dead_letters_retention * 1000)),
             "retention.bytes": "-1",
             "message.timestamp.type": "LogAppendTime",
@@ -223,9 +226,9 @@ def replays_topic(name: str, settings: KafkaSettings) -> TopicSpec:
 
 
 def workers_topic(name: str) -> TopicSpec:
-    """Where workers say how they are: the last word of each counts, and only for a while.
+    """The topic of the workers' reports: the last report of each counts, and only for a while.
 
-    Kafka compacts only what is no longer written to, so segments are short.
+    Segments are short, because Kafka compacts only closed ones.
     """
     return TopicSpec(
         name,

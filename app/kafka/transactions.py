@@ -18,24 +18,24 @@ TRANSACTION_SECONDS = 10.0
 
 
 class FencedError(Exception):
-    """Another writer with the same id has begun meanwhile."""
+    """Another writer with the same id has started."""
 
 
 class TransactionalProducer:
     """Writes in transactions.
 
     Args:
-        client: started; `open_transactional_producer` makes one.
+        client: a started client; `open_transactional_producer` makes one.
     """
 
     def __init__(self, client: AIOKafkaProducer) -> None:
         self._client = client
 
     async def write(self, topic: str, records: Iterable[tuple[bytes, bytes | None]]) -> None:
-        """Write all these records, given by key and value, or nothing.
+        """Write all of these records, each a key and a value, or none.
 
         Raises:
-            FencedError: another writer has begun.
+            FencedError: another writer with the same id has started.
             KafkaError: Kafka cannot be reached, or refuses.
         """
         try:

@@ -6,25 +6,25 @@ from msgspec import Struct
 
 
 class Unreadable(Struct, gc=False):
-    """A batch of records that was not unpacked, delivered in place of its last record.
+    """A batch that was not unpacked, delivered in place of its last record.
 
-    Read as a record, it has no value.
+    To readers of records it has no key and no value.
     """
 
     offset: int
-    """Of the last record."""
+    """Offset of the last record."""
 
     timestamp: int
-    """The latest of its records, in epoch millis."""
+    """The latest timestamp of its records, in epoch millis."""
 
     encoded: bytes
-    """The batch as it stands in Kafka."""
+    """The batch as Kafka stores it."""
 
     why: str
-    """For a person, with place, size and hash."""
+    """Why it was not unpacked, for people to read, with its place, size and hash."""
 
     timestamp_type: int = 0
-    """As of a record; 0: when it was made."""
+    """As in a record; 0 is the writer's time."""
 
     key: Final[None] = None
     value: Final[None] = None

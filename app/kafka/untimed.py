@@ -5,14 +5,15 @@ from typing import Final
 from msgspec import Struct
 
 NO_TIMESTAMP: Final = -1
-"""What Kafka and its clients say of a record whose writer gave no time."""
+"""Kafka's value for a record without a timestamp."""
 
 
 class Untimed(Struct, gc=False):
-    """A record of Kafka's first message format, which had no times.
+    """A record in Kafka's first message format (version 0), which had no timestamps.
 
-    aiokafka's record of it says `None`. Brokers before Kafka 4.0 keep that format where
-    `message.format.version` tells them to, and later ones what was written before their upgrade.
+    aiokafka gives such a record the timestamp `None`. Brokers before Kafka 4.0 write this format if
+    `message.format.version` says so, and later ones still have what was written before their
+    upgrade.
     """
 
     offset: int

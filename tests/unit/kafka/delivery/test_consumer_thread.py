@@ -281,4 +281,4 @@ async def test_offsets_that_a_broker_fails_to_tell_are_asked_for_again(
     untyped._request_timeout_ms = 40_000
     thread.known_partitions = lambda topics: dict.fromkeys(topics, 1)
 
-    assert await thread._of_those_that_are_there(ask, [OURS]) == {OURS: 7}
+    assert await thread._existing_offsets(ask, [OURS]) == {OURS: 7}
