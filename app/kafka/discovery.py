@@ -276,8 +276,7 @@ class Discovery(Service):
             await self.look()
 
     async def look(self) -> None:
-        """Subscribe to new topics and partitions; logs once when Kafka fails and once it is back.
-        """
+        """Subscribe to new topics and partitions; logs once when Kafka fails and recovers."""
         try:
             await self._look()
         except (KafkaError, OSError) as error:

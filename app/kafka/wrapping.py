@@ -11,13 +11,13 @@ Wrapper = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 def wrap(owner: type, name: str, wrapper: Wrapper) -> None:
-    """Replace a method by `wrapper(method)`, unless that is done.
+    """Replace a method by `wrapper(method)`, unless that has been done.
 
     Args:
-        owner: the class; every object of it is changed.
-        name: of the method.
-        wrapper: makes the new method of the old one, with `functools.wraps`, which hands on the
-            note of what was applied.
+        owner: its class; the change applies to all objects.
+        name: the name of the method.
+        wrapper: makes the new method from the old one, with `functools.wraps`, which also copies
+            the list of applied wrappers.
     """
     method = getattr(owner, name)
     applied = getattr(method, "applied", ())

@@ -24,11 +24,11 @@ from aiokafka.consumer.fetcher import FetchResult
 from app.kafka.patches.fetched_batches import Batches, end_of, unpack, weight
 
 TOGETHER = 4 * 1024 * 1024
-"""Bytes that are handed over together, give or take a record."""
+"""Bytes that are handed over at a time, give or take a record."""
 
 
 def _taken(fetched: Any, most: int | None = None) -> list[Any]:
-    """The next records of a fetch; aiokafka's returns all there are, of however many bytes."""
+    """The next records of a fetch; aiokafka's method returns all of them, whatever their size."""
     taken: list[Any] = []
     if not fetched.check_assignment(fetched._topic_partition) or not fetched.has_more():  # noqa: SLF001
         return taken
@@ -45,7 +45,7 @@ def _taken(fetched: Any, most: int | None = None) -> list[Any]:
 
 
 class _Checked:
-    """A batch that is unpacked up to a size; beyond, one record without a value stands for it."""
+    """A batch that is unpacked up to a size; a larger one becomes one record without a value."""
 
     def __init__(self, batch: Any, encoded: memoryview, largest: int) -> None:
         self._batch = batch
@@ -80,7 +80,7 @@ class _CheckedBatches:
 
 
 class _Fetched(OrderedDict[Any, Any]):
-    """Where aiokafka's fetcher keeps what has arrived, by partition, until it is taken."""
+    """Holds what aiokafka's fetcher has received, by partition, until it is taken."""
 
     def __init__(self, largest: int) -> None:
         super().__init__()
@@ -90,20 +90,20 @@ class _Fetched(OrderedDict[Any, Any]):
         """Keep a result (or an error) of a fetch."""
         if isinstance(result, FetchResult):
             records = result._partition_records  # noqa: SLF001
-            # Its generator has not begun, and looks for them then.
+            # Its generator has not started yet, and will read this attribute when it does.
             records._records = _CheckedBatches(records._records, self._largest)  # noqa: SLF001
-            # The object stays what it is: aiokafka asks for its very type, which the worker's patch
-            # (`fetched_batches`) may have replaced.
+            # Set on the object, because aiokafka checks for the exact type, which the worker's
+            # patch (`fetched_batches`) may have replaced.
             result.getall = partial(_taken, result)
         super().__setitem__(tp, result)
 
 
 def check_batches(consumer: Any, largest: int) -> None:
-    """Have an `AIOKafkaConsumer`, just started and before its first fetch, unpack no more.
+    """Bound what an `AIOKafkaConsumer` unpacks; it has just been started and not fetched yet.
 
     Args:
-        consumer: without a group.
-        largest: bytes of a batch's records, unpacked, up to which it is unpacked.
+        consumer: a consumer without a group.
+        largest: the most bytes of unpacked records that a batch may have.
     """
     aiokafka_fetcher.MemoryRecords = Batches
     consumer._fetcher._records = _Fetched(largest)  # noqa: SLF001

@@ -23,12 +23,12 @@ Send = Callable[..., Any]
 
 
 def mend_connections() -> None:
-    """Have every connection of this process report a closed transport as a broken connection."""
+    """Make every connection of this process report a closed transport as a broken connection."""
     wrap(AIOKafkaConnection, "send", reporting)
 
 
 def reporting(send: Send) -> Send:
-    """`AIOKafkaConnection.send` that raises `KafkaConnectionError` for a closed transport."""
+    """Wrap `AIOKafkaConnection.send` to raise `KafkaConnectionError` for a closed transport."""
 
     @wraps(send)
     def send_reporting(connection: Any, *args: Any, **kwargs: Any) -> Any:

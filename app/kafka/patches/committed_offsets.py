@@ -33,12 +33,12 @@ ELSEWHERE = (GroupCoordinatorNotAvailableError, NotCoordinatorForGroupError)
 
 
 def watch_committed_offsets(coordinator: Any) -> None:
-    """Have aiokafka's `GroupCoordinator` see the error of a whole answer; it retries by itself."""
+    """Show aiokafka's `GroupCoordinator` the error of a whole answer; it then retries by itself."""
     coordinator._send_req = checked(coordinator._send_req, coordinator.coordinator_dead)  # noqa: SLF001
 
 
 def checked(send: Send, coordinator_dead: Callable[[], object]) -> Send:
-    """A sender of requests that raises the error of an answer with committed offsets."""
+    """Wrap a sender of requests to raise the top-level error of an OffsetFetch answer."""
 
     async def send_checked(request: Any) -> Any:
         response = await send(request)

@@ -30,7 +30,7 @@ _DECODERS: Final = {
 
 
 def uncompressed(encoded: memoryview, codec_: int) -> bytes:
-    """A compressed batch without compression; raises what the decoder raises."""
+    """Decompress a batch; raises whatever the decoder raises."""
     head = bytearray(encoded[:RECORDS_FROM])
     head[ATTRIBUTES_AT + 1] &= ~_CODEC
     records: bytes = _DECODERS[codec_](encoded[RECORDS_FROM:].tobytes())
@@ -42,12 +42,12 @@ def too_many(batch: bytes | memoryview, records: int, most: int) -> bool:
     """Whether the records of an uncompressed batch have more than `most` headers in all.
 
     Args:
-        batch: from its first byte on.
-        records: as many as the batch says.
-        most: headers.
+        batch: the bytes of the batch.
+        records: the number of records in the batch's header.
+        most: the most headers that are allowed.
 
     Raises:
-        ValueError: It is broken.
+        ValueError: the batch is broken.
     """
     left = most
     at = RECORDS_FROM
@@ -76,7 +76,7 @@ def _behind_field(batch: bytes | memoryview, at: int) -> int:
 
 
 def _varint(batch: bytes | memoryview, at: int) -> tuple[int, int]:
-    """A number, as Kafka's protocol has it in records, and where it ends."""
+    """Decode a zigzag varint of Kafka's protocol; returns it and the position after it."""
     byte = batch[at]
     if byte < _MORE:
         return (byte >> 1) ^ -(byte & 1), at + 1

@@ -36,57 +36,61 @@ from app.kafka.gathering import SHORTEST_FETCH, Gathering
 MIB = 1024 * 1024
 
 ASKED_FOR = 8
-"""A fetch is worth its request when at least one in this many parts of the budget is free."""
+"""A fetch is sent only if at least the budget divided by this is free."""
 
 
 TAKEN_SOON = 0.005
-"""Seconds in which what has arrived is usually taken: for so long the next fetch waits for it."""
+"""Seconds within which records that have arrived are usually taken; the next fetch waits that long
+for it.
+"""
 
 IDLE_LOOK = 2.0
-"""Seconds between two looks for something to ask while a fetch is under way and nothing waits:
-longer than a fetch takes, whose answer is what has the fetcher look again. So has a seek."""
+"""Seconds until the fetcher looks again for something to fetch, while a fetch is under way and
+nothing waits here. Longer than a fetch takes, because its answer wakes the fetcher anyway, as does
+a seek.
+"""
 
 
 class Shelf(Protocol):
-    """Where what was fetched waits, by partition."""
+    """Holds fetched records by partition until they are taken."""
 
     arrived_at: float
-    """Monotonic seconds at which something came last."""
+    """When records last arrived (monotonic seconds)."""
 
     @property
     def gathering(self) -> Gathering:
-        """What is left out, so that a fetch brings more of it."""
+        """Which partitions are left out of fetches, so that more of their records gather."""
 
     def __iter__(self) -> Iterator[Any]:
-        """The partitions that have something waiting."""
+        """The partitions whose records are waiting."""
 
     def waiting(self) -> int:
-        """Bytes, as they stand in Kafka."""
+        """How many bytes are waiting, as they are in Kafka."""
 
     def want(self, partitions: Iterable[TP], now: float) -> None:
-        """Note that somebody asks for records of these; `now` is monotonic seconds."""
+        """Note that records of these partitions are wanted; `now` is monotonic seconds."""
 
     def set_aside(self) -> None:
-        """Let go of what is unwanted; it is fetched again when somebody asks for it."""
+        """Drop records that nobody wants; they are fetched again when somebody does."""
 
     def unwanted(self, tp: TP) -> bool:
         """Whether nobody has asked for records of a partition in a while."""
 
 
 def keep_within(fetcher: Any, shelf: Shelf, budget: int) -> None:
-    """Have an aiokafka `Fetcher` fetch no more than fits.
+    """Keep an aiokafka `Fetcher` within a budget.
 
     Args:
-        fetcher: of a consumer that has just been started.
-        shelf: see there.
-        budget: bytes. A batch that is larger is fetched when nothing else waits: Kafka answers
-            with one batch at least.
+        fetcher: the fetcher of a consumer that has just been started.
+        shelf: where the fetcher keeps fetched records.
+        budget: in bytes. A larger batch is fetched while nothing else waits, because Kafka answers
+            with at least one batch.
     """
     fetcher._get_actions_per_node = Within(fetcher, shelf, budget).actions  # noqa: SLF001
 
 
 class Within:
-    """`Fetcher._get_actions_per_node`, which decides what each broker is asked for."""
+    """Replaces `Fetcher._get_actions_per_node`, which decides what to fetch from each broker."""
 
     def __init__(
         self,
@@ -106,9 +110,9 @@ class Within:
         fetcher._prefetch_backoff = TAKEN_SOON  # noqa: SLF001
 
     def actions(self, assignment: Any) -> Any:
-        """What aiokafka would ask for, with what is left of the budget as the maximum."""
+        """What aiokafka would fetch, with the rest of the budget as the maximum."""
         if assignment is not self._assignment:
-            # The tables' changelogs are read first of all, and nobody has asked for them yet.
+            # All partitions are wanted at first: tables' changelogs are read before anybody asks.
             self._assignment = assignment
             self._shelf.want([TP(*tp) for tp in assignment.tps], self._clock())
         if self._left() < self._budget // ASKED_FOR:
@@ -129,10 +133,10 @@ class Within:
         return fetches, resets, min(look, due), *others
 
     def _wait_ms(self, due: float) -> int:
-        """How long the next fetch may wait for records: as what it leaves out has waited so far.
+        """How long the next fetch may wait: as long as what it leaves out has been waiting here.
 
-        So what is taken soon is asked for again soon, and what stays costs few fetches. And no
-        longer than until others have gathered, which is in so many seconds.
+        Partitions whose records are taken soon are thus fetched again soon, and records that stay
+        cost few fetches. It ends when other partitions have gathered, in `due` seconds.
         """
         longest = int(min(self._idle_wait_ms, max(due, SHORTEST_FETCH) * 1000))
         if all(self._shelf.unwanted(TP(*tp)) for tp in self._shelf):
@@ -147,9 +151,9 @@ class Within:
 
 
 class _Wanted:
-    """An assignment without the partitions that nobody wants to read now; see `Shelf`.
+    """An assignment without the partitions that nobody wants now; see `Shelf`.
 
-    One whose position is not known yet stays: its reader is still waiting for the position.
+    Partitions without a position stay, because their readers are waiting for it.
     """
 
     def __init__(self, assignment: Any, shelf: Shelf, gathering: Container[TP]) -> None:

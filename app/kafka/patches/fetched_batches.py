@@ -46,59 +46,65 @@ from app.kafka.unreadable import Unreadable
 from app.kafka.untimed import NO_TIMESTAMP, Untimed
 
 CHUNK_BYTES = 4 * 1024 * 1024
-"""Of values in a chunk, give or take a batch. A larger one would cost less for each record, but may
-be in memory for each partition, several times as large as it was fetched: batches are compressed.
+"""Bytes of values in a chunk, give or take a batch. Larger chunks would cost less per record, but
+there may be one in memory per partition, several times its fetched size, because batches are
+compressed.
 """
 
 AT_ONCE = 16 * 1024 * 1024
-"""Bytes of values that are handed over together, of all partitions: half of what
-`PERSISTER_FETCH_BYTES` is by default."""
+"""Bytes of values that are handed over at a time, over all partitions: half of the default of
+`PERSISTER_FETCH_BYTES`.
+"""
 
 UNWANTED = 2.0
-"""Seconds without anybody asking for records of a partition, after which it may be set aside."""
+"""Seconds after which fetched records that nobody has asked for may be dropped."""
 
 _SUMS_FAST = google_crc32c.implementation == "c"
 
 MIB = 1024 * 1024
 
 LARGEST = 16 * MIB
-"""Bytes of a batch's records, unpacked, up to which it is unpacked: the default of
-`PERSISTER_MAX_RECORD_BYTES`."""
+"""The most bytes of unpacked records that a batch may have: the default of
+`PERSISTER_MAX_RECORD_BYTES`.
+"""
 
 _COUNTED = 2
-"""The format of batches that say how many records they hold."""
+"""The first batch format whose header has the number of records."""
 
 _length = Struct(">i").unpack_from
 
 _OF_A_RECORD = 200
-"""Bytes that a record takes in memory, without its own."""
+"""Memory that a record takes in bytes, beside its contents."""
 
 _OF_A_HEADER = 100
-"""The same of a header."""
+"""Memory that a header takes in bytes, beside its contents."""
 
 _MOST_FOR_RECORDS = 2
-"""How many times as many bytes as a batch may have its records may take."""
+"""How many times the size limit of a batch its records may take in memory."""
 
 _MOST_HEADERS, _OF_EACH_RECORD = 10_000, 10
-"""Headers that a batch may have, and some more for each record; usual are one or two of each."""
+"""How many headers a batch may have, plus some for each record; one or two per record are usual."""
 
 _COUNTED_BEFORE = MIB
-"""Bytes of a batch whose headers are counted before they are unpacked; fewer are no harm."""
+"""Size in bytes from which on a batch's headers are counted before unpacking; a smaller batch can
+do no harm.
+"""
 
 _TOGETHER = 10_000
-"""Records of a batch that are handed over together: empty ones are small, but what becomes of each
-is not."""
+"""How many records of one batch are handed over at a time: even an empty record costs memory once
+it is processed.
+"""
 
 
 class TooManyHeaders(Exception):  # noqa: N818 - what is the case
-    """The records of a batch have more headers than memory and time should be taken for."""
+    """The records of a batch have more headers than are worth the memory and time."""
 
     def __init__(self, most: int) -> None:
         super().__init__(f"they have more than {most} headers")
 
 
 class Batches(MemoryRecords):
-    """aiokafka's batches of one partition, with the bytes that they are read from."""
+    """aiokafka's batches of one partition, which also keep the encoded bytes."""
 
     def __init__(self, encoded: bytes) -> None:
         super().__init__(encoded)
@@ -109,32 +115,32 @@ class Unpacked:
     """Replaces aiokafka's `PartitionRecords`: the records of the batches of one fetch.
 
     Args:
-        fetched: what they are taken from.
-        largest: bytes of a batch's records, unpacked, up to which it is unpacked.
+        fetched: the object to replace.
+        largest: the most bytes of unpacked records that a batch may have.
     """
 
     def __init__(self, fetched: PartitionRecords, largest: int = LARGEST) -> None:
         self._largest = largest
         self._tp = fetched._tp  # noqa: SLF001
         self._fetched: Batches = fetched._records  # noqa: SLF001
-        # Never begun, it keeps its own object alive, and the whole answer of the broker with it.
+        # A generator that never started would keep this object alive, and with it the whole answer.
         fetched._records_iterator = None  # noqa: SLF001
         self.next_fetch_offset: int = fetched.next_fetch_offset
-        """The offset to fetch next, once all that were taken so far are."""
+        """The offset to fetch next, after the records taken so far."""
         self._start = 0
         self._rest: list[Any] = []
-        """Of a batch of very many records, those that are not taken yet, last one first."""
+        """The remaining records of a batch with very many, in reverse order."""
         self._next_batch_at = 0
-        """The offset after all of them."""
+        """The offset after the batch of `_rest`."""
         self._damaged = False
         self.epoch: int | None = None
-        """Of the leader to whom the batch was written that was taken last; None if unknown."""
+        """Leader epoch of the last batch taken; None if unknown."""
         self.taken = 0
-        """Bytes of the values that were taken last."""
+        """How many bytes the last `take` returned, as `weight` counts them."""
 
     @property
     def waiting(self) -> int:
-        """Bytes that are kept: as they stand in Kafka, or in memory once they are unpacked."""
+        """Bytes kept: the encoded ones, plus the memory of records that are already unpacked."""
         return len(self._fetched.encoded) + len(self._rest) * _OF_A_RECORD
 
     @property
@@ -143,10 +149,10 @@ class Unpacked:
         return not self._rest and (self._damaged or not self._fetched.has_next())
 
     def take(self, enough: int) -> list[Any]:
-        """The next records, in whole batches of usual size until they have `enough` bytes.
+        """The next records, batch by batch until they have `enough` bytes.
 
         Raises:
-            CorruptRecordException: A wrong checksum; these records are to be fetched again.
+            CorruptRecordException: a checksum is wrong; the records have to be fetched again.
         """
         taken: list[Any] = []
         size = 0
@@ -158,7 +164,7 @@ class Unpacked:
         return taken
 
     def _some(self) -> list[Any]:
-        """The records of the next batch, or some more of one that has very many."""
+        """The records of the next batch, or more of a batch with very many."""
         if not self._rest:
             start = self._start
             batch = self._next_batch()
@@ -185,7 +191,7 @@ class Unpacked:
 
     def _records(self, batch: Any, encoded: memoryview) -> list[Any]:
         wanted = self.next_fetch_offset
-        # Not the last record's: compaction may have removed the end of a batch.
+        # Not the offset after the last record, because compaction may have removed the batch's end.
         self.next_fetch_offset = batch.next_offset
         if batch.is_control_batch:
             return []
@@ -196,11 +202,11 @@ class Unpacked:
 
 
 class Entries(Unpacked):
-    """The same of a table's changelog: aiokafka's records, as Faust takes them, up to its very end.
+    """`Unpacked` for a table's changelog: yields aiokafka's records, up to the very last offset.
 
-    Faust has read a changelog when it has seen the record at its last offset. There is none where
-    the log ends with the marker of a transaction, or where compaction has removed the end of a
-    batch: then a record of nothing stands for it.
+    Faust considers a changelog read when it has seen the record at its last offset. That record is
+    missing if the log ends with a transaction marker, or if compaction has removed the end of a
+    batch; then an empty record takes its place.
     """
 
     def _some(self) -> list[Any]:
@@ -211,7 +217,7 @@ class Entries(Unpacked):
         return made
 
     def _entry(self, record: Any) -> ConsumerRecord[Any, Any]:
-        # Not None where it was not unpacked: that would be an entry that is gone.
+        # Not None for a batch that was not unpacked, which would delete the table's entry.
         value = b"" if getattr(record, "encoded", None) else record.value
         return ConsumerRecord(
             topic=self._tp.topic,
@@ -229,14 +235,14 @@ class Entries(Unpacked):
 
 
 def end_of(encoded: bytes, start: int) -> int:
-    """Where the batch ends that begins at this position."""
+    """The end of the batch that begins at this position."""
     return start + AFTER_LENGTH + int(_length(encoded, start + LENGTH_AT)[0])
 
 
 def weight(records: Sequence[Any]) -> int:
-    """Bytes of what is in these records, or of what they take without it where that is more.
+    """Bytes of the records' contents, or of the objects around them if that is more.
 
-    So one of headers or keys alone is as heavy as any, and a million empty ones are not nothing.
+    Keys and headers count like values, and a million empty records have a weight, too.
     """
     size = sum([len(record.value or b"") + len(record.key or b"") for record in records])
     without = len(records) * _OF_A_RECORD
@@ -247,14 +253,14 @@ def weight(records: Sequence[Any]) -> int:
 
 
 def unpack(batch: Any, encoded: memoryview, largest: int) -> list[Any]:
-    """The records of a batch, or the batch itself as one that can't be read.
+    """The records of a batch, or one `Unreadable` in place of a batch that is too large or broken.
 
-    Who may write to a topic may write what becomes gigabytes, or what aiokafka fails at, such as
-    the name of a header that is no UTF-8. Kafka's clients make a batch of one producer's records
-    only, so nobody else's are in it.
+    Whoever may write to a topic can write a batch that unpacks to gigabytes, or one that aiokafka
+    fails at, such as a header whose name is not UTF-8. A batch has the records of only one
+    producer, so nobody else's are lost with it.
     """
     limit = largest + SLACK
-    # Batches of the older formats have no such property.
+    # Batches of older formats lack this property.
     codec = getattr(batch, "compression_type", 0)
     packed = encoded[RECORDS_FROM:]
     size = most_bytes(codec, packed, limit)
@@ -276,11 +282,11 @@ def unpack(batch: Any, encoded: memoryview, largest: int) -> list[Any]:
 
 
 def _records(batch: Any, encoded: memoryview, size: int) -> list[Any]:
-    """The records of a batch that has `size` bytes without compression.
+    """The records of a batch of `size` uncompressed bytes.
 
     Raises:
-        TooManyHeaders: Of each of them, something would be made.
-        Exception: Whatever the bytes make aiokafka raise.
+        TooManyHeaders: they have too many headers.
+        Exception: whatever the bytes make aiokafka raise.
     """
     if getattr(batch, "magic", 0) < _COUNTED or size <= 2 * _MOST_HEADERS:
         return list(batch)
@@ -313,7 +319,7 @@ def _unreadable(batch: Any, encoded: memoryview, why: str) -> Unreadable:
 
 
 def intact(batch: Any, encoded: bytes, start: int, end: int) -> bool:
-    """Whether a batch, which stands between these positions, has the checksum that it says."""
+    """Whether the batch between these positions matches its checksum."""
     if _SUMS_FAST and isinstance(batch, DefaultRecordBatch):
         sum_ = google_crc32c.value(encoded[start + SUMMED_FROM : end])
         return bool(sum_ == batch.crc)
@@ -321,14 +327,14 @@ def intact(batch: Any, encoded: bytes, start: int, end: int) -> bool:
 
 
 class Fetch(FetchResult):
-    """What one fetch brought of a partition, taken a chunk's worth at a time."""
+    """The result of a fetch for one partition, taken a chunk's worth at a time."""
 
     _partition_records: Any
     shelf: "Fetched | None" = None
-    """Where it waits."""
+    """The `Fetched` that holds it."""
 
     def getall(self, max_records: int | None = None) -> list[Any]:
-        """The next records; aiokafka's returns all there are, of however many bytes."""
+        """The next records; aiokafka's method returns all of them, whatever their size."""
         records = self._partition_records
         if not isinstance(records, Unpacked):
             others: list[Any] = super().getall(max_records)
@@ -352,12 +358,12 @@ class Fetch(FetchResult):
 
 
 class Fetched(OrderedDict[Any, Any]):
-    """Where aiokafka's fetcher keeps what has arrived, by partition, until it is taken.
+    """Holds what aiokafka's fetcher has received, by partition, until it is taken.
 
     Args:
-        chunked: tells which partitions are delivered as chunks; others are tables' changelogs.
+        chunked: tells whether a partition is delivered as chunks; others are tables' changelogs.
         largest: see `Unpacked`.
-        at_once: bytes of values that are handed over together, of all partitions.
+        at_once: bytes that are handed over at a time, over all partitions.
     """
 
     def __init__(
@@ -370,32 +376,32 @@ class Fetched(OrderedDict[Any, Any]):
         self._wanted: dict[TP, float] = {}
         self._now = 0.0
         self.allowance = at_once
-        """Bytes that may still be handed over."""
+        """Bytes that may still be handed over this time."""
         self.gathering = Gathering()
         self.epochs: dict[TP, int] = {}
-        """Of the leader to whom the batch was written that was taken last, by partition."""
+        """Leader epoch of the last batch taken, by partition."""
         self.arrived_at = 0.0
-        """Monotonic seconds at which something came last."""
+        """When records last arrived (monotonic seconds)."""
 
     def hand_over(self, wanted: Iterable[TP], now: float) -> None:
-        """Begin to hand over what has arrived of these partitions; `now` is monotonic seconds."""
+        """Renew the allowance, to hand over records of these partitions; `now` is monotonic."""
         self.allowance = self._at_once
         self.want(wanted, now)
 
     def want(self, partitions: Iterable[TP], now: float) -> None:
-        """Note that records of these are asked for."""
+        """Note that records of these partitions are wanted."""
         self._wanted.update(dict.fromkeys(partitions, now))
         self._now = now
 
     def waiting(self) -> int:
-        """Bytes of what waits here, as they stand in Kafka."""
+        """How many bytes are waiting here, as they are in Kafka."""
         return sum([_size(result) for result in self.values()])
 
     def set_aside(self) -> None:
-        """Let go of what nobody has asked for in a while.
+        """Drop records that nobody has asked for in a while, so that others can be fetched.
 
-        Of a topic that its breaker holds, of the internal one while the database is down, or of a
-        table's changelog that was read: it must not keep the others from being fetched.
+        These are records of topics that a breaker holds, of the internal topic while the database
+        is down, and of changelogs whose recovery is over.
         """
         for tp in [tp for tp in self if self.unwanted(TP(*tp))]:
             del self[tp]
@@ -422,7 +428,7 @@ class Fetched(OrderedDict[Any, Any]):
 
 
 def _size(result: Any) -> int:
-    """Bytes of a fetch's result that are kept, as they stand in Kafka."""
+    """How many bytes a fetch's result still holds."""
     records = getattr(result, "_partition_records", None)
     if isinstance(records, Unpacked):
         return records.waiting
@@ -436,13 +442,13 @@ def unpack_chunks(
     largest: int = LARGEST,
     budget: int = 2 * AT_ONCE,
 ) -> Fetched:
-    """Have an aiokafka `Fetcher`, before its first fetch, unpack these partitions' records so.
+    """Make an aiokafka `Fetcher`, before its first fetch, unpack records as this module does.
 
     Args:
-        fetcher: of a consumer that has just been started.
-        chunked: which partitions are delivered as chunks; the others are read as `Entries`.
+        fetcher: the fetcher of a consumer that has just been started.
+        chunked: tells whether a partition is delivered as chunks; others are read as `Entries`.
         largest: see `Unpacked`.
-        budget: bytes that may wait, as they stand in Kafka; half as many are handed over at once.
+        budget: bytes that may wait, as they are in Kafka; half as many are handed over at a time.
     """
     aiokafka_fetcher.MemoryRecords = Batches
     aiokafka_fetcher.FetchResult = Fetch

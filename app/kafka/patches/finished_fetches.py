@@ -21,7 +21,7 @@ from typing import Any
 
 
 def notice_finished(fetcher: Any) -> None:
-    """Have an aiokafka `Fetcher` that has not made its first fetch see when a fetch has ended."""
+    """Make an aiokafka `Fetcher`, before its first fetch, notice every fetch that has ended."""
     actions = fetcher._get_actions_per_node  # noqa: SLF001
 
     def noticing(assignment: Any) -> Any:

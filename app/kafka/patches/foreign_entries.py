@@ -22,14 +22,14 @@ from faust.exceptions import KeyDecodeError
 logger = logging.getLogger(__name__)
 
 NO_ENTRY: Final = ""
-"""The key of what is no entry."""
+"""The key of a record that is not an entry."""
 
 
 class EntrySchema(Schema[str, bytes]):
-    """Keys as JSON strings and values as bytes, of whatever is in the topic.
+    """Reads keys as JSON strings and values as bytes, whatever is in the topic.
 
     Args:
-        is_entry: Whether key and value are those of an entry.
+        is_entry: tells whether a key and a value are those of an entry.
     """
 
     def __init__(self, is_entry: Callable[[str, bytes], bool]) -> None:
@@ -50,7 +50,7 @@ class EntrySchema(Schema[str, bytes]):
         return NO_ENTRY
 
     def _tell(self, message: Any) -> None:
-        """Once for each partition: every worker reads it again at every start."""
+        """Log once per partition, because every worker reads the record at every start."""
         tp = message.tp
         if tp in self._told:
             return

@@ -28,12 +28,12 @@ Force = Callable[[Any], Any]
 
 
 def wake_always() -> None:
-    """Have every Kafka client of this process ask for metadata when somebody waits for them."""
+    """Make every Kafka client of this process fetch metadata whenever somebody waits for it."""
     wrap(AIOKafkaClient, "force_metadata_update", waking)
 
 
 def waking(force: Force) -> Force:
-    """`AIOKafkaClient.force_metadata_update` that always wakes the synchronizer."""
+    """Wrap `AIOKafkaClient.force_metadata_update` to wake the synchronizer every time."""
 
     @wraps(force)
     def force_metadata_update(client: Any) -> Any:

@@ -29,23 +29,25 @@ from app.kafka.wrapping import wrap
 Update = Callable[..., Awaitable[bool]]
 
 OFTEN = 10
-"""Questions for metadata in a second. A start asks a few at once, and must not wait for that."""
+"""Requests for metadata per second and client. A start sends several at once, and should not be
+slowed down.
+"""
 
 SECOND = 1.0
 
 ANSWER_SECONDS = 10.0
-"""For the known brokers together, and for each bootstrap server. aiokafka alone would wait for each
-one until its requests time out (40 s), where an address takes no connection and refuses none.
+"""Seconds for all known brokers together, and for each bootstrap server. If an address neither
+accepts nor refuses connections, aiokafka would wait for its request time-out (40 s) each time.
 """
 
 
 def follow_moved_brokers() -> None:
-    """Have every Kafka client of this process bootstrap again when all its brokers are gone."""
+    """Make every Kafka client of this process bootstrap again when all its brokers are gone."""
     wrap(AIOKafkaClient, "_metadata_update", following)
 
 
 def following(update: Update) -> Update:
-    """`AIOKafkaClient._metadata_update` that asks bootstrap servers when nobody else answers."""
+    """Wrap `AIOKafkaClient._metadata_update` to ask the bootstrap servers if no broker answers."""
 
     @wraps(update)
     async def updating(client: Any, cluster: Any, topics: Any) -> bool:
@@ -69,7 +71,7 @@ async def _take_turns(client: Any) -> None:
 
 
 async def _bootstrap(client: Any, cluster: Any, topics: Any) -> bool:
-    """Update the metadata from the first bootstrap server that answers; False when none does."""
+    """Update the metadata from the first bootstrap server that answers; False if none does."""
     request = MetadataRequest(list(topics) if topics else None)
     for host, port, _ in client.hosts:
         with contextlib.suppress(OSError, KafkaError, asyncio.TimeoutError):

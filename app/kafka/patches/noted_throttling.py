@@ -20,17 +20,17 @@ from typing import Any, Final
 from aiokafka.protocol.api import Response
 
 LEAST_SECONDS: Final = 0.5
-"""A shorter pause keeps nothing from moving."""
+"""Shorter pauses are not worth reporting."""
 
 LONGEST_SECONDS: Final = 3600.0
-"""That is believed."""
+"""Longer pauses are taken for this one."""
 
 OVER_SECONDS: Final = 10.0
-"""After the end of a pause, until when another one is expected: a request may take as long."""
+"""How long after a pause throttling counts as going on: the next request may take that long."""
 
 
 class Throttling:
-    """What brokers have told the clients of this process to wait."""
+    """The pauses that brokers have asked the clients of this process to make."""
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
@@ -39,7 +39,7 @@ class Throttling:
         self._until = float("-inf")
 
     def note(self, millis: int) -> None:
-        """A broker has said to wait."""
+        """Record that a broker has asked for a pause."""
         seconds = min(millis / 1000, LONGEST_SECONDS)
         if seconds < LEAST_SECONDS:
             return
@@ -50,7 +50,7 @@ class Throttling:
 
     @property
     def told(self) -> str:
-        """That Kafka throttles this process at present, and how much; empty where it does not."""
+        """A message if Kafka is throttling this process, with how much; empty otherwise."""
         now = self._clock()
         if now > self._until + OVER_SECONDS:
             return ""
@@ -62,18 +62,18 @@ class Throttling:
 
 
 throttling = Throttling()
-"""Of this process."""
+"""The throttling of this process."""
 
 
 def note_throttling() -> None:
-    """Have every Kafka client of this process note it."""
+    """Make every Kafka client of this process record throttling."""
     decode = Response.decode.__func__
     if not hasattr(decode, "notes_throttling"):
         Response.decode = classmethod(noting(decode, throttling))
 
 
 def noting(decode: Callable[..., Any], throttling: Throttling) -> Callable[..., Any]:
-    """`Response.decode` that notes how long the client is to wait."""
+    """Wrap `Response.decode` to record how long the client should wait."""
 
     @wraps(decode)
     def decode_and_note(kind: Any, data: Any) -> Any:

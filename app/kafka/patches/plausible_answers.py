@@ -26,15 +26,15 @@ from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.protocol.types import Array, Schema
 
 LARGEST_OFFSET: Final = 2**62
-"""A billion records a second for a hundred years come to less."""
+"""More than a billion records a second make in a hundred years."""
 
 _LARGEST: Final = 2**63
 
 NULLABLE: Final = frozenset(("aborted_transactions",))
-"""Lists that may be null. Those of plain values are not looked at."""
+"""Lists that may be null. Lists of plain values are not checked."""
 
 ALWAYS: Final[dict[str, int | None]] = {"topic": None, "partition": 0, "partition_index": 0}
-"""Fields that are not null, and the least that they may be: where something is wrong, too."""
+"""Fields that are never null, with their least values, even beside an error code."""
 
 UNLESS_ERROR: Final[dict[str, int | None]] = {
     "enabled_mechanisms": None,
@@ -55,7 +55,7 @@ UNLESS_ERROR: Final[dict[str, int | None]] = {
     "low_watermark": -1,
     "offset": -1,
 }
-"""The same, where there is no error beside them. An offset of -1 stands for none."""
+"""The same for fields without an error code beside them. An offset of -1 means none."""
 
 NEEDED: Final = (
     FetchRequest,
@@ -69,11 +69,13 @@ NEEDED: Final = (
     ProduceRequest,
     SyncGroupRequest,
 )
-"""Without one of these there is nothing to be done with a broker. All of them had them in 2015."""
+"""Requests that a broker must support to be of any use. All brokers have supported them since 2015.
+"""
 
 OF_PARTITIONS: Final = frozenset((0, 1, 2, 8, 9, 23))
-"""API keys of the requests that are answered for each partition: Produce, Fetch, ListOffsets,
-OffsetCommit, OffsetFetch, OffsetForLeaderEpoch."""
+"""API keys of requests that are answered per partition: Produce, Fetch, ListOffsets, OffsetCommit,
+OffsetFetch, OffsetForLeaderEpoch.
+"""
 
 _OFFSETS, _COMMITTED = 2, 9
 
@@ -85,7 +87,7 @@ Places = dict[str, set[int]]
 
 
 class Rule(NamedTuple):
-    """What a field may be: where it is, its name, and its least and most unless it is a text."""
+    """The rule for a field: its position and name, and unless it is text its bounds."""
 
     at: int
     name: str
@@ -94,21 +96,21 @@ class Rule(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What to look at in a structure."""
+    """What to check in a structure."""
 
     error: int | None
-    """Where its error code is."""
+    """Position of its error code; None if it has none."""
     always: tuple[Rule, ...]
     unless_error: tuple[Rule, ...]
     lists: tuple[tuple[int, "Plan"], ...]
 
 
 def whats_wrong(question: RequestStruct, answer: Response) -> str | None:
-    """Why an answer cannot be true; None if it may be.
+    """Why an answer is implausible; None if it is not.
 
     Args:
-        question: as it was sent.
-        answer: as it was decoded.
+        question: the request as it was sent.
+        answer: the decoded answer.
     """
     schema = answer.SCHEMA
     wrong = _in_fields([getattr(answer, name) for name in schema.names], _plan(schema))
@@ -182,7 +184,7 @@ def _in_places(question: RequestStruct, answer: Response) -> str | None:
 
 
 def _refused(answer: Response) -> bool:
-    """Whether there is an error for the answer as a whole, which then names no partitions."""
+    """Whether the answer as a whole has an error code; it then names no partitions."""
     return bool(getattr(answer, "error_code", 0))
 
 
@@ -203,7 +205,7 @@ def _partition_at(schema: Schema) -> int | None:
 
 
 def _in_ends(question: RequestStruct, answer: Response) -> str | None:
-    """Where a log begins or ends, which is asked for by a negative time, there is an offset."""
+    """The beginning and end of a log (asked for by a negative time) have an offset."""
     times = {
         (topic, number): time
         for topic, partitions in question.topics

@@ -20,19 +20,19 @@ from aiokafka.protocol.fetch import FetchRequest
 SendTo = Callable[..., Awaitable[Any]]
 
 RETRY_SECONDS = 10.0
-"""Between two tries to read what may not be read."""
+"""Seconds between two attempts to read a forbidden topic."""
 
 REJOIN_SECONDS = 5.0
-"""Between two rebalances because of partitions that are gone."""
+"""Seconds between two rebalances because of partitions that are gone."""
 
 FORBIDDEN, GONE = TopicAuthorizationFailedError.errno, UnknownTopicOrPartitionError.errno
 
 
 class Fetches:
-    """What of an aiokafka consumer's partitions may not be fetched.
+    """Handles partitions that an aiokafka consumer may not fetch, or that are gone.
 
     Args:
-        say: logs a line; called in the consumer's thread.
+        say: logs a message; called in the consumer's thread.
     """
 
     def __init__(
@@ -47,17 +47,17 @@ class Fetches:
 
     @property
     def unreadable(self) -> Mapping[str, str]:
-        """Topics that are left out, and why."""
+        """The topics that are left out, and why."""
         return self._unreadable
 
     def watch(self, consumer: Any) -> None:
-        """Look at each answer to this consumer, which has just been started."""
+        """Check every answer to a consumer, which has just been started."""
         self._consumer = consumer
         client = consumer._client  # noqa: SLF001
         client.send = self.seeing(client.send)
 
     def try_again(self) -> None:
-        """Ask for what may not be read once more, where it is time; forget what is not ours."""
+        """Retry forbidden partitions after a pause; forget those no longer assigned."""
         now = self._clock()
         for tp, since in tuple(self._since.items()):
             state = self._state(tp)
@@ -72,7 +72,7 @@ class Fetches:
             self._unreadable.pop(tp.topic, None)
 
     def seeing(self, send: SendTo) -> SendTo:
-        """A sender that takes refused partitions out of the answer to a fetch."""
+        """Wrap a sender of requests to take refused partitions out of the answers to fetches."""
 
         async def send_seeing(node: Any, request: Any, **kwargs: Any) -> Any:
             response = await send(node, request, **kwargs)

@@ -36,12 +36,12 @@ Send = Callable[[Any], Awaitable[Any]]
 Complete = Callable[..., Awaitable[None]]
 
 _LONGEST = 200
-"""Characters that are shown of an error, which quotes names of topics."""
+"""Characters shown of an error, which may quote names of topics."""
 
 RETRY_SECONDS = 2.0
 
 GROUP_FULL, FENCED = 81, 82
-"""GROUP_MAX_SIZE_REACHED and FENCED_INSTANCE_ID, which aiokafka does not know."""
+"""Error codes that aiokafka does not know: GROUP_MAX_SIZE_REACHED and FENCED_INSTANCE_ID."""
 
 INCONSISTENT = InconsistentGroupProtocolError.errno
 
@@ -49,20 +49,20 @@ OF_A_MEMBER = (HeartbeatRequest, JoinGroupRequest, SyncGroupRequest)
 
 
 class AssignmentError(KafkaError):
-    """The leader of the group has assigned what this member cannot read."""
+    """The group's leader has sent an assignment that this member cannot read."""
 
 
 SURELY = 0.8
-"""Share of the session timeout within which a member that was heard cannot have run out of it."""
+"""Share of the session timeout for which a member surely stays in the group after a heartbeat."""
 
 
 class Membership:
-    """Follows what the coordinator answers to this member.
+    """Follows what the coordinator says about this member.
 
     Args:
-        settings: what the messages name.
-        end: ends the worker with a message; called in the consumer's thread.
-        say: logs a line that something is wrong and tried again.
+        settings: the settings that messages refer to.
+        end: ends the worker with an error message; called in the consumer's thread.
+        say: logs that something fails and is tried again.
     """
 
     def __init__(
@@ -80,12 +80,12 @@ class Membership:
         self._code = 0
         self._heard = -settings.session_timeout
         self.refused: str | None = None
-        """Why the group does not take this member, while it does not."""
+        """Why the group does not accept this member; None if it does."""
 
     def watch(self, consumer: Any) -> None:
-        """Judge what this aiokafka consumer, which has just been started, is told.
+        """Follow an aiokafka consumer, which has just been started.
 
-        Its three background tasks may end only when it is closed.
+        Its three background tasks may end only when it closes; otherwise the worker ends.
         """
         coordinator = consumer._coordinator  # noqa: SLF001
         closing = coordinator._closing  # noqa: SLF001
@@ -104,11 +104,11 @@ class Membership:
             task.add_done_callback(lambda ended: self._on_end(consumer, ended))
 
     def joined(self) -> None:
-        """The group has taken this member."""
+        """Note that the group has accepted this member."""
         self.refused = None
 
     def hearing(self, send: Send, closing: "asyncio.Future[Any]") -> Send:
-        """A sender of the coordinator's requests that notes what the answers say of this member.
+        """Wrap a sender of the coordinator's requests to follow the answers.
 
         Args:
             send: sends a request and returns the answer.
@@ -124,8 +124,8 @@ class Membership:
                 self._end(reason)
                 if isinstance(request, OffsetCommitRequest):
                     raise CommitFailedError
-                # aiokafka must not act on it: it would join again, and throw another member out in
-                # turn, or raise where nobody listens.
+                # aiokafka must not react to this error: it would rejoin and fence off the other
+                # member in turn, or raise where nobody notices.
                 await asyncio.wait([closing])
                 if not isinstance(request, HeartbeatRequest):
                     raise GroupCoordinatorNotAvailableError
@@ -152,10 +152,11 @@ class Membership:
         )
 
     def _fenced(self, code: int) -> bool:
-        """Whether another member has taken this one's place.
+        """Whether another member with the same instance id has replaced this one.
 
-        The heartbeats of aiokafka do not name the instance, so that a broker says only that it
-        does not know the member. It knows each one for its session timeout, though.
+        aiokafka's heartbeats lack the instance id, so the broker reports only an unknown member.
+        But a member stays known for its session timeout, so one that was heard recently must have
+        been replaced.
         """
         now = self._clock()
         if code == 0:
@@ -165,7 +166,7 @@ class Membership:
         return code == FENCED or (code == UnknownMemberIdError.errno and static and recent)
 
     async def judge(self, error: BaseException, coordinator: Any) -> None:
-        """End the worker, or return when it is time to try again."""
+        """End the worker for a lasting error; otherwise return when it is time to try again."""
         if (reason := self._lasting(error)) is not None:
             self._end(reason)
             await coordinator._closing  # noqa: SLF001
@@ -174,7 +175,7 @@ class Membership:
         if reason != self.refused:
             self._say(reason)
         self.refused = reason
-        # A member whose heartbeat was refused must rejoin, as one whose join was.
+        # A member must rejoin after a refused heartbeat as well as after a refused join.
         coordinator.request_rejoin()
         await asyncio.wait([coordinator._closing], timeout=RETRY_SECONDS)  # noqa: SLF001
 
@@ -228,7 +229,7 @@ class Membership:
 
 
 def completing(complete: Complete) -> Complete:
-    """Take an assignment as aiokafka's coordinator does; what is wrong with it is Kafka's error."""
+    """Wrap the coordinator's handling of an assignment to raise `AssignmentError` if it fails."""
 
     async def completed(*joined: Any) -> None:
         try:
@@ -242,7 +243,7 @@ def completing(complete: Complete) -> Complete:
 
 
 def _codes(request: Any, response: Any) -> list[int]:
-    """The error codes in the answer to a request that a member makes; empty for others."""
+    """The error codes in the answer to a member's request; empty for other requests."""
     if isinstance(request, OF_A_MEMBER):
         return [response.error_code]
     if isinstance(request, OffsetCommitRequest):

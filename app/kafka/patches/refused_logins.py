@@ -35,17 +35,17 @@ logger = logging.getLogger(__name__)
 Connect = Callable[..., Awaitable[Any]]
 
 REFUSED = (IllegalSaslStateError, SaslAuthenticationFailed, UnsupportedSaslMechanismError)
-"""What a broker answers to a login that it does not take."""
+"""A broker's answers to a login that it refuses."""
 
 FIRST_SECONDS, LONGEST_SECONDS = 0.5, 30.0
-"""The pause after the first refusal; it is doubled with each further one."""
+"""The pause after the first refusal, and the longest one; each refusal doubles it."""
 
 CLIENT = "aiokafka"
-"""Logger of what aiokafka says of each attempt."""
+"""The logger for aiokafka's message about each attempt."""
 
 
 class Login(NamedTuple):
-    """With what a connection logs in."""
+    """The credentials of a connection."""
 
     user: str
     password: str
@@ -53,13 +53,13 @@ class Login(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """Of a broker.
+    """A broker's refusal of a login.
 
     Args:
-        login: that it refuses.
-        error: its answer.
-        pause: seconds.
-        until: monotonic seconds, until when it is not asked again.
+        login: the refused login.
+        error: the broker's answer.
+        pause: seconds to pause.
+        until: end of the pause, in monotonic seconds.
     """
 
     login: Login
@@ -69,7 +69,7 @@ class Refusal(NamedTuple):
 
 
 class Logins:
-    """What brokers have answered to this process's logins, by host and port."""
+    """Which brokers, by host and port, have refused this process's logins."""
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
@@ -77,11 +77,11 @@ class Logins:
 
     @property
     def refused(self) -> KafkaError | None:
-        """The answer of a broker that refuses the login at present."""
+        """The answer of a broker that currently refuses the login."""
         return next((one.error for one in self._refusals.values()), None)
 
     def pausing(self, connect: Connect) -> Connect:
-        """`AIOKafkaConnection.connect` that leaves pauses after refusals."""
+        """Wrap `AIOKafkaConnection.connect` to pause after refusals."""
 
         @wraps(connect)
         async def connecting(connection: Any) -> Any:
@@ -95,7 +95,7 @@ class Logins:
             if known and self._clock() < known.until:
                 raise type(known.error)(*known.error.args)
             if known:
-                # One of the clients asks, not all of them.
+                # Let one client try, and keep the others waiting.
                 self._refusals[broker] = known._replace(until=self._clock() + known.pause)
             try:
                 connected = await connect(connection)
@@ -132,7 +132,7 @@ class Logins:
 
 
 def refusal_text(error: KafkaError, user: str | None, mechanism: str | None) -> str:
-    """What a refused login means, and which settings it is about."""
+    """What a refused login means, and which settings to check."""
     if isinstance(error, UnsupportedSaslMechanismError):
         return f"PERSISTER_KAFKA_SASL_MECHANISM ({mechanism}) is not offered"
     if isinstance(error, IllegalSaslStateError):
@@ -152,7 +152,7 @@ def _login(connection: Any) -> Login | None:
 
 
 class Told(logging.Filter):
-    """Drops what aiokafka logs of each refused login."""
+    """Drops aiokafka's message about each refused login."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether to log it."""
@@ -161,13 +161,13 @@ class Told(logging.Filter):
 
 
 logins = Logins()
-"""Of this process."""
+"""The logins of this process."""
 
 
 def pause_after_refusals() -> None:
-    """Have every Kafka client of this process leave pauses between refused logins."""
+    """Make every Kafka client of this process pause between refused logins."""
     wrap(AIOKafkaConnection, "connect", logins.pausing)
     filters = logging.getLogger(CLIENT).filters
     if not any(isinstance(known, Told) for known in filters):
-        # Before those that count what they hold back.
+        # First in the list, before filters that count suppressed messages.
         filters.insert(0, Told())

@@ -22,16 +22,16 @@ Send = Callable[[Any], Awaitable[Any]]
 Refused = MutableMapping[TP, type[BaseException]]
 
 OF_ONE_PARTITION = (UnknownTopicOrPartitionError, TopicAuthorizationFailedError)
-"""Errors that say nothing of the group, nor of the other partitions."""
+"""Errors that concern one partition only, not the group or other partitions."""
 
 
 def set_refused_aside(coordinator: Any, refused: Refused) -> None:
-    """Have aiokafka's `GroupCoordinator` take such an answer for good, and note it in `refused`."""
+    """Make aiokafka's `GroupCoordinator` accept such answers; they are recorded in `refused`."""
     coordinator._send_req = noting(coordinator._send_req, refused)  # noqa: SLF001
 
 
 def noting(send: Send, refused: Refused) -> Send:
-    """A sender of requests that takes refused partitions out of the answer to a commit."""
+    """Wrap a sender of requests to take refused partitions out of the answers to commits."""
 
     async def send_noting(request: Any) -> Any:
         response = await send(request)

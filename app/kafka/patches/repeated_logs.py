@@ -36,14 +36,14 @@ CREATOR = "app.kafka.delivery.transport"
 """Logger of the producer that Faust creates the table's topic with."""
 
 PUBLISHER = "faust.topics"
-"""Logger of what Faust sends, which is the guard's table alone."""
+"""Logger for what Faust sends, which is only the guard's table."""
 
 
 class Without(logging.Filter):
-    """Drops the messages that have some words in them.
+    """Drops messages that contain certain words.
 
     Args:
-        words: as they stand before arguments are filled in.
+        words: the words, as they are in the format string.
     """
 
     def __init__(self, words: str) -> None:
@@ -51,12 +51,12 @@ class Without(logging.Filter):
         self.words = words
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether to log it."""
+        """Whether to log a record."""
         return self.words not in str(record.msg)
 
 
 def calm_kafka_clients() -> None:
-    """Filter the loggers; a filter of a logger does not reach those below it."""
+    """Add filters to each logger, because a logger's filters do not apply to its children."""
     for name in NOISY:
         logger = logging.getLogger(name)
         if not any(isinstance(known, Seldom) for known in logger.filters):

@@ -28,33 +28,33 @@ logger = logging.getLogger(__name__)
 Init = Callable[..., None]
 
 _files: dict[str, Path] = {}
-"""By password with which clients were made, the file that it came from."""
+"""The file that a password was read from, by the password that clients were made with."""
 
 _latest: dict[str, str] = {}
-"""By the same, what was read last."""
+"""The password that was last read from the file, by the password that clients were made with."""
 
 
 def read_again(password: str, file: Path) -> None:
-    """Have each connection that would log in with this password use what its file says then."""
+    """Make connections with this password read it from the file again when they log in."""
     _files[password] = file
     wrap(AIOKafkaConnection, "__init__", reading)
 
 
 def reading(init: Init) -> Init:
-    """`AIOKafkaConnection.__init__` with the password that is in force."""
+    """Wrap `AIOKafkaConnection.__init__` to use the current password."""
 
     @wraps(init)
     def with_password(self: Any, *args: Any, **options: Any) -> None:
         given = options.get("sasl_plain_password")
         if given in _files:
-            options["sasl_plain_password"] = _in_force(given)
+            options["sasl_plain_password"] = _current(given)
         init(self, *args, **options)
 
     return with_password
 
 
-def _in_force(given: str) -> str:
-    """What the file of a password says; what it said before, where it cannot be read."""
+def _current(given: str) -> str:
+    """The password that is in the file now, or the previous one if the file cannot be read."""
     before = _latest.get(given, given)
     try:
         secret = secret_from(_files[given], None, "PERSISTER_KAFKA_PASSWORD")

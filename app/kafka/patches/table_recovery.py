@@ -26,7 +26,7 @@ from faust.tables.recovery import Recovery as FaustRecovery
 
 
 class Recovery(FaustRecovery):
-    """Begins again when Kafka has not answered, for as long as it takes."""
+    """Starts over if Kafka does not answer, for as long as it takes."""
 
     async def _wait(self, coro: Any, timeout: Any = None) -> None:  # noqa: ASYNC109 - Faust's
         try:
@@ -44,16 +44,16 @@ class Recovery(FaustRecovery):
 
 
 class TableManager(FaustTableManager):
-    """Faust's, with this recovery, and ready at once: every table is there when it starts."""
+    """Faust's table manager with our recovery, which is ready at once."""
 
     async def on_start(self) -> None:
-        """Let Kafka be asked for the tables' changelogs, and begin to wait for an assignment."""
+        """Register the tables' changelogs, and start to wait for an assignment."""
         await self._update_channels()
         await self.recovery.start()
 
     @property
     def recovery(self) -> FaustRecovery:
-        """The recovery service, made when it is first asked for."""
+        """The recovery service, created on first use."""
         if self._recovery is None:
             self._recovery = Recovery(self.app, self, beacon=self.beacon, loop=self.loop)
         return self._recovery

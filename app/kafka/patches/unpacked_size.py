@@ -19,10 +19,10 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 SLACK: Final = 4 * 1024 * 1024
-"""The largest block of lz4, of which only the bound is known."""
+"""The largest block of lz4, for which only a bound is known."""
 
 _GZIP_RATIO: Final = 1032
-"""What a byte of deflated data can become, at most."""
+"""The highest compression ratio of deflate."""
 
 _PIECE: Final = 1024 * 1024
 _ZSTD_BLOCK: Final = 128 * 1024
@@ -34,15 +34,16 @@ _block_length = struct.Struct(">i").unpack_from
 
 
 def most_bytes(codec: int, data: memoryview, limit: int) -> int:
-    """How many bytes the records of a batch may have, or more than `limit` if they may have more.
+    """An upper bound for the unpacked bytes of a batch; anything over `limit` if it exceeds that.
 
-    Data that is broken counts as far as it can be read: unpacking it is an error at once. What has
-    the head of no frame that can be measured exceeds any limit.
+    Broken data counts up to the defect, because unpacking fails there anyway. Data without a known
+    frame header exceeds any limit.
 
     Args:
-        codec: of the batch's attributes; of one that is not known nothing can be unpacked.
+        codec: the codec in the batch's attributes; 0 bytes for an unknown one, which cannot be
+        unpacked.
         data: the compressed records.
-        limit: in bytes.
+        limit: the limit in bytes.
     """
     if not codec:
         return len(data)
@@ -83,7 +84,7 @@ def _snappy(data: memoryview) -> Iterator[int]:
 
 
 def _varint(data: memoryview) -> int:
-    """The unpacked length, with which a block of snappy begins."""
+    """The unpacked length at the beginning of a snappy block."""
     number = 0
     for position in range(5):
         number |= (data[position] & 0x7F) << 7 * position
@@ -93,7 +94,7 @@ def _varint(data: memoryview) -> int:
 
 
 def _lz4(data: memoryview) -> Iterator[int]:
-    """By LZ4's frame format: what each block can become is in the head of its frame."""
+    """LZ4's frame format: the header of a frame bounds the size of its blocks."""
     at = 0
     while at < len(data):
         (magic,) = _uint32(data, at)
@@ -113,7 +114,7 @@ def _lz4(data: memoryview) -> Iterator[int]:
 
 
 def _zstd(data: memoryview) -> Iterator[int]:
-    """By RFC 8878: a block becomes 128 KiB at most."""
+    """RFC 8878: a block unpacks to 128 KiB at most."""
     at = 0
     while at < len(data):
         (magic,) = _uint32(data, at)
@@ -139,7 +140,7 @@ def _zstd(data: memoryview) -> Iterator[int]:
 
 
 _ANYTHING: Final = 1 << 62
-"""What a frame of another format may become: libzstd unpacks those of its old versions, too."""
+"""The size of a frame in an unknown format: libzstd also unpacks those of its old versions."""
 
 _SKIPPABLE: Final = 0x184D2A50
 _GZIP: Final = 1
@@ -149,4 +150,4 @@ _SIZES: Final[dict[int, Callable[[memoryview], Iterator[int]]]] = {
     3: _lz4,
     4: _zstd,
 }
-"""By the number that Kafka gives each codec."""
+"""By Kafka's number for each codec."""

@@ -35,32 +35,34 @@ from app.kafka.wrapping import wrap
 from app.process.printable import printable
 
 logger = logging.getLogger("aiokafka.conn")
-"""That of the connections, whose lines are rate-limited."""
+"""aiokafka's logger for connections, which is rate-limited."""
 
 MIB: Final = 1024 * 1024
 
 LARGEST_FETCH: Final = 128 * MIB
-"""Bytes of the answer to a fetch, which holds a batch at least, of whatever size. Brokers take none
-above their `socket.request.max.bytes`, 100 MiB by default."""
+"""Most bytes of the answer to a fetch, which has at least one batch of any size. Brokers accept no
+batch above their `socket.request.max.bytes`, 100 MiB by default.
+"""
 
 LARGEST: Final = 32 * MIB
-"""Bytes of any other answer: the metadata of half a million partitions."""
+"""Most bytes of any other answer: enough for the metadata of half a million partitions."""
 
 STALLED_SECONDS: Final = 5.0
-"""Without one byte of an answer that has begun. A broker sends it in one piece."""
+"""Seconds without a byte in the middle of an answer. A broker sends an answer in one piece."""
 
 EMPTY_SECONDS: Final = 0.05
-"""From a fetch that brings nothing to the next one, at least. A broker leaves it waiting for
-longer, where longer was asked for."""
+"""Least seconds from a fetch without records to the next one. A genuine broker makes a fetch wait
+longer, if it was asked to.
+"""
 
 _LONGEST = 200
-"""Characters that are shown of an error, which may quote what a broker sent."""
+"""Characters shown of an error, which may quote what a broker sent."""
 
 _length: Final = Struct(">i")
 
 
 def refuse_unreadable_answers(largest_fetch: int = LARGEST_FETCH) -> None:
-    """Have every connection of this process do so.
+    """Make every connection of this process refuse unreadable answers.
 
     Args:
         largest_fetch: bytes that the answer to a fetch may have.
@@ -72,14 +74,14 @@ def refuse_unreadable_answers(largest_fetch: int = LARGEST_FETCH) -> None:
 
 
 def reading(largest_fetch: int) -> Callable[[Callable[[], Any]], Awaitable[None]]:
-    """`AIOKafkaConnection._read` that believes no length which cannot be.
+    """Replace `AIOKafkaConnection._read`, refusing answers of an impossible length.
 
     Args:
         largest_fetch: bytes that the answer to a fetch may have.
     """
 
     async def read(connection_if_any: Callable[[], Any]) -> None:
-        # A connection of which nobody else knows may go while its next answer is waited for.
+        # Holds no reference while it waits, so that an abandoned connection can be collected.
         if (connection := connection_if_any()) is None:
             return
         reader = connection._reader  # noqa: SLF001
@@ -122,7 +124,7 @@ async def _received(reader: asyncio.StreamReader, size: int, place: str) -> byte
 
 
 def connecting(connect: Callable[..., Any]) -> Callable[..., Any]:
-    """`AIOKafkaConnection.connect` whose every failure is one that may pass."""
+    """Wrap `AIOKafkaConnection.connect` to turn unexpected errors into retriable ones."""
 
     @wraps(connect)
     async def connect_or_fail(connection: Any) -> Any:
@@ -131,7 +133,7 @@ def connecting(connect: Callable[..., Any]) -> Callable[..., Any]:
         except (KafkaError, OSError):
             raise
         except Exception as error:
-            # Whatever an address makes of it, or what is said for a login.
+            # An impossible address, or an unreadable answer during the login.
             raise KafkaConnectionError(
                 f"Cannot connect to {_place(connection)}: {_shown(error)}"
             ) from error
@@ -140,7 +142,7 @@ def connecting(connect: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def handling(handle: Callable[..., None]) -> Callable[..., None]:
-    """`AIOKafkaConnection._handle_frame` that breaks the connection when it cannot read it."""
+    """Wrap `AIOKafkaConnection._handle_frame` to close the connection if it cannot read a frame."""
 
     @wraps(handle)
     def handle_or_break(connection: Any, frame: bytes) -> None:
@@ -155,14 +157,14 @@ def handling(handle: Callable[..., None]) -> Callable[..., None]:
 
 
 def checking(send: Callable[..., Any]) -> Callable[..., Any]:
-    """`AIOKafkaConnection.send` that breaks the connection at an answer that cannot be true."""
+    """Wrap `AIOKafkaConnection.send` to close the connection at an implausible answer."""
 
     @wraps(send)
     def send_and_check(connection: Any, request: Any, expect_response: bool = True) -> Any:  # noqa: FBT001, FBT002 - aiokafka's
         answering = send(connection, request, expect_response=expect_response)
         if not expect_response:
             return answering
-        # As it was sent, in the version that this broker takes.
+        # The request as it was sent, in the version that this broker supports.
         _, question, _ = connection._requests[-1]  # noqa: SLF001
         return _checked(connection, question, answering)
 

@@ -21,11 +21,13 @@ from typing import Any
 from aiokafka.protocol.fetch import FetchRequest
 
 FETCHES = "fetches"
-"""aiokafka keeps connections by broker and group, and takes any key for a group."""
+"""The group of these connections: aiokafka keeps connections by broker and group, whose key may be
+anything.
+"""
 
 
 def fetch_apart(client: Any) -> None:
-    """Have a consumer's `AIOKafkaClient` send its fetches on connections of their own."""
+    """Make a consumer's `AIOKafkaClient` send its fetches on connections of their own."""
     send = client.send
 
     async def send_apart(node: Any, request: Any, **kwargs: Any) -> Any:
@@ -34,8 +36,8 @@ def fetch_apart(client: Any) -> None:
         try:
             return await send(node, request, **(kwargs | {"group": FETCHES}))
         except asyncio.CancelledError:
-            # At a rebalance. The broker still waits, and the next assignment's first fetch would
-            # wait behind this one.
+            # A rebalance has cancelled it. The broker still waits, and the next assignment's first
+            # fetch would have to wait behind this one.
             connection = client._conns.get((node, FETCHES))  # noqa: SLF001
             if connection is not None:
                 connection.close()
