@@ -20,10 +20,10 @@ _QUOTED = re.compile(rb'"activationId"\s*:\s*"([^"\\]{1,64})"')
 
 
 def activation_id(letter: DeadLetter) -> str | None:
-    """The activation id in the record, or None when it has none.
+    """The activation id in the record, or None if there is none.
 
-    Lenient, since a dead letter is often malformed: it takes a document's key, the id of an
-    OpenWhisk message, or whatever follows the field's name in something that is not JSON.
+    Lenient, because dead letters are often malformed: takes the id of an OpenWhisk message,
+    whatever follows the field's name in text that is not JSON, or a document's key.
     """
     value = letter.value or b""
     return _printable(_of_message(value) or _of_text(value) or _of_key(letter.key))
@@ -41,7 +41,7 @@ def _of_message(value: bytes) -> object:
 
 
 def _text(written: bytes | Raw) -> object:
-    """A short string; nothing else, and nothing longer, is decoded."""
+    """Decode a short string; None for anything else."""
     text = memoryview(written)
     short = len(text) <= _LONGEST * 6 and text[:1].tobytes() == b'"'
     return msgspec.json.decode(text) if short else None

@@ -10,7 +10,7 @@ from models.dead_letter import DeadLetter
 
 
 class Destination(NamedTuple):
-    """A topic and a partition of it."""
+    """A topic and one of its partitions."""
 
     topic: str
     partition: int
@@ -19,18 +19,18 @@ class Destination(NamedTuple):
 def destination(
     letter: DeadLetter, names: TopicNames, log_mode: LogMode, partitions: Mapping[str, int]
 ) -> Destination | None:
-    """The letter's own topic while it is read, else the topic of the Kafka activation store.
+    """The letter's own topic if it is still read, else the topic of the Kafka activation store.
 
     A document that the database refused only ever goes to the internal topic.
 
     Args:
-        letter: what is sent.
-        names: of the deployment.
+        letter: the letter to send.
+        names: the deployment's topic names.
         log_mode: decides which topics are read.
         partitions: how many each existing topic has.
 
     Returns:
-        None when neither exists.
+        None if neither topic exists.
     """
     if letter.topic == names.documents:
         count = partitions.get(letter.topic)

@@ -2,4 +2,4 @@
 
 
 class LettersError(Exception):
-    """A command about dead letters cannot go on; the message is for the operator."""
+    """A dead-letter command cannot continue; the message is for the operator."""

@@ -14,7 +14,7 @@ from models.reasons import RejectReason
 from models.reserved import is_reserved
 
 RECORD_OVERHEAD = 512
-"""Upper bound of the bytes that Kafka and the headers of a replay add to a record."""
+"""Upper bound of the bytes that Kafka and a replay's headers add to a record."""
 
 
 class Stay(StrEnum):
@@ -30,7 +30,7 @@ class Stay(StrEnum):
 
 
 class Planned(NamedTuple):
-    """A letter and where it goes."""
+    """A letter and its destination."""
 
     letter: Letter
     to: Destination
@@ -40,12 +40,12 @@ class Planner:
     """Plans the replay of each letter.
 
     Args:
-        settings: topics and log mode.
-        selection: what was asked for.
-        progress: what was replayed before.
-        max_attempts: a letter that was replayed so often stays.
+        settings: name the topics and the log mode.
+        selection: the letters that were asked for.
+        progress: the letters that were replayed before.
+        max_attempts: a letter that was replayed this often stays.
         partitions: how many each existing topic has.
-        largest: asks Kafka for the `max.message.bytes` of a topic; once for each.
+        largest: looks up the `max.message.bytes` of a topic; called once per topic.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Planner:
         self._limits: dict[str, int] = {}
 
     async def plan(self, letter: Letter) -> Planned | Stay:
-        """Where the letter goes, or why it stays."""
+        """The letter's destination, or why it stays."""
         letter = self._progress.counted(letter)
         stay = self._stay(letter)
         if stay:
@@ -89,7 +89,7 @@ class Planner:
             return Stay.ATTEMPTS
         if letter.content.left_out or letter.content.reason is RejectReason.UNREADABLE:
             return Stay.INCOMPLETE
-        # Another document is stored under its id: it would only be set aside again.
+        # A different document is stored under its id, so it would only be set aside again.
         divergent = RejectReason.DIVERGENT
         if letter.content.reason is divergent and divergent not in self._selection.reasons:
             return Stay.DIVERGENT
@@ -102,7 +102,7 @@ class Planner:
 
 
 def size(letter: Letter) -> int:
-    """Bytes of the original record."""
+    """The size of the original record in bytes."""
     content = letter.content
     headers = sum(len(name) + len(value or b"") for name, value in content.headers)
     return len(content.key or b"") + len(content.value or b"") + headers

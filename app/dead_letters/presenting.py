@@ -14,16 +14,16 @@ COLUMNS = ("letter", "set aside", "reason", "from", "activation", "attempts", "r
 
 
 _LONGEST = 200
-"""Characters of a column; `show` has all of it."""
+"""Most characters of a column; `show` prints everything."""
 
 
 def as_line(letter: Letter, *, replayed: bool) -> str:
-    """One line, columns separated by tabs."""
+    """One line, with columns separated by tabs."""
     return "\t".join(as_columns(letter, replayed=replayed))
 
 
 def as_columns(letter: Letter, *, replayed: bool) -> list[str]:
-    """The value of each column, printable and bounded."""
+    """The columns' values, printable and of bounded length."""
     content = letter.content
     columns = (
         str(letter.id),
@@ -39,7 +39,7 @@ def as_columns(letter: Letter, *, replayed: bool) -> list[str]:
 
 
 def as_json(letter: Letter, *, replayed: bool) -> dict[str, Any]:
-    """The same as a JSON object, without the record's content."""
+    """The letter as a JSON object, without the record's contents."""
     content = letter.content
     return {
         "letter": str(letter.id),
@@ -58,7 +58,7 @@ def as_json(letter: Letter, *, replayed: bool) -> dict[str, Any]:
 
 
 def content_as_json(letter: Letter) -> dict[str, Any]:
-    """What is in it, to be added to that: bytes that are UTF-8 as text, others in base 64."""
+    """The record's contents, as further fields for `as_json`: as text if UTF-8, else in base 64."""
     content = letter.content
     return {
         **_encoded("key", content.key),
@@ -77,11 +77,11 @@ def _encoded(name: str, value: bytes | None) -> dict[str, str | None]:
 
 
 _PIECE = 64 * 1024
-"""Bytes of a record that are escaped at a time; each may become ten characters."""
+"""How many bytes of a record to escape at a time; each may become ten characters."""
 
 
 def as_text(letter: Letter, *, replayed: bool) -> Iterator[str]:
-    """Everything, including the record's content, in pieces: it may be many megabytes."""
+    """Everything, including the record's contents, in pieces, because it may be many megabytes."""
     content = letter.content
     about = {
         "letter": str(letter.id),

@@ -42,43 +42,47 @@ class State(StrEnum):
 
 
 class Note(msgspec.Struct, frozen=True):
-    """The latest about one letter; the key of its record is the letter's id."""
+    """The latest state of one letter; the key of its record is the letter's id."""
 
     state: State
     set_aside_at: int
-    """Of the letter: tells it from one with the same number before the topic was re-created."""
+    """The letter's timestamp, which tells it from one with the same id before the topic was
+    re-created.
+    """
 
     topic: str
     partition: int
     offset: int
-    """Where the letter is sent to, and the end of that partition before it was sent."""
+    """With `topic` and `partition`: where the letter is sent to. The end of that partition before
+    it was sent.
+    """
 
     attempt: int = 0
-    """How often the record has been sent with this time; 0 in notes of earlier versions."""
+    """How often the record has been sent, including this time; 0 in notes of earlier versions."""
 
     digest: str = ""
-    """Of the value that is sent: anybody may write a header that names a letter."""
+    """Digest of the sent value, because anybody may write a header that names a letter."""
 
     landed: int | None = None
-    """The offset at which it was acknowledged."""
+    """The offset that it was acknowledged with."""
 
     def done(self, landed: int | None) -> "Note":
-        """The same, when it was acknowledged at this offset; None where Kafka does not say."""
+        """The note after an acknowledgement at this offset; None if Kafka does not say where."""
         return msgspec.structs.replace(self, state=State.REPLAYED, landed=landed)
 
 
 def digest(value: bytes | None) -> str:
-    """What tells a record's value from every other."""
+    """The digest of a record's value."""
     return sha256(value or b"").hexdigest()
 
 
 @dataclass
 class Progress:
-    """What the log says."""
+    """The state of all letters in the log."""
 
     notes: dict[LetterId, Note] = field(default_factory=dict)
     last_note_at: int = 0
-    """Epoch millis of the last note, by Kafka's clock."""
+    """When the last note was written, in epoch millis of Kafka's clock."""
 
     _landed: dict[tuple[str, int, int], int] = field(default_factory=dict)
 
@@ -89,10 +93,10 @@ class Progress:
             self._landed[note.topic, note.partition, note.landed] = note.attempt
 
     def counted(self, letter: Letter) -> Letter:
-        """The letter with the number of times its record was replayed before it was set aside.
+        """The letter, with how often its record had been replayed before it was set aside.
 
-        The log is asked by the record's place, since anybody could have written a header. For a
-        document, the count in the letter is the worker's own.
+        Looks up the record's place in the log, because anybody could have written a header. The
+        count in the letter of a document is the worker's own, and is trusted.
         """
         content = letter.content
         place = content.topic, content.partition, content.offset
@@ -100,7 +104,7 @@ class Progress:
         return letter._replace(content=content.derive(attempts=attempts))
 
     def replayed(self, letter: Letter) -> bool:
-        """Tell whether this letter has been sent."""
+        """Whether this letter has been sent."""
         note = self.notes.get(letter.id)
         return (
             note is not None
@@ -109,7 +113,7 @@ class Progress:
         )
 
     def open_claims(self) -> dict[LetterId, Note]:
-        """Claims without a note that the letter was sent."""
+        """The claims of letters of which it is unknown whether they were sent."""
         return {
             letter_id: note for letter_id, note in self.notes.items() if note.state is State.CLAIMED
         }
@@ -119,12 +123,12 @@ async def read_progress(settings: KafkaSettings, topic: str) -> Progress:
     """Read the whole log, which must exist.
 
     Raises:
-        LettersError: there is something else in it.
+        LettersError: something else is in the topic.
         ReadError: Kafka stops sending.
         KafkaError: Kafka is not reachable.
     """
     progress = Progress()
-    # Notes of an aborted transaction must not count.
+    # Notes of aborted transactions must not count.
     async with open_reader(settings, isolation_level="read_committed") as reader:
         for log, bounds in (await reader.bounds(topic, 1)).items():
             async for record in reader.records(log, bounds):
@@ -150,7 +154,7 @@ class ProgressLog:
     """Writes notes; each call returns once they are durable.
 
     Raises:
-        LettersError: from every method, when another replay has begun meanwhile.
+        LettersError: raised by every method if another replay has started.
     """
 
     def __init__(self, producer: TransactionalProducer, topic: str) -> None:
@@ -181,7 +185,7 @@ async def open_log(settings: KafkaSettings, admin: Admin, topic: str) -> AsyncIt
     """Create the topic if it is missing, and fence off any other writer.
 
     Raises:
-        KafkaError: Kafka is not reachable, or does not allow it.
+        KafkaError: Kafka cannot be reached, or refuses.
     """
     await admin.create(replays_topic(topic, settings), settings.replication)
     async with open_transactional_producer(settings, transactional_id=topic) as producer:

@@ -9,12 +9,12 @@ from app.dead_letters.errors import LettersError
 from app.settings import DatabaseSettings
 
 Check = Callable[[], Awaitable[None]]
-"""Raises `LettersError` when letters should not be sent now."""
+"""Raises `LettersError` if letters should not be sent now."""
 
 
 @asynccontextmanager
 async def open_check(settings: DatabaseSettings) -> AsyncIterator[Check]:
-    """A check that the database takes documents; it says why not in CouchDB's words."""
+    """Open a check that the database takes documents; its error has CouchDB's reason."""
     async with connected(settings) as database:
 
         async def check() -> None:
@@ -37,4 +37,4 @@ def _trouble(database: Database, error: DatabaseError) -> LettersError:
 
 
 async def no_check() -> None:
-    """Send whatever the database says."""
+    """Do not check anything."""

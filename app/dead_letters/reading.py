@@ -12,7 +12,7 @@ from models.dead_letter import DeadLetter
 
 
 class LetterId(NamedTuple):
-    """Where a letter is in the dead-letter topic."""
+    """A letter's place in the dead-letter topic."""
 
     partition: int
     offset: int
@@ -23,17 +23,17 @@ class LetterId(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read what `str` wrote; raises `ValueError`."""
+        """Parse the result of `str`; raises `ValueError`."""
         partition, _, offset = text.rpartition("/")
         return cls(_natural(partition or "0"), _natural(offset))
 
 
 class Letter(NamedTuple):
-    """A dead letter and where it is."""
+    """A dead letter and its place."""
 
     id: LetterId
     set_aside_at: int
-    """Epoch millis, by Kafka's clock."""
+    """In epoch millis of Kafka's clock."""
 
     content: DeadLetter
 
@@ -42,9 +42,9 @@ class Letters:
     """The letters between the topic's start and the end that it had when it was opened.
 
     Args:
-        reader: not used for anything else meanwhile.
+        reader: not to be used for anything else at the same time.
         topic: the dead-letter topic.
-        bounds: what is read of its partitions.
+        bounds: the part of each partition to read.
     """
 
     def __init__(self, reader: Reader, topic: str, bounds: dict[TopicPartition, Bounds]) -> None:
@@ -52,14 +52,14 @@ class Letters:
         self._topic = topic
         self._bounds = bounds
         self.unreadable = 0
-        """How many of the records that were read are not dead letters."""
+        """How many of the records read so far are not dead letters."""
 
     def __len__(self) -> int:
-        """How many offsets `read` looks at."""
+        """How many offsets `read` covers."""
         return sum(end - start for start, end in self._bounds.values())
 
     async def since(self, timestamp: int | None) -> Self:
-        """The letters that were set aside at this time (epoch millis) or later; None: all.
+        """The letters set aside at this time (epoch millis) or later; all if it is None.
 
         Raises:
             KafkaError: Kafka is not reachable.
@@ -70,9 +70,9 @@ class Letters:
         return type(self)(self._reader, self._topic, later)
 
     async def read(self) -> AsyncGenerator[tuple[int, Letter | None], None]:
-        """All of them in order, each with the number of offsets that the scan has advanced.
+        """Yield all letters in order, each with the number of offsets that the scan has advanced.
 
-        A record that is not a dead letter comes as None.
+        A record that is not a dead letter is None.
 
         Raises:
             ReadError: Kafka stops sending.
@@ -86,10 +86,10 @@ class Letters:
                 position = record.offset + 1
 
     async def get(self, wanted: LetterId) -> Letter:
-        """One letter.
+        """Read one letter.
 
         Raises:
-            LettersError: there is none with this number.
+            LettersError: there is no letter with this id.
             ReadError: Kafka does not send it.
         """
         partition = TopicPartition(self._topic, wanted.partition)
@@ -111,15 +111,15 @@ class Letters:
 async def open_letters(
     settings: KafkaSettings, topic: str, partitions: int
 ) -> AsyncIterator[Letters]:
-    """Look up where the topic begins and ends now.
+    """Open the letters between the current beginning and end of the topic.
 
     Args:
-        settings: how to reach Kafka.
+        settings: how to connect.
         topic: the dead-letter topic.
-        partitions: how many it has; 0 when there is no such topic.
+        partitions: how many it has; 0 if it does not exist.
 
     Raises:
-        LettersError: there is no such topic.
+        LettersError: the topic does not exist.
         KafkaError: Kafka is not reachable.
     """
     if not partitions:

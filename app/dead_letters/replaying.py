@@ -30,23 +30,23 @@ class Report:
     replayed: int = 0
     stayed: Counter[Stay] = field(default_factory=Counter)
     unreadable: int = 0
-    """Records in the topic that are not dead letters."""
+    """How many records in the topic are not dead letters."""
 
 
 class Watcher:
     """Follows a replay; this one ignores everything."""
 
     def begin(self, total: int) -> None:
-        """The scan begins; it covers this many offsets."""
+        """The scan starts; it covers `total` offsets."""
 
     def forward(self, count: int, report: Report) -> None:
-        """So many were."""
+        """The scan has advanced by `count` offsets."""
 
     def planned(self, planned: Planned) -> None:
-        """This letter is sent, or would be."""
+        """A letter is about to be sent, or would be in a dry run."""
 
     def say(self, text: str) -> None:
-        """A message for the operator."""
+        """Show a message to the operator."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,11 @@ class Replay:
     """A replay that an operator asked for.
 
     Args:
-        selection: which letters.
-        max_attempts: a letter that was replayed so often stays where it is.
-        limit: most letters to send; None: all.
-        dry_run: send and note nothing.
-        force: send also while the database takes no documents.
+        selection: which letters to replay.
+        max_attempts: a letter that was replayed this often stays where it is.
+        limit: the most letters to send; None for all.
+        dry_run: neither send nor note anything.
+        force: send even if the database takes no documents.
         settle_seconds: see `Sender.settle`.
     """
 
@@ -70,11 +70,11 @@ class Replay:
     settle_seconds: float = SETTLE_SECONDS
 
     async def run(self, settings: Settings, watcher: Watcher) -> Report:
-        """Send the letters; returns when all are acknowledged and noted.
+        """Send the letters; returns once all are acknowledged and noted.
 
         Raises:
-            LettersError, ReadError: it cannot go on; running it again goes on from there.
-            KafkaError: Kafka is not reachable or does not allow it.
+            LettersError, ReadError: the replay cannot continue; running it again resumes it.
+            KafkaError: Kafka cannot be reached, or refuses.
         """
         kafka, names = settings.kafka, TopicNames(settings.kafka.topic_prefix)
         async with AsyncExitStack() as stack:

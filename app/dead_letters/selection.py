@@ -9,22 +9,22 @@ from models.reasons import RejectReason
 
 @dataclass(frozen=True)
 class Selection:
-    """The criteria that a letter must meet; an empty one matches everything."""
+    """Criteria for letters; an empty one matches every letter."""
 
     reasons: frozenset[RejectReason] = frozenset()
     topics: frozenset[str] = frozenset()
-    """Where the original record was."""
+    """Topics of the original record."""
 
     since: int | None = None
-    """Epoch millis: set aside then or later."""
+    """Set aside at this time or later, in epoch millis."""
 
     until: int | None = None
-    """Epoch millis: set aside before."""
+    """Set aside before this time, in epoch millis."""
 
     activation_id: str | None = None
 
     def takes(self, letter: Letter) -> bool:
-        """Tell whether this letter is asked for."""
+        """Whether a letter meets all criteria."""
         content = letter.content
         return (
             (not self.reasons or content.reason in self.reasons)

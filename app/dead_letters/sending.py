@@ -17,24 +17,25 @@ from models.dead_letter import REPLAY_OF
 
 BATCH_LETTERS = 200
 BATCH_BYTES = 8 * 1024 * 1024
-"""At which letters are claimed and sent together."""
+"""Size at which a batch of letters is claimed and sent."""
 
 SEND_SECONDS = 20.0
 """How long Kafka may take to acknowledge a batch."""
 
 SETTLE_SECONDS = 30.0
-"""After its last note, nothing more arrives of what another run has claimed: longer than
-`SEND_SECONDS`."""
+"""Seconds after the last note of another run, when all letters that it sent have arrived: longer
+than `SEND_SECONDS`.
+"""
 
 
 class Sender:
     """Sends planned letters.
 
     Args:
-        producer: connected.
-        reader: for looking at the topics that are sent to.
-        log: where progress is noted.
-        check: asked before each batch is claimed.
+        producer: a connected producer.
+        reader: reads the topics that letters are sent to.
+        log: the log of replayed letters.
+        check: called before each batch is claimed.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class Sender:
         self._bytes = 0
 
     async def add(self, planned: Planned) -> int:
-        """Take a letter; returns how many were sent: none until a batch is full.
+        """Add a letter to the batch; returns how many were sent, which is 0 until it is full.
 
         Raises:
             LettersError: see `flush`.
@@ -59,10 +60,11 @@ class Sender:
         return await self.flush() if full else 0
 
     async def flush(self) -> int:
-        """Send what was taken; returns how many letters, all acknowledged and noted.
+        """Send the batch; returns how many letters it had, all of them acknowledged and noted.
 
         Raises:
-            LettersError: The check fails, Kafka does not take them, or another replay has begun.
+            LettersError: the check fails, Kafka does not take the letters, or another replay has
+            started.
         """
         batch, self._batch, self._bytes = self._batch, [], 0
         if not batch:
@@ -100,9 +102,9 @@ class Sender:
         return len(batch)
 
     async def _send(self, batch: Iterable[Planned]) -> dict[LetterId, int | None]:
-        """Send these letters; returns at which offsets they were acknowledged, where Kafka says.
+        """Send letters; returns the offset of each acknowledged one, None if unknown.
 
-        Those that are too large for their topics are missing.
+        Letters that are too large for their topics are missing from the result.
         """
         letters: dict[int, LetterId] = {}
         by_topic: defaultdict[str, list[Outgoing]] = defaultdict(list)
@@ -116,7 +118,7 @@ class Sender:
 
         def acknowledged(records: Sequence[Outgoing], offset: int) -> None:
             for place, outgoing in enumerate(records, offset):
-                # A batch that Kafka had already taken is acknowledged without its place.
+                # A batch that Kafka had already written is acknowledged without an offset.
                 landed[letters[id(outgoing)]] = place if offset >= 0 else None
 
         await asyncio.gather(
@@ -134,13 +136,13 @@ class Sender:
         say: Callable[[str], None],
         settle_seconds: float = SETTLE_SECONDS,
     ) -> None:
-        """Find out which claimed letters an earlier run has sent without noting it.
+        """Find out which letters an earlier run has sent without noting it.
 
         Args:
-            progress: what the log says; brought up to date, as the log itself.
+            progress: the content of the log; both are updated.
             partitions: how many each existing topic has.
-            say: told what an operator should know.
-            settle_seconds: after the run's last note, in which it may still be sending.
+            say: shows a message to the operator.
+            settle_seconds: seconds after that run's last note in which letters may still arrive.
         """
         claims = progress.open_claims()
         if not claims:
@@ -167,10 +169,10 @@ class Sender:
         say(f"It left open whether {len(claims)} letters were sent: {len(sent)} were.")
 
     async def _arrived(self, claims: Iterable[Note]) -> dict[tuple[str, str], int]:
-        """The offsets of all letters that were sent to where these claims say, since then.
+        """The offsets of all replayed letters in the claimed partitions, since the claims.
 
-        By name and digest of the value: the name is in a header that anybody could have written.
-        Claims of earlier versions have no digest.
+        Keyed by letter id and digest of the value, because anybody could have written the header
+        with the id. The digest is also "", for claims of earlier versions, which have none.
         """
         starts: dict[TopicPartition, int] = {}
         for claim in claims:
@@ -180,8 +182,8 @@ class Sender:
         ends = await self._reader.ends(list(starts))
         arrived: dict[tuple[str, str], int] = {}
         for partition, start in starts.items():
-            # What retention has deleted meanwhile cannot be asked; it may be sent once more, and
-            # the guard and the database settle that. Not sending it could lose it.
+            # A letter that retention has already deleted there may be sent again. The guard and the
+            # database sort that out, whereas not sending a letter could lose it.
             bounds = Bounds(max(start, earliest[partition]), ends[partition])
             async for record in self._reader.records(partition, bounds):
                 for name, value in record.headers:

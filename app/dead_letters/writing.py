@@ -28,11 +28,11 @@ logger = get_logger(__name__)
 _SHOWN_OFFSETS = 10
 
 _TOGETHER = 1000
-"""Letters that are made at a time: one takes some kilobytes, however small its record is."""
+"""How many letters to build at a time: each takes some kilobytes, however small its record."""
 
 
 class SetAside(NamedTuple):
-    """A consumed record and why it cannot be stored."""
+    """A consumed record, and why it cannot be stored."""
 
     record: Record
     reason: RejectReason
@@ -43,18 +43,18 @@ class Latest(NamedTuple):
     """A record that was set aside, as the status page shows it."""
 
     at: float
-    """Epoch seconds."""
+    """In epoch seconds."""
     place: str
     reason: RejectReason
     detail: str
 
 
 LATEST = 10
-"""Dead letters whose origin a worker remembers."""
+"""How many of the latest dead letters a worker remembers."""
 
 
 def aside(record: Record, reason: RejectReason, detail: str) -> SetAside:
-    """A record that is set aside for this reason, or because it could not even be read."""
+    """Set aside a record for this reason, or as unreadable if its batch was not unpacked."""
     if isinstance(record, Unreadable):
         return SetAside(record, RejectReason.UNREADABLE, record.why)
     return SetAside(record, reason, detail)
@@ -85,16 +85,16 @@ _MOST_TOLD = 100
 
 
 class DeadLetterTooLargeError(Exception):
-    """The dead-letter topic does not even take where a record is."""
+    """The dead-letter topic does not even accept a letter that only says where a record is."""
 
 
 class DeadLetters:
     """Writes to the dead-letter topic.
 
     Args:
-        producer: Sends them.
-        topic: The dead-letter topic.
-        ours: The topics that only the persister writes to: there its own headers are believed.
+        producer: sends the letters.
+        topic: the dead-letter topic.
+        ours: the topics that only the persister writes to, where its own headers are trusted.
     """
 
     def __init__(self, producer: BatchProducer, topic: str, ours: Collection[str] = ()) -> None:
@@ -102,17 +102,18 @@ class DeadLetters:
         self._topic = topic
         self._ours = ours
         self.latest: deque[Latest] = deque(maxlen=LATEST)
-        """What was set aside last, newest last."""
+        """The latest dead letters, newest last."""
 
     async def write(self, tp: TP, set_aside: Sequence[SetAside]) -> int:
-        """Write records of a partition; returns when all are acknowledged.
+        """Write records of a partition; returns once all are acknowledged.
 
         Returns:
-            For how many only place, size and hash could be written: the topic does not take the
-            record.
+            For how many records only place, size and hash were written, because the topic does not
+            take the record itself.
 
         Raises:
-            DeadLetterTooLargeError: not even these fit; its `max.message.bytes` is absurd.
+            DeadLetterTooLargeError: the topic does not even take these; its `max.message.bytes` is
+            absurdly small.
         """
         if not set_aside:
             return 0
@@ -127,7 +128,7 @@ class DeadLetters:
         return shortened
 
     async def _write(self, tp: TP, set_aside: Sequence[SetAside]) -> int:
-        """Write some; returns how many had to be shortened."""
+        """Write some letters; returns how many had to be shortened."""
         letters = [self._letter(tp, one) for one in set_aside]
         outgoing = [_outgoing(letter) for letter in letters]
         refused = {id(one) for one in await self._producer.send(self._topic, outgoing)}
@@ -177,7 +178,7 @@ def _outgoing(letter: DeadLetter) -> Outgoing:
 
 
 def _log(topic: str, tp: TP, set_aside: Sequence[SetAside]) -> None:
-    """One line for a chunk's dead letters."""
+    """Log one line for a chunk's dead letters."""
     logger.warning(
         "Sent %s to the dead-letter topic %s: %s", _described(tp, set_aside), topic, _why(set_aside)
     )

@@ -26,10 +26,10 @@ COUNTED = frozenset(
         RejectReason.UNFORESEEN,
     }
 )
-"""Reasons that suggest a topic full of the wrong records; the others concern single records."""
+"""Reasons that suggest a topic full of wrong records; others concern single records."""
 
 _BUCKETS = 60
-"""Parts of the window in which chunks are counted together, so that memory is bounded."""
+"""How many counters the window is divided into, so that memory is bounded."""
 
 
 class Change(Enum):
@@ -43,13 +43,13 @@ class Open(NamedTuple):
     """An open breaker."""
 
     since: float
-    """Epoch seconds when the topic was first held."""
+    """When the topic was first held, in epoch seconds."""
 
     until: float
-    """Epoch seconds from which one fetch is let through."""
+    """When one fetch is let through, in epoch seconds."""
 
     why: str
-    """The counts and an example; never what was in a record."""
+    """The counts and an example, never a record's contents."""
 
 
 class _Bucket(NamedTuple):
@@ -68,7 +68,7 @@ class Breaker:
         self.open: Open | None = None
 
     def holds(self, now: float) -> bool:
-        """Tell whether nothing may be fetched now."""
+        """Whether nothing may be fetched now."""
         return self.open is not None and now < self.open.until
 
     def observe(self, now: float, records: int, rejected: int, example: str) -> Change | None:
@@ -76,12 +76,12 @@ class Breaker:
 
         Args:
             now: epoch seconds.
-            records: of the chunk.
-            rejected: how many of them, for one of the reasons that are `COUNTED`.
-            example: a reason and its detail.
+            records: how many records the chunk has.
+            rejected: how many of them were rejected for a reason in `COUNTED`.
+            example: a rejected record's reason and detail.
         """
         if self.holds(now):
-            # Fetched before the breaker opened: it says nothing about what comes after.
+            # It was fetched before the breaker opened, and says nothing about what comes after.
             return None
         if self.open:
             return self._try_again(now, records, rejected, example)
@@ -117,7 +117,7 @@ class Breaker:
         self._in_a_row = self._in_a_row + rejected if rejected == records else 0
 
     def _too_many(self) -> str | None:
-        """Why the breaker must open, or None."""
+        """Why the breaker should open, or None."""
         settings = self._settings
         if settings.consecutive and self._in_a_row >= settings.consecutive:
             return f"{self._in_a_row} records in a row were rejected"
@@ -133,7 +133,7 @@ class Breakers:
     """A breaker for each topic.
 
     Args:
-        settings: when they open, and for how long.
+        settings: when the breakers open, and for how long.
         clock: epoch seconds.
     """
 
@@ -146,7 +146,7 @@ class Breakers:
         return self._breakers[topic].observe(self._clock(), records, rejected, example)
 
     def holds(self, topic: str) -> bool:
-        """Tell whether nothing of `topic` may be fetched now."""
+        """Whether nothing of `topic` may be fetched now."""
         breaker = self._breakers.get(topic)
         return breaker is not None and breaker.holds(self._clock())
 
@@ -156,5 +156,5 @@ class Breakers:
         return found.why if found else ""
 
     def topics(self) -> dict[str, Open | None]:
-        """By topic that was ever counted, its open breaker; None while it is closed."""
+        """The open breaker of each topic that was ever counted; None while it is closed."""
         return {topic: breaker.open for topic, breaker in self._breakers.items()}

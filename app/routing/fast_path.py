@@ -22,7 +22,7 @@ Long = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 class _Message(Struct, gc=False, rename="camel"):
-    """What counts of a message; the rest of the envelope condemns nothing."""
+    """The parts of a message that matter; nothing else in the envelope leads to a rejection."""
 
     response: Raw | UnsetType = UNSET
     transid: Raw = NO_TRANSID
@@ -58,7 +58,7 @@ class _Record(Struct, gc=False, rename="camel", forbid_unknown_fields=True):
 
 
 class _NewerRecord(_Record, gc=False, forbid_unknown_fields=False):
-    """Of a version of OpenWhisk that has more fields."""
+    """A record from a version of OpenWhisk with more fields."""
 
 
 _usual_name: Final = re.compile(ENTITY_NAME).fullmatch
@@ -75,19 +75,21 @@ _decode_newer_record: Final = Decoder(_NewerRecord).decode
 _may_name_reserved: Final = re.compile(
     rb'"(?:_|' + b"|".join(name.encode() for name in ADDED_FIELDS) + rb")|\\u00[4-7]"
 ).search
-"""Whether a name may be one of CouchDB's or of those that are added; \\u005f is a _."""
+"""Finds what may be a name reserved by CouchDB, or one that is added here; \\u005f is a _."""
 
 _OBJECT: Final = ord("{")
 
 _USUAL_LENGTH: Final = 4096
-"""Of what is remembered of a record, together."""
+"""The most characters of a record's names that are cached, together."""
 
 _LARGE: Final = 64 * 1024
 _SHORTEST_STRINGS: Final = 8
-"""Bytes for each quote, from which on a large message is not taken apart into strings: each would
-be ten times as large as it is written."""
+"""Bytes per quote below which a large message is left to the slow path: decoded strings that short
+take ten times their written size.
+"""
 
-# A number of more than 100 characters holds at least five in a row of every twentieth byte.
+# If every twentieth byte is taken, a number of more than 100 characters yields at least five in a
+# row.
 _STRIDE: Final = 20
 _AS_DIGITS: Final = bytes(48 if byte in b"0123456789+-.eE" else 32 for byte in range(256))
 _DENSE: Final = b"0" * (MAX_NUMBER_LENGTH // _STRIDE)
@@ -98,21 +100,21 @@ _ACKNOWLEDGEMENT: Final = Skip(SkipReason.ACKNOWLEDGEMENT)
 
 
 def read(value: bytes, timestamp: int) -> Candidate | Skip | None:
-    """What a message in the usual form holds; `None` for any other form.
+    """Read a message in the usual form; returns None for any other form.
 
     Args:
         value: the Kafka record's value.
-        timestamp: the Kafka record's, in epoch millis.
+        timestamp: the Kafka record's timestamp, in epoch millis.
     """
     if (len(value) > _LARGE and value.count(b'"') * _SHORTEST_STRINGS > len(value)) or (
-        # It may be nested deeper than OpenWhisk's reader goes, and not too deep for Python's.
+        # It may be nested too deep for OpenWhisk's reader, though not for Python's.
         len(value) > 2 * MAX_DEPTH and value.count(b"[") + value.count(b"{") >= MAX_DEPTH
     ):
         return None
     try:
         message = _decode_message(value)
         if not value.isascii():
-            value.decode()  # msgspec checks no UTF-8 in what it leaves raw
+            value.decode()  # msgspec does not check the UTF-8 of raw fields
         if message.response is UNSET:
             return _ACKNOWLEDGEMENT if _usual_acknowledgement(message) else None
         response = memoryview(message.response)
@@ -144,7 +146,7 @@ def _candidate(response: memoryview, transid: Raw, timestamp: int) -> Candidate 
     ):
         return None
     added = added_fields(f"{namespace}/{activation_id}", timestamp)
-    # None of its fields is one of those three, and all are in their final form.
+    # None of the record's fields is one of the added ones, and all are in their final form.
     document = b"".join((added.encode(), response[1:]))
     return Candidate(activation_id, document, namespace, record.response.status_code, transid)
 
@@ -154,9 +156,9 @@ def _is_long(record: _Record) -> bool:
     return sum(map(len, parts)) > _USUAL_LENGTH
 
 
-@lru_cache(maxsize=4096)  # what is run now, is run again soon
+@lru_cache(maxsize=4096)  # an action that has run now will soon run again
 def _usual_action(namespace: str, name: str, subject: str, version: str) -> bool:
-    """Whether these are in the usual form; the namespace is then of one part."""
+    """Whether these are in the usual form, in which a namespace has no slash."""
     return bool(
         _usual_namespace(namespace)
         and _usual_name(name)
@@ -166,7 +168,7 @@ def _usual_action(namespace: str, name: str, subject: str, version: str) -> bool
 
 
 def _usual_acknowledgement(message: _Message) -> bool:
-    """Whether it tells that an activation ended; the record of it travels elsewhere."""
+    """Whether it only says that an activation ended; the record then travels elsewhere."""
     if message.instance is UNSET and message.invoker is UNSET:
         return False
     return message.activation_id is not UNSET and bool(_usual_id(message.activation_id))

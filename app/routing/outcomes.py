@@ -6,18 +6,18 @@ from msgspec import Raw, Struct
 
 from models.reasons import RejectReason, SkipReason
 
-# Structs of msgspec: a frozen dataclass takes six times as long to make, once per record.
+# Structs of msgspec, because a frozen dataclass takes six times as long to make, for every record.
 
 
 class Store(Struct, frozen=True, gc=False):
-    """Store this document (encoded JSON object, ready for the database)."""
+    """Store this document, an encoded JSON object that is ready for the database."""
 
     activation_id: str
     document: bytes
 
 
 class Skip(Struct, frozen=True, gc=False):
-    """Store nothing: the message holds no record, or the rules leave it out."""
+    """Store nothing: the message has no record, or the rules leave it out."""
 
     reason: SkipReason
 
@@ -25,7 +25,7 @@ class Skip(Struct, frozen=True, gc=False):
 class Reject(Struct, frozen=True, gc=False):
     """Set the record aside as a dead letter.
 
-    `detail` names the field and what is allowed, never what was found.
+    `detail` names the field and what is allowed, never its contents.
     """
 
     reason: RejectReason
@@ -33,16 +33,16 @@ class Reject(Struct, frozen=True, gc=False):
 
 
 class Candidate(Store, frozen=True, gc=False):
-    """An acceptable activation record: it is stored, unless the rules leave it out."""
+    """A valid activation record, which is stored unless the rules leave it out."""
 
     namespace: str
     status_code: int
     transid: Raw
-    """As it is written; read only where a store level asks for it."""
+    """As it was written; decoded only if a store level needs it."""
 
 
 NO_TRANSID: Final = Raw(b"null")
-"""Of a message without one: OpenWhisk reads whatever is malformed as an unknown transaction."""
+"""The transid of a message without one: OpenWhisk reads anything malformed as unknown."""
 
 
 Decision = Store | Skip | Reject

@@ -17,16 +17,17 @@ def route(role: TopicRole, value: bytes | None, timestamp: int, rules: Rules) ->
     a later version of OpenWhisk may acknowledge in another form.
 
     Args:
-        role: of the topic; decides which store level applies.
+        role: the topic's role, which decides which store level applies.
         value: the Kafka record's value.
-        timestamp: the Kafka record's, in epoch millis; becomes the document's `updated`.
+        timestamp: the Kafka record's timestamp in epoch millis, which becomes the document's
+            `updated`.
         rules: store levels and excluded namespaces.
     """
     return quickly(role, value, timestamp, rules) or slowly(role, value or b"", timestamp, rules)
 
 
 def quickly(role: TopicRole, value: bytes | None, timestamp: int, rules: Rules) -> Decision | None:
-    """The same for a message in the usual form, in microseconds; `None` for any other form."""
+    """As `route`, in microseconds, for messages in the usual form; None for any other."""
     if value is None:
         return _NO_VALUE
     found = fast_path.read(value, timestamp)
@@ -34,6 +35,6 @@ def quickly(role: TopicRole, value: bytes | None, timestamp: int, rules: Rules) 
 
 
 def slowly(role: TopicRole, value: bytes, timestamp: int, rules: Rules) -> Decision:
-    """The same for any message; one that is made for it takes up to a second for each megabyte."""
+    """As `route`, for any message; a malicious one takes up to a second per megabyte."""
     found = slow_path.read(value, timestamp)
     return (left_out(role, found, rules) or found) if isinstance(found, Candidate) else found

@@ -23,18 +23,18 @@ class Rules(Protocol):
 
     @property
     def blocking_store_level(self) -> StoreLevel:
-        """For `completed<controller>` topics."""
+        """The store level for `completed<controller>` topics."""
 
     @property
     def non_blocking_store_level(self) -> StoreLevel:
-        """For all others."""
+        """The store level for all other topics."""
 
     @property
     def excluded_namespaces(self) -> AbstractSet[str]:
         """Namespaces whose activations are not stored."""
 
 
-# Once: in Python 3.11 a member of an enumeration is found by a call.
+# Looked up once, because in Python 3.11 accessing a member of an enumeration is a call.
 _COMPLETED = TopicRole.COMPLETED
 _ALWAYS = StoreLevel.STORE_ALWAYS
 _FAILURES = StoreLevel.STORE_FAILURES
@@ -46,7 +46,7 @@ _STORE_LEVEL = Skip(SkipReason.STORE_LEVEL)
 
 
 def left_out(role: TopicRole, candidate: Candidate, rules: Rules) -> Skip | None:
-    """Why this record is not stored, or `None` when it is.
+    """Why this record is not stored, or None if it is.
 
     Extra logging overrides the store levels, but not the exclusion of a namespace.
     """
@@ -60,7 +60,7 @@ def left_out(role: TopicRole, candidate: Candidate, rules: Rules) -> Skip | None
 
 
 def _extra_logging(transid: Raw) -> bool:
-    """Whether a transid is well-formed and asks for it; in another form it asks for nothing."""
+    """Whether a transid is well-formed and asks for extra logging."""
     written = bytes(transid)
     if b"true" not in written or not written.startswith(b"["):
         return False

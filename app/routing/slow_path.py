@@ -32,15 +32,15 @@ _RECORD: Final = frozenset(
 _RESPONSE: Final = frozenset({"statusCode", "size"})
 _ANNOTATION: Final = frozenset({"key", "value", "init", "encryption"})
 _NO_TEXTS: Final = [None]
-"""Stands for an array in which there is something else than strings."""
+"""Stands for an array that has something else than strings."""
 
 
 def read(value: bytes, timestamp: int) -> Candidate | Skip | Reject:
-    """What a message holds; never raises, whatever the value is.
+    """Read any message; never raises, whatever the value is.
 
     Args:
         value: the Kafka record's value.
-        timestamp: the Kafka record's, in epoch millis.
+        timestamp: the Kafka record's timestamp, in epoch millis.
     """
     try:
         json_text.check(value)
@@ -57,7 +57,7 @@ def read(value: bytes, timestamp: int) -> Candidate | Skip | Reject:
 
 
 def _message(value: bytes, timestamp: int) -> Candidate | Skip:
-    """What the message holds; of the envelope only what tells whether there is a record."""
+    """Read a message; looks at the envelope only to find out whether there is a record."""
     start = len(value) - len(value.lstrip())
     if json_text.shallow(value, start, start + 1) != {}:
         raise FieldError("a message must be an object")
@@ -100,7 +100,7 @@ def _candidate(record: bytes, timestamp: int, transid: Raw) -> Candidate:
 
 
 def _last(text: bytes, start: int, wanted: frozenset[str]) -> dict[str, tuple[int, int]]:
-    """Where the values of these fields of an object are: the last of equal names counts."""
+    """The positions of some fields' values in an object; of equal names the last one counts."""
     found: dict[str, tuple[int, int]] = {}
     for member in json_text.members(text, start):
         name = json_text.name(text, member)
@@ -110,7 +110,7 @@ def _last(text: bytes, start: int, wanted: frozenset[str]) -> dict[str, tuple[in
 
 
 def _fields(record: bytes, places: dict[str, tuple[int, int]]) -> dict[str, Any]:
-    """What the reader of OpenWhisk looks at, decoded as far as it does."""
+    """What OpenWhisk's reader looks at, decoded only as deep as it looks."""
     fields = {name: json_text.shallow(record, *place) for name, place in places.items()}
     if fields.get("response") == {}:
         inner = _last(record, places["response"][0], _RESPONSE)
@@ -127,7 +127,7 @@ def _fields(record: bytes, places: dict[str, tuple[int, int]]) -> dict[str, Any]
 
 
 def _broken_annotations(record: bytes, start: int) -> Iterator[Any]:
-    """Those annotations that the reader does not accept; the others are no longer needed."""
+    """The annotations that OpenWhisk's reader refuses; the others do not matter."""
     for at, end in json_text.items(record, start):
         fields = json_text.shallow(record, at, end)
         if fields == {}:
@@ -142,9 +142,9 @@ def _broken_annotations(record: bytes, start: int) -> Iterator[Any]:
 def _document(
     record: bytes, places: dict[str, tuple[int, int]], activation: ActivationFields, timestamp: int
 ) -> bytes:
-    """The record's fields as they came, ISO times as millis, and the three that are added.
+    """The record's fields as they came, with ISO times as millis, plus the three added ones.
 
-    Of equal names that count, the last stays, as for OpenWhisk.
+    Of equal names that OpenWhisk reads, the last one stays, as in OpenWhisk.
     """
     millis = {"start": activation["start"], "end": activation["end"]}
     document_id = f"{activation['namespace']}/{activation['activation_id']}"

@@ -33,10 +33,10 @@ _HELD = (
 
 
 _LARGE = 64 * 1024
-"""Bytes of a record of which nobody waits for the end, however slowly it is read."""
+"""Size in bytes above which a record that needs the slow path is read in a thread."""
 
 _TURN_SECONDS = 0.01
-"""Of slow reading, before others get their turn."""
+"""Seconds of slow reading before other tasks get a turn."""
 
 
 class RoutingStep:
@@ -61,13 +61,13 @@ class RoutingStep:
         self._breakers = breakers
         self._tracing = tracing or Tracing()
         self._aside = ThreadPoolExecutor(1, "large-records")
-        """Looks at large records of unusual form; everything else goes on meanwhile."""
+        """Reads large records of unusual form, while everything else goes on."""
 
     async def take(self, chunk: Chunk, role: TopicRole) -> None:
         """Route every record of a chunk.
 
         Returns once Kafka has acknowledged its documents in the internal topic and its rejected
-        records in the dead-letter topic; the chunk can then be acknowledged.
+        records in the dead-letter topic. The chunk can then be acknowledged.
         """
         with self._tracing.chunk(Step.ROUTE, chunk):
             await self._take(chunk, role)
@@ -100,7 +100,7 @@ class RoutingStep:
         self._watch(chunk, set_aside)
 
     async def _decide(self, chunk: Chunk, role: TopicRole) -> Sequence[Decision | SetAside]:
-        """What becomes of each record; one at which the persister fails is set aside."""
+        """The decision about each record; one that makes the persister fail is set aside."""
         rules = self._rules
         try:
             decisions = [quickly(role, one.value, one.timestamp, rules) for one in chunk.records]
@@ -131,7 +131,7 @@ class RoutingStep:
         return decision
 
     def _watch(self, chunk: Chunk, set_aside: Iterable[SetAside]) -> None:
-        """Have the topic's breaker judge the chunk, and say so when it opens or closes."""
+        """Let the topic's breaker judge the chunk; logs when it opens or closes."""
         topic = chunk.tp.topic
         rejected = [letter for letter in set_aside if letter.reason in COUNTED]
         example = f"{rejected[0].reason}: {rejected[0].detail}" if rejected else ""

@@ -19,6 +19,7 @@ from app.storing.sink import Refused
 logger = get_logger(__name__)
 
 LOOK_SECONDS = 1.0
+"""Seconds between two checks whether a breaker still holds."""
 
 _HELD = (
     "Stopped storing: %s. Nothing more is set aside and nothing is lost: records wait in Kafka, as "
@@ -30,20 +31,20 @@ _HELD = (
 
 
 def reason_of(refused: Refused) -> str:
-    """What two refusals have in common: the reason and the first words of the detail."""
+    """What similar refusals have in common: the reason and the beginning of the detail."""
     return f"{refused.reason}: {refused.detail.partition(':')[0][:64]}"
 
 
 class StoreBreaker:
     """A breaker for each reason that documents are set aside for.
 
-    Refusals that the document itself proves do not count: it would be refused for ever, and anybody
-    who may write to one topic could stop all storing.
+    Refusals for which the document itself is the proof do not count. Such a document would be
+    refused for ever, so anybody who may write to one topic could stop all storing.
 
     Args:
-        settings: When they open, and for how long.
-        clock: Epoch seconds.
-        sleep: Waits for seconds.
+        settings: when the breakers open, and for how long.
+        clock: epoch seconds.
+        sleep: waits for a number of seconds.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class StoreBreaker:
         self._breakers: dict[str, Breaker] = {}
 
     def observe(self, documents: int, refused: list[Refused]) -> None:
-        """Count documents that ended, those that were refused among them."""
+        """Count finished documents, and the refused ones among them."""
         refused = [one for one in refused if not one.proven]
         if not refused and not self._breakers:
             return
@@ -70,7 +71,7 @@ class StoreBreaker:
         for reason, breaker in self._breakers.items():
             count = counts[reason]
             if breaker.open and not count:
-                # Others end: that says nothing about those that wait for this one.
+                # Other documents say nothing about those that wait for this breaker.
                 continue
             example = next((one.detail for one in refused if reason_of(one) == reason), "")
             change = breaker.observe(now, documents, count, example)
@@ -78,22 +79,22 @@ class StoreBreaker:
                 logger.error(_HELD, breaker.open.why)
 
     def passed(self, reason: str) -> None:
-        """A document that waited for this reason's breaker is not refused for it any more."""
+        """Close a reason's breaker, because a document that waited for it was not refused again."""
         breaker = self._breakers.get(reason)
         if breaker is not None and breaker.open and not breaker.holds(self._clock()):
             breaker.open = None
             logger.warning("Storing again: what was refused (%s) is not any more.", reason)
 
     def holds(self, refused: Refused) -> bool:
-        """Whether nothing is set aside for this reason now."""
+        """Whether documents with this refusal have to wait instead of being set aside."""
         breaker = None if refused.proven else self._breakers.get(reason_of(refused))
         return breaker is not None and breaker.holds(self._clock())
 
     async def closed(self) -> None:
-        """Wait until nothing is held, or it is time to try again."""
+        """Wait until no breaker holds anything, or it is time to try again."""
         while any(breaker.holds(self._clock()) for breaker in self._breakers.values()):
             await self._sleep(LOOK_SECONDS)
 
     def reasons(self) -> dict[str, Open]:
-        """By reason, the breakers that are open."""
+        """The open breakers by reason."""
         return {reason: found.open for reason, found in self._breakers.items() if found.open}

@@ -18,11 +18,11 @@ from models.reasons import RejectReason
 class Document(msgspec.Struct, frozen=True, gc=False):
     """One activation document, ready to be stored.
 
-    A struct because there is one for every record: it is made in a tenth of a dataclass's time.
+    A struct, which takes a tenth of a dataclass's time to make: there is one for every record.
 
     Args:
-        id: Its key in the database, `<namespace>/<activation id>`.
-        body: The encoded JSON object; it contains `_id`.
+        id: its key in the database, `<namespace>/<activation id>`.
+        body: the encoded JSON object, which contains `_id`.
     """
 
     id: str
@@ -33,28 +33,28 @@ class Settled(Enum):
     """The document is in the database."""
 
     STORED = "stored"
-    """This sink put it there.
+    """This sink has put it there.
 
-    Also when a conflict shows that an earlier attempt of the same request, whose answer was lost,
-    had written it: the record arrived once and was written once.
+    This includes a conflict that comes from an earlier attempt of the same request whose answer was
+    lost: the record arrived once and was written once.
     """
 
     DUPLICATE = "duplicate"
-    """An equal document was there before."""
+    """An equal document was already there."""
 
     COMPLETED = "completed"
-    """The same record was there without its logs, and has them now."""
+    """The same record was already there without its logs, which were added."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The document cannot be stored, however often it is tried.
+    """The document cannot be stored, however often that is tried.
 
     Args:
         reason: `TOO_LARGE`, `REFUSED` or `DIVERGENT`.
-        detail: The database's words or the names of differing fields; never a field's contents.
-        proven: Whether the document itself shows it, so that many of them say nothing about the
-            database.
+        detail: the database's words or the names of differing fields, never a field's contents.
+        proven: whether the document itself is the proof; even many such refusals say nothing about
+            the database.
     """
 
     reason: RejectReason
@@ -67,10 +67,10 @@ Outcome = Settled | Refused
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Parked:
-    """The document is under diagnosis: it fails, and others do not.
+    """The document is under diagnosis, because it fails while others do not.
 
     Args:
-        outcome: What becomes of it, in a while.
+        outcome: resolves to its outcome later.
     """
 
     outcome: asyncio.Future[Outcome]
@@ -92,22 +92,23 @@ class Sink(Protocol):
 
     @property
     def identity(self) -> bytes | None:
-        """Which database it is; another one after it was dropped and made again.
+        """Identifies the database; changes when it is dropped and re-created.
 
-        None while it has not answered yet.
+        None until it has answered for the first time.
         """
 
     async def found(self) -> None:
-        """Wait until it has answered for the first time, from when on its identity is known."""
+        """Wait until the database has answered for the first time and its `identity` is known."""
 
     async def write(self, documents: Sequence[Document]) -> list[Result]:
         """Store documents; returns one result for each, in order.
 
-        Returns when each is settled or parked: one that fails while others pass keeps nobody.
+        Returns once each is settled or parked; a document that fails while others pass does not
+        delay them.
 
-        What may pass is retried for as long as it takes, so a slow `write` is how the caller
-        notices that the database cannot keep up. May be called by many tasks at once.
+        Transient failures are retried for as long as it takes: that `write` takes long is how a
+        caller notices that the database cannot keep up. Many tasks may call it at once.
 
         Raises:
-            SinkStopped: What became of the documents is unknown.
+            SinkStopped: what became of the documents is unknown.
         """

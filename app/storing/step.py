@@ -30,7 +30,7 @@ class _Received(Document, frozen=True, gc=False):
     record: Record
     digest: bytes
     repair: bool
-    """Whether it is known to be missing, whatever the guard remembers."""
+    """Whether it is known to be missing in the database, whatever the guard remembers."""
 
 
 @dataclass
@@ -39,15 +39,16 @@ class _Settling:
 
     records: int
     bytes: int
-    """Of what is still open: the room that the chunk takes."""
+    """Bytes of the documents that are not finished: the room that the chunk takes."""
     documents: int
-    """The same, counted."""
+    """The number of these documents."""
     open: list[_Received] = field(default_factory=list)
     parked: dict[asyncio.Future[Ended], _Received] = field(default_factory=dict)
     forgetful: bool = False
-    """Whether nothing is remembered of it: it is not sure in which database it is stored."""
+    """Whether the guard must not remember the chunk, because it is unclear which database has it.
+    """
     held: dict[str, str] = field(default_factory=dict)
-    """By id, the reason that a document was held for."""
+    """The reasons that documents were held for, by id."""
     counts: Counter[Key] = field(default_factory=Counter)
     set_aside: list[SetAside] = field(default_factory=list)
 
@@ -66,8 +67,8 @@ _SETTLED = {
 class StoringStep(Service):
     """Stores chunks concurrently, with a bounded number of documents in memory.
 
-    One document id is written by one request at a time: a record whose id is under way waits for
-    that write and then asks the guard again. So the same record in two chunks is one write.
+    Only one request at a time writes a document id. A record whose id is being written waits for
+    that write and then asks the guard again, so that the same record in two chunks is written once.
     """
 
     def __init__(
@@ -98,9 +99,9 @@ class StoringStep(Service):
         self.bytes_in_flight = 0
 
     async def submit(self, event: ChunkEvent) -> None:
-        """Begin to store an event's chunk; returns at once when there is room, else later.
+        """Start to store an event's chunk; waits first until there is room for it.
 
-        The event is acknowledged when every record of the chunk is settled.
+        The event is acknowledged once every record of the chunk is settled.
         """
         await self.breaker.closed()
         chunk = event.value
@@ -126,7 +127,7 @@ class StoringStep(Service):
 
     async def _settle(self, chunk: Chunk, settling: _Settling) -> None:
         self._identify(chunk.tp, chunk.records, settling)
-        # The guard relies on nothing, and remembers nothing, before it is known of which database.
+        # The guard can neither be asked nor remember anything before the database is known.
         await self._sink.found()
         while settling.open or settling.parked:
             fresh, waiting = self._sort_out(chunk.tp.partition, settling)
@@ -134,7 +135,7 @@ class StoringStep(Service):
             if fresh:
                 await self._write(chunk, fresh, settling)
             elif waiting or settling.parked:
-                # A few documents may take long: the others need no memory any more.
+                # A few documents may take long, so free the memory of the others.
                 chunk.release()
                 await self._give_back(settling)
                 await self._wait(chunk, settling)
@@ -146,7 +147,7 @@ class StoringStep(Service):
         self._outcomes.shortened += shortened
 
     async def _give_back(self, settling: _Settling) -> None:
-        """Give the room of what is finished to others."""
+        """Return the room of finished documents."""
         left = [*settling.open, *settling.parked.values()]
         size = sum([len(item.body) for item in left])
         async with self._room:
@@ -156,7 +157,7 @@ class StoringStep(Service):
             self._room.notify_all()
 
     async def _wait(self, chunk: Chunk, settling: _Settling) -> None:
-        """Wait for one of the documents that others write, or that are under diagnosis."""
+        """Wait for a document that another chunk is writing, or that is under diagnosis."""
         others: set[asyncio.Future[Any]] = {self._under_way[item.id] for item in settling.open}
         await asyncio.wait(others | settling.parked.keys(), return_when=asyncio.FIRST_COMPLETED)
         done = {future: item for future, item in settling.parked.items() if future.done()}
@@ -171,7 +172,7 @@ class StoringStep(Service):
 
     @staticmethod
     def _identify(tp: TP, records: Iterable[Record], settling: _Settling) -> None:
-        """Find out what the records are; the internal topic may hold what others put there."""
+        """Identify the records; anything may be in the internal topic."""
         for record in records:
             value = record.value or b""
             try:
@@ -190,7 +191,7 @@ class StoringStep(Service):
     def _sort_out(
         self, partition: int, settling: _Settling
     ) -> tuple[list[_Received], list[_Received]]:
-        """Count documents that are stored already; split the others into new ones and busy ones."""
+        """Count documents that are already stored; split the others into new and busy ones."""
         self._guard.bind(self._sink.identity)
         known = self._guard.known(partition, [item.digest for item in settling.open])
         fresh: list[_Received] = []
@@ -207,7 +208,7 @@ class StoringStep(Service):
         return fresh, waiting
 
     async def _write(self, chunk: Chunk, fresh: list[_Received], settling: _Settling) -> None:
-        """Write and remember; chunks that wait for one of these ids go on after both."""
+        """Write documents and remember them, then wake the chunks that wait for their ids."""
         written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         ids = [item.id for item in fresh]
         self._under_way.update(dict.fromkeys(ids, written))
@@ -215,8 +216,8 @@ class StoringStep(Service):
             identity = self._sink.identity
             results = await self._sink.write(fresh)
             if self._sink.identity != identity:
-                # Another database has taken the place of the one before, perhaps in between: what
-                # was stored in which of them is for the database to say when it comes again.
+                # The database was replaced during the write, so it is unclear which one has the
+                # documents. If they are delivered again, the new database decides.
                 settling.forgetful = True
             if not settling.held and results.count(Settled.STORED) == len(results):
                 settling.counts[_STORED] += len(results)
@@ -241,7 +242,7 @@ class StoringStep(Service):
     async def _take(
         self, chunk: Chunk, ended: list[tuple[_Received, Ended]], settling: _Settling
     ) -> None:
-        """Count and remember what is stored; set aside what is refused, unless that is held."""
+        """Count and remember what is stored; set aside what is refused and not held."""
         refused = [result for _, result in ended if isinstance(result, Refused)]
         self.breaker.observe(len(ended), refused)
         stored = []

@@ -8,13 +8,13 @@ from typing import Final
 from app.storing.guard.index import DIGEST_SIZE, HEADER_SIZE
 
 HEADER: Final = struct.Struct(">d8s")
-"""When the segment was begun, epoch seconds, and its tag: `HEADER_SIZE` bytes."""
+"""When a segment was begun (epoch seconds) and its tag, in `HEADER_SIZE` bytes."""
 
 _key = re.compile(r"([0-9]{1,9})/[0-9]{1,19}").fullmatch
 
 
 def partition_of(key: str, value: bytes) -> int | None:
-    """The partition that an entry belongs to; `None` when it is no entry of a guard.
+    """The partition that an entry belongs to; None if it is not an entry of a guard.
 
     Args:
         key: `<partition>/<offset>`.

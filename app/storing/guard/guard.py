@@ -23,13 +23,13 @@ from app.storing.guard.index import HEADER_SIZE, DigestIndex
 logger = logging.getLogger(__name__)
 
 SEGMENT_BYTES = 4096
-"""Size at which a new segment is begun: a few hundred digests."""
+"""Size in bytes at which a new segment is begun: a few hundred digests."""
 
 UNTAGGED = bytes(8)
-"""The tag of segments written before there were tags; their database is unknown."""
+"""The tag of segments from before tags were introduced; their database is unknown."""
 
 FOREIGN = 0
-"""The number of a segment that is not in the index, since its tag is another one."""
+"""The number of segments with a foreign tag, which are not in the index."""
 
 Table = MutableMapping[str, bytes]
 
@@ -42,7 +42,7 @@ class _Segment:
 
 
 class _Partition:
-    """Index and segments of one partition, the oldest first, by their keys in the table."""
+    """The index of a partition, and its segments by their keys in the table, oldest first."""
 
     def __init__(self) -> None:
         self.index = DigestIndex()
@@ -65,7 +65,7 @@ class _Partition:
         return [one for one in self.segments.values() if one.number == FOREIGN]
 
     def mixed(self) -> bool:
-        """Whether somebody else has written between two of ours."""
+        """Whether another deployment has written a segment between two of ours."""
         ours = [one.begun for one in self.segments.values() if one.number != FOREIGN]
         return bool(ours) and any(
             min(ours) < one.begun < max(ours) and one.tag != UNTAGGED for one in self.foreign()
@@ -104,10 +104,11 @@ class Guard:
         self._partitions: dict[int, _Partition] = {}
 
     def bind(self, identity: bytes | None) -> None:
-        """Remember for this database, and rely on nothing that was learnt from another.
+        """Use only what was learnt from this database from now on.
 
         Args:
-            identity: of the database; None while it has not answered: nothing is relied on then.
+            identity: identifies the database; None while it has not answered, when nothing is
+            known.
         """
         if identity == self._identity:
             return
@@ -125,7 +126,7 @@ class Guard:
         self._load()
 
     def assign(self, partitions: Iterable[int]) -> None:
-        """Build the indexes of these partitions from the recovered table, and drop all else."""
+        """Build the indexes of these partitions from the recovered table, and drop all others."""
         self._partitions = {partition: _Partition() for partition in partitions}
         for key, value in list(self._table.items()):
             if partition_of(key, value) not in self._partitions:
@@ -144,7 +145,7 @@ class Guard:
             self._tell()
 
     def _tell(self) -> None:
-        """Say once what is not relied on, and that two deployments share the table."""
+        """Log once that entries are ignored, or that two deployments share the table."""
         foreign = sum(len(known.foreign()) for known in self._partitions.values())
         if foreign and not self._told_foreign:
             self._told_foreign = True
@@ -163,24 +164,24 @@ class Guard:
             )
 
     def revoke(self, partitions: Iterable[int]) -> None:
-        """Drop what is remembered of these partitions."""
+        """Drop the indexes of these partitions."""
         for partition in partitions:
             self._partitions.pop(partition, None)
 
     def known(self, partition: int, digests: Sequence[bytes]) -> set[bytes]:
-        """Those of some digests whose records are known to be stored."""
+        """Those of the digests whose records are known to be stored."""
         known = self._partitions.get(partition)
         return known.index.known(digests) if known else set()
 
     def remember(self, partition: int, first_offset: int, digests: list[bytes]) -> None:
-        """Note that the records with these digests are stored.
+        """Remember that the records with these digests are stored.
 
-        Nothing is noted for a partition that is not assigned (any more): its entries are the
-        business of another worker, and the database still knows.
+        Does nothing for a partition that is not assigned (any more): its entries belong to another
+        worker, and the database still catches duplicates.
 
         Args:
-            partition: of the internal topic.
-            first_offset: of the chunk that they came in.
+            partition: a partition of the internal topic.
+            first_offset: first offset of the chunk that they came in.
             digests: 16 bytes each, in any order.
         """
         known = self._partitions.get(partition)
@@ -197,7 +198,7 @@ class Guard:
         self._expire(known)
 
     def _place(self, known: _Partition, key: str, tag: bytes) -> tuple[str, bool]:
-        """The segment that takes more digests: of this key, the newest if short, or a new one."""
+        """The segment to add digests to: the one of this key, the newest if short, or a new one."""
         found = known.segments.get(key)
         if found is not None and found.number != FOREIGN:
             return key, False
@@ -210,7 +211,7 @@ class Guard:
         return key, True
 
     def _expire(self, known: _Partition) -> None:
-        """Forget the oldest segments while there are too many records or they are too old."""
+        """Forget the oldest segments while there are too many records, or they are too old."""
         oldest_allowed = self._clock() - self._settings.age
         while len(known.segments) > 1:
             key, segment = next(iter(known.segments.items()))
@@ -222,7 +223,7 @@ class Guard:
             self._table.pop(key, None)
 
     def remembered(self) -> dict[int, int]:
-        """Remembered records by partition, for `/status`."""
+        """The number of remembered records by partition, for `/status`."""
         return {partition: len(known.index) for partition, known in self._partitions.items()}
 
 

@@ -12,29 +12,30 @@ from array import array
 from collections.abc import Iterable, Sequence
 
 DIGEST_SIZE = 16
-"""Bytes: enough that no two records of a database's lifetime share a digest by accident."""
+"""In bytes: enough to rule out that two records of a database ever share a digest by chance."""
 
 HEADER_SIZE = 16
-"""Bytes before the digests of a segment; a multiple of the digest's keeps them aligned."""
+"""Bytes before the digests of a segment; a multiple of `DIGEST_SIZE` keeps them aligned."""
 
 _SMALLEST = 16 * 1024
-"""Slots, 128 KiB: a partition's first records cost no rebuild."""
+"""Slots of an empty index (128 KiB), so that a partition's first records need no rebuild."""
 
 _SLOTS = 2.5
-"""For each digest, after a rebuild: memory against how often everything is rehashed."""
+"""Slots per digest after a rebuild: more take memory, fewer mean frequent rebuilds."""
 
 _FULLEST = 0.75
-"""Share of the slots that may be used."""
+"""Share of the slots that may be in use before a rebuild."""
 
 _LONGEST_WALK = 256
-"""Slots looked at for a digest. By chance a walk this long does not happen; by intent it does, for
-whoever writes to the guard's changelog chooses the digests, and walks as long as the table would
-keep a worker from starting. What finds no slot is not remembered: the database still knows it.
+"""The most slots to probe for a digest. Chance never takes that many, but intent may: whoever can
+write to the guard's changelog chooses the digests, and probing the entire table for each would keep
+a worker from starting. A digest that finds no slot is not remembered; the database still catches
+its duplicates.
 """
 
 _STRANGERS = 2
-"""Segments searched in vain for a digest that begins like one of theirs: one in four thousand
-million does by chance.
+"""The most segments to search in vain for a digest whose first 32 bits match: one in four thousand
+million matches by chance.
 """
 
 _SEGMENT_BITS = 0xFFFFFFFF
@@ -51,11 +52,11 @@ class DigestIndex:
         self._slots = _empty(_SMALLEST)
 
     def __len__(self) -> int:
-        """Remembered digests."""
+        """The number of remembered digests."""
         return self._count
 
     def known(self, digests: Sequence[bytes]) -> set[bytes]:
-        """Those of some digests that are remembered."""
+        """Those of the digests that are remembered."""
         slots = self._slots
         size = len(slots) - _LONGEST_WALK
         found: set[bytes] = set()
@@ -66,7 +67,7 @@ class DigestIndex:
         return found
 
     def _probe(self, at: int, leading: int, digest: bytes) -> bool:
-        """Look from a slot on until one is empty."""
+        """Search from a slot on until one is empty."""
         slots = self._slots
         strangers = 0
         for place in range(at, at + _LONGEST_WALK):
@@ -85,7 +86,7 @@ class DigestIndex:
         """Remember a segment, or one that has grown.
 
         Args:
-            number: of the segment; positive, never used again after it was dropped.
+            number: the segment's number, positive and never reused after a drop.
             segment: its header and all its digests.
             added: the digests in it that are new.
         """
@@ -125,7 +126,7 @@ class DigestIndex:
 
 
 def _empty(size: int) -> "array[int]":
-    """Slots to begin at, and those behind the last of them that a walk may end at."""
+    """`size` slots to begin at, and more behind the last for probing to end in."""
     return array("Q", bytes(8 * (size + _LONGEST_WALK)))
 
 

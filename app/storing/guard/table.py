@@ -13,19 +13,21 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SEND_SECONDS = 1.0
-"""From the first change of an entry to its sending, while there are more; as often as offsets are
-committed."""
+"""Seconds from the first change until changes are sent, as long as more follow; about as often as
+offsets are committed.
+"""
 
 REMIND_SECONDS = 600.0
-"""Between two lines that Kafka does not take what the guard remembers."""
+"""Seconds between two warnings that Kafka does not take the guard's entries."""
 
 
 class GuardTable(faust.Table[str, bytes]):
-    """Sends an entry once in a while, and before a commit, instead of at each of its changes.
+    """Sends changed entries now and then, and before commits, instead of at every change.
 
-    Where records come one by one, an entry grows by one digest some hundred times a second, and
-    Faust sends all of it each time. What was not sent when a worker is killed is not committed
-    either: these records come again, and the database answers for them.
+    When records come one by one, an entry grows by one digest hundreds of times a second, and Faust
+    would send the whole entry each time. If a worker is killed before it has sent its changes, the
+    records are not committed either: they are delivered again, and the database catches the
+    duplicates.
 
     Args:
         explain: why Kafka does not take an entry, and what to do; without a full stop.
@@ -41,7 +43,7 @@ class GuardTable(faust.Table[str, bytes]):
     ) -> None:
         super().__init__(*args, **kwargs)
         self.trouble = ""
-        """Why Kafka does not take what is sent; empty while it does."""
+        """Why Kafka does not take entries; empty while it does."""
         self._explain = explain
         self._said_at = -REMIND_SECONDS
         self._clock = clock
@@ -49,11 +51,11 @@ class GuardTable(faust.Table[str, bytes]):
         self._changed_at = 0.0
 
     def partition_for_key(self, key: str) -> int:
-        """The partition that an entry belongs to, which its key tells; Faust takes the event's."""
+        """The partition in the entry's key; Faust takes that of the current event."""
         return int(key.partition("/")[0])
 
     def on_key_set(self, key: str, value: bytes) -> None:
-        """Note that an entry has changed, and send what has for long enough."""
+        """Note a changed entry; sends all changes once the first is `SEND_SECONDS` old."""
         now = self._clock()
         if not self._changed:
             self._changed_at = now
@@ -62,19 +64,19 @@ class GuardTable(faust.Table[str, bytes]):
             self.send_changes()
 
     def on_key_del(self, key: str) -> None:
-        """Have an entry removed; what it was changed to needs not be sent any more."""
+        """Remove an entry, and drop its unsent changes."""
         self._changed.pop(key, None)
         super().on_key_del(key)
 
     def send_changes(self) -> None:
-        """Send what has changed, for Faust's producer to flush."""
+        """Hand all changed entries to Faust's producer."""
         changed, self._changed = self._changed, {}
         for key, value in changed.items():
             sent = self.send_changelog(self.partition_for_key(key), key, value)
             sent.add_done_callback(self._on_answer)
 
     def _on_answer(self, sent: "Future[Any]") -> None:
-        """Note whether Kafka has taken an entry; Faust logs each one that it has not."""
+        """Note whether Kafka has taken an entry; Faust would log every one that it has not."""
         if sent.cancelled():
             return
         error = sent.exception()
