@@ -41,12 +41,17 @@ class Gathering:
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
         self._answered: dict[TP, float] = {}
+        self._left_out: dict[TP, float] = {}
         self._rate = 0.0
         self._counted_at = clock()
 
     def answered(self, tp: TP) -> None:
         """Note that records of a partition have arrived."""
         self._answered[tp] = self._clock()
+
+    def leave_out(self, tp: TP, seconds: float) -> None:
+        """Ask for a partition again only after so long, whatever comes."""
+        self._left_out[tp] = self._clock() + seconds
 
     def taken(self, records: int) -> None:
         """Count records that have been handed over."""
@@ -55,14 +60,18 @@ class Gathering:
     def seconds_left(self, tps: Container[TP]) -> dict[TP, float]:
         """The partitions not to fetch yet, with the seconds that their records still gather."""
         now = self._clock()
+        self._left_out = {
+            tp: until for tp, until in self._left_out.items() if until > now and tp in tps
+        }
+        left_out = {tp: until - now for tp, until in self._left_out.items()}
         whole = MOST_SECONDS * min(1.0, self._faded() / BUSY)
         if whole < SHORTEST_FETCH:
             self._answered.clear()
-            return {}
+            return left_out
         self._answered = {
             tp: at for tp, at in self._answered.items() if at + whole > now and tp in tps
         }
-        return {tp: at + whole - now for tp, at in self._answered.items()}
+        return {tp: at + whole - now for tp, at in self._answered.items()} | left_out
 
     def _faded(self) -> float:
         now = self._clock()

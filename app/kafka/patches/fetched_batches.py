@@ -14,6 +14,7 @@ Not reported.
 """
 
 import hashlib
+import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from struct import Struct
@@ -37,6 +38,7 @@ from app.kafka.batch_layout import (
     RECORDS_FROM,
     SUMMED_FROM,
 )
+from app.kafka.errors import error_text
 from app.kafka.gathering import Gathering
 from app.kafka.patches.counted_headers import too_many, uncompressed
 from app.kafka.patches.fetch_budget import keep_within
@@ -58,6 +60,11 @@ AT_ONCE = 16 * 1024 * 1024
 
 UNWANTED = 2.0
 """Seconds after which fetched records that nobody has asked for may be dropped."""
+
+DAMAGED_SECONDS = 1.0
+"""Between two fetches of a batch that came damaged."""
+
+logger = logging.getLogger(__name__)
 
 _SUMS_FAST = google_crc32c.implementation == "c"
 
@@ -152,12 +159,18 @@ class Unpacked:
         """The next records, batch by batch until they have `enough` bytes.
 
         Raises:
-            CorruptRecordException: a checksum is wrong; the records have to be fetched again.
+            CorruptRecordException: a checksum is wrong, or there is no batch; the records have to
+                be fetched again.
         """
         taken: list[Any] = []
         size = 0
         while size < enough and not self.ended:
-            records = self._some()
+            try:
+                records = self._some()
+            except CorruptRecordException:
+                if not taken:
+                    raise
+                break  # what stands before it first; the next fetch begins there
             taken += records
             size += weight(records)
         self.taken = size
@@ -179,7 +192,11 @@ class Unpacked:
 
     def _next_batch(self) -> Any:
         encoded = self._fetched.encoded
-        batch = self._fetched.next_batch()
+        try:
+            batch = self._fetched.next_batch()
+        except CorruptRecordException:
+            self._damaged = True
+            raise
         end = end_of(encoded, self._start)
         if not intact(batch, encoded, self._start, end):
             self._damaged = True
@@ -345,7 +362,13 @@ class Fetch(FetchResult):
         enough = min(CHUNK_BYTES, shelf.allowance) if shelf else CHUNK_BYTES
         if enough <= 0:
             return []
-        taken = records.take(enough)
+        try:
+            taken = records.take(enough)
+        except CorruptRecordException as error:
+            self._partition_records = None
+            if shelf:
+                shelf.leave_out(TP(*self._topic_partition), records.next_fetch_offset, error)
+            return []
         if shelf:
             shelf.allowance -= records.taken
             shelf.gathering.taken(len(taken))
@@ -380,6 +403,7 @@ class Fetched(OrderedDict[Any, Any]):
         self.gathering = Gathering()
         self.epochs: dict[TP, int] = {}
         """Leader epoch of the last batch taken, by partition."""
+        self._damaged: dict[TP, int] = {}
         self.arrived_at = 0.0
         """When records last arrived (monotonic seconds)."""
 
@@ -409,6 +433,18 @@ class Fetched(OrderedDict[Any, Any]):
     def unwanted(self, tp: TP) -> bool:
         """Whether nobody has asked for records of a partition in a while."""
         return self._now - self._wanted.get(tp, self._now) > UNWANTED
+
+    def leave_out(self, tp: TP, offset: int, error: CorruptRecordException) -> None:
+        """Fetch a damaged batch again after a while; says so once for each."""
+        self.gathering.leave_out(tp, DAMAGED_SECONDS)
+        if self._damaged.get(tp) != offset:
+            self._damaged[tp] = offset
+            logger.warning(
+                "The records of %s/%d from offset %d on come damaged (%s): fetching them again, "
+                "each %g s. If that lasts, see the brokers' disks and what is between them and "
+                "this worker.",
+                *(tp.topic, tp.partition, offset, error_text(error), DAMAGED_SECONDS),
+            )
 
     def __setitem__(self, tp: Any, result: Any) -> None:
         """Keep a result (or an error) of a fetch."""

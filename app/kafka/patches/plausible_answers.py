@@ -12,6 +12,7 @@ partitions is about those that were asked about. Nothing here does any I/O.
 
 from collections.abc import Callable, Iterable
 from functools import cache
+from struct import Struct
 from typing import Any, Final, NamedTuple
 
 from aiokafka.protocol.admin import ApiVersionRequest
@@ -24,6 +25,8 @@ from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.protocol.offset import OffsetRequest
 from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.protocol.types import Array, Schema
+
+from app.kafka.batch_layout import AFTER_LENGTH, LENGTH_AT
 
 LARGEST_OFFSET: Final = 2**62
 """More than a billion records a second make in a hundred years."""
@@ -77,7 +80,12 @@ OF_PARTITIONS: Final = frozenset((0, 1, 2, 8, 9, 23))
 OffsetFetch, OffsetForLeaderEpoch.
 """
 
-_OFFSETS, _COMMITTED = 2, 9
+_OFFSETS, _COMMITTED = OffsetRequest.API_KEY, OffsetFetchRequest.API_KEY
+
+_LEAST_LENGTH = 14
+"""Of a batch after its length: an empty record of the oldest format."""
+
+_length = Struct(">i").unpack_from
 
 _LONGEST_HOST, _LARGEST_PORT = 253, 65_535
 
@@ -180,7 +188,9 @@ def _in_places(question: RequestStruct, answer: Response) -> str | None:
         return None
     if _places(question) != _places(answer):
         return "it is about other partitions than were asked about"
-    return _in_ends(question, answer) if question.API_KEY == _OFFSETS else None
+    if question.API_KEY == _OFFSETS:
+        return _in_ends(question, answer)
+    return _in_batches(answer) if question.API_KEY == FetchRequest.API_KEY else None
 
 
 def _refused(answer: Response) -> bool:
@@ -216,6 +226,22 @@ def _in_ends(question: RequestStruct, answer: Response) -> str | None:
             if not error and offset == _NONE and times[topic, number] < 0:
                 return f"no offset for the beginning or end of {topic}/{number}"
     return None
+
+
+def _in_batches(answer: Response) -> str | None:
+    """The first batch of a partition is whole, however large it is, since Kafka 0.10.1 (KIP-74)."""
+    for topic, partitions in answer.topics:
+        for number, _, *_, encoded in partitions:
+            if encoded and not _begins_with_a_batch(encoded):
+                return f"no whole batch at the beginning of {topic}/{number}"
+    return None
+
+
+def _begins_with_a_batch(encoded: bytes) -> bool:
+    if len(encoded) < AFTER_LENGTH:
+        return False
+    (length,) = _length(encoded, LENGTH_AT)
+    return bool(_LEAST_LENGTH <= length <= len(encoded) - AFTER_LENGTH)
 
 
 def _in_metadata(answer: Response) -> str | None:

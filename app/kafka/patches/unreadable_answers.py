@@ -184,7 +184,10 @@ async def _checked(connection: Any, question: Any, answering: Awaitable[Any]) ->
     if question.API_KEY == MetadataRequest.API_KEY:
         answer.brokers = [broker for broker in answer.brokers if _reachable(*broker)]
     elif question.API_KEY == FetchRequest.API_KEY and not any(
-        fetched[-1] for _, partitions in answer.topics for fetched in partitions
+        # Records beside an error are not looked at.
+        records and not error
+        for _, partitions in answer.topics
+        for _, error, *_, records in partitions
     ):
         wait = min(EMPTY_SECONDS, question.max_wait_time / 1000)
         await asyncio.sleep(max(0.0, began + wait - monotonic()))

@@ -32,6 +32,18 @@ def test_the_first_records_after_a_pause_are_followed_at_once(gathering: Gatheri
     assert not gathering.seconds_left(BOTH)
 
 
+def test_what_is_left_out_is_left_out_for_so_long_and_forgotten_with_its_partition(
+    gathering: Gathering, time: Time
+) -> None:
+    gathering.leave_out(HERE, 1.0)
+    gathering.leave_out(THERE, 1.0)
+    time.now += 0.25
+    assert gathering.seconds_left(BOTH) == {HERE: 0.75, THERE: 0.75}
+    assert gathering.seconds_left({HERE}) == {HERE: 0.75}
+    time.now += 1
+    assert not gathering.seconds_left(BOTH)
+
+
 def test_of_a_trickle_none_waits_for_less_than_a_fetch_without_it_takes(
     gathering: Gathering, time: Time
 ) -> None:

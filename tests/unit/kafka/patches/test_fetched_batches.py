@@ -29,7 +29,7 @@ CHUNKED, PLAIN = TP("chunked", 0), TP("plain", 0)
 HEADERS = [("trace", b"\x01"), ("none", None)]
 
 # Where the fields of a batch stand: Kafka's protocol guide, "Record Batch".
-BASE_OFFSET, CRC, ATTRIBUTES, LAST_OFFSET_DELTA, SUMMED = 0, 17, 21, 23, 21
+BASE_OFFSET, LENGTH, CRC, ATTRIBUTES, LAST_OFFSET_DELTA, SUMMED = 0, 8, 17, 21, 23, 21
 CONTROL = 0x20
 
 
@@ -138,16 +138,16 @@ def test_markers_of_transactions_are_no_records() -> None:
 
 @pytest.mark.usefixtures("_sums")
 @pytest.mark.parametrize("at", [ATTRIBUTES, 70, -1])
-def test_a_damaged_batch_is_an_error_and_is_fetched_again(at: int) -> None:
+def test_a_damaged_batch_is_an_error_after_what_stands_before_it(at: int) -> None:
     damaged = batch(7, 2)
     damaged[at] ^= 1
     unpacked = Unpacked(fetched(5, batch(5, 2), damaged, batch(9, 1)))
 
-    with pytest.raises(CorruptRecordException, match="chunked"):
-        offsets(unpacked)
+    assert offsets(unpacked) == [5, 6]
     assert unpacked.ended
-    assert offsets(unpacked) == []
     assert unpacked.next_fetch_offset == 7
+    with pytest.raises(CorruptRecordException, match="chunked"):
+        offsets(Unpacked(fetched(7, damaged, batch(9, 1))))
 
 
 class Position:
@@ -170,6 +170,28 @@ class Assignment:
 
     def state_value(self, _tp: TP) -> Position:
         return self.position
+
+
+@pytest.mark.parametrize("chunked", [True, False], ids=["chunked", "changelog"])
+@pytest.mark.parametrize("at", [LENGTH, CRC])
+def test_a_damaged_batch_is_fetched_again_after_a_while_and_said_once(
+    at: int,
+    chunked: bool,  # noqa: FBT001 - of the table above
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    damaged = batch(5, 3)
+    damaged[at : at + 4] = bytes(4)
+    assignment = Assignment(5)
+    kept = Fetched(lambda _tp: chunked)
+    for _ in range(2):
+        sent = fetched(5, damaged)
+        kept[CHUNKED] = Fetch(CHUNKED, assignment=assignment, partition_records=sent, backoff=0)
+        assert kept[CHUNKED].getall() == []
+        assert not kept[CHUNKED].has_more()
+    assert assignment.position.position == 5
+    assert kept.gathering.seconds_left({CHUNKED, PLAIN}).keys() == {CHUNKED}
+    (line,) = caplog.messages
+    assert "The records of chunked/0 from offset 5 on come damaged" in line
 
 
 def test_a_changelog_is_read_as_aiokafka_s_records_and_the_position_moves_on() -> None:

@@ -29,6 +29,7 @@ from app.kafka.patches.plausible_answers import NEEDED, can_be_reached, whats_wr
 UNKNOWN, END, BEGINNING = -1, -1, -2
 HUGE = 2**63 - 1
 BROKER = (1, "kafka-1", 9092, None)
+BATCH = bytes(8) + (14).to_bytes(4, "big") + bytes(14)
 VERSIONS = [(one.API_KEY, 0, 20) for one in NEEDED]
 
 
@@ -116,6 +117,7 @@ TRUE: dict[str, tuple[Any, Any]] = {
     "a fetch": fetched(("t", [of_fetch(), of_fetch(1)])),
     "a fetch of a partition that is gone": fetched(("t", [of_fetch(), of_fetch(1, 3, -1, -1)])),
     "a fetch with null for no records": fetched(("t", [of_fetch(records=None), of_fetch(1)])),
+    "a fetch with records": fetched(("t", [of_fetch(records=BATCH + b"cut"), of_fetch(1)])),
     "a fetch of today": followed(-1),
     "an end": offsets(7),
     "no end, but an error": offsets(-1, error=3),
@@ -155,6 +157,13 @@ FALSE: dict[str, tuple[tuple[Any, Any], str]] = {
     "another topic": (fetched(("x", [of_fetch(), of_fetch(1)])), "other partitions"),
     "no topic's name": (fetched((None, [of_fetch(), of_fetch(1)])), "other partitions"),
     "null for partitions": (fetched(("t", None)), "partitions is null"),
+    **{
+        f"{len(records)} bytes of records": (
+            fetched(("t", [of_fetch(records=records), of_fetch(1)])),
+            "no whole batch at the beginning of t/0",
+        )
+        for records in (b"x", bytes(20), BATCH[:-1], BATCH[:8] + b"\xff" * 20)
+    },
     "a negative end": (
         fetched(("t", [of_fetch(end=-1), of_fetch(1)])),
         "highwater_offset is -1",

@@ -44,6 +44,11 @@ def sent(frame: bytes) -> bytes:
     return announced(4 + len(frame), frame)
 
 
+def batch(size: int) -> bytes:
+    """What begins as a batch of records does."""
+    return struct.pack(">qi", 7, size) + bytes(size)
+
+
 @pytest.fixture(autouse=True)
 def _patched(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a process of its own, whatever other tests have patched."""
@@ -95,7 +100,7 @@ async def test_what_is_as_it_should_be_is_passed_on() -> None:
 
 
 async def test_a_large_answer_is_read_to_its_end() -> None:
-    records = bytes(LARGEST + 1)
+    records = batch(LARGEST)
     answer = FetchResponse_v4(0, [("completed0", [(0, 0, 7, 7, None, records)])])
     fetched = await answered(sent(answer.encode()), question=fetch())
     assert fetched == answer
@@ -168,19 +173,24 @@ async def test_a_broker_at_no_possible_address_is_left_out_of_the_others(
     ]
 
 
-def fetched(records: bytes) -> bytes:
-    answer = FetchResponse_v4(0, [("completed0", [(0, 0, 7, 7, None, records)])])
+def fetched(records: bytes, error: int = 0) -> bytes:
+    answer = FetchResponse_v4(0, [("completed0", [(0, error, 7, 7, None, records)])])
     return sent(answer.encode())
 
 
-async def test_a_fetch_that_brings_nothing_at_once_is_not_followed_by_the_next_at_once() -> None:
+@pytest.mark.parametrize(
+    "answer", [fetched(b""), fetched(batch(20), error=2)], ids=["empty", "with an error"]
+)
+async def test_a_fetch_that_brings_nothing_at_once_is_not_followed_by_the_next_at_once(
+    answer: bytes,
+) -> None:
     began = asyncio.get_running_loop().time()
-    await answered(fetched(b""), question=fetch())
+    await answered(answer, question=fetch())
     assert asyncio.get_running_loop().time() - began >= EMPTY_SECONDS
 
 
 @pytest.mark.parametrize(
-    "records,max_wait_ms", [(b"records", 20_000), (b"", 1)], ids=["records", "no wait"]
+    "records,max_wait_ms", [(batch(20), 20_000), (b"", 1)], ids=["records", "no wait"]
 )
 async def test_what_brings_something_or_was_not_to_wait_is_passed_on_at_once(
     records: bytes, max_wait_ms: int, monkeypatch: pytest.MonkeyPatch
