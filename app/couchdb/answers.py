@@ -25,30 +25,32 @@ from app.process.printable import shown
 from models import json_text
 
 LONGEST_REASON = 200
-"""Characters kept of a reason: a validation function can answer with anything."""
+"""Most characters of a reason to keep: a validation function can answer with anything."""
 
 LONGEST_CAUSE = 64
-"""The same of an error that is no text."""
+"""Most characters of an error that is not text."""
 
 FIRST_WORDS = 80
-"""Characters shown of an answer that is not CouchDB's."""
+"""Characters to show of an answer that is not CouchDB's."""
 
 
 UNNAMED = "error"
-"""The error of an entry whose reason is the word that counts, such as `internal_server_error`."""
+"""The error of entries whose reason is what counts, such as `internal_server_error`."""
 
 _TEMPORARILY_LOCKED = "temporarily locked"
-"""So CouchDB 3.4 says it after wrong passwords; accounts are locked for other reasons, too."""
+"""What CouchDB 3.4 says after wrong passwords; it locks accounts for other reasons, too."""
 
 MOST_VALUES = 200_000
-"""Values of an answer that is decoded; each takes some hundred bytes, however short it is written.
-CouchDB has six for a row, of some thousand rows. Documents that are read back are not decoded."""
+"""Most values of an answer to decode: each takes some hundred bytes, however short it is written.
+CouchDB's rows have six values, and there are some thousand rows. Documents that are read back are
+not decoded.
+"""
 
 _LARGEST_DEEP = 8 * 1024 * 1024
-"""Bytes of documents of many levels: a megabyte takes a second to look through."""
+"""Most bytes of deeply nested documents: a megabyte takes a second to scan."""
 
 UNANSWERED = "unanswered"
-"""The cause where an answer says nothing of some documents that were asked for."""
+"""The cause if an answer lacks some of the documents that were asked for."""
 
 _NULL = msgspec.Raw(b"null")
 
@@ -68,12 +70,12 @@ class Entry(msgspec.Struct):
 
     @property
     def stored(self) -> bool:
-        """Whether it says that the document was written, and nothing against that."""
+        """Whether it says that the document was written, and has no error."""
         return bool(self.rev) and not self.error
 
     @property
     def cause(self) -> str:
-        """The error as a short word; it may be anything."""
+        """The error as a short text, which may be anything."""
         error = self.reason if self.error == UNNAMED and self.reason else self.error
         return error if isinstance(error, str) else shown(error, longest=LONGEST_CAUSE)
 
@@ -84,7 +86,7 @@ class Entry(msgspec.Struct):
 
 
 class Row(msgspec.Struct):
-    """One row of `_all_docs?include_docs=true`; without `doc` when it is missing or deleted."""
+    """A row of `_all_docs?include_docs=true`; `doc` is null for a missing or deleted document."""
 
     key: str = ""
     doc: msgspec.Raw = _NULL
@@ -122,7 +124,7 @@ class Failure(msgspec.Struct):
 
 
 class _Item(msgspec.Struct):
-    """One of a list that is answered in its place; those of stored documents have no error."""
+    """An item of a list that may come instead; items of stored documents have no error."""
 
     error: Any = None
     reason: Any = None
@@ -144,7 +146,7 @@ def explain(error: object, reason: object) -> str:
 
 
 def read_entries(body: bytes) -> list[Entry]:
-    """The entries of a `_bulk_docs` answer; raises `Unavailable` when it is not CouchDB's."""
+    """The entries of a `_bulk_docs` answer; raises `Unavailable` if it is not CouchDB's."""
     entries: list[Entry] = read(_entries, body)
     return entries
 
@@ -153,14 +155,15 @@ def read_documents(body: bytes, most: int) -> dict[str, bytes]:
     """The documents of an `_all_docs` answer by id, without missing and deleted ones.
 
     Args:
-        body: Of the answer.
-        most: Documents that were asked for.
+        body: the body of the answer.
+        most: how many documents were asked for.
 
     Raises:
-        Unavailable: It is not CouchDB's, or has more rows.
-        EntriesFailed: It does not say of each document what it is, or that there is none: CouchDB
-            ends an answer early, with 200, when a shard's does not come (apache/couchdb#3059).
-        AnswerTooLarge: Some of them are of many levels, and all of them too large for that.
+        Unavailable: the answer is not CouchDB's, or has more rows.
+        EntriesFailed: the answer does not have each document or say that there is none. When a
+            shard does not answer, CouchDB ends its answer early, with status 200
+            (apache/couchdb#3059).
+        AnswerTooLarge: some documents are deeply nested, and the answer is too large to scan.
     """
     token = _rows_left.set(most)
     try:
@@ -187,7 +190,7 @@ def _check_answered(rows: list[Row], asked: int) -> None:
 
 
 def _why_not_read(row: Row) -> str:
-    """The error of a row that tells neither a document nor that there is none; else empty."""
+    """The error of a row that has no document and does not say that there is none; else empty."""
     if bytes(row.doc) != b"null":
         return ""
     try:
@@ -200,7 +203,7 @@ def _why_not_read(row: Row) -> str:
 
 
 def _deep_documents(body: bytes, most: int) -> Iterator[tuple[str, bytes]]:
-    """The same, whatever the depth: OpenWhisk writes documents of up to 1,000 levels."""
+    """As `read_documents`, for any nesting depth: OpenWhisk writes up to 1,000 levels."""
     try:
         json_text.check(body, deepest=len(body))
         rows = list(islice(_rows_of(body), most + 1))
@@ -229,7 +232,7 @@ def _deep_row(body: bytes, start: int) -> Row:
 
 
 def _rows_of(body: bytes) -> Iterator[int]:
-    """Where each row of a checked `_all_docs` answer begins; raises ValueError without any."""
+    """The start of each row in a checked `_all_docs` answer; raises ValueError."""
     if body.lstrip()[:1] != b"{":
         raise ValueError("no object")
     for member in json_text.members(body):
@@ -241,19 +244,19 @@ def _rows_of(body: bytes) -> Iterator[int]:
 
 
 def read_ids(body: bytes) -> list[str]:
-    """The ids in an `_all_docs` answer; raises `Unavailable` when it is not CouchDB's."""
+    """The ids in an `_all_docs` answer; raises `Unavailable` if it is not CouchDB's."""
     found: _Ids = read(_ids, body)
     return [row.id for row in found.rows]
 
 
 def read_object(body: bytes) -> dict[str, Any]:
-    """A JSON object; raises `Unavailable` when it is not CouchDB's."""
+    """A JSON object; raises `Unavailable` if the answer is not CouchDB's."""
     found: dict[str, Any] = read(msgspec.json.Decoder(dict[str, Any]), body)
     return found
 
 
 def read(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
-    """What a decoder finds; raises `Unavailable` when it is not CouchDB's, too deep or too much."""
+    """Decode an answer; raises `Unavailable` if it is not CouchDB's, too deep or too large."""
     if _many_values(body):
         raise Unavailable(
             f"the answer has more than {MOST_VALUES:,} values, as none of CouchDB's has "
@@ -267,7 +270,7 @@ def read(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
 
 
 def _many_values(body: bytes) -> bool:
-    """Whether there may be more values than are decoded; what is in strings counts as well."""
+    """Whether there may be too many values to decode; marks inside strings count as well."""
     if len(body) <= MOST_VALUES:
         return False
     return json_text.value_marks(body) > MOST_VALUES
@@ -289,7 +292,7 @@ def _not_json(body: bytes) -> Unavailable:
 
 
 def failure(status: int, headers: Mapping[str, str], body: bytes) -> DatabaseError:
-    """The error that an answer other than 200, 201 and 202 means."""
+    """The error for an answer other than 200, 201 and 202."""
     told = _read_failure(body)
     error = _failure_of(status, headers, body, told)
     error.foreign = told is None
@@ -297,7 +300,7 @@ def failure(status: int, headers: Mapping[str, str], body: bytes) -> DatabaseErr
 
 
 def _has_entries(body: bytes) -> bool:
-    """Whether it tells of documents one by one, of some of them that they are stored."""
+    """Whether it is a list of entries, one per document."""
     if not body.lstrip().startswith(b"["):
         return False
     try:
@@ -349,7 +352,7 @@ def _first_words(body: bytes) -> str:
 
 
 def _read_failure(body: bytes) -> Failure | None:
-    """CouchDB's error, if the body holds one; a 500 may have a list of entries instead."""
+    """CouchDB's error, if the body has one; a 500 may have a list of entries instead."""
     if _many_values(body):
         return None
     with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -365,7 +368,7 @@ def _too_large_document(told: Failure | None) -> str | None:
 
 
 def retry_after(value: str, now: datetime) -> float | None:
-    """Seconds that a `Retry-After` header asks for: a number of seconds or an HTTP date."""
+    """The seconds that a `Retry-After` header asks for, as a number or an HTTP date."""
     if value.strip().isdecimal():
         return float(value)
     try:

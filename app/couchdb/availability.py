@@ -18,7 +18,7 @@ PATIENCE = 1.0
 """Seconds of nothing but failures after which the database counts as down."""
 
 THROTTLED_PATIENCE = 10.0
-"""The same for 429: a healthy database also asks for a slower pace now and then."""
+"""The same for 429, because a healthy database may ask for a slower pace now and then."""
 
 ADVICE = {
     "401": "check PERSISTER_COUCHDB_USER and PERSISTER_COUCHDB_PASSWORD (or ..._PASSWORD_FILE, "
@@ -64,13 +64,13 @@ SLOWER = "retrying at the pace that it allows: see what limits the rate"
 
 
 class Availability:
-    """Follows failures and successes.
+    """Follows failures and successes of requests.
 
     Args:
-        name: The database and its address, without credentials, for the log.
-        clock: Seconds, monotonic.
-        wall: Seconds since the epoch, for people.
-        does: What it does while it is available, and does not while it is not, for the log.
+        name: the database and its address without credentials, for the log.
+        clock: monotonic seconds.
+        wall: epoch seconds, for people.
+        does: what to log that the database does, and does not do while it is unavailable.
     """
 
     def __init__(
@@ -82,13 +82,13 @@ class Availability:
         does: tuple[str, str] = ("takes documents", "takes no documents"),
     ) -> None:
         self.failing_since: float | None = None
-        """Epoch seconds of the first failure since the last success."""
+        """When the first failure since the last success was, in epoch seconds."""
         self.last_error: str | None = None
-        """What the last failure said; stays after a recovery."""
+        """The last failure, kept after a recovery."""
         self.last_error_at: float | None = None
-        """Epoch seconds."""
+        """When the last failure was, in epoch seconds."""
         self.advice: str | None = None
-        """What to do about it."""
+        """What to do about the last failure."""
         self._name = name
         self._clock = clock
         self._wall = wall
@@ -98,11 +98,11 @@ class Availability:
 
     @property
     def down(self) -> bool:
-        """Whether it has been failing long enough to be called unavailable."""
+        """Whether it has been failing long enough to count as unavailable."""
         return self._announced is not None
 
     def failed(self, error: DatabaseError) -> None:
-        """A request failed, and nothing else has passed."""
+        """Note that a request has failed, and no other one succeeded."""
         self.last_error, self.last_error_at = str(error), self._wall()
         self.advice = advice(error)
         if self.failing_since is None:
@@ -113,7 +113,7 @@ class Availability:
             logger.error("%s %s: %s; %s", self._name, self._does[1], error, advice(error))
 
     def succeeded(self) -> None:
-        """It did what was asked."""
+        """Note that a request has succeeded."""
         if self._announced is not None:
             lasted = self._clock() - self._first_failure
             logger.info("%s %s again, after %.0f s", self._name, self._does[0], lasted)
@@ -126,12 +126,12 @@ def _patience(error: DatabaseError) -> float:
 
 
 def _state(error: DatabaseError) -> str:
-    """What is worth a line of its own when it follows another state."""
+    """The state that a failure means; each change of state is logged."""
     return error.cause if isinstance(error, Misconfigured | EntriesFailed) else "unavailable"
 
 
 def advice(error: DatabaseError, *, retried: bool = True) -> str:
-    """What to do about a failure, and whether it is retried: not by a command that looks once."""
+    """What to do about a failure; commands that try only once pass `retried=False`."""
     if isinstance(error, Misconfigured):
         if error.foreign and error.cause in ("401", "403"):
             return SOMETHING_IN_FRONT

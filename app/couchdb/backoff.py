@@ -9,14 +9,14 @@ class Backoff:
     """Exponential back-off with jitter, so that workers do not all retry at once.
 
     Args:
-        first: Seconds before the second attempt.
-        longest: Upper bound of a wait, in seconds.
+        first: seconds before the second attempt.
+        longest: the longest wait in seconds.
     """
 
     first: float
     longest: float
 
     def delay(self, attempt: int, random: Callable[[], float]) -> float:
-        """Seconds to wait after an attempt (the first is 1): half of it certain, half random."""
+        """Seconds to wait after an attempt (the first is 1): half of it fixed, half random."""
         full = min(self.longest, self.first * 2.0 ** min(attempt - 1, 30))
         return full * (0.5 + random() / 2.0)

@@ -19,12 +19,14 @@ OPERATOR = Backoff(first=1.0, longest=30.0)
 """For failures that need an operator."""
 
 LOCKED = Backoff(first=120.0, longest=300.0)
-"""After wrong credentials: CouchDB 3.4 locks a user out after five of them from one address, and
-everybody else who uses that user from there."""
+"""After wrong credentials: after five of them from one address, CouchDB 3.4 locks the user out
+there, whoever else uses that user.
+"""
 
 CREDENTIAL_ATTEMPTS = 2
-"""Attempts with wrong credentials before the next ones are minutes apart: few enough for two
-workers of one machine to stay below CouchDB's five together."""
+"""Attempts with wrong credentials before further ones are minutes apart: few enough for two workers
+on one machine to stay below CouchDB's five.
+"""
 
 LOOK_SECONDS = 5.0
 """Seconds between checks for new credentials."""
@@ -34,10 +36,10 @@ class Circuit:
     """Lets requests through one at a time while nothing passes.
 
     Args:
-        clock: Seconds, monotonic.
-        sleep: Waits for seconds.
-        random: A number from 0 to 1, for the jitter.
-        new_credentials: Reads them again; whether they have changed.
+        clock: monotonic seconds.
+        sleep: waits for a number of seconds.
+        random: returns a number from 0 to 1, for the jitter.
+        new_credentials: reads the credentials again; returns whether they have changed.
     """
 
     def __init__(
@@ -49,9 +51,9 @@ class Circuit:
         new_credentials: Callable[[], bool],
     ) -> None:
         self.failing = False
-        """Whether the last thing that happened was a failure of the database."""
+        """Whether the database failed last."""
         self.waiting = 0
-        """Requests that stand in line."""
+        """How many requests are waiting in line."""
         self._clock = clock
         self._sleep = sleep
         self._random = random
@@ -80,7 +82,7 @@ class Circuit:
         finally:
             self.waiting -= 1
         if not self.failing:
-            # Over while it stood in line: nobody has to wait for anybody.
+            # The circuit was closed while this one was waiting, so nobody has to take turns.
             self._line.release()
             yield
             return
@@ -100,17 +102,17 @@ class Circuit:
                 await self._sleep(min(left, LOOK_SECONDS))
 
     def passed(self) -> None:
-        """A request passed: close the circuit."""
+        """Close the circuit, because a request has passed."""
         self.failing = False
         self._failures = self._wrong_credentials = 0
 
     def failed(self, error: DatabaseError, started: float) -> None:
-        """A request failed, and no other passes.
+        """Note that a request has failed while no other passes.
 
         Args:
-            error: What happened. Requests that were answered by one wrong attempt share theirs, and
-                it counts once.
-            started: When the request began that failed; those that were under way together count
+            error: what happened. Requests that fail by the same wrong attempt to log in share one
+                error, which counts once.
+            started: when the failed request began; requests that were under way together count
                 once.
         """
         wrong = error.counts_against_account
@@ -126,7 +128,7 @@ class Circuit:
         self._pause = self._backoff(error).delay(self._attempt(), self._random)
 
     def retry_now(self) -> None:
-        """What kept requests from passing was mended by the writer itself."""
+        """Try at once, because the writer itself has removed the cause."""
         self._pause = 0.0
 
     def _backoff(self, error: DatabaseError) -> Backoff:

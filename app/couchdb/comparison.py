@@ -31,14 +31,15 @@ SHOWN_FIELDS = 10
 LONGEST_NAME = 64
 
 MOST_VALUES = 100_000
-"""Values of both documents up to which they are decoded: each takes a hundred bytes, however short
-it is written. Larger ones are compared piece by piece, as they are written."""
+"""Most values in both documents together to decode: each takes a hundred bytes, however short it is
+written. Larger documents are compared piece by piece without decoding them.
+"""
 
 MOST_FIELDS = 1000
-"""Top-level fields of such a document; an activation has fourteen."""
+"""Most top-level fields of such a document; an activation has fourteen."""
 
 LONGEST_INT = 4000
-"""Digits up to which Python turns text into an `int` (it refuses over 4300)."""
+"""Most digits of an integer to convert to `int` (Python refuses more than 4300)."""
 
 
 def _integer(digits: str) -> int | Decimal:
@@ -49,30 +50,31 @@ _decode = json.JSONDecoder(parse_int=_integer, parse_float=couchdb_numbers.doubl
 
 
 class Same(Enum):
-    """Two documents are of the same record."""
+    """Two documents have the same record."""
 
     EQUAL = "equal"
     OURS_HAS_LOGS = "ours has logs"
-    """They differ only in `logs`, and those of the stored one are empty."""
+    """They differ only in `logs`, which are empty in the stored one."""
 
     STORED_HAS_LOGS = "stored has logs"
-    """The other way round."""
+    """They differ only in `logs`, which are empty in ours."""
 
 
 def compare(ours: bytes, stored: bytes) -> Same | str:
     """Whether two documents are the same record, or how they differ.
 
-    OpenWhisk acknowledges an activation before its logs are collected, with all of the record but
-    them: where it keeps logs inside the record, it writes both, in any order.
+    OpenWhisk acknowledges an activation before its logs are collected, with a record that lacks
+    only them. If it keeps logs inside records, it sends both versions, in any order.
 
     Args:
-        ours: The document that was to be written.
-        stored: The document that the database returned.
+        ours: the document that should have been written.
+        stored: the document that the database returned.
 
     Returns:
-        The names of differing top-level fields, never contents. Unreadable documents count as
-        different: the first one stays and nothing is lost. So do large ones (`is_large`), and those
-        nested too deeply to be decoded, whose keys stand in another order.
+        A `Same` if they are the same record; otherwise the names of differing top-level fields,
+        never contents. Unreadable documents count as different, so that the first one stays and
+        nothing is lost. So do documents with keys in another order if they are too large
+        (`is_large`) or too deeply nested to be decoded.
     """
     try:
         one, other, names = _differing(ours, stored)
@@ -99,12 +101,12 @@ def _differing(ours: bytes, stored: bytes) -> tuple[dict[str, Any], dict[str, An
 
 
 def is_large(ours: bytes, stored: bytes) -> bool:
-    """Whether they are compared piece by piece: slowly, and best beside everything else."""
+    """Whether to compare documents piece by piece, which is slow and should be done in a thread."""
     return json_text.value_marks(ours) + json_text.value_marks(stored) > MOST_VALUES
 
 
 class _Piece(bytes):
-    """A value as it is written."""
+    """A JSON value that is not decoded."""
 
     __slots__ = ()
 
@@ -118,9 +120,10 @@ _read_pieces = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def _pieces(document: bytes) -> dict[str, Any]:
-    """The top-level fields, not decoded, but for an empty array."""
+    """The top-level fields without decoding them, except for empty arrays."""
     if document.count(b":") > MOST_VALUES:
-        # Perhaps they are all at the top, where each would take memory. This takes time instead.
+        # They may all be top-level fields, each of which would take memory. Counting them takes
+        # only time.
         json_text.check(document)
         top = sum(1 for _ in islice(json_text.members(document), MOST_FIELDS + 1))
         if top > MOST_FIELDS:
@@ -140,7 +143,7 @@ _tokens = compiled(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{},:]|[^\s\[\]{},:"]++', 
 
 
 def _same_pieces(one: bytes, other: bytes) -> bool:
-    """Whether two values are equal, keys in the same order: CouchDB keeps it."""
+    """Whether two values are equal with their keys in the same order, which CouchDB keeps."""
     if one == other:
         return True
     pairs = zip_longest(_tokens(one), _tokens(other))
@@ -161,14 +164,14 @@ _REVISION = re.compile(rb'\{"_rev":"[^"]*",')
 
 
 def with_revision(ours: bytes, stored: bytes) -> bytes:
-    """Our document as an update of the stored one."""
+    """Our document with the stored one's revision, as an update of it."""
     revision = bytes(_pieces(stored)["_rev"])
     plain = _REVISION.sub(b"{", ours, count=1) if ours.startswith(b'{"_rev":') else ours
     return b'{"_rev":' + revision + b"," + plain.lstrip()[1:]
 
 
 def differing_fields(ours: dict[str, Any], stored: dict[str, Any]) -> list[str]:
-    """The top-level fields, sorted, that only one has or whose values differ."""
+    """The sorted names of top-level fields that only one has, or whose values differ."""
     return sorted(
         name
         for name in (ours.keys() | stored.keys()) - IGNORED
@@ -177,7 +180,7 @@ def differing_fields(ours: dict[str, Any], stored: dict[str, Any]) -> list[str]:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two decoded JSON values are equal, as the module's docstring says."""
+    """Whether two decoded JSON values are equal by the rules of this module."""
     if isinstance(one, _Piece) and isinstance(other, _Piece):
         return _same_pieces(one, other)
     if isinstance(one, dict):

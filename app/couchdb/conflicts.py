@@ -27,18 +27,18 @@ class Reconciled:
 
     settled: dict[str, Outcome] = field(default_factory=dict)
     absent: list[Document] = field(default_factory=list)
-    """Documents that the database does not hold."""
+    """Documents that the database does not have."""
     fuller: list[Document] = field(default_factory=list)
-    """Updates that add the logs to documents stored without them."""
+    """Updates that add logs to documents that are stored without them."""
 
 
 class Conflicts:
-    """Settles documents that the database may already hold.
+    """Settles documents that the database may already have.
 
     Args:
-        requests: Reads it back.
-        stats: Counts what was compared.
-        topic_prefix: Of OpenWhisk's topics, for the advice.
+        requests: reads documents back.
+        stats: counts compared documents.
+        topic_prefix: the prefix of OpenWhisk's topics, for the advice.
     """
 
     def __init__(self, requests: Requests, stats: WriterStats, topic_prefix: str = "") -> None:
@@ -55,16 +55,16 @@ class Conflicts:
         completes: bool = False,
         beside: bool = False,
     ) -> Reconciled:
-        """Settle what the database holds.
+        """Settle the documents that the database has.
 
         Args:
-            documents: That it reported a conflict for, or nothing certain.
-            maybe_ours: Whether an earlier attempt may have written them.
-            completes: Whether that attempt was an update with the logs.
-            beside: See `Gate.admit`.
+            documents: those that it reported a conflict or an unclear error for.
+            maybe_ours: whether an earlier attempt may have written them.
+            completes: whether that attempt was an update with the logs.
+            beside: see `Gate.admit`.
 
         Raises:
-            FailedRequest: They cannot be read now.
+            FailedRequest: they cannot be read now.
         """
         found = Reconciled()
         if not documents:
@@ -101,7 +101,7 @@ class Conflicts:
 
 
 async def _compared(ours: bytes, stored: bytes) -> Same | str:
-    """`compare`; what takes seconds keeps nobody else."""
+    """`compare`, in a thread if that may take seconds."""
     if is_large(ours, stored):
         return await asyncio.to_thread(compare, ours, stored)
     return compare(ours, stored)

@@ -66,40 +66,47 @@ logger = logging.getLogger(__name__)
 JSON = {"Content-Type": "application/json"}
 MISSING_RIGHT = ("401", "403")
 UNMARKED = (*MISSING_RIGHT, "400", "404", "405", "501", "redirect")
-"""What speaks of the path of the mark alone, once the database itself has answered."""
+"""Causes that concern only the path of the mark, once the database itself has answered."""
 
 SUCCESS = (HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.ACCEPTED)
 LONGEST_CONNECT = 10.0
 """Seconds to open a connection, unless the request times out earlier."""
 
 SHORTEST_SECRET = 6
-"""Characters of a password that is cut out of answers; a shorter one is part of plain words."""
+"""Fewest characters of a password to cut out of answers; a shorter one may be part of plain words.
+"""
 
 LARGEST_ANSWER = 64 * 1024 * 1024
-"""Bytes. Only documents that are read back come near it, and then in two halves."""
+"""Most bytes of an answer. Only documents that are read back come near it, and are then read in two
+halves.
+"""
 
 LARGE_ANSWER = 1024 * 1024
-"""Bytes of an answer for whose reading nobody else waits."""
+"""Bytes above which an answer is parsed in a thread."""
 
 SPARE_CONNECTIONS = 8 + MOST_ATTEMPTS
-"""Connections for probes and diagnoses, in addition to the requests in flight."""
+"""Connections for probes and diagnoses, in addition to those for requests in flight."""
 
 PROBE_ID = "persister-probe"
-"""The document that stands for those known to be good; deleted from the start, so that no view and
-no list ever shows it, and yet every validation function judges it."""
+"""The id of the probe, a document that is deleted from the start: no view and no list ever shows
+it, and yet every validation function judges it.
+"""
 
 BARE_PROBE = json.dumps({"_id": PROBE_ID, "_deleted": True}).encode()
 
 PASSES_PROBE = ("conflict", "not_found")
-"""The expected answer once it exists: CouchDB validates it, then writes nothing."""
+"""The expected answers once the probe exists: CouchDB validates it, then writes nothing."""
 
 MARK = "_local/activation-persister"
-"""Tells this database from the next one of the same name: CouchDB's `instance_start_time` counts
-whole seconds. What is local is never replicated, so a copy gets a mark of its own; no view, no list
-and no validation function sees it."""
+"""A document that tells this database from a later one with the same name: CouchDB's
+`instance_start_time` counts only whole seconds. Local documents are never replicated, so a copy
+gets a mark of its own, and no view, list or validation function sees them.
+"""
 
 LEARNED = "_local/activation-persister-probe"
-"""What a worker has learned of the probe's answer, for commands, which store nothing themselves."""
+"""A document with what a worker has learned about refusals of the probe, for commands, which store
+nothing themselves.
+"""
 
 LONGEST_MARK, LONGEST_VERSION = 64, 64
 """Characters."""
@@ -107,7 +114,7 @@ LONGEST_MARK, LONGEST_VERSION = 64, 64
 ONLY_DESIGN = '_all_docs?startkey="_design/"&endkey="_design0"'
 
 LARGEST_COUNT = 2**63
-"""Of bytes or documents that are believed; JSON may have thousands of digits."""
+"""Largest plausible number of bytes or documents; JSON may have thousands of digits."""
 
 Found = TypeVar("Found")
 
@@ -117,9 +124,9 @@ class BulkAnswer:
     """The answer to one `_bulk_docs` request.
 
     Args:
-        status: 201, or 202 when the write quorum was not met: written all the same; 500 when some
-            were not written.
-        entries: One for each document, if CouchDB keeps its word; in any order.
+        status: 201; 202 if the write quorum was not met, although all is written; 417 or 500 if
+            some documents were not written.
+        entries: one for each document, as long as CouchDB keeps its word, in any order.
     """
 
     status: int
@@ -131,10 +138,10 @@ class DatabaseInfo:
     """What `/status` shows.
 
     Args:
-        version: CouchDB's.
-        documents: Documents in the database, design documents included.
-        bytes: Size of its files.
-        ahead: Seconds that the server's clock is ahead of ours; None where it does not say.
+        version: CouchDB's version.
+        documents: the number of documents, including design documents.
+        bytes: the size of the database's files.
+        ahead: seconds that the server's clock is ahead of ours; None if it does not say.
     """
 
     version: str
@@ -149,39 +156,41 @@ class Database:
     Every method that sends a request raises `DatabaseError`.
 
     Args:
-        settings: Address, credentials, time-outs.
-        tracing: Of its requests.
+        settings: address, credentials and time-outs.
+        tracing: traces requests.
     """
 
     def __init__(self, settings: DatabaseSettings, tracing: Tracing | None = None) -> None:
         self._tracing = tracing or Tracing()
         self.name = settings.name
         self.address = f"{settings.url}/{settings.name}"
-        """For people; without credentials."""
+        """The address without credentials, for people."""
         self.identity: bytes | None = None
-        """Which database this is: another one after it was dropped and made again. None until it
-        has answered."""
+        """Identifies the database; changes when it is dropped and re-created. None until it has
+        answered.
+        """
         self.missing_design_documents: tuple[str, ...] = ()
-        """Those that could not be created for want of a right."""
+        """The design documents that could not be created because a right is missing."""
         self._settings = settings
         self._password = settings.password
         self._couchdb: aiocouch.CouchDB | None = None
         self._path = f"/{quote(settings.name, safe='')}"
         self._probe_is_there = False
         self.usual_refusal = ""
-        """With what validation functions refuse the probe while they take documents: they may allow
-        no deletion, say, or only ids with a slash."""
+        """How validation functions refuse the probe although they accept documents; they may forbid
+        deletions, for example, or ids without a slash.
+        """
         self._marked = ""
         self._just_marked = False
-        """Whether the mark is our own, and another worker may have put its own over it since."""
+        """Whether this worker has written the mark, which another may have overwritten since."""
         self._made = ""
         self.looks = 0
-        """How often it was seen which database this is."""
+        """How often the database was identified."""
         self._session = Session(settings.user, self._secret, self._post_session)
         self._date: str | None = None
 
     async def connect(self) -> None:
-        """Set up the session. No request is sent yet."""
+        """Set up the session; sends no request yet."""
         settings = self._settings
         self._couchdb = aiocouch.CouchDB(
             settings.url,
@@ -200,7 +209,7 @@ class Database:
             self._couchdb = None
 
     def read_credentials(self) -> bool:
-        """Read the password's file again; returns whether there is another password in it."""
+        """Read the password file again; returns whether the password has changed."""
         file = self._settings.password_file
         if file is None:
             return False
@@ -216,17 +225,17 @@ class Database:
         return changed
 
     async def prepare(self) -> bool:
-        """Look for the database; create it, and missing design documents, where that is allowed.
+        """Find the database; creates it and missing design documents if that is allowed.
 
-        Existing design documents are left as they are. Design documents that may not be created
-        are reported once and do not keep documents from being stored.
+        Existing design documents are left as they are. Those that may not be created are logged
+        once, and do not prevent documents from being stored.
 
         Returns:
             Whether the database was created.
 
         Raises:
-            DatabaseMissing: It does not exist and may not be created.
-            DatabaseError: As with every request.
+            DatabaseMissing: the database does not exist and may not be created.
+            DatabaseError: as in every request.
         """
         try:
             about, created = await self._found_or_created()
@@ -244,18 +253,18 @@ class Database:
             cause = "reading" if error.cause in MISSING_RIGHT else error.cause
             raise Misconfigured(f"documents cannot be read: {error}", cause=cause) from None
         await self.restore_design_documents()
-        # By now, a worker that started at the same time has marked it, too.
+        # Done last: by now, a worker that started at the same time has written its mark, too.
         await self._identify(about)
         return created
 
     async def look(self) -> bool:
-        """Look whether it is still the same database; returns False when it is another one."""
+        """Identify the database again; returns False if it is another one."""
         before = self.identity
         await self._identify(await self._about())
         return before in (None, self.identity)
 
     async def restore_design_documents(self) -> None:
-        """Create those design documents of OpenWhisk's that are not there, where it is allowed."""
+        """Create OpenWhisk's design documents that are missing, if that is allowed."""
         if self._settings.create:
             await self._create_design_documents(await self.missing())
 
@@ -267,10 +276,10 @@ class Database:
         """Write documents in one `_bulk_docs` request.
 
         Args:
-            documents: At least one; new to the database, or with the `_rev` that they replace.
-            timeout: Seconds; None: as many as are set.
+            documents: at least one; each is new, or has the `_rev` that it replaces.
+            timeout: in seconds; None for the configured one.
         """
-        # Joined once, brackets included: the body is megabytes, and every copy of it counts.
+        # Joined only once, brackets included, because every copy of a megabyte costs time.
         bodies = [document.body for document in documents]
         bodies[0] = b'{"docs":[' + bodies[0]
         bodies[-1] += b"]}"
@@ -286,7 +295,7 @@ class Database:
         return BulkAnswer(status, entries)
 
     async def read_back(self, ids: Sequence[str]) -> dict[str, bytes]:
-        """The stored documents of these ids; missing and deleted ones are left out."""
+        """The stored documents with these ids, without missing and deleted ones."""
         keys = msgspec.json.encode({"keys": ids})
         try:
             _, body = await self._request("POST", f"{self._path}/_all_docs?include_docs=true", keys)
@@ -300,7 +309,7 @@ class Database:
             half = len(ids) // 2
             return await self.read_back(ids[:half]) | await self.read_back(ids[half:])
         except (RequestRefused, RequestTooLarge) as error:
-            # No document was sent, so none is to blame.
+            # No document was sent, so no document is to blame.
             raise Unavailable(str(error), cause=error.cause) from None
 
     async def probe(self, known_good: Document | None) -> bool:
@@ -311,15 +320,16 @@ class Database:
         first time. (A `_local` document would not do: no validation function sees it.)
 
         Args:
-            known_good: Its content, a record that was stored; None: only what it must have.
+            known_good: a stored document, whose fields the probe gets; None for a probe without
+            fields.
         """
         refusal = await self.refusal_of_probe(known_good)
         return refusal is None or str(refusal) == self.usual_refusal
 
     async def refusal_of_probe(self, known_good: Document | None) -> EntriesFailed | None:
-        """Why the database does not accept the document of `probe`; None when it does."""
+        """Why the database does not accept the probe; None if it does."""
         if not self._probe_is_there:
-            # First without the record, which would otherwise be kept in it.
+            # Create it without the record's fields, which would otherwise be kept in it.
             refusal = _refusal(await self._probed(BARE_PROBE))
             if refusal is not None:
                 return refusal
@@ -327,18 +337,18 @@ class Database:
         return None if known_good is None else _refusal(await self._probed(_as_probe(known_good)))
 
     async def check_takes_documents(self) -> None:
-        """Write the probe, with what it must have and no more.
+        """Write the probe without a record's fields.
 
         Raises:
-            EntriesFailed: It is not taken, in CouchDB's words; and those are not what a worker was
-                answered while documents were stored.
+            EntriesFailed: the probe is refused, and not in the way in which it is refused while
+                documents are stored.
         """
         refusal = _refusal(await self._probed(BARE_PROBE))
         if refusal is not None and str(refusal) != await self.learned_refusal():
             raise refusal
 
     async def learned_refusal(self) -> str:
-        """With what the probe was refused while documents were stored, as a worker last noted."""
+        """How the probe is refused while documents are stored, as a worker has last noted it."""
         try:
             _, body = await self._request("GET", f"{self._path}/{LEARNED}")
         except DatabaseError as error:
@@ -349,7 +359,7 @@ class Database:
         return refusal if isinstance(refusal, str) else ""
 
     async def learn_refusal(self, refusal: str) -> None:
-        """The probe is refused so while documents are stored: note it here and in the database."""
+        """Note, here and in the database, how the probe is refused while documents are stored."""
         self.usual_refusal = refusal
         try:
             noted = msgspec.json.encode({"refusal": refusal})
@@ -364,13 +374,13 @@ class Database:
         """Send one request to a path below the database.
 
         Args:
-            method: Of HTTP.
-            path: With its query.
-            body: JSON.
-            read: Takes the body of the answer; raises `DatabaseError` when it is not CouchDB's.
+            method: the HTTP method.
+            path: the path below the database, with its query.
+            body: a JSON body, or None.
+            read: parses the body of the answer; raises `DatabaseError` if it is not CouchDB's.
 
         Returns:
-            What it has read.
+            What `read` returned.
         """
         _, answer = await self._request(method, f"{self._path}/{path}", body)
         return self._read(read, answer)
@@ -384,7 +394,7 @@ class Database:
 
         Raises:
             Misconfigured: the right is missing.
-            Unavailable: what answers is not CouchDB, whatever its status says.
+            Unavailable: the answer is not CouchDB's, whatever its status is.
         """
         _, body = await self._request("POST", f"{self._path}/_bulk_docs", b'{"docs":[]}')
         entries = self._read(read_entries, body)
@@ -396,7 +406,7 @@ class Database:
             )
 
     async def missing(self) -> list[str]:
-        """The names of the design documents of OpenWhisk's that are not there."""
+        """The names of OpenWhisk's design documents that are missing."""
         _, body = await self._request("GET", f"{self._path}/{ONLY_DESIGN}")
         return wanted(self._read(read_ids, body))
 
@@ -448,21 +458,21 @@ class Database:
 
     @property
     def marked(self) -> bool:
-        """Whether its identity tells it from every other database."""
+        """Whether its identity distinguishes it from every other database."""
         return bool(self._marked)
 
     async def _mark(self) -> str:
-        """What the database is marked with.
+        """The database's mark, which is written if it is missing.
 
-        Of two workers that find no mark, both put theirs there: the last one stays. Where it cannot
-        be read or put there (a right is missing, a proxy lets only some paths through), it counts
-        as what it was: empty at first.
+        If two workers find no mark, both write one, and the last one stays. If it cannot be read or
+        written (a right is missing, or a proxy lets only some paths through), the last known one is
+        used, which is empty at first.
         """
         path = f"{self._path}/{MARK}"
         try:
             try:
                 _, body = await self._request("GET", path)
-            except DatabaseMissing:  # or only the mark: writing it tells
+            except DatabaseMissing:  # perhaps only the mark is missing: writing it will show
                 mark = msgspec.json.encode({"mark": secrets.token_hex(16)})
                 await self._request("PUT", path, mark)
                 self._just_marked = True
@@ -492,14 +502,14 @@ class Database:
                 "the database does not exist and only an administrator may create it", cause="404"
             ) from None
         except Unavailable as error:
-            if error.cause != "412":  # somebody else was faster
+            if error.cause != "412":  # another worker was faster
                 raise
             return await self._about(), False
         logger.info("%s: created", self.address)
         return await self._about(), True
 
     async def _more_precisely(self, error: Misconfigured) -> Misconfigured:
-        """Tell who may write and not read from who may do neither (403 for both)."""
+        """Distinguish a user who may only write from one who may do nothing (both get 403)."""
         if error.cause != "403":
             return error
         try:
@@ -520,7 +530,7 @@ class Database:
                     raise
                 refused.append(name)
             except Unavailable as error:
-                if error.cause != "409":  # somebody else was faster: theirs stays
+                if error.cause != "409":  # another worker was faster, and its document stays
                     raise
             else:
                 logger.info("%s: created the design document %s", self.address, name)
@@ -540,7 +550,7 @@ class Database:
         data: bytes | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - aiohttp's own
     ) -> tuple[int, bytes]:
-        if method == "PUT":  # 401 may mean that somebody else may do it, whoever this is
+        if method == "PUT":  # 401 may mean that only another user may do this
             headers = self._session.basic()
             return await self._sent(method, path, data, headers, timeout)
         asked = self._session.asked
@@ -599,7 +609,7 @@ class Database:
                 yield answer, body
 
     def _read(self, read: Callable[[bytes], Found], body: bytes) -> Found:
-        """What is found in an answer; an error that quotes it shows nothing of who we are."""
+        """Parse an answer; an error that quotes the answer shows no credentials."""
         try:
             return read(body)
         except DatabaseError:
@@ -616,7 +626,7 @@ class Database:
         )
 
     def _cut(self, text: bytes) -> bytes:
-        """Foreign text, as JSON has it or plain, without what a request shows of who we are."""
+        """Cut our credentials, plain or escaped as in JSON, out of foreign text."""
         for secret in self._secrets():
             for written in (secret.encode(), json.dumps(secret)[1:-1].encode()):
                 text = text.replace(written, b"***")
@@ -632,7 +642,7 @@ class Database:
 
 
 _WORD = re.compile(r"[a-z_]+").fullmatch
-"""CouchDB's own errors, which decide what is done and may be somebody's password."""
+"""CouchDB's error words, which decide what to do, so they stay even if one is the password."""
 
 
 def _cut_entry(entry: Entry, secrets: Sequence[str]) -> None:
@@ -646,7 +656,7 @@ def _cut_entry(entry: Entry, secrets: Sequence[str]) -> None:
 
 
 async def _bounded(answer: aiohttp.ClientResponse) -> bytes:
-    """Read the body, unpacked, as far as it is not larger than an answer should be."""
+    """Read the unpacked body, up to `LARGEST_ANSWER`."""
     parts, size = [], 0
     async for part in answer.content.iter_any():
         size += len(part)
@@ -658,7 +668,7 @@ async def _bounded(answer: aiohttp.ClientResponse) -> bytes:
 
 
 def _ahead(date: str | None) -> float | None:
-    """Seconds that a server's clock is ahead, by the header that it has just sent."""
+    """Seconds that a server's clock is ahead, by the `Date` header that it has just sent."""
     try:
         return parsedate_to_datetime(date or "").timestamp() - time.time()
     except (ValueError, OverflowError):
@@ -693,7 +703,7 @@ async def connected(settings: DatabaseSettings) -> AsyncIterator[Database]:
 def _as_probe(known_good: Document) -> bytes:
     try:
         content = json.loads(known_good.body)
-    except RecursionError:  # it was stored all the same
+    except RecursionError:  # too deep to decode, although it was stored
         return BARE_PROBE
     content.pop("_rev", None)
     return json.dumps(content | {"_id": PROBE_ID, "_deleted": True}).encode()

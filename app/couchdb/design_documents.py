@@ -13,7 +13,7 @@ from typing import Any
 
 @cache
 def design_documents() -> dict[str, dict[str, Any]]:
-    """Every design document's fields by its name without `_design/`."""
+    """The fields of every design document, by its name without `_design/`."""
     return {
         folder.name: {"language": "javascript", "views": _views(folder / "views")}
         for folder in sorted(files("app.couchdb").joinpath("design").iterdir(), key=_name)
@@ -24,12 +24,12 @@ def design_documents() -> dict[str, dict[str, Any]]:
 def wanted(there: Iterable[str]) -> list[str]:
     """Which design documents to create in a database.
 
-    A design document that exists in another version is left alone: it belongs to another version
-    of OpenWhisk, whose readers use only that one, and CouchDB would maintain an index that nobody
+    A design document that exists in another version is left alone: it belongs to another version of
+    OpenWhisk, whose readers use only that one, and CouchDB would maintain an index that nobody
     reads.
 
     Args:
-        there: The ids of all that the database has.
+        there: the ids of all design documents in the database.
     """
     bases = {_base(id_.removeprefix("_design/")): id_.removeprefix("_design/") for id_ in there}
     ours = design_documents()

@@ -26,25 +26,30 @@ from models.reasons import RejectReason
 logger = logging.getLogger(__name__)
 
 BETWEEN = Backoff(first=0.5, longest=8.0)
-"""Seconds between attempts to write one document."""
+"""Pauses between attempts to write a document."""
 
 FLAPPING = Backoff(first=0.5, longest=2.0)
-"""The same while others recover from what it fails with: the more it is tried, the less it is by
-chance that it always fails."""
+"""The pauses while others recover from the same error: the more attempts fail, the less likely that
+is chance.
+"""
 
 ATTEMPTS_A_SECOND = 100
-"""For all documents together that the server keeps waiting: it may take hours to make room."""
+"""The most attempts per second for all documents together that wait for the server, which may take
+hours, for example to get free disk space.
+"""
 
 CROWD = 10
-"""Documents under diagnosis, from which on each is tried no more often than it takes: an attempt
-costs the database as much as storing four documents."""
+"""With more documents than this under diagnosis, each is tried only as often as necessary: an
+attempt costs the database as much as storing four documents.
+"""
 
 CONTRADICTIONS = 10
-"""Conflicts about a document that does not exist, after which it is given up.
+"""After this many conflicts with a document that does not exist, it is given up.
 
-A document deleted between the conflict and the reading back makes one of these. In a cluster, one
-copy of a shard may hold what another does not know yet (cloudant/bigcouch#103): so many take twenty
-seconds and more. More than that are a database that contradicts itself.
+A document that is deleted between the conflict and the read-back causes one of these. In a cluster,
+a copy of a shard may have a document that another copy does not know yet (cloudant/bigcouch#103);
+ten attempts take twenty seconds and more, enough for that to pass. A database that still reports
+conflicts contradicts itself.
 """
 
 CONTRADICTORY = Refused(
@@ -67,21 +72,21 @@ class _Suspect:
     outcome: asyncio.Future[Outcome]
     contradictions: int = 0
     last: DatabaseError | None = None
-    """What its last attempt failed with."""
+    """The error of the last attempt."""
     waits: bool = False
-    """Whether it last failed with what no document is to blame for."""
+    """Whether no document is to blame for the last error."""
 
 
 class Diagnosis:
-    """Finds out what is wrong with documents.
+    """Finds out whether failing documents are to blame.
 
     Args:
-        requests: Sends the attempts.
-        conflicts: Settles those that are there already.
-        evidence: Says when a document is condemned.
-        start: Runs a task for as long as the writer runs.
-        clock: Seconds, monotonic.
-        sleep: Waits for seconds.
+        requests: sends the attempts.
+        conflicts: settles documents that are already there.
+        evidence: decides when a document is condemned.
+        start: starts a task that runs as long as the writer.
+        clock: monotonic seconds.
+        sleep: waits for a number of seconds.
     """
 
     def __init__(
@@ -105,7 +110,7 @@ class Diagnosis:
 
     @property
     def parked(self) -> int:
-        """Documents under diagnosis."""
+        """How many documents are under diagnosis."""
         return len(self._suspects)
 
     def park(
@@ -117,14 +122,14 @@ class Diagnosis:
         vouched: bool,
         completes: bool = False,
     ) -> Parked:
-        """Take a document over.
+        """Take over a document that fails while others pass.
 
         Args:
-            document: That fails while others pass.
-            error: What it failed with.
-            maybe_written: See `Part`.
-            vouched: Whether another record was written meanwhile.
-            completes: See `Part`.
+            document: the document.
+            error: the error that it failed with.
+            maybe_written: see `Part`.
+            vouched: whether other records were written at the same time.
+            completes: see `Part`.
         """
         case = self._evidence.open(self._clock(), vouched=vouched)
         outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
@@ -151,13 +156,14 @@ class Diagnosis:
             )
 
     def stop(self) -> None:
-        """Give up what is under diagnosis."""
+        """Give up all documents under diagnosis."""
         for suspect in self._suspects:
             if not suspect.outcome.done():
                 suspect.outcome.set_exception(
                     SinkStopped("the writer was stopped before the diagnosis was over")
                 )
-                # Who waited for it has been stopped before; asyncio would say that nobody looked.
+                # Retrieved, or asyncio would complain: those who waited for it have already
+                # stopped.
                 suspect.outcome.exception()
 
     async def _examine(self, suspect: _Suspect) -> None:
@@ -177,7 +183,7 @@ class Diagnosis:
             suspect.outcome.set_result(found)
 
     def _pause(self, suspect: _Suspect, attempt: int) -> float:
-        """Seconds to wait before an attempt (the first is 1)."""
+        """Seconds to wait before an attempt; the first has number 1."""
         if attempt > 1 and suspect.waits:
             return max(BETWEEN.delay(attempt, _surely), len(self._suspects) / ATTEMPTS_A_SECOND)
         if attempt > 1 and len(self._suspects) > CROWD:
@@ -187,7 +193,7 @@ class Diagnosis:
         return between.delay(attempt, _surely)
 
     def _judged(self, suspect: _Suspect) -> Refused | None:
-        """Condemned by what is known already, now that its time is over."""
+        """The refusal of a document at its time limit, if the evidence is enough."""
         if suspect.last is None or not self._evidence.suffices(suspect.case, self._clock()):
             return None
         return self._refused(suspect, suspect.last)
@@ -199,7 +205,7 @@ class Diagnosis:
         return found
 
     async def _attempt(self, suspect: _Suspect) -> Outcome | None:
-        """Write it alone; returns what became of it, or None when that is still open."""
+        """Write the document alone; returns its outcome, or None if that is still open."""
         part = Part([suspect.document], timeout=suspect_timeout([suspect.document]))
         try:
             answer = await self._requests.bulk(part, suspect.case)
@@ -223,7 +229,7 @@ class Diagnosis:
         return certain(suspect.document, error, others) or self._weigh(suspect, error, others)
 
     async def _reconcile(self, suspect: _Suspect, *, maybe_written: bool) -> Outcome | None:
-        """What the stored document says, if there is one."""
+        """The outcome by comparison with the stored document, if there is one."""
         found = await self._conflicts.reconcile(
             [suspect.document],
             maybe_ours=maybe_written,
@@ -241,7 +247,7 @@ class Diagnosis:
 
     def _weigh(self, suspect: _Suspect, error: DatabaseError, others: Others) -> Refused | None:
         suspect.cause = error.cause
-        suspect.last = error.with_traceback(None)  # whose frames hold what was sent
+        suspect.last = error.with_traceback(None)  # its frames hold the request's body
         suspect.waits = error.about_server or self._of_many(error)
         condemned = self._evidence.failed(
             suspect.case,
@@ -253,7 +259,7 @@ class Diagnosis:
         return self._refused(suspect, error) if condemned else None
 
     def _of_many(self, error: DatabaseError) -> bool:
-        """Whether so many fail as if a shard were away that this is what it is."""
+        """Whether so many documents fail with this error that a shard must be away."""
         if not isinstance(error, EntriesFailed) or error.cause not in RATHER_THE_SERVER:
             return False
         return sum(other.cause == error.cause for other in self._suspects) > LONERS
@@ -269,13 +275,13 @@ class Diagnosis:
 
 
 def certain(document: Document, error: DatabaseError, others: Others) -> Refused | None:
-    """What needs no further evidence about a document that failed alone."""
+    """The refusal of a document that failed alone, if no further evidence is needed."""
     if isinstance(error, RequestTooLarge) and error.document_id == document.id:
         return Refused(RejectReason.TOO_LARGE, str(error))
     if error.cause not in ("400", "500"):
         return None
     fault = known_fault(document)
-    # A 500 may be about something else, and another database may take what CouchDB does not.
+    # A 500 may have another cause, and another database may accept what CouchDB does not.
     meant = error.cause == "400" or "badarith" in str(error) or others is not Others.NONE
     if not fault or not meant:
         return None
@@ -285,7 +291,7 @@ def certain(document: Document, error: DatabaseError, others: Others) -> Refused
 AMBIGUOUS = frozenset(
     {"", "internal_server_error", "unknown_error", "timeout", "service_unavailable", "nodedown"}
 )
-"""Errors of an entry after which the document may be there all the same."""
+"""Errors of an entry after which the document may nevertheless have been written."""
 
 
 def _ambiguous(entry: Entry | None) -> bool:

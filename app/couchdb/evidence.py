@@ -14,26 +14,30 @@ from dataclasses import dataclass, field
 from app.settings import DiagnosisSettings
 
 LONERS = 3
-"""From so many failing documents on, a probe is no longer trusted and the database is at fault: a
-validation function may accept a probe and refuse every record.
+"""With more failing documents than this, a probe is no longer trusted, and the database is at
+fault: a validation function may accept a probe and refuse every record.
 """
 
 AT_LIMIT = 2
-"""Failures alone that are enough when a diagnosis has lasted as long as it may."""
+"""How many failures alone are enough once a diagnosis has reached its time limit."""
 
 DOUBTFUL = 5
-"""The same of failures that by their words are the database's: a proxy may answer one body with 429
-or 404."""
+"""How many are enough then if the errors blame the database: a proxy may answer a single body with
+429 or 404.
+"""
 
 COMES_AND_GOES = 10
-"""The same of failures from which others recover: a diagnosis ends even where errors come and go,
-and what fails every other time does not fail ten times running."""
+"""How many are enough then if other documents recovered from the same error: a diagnosis ends even
+if errors come and go, and what fails every other time does not fail ten times in a row.
+"""
 
 BY_CHANCE = 3
-"""Failures beside others that pass, before a time-out and the like speak against a request."""
+"""Failures while others pass, after which a time-out or the like counts against a request."""
 
 UNLIKELY = 10
-"""The same before an answer that blames the database itself (429, 503) speaks against a request."""
+"""Failures while others pass, after which even an answer that blames the database (429, 503) counts
+against a request.
+"""
 
 
 @dataclass(eq=False, slots=True)
@@ -41,10 +45,11 @@ class Case:
     """The evidence against one document.
 
     Args:
-        opened: When it left its request, seconds; later by the time in which nothing passed.
-        noted: When it last failed.
-        opened_at_pass: `Evidence.passes` then.
-        vouched: Whether another document of its request was written when it failed.
+        opened: when it left its request, in seconds; moved later by the time in which nothing
+        passed.
+        noted: when it last failed.
+        opened_at_pass: `Evidence.passes` when the case was opened.
+        vouched: whether another document of its request was written when it failed.
     """
 
     opened: float
@@ -52,21 +57,21 @@ class Case:
     opened_at_pass: int
     vouched: bool
     beside: int = 0
-    """Failures alone while others passed, whatever was said."""
+    """Failures alone while others passed, with any error."""
     failures: int = 0
-    """Those of them that count."""
+    """Those of these failures that count against the document."""
     first: float | None = None
-    """When the first of these was, moved as `opened` is."""
+    """When the first of those that count was, moved like `opened`."""
     seen_passes: int = 0
     """`Evidence.passes` at the last failure."""
     seen_recoveries: int = 0
     """`Evidence.recoveries` at the last failure."""
     cause: str = ""
-    """What it last failed with."""
+    """The cause of the last failure."""
     flapping: bool = False
-    """Whether others recovered from what it fails with."""
+    """Whether other documents recovered from the same error since the previous failure."""
     flapped: bool = False
-    """Whether that was ever so."""
+    """Whether it was ever `flapping`."""
 
 
 @dataclass
@@ -74,25 +79,25 @@ class Evidence:
     """Follows what passes and what fails in all requests of a writer.
 
     Args:
-        settings: How much is enough.
+        settings: how much evidence is enough.
     """
 
     settings: DiagnosisSettings
     passes: int = 0
     """Requests in which at least one document was written."""
     recoveries: int = 0
-    """Documents that failed and were written after all."""
+    """Documents that failed, but were written after all."""
     cases: set[Case] = field(default_factory=set)
-    """Those that are open."""
+    """The open cases."""
     _recovered: dict[str, int] = field(default_factory=dict)
-    """By error, the number of the last recovery from it."""
+    """The number of the last recovery from each error."""
 
     def open(self, now: float, *, vouched: bool) -> Case:
-        """Begin a case.
+        """Open a case.
 
         Args:
-            now: Seconds.
-            vouched: See `Case`.
+            now: monotonic seconds.
+            vouched: see `Case`.
         """
         case = Case(now, now, self.passes, vouched)
         case.seen_passes, case.seen_recoveries = self.passes, self.recoveries
@@ -100,17 +105,17 @@ class Evidence:
         return case
 
     def close(self, case: Case, recovered_from: str | None = None) -> None:
-        """End a case; when its document was written after all, the error was not its own."""
+        """Close a case; with `recovered_from`, the error that its document has recovered from."""
         self.cases.discard(case)
         if recovered_from is not None:
             self.recoveries += 1
             self._recovered[recovered_from] = self.recoveries
 
     def trusts_probe(self, case: Case | None = None) -> bool:
-        """Whether a probe that passes is enough to speak for the database.
+        """Whether a probe that passes is enough to clear the database.
 
         Args:
-            case: Of the document that failed; None: of one that has no case yet.
+            case: the case of the document that failed; None if it has none yet.
         """
         if case is not None and self._vouched(case):
             return True
@@ -120,15 +125,15 @@ class Evidence:
     def failed(
         self, case: Case, now: float, cause: str, *, others_pass: bool, telling: bool = True
     ) -> bool:
-        """Take note of a failure alone; returns whether the document is condemned now.
+        """Record a failure alone; returns whether the document is condemned now.
 
         Args:
-            case: The document's.
-            now: Seconds.
-            cause: What it failed with.
-            others_pass: Whether others were written since its last failure, or a probe that is
-                trusted has just passed.
-            telling: Whether the error may be about the document, by its words.
+            case: the document's case.
+            now: monotonic seconds.
+            cause: the cause of the failure.
+            others_pass: whether others were written since its last failure, or a trusted probe has
+                just passed.
+            telling: whether the error, by its words, may be about the document.
         """
         case.cause = cause
         case.flapping = self._others_recovered(case)
@@ -136,7 +141,7 @@ class Evidence:
         case.seen_passes, case.seen_recoveries = self.passes, self.recoveries
         passed, case.noted = now - case.noted, now
         if not others_pass:
-            # An outage says nothing about the document, however long it is.
+            # An outage says nothing about the document, however long it takes.
             case.opened += passed
             case.first = None if case.first is None else case.first + passed
             return False
@@ -146,7 +151,7 @@ class Evidence:
         if overdue and case.beside >= (COMES_AND_GOES if case.flapped else DOUBTFUL):
             return True
         if case.flapping:
-            # Others recovered from the very same error: it comes and goes, whatever is written.
+            # Others recovered from the same error, so it comes and goes, whatever is written.
             case.failures, case.first = 0, None
         elif telling:
             case.failures += 1
@@ -159,14 +164,15 @@ class Evidence:
         )
 
     def suffices(self, case: Case, now: float) -> bool:
-        """Whether its time is over and what is known is enough, without another attempt.
+        """Whether a case at its time limit can be decided without another attempt.
 
-        Where many wait for their turn, the next one would come late and tell nothing new: it failed
-        alone at the limit's number of times, others were written in between and since.
+        If many documents wait for their turn, the next attempt would come late and tell nothing
+        new: the document has failed alone `AT_LIMIT` times, and others were written in between and
+        since.
 
         Args:
-            case: The document's.
-            now: Seconds.
+            case: the document's case.
+            now: monotonic seconds.
         """
         enough = self.settings
         return (
@@ -179,7 +185,7 @@ class Evidence:
         )
 
     def _others_recovered(self, case: Case) -> bool:
-        """Since it last failed, from what it last failed with."""
+        """Whether others recovered from the same error since its last failure."""
         return self._recovered.get(case.cause, 0) > case.seen_recoveries
 
     def _vouched(self, case: Case) -> bool:

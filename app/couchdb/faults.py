@@ -15,7 +15,7 @@ from app.storing.sink import Document
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 _DIGITS = 309
-"""Of the largest double."""
+"""Digits of the largest double."""
 
 
 class _UnstorableError(ValueError):
@@ -23,13 +23,13 @@ class _UnstorableError(ValueError):
 
 
 def known_fault(document: Document) -> str | None:  # noqa: PLR0911 - one return for each rule
-    """Why CouchDB 3 does not store a document, or None when nothing is known against it."""
+    """Why CouchDB 3 does not store a document, or None if no reason is known."""
     try:
         content = _decode(document.body.decode())
     except _UnstorableError as error:
         return str(error)
     except RecursionError:
-        return None  # nobody knows how deep is too deep for it
+        return None  # it is not known how deep is too deep for CouchDB
     except ValueError:
         return "it is not JSON in UTF-8"
     if not isinstance(content, dict) or content.get("_id") != document.id:
@@ -44,7 +44,7 @@ def known_fault(document: Document) -> str | None:  # noqa: PLR0911 - one return
 
 
 def carries_its_id(document: Document) -> bool:
-    """Whether the body's `_id` is the document's id; if not, no answer can ever name it."""
+    """Whether the body's `_id` is the document's id; if not, no answer can refer to it."""
     try:
         content = json.loads(document.body, parse_int=str)
     except (ValueError, RecursionError):
@@ -60,7 +60,7 @@ def _double(text: str) -> float:
 
 
 def _integer(text: str) -> str:
-    # CouchDB answers 500 `badarith`: it takes a logarithm to estimate the size of a document.
+    # CouchDB answers 500 `badarith`, because it takes logarithms to estimate a document's size.
     if len(text) >= _DIGITS and math.isinf(float(text)):
         raise _UnstorableError("an integer in it is out of a double's range")
     return text

@@ -10,11 +10,11 @@ from app.couchdb.pace import ConcurrencyLimit, RateLimit
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """A request that may be sent now.
+    """A request's permission to be sent.
 
     Args:
-        started: When it was admitted, by the gate's clock.
-        in_flight: Requests under way, itself included.
+        started: when it was admitted, by the gate's clock.
+        in_flight: the number of requests under way, itself included.
     """
 
     started: float
@@ -25,10 +25,10 @@ class Gate:
     """Admits requests as the limits allow.
 
     Args:
-        limit: How many at a time; may change at any time.
-        rate: How many documents per second.
-        clock: Seconds, monotonic.
-        sleep: Waits for seconds.
+        limit: how many at a time; may change at any time.
+        rate: how many documents per second.
+        clock: monotonic seconds.
+        sleep: waits for a number of seconds.
     """
 
     def __init__(
@@ -55,10 +55,10 @@ class Gate:
         """Wait for the request's turn, then hold its place until the block is left.
 
         Args:
-            documents: How many the request writes; they count against the rate.
-            beside: Whether it is admitted without taking a slot.
-            large: Whether it takes long for its size; while such ones have all slots, another one
-                is admitted beside them.
+            documents: how many documents the request writes, which count against the rate.
+            beside: whether to admit it without taking a slot.
+            large: whether it takes long because of its size. While such requests have all slots,
+                one other request is admitted in addition.
         """
         if not beside:
             await self._wait_for_place(large=large)
@@ -75,7 +75,7 @@ class Gate:
             self._wake()
 
     def close_for(self, seconds: float) -> None:
-        """Admit nothing for some seconds: the database asked for a pause."""
+        """Admit nothing for some seconds, because the database asked for a pause."""
         self._closed_until = max(self._closed_until, self._clock() + seconds)
 
     async def _wait_for_opening(self) -> None:

@@ -13,7 +13,7 @@ from app.process.words import system_reason
 
 
 def network_error(error: Exception) -> DatabaseError:
-    """Translate an exception of aiohttp's, or of a socket."""
+    """Translate an exception of aiohttp or of a socket."""
     match error:
         case aiohttp.ClientConnectorCertificateError():
             why = getattr(error.certificate_error, "verify_message", "")

@@ -18,7 +18,7 @@ from app.couchdb.errors import DatabaseMissing, Unavailable
 from app.storing.sink import Document
 
 PAGE = 100
-"""Documents in a request: CouchDB purges no more at once (`[purge] max_document_id_number`)."""
+"""Documents per request: CouchDB purges no more at once (`[purge] max_document_id_number`)."""
 
 VIEW = "_design/activations/_view/byDate"
 
@@ -28,9 +28,9 @@ class OldActivation:
     """A row of the view.
 
     Args:
-        id: Of the document.
-        rev: The revision to remove; a newer one stays.
-        start: Epoch millis.
+        id: the document's id.
+        rev: the revision to remove; a newer one stays.
+        start: the activation's start in epoch millis.
     """
 
     id: str
@@ -58,18 +58,18 @@ _purged = msgspec.json.Decoder(_Purged)
 
 
 class OldActivations:
-    """Finds and removes them. Every method raises `DatabaseError`.
+    """Finds and removes old activations. Every method raises `DatabaseError`.
 
     Args:
-        database: Connected.
+        database: a connected database.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def count_before(self, cutoff: int) -> int:
-        """How many activations began before that (epoch millis)."""
-        # What is sorted before the first number has no start: no activation of OpenWhisk's.
+        """How many activations started before `cutoff` (epoch millis)."""
+        # Rows before the first number have no start, so they are not OpenWhisk's activations.
         first = await self._view({"startkey": "0"}, limit="0")
         until = await self._view({"startkey": str(cutoff)}, limit="0")
         return (until.offset or 0) - (first.offset or 0)
@@ -77,24 +77,24 @@ class OldActivations:
     async def oldest(
         self, cutoff: int, limit: int, after: OldActivation | None
     ) -> list[OldActivation]:
-        """The next of those that began before the cutoff, the oldest first.
+        """The next page of activations that started before the cutoff, oldest first.
 
         Args:
-            cutoff: Epoch millis.
-            limit: Most of them.
-            after: The last one of the page before; None for the first page.
+            cutoff: in epoch millis.
+            limit: the most activations to return.
+            after: the last activation of the previous page; None for the first page.
         """
         where = {"startkey": "0"}
         if after is not None:
             where = {"startkey": str(after.start), "startkey_docid": after.id}
-        # One more: it begins with the last one of the page before, if that is still there.
+        # One more, because the page begins with `after`, if that still exists.
         found = await self._view(
             where, endkey=str(cutoff), inclusive_end="false", limit=str(limit + 1)
         )
         rows = [OldActivation(row.id, row.value[1], int(row.key)) for row in found.rows]
         first = 0 if after is None else after.start
         if not all(first <= row.start < cutoff for row in rows):
-            # Never remove what is younger, nor begin anew for ever.
+            # Never remove younger ones, and never return the same page for ever.
             raise Unavailable(
                 "the view activations/byDate answers with rows that it was not asked for",
                 cause="other-rows",
@@ -102,10 +102,10 @@ class OldActivations:
         return [row for row in rows if after is None or row.id != after.id][:limit]
 
     async def purge(self, activations: Sequence[OldActivation]) -> int:
-        """Forget them as if they had never been; only server administrators may.
+        """Purge activations without a trace; only server administrators may do this.
 
         Returns:
-            How many of them were there in this revision.
+            How many of them existed in this revision.
         """
         wanted = {one.id: [one.rev] for one in activations}
         asked = json.dumps(wanted).encode()
@@ -114,7 +114,7 @@ class OldActivations:
         return sum(bool(purged.get(one.id)) for one in activations)
 
     async def delete(self, activations: Sequence[OldActivation]) -> int:
-        """Replace each by a tombstone; returns how many were there in this revision."""
+        """Replace each by a tombstone; returns how many existed in this revision."""
         tombstones = [
             Document(
                 one.id, json.dumps({"_id": one.id, "_rev": one.rev, "_deleted": True}).encode()

@@ -4,16 +4,16 @@ Times are seconds of any one monotonic clock.
 """
 
 STEADY = 1.5
-"""Latency, relative to what is expected, up to which the limit rises."""
+"""The limit rises up to this latency, relative to the expected one."""
 
 STRAINED = 3.0
-"""Latency, relative to what is expected, from which the limit falls."""
+"""The limit falls above this latency, relative to the expected one."""
 
 UNREMARKABLE = 0.1
-"""Seconds; no request that is faster lowers the limit, however fast the best one was."""
+"""Seconds. No faster request lowers the limit, however fast the best one was."""
 
 FORGETTING = 0.02
-"""How far the best latency moves towards a slower one, per answer: old records stop counting."""
+"""Share by which the best latency moves towards a slower one per answer, so that old bests fade."""
 
 
 class ConcurrencyLimit:
@@ -26,7 +26,7 @@ class ConcurrencyLimit:
     overloaded.
 
     Args:
-        maximum: Never more than these.
+        maximum: the highest limit.
     """
 
     def __init__(self, maximum: int) -> None:
@@ -38,23 +38,23 @@ class ConcurrencyLimit:
 
     @property
     def current(self) -> int:
-        """Requests that may be under way now, from 1 to the maximum."""
+        """How many requests may be under way now, from 1 to the maximum."""
         return int(self._limit)
 
     def answered(
         self, *, started: float, ended: float, in_flight: int, documents: int, size: int
     ) -> None:
-        """Take note of a request that succeeded.
+        """Learn from a request that succeeded.
 
-        Requests are compared with each other whose documents and bytes are within a factor of two:
-        one document of megabytes takes long, and says nothing of an overload.
+        A request is compared only with others whose documents and bytes are within a factor of two,
+        because one document of megabytes takes long without any overload.
 
         Args:
-            started: When it was sent.
-            ended: When its answer was complete.
-            in_flight: Requests under way when it was sent, itself included.
-            documents: That it carried.
-            size: Their bytes.
+            started: when it was sent.
+            ended: when its answer was complete.
+            in_flight: the number of requests under way when it was sent, itself included.
+            documents: how many documents it had.
+            size: their size in bytes.
         """
         latency = ended - started
         kind = documents.bit_length(), size.bit_length()
@@ -68,9 +68,9 @@ class ConcurrencyLimit:
         self._best[kind] = min(latency, best + (latency - best) * FORGETTING)
 
     def overloaded(self, *, started: float, now: float) -> None:
-        """Take note of a request that was refused, timed out, or took far too long.
+        """Learn from a request that was refused, timed out, or took far too long.
 
-        Requests sent before the limit was last lowered say nothing new and are ignored.
+        Requests that were sent before the limit was last lowered are ignored.
         """
         self._starting = False
         if started >= self._lowered_at:
@@ -82,7 +82,7 @@ class RateLimit:
     """A hard limit in documents per second: a token bucket that holds one second's worth.
 
     Args:
-        per_second: Documents per second; 0 means no limit.
+        per_second: documents per second; 0 for no limit.
     """
 
     def __init__(self, per_second: float) -> None:
@@ -91,9 +91,9 @@ class RateLimit:
         self._counted_at = float("-inf")
 
     def reserve(self, documents: int, now: float) -> float:
-        """Take documents out of the budget; returns the seconds to wait before sending them.
+        """Take documents from the budget; returns the seconds to wait before sending them.
 
-        A request larger than a second's worth waits until its whole excess has been earned.
+        A request with more than a second's worth waits until the excess has been earned.
         """
         if not self.per_second:
             return 0.0

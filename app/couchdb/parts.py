@@ -6,35 +6,40 @@ from dataclasses import dataclass, replace
 from app.storing.sink import Document
 
 WAYS = 8
-"""Parts that a failed request is split into: few requests when one document is to blame, and not
-many more when all of them are."""
+"""How many parts to split a failed request into: few requests if one document is to blame, and not
+many more if all of them are.
+"""
 
 WAYS_OF_HANGING = 32
-"""The same of one that hangs: each step costs time, and what does not hang is answered at once."""
+"""The same for a request that hangs: each step costs time, and parts that do not hang are answered
+at once.
+"""
 
 SUSPECT_SECONDS = 15.0
-"""For a request in which something is suspected to hang: it must not keep the others for as long as
-a whole request may take."""
+"""Time-out in seconds for a request that may contain a hanging document, which must not hold up the
+others for the full time-out.
+"""
 
 SUSPECT_BYTES = 64 * 1024
-"""For each of so many there is a second more: on a slow line, what is large takes long."""
+"""Bytes for which one more second is allowed: on a slow line, large documents take long."""
 
 
 @dataclass(slots=True)
 class Part:
-    """Documents that travel in one request; no id twice.
+    """Documents to send in one request, without duplicate ids.
 
     Args:
-        documents: In the order of the request.
-        maybe_written: An earlier attempt may have written them although no answer said so.
-        failures: Times that the request failed.
-        beside_others: Those of them while others passed.
-        seen_passes: What had passed when it last failed (`Evidence.passes`); None: it never has.
-        completes: Whether they are stored without their logs, and these are updates with them.
-        searched: Whether they were searched for known faults.
-        contradictions: Times that the database reported a conflict with a document it lacks.
-        timeout: Seconds for the request; None: as long as is set.
-        apart: Whether something in it fails while others pass: it takes no slot of theirs.
+        documents: the documents in the order of the request.
+        maybe_written: whether an earlier attempt may have written them without an answer.
+        failures: how often the request has failed.
+        beside_others: how often it has failed while others passed.
+        seen_passes: `Evidence.passes` when it last failed; None if it never has.
+        completes: whether these are updates that add logs to stored documents.
+        searched: whether they were searched for known faults.
+        contradictions: how often the database reported a conflict with a document that it lacks.
+        timeout: seconds for the request; None for the configured time-out.
+        apart: whether something in it fails while others pass, so that it must not take their
+            slots.
     """
 
     documents: Sequence[Document]
@@ -50,22 +55,22 @@ class Part:
 
     @property
     def bytes(self) -> int:
-        """Of its documents."""
+        """The size of its documents in bytes."""
         return size_of(self.documents)
 
 
 def size_of(documents: Sequence[Document]) -> int:
-    """Bytes of some documents."""
+    """The size of documents in bytes."""
     return sum([len(document.body) for document in documents])
 
 
 def suspect_timeout(documents: Sequence[Document]) -> float:
-    """Seconds for a request with documents that others are suspected to be stored without."""
+    """Time-out in seconds for a request with documents that are suspected of hanging."""
     return SUSPECT_SECONDS + size_of(documents) / SUSPECT_BYTES
 
 
 def divide(part: Part, ways: int = WAYS, *, apart: bool = True) -> list[Part]:
-    """Parts of nearly equal numbers of documents; see `Part` for `apart`."""
+    """Divide into parts with nearly equal numbers of documents; see `Part` for `apart`."""
     size = max(1, -(-len(part.documents) // ways))
     parts = [part.documents[start : start + size] for start in range(0, len(part.documents), size)]
     return [
@@ -75,5 +80,5 @@ def divide(part: Part, ways: int = WAYS, *, apart: bool = True) -> list[Part]:
 
 
 def like(part: Part, documents: Sequence[Document]) -> Part:
-    """A part of fewer documents, nothing of which has failed yet."""
+    """A part like another, with some of its documents, that has not failed yet."""
     return replace(part, documents=documents, failures=0, beside_others=0)

@@ -10,8 +10,8 @@ from app.storing.sink import STORED, Document, Result
 from app.tracing import CHUNK
 
 LARGE = 1024 * 1024
-"""Bytes of a document above which it has a request of its own, and waits apart from the others. The
-database takes some tenths of a second for each megabyte or two, which is long for who waits behind.
+"""Size in bytes above which a document gets a request of its own and a separate queue. The database
+takes some tenths of a second per megabyte or two, which is long for those that wait behind it.
 """
 
 SMALLEST_REQUEST = 64 * 1024
@@ -19,12 +19,12 @@ SMALLEST_REQUEST = 64 * 1024
 
 
 class Call:
-    """One call of `BulkWriter.write`: its documents, and a countdown to its last result.
+    """A call of `BulkWriter.write`: its documents, and a countdown to its last result.
 
     Args:
-        documents: In the caller's order.
-        arrived: When it was made.
-        done: Is resolved when every document has its result.
+        documents: in the caller's order.
+        arrived: when the call was made.
+        done: resolves once every document has its result.
     """
 
     __slots__ = ("arrived", "bytes", "chunk", "documents", "done", "results", "unsettled")
@@ -36,27 +36,27 @@ class Call:
         self.bytes = size_of(documents)
         self.arrived = arrived
         self.chunk = CHUNK.get()
-        """Its span."""
+        """The span of the chunk that the documents came in."""
         self.done = done
         self.unsettled = len(documents)
         self.results: list[Result] = [STORED] * len(documents)
 
     def settle(self, start: int, results: Sequence[Result]) -> None:
-        """Take results for the documents from a position on."""
+        """Set the results of the documents from a position on."""
         self.results[start : start + len(results)] = results
         self.unsettled -= len(results)
         if not self.unsettled and not self.done.done():
             self.done.set_result(None)
 
     def fail(self, error: BaseException) -> None:
-        """End the call without results, unless it ended already."""
+        """End the call without results, unless it has already ended."""
         if not self.done.done():
             self.done.set_exception(error)
 
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Consecutive documents of one call that travel in one request."""
+    """Consecutive documents of a call that are sent in the same request."""
 
     call: Call
     start: int
@@ -65,13 +65,13 @@ class Slice:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Request:
-    """Documents of one or more calls, taken out of the queue together."""
+    """Documents of one or more calls that were taken out of the queue together."""
 
     slices: list[Slice]
     documents: list[Document]
 
     def settle(self, results: Sequence[Result]) -> None:
-        """Hand the results, in the order of the documents, to the calls."""
+        """Distribute results, in the order of the documents, among the calls."""
         position = 0
         for part in self.slices:
             size = part.end - part.start
@@ -88,17 +88,17 @@ class Queue:
     """Documents in the order of arrival, cut into requests.
 
     Args:
-        request_documents: Most documents of a request.
-        request_bytes: Most bytes of a request; a larger document goes alone.
+        request_documents: the most documents in a request.
+        request_bytes: the most bytes in a request; a larger document is sent alone.
     """
 
     def __init__(self, request_documents: int, request_bytes: int) -> None:
         self.documents = 0
-        """Documents that wait."""
+        """How many documents are waiting."""
         self.bytes = 0
-        """Their bytes."""
+        """The size of the waiting documents in bytes."""
         self.under_way = 0
-        """Requests that were taken and are not settled."""
+        """How many requests were taken and are not yet settled."""
         self._request_documents = request_documents
         self._request_bytes = request_bytes
         self._calls: deque[Call] = deque()
@@ -106,16 +106,16 @@ class Queue:
 
     @property
     def full(self) -> bool:
-        """Whether the next request is as large as it may be."""
+        """Whether enough is waiting for a request of the largest size."""
         return self.documents >= self._request_documents or self.bytes >= self._request_bytes
 
     @property
     def oldest(self) -> float | None:
-        """When the first waiting call arrived; None when nothing waits."""
+        """When the first waiting call arrived; None if nothing is waiting."""
         return self._calls[0].arrived if self._calls else None
 
     def shrink(self, refused: int) -> None:
-        """Cut smaller requests from now on: one of this size was refused as too large."""
+        """Make smaller requests from now on, because one of this size was refused as too large."""
         smaller = max(SMALLEST_REQUEST, refused // 2)
         self._request_bytes = min(self._request_bytes, smaller)
 
@@ -126,7 +126,7 @@ class Queue:
         self.bytes += call.bytes
 
     def discard(self, call: Call) -> None:
-        """Forget what still waits of a call whose caller has gone."""
+        """Remove the waiting documents of a call whose caller has gone."""
         if call not in self._calls:
             return
         begin = self._position if call is self._calls[0] else 0
@@ -137,7 +137,7 @@ class Queue:
         self._calls.remove(call)
 
     def take(self) -> Request:
-        """Cut the next request off: at least one document."""
+        """Take the next request, with at least one document."""
         slices: list[Slice] = []
         documents: list[Document] = []
         room = self._request_bytes
@@ -157,7 +157,7 @@ class Queue:
         return Request(slices, documents)
 
     def take_all(self) -> list[Call]:
-        """Empty the queue; returns the calls that still waited in part."""
+        """Empty the queue; returns the calls whose documents were not all taken."""
         calls = list(self._calls)
         self._calls.clear()
         self._position = self.documents = self.bytes = 0

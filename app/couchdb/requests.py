@@ -28,13 +28,13 @@ from app.storing.sink import Document
 logger = logging.getLogger(__name__)
 
 LONGEST_PAUSE = 300.0
-"""Upper bound for `Retry-After`, in seconds; anything longer is cut to this."""
+"""The longest pause in seconds that is made for `Retry-After`."""
 
 PROBE_SECONDS = 1.0
-"""Seconds for which the result of a probe is reused."""
+"""For how many seconds the result of a probe is reused."""
 
 OVERLOAD = frozenset({"429", "503", "timeout"})
-"""Causes that always slow the pace down."""
+"""Causes that always lower the limit of concurrent requests."""
 
 
 _USUAL = (
@@ -48,17 +48,17 @@ class Others(Enum):
 
     NONE = "none"
     PROBE = "probe"
-    """Nothing was written, but a probe that is trusted was taken."""
+    """Nothing was written, but a trusted probe has passed."""
     RECORDS = "records"
-    """Documents of other requests were written meanwhile."""
+    """Documents of other requests were written in the meantime."""
 
 
 class FailedRequest(Exception):  # noqa: N818 - says what happened, as `DatabaseError` does
-    """A request that failed, judged.
+    """A request that failed, with what else passes.
 
     Args:
-        error: What happened.
-        others: What passes; if anything does, something in the request may be to blame.
+        error: what happened.
+        others: what passes; if anything does, something in the request may be to blame.
     """
 
     def __init__(self, error: DatabaseError, others: Others) -> None:
@@ -69,13 +69,13 @@ class FailedRequest(Exception):  # noqa: N818 - says what happened, as `Database
 
 @dataclass(slots=True)
 class Answer:
-    """What a `_bulk_docs` request brought.
+    """The answer to a `_bulk_docs` request.
 
     Args:
-        entries: As CouchDB gave them.
-        complete: Whether each document was written: nothing else has to be looked at.
-        failed: The first entry that is neither a revision nor a conflict; None without one.
-        others: What passes while `failed` does: see `FailedRequest`.
+        entries: CouchDB's entries.
+        complete: whether every document was written, so that nothing else needs to be checked.
+        failed: the error of the first entry that is neither a revision nor a conflict, or None.
+        others: what passes while `failed` does not; see `FailedRequest`.
     """
 
     entries: list[Entry]
@@ -85,21 +85,21 @@ class Answer:
 
 
 class Requests:
-    """Sends requests.
+    """Sends requests and judges failures.
 
     Args:
-        database: Where to.
-        gate: Admits every attempt.
-        limit: Learns from every attempt.
-        circuit: Makes them take turns while nothing passes.
-        evidence: Is told what passes.
-        availability: Is told whether documents are taken.
-        reading: The same of reading back.
-        stats: Counts every attempt.
-        changed: Is set when a request leaves its place to others.
-        sleep: Waits for seconds.
-        clock: Seconds, monotonic.
-        random: A number from 0 to 1, for the jitter.
+        database: the database to send them to.
+        gate: admits every attempt.
+        limit: learns from every attempt.
+        circuit: makes requests take turns while nothing passes.
+        evidence: counts what passes.
+        availability: told whether documents are accepted.
+        reading: told whether documents can be read back.
+        stats: counts every attempt.
+        changed: set when a request gives up its place.
+        sleep: waits for a number of seconds.
+        clock: monotonic seconds.
+        random: returns a number from 0 to 1, for the jitter.
     """
 
     def __init__(
@@ -139,12 +139,14 @@ class Requests:
         self._probed_at = float("-inf")
         self._probe_passed = False
         self._learned_of: bytes | None = b""
-        """The database of which it is known what the probe is answered while it stores."""
+        """Identity of the database for which it is known how the probe is answered while it stores
+        documents.
+        """
         self._refused: tuple[str, int] | None = None
-        """A refusal of the probe, and what had passed by then."""
+        """A refusal of the probe, and `Evidence.passes` at that time."""
 
     async def prepare(self) -> None:
-        """`Database.prepare`, until it succeeds."""
+        """Repeat `Database.prepare` until it succeeds."""
         while True:
             async with self._circuit.turn():
                 started = self._clock()
@@ -159,10 +161,10 @@ class Requests:
                     return
 
     async def look_after(self) -> None:
-        """Notice another database under the same name, and design documents that are gone.
+        """Notice a replaced database, and restore design documents that are gone.
 
-        Says and does nothing while requests fail: they tell what is wrong, and each request with
-        wrong credentials would count.
+        Does nothing while requests fail: they report what is wrong themselves, and every request
+        with wrong credentials would count towards a lock-out.
         """
         if self._circuit.failing:
             return
@@ -176,8 +178,8 @@ class Requests:
     async def _learn_refusal(self) -> None:
         """Find out whether the probe is refused while documents are stored.
 
-        Such a refusal says nothing of the database. It counts as usual when it was the same before
-        and after documents were stored.
+        Such a refusal says nothing about the database. It counts as usual once it was the same
+        before and after documents were stored.
         """
         passes, database = self._evidence.passes, self._database
         if self._known_good is None or self._learned_of == database.identity:
@@ -195,14 +197,14 @@ class Requests:
                 self._refused = (str(refusal), self._evidence.passes)
 
     async def bulk(self, part: Part, case: Case | None = None) -> Answer:
-        """Write a part, once.
+        """Write a part, in one attempt.
 
         Args:
-            part: What to write.
-            case: Of its only document, when it is under diagnosis.
+            part: the documents to write.
+            case: the case of its only document, if that is under diagnosis.
 
         Raises:
-            FailedRequest: It was not answered with entries.
+            FailedRequest: the request was not answered with entries.
         """
         async with self._circuit.turn():
             passes = part.seen_passes if case is None else case.seen_passes
@@ -241,14 +243,14 @@ class Requests:
             raise FailedRequest(failure, others)
 
     async def read_back(self, ids: Sequence[str], *, beside: bool = False) -> dict[str, bytes]:
-        """The stored documents of these ids, asked for once.
+        """The stored documents with these ids, read in one attempt.
 
         Args:
-            ids: Of documents.
-            beside: See `Gate.admit`.
+            ids: the ids to read.
+            beside: see `Gate.admit`.
 
         Raises:
-            FailedRequest: They cannot be read now.
+            FailedRequest: they cannot be read now.
         """
         async with self._circuit.turn():
             reads = self._reads
@@ -272,7 +274,7 @@ class Requests:
             raise FailedRequest(failure, Others.NONE)
 
     async def _reads_known_good(self) -> bool:
-        """Whether a document that was stored before can be read."""
+        """Whether a document that was stored earlier can be read."""
         if self._known_good is None:
             return False
         try:
@@ -282,15 +284,15 @@ class Requests:
 
     @property
     def resting(self) -> int:
-        """Requests that wait for their next attempt, and keep no place."""
+        """How many requests are waiting for their next attempt, without a place."""
         return self._resting + self._circuit.waiting
 
     def leave(self) -> None:
-        """A request gives its place to others."""
+        """Announce that a request gives up its place."""
         self._changed.set()
 
     async def rest(self, attempt: int) -> None:
-        """Wait before another attempt; while nothing passes, the circuit makes it wait its turn."""
+        """Pause before another attempt, unless the circuit makes requests take turns."""
         self._changed.set()
         if self._circuit.failing:
             return
@@ -308,7 +310,7 @@ class Requests:
         admission: Admission,
         case: Case | None,
     ) -> Answer:
-        """What the entries of an answer say about the database."""
+        """Judge what an answer's entries say about the database."""
         documents = part.documents
         ids = [document.id for document in documents]
         if [entry.id for entry in entries] == ids and all(entry.stored for entry in entries):
@@ -319,7 +321,8 @@ class Requests:
             self._passed(None)
             return Answer(entries, failed=failed)
         if failed is None:
-            # All of them are there already. That is no news of a database that takes nothing new.
+            # All documents are already there, which says nothing about whether new ones are
+            # accepted.
             if not self._entries_fail:
                 self._availability.succeeded()
                 self._circuit.passed()
@@ -342,13 +345,14 @@ class Requests:
     async def _others(
         self, error: DatabaseError, passes: int, case: Case | None, *, patient: bool = False
     ) -> Others:
-        """What passes while this fails.
+        """What passes while a request fails.
 
         Args:
-            error: What happened.
-            passes: What had passed before.
-            case: Of the only document, when it is under diagnosis.
-            patient: Whether even what blames the database has lasted too long to be believed.
+            error: what happened.
+            passes: `Evidence.passes` before the request.
+            case: the case of the only document, if that is under diagnosis.
+            patient: whether the failure has lasted so long that even an error that blames the
+                database is not believed.
         """
         if self._evidence.passes > passes:
             return Others.RECORDS
@@ -358,7 +362,7 @@ class Requests:
         return Others.PROBE if await self._probe() else Others.NONE
 
     async def _probe(self) -> bool:
-        """Whether the database takes what is known to be good."""
+        """Whether the database accepts a document that is known to be good."""
         if self._clock() - self._probed_at >= PROBE_SECONDS:
             try:
                 self._probe_passed = await self._database.probe(self._known_good)
@@ -379,7 +383,8 @@ class Requests:
                 self._gate.close_for(min(error.retry_after, LONGEST_PAUSE))
             if not alone and (others is Others.NONE or error.cause in OVERLOAD):
                 self._limit.overloaded(started=admission.started, now=self._clock())
-        # Of what left its request since others pass, this says nothing about those others.
+        # Such a document was taken out of its request because others pass, so its error does not
+        # concern them.
         of_a_part = alone and error.about_server
         if others is Others.NONE and not of_a_part:
             self._database_failed(error, admission.started)
@@ -390,13 +395,13 @@ class Requests:
         self._circuit.failed(error, started)
 
     async def remake(self, error: DatabaseError) -> None:
-        """After a 404 for the whole database: make it again, if that is allowed.
+        """Re-create the database after a 404 for it, if that is allowed.
 
-        Where it is there all the same, the 404 may come again: a shard's file is gone, or a
-        balancer asks a node that does not know the database. Then the next attempt has to wait.
+        If the database exists after all, the 404 may come again: a shard's file may be gone, or a
+        balancer may ask a node that does not know the database. The next attempt then has to wait.
         """
         if isinstance(error, DatabaseMissing):
-            with suppress(DatabaseError):  # what led here is said; the next attempt comes here too
+            with suppress(DatabaseError):  # already logged, and the next attempt fails again
                 if await self._database.prepare():
                     self._circuit.retry_now()
 
@@ -415,7 +420,7 @@ def _first_failure(entries: list[Entry], documents: int) -> EntriesFailed | None
 
 
 def entry_failure(entry: Entry | None) -> EntriesFailed:
-    """What an entry without a revision says; None: there is no entry for a document."""
+    """The error of an entry without a revision; None stands for a missing entry."""
     if entry is None or not entry.error:
         return EntriesFailed("the answer says nothing of some documents", error="unacknowledged")
     return EntriesFailed(entry.explanation, error=entry.cause[:64])

@@ -27,21 +27,23 @@ logger = logging.getLogger(__name__)
 COOKIE = "AuthSession"
 
 _SET_COOKIE = re.compile(COOKIE + r'="?([!#-+\--:<-\[\]-~]*)"?\s*(?:;|$)').match
-"""With what a cookie may be made of (RFC 6265, 4.1.1), and nothing that would end a header."""
+"""Accepts only the characters of a cookie (RFC 6265, 4.1.1), so nothing that would end a header."""
 
 _MAX_AGE = re.compile(r";\s*Max-Age=(\d{1,9})\s*(?:;|$)", re.IGNORECASE).search
 
 LONGEST_USE = 240.0
-"""Seconds that a cookie is used at most, and half of the `Max-Age` that it comes with. CouchDB's
-last 600 s, and need not say so."""
+"""The most seconds to use a cookie; at most half of its `Max-Age` as well. CouchDB's last 600 s by
+default, and need not have a `Max-Age`.
+"""
 
 FEW, SOON = 3, 60.0
-"""So many cookies that are refused within so many seconds are more than a password that is rotated
-or a server that starts again: the nodes of a cluster do not share `[chttpd_auth] secret`, or the
-salts of administrators, and a balancer asks now one, now another (apache/couchdb#4590)."""
+"""If this many cookies are refused within this many seconds, the cause is not a rotated password or
+a restarted server: the nodes of a cluster do not share `[chttpd_auth] secret` or the
+administrators' salts, and a balancer alternates between them (apache/couchdb#4590).
+"""
 
 WITHOUT = 3600.0
-"""Seconds for which requests then carry user and password."""
+"""For how many seconds requests then carry user and password."""
 
 Post = Callable[[bytes, dict[str, str]], Awaitable[CIMultiDictProxy[str]]]
 """Sends `POST /_session` with a body and headers; returns the headers of the answer."""
@@ -51,10 +53,10 @@ class Session:
     """The credentials that requests carry.
 
     Args:
-        user: Of the database; None: nobody in particular.
-        password: Returns the one in force.
-        post: Asks for a cookie.
-        clock: Seconds, monotonic.
+        user: the user; None for anonymous requests.
+        password: returns the current password.
+        post: requests a cookie.
+        clock: monotonic seconds.
     """
 
     def __init__(
@@ -74,22 +76,22 @@ class Session:
         self._without_cookies = False
         self._asking = asyncio.Lock()
         self.asked = 0
-        """Times that an answer to the question for a cookie came, or none."""
+        """How many requests for a cookie have ended, with an answer or without."""
         self._refused: DatabaseError | None = None
         self._rejections: deque[float] = deque(maxlen=FEW)
         """When the last cookies were refused."""
         self._basic_until = float("-inf")
 
     async def headers(self, asked: int) -> dict[str, str]:
-        """Of the next attempt of a request.
+        """The authentication headers for the next attempt of a request.
 
         Args:
-            asked: What `asked` was when the request began: what was answered since then holds for
-                all that were under way, so that one wrong password is one.
+            asked: the value of `asked` when the request began. An answer since then holds for all
+                requests that were under way, so that a wrong password counts only once.
 
         Raises:
-            DatabaseError: There is no cookie yet, and the database does not answer or does not
-                take the password.
+            DatabaseError: there is no cookie yet, and the database does not answer or refuses the
+                password.
         """
         without = self._without_cookies or self._clock() < self._basic_until
         if without or not self._user or self._password() is None:
@@ -102,20 +104,20 @@ class Session:
         return {"Cookie": f"{COOKIE}={self._cookie}"} if self._cookie else self.basic()
 
     def basic(self) -> dict[str, str]:
-        """With user and password."""
+        """Headers with user and password."""
         password = self._password()
         if not self._user or password is None:
             return {}
         return {"Authorization": encode_basic_auth(self._user, password)}
 
     def shown(self) -> list[str]:
-        """What requests are sent with, which a server may repeat: user and password, the cookie."""
+        """The credentials that an answer may repeat: user and password, and the cookie."""
         return [*(value.partition(" ")[2] for value in self.basic().values()), self._cookie]
 
     async def _ask(self, asked: int) -> None:
         if self.asked > asked:
             if self._refused is not None:
-                # Without the frames of those who got it before: they hold what was to be sent.
+                # Without the frames of earlier receivers, which hold request bodies.
                 raise self._refused.with_traceback(None)
             return
         self._refused = None
@@ -128,8 +130,8 @@ class Session:
                 self._refused = error
             if error.counts_against_account or error.cause in UNHEARD:
                 raise
-            # Else there may be none for this path alone: a proxy has no server for it, say, or lets
-            # only some through.
+            # Otherwise perhaps only this path fails, for example because a proxy does not let it
+            # through.
             self._without_cookies = error.cause not in PASSING
         else:
             self.asked += 1
@@ -138,20 +140,20 @@ class Session:
             self._without_cookies = not self._cookie
 
     def worked(self, headers: dict[str, str]) -> None:
-        """A request that was sent with these was let in."""
+        """Note that a request with these headers was accepted."""
         self._worked = self._worked or "Cookie" in headers
 
     def rejected(self, headers: dict[str, str]) -> bool:
-        """A request was not let in; returns whether it is worth another try with new headers.
+        """Note that a request was refused (401); returns whether to try again with new headers.
 
         Args:
-            headers: That it was sent with.
+            headers: the headers that it was sent with.
         """
         if "Cookie" not in headers:
             return False
         if headers["Cookie"] == f"{COOKIE}={self._cookie}":
             self._cookie = ""
-            # None ever worked: something in between does not pass cookies on.
+            # If no cookie ever worked, something in between does not pass cookies on.
             self._without_cookies = not self._worked
             self._note_rejection(self._clock())
         return True
@@ -169,14 +171,14 @@ class Session:
 
 
 UNHEARD = frozenset({"connection", "timeout", "cut"})
-"""Causes for which the request itself would fail as well."""
+"""Causes that would also make the request itself fail."""
 
 PASSING = frozenset({"429", "500", "502", "503", "504"})
-"""Causes after which a request goes with Basic, and the next one asks for a cookie again."""
+"""Causes after which a request uses Basic, and the next one asks for a cookie again."""
 
 
 def _cookie(headers: CIMultiDictProxy[str]) -> tuple[str, float]:
-    """The cookie, and seconds to use it; empty where there is none."""
+    """The cookie and the seconds to use it; empty without one."""
     for header in headers.getall("Set-Cookie", ()):
         if found := _SET_COOKIE(header):
             told = _MAX_AGE(header)

@@ -24,25 +24,28 @@ from app.storing.sink import COMPLETED, STORED, Document, Refused, Result
 from models.reasons import RejectReason
 
 HALVES = 2
-"""Parts of a request that is too large as a whole: they show what size is taken."""
+"""How many parts to divide a request into that is too large as a whole, to find an accepted size.
+"""
 
 AT_ONCE_TELLING = frozenset({"400", "413", "500", "timeout"})
-"""Causes of which one is enough while others pass: they come from looking at the request. A
-time-out has cost all of it enough already, and in parts it may pass."""
+"""Causes for which one failure while others pass is enough, because they result from looking at the
+request. A time-out has already cost enough, and parts of the request may pass.
+"""
 
 FAULTY = frozenset({"400", "500"})
-"""Causes after which documents are searched for what CouchDB is known not to take."""
+"""Causes after which documents are searched for what CouchDB is known to refuse."""
 
 STUBBORN = 3
-"""Failures after which a request is no longer counted among those under way: the next ones may be
-of another kind."""
+"""After this many failures, a request no longer counts as under way, so that others are tried,
+which may be of another kind.
+"""
 
 PLACES_APART = 4
-"""Parts of divided requests that are sent at a time, beside those of which nothing is known."""
+"""How many parts of divided requests are sent at a time, in addition to ordinary requests."""
 
 
 class _Course:
-    """How a request goes, for the counts of `Settling`."""
+    """The course of a request, for the counters of `Settling`."""
 
     def __init__(self, settling: "Settling") -> None:
         self._settling = settling
@@ -72,11 +75,11 @@ class Settling:
     """Writes the documents of a request until each has a result.
 
     Args:
-        requests: Sends them.
-        conflicts: Settles what is there already.
-        diagnosis: Takes over what fails while others pass.
-        stats: Counts what was written, compared and divided.
-        shrink: Is told the bytes of a request that something in front of CouchDB found too large.
+        requests: sends requests.
+        conflicts: settles documents that are already there.
+        diagnosis: takes over documents that fail while others pass.
+        stats: counts what was written, compared and divided.
+        shrink: called with the size of a request that was refused as too large as a whole.
     """
 
     def __init__(
@@ -93,18 +96,21 @@ class Settling:
         self._stats = stats
         self._shrink = shrink
         self.failing = 0
-        """Requests under way that have failed."""
+        """How many requests under way have failed."""
         self.stubborn = 0
-        """Requests under way that have failed several times, and keep nobody from trying."""
+        """How many requests under way have failed several times, and no longer keep others from
+        trying.
+        """
         self.apart = 0
-        """Requests under way that were divided since others pass, and take no slot any more."""
+        """How many requests under way were divided because others pass, and no longer take a slot.
+        """
         self._places_apart = asyncio.Semaphore(PLACES_APART)
 
     async def settle(self, documents: Sequence[Document]) -> list[Result]:
         """The result of each document, in order.
 
-        Two documents of one id are written one after the other, so that the second meets the first
-        as any later one would.
+        Documents with the same id are written one after the other, so that the second meets the
+        first like any later one would.
         """
         ids = [document.id for document in documents]
         if len(set(ids)) == len(ids):
@@ -134,7 +140,7 @@ class Settling:
     async def _settle_apart(
         self, parts: list[Part], results: dict[str, Result], course: _Course
     ) -> list[Part]:
-        """Send each once, side by side: some are slow, and nobody else waits for them."""
+        """Send each part once, concurrently: some are slow, and nobody else waits for them."""
         course.goes_apart()
         self._requests.leave()
 
@@ -147,7 +153,7 @@ class Settling:
     async def _settle_part(
         self, part: Part, results: dict[str, Result], course: _Course
     ) -> list[Part]:
-        """Send it once; returns what is left of it."""
+        """Send a part once; returns what is left of it."""
         if part.failures >= STUBBORN:
             course.is_stubborn()
         try:
@@ -203,7 +209,7 @@ class Settling:
     async def _contradicted(
         self, part: Part, absent: list[Document], results: dict[str, Result]
     ) -> list[Part]:
-        """After conflicts with documents that are not there."""
+        """Handle conflicts with documents that are not there."""
         if not absent:
             return []
         contradictions = part.contradictions + 1
@@ -215,7 +221,7 @@ class Settling:
 
     @staticmethod
     def _named(documents: list[Document], results: dict[str, Result]) -> list[Document]:
-        """Those that an answer can name; the others are settled."""
+        """The documents that an answer can refer to; the others are settled."""
         for document in documents:
             if not carries_its_id(document):
                 results[document.id] = MISNAMED
@@ -229,7 +235,7 @@ class Settling:
         answer: Answer,
         results: dict[str, Result],
     ) -> list[Part]:
-        """After entries that are neither a revision nor a conflict."""
+        """Handle entries that are neither a revision nor a conflict."""
         if not failing:
             return []
         others = answer.others
@@ -246,7 +252,7 @@ class Settling:
     async def _failed(
         self, part: Part, failure: FailedRequest, results: dict[str, Result]
     ) -> list[Part]:
-        """After a request that was not answered with entries."""
+        """Handle a request that was not answered with entries."""
         error, others = failure.error, failure.others
         part.maybe_written |= error.maybe_written
         part.documents = [one for one in part.documents if one.id not in results]
@@ -271,7 +277,7 @@ class Settling:
     def _known(
         self, part: Part, error: DatabaseError, others: Others, results: dict[str, Result]
     ) -> list[Part] | None:
-        """What follows from what is known for certain; None: nothing is."""
+        """What is left of a part if something is known for certain; None if nothing is."""
         if len(part.documents) == 1:
             refused = certain(part.documents[0], error, others)
             if refused is None:
@@ -294,7 +300,7 @@ class Settling:
         return self._counted([like(part, rest)])
 
     def _without_faulty(self, part: Part) -> list[Part] | None:
-        """The documents without a known fault together, each of the others alone."""
+        """The documents without a known fault in one part, and each of the others in its own."""
         part.searched = True
         faulty = {document.id for document in part.documents if known_fault(document)}
         if not faulty:
@@ -328,14 +334,14 @@ NO_ENTRY = Entry()
 
 
 def _needed(error: DatabaseError) -> int:
-    """Failures beside others that pass, before one speaks against a request."""
+    """How many failures while others pass it takes to count against a request."""
     if error.says_whose_fault:
         return UNLIKELY
     return 1 if error.cause in AT_ONCE_TELLING else BY_CHANCE
 
 
 def by_id(entries: Iterable[Entry]) -> dict[str, Entry]:
-    """Entries by id; an id that is answered twice is as good as not answered."""
+    """Entries by id; an id with two entries counts as having none."""
     found: dict[str, Entry] = {}
     for entry in entries:
         found[entry.id] = NO_ENTRY if entry.id in found else entry
@@ -343,7 +349,7 @@ def by_id(entries: Iterable[Entry]) -> dict[str, Entry]:
 
 
 def rounds(ids: Sequence[str]) -> list[list[int]]:
-    """Positions in rounds, so that each round has every id once: first occurrences first."""
+    """Positions in rounds, none of which has an id twice; first occurrences come first."""
     result: list[list[int]] = []
     seen: dict[str, int] = {}
     for position, id_ in enumerate(ids):

@@ -9,27 +9,31 @@ from contextlib import asynccontextmanager
 from app.couchdb.evidence import AT_LIMIT
 
 FEWEST = 4
-"""Concurrent attempts: few, since one can keep a core of the database busy for seconds."""
+"""Usual number of concurrent attempts: few, because one can keep a core of the database busy for
+seconds.
+"""
 
 MOST = 16
-"""The same where many slow ones wait: their commits wait as well, and more would harm the rest."""
+"""Highest number, when many slow ones are waiting: their commits wait as well, but more would harm
+the other requests.
+"""
 
 RECENT = 0.2
-"""Weight of the last attempt in what one is expected to take."""
+"""Weight of the last attempt in the expected duration."""
 
 LONGEST = 15.0
-"""Seconds that an attempt counts for at most: the rest may be an outage."""
+"""Longest duration in seconds to count; anything longer may be an outage."""
 
 
 class Turns:
-    """Gives documents under diagnosis their turns, first come, first served.
+    """Lets documents under diagnosis take turns, first come, first served.
 
-    With `n` of them and attempts of `s` seconds, each has had the attempts that are enough at the
-    limit of a diagnosis after `AT_LIMIT * n * s / MOST` seconds, or before the limit.
+    With `n` documents and attempts of `s` seconds, each has had the `AT_LIMIT` attempts that decide
+    at the time limit before the limit is reached, or after `AT_LIMIT * n * s / MOST` seconds.
 
     Args:
-        limit: Seconds of a diagnosis.
-        waiting: How many documents are under diagnosis.
+        limit: time limit of a diagnosis in seconds.
+        waiting: returns how many documents are under diagnosis.
     """
 
     def __init__(self, limit: float, waiting: Callable[[], int]) -> None:
@@ -41,13 +45,13 @@ class Turns:
 
     @property
     def places(self) -> int:
-        """Attempts that may be under way."""
+        """How many attempts may be under way."""
         needed = AT_LIMIT * self._waiting() * (self._seconds or 0.0) / self._limit
         return min(MOST, max(FEWEST, math.ceil(needed)))
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """Wait for a place, and keep it until the block is left."""
+        """Wait for a place, and hold it until the block is left."""
         if self._line or self._taken >= self.places:
             await self._stand_in_line()
         else:
@@ -59,7 +63,7 @@ class Turns:
             self._wake()
 
     def took(self, seconds: float) -> None:
-        """Take note of what an attempt took."""
+        """Record the duration of an attempt."""
         seconds = min(seconds, LONGEST)
         before = seconds if self._seconds is None else self._seconds
         self._seconds = before + (seconds - before) * RECENT
@@ -76,7 +80,7 @@ class Turns:
             raise
 
     def _wake(self) -> None:
-        """Hand places to those who came first: nobody who comes now is faster."""
+        """Give places to those who came first, so that no newcomer gets ahead of them."""
         while self._line and self._taken < self.places:
             place = self._line.popleft()
             if not place.done():

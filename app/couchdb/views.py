@@ -34,14 +34,15 @@ from app.couchdb.writer import BulkWriter
 logger = logging.getLogger(__name__)
 
 DOCUMENTS_PER_QUESTION = 100
-"""For fewer a question is not asked: CouchDB writes an index for so many at a time
-(`view_updater/min_writer_items`), and a trickle it indexes by itself at once."""
+"""Fewest new documents that are worth a query: CouchDB writes an index in batches of this size
+(`view_updater/min_writer_items`), and it indexes a trickle at once by itself.
+"""
 
 IDLE_SECONDS = 0.05
-"""Without a request, after which the writer is taken to be waiting for the next batch."""
+"""Seconds without a request after which the writer counts as waiting for the next batch."""
 
 QUESTIONS_PER_LISTING = 100
-"""After which the design documents are listed again."""
+"""After how many queries the design documents are listed again."""
 
 
 class _Design(msgspec.Struct):
@@ -53,7 +54,7 @@ class _Design(msgspec.Struct):
 
 class _Row(msgspec.Struct):
     doc: _Design | None = None
-    """None where it was deleted while CouchDB listed it."""
+    """None if it was deleted while CouchDB listed it."""
 
 
 class _Rows(msgspec.Struct):
@@ -64,17 +65,16 @@ _rows = msgspec.json.Decoder(_Rows)
 
 
 class ViewRefresh(Service):
-    """Asks one design document's view after the other for no rows, while there is writing.
+    """Queries one view of each design document in turn, for no rows, while documents are written.
 
-    Design documents that say `"autoupdate": false` are left alone, as CouchDB's own indexer leaves
-    them.
+    Leaves out design documents with `"autoupdate": false`, as CouchDB's own indexer does.
 
     Args:
-        writer: What it has written says whether there is anything to index.
-        database: Connected by the writer.
-        interval: Seconds from an answer to the next question, at least; 0: none is asked.
-        sleep: Waits for seconds.
-        kwargs: For `mode.Service`.
+        writer: tells whether there is anything to index.
+        database: the database, which the writer connects.
+        interval: least seconds from an answer to the next query; 0 for no queries.
+        sleep: waits for a number of seconds.
+        kwargs: passed to `mode.Service`.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class ViewRefresh(Service):
         self._failing: set[str] = set()
 
     async def on_start(self) -> None:
-        """Begin, unless it is switched off."""
+        """Start, unless it is switched off."""
         if self._interval:
             self.add_future(self._refresh_while_written())
 
@@ -112,7 +112,7 @@ class ViewRefresh(Service):
                 asked = written
 
     async def _refresh_next(self) -> None:
-        """Ask the next view, and wait until it is up to date."""
+        """Query the next view, and wait until it is up to date."""
         path = ONLY_DESIGN
         try:
             if self._questions % QUESTIONS_PER_LISTING == 0:
@@ -122,10 +122,10 @@ class ViewRefresh(Service):
             if self._paths:
                 path = self._paths[self._questions % len(self._paths)]
                 await self._database.ask("GET", f"{path}?limit=0", read=len)
-        except DatabaseMissing:  # replaced since they were listed
+        except DatabaseMissing:  # design documents have been replaced since the listing
             self._questions = 0
         except DatabaseError as error:
-            if error.cause == "timeout":  # still being built; no other one beside it
+            if error.cause == "timeout":  # still being built: query the same one again
                 self._questions -= 1
             else:
                 self._tell(path, error)
@@ -133,7 +133,7 @@ class ViewRefresh(Service):
             self._failing.discard(path)
 
     def _tell(self, path: str, failure: DatabaseError) -> None:
-        """Say once that it does not work; where CouchDB is away, whoever writes says so."""
+        """Log once that a query fails, unless the writer already reports that CouchDB is away."""
         if path in self._failing or self._writer.availability.failing_since is not None:
             return
         self._failing.add(path)
@@ -145,19 +145,19 @@ class ViewRefresh(Service):
 
 
 def views(listing: bytes) -> list[str]:
-    """The path of one view of each design document that CouchDB indexes in the background.
+    """The path of one view per design document that CouchDB indexes in the background.
 
-    All views of a design document are one index.
+    All views of a design document share one index.
 
     Args:
-        listing: CouchDB's answer, with the documents.
+        listing: CouchDB's answer with the design documents.
     """
     rows: _Rows = read(_rows, listing)
     return [path for row in rows.rows if row.doc and (path := _path(row.doc))]
 
 
 def _path(design: _Design) -> str | None:
-    # Anything may stand there: nobody but CouchDB has looked at it.
+    # These fields may have any value, because only CouchDB has checked them.
     automatic = design.autoupdate
     if isinstance(automatic, dict):
         automatic = automatic.get("views")

@@ -8,14 +8,15 @@ from mode import Service
 from app.couchdb.writer import BulkWriter
 
 WATCH_SECONDS = 10.0
+"""Seconds between two checks."""
 
 
 class DatabaseWatch(Service):
-    """Checks every few seconds.
+    """Checks the database every few seconds.
 
     Args:
-        writer: Whose database it is.
-        kwargs: For `mode.Service`.
+        writer: the writer whose database to check.
+        kwargs: passed to `mode.Service`.
     """
 
     def __init__(self, writer: BulkWriter, **kwargs: Any) -> None:
@@ -23,7 +24,7 @@ class DatabaseWatch(Service):
         self._writer = writer
 
     async def on_start(self) -> None:
-        """Begin to look."""
+        """Start to check."""
         self.add_future(self._watch())
 
     async def _watch(self) -> None:

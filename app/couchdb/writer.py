@@ -30,7 +30,7 @@ RESERVED_ID = Refused(
     "illegal_docid: Only reserved document ids may start with _",
     proven=True,
 )
-"""In CouchDB's words, although it is not asked: it would take a design document."""
+"""CouchDB's wording, although CouchDB is not asked: it would accept a design document."""
 
 
 READING = ("lets documents be read back", "does not let documents be read back")
@@ -39,25 +39,27 @@ READING = ("lets documents be read back", "does not let documents be read back")
 class BulkWriter(Service):
     """Writes documents in bulk and returns a result for each. Implements `app.storing.sink.Sink`.
 
-    A request is sent at once when no other is under way. Meanwhile documents gather for the next
-    one, which is sent when the first has been answered, or beside it when it is full or its first
-    document has waited `settings.linger` seconds, as far as the pace allows: requests are as small
-    as they may be and as large as they must be. Large documents wait apart and leave half of the
-    places to the others; where there is a single place, one request of the others goes beside them,
-    so that nobody waits behind megabytes.
+    A request is sent at once if no other is under way. Documents that arrive in the meantime gather
+    for the next request. It is sent when the first one is answered or, as far as the pace allows,
+    in parallel as soon as it is full or its first document has waited `settings.linger` seconds. So
+    requests are small while there is little to write, and large when there is much.
+
+    Large documents have a queue of their own and leave half of the places to the others. If there
+    is only one place, one request of the others is sent in addition, so that nobody waits behind
+    megabytes.
 
     Transient failures are retried for as long as it takes, so a slow `write` is how a caller
     notices that the database cannot keep up.
 
     Args:
-        database: Where to; the writer connects and closes it.
-        settings: Size and number of requests, rate, linger.
-        diagnosis: What it takes to condemn a document.
-        topic_prefix: Of OpenWhisk's topics, for what is said to the operator.
-        clock: Seconds, monotonic.
-        sleep: Waits for seconds.
-        random: A number from 0 to 1, for the jitter of retries.
-        kwargs: For `mode.Service`.
+        database: the database, which the writer connects and closes.
+        settings: size and number of requests, rate, linger.
+        diagnosis: what it takes to condemn a document.
+        topic_prefix: the prefix of OpenWhisk's topics, for messages to the operator.
+        clock: monotonic seconds.
+        sleep: waits for a number of seconds.
+        random: returns a number from 0 to 1, for the jitter of retries.
+        kwargs: passed to `mode.Service`.
     """
 
     def __init__(
@@ -78,7 +80,7 @@ class BulkWriter(Service):
         self.limit = ConcurrencyLimit(settings.requests_in_flight)
         self.queue = Queue(settings.request_documents, settings.request_bytes)
         self.large = Queue(1, settings.request_bytes)
-        """Of documents over `LARGE` bytes."""
+        """The queue of documents over `LARGE` bytes."""
         self.gate = Gate(
             self.limit, RateLimit(settings.documents_per_second), clock=clock, sleep=sleep
         )
@@ -133,17 +135,17 @@ class BulkWriter(Service):
 
     @property
     def in_flight(self) -> int:
-        """HTTP requests under way, or admitted and waiting for the rate."""
+        """How many HTTP requests are under way, or admitted and waiting for the rate limit."""
         return self.gate.in_flight
 
     @property
     def narrowing(self) -> int:
-        """Requests that have failed, and are tried again or divided."""
+        """How many requests have failed, and are tried again or divided."""
         return self._settling.failing
 
     @property
     def waiting_documents(self) -> int:
-        """Documents that no request has taken yet."""
+        """How many documents no request has taken yet."""
         return self.queue.documents + self.large.documents
 
     @property
@@ -157,7 +159,7 @@ class BulkWriter(Service):
         await self._settled.wait()
 
     async def on_start(self) -> None:
-        """Connect; the search for the database goes on in the background until it is found."""
+        """Connect; looks for the database in the background until it is found."""
         await self._database.connect()
         self.add_future(self._prepare())
         self.add_future(self._send_when_places_change())
@@ -165,7 +167,8 @@ class BulkWriter(Service):
     async def on_stop(self) -> None:
         """Abandon documents that are not settled.
 
-        Callers that want their documents settled wait for `write` before they stop the writer.
+        Callers that want their documents settled have to wait for `write` before they stop the
+        writer.
         """
         stopped = SinkStopped("the writer was stopped before the documents were settled")
         for call in self.queue.take_all() + self.large.take_all():
@@ -185,18 +188,18 @@ class BulkWriter(Service):
     async def write(self, documents: Sequence[Document]) -> list[Result]:
         """Store documents that the database does not hold yet.
 
-        May be called by many tasks at once. Cancelling it gives up only the waiting: documents that
-        a request has taken may still be written.
+        Many tasks may call it at once. Cancelling a call only stops the waiting: documents that a
+        request has taken may still be written.
 
         Args:
-            documents: In any order; their ids should not be under way already.
+            documents: in any order; none with an id that is already being written.
 
         Returns:
             One result for each document, in order, once the last one is settled. A document whose
             id begins with `_` is refused here, whatever its origin: it would be a design document.
 
         Raises:
-            SinkStopped: The writer was stopped before; what became of the documents is unknown.
+            SinkStopped: the writer was stopped; what became of the documents is unknown.
         """
         if not self.started or self.should_stop:
             raise SinkStopped("the writer is not running")
@@ -224,7 +227,7 @@ class BulkWriter(Service):
             return []
         call = Call(documents, self._clock(), asyncio.get_running_loop().create_future())
         queue.put(call)
-        # Not before those who write now, as well, have done so.
+        # Later in this turn of the loop, after other tasks have queued their documents, too.
         asyncio.get_running_loop().call_soon(self._send_ready)
         try:
             await call.done
@@ -245,7 +248,7 @@ class BulkWriter(Service):
             self._send_ready()
 
     def _send_ready(self) -> None:
-        """Start the requests that are due and admitted, and arrange to look at the rest later."""
+        """Start the requests that are due and admitted, and schedule a check for the rest."""
         if self.should_stop:
             return
         while self._found.is_set() and (queue := self._next()) is not None:
@@ -258,11 +261,11 @@ class BulkWriter(Service):
             self.add_future(self._wait_for_more())
 
     def _next(self) -> Queue | None:
-        """The queue that the next request comes from: of those that may, the one that waits longer.
+        """The queue to take the next request from: of those that are due, the one waiting longer.
 
-        A request that waits to be retried leaves its place, as does one that was divided since
-        others pass; one that failed several times does not count at all: what comes next may pass,
-        and show whose fault it is.
+        Requests that wait for a retry give up their places, as do those that were divided because
+        others pass. Requests that have failed several times do not count at all: the next ones may
+        pass, and show whose fault it is.
         """
         due = [self.queue] if self._due(self.queue) else []
         if self._due(self.large) and not self._crowded:
@@ -279,7 +282,7 @@ class BulkWriter(Service):
 
     @property
     def _crowded(self) -> bool:
-        """Whether large documents have half of the places, and others need the rest."""
+        """Whether large documents take half of the places while others need the rest."""
         others = self.queue.documents or self.queue.under_way
         return bool(others) and self.large.under_way >= max(1, self.limit.current // 2)
 

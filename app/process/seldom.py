@@ -27,7 +27,7 @@ class Seldom(logging.Filter):
 
     Args:
         period: seconds.
-        clock: seconds, monotonic.
+        clock: monotonic seconds.
     """
 
     def __init__(
