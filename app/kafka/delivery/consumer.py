@@ -89,6 +89,7 @@ class Consumer(driver.Consumer):
         self._paused: set[TP] = set()
         self._uncommitted: set[TP] = set()
         self._finished = Event()
+        self._chunked: set[str] = set()
 
     @property
     def thread(self) -> ConsumerThread:
@@ -103,10 +104,24 @@ class Consumer(driver.Consumer):
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     def delivers_chunks(self, tp: TP) -> bool:
-        """Tell whether the topic is read through a `ChunkTopic`; any thread may ask."""
-        # Copy it in one step, because another thread may be adding to the set.
-        channels = tuple(self._conductor._topic_name_index.get(tp.topic, ()))  # noqa: SLF001
-        return any(isinstance(channel, ChunkTopic) for channel in channels)
+        """Tell whether the topic is read through a `ChunkTopic`; any thread may ask.
+
+        Not by Faust's index of topics alone: it is empty for a while whenever there is a new topic.
+        What is fetched meanwhile would be delivered as Faust does, past the ledger.
+        """
+        if tp.topic in self._chunked:
+            return True
+        # Copies, each made in one step: another thread may be filling these.
+        indexed = tuple(self._conductor._topic_name_index.get(tp.topic, ()))  # noqa: SLF001
+        channels = indexed or [
+            channel
+            for channel in tuple(self._conductor._topics)  # noqa: SLF001
+            if tp.topic in channel.topics
+        ]
+        if any(isinstance(channel, ChunkTopic) for channel in channels):
+            self._chunked.add(tp.topic)
+            return True
+        return False
 
     async def _getmany(
         self,

@@ -223,6 +223,27 @@ async def test_what_faust_throws_away_at_the_end_of_its_recovery_reaches_its_age
     assert came == [5, 6, 7]
 
 
+@pytest.mark.parametrize("known", [True, False])
+async def test_what_comes_while_faust_makes_its_index_of_topics_anew_is_a_chunk_all_the_same(
+    consumer: Consumer,
+    kafka: FakeConsumerThread,
+    app: faust.App,
+    channel: ChunkTopic,
+    known: bool,  # noqa: FBT001 - of the list above
+) -> None:
+    """A record on its own ended the agent, and with it the worker."""
+    if known:
+        assert consumer.delivers_chunks(FIRST)
+    else:
+        app.topics.add(channel)
+    conductor: Any = app.topics
+    conductor._topic_name_index.clear()
+    await begin(consumer)
+    kafka.fetched.append({FIRST: records(0, 1)})
+    (chunk,) = (await fetch(consumer))[FIRST]
+    assert isinstance(chunk, Chunk)
+
+
 async def test_a_seek_that_a_revocation_has_passed_sets_no_positions(
     consumer: Consumer, kafka: FakeConsumerThread
 ) -> None:
