@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -10,6 +11,9 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
+from aiokafka.errors import SaslAuthenticationFailed
+from aiokafka.protocol.admin import SaslAuthenticateRequest, SaslHandShakeRequest
+from aiokafka.protocol.metadata import MetadataRequest
 
 from dev.admin import Admin
 from dev.admin import admin as connect_admin
@@ -18,9 +22,10 @@ from dev.process import HOST
 from dev.services import Services
 from dev.worker import Worker
 from tests.integration.support.certificates import Certificates, make_certificates
-from tests.integration.support.database import assert_holds
+from tests.integration.support.database import all_stored, assert_holds
 from tests.integration.support.deployment import StartWorker
 from tests.integration.support.kafka import producer, read_topic
+from tests.integration.support.liar import Liar, changed, liar, overwritten
 from tests.integration.support.records import Records, encode, result
 from tests.integration.support.waiting import drained, until
 
@@ -29,6 +34,12 @@ TOKEN = "0123456789-abcdef"
 USERS = {"persister": PASSWORD}
 STRANGERS = {"stranger": "battery-staple"}
 MARKER = "zebra-crossing"
+SOON = 30
+"""Seconds within which a worker logs in again; it takes two."""
+
+OFTEN = 10
+"""Logins in a second by all clients of a worker that is refused; without pauses there were 20."""
+
 SECONDS_TO_FAIL = 60
 """It takes two alone on the machine."""
 
@@ -163,6 +174,61 @@ async def test_a_listener_that_wants_a_login_is_a_retry_that_names_the_setting(
 
     await until(said, "the log names the setting", within=SECONDS_TO_FAIL)
     assert started.running
+
+
+def refused(answer: Any) -> None:
+    answer.error_code, answer.error_message = SaslAuthenticationFailed.errno, "\x1b[2J no"
+
+
+def drawn_out(answer: Any) -> None:
+    """What SCRAM begins with, but with more iterations than anybody could wait for."""
+    answer.sasl_auth_bytes = re.sub(rb"i=\d+", b"i=2000000000", answer.sasl_auth_bytes)
+
+
+async def test_a_login_through_a_broker_that_lies_goes_on_soon_and_is_not_tried_again_at_once(
+    worker: StartWorker,
+    broker: Kafka,
+    topics: Admin,
+    couchdb_url: str,
+    prefix: str,
+    database: str,
+) -> None:
+    topic = f"{prefix}completed0"
+    await topics.create_topic(topic)
+    async with liar(str(broker.sasl_url)) as between, producer(broker.url) as records:
+        running = await worker(partitions=1, **login(kafka_url=between.url))
+
+        async def goes_on() -> None:
+            between.tell({})
+            sent = Records(7 + len(records.expected)).many(3)
+            await records.records(topic, sent)
+            await until(lambda: all_stored(couchdb_url, database, sent), "stored", within=SOON)
+
+        # What cannot be read, on connections that are logged in and on new ones.
+        for request, lie in (
+            (MetadataRequest, overwritten(0xFF)),
+            (SaslHandShakeRequest, overwritten(0)),
+            (SaslAuthenticateRequest, changed(drawn_out)),
+        ):
+            between.tell({request: lie})
+            between.disconnect()
+            await until(lambda: told(between), f"lies of {request.__name__}")
+            await goes_on()
+        # And a refusal: not asked again ten times a second by each client.
+        between.tell({SaslAuthenticateRequest: changed(refused)})
+        between.disconnect()
+        await until(lambda: told(between), "refused logins")
+        between.told.clear()
+        await asyncio.sleep(1)
+        assert between.told.total() < OFTEN
+        await goes_on()
+    log = running.log()
+    assert log.count("lets nobody in") == log.count("takes the login again") >= 1
+    assert not any(secret in log for secret in (PASSWORD, "Traceback", "\x1b"))
+
+
+async def told(between: Liar) -> bool:
+    return between.told.total() > 0
 
 
 @contextlib.asynccontextmanager
