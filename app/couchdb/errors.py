@@ -65,8 +65,8 @@ class Unavailable(DatabaseError):
 
     Args:
         message: what happened.
-        cause: See `DatabaseError`.
-        maybe_written: See `DatabaseError`.
+        cause: see `DatabaseError`.
+        maybe_written: see `DatabaseError`.
         retry_after: seconds to wait, if the database or a proxy asks for that.
     """
 

@@ -22,30 +22,32 @@ EVERY = 16
 """One document in this many is read."""
 
 ROWS = 200
-"""Of each kind; twice as many are kept."""
+"""How many namespaces, and how many actions, are shown; twice as many are kept."""
 
 SHOWN = 50
-"""In `/status`: of those that run most, of those that fail most, and of those that wait most."""
+"""How many are shown in `/status` of those that run most, that fail most, and that wait most."""
 
 LONGEST = 256
-"""Characters of a name that are kept: anybody may write a record."""
+"""Most characters of a name to keep, because anybody may write a record."""
 
 MOST_MILLIS = 86_400_000
-"""That one record may add to what all took: anybody may write one."""
+"""The longest duration to count for one record, because anybody may write one."""
 
 ACTIONS = 200
-"""Of a chosen namespace that are counted one by one; whoever may write records names them."""
+"""How many actions of a chosen namespace are counted separately: whoever may write records can
+invent names.
+"""
 
 OTHERS = "(others)"
 
 STATUSES = ("success", "application error", "developer error", "internal error")
-"""By OpenWhisk's status code."""
+"""Names of OpenWhisk's status codes, which are the indexes."""
 
 SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 300.0)
 
 
 class Stored(Protocol):
-    """A document that is stored now."""
+    """A document that has just been stored."""
 
     @property
     def id(self) -> str:
@@ -53,7 +55,7 @@ class Stored(Protocol):
 
     @property
     def body(self) -> bytes:
-        """The document."""
+        """The encoded document."""
 
 
 class _Annotation(msgspec.Struct, gc=False):
@@ -66,7 +68,7 @@ class _Response(msgspec.Struct, gc=False):
 
 
 class _Read(msgspec.Struct, gc=False):
-    """What is read of an activation."""
+    """The fields of an activation that are read."""
 
     namespace: str = ""
     name: str = ""
@@ -83,13 +85,13 @@ _number = msgspec.json.Decoder(float).decode
 
 @dataclass
 class Runs:
-    """What is known of a namespace or an action; counts are of the documents that were read."""
+    """Counts of a namespace or an action, from the documents that were read."""
 
     runs: int = 0
     unsure: int = 0
     failures: int = 0
     waited: float = 0.0
-    """Seconds, of all together."""
+    """Seconds of all runs together."""
 
     ran: float = 0.0
 
@@ -101,7 +103,7 @@ class Runs:
         self.ran += activation.ran
 
     def estimate(self, name: str) -> "Estimate":
-        """What that says of all that ran."""
+        """An estimate for all runs."""
         seen = max(1, self.runs - self.unsure)
         return Estimate(
             name=name,
@@ -115,15 +117,15 @@ class Runs:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A namespace or an action, as `/status` and the page show it.
+    """Estimates for a namespace or an action, as `/status` and the page show them.
 
     Args:
-        name: of the namespace, or `<namespace>/<name>` of the action.
+        name: the namespace's name, or the action's `<namespace>/<name>`.
         runs: how often it ran.
-        at_most_too_many: how much of that may not be so.
+        at_most_too_many: by how much `runs` may be too high.
         failures: how often it ended in an error.
-        mean_wait_seconds: from the request until it started.
-        mean_run_seconds: from its start to its end.
+        mean_wait_seconds: mean seconds from the request to the start.
+        mean_run_seconds: mean seconds from the start to the end.
     """
 
     name: str
@@ -142,11 +144,11 @@ class _Activation:
     waited: float
     ran: float
     init: float | None
-    """Seconds of a cold start; None: it was none."""
+    """Seconds of a cold start; None if it was not one."""
 
 
 class Activity:
-    """The heavy hitters."""
+    """Namespaces and actions that run, fail or wait most."""
 
     def __init__(self) -> None:
         self.namespaces = HeavyHitters(Runs, ROWS)
@@ -154,14 +156,15 @@ class Activity:
         self._next = 0
 
     def observe(self, documents: Sequence[Stored]) -> None:
-        """Look at some of these documents."""
+        """Read some of these documents."""
         index = self._next
         while index < len(documents):
             activation = _read(documents[index].body)
             if activation is not None:
                 self.namespaces.of(activation.namespace).add(activation)
                 self.actions.of(activation.action).add(activation)
-            # At random, lest it keep step with what comes in turns; EVERY on the average.
+            # Random steps of `EVERY` on average, so that it does not keep step with recurring
+            # patterns.
             index += 1 + int(random() * (2 * EVERY - 1))  # noqa: S311 - nobody has to guess it
         self._next = index - len(documents)
 
@@ -176,7 +179,7 @@ class Activity:
 
 
 def first(found: HeavyHitters[Runs], most: int) -> list[Estimate]:
-    """Those that run, fail and wait most, up to a number of each, by how often they ran."""
+    """Those that run, fail or wait most, `most` of each kind, ordered by how often they ran."""
     rows = found.items()
     names = {name for name, _ in rows[:most]}
     for count in (_failures, _waited):
@@ -197,11 +200,11 @@ def _waited(row: Runs) -> float:
 
 
 class Watched:
-    """What is told of the documents that a worker stores.
+    """What is learnt from the documents that a worker stores.
 
     Args:
-        activity: whether the heavy hitters are looked for.
-        namespaces: that are counted exactly.
+        activity: whether to track the most active namespaces and actions.
+        namespaces: those to count exactly.
     """
 
     def __init__(self, *, activity: bool, namespaces: Iterable[str]) -> None:
@@ -209,17 +212,17 @@ class Watched:
         self.chosen = Chosen(namespaces)
 
     def stored(self, documents: Sequence[Stored]) -> None:
-        """Look at documents that were stored now; called once for each of them."""
+        """Read documents that have just been stored; each document is passed once."""
         if self.activity is not None:
             self.activity.observe(documents)
         self.chosen.observe(documents)
 
 
 class Chosen:
-    """Counts and durations of chosen namespaces, as OpenWhisk's user-events service has them.
+    """Counts and durations of chosen namespaces, like those of OpenWhisk's user-events service.
 
     Args:
-        namespaces: that were chosen.
+        namespaces: the chosen ones.
     """
 
     def __init__(self, namespaces: Iterable[str]) -> None:
@@ -229,15 +232,15 @@ class Chosen:
         self.actions: dict[str, Counter[str]] = {
             name: Counter({OTHERS: 0}) for name in self.activations
         }
-        """By namespace, activations of each action; of all beyond `ACTIONS` as one."""
+        """By namespace, the activations of each action, and of all beyond `ACTIONS` together."""
         self.cold_starts = dict.fromkeys(self.activations, 0)
         self.inits = {name: Histogram(SECONDS) for name in self.activations}
-        """What a cold start takes."""
+        """Durations of cold starts."""
         self.waits = {name: Histogram(SECONDS) for name in self.activations}
         self.durations = {name: Histogram(SECONDS) for name in self.activations}
 
     def observe(self, documents: Iterable[Stored]) -> None:
-        """Count those of chosen namespaces."""
+        """Count the documents of chosen namespaces."""
         if not self.activations:
             return
         for document in documents:
@@ -268,7 +271,7 @@ _WANTED = ("path", "waitTime", "initTime")
 
 
 def _read(body: bytes) -> _Activation | None:
-    """What is counted of a document; None of one that is nothing like an activation."""
+    """What is counted of a document; None if it does not look like an activation."""
     try:
         read = _decode(body)
     except (ValueError, RecursionError):

@@ -20,7 +20,7 @@ from prometheus_client.registry import Collector
 from app.monitoring.histogram import Histogram
 
 S = TypeVar("S")
-"""What the values are read from, such as the worker's application."""
+"""The source that values are read from, such as the worker."""
 
 Labels = tuple[str, ...]
 Values = Iterable[tuple[Labels, float]]
@@ -49,7 +49,7 @@ class Gauge(_Defined, Generic[S]):
     kind = "gauge"
 
     def family(self, source: S) -> Metric:
-        """The metric with its present values."""
+        """The metric with its current values."""
         family = GaugeMetricFamily(self.name, self.text, labels=self.labels)
         for labels, value in self.read(source):
             family.add_metric(labels, value)
@@ -69,7 +69,7 @@ class Counter(_Defined, Generic[S]):
         return f"{self.name}_total"
 
     def family(self, source: S) -> Metric:
-        """The metric with its present values."""
+        """The metric with its current values."""
         family = CounterMetricFamily(self.name, self.text, labels=self.labels)
         for labels, value in self.read(source):
             family.add_metric(labels, value)
@@ -84,7 +84,7 @@ class Distribution(_Defined, Generic[S]):
     kind = "histogram"
 
     def family(self, source: S) -> Metric:
-        """The metric with its present values."""
+        """The metric with its current values."""
         family = HistogramMetricFamily(self.name, self.text, labels=self.labels)
         for labels, histogram in self.read(source):
             family.add_metric(labels, list(histogram.buckets()), histogram.total)
@@ -95,7 +95,7 @@ Metrics = tuple[Gauge[S] | Counter[S] | Distribution[S], ...]
 
 
 def exposition(metrics: Metrics[S], source: S) -> bytes:
-    """These metrics as they are now, and the Prometheus client's metrics of the process."""
+    """Current values of metrics, with the Prometheus client's metrics of the process."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Snapshot(metrics, source))
     ProcessCollector(registry=registry)

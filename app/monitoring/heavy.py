@@ -10,7 +10,7 @@ from typing import Generic, Protocol, TypeVar
 
 
 class Row(Protocol):
-    """What is kept of a key."""
+    """The counts of a key."""
 
     runs: int
     unsure: int
@@ -20,11 +20,11 @@ R = TypeVar("R", bound=Row)
 
 
 class HeavyHitters(Generic[R]):
-    """The keys that come most.
+    """The most frequent keys.
 
     Args:
-        row: makes an empty one.
-        rows: that are shown; up to twice as many are kept.
+        row: makes an empty row.
+        rows: how many rows matter; up to twice as many are kept.
     """
 
     def __init__(self, row: type[R], rows: int) -> None:
@@ -37,7 +37,7 @@ class HeavyHitters(Generic[R]):
         return len(self._kept)
 
     def of(self, key: str) -> R:
-        """The row of a key, to be counted in."""
+        """The row of a key, to count in."""
         found = self._kept.get(key)
         if found is None:
             if len(self._kept) >= 2 * self._rows:
@@ -47,7 +47,7 @@ class HeavyHitters(Generic[R]):
         return found
 
     def items(self) -> list[tuple[str, R]]:
-        """The keys and their rows, those that came most first; up to twice as many as are shown."""
+        """The keys and their rows, the most frequent first; up to twice as many as matter."""
         return self._ordered()
 
     def _ordered(self) -> list[tuple[str, R]]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
 LATENCIES = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
-"""Seconds: from what a request takes to what an outage does."""
+"""In seconds, from the duration of a request to that of an outage."""
 
 REQUEST_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
 
@@ -18,7 +18,7 @@ class Histogram:
     """Counts of values by upper bound, and their sum.
 
     Args:
-        bounds: ascending; what is above the last one is counted, too.
+        bounds: ascending upper bounds; values above the last one are counted, too.
     """
 
     __slots__ = ("_counts", "bounds", "total")
@@ -27,20 +27,20 @@ class Histogram:
         self.bounds = bounds
         self._counts = [0] * (len(bounds) + 1)
         self.total = 0.0
-        """Sum of all values."""
+        """The sum of all values."""
 
     def observe(self, value: float, times: int = 1) -> None:
-        """Count a value this many times."""
+        """Count a value `times` times."""
         self._counts[bisect_left(self.bounds, value)] += times
         self.total += value * times
 
     @property
     def counts(self) -> tuple[int, ...]:
-        """How many values there were in each bucket, the last one without an upper bound."""
+        """The number of values in each bucket, the last of which has no upper bound."""
         return tuple(self._counts)
 
     def buckets(self) -> Iterator[tuple[str, float]]:
-        """Upper bounds, as Prometheus writes them, each with the count of values up to it."""
+        """Upper bounds as Prometheus writes them, each with the number of values up to it."""
         bounds = [*(f"{bound:g}" for bound in self.bounds), "+Inf"]
         return zip(bounds, map(float, accumulate(self._counts)), strict=True)
 
@@ -48,16 +48,16 @@ class Histogram:
 def quantile(bounds: Sequence[float], counts: Sequence[int], share: float) -> float | None:
     """The value that a share of all values does not exceed, as Prometheus estimates it.
 
-    Within a bucket values are taken to be spread evenly; of what is above the last bound, that
-    bound is all that is known.
+    Assumes that values are spread evenly within a bucket; the last bound stands for any value above
+    it.
 
     Args:
-        bounds: of the buckets, ascending.
-        counts: of each bucket, and of what is above the last bound.
+        bounds: the upper bounds of the buckets, ascending.
+        counts: the number of values in each bucket, and above the last bound.
         share: from 0 to 1.
 
     Returns:
-        None when there are no values.
+        None if there are no values.
     """
     total = sum(counts)
     if not total:

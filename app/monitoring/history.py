@@ -4,14 +4,14 @@ from collections import deque
 from typing import NamedTuple
 
 SAMPLES = 720
-"""An hour of one each five seconds."""
+"""One hour of samples every five seconds."""
 
 
 class Sample(NamedTuple):
-    """How it was at one moment; rates are of the whole group. None: it was not known."""
+    """The state at one moment, with rates of the whole group; None if a value was unknown."""
 
     at: float
-    """Epoch seconds."""
+    """In epoch seconds."""
     read: float
     stored: float
     duplicates: float
@@ -19,19 +19,19 @@ class Sample(NamedTuple):
     dead_letters: float
     lag: float | None
     oldest: float | None
-    """Age in seconds of the oldest record that is not finished, of this worker's."""
+    """Age in seconds of this worker's oldest unfinished record."""
     half: float | None
-    """Seconds until half of the activations are stored, of this worker's."""
+    """Seconds within which this worker stores half of its activations."""
     most: float | None
-    """The same of 99 %."""
+    """Seconds within which it stores 99 % of them."""
     requests: float
-    """Requests to the database at a time that the pace allows, of all workers."""
+    """Concurrent requests to the database that the pace allows to all workers."""
     waiting: float
-    """Documents that wait for one."""
+    """Documents that wait for a request."""
 
 
 class History:
-    """Keeps samples, the latest `SAMPLES` of them."""
+    """Keeps the latest `SAMPLES` samples."""
 
     def __init__(self) -> None:
         self._samples: deque[Sample] = deque(maxlen=SAMPLES)
@@ -41,7 +41,7 @@ class History:
         self._samples.append(sample)
 
     def since(self, at: float) -> dict[str, list[float | None]]:
-        """By name, what was sampled after a moment, in epoch seconds."""
+        """The values by name that were sampled after `at` (epoch seconds)."""
         found = [sample for sample in self._samples if sample.at > at]
         columns: list[tuple[float | None, ...]] = list(zip(*found, strict=True))
         values = columns or [()] * len(Sample._fields)
@@ -51,7 +51,7 @@ class History:
         }
 
     def lately(self, samples: int = 12) -> Sample | None:
-        """The mean of the last samples, a minute of them; None without any."""
+        """The mean of the last samples, by default of a minute; None without any."""
         last = [self._samples[number] for number in range(-min(samples, len(self._samples)), 0)]
         if not last:
             return None

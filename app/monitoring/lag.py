@@ -26,18 +26,18 @@ class PartitionLag:
 
     @property
     def lag(self) -> int | None:
-        """Records that are not finished."""
+        """The number of unfinished records."""
         if self.committed is None or self.end is None:
             return None
         return max(0, self.end - max(self.committed, self.start))
 
 
 class Lags:
-    """The lag of every partition of the group; asks Kafka nothing.
+    """The lag of every partition of the group; sends no requests to Kafka.
 
     Args:
-        progress: what Kafka said when it was last asked.
-        ledger: how far this worker has come since, in the partitions that it reads.
+        progress: what Kafka last said.
+        ledger: how far this worker has come since then, in the partitions that it reads.
     """
 
     def __init__(self, progress: Progress, ledger: Ledger) -> None:
@@ -50,7 +50,7 @@ class Lags:
         return [self.of(tp, found) for tp, found in verdicts if found.mine]
 
     def of(self, tp: TP, found: PartitionVerdict) -> PartitionLag:
-        """One partition."""
+        """The lag of one partition."""
         reach = found.reach
         committed = self._ledger.committed(tp) if found.mine else None
         position = (self._ledger.position(tp) if found.mine else None) or 0

@@ -13,7 +13,7 @@ from app.monitoring.outcomes import Step
 
 
 class _Ended(msgspec.Struct):
-    """All that is read of a document here: when its activation ended, in epoch millis."""
+    """When a document's activation ended, in epoch millis."""
 
     end: int = 0
 
@@ -22,30 +22,32 @@ _ENDED = msgspec.json.Decoder(_Ended)
 
 
 class Latency:
-    """Histograms of what a step and the whole way take.
+    """Histograms of the latency of each step, and of the whole way.
 
     Args:
-        documents: the internal topic.
+        documents: the name of the internal topic.
         wall: epoch seconds.
     """
 
     def __init__(self, documents: str, wall: Callable[[], float] = time.time) -> None:
         self.steps = {step: Histogram(LATENCIES) for step in Step}
-        """From the timestamp of a chunk's first record, by which all of it is counted, to the end
-        of the chunk in this step."""
+        """Seconds from a record's timestamp until its chunk is finished in this step; all records
+        of a chunk count with the timestamp of the first one.
+        """
         self.whole = Histogram(LATENCIES)
-        """From the end of an activation, one of each chunk, until it is stored."""
+        """Seconds from the end of an activation until it is stored, for one activation per chunk.
+        """
         self._documents = documents
         self._wall = wall
 
     def finished(self, chunk: Chunk) -> None:
-        """Every record of the chunk is safe in the next place."""
+        """Record a chunk whose records are all safe in their next place."""
         now = self._wall()
         step = Step.STORE if chunk.tp.topic == self._documents else Step.ROUTE
         if chunk.timestamp != NO_TIMESTAMP:
             self.steps[step].observe(max(0.0, now - chunk.timestamp / 1000), chunk.count)
-        if step is Step.STORE and chunk.records:  # unless it waited so long that it released them
-            # Anything may stand there; what it is was decided elsewhere.
+        if step is Step.STORE and chunk.records:  # empty if they were released early
+            # The value may be anything; what becomes of it was decided elsewhere.
             with suppress(ValueError, OverflowError, RecursionError):
                 end = _ENDED.decode(chunk.records[0].value or b"").end
                 if end > 0:

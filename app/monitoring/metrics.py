@@ -13,8 +13,9 @@ from app.version import VERSION
 from models.reasons import RejectReason, SkipReason
 
 ANSWERS = ("200", "201", "400", "401", "403", "404", "413", "429", "500", "503")
-"""HTTP statuses that are exported at 0 from the start, as `FAILURES` are, so that the first one is
-an increase."""
+"""HTTP statuses that are exported as 0 from the start, like `FAILURES`, so that the first one
+counts as an increase.
+"""
 
 FAILURES = ("connection", "timeout")
 
@@ -28,11 +29,11 @@ OUTCOMES = (
     Key(Step.STORE, Outcome.DUPLICATE, "database"),
     *(Key(Step.STORE, Outcome.DEAD_LETTERED, reason) for reason in RejectReason),
 )
-"""All that a record can become."""
+"""Every outcome that a record can have."""
 
 
 def render(worker: Monitored) -> bytes:
-    """Everything, as it is now."""
+    """The current values of all metrics."""
     return exposition(METRICS, worker)
 
 
@@ -79,7 +80,7 @@ def _left(worker: Monitored) -> Values:
 
 
 def _oldest(worker: Monitored) -> Values:
-    """Reports 0 where nothing is unread, so that a maximum always has a value."""
+    """Reports 0 if nothing is unread, so that a maximum always has a value."""
     now, oldest = worker.progress.now(), worker.progress.oldest
     for tp, found in sorted(worker.progress.verdict.partitions.items()):
         if found.mine:
@@ -357,4 +358,4 @@ METRICS: Metrics[Monitored] = (
         read=lambda worker: _one(worker.writer.stats.conflicts_read_back),
     ),
 )
-"""Everything on `/metrics` but the process metrics, which the Prometheus client adds."""
+"""Everything on `/metrics` except the process metrics, which the Prometheus client adds."""

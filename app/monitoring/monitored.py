@@ -26,15 +26,15 @@ from app.storing.step import StoringStep
 
 @dataclass(frozen=True)
 class Monitored:
-    """The parts that the pages read.
+    """The parts of the worker that the pages read.
 
     Args:
-        service: the worker as a service; says whether it is stopping.
-        kafka: the settings, for the group and the address.
-        settings: all of them.
+        service: the worker as a service, which knows whether it is stopping.
+        kafka: the settings for Kafka.
+        settings: all settings.
         roster: the workers of the group.
         history: the last hour.
-        warnings: of its log.
+        warnings: the latest warnings in its log.
     """
 
     service: Service
@@ -60,11 +60,11 @@ class Monitored:
 
 
 def seconds_left(worker: Monitored, lag: PartitionLag) -> float | None:
-    """Until Kafka may delete what is unread of a partition; None: nothing, or not to be told."""
+    """Seconds until Kafka may delete unread records; None if none are, or if it is unknown."""
     left = worker.retention.seconds_left(TP(lag.topic, lag.partition))
     return left if lag.lag else None
 
 
 def not_ready(worker: Monitored) -> str | None:
-    """Why the worker makes no progress, or None when it does."""
+    """Why the worker makes no progress, or None if it does."""
     return "stopping" if worker.service.should_stop else worker.progress.verdict.not_ready

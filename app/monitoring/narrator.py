@@ -13,14 +13,17 @@ from app.monitoring.page.trouble import Finding, Level, summary
 from app.process.words import counted
 
 REMIND_SECONDS = 60.0
+"""Seconds between two reminders."""
+
 SUMMARY_SECONDS = 3600.0
+"""Seconds between two summaries."""
 
 
 class Narrator(Service):
-    """Runs beside the work.
+    """Logs reminders and hourly summaries.
 
     Args:
-        worker: what it tells of.
+        worker: the worker to report on.
     """
 
     def __init__(self, worker: Monitored, **kwargs: Any) -> None:
@@ -30,7 +33,7 @@ class Narrator(Service):
 
     @Service.timer(REMIND_SECONDS)
     async def _remind(self) -> None:
-        # That nothing moves is said by what judges the progress, and in the same rhythm.
+        # If the worker is not ready, the progress service says so, at the same interval.
         if self._worker.progress.verdict.not_ready is None:
             for line in troubles(summary(condition_of(self._worker)).findings):
                 self.log.warning("%s", line)
@@ -44,7 +47,7 @@ class Narrator(Service):
 
 
 def troubles(findings: Iterable[Finding]) -> list[str]:
-    """A line for each thing that does not move, or will be lost."""
+    """A line for each finding that is trouble: something does not move, or will be lost."""
     return [
         " ".join(filter(None, (one.what, one.why, one.do)))
         for one in findings
@@ -53,12 +56,12 @@ def troubles(findings: Iterable[Finding]) -> list[str]:
 
 
 def hour(before: Mapping[Key, int], now: Mapping[Key, int], lag: int) -> str:
-    """What was done since it was told the last time.
+    """A summary of what was done since the last one.
 
     Args:
-        before: the counts as they were told.
-        now: the present ones.
-        lag: unfinished records of this worker's partitions.
+        before: the counts at the last summary.
+        now: the current counts.
+        lag: unfinished records in this worker's partitions.
     """
     done: Counter[tuple[Step, Outcome]] = Counter()
     for key, count in now.items():

@@ -28,21 +28,21 @@ class Outcome(StrEnum):
     """Route: its document is acknowledged in the internal topic."""
 
     SKIPPED = "skipped"
-    """Route: nothing in it has to be stored."""
+    """Route: it has nothing to store."""
 
     STORED = "stored"
     """Store: written to the database."""
 
     DUPLICATE = "duplicate"
-    """Store: an equal document was there, by the guard or by the database."""
+    """Store: an equal document was already there, according to the guard or the database."""
 
     DEAD_LETTERED = "dead-lettered"
-    """Either: acknowledged in the dead-letter topic."""
+    """Both: acknowledged in the dead-letter topic."""
 
 
 @dataclass(frozen=True)
 class Key:
-    """One line of the count; `reason` is empty where an outcome has none."""
+    """A counter; `reason` is empty if the outcome has none."""
 
     step: Step
     outcome: Outcome
@@ -55,19 +55,19 @@ class Outcomes:
 
     counts: Counter[Key] = field(default_factory=Counter)
     consumed: Counter[Step] = field(default_factory=Counter)
-    """Records of chunks that are finished."""
+    """Records of finished chunks."""
 
     lost: Counter[str] = field(default_factory=Counter)
-    """By topic: records that Kafka's retention deleted before they were read."""
+    """Records that Kafka's retention deleted before they were read, by topic."""
 
     shortened: int = 0
-    """Dead letters without the record, which did not fit into the dead-letter topic."""
+    """Dead letters without their record, which did not fit into the dead-letter topic."""
 
     def add(self, step: Step, counts: Counter[Key], records: int) -> None:
         """Add a finished chunk.
 
         Raises:
-            AssertionError: its outcomes do not add up to its records, a defect.
+            AssertionError: its outcomes do not add up to its records; this is a defect.
         """
         if counts.total() != records:
             raise AssertionError(f"{step}: {records} records, {counts.total()} outcomes: {counts}")
@@ -75,7 +75,7 @@ class Outcomes:
         self.consumed[step] += records
 
     def as_json(self) -> dict[str, object]:
-        """By step, outcome and reason, for `/status`."""
+        """The counts by step, outcome and reason, for `/status`."""
         steps: dict[str, dict[str, object]] = {}
         for step in Step:
             totals: dict[str, object] = {"consumed": self.consumed[step]}

@@ -17,23 +17,24 @@ from pydantic import SecretStr
 COOKIE = "persister-session"
 
 LASTS = 12 * 3600
-"""Seconds."""
+"""How long a sign-in lasts, in seconds."""
 
 ATTEMPTS = 5
-"""Wrong tokens from one address in `WINDOW` seconds, after which it is told to wait.
+"""After this many wrong tokens within `WINDOW` seconds, an address is told to wait.
 
-The right one is taken all the same: a proxy in front makes one address of all, and whoever guesses
-there must not lock out the others. What protects a token is its length."""
+The right token is accepted even then: behind a proxy everybody has the same address, and somebody
+who guesses must not lock out the others. What protects a token is its length.
+"""
 
 WINDOW = 60.0
 REMEMBERED = 1000
-"""Addresses, and cookies that were signed out."""
+"""How many addresses, and how many signed-out cookies, are remembered."""
 
 _PURPOSE = b"activation-persister sign-in 1"
 
 
 class TooManyAttemptsError(Exception):
-    """A wrong token, from an address that had many; `seconds` says how long it should wait."""
+    """Too many wrong tokens from one address; `seconds` says how long it should wait."""
 
     def __init__(self, seconds: int) -> None:
         super().__init__(f"too many attempts: wait {seconds} s")
@@ -41,10 +42,10 @@ class TooManyAttemptsError(Exception):
 
 
 class SignIn:
-    """Gives out cookies, and knows them again.
+    """Issues cookies and verifies them.
 
     Args:
-        token: of the settings.
+        token: the configured token.
         clock: epoch seconds.
     """
 
@@ -59,11 +60,11 @@ class SignIn:
         """Return a cookie for the right token, None for a wrong one.
 
         Args:
-            given: what somebody says is the token.
-            address: where it comes from.
+            given: the token that was sent.
+            address: the client's address.
 
         Raises:
-            TooManyAttemptsError: this one was wrong, as were others from there lately.
+            TooManyAttemptsError: it is wrong, like too many others from there lately.
         """
         now = self._clock()
         if hmac.compare_digest(given.strip().encode(errors="surrogateescape"), self._token):
@@ -81,7 +82,7 @@ class SignIn:
         return None
 
     def accepts(self, cookie: str) -> bool:
-        """Whether a cookie is one of ours, and still counts."""
+        """Whether a cookie is one of ours, and still valid."""
         ends, _, rest = cookie.partition(".")
         nonce, _, seal = rest.partition(".")
         if not (ends.isascii() and ends.isdigit() and len(ends) < 12 and nonce.isascii()):  # noqa: PLR2004
@@ -90,7 +91,7 @@ class SignIn:
         return right and int(ends) > self._clock() and nonce not in self._out
 
     def sign_out(self, cookie: str) -> None:
-        """Take a cookie no more; other workers do until it ends."""
+        """Stop accepting a cookie; other workers accept it until it expires."""
         if self.accepts(cookie):
             self._out[cookie.split(".")[1]] = None
             while len(self._out) > REMEMBERED:
@@ -105,6 +106,6 @@ class SignIn:
 
 
 def after_sign_in(path: str) -> str:
-    """Where to go then: a path of ours, never another site."""
+    """Where to go after signing in: a path of ours, never another site."""
     good = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
     return path if good and not path.startswith("/sign-") else "/"

@@ -16,7 +16,7 @@ def _time(seconds: float | None) -> str | None:
 
 
 def status(worker: Monitored) -> dict[str, object]:
-    """Everything, as JSON; times in ISO 8601, durations in seconds."""
+    """The whole state as JSON; times in ISO 8601, durations in seconds."""
     verdict = worker.progress.verdict
     return {
         "version": VERSION,
@@ -51,7 +51,7 @@ def status(worker: Monitored) -> dict[str, object]:
 
 
 def _summary(worker: Monitored) -> dict[str, object]:
-    """The first words of the status page: whether all is well, and if not what to do."""
+    """What the status page says first: whether all is well, and if not, what to do."""
     told = summary(condition_of(worker))
     return {
         "level": told.level,
@@ -62,7 +62,7 @@ def _summary(worker: Monitored) -> dict[str, object]:
 
 
 def _workers(worker: Monitored) -> dict[str, dict[str, object]]:
-    """Every worker of the group, as it last spoke of itself."""
+    """Every worker of the group, as it last reported."""
     return {
         one.snapshot.worker: {
             "own": one.own,
@@ -80,7 +80,7 @@ def _workers(worker: Monitored) -> dict[str, dict[str, object]]:
 
 
 def _topics(worker: Monitored) -> dict[str, dict[int, dict[str, object]]]:
-    """Every partition that the group should read, of any worker."""
+    """Every partition that the group should read, whichever worker reads it."""
     topics: defaultdict[str, dict[int, dict[str, object]]] = defaultdict(dict)
     members = worker.roster.by_member(worker.progress.member)
     for tp, found in sorted(worker.progress.verdict.partitions.items()):
@@ -113,7 +113,7 @@ def _kafka(worker: Monitored) -> dict[str, object]:
 
 
 def _breaker(worker: Monitored) -> dict[str, dict[str, object]]:
-    """The topics that are held, or about to be tried again."""
+    """The topics that are held or about to be tried again."""
     return {
         topic: {
             "since": _time(opened.since),

@@ -32,7 +32,9 @@ HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 _CONNECTIONS = 64
 _SHARE_OF_FILES = 8
-"""Connections have an eighth of the files at most: Kafka and the database need the others."""
+"""The share of open files that connections may use (one in eight): Kafka and the database need the
+others.
+"""
 
 _FORBIDDEN = (
     "Only /health/live and /health/ready are shown on an address that others can reach. Set "
@@ -58,28 +60,28 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def authorized(authorization: str, token: SecretStr | None) -> bool:
-    """Whether a request carries the token, when there is one.
+    """Whether a request has the token; False if none is configured.
 
     Args:
-        authorization: the header of that name; empty without one.
-        token: of the settings.
+        authorization: the `Authorization` header; empty without one.
+        token: the configured token; None if there is none.
     """
     if token is None:
         return False
     scheme, _, given = authorization.partition(" ")
     expected = token.get_secret_value().encode()
-    # In constant time: how long it takes must not tell how much of a guess was right.
+    # In constant time, so that the duration does not reveal how much of a guess was right.
     right = hmac.compare_digest(given.strip().encode(errors="surrogateescape"), expected)
     return right and scheme.lower() == "bearer"
 
 
 def refusal(path: str, *, address: str, token: SecretStr | None) -> web.Response | None:
-    """The answer to a request without the token; None when it may see what it asks for.
+    """The refusal of a request without the token; None if the page is open to it.
 
     Args:
-        path: of the page, decoded.
-        address: that the server listens on.
-        token: of the settings.
+        path: the decoded path of the page.
+        address: the address that the server listens on.
+        token: the configured token; None if there is none.
     """
     if path in HEALTH or path.startswith(STATIC):
         return None
@@ -91,10 +93,10 @@ def refusal(path: str, *, address: str, token: SecretStr | None) -> web.Response
 
 
 class Web(driver.Web):
-    """Faust's web server without Faust's pages, and with a middleware before all others.
+    """Faust's web server without Faust's pages, with a middleware that checks every request.
 
-    Faust's pages show table contents and its routing table; its settings for them can be
-    overridden by variables such as APP_WEB_TABLES_ENABLED and follow `--debug`.
+    Faust's pages show table contents and its routing table; its settings for them can be overridden
+    by variables such as APP_WEB_TABLES_ENABLED and follow `--debug`.
     """
 
     default_blueprints: ClassVar[Any] = ()
@@ -112,10 +114,10 @@ class Web(driver.Web):
 
     @property
     def address(self) -> str:
-        """Where it listens: `--web-bind` if given, else `--web-host`, which Faust only shows."""
+        """Where to listen: `--web-bind` if given, else `--web-host`, which Faust only shows."""
         conf = self.app.conf
         given = conf.web_bind != self._settings.web_host
-        # Faust's own host stands in a URL, so that an IPv6 address has brackets there.
+        # Faust puts its host into a URL, where an IPv6 address has brackets.
         return str(conf.web_bind if given else conf.web_host).strip("[]")
 
     def _new_transport_tcp(self) -> web.BaseSite:
@@ -135,7 +137,7 @@ class Web(driver.Web):
         )
         refused = None
         if not trusted:
-            # Who has the token is no stranger's page, whatever name it uses for us.
+            # Whoever has the token is trusted, whatever host name it uses.
             meant = known(request.headers.getall("Host", ()), worker.web_names | {address})
             refused = refusal(request.path, address=address, token=token) if meant else _elsewhere()
             if refused is not None and refused.status == UNAUTHORIZED and _is_browser(request):
@@ -154,16 +156,16 @@ class Web(driver.Web):
         return response
 
     async def _turn(self) -> None:
-        """Return when this is the only page that is made until others get their turn.
+        """Let other tasks run before each page, and make only one page at a time.
 
-        A page takes some milliseconds; a hundred connections that ask for one keep neither health
-        nor the work waiting for all of them.
+        A page takes some milliseconds. A hundred requests for pages must not delay health checks or
+        the work by all of that.
         """
         async with self._one_page:
             await asyncio.sleep(0)
 
     def _known(self, request: web.Request) -> bool:
-        """Whether a browser is signed in."""
+        """Whether the request comes from a signed-in browser."""
         return self.sign_in is not None and self.sign_in.accepts(request.cookies.get(COOKIE, ""))
 
 
@@ -181,18 +183,18 @@ def _elsewhere() -> web.Response:
 
 
 def _in_short(path: str, response: web.StreamResponse) -> web.Response:
-    """Health without details: they name topics, brokers and what is wrong with them."""
+    """Health without details, which name topics, brokers and what is wrong with them."""
     what = path.rpartition("/")[2]
     return web.json_response({what: response.status == OK}, status=response.status)
 
 
 def add_pages(app: faust.App, worker: Monitored, trace: Trace) -> None:
-    """Add the pages, which show this worker, to Faust's web server.
+    """Add the pages about this worker to Faust's web server.
 
     Args:
-        app: that the server belongs to.
-        worker: that they show.
-        trace: looks for an activation.
+        app: the app that the server belongs to.
+        worker: the worker to show.
+        trace: searches for an activation.
     """
     server = cast("Web", app.web)
     Pages(worker, server.sign_in, trace).add_to(server.web_app.router)
@@ -214,7 +216,7 @@ def add_pages(app: faust.App, worker: Monitored, trace: Trace) -> None:
         return view.json(status(worker))
 
     async def log_level(request: web.Request) -> web.Response:
-        """Log more or less: `?level=debug`. Not for browsers, which send what others make up."""
+        """Change the log level (`?level=debug`); takes no cookie, which other sites may send."""
         if not authorized(
             request.headers.get("Authorization", ""), worker.settings.worker.web_token
         ):
@@ -230,6 +232,6 @@ def add_pages(app: faust.App, worker: Monitored, trace: Trace) -> None:
 
     @app.page("/metrics")
     async def show_metrics(view: Any, _request: Any) -> Any:
-        """The same for Prometheus."""
+        """Metrics for Prometheus."""
         body = metrics.render(worker)
         return view.bytes(body, headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -24,35 +24,37 @@ from app.monitoring.group.snapshot import Snapshot, decode, encode
 from app.settings import Compression, KafkaSettings
 
 TELL_SECONDS = 5.0
-"""Between two snapshots."""
+"""Seconds between two snapshots."""
 
 RETRY_SECONDS = 10.0
 
 DEAF_SECONDS = 20.0
-"""Without even its own snapshots; then a worker looks for the topic and subscribes again."""
+"""Seconds without any snapshot, not even its own, after which a worker looks for the topic and
+subscribes again.
+"""
 
 _TELL, _HEAR = "tell the other workers how this one is", "hear the other workers"
 
 BACKLOG = 20_000
-"""Snapshots that are read at the start; of what compaction leaves, they are the latest."""
+"""Most snapshots to read at the start: the latest of those that compaction leaves."""
 
 TOPIC_LOOKS, TOPIC_SECONDS = 10, 0.5
-"""How often a topic is looked for that was just made, and the time between."""
+"""How often to look for a topic that was just created, and the seconds in between."""
 
 STOP_SECONDS = 2.0
 
 
 class Exchange(Service):
-    """Tells and listens.
+    """Publishes this worker's snapshots and reads those of all workers.
 
     Args:
         settings: how to connect.
-        topic: where workers tell one another; it is made where it is missing.
+        topic: the topic of the snapshots, which is created if it is missing.
         gather: makes this worker's snapshot.
-        roster: learns of all of them.
-        looked: is told of each own snapshot.
+        roster: is told of all snapshots.
+        looked: called after each of this worker's own snapshots.
         away: whether Kafka is known not to answer.
-        producer: sends; it is this service's own.
+        producer: sends snapshots; used by this service only.
     """
 
     def __init__(
@@ -77,14 +79,14 @@ class Exchange(Service):
         self._producer = producer or BatchProducer(settings, {topic.name: Compression.NONE})
         self._told = False
         self._troubles: dict[str, str] = {}
-        """What this worker cannot do, and why."""
+        """What currently fails, and why."""
         self._there = asyncio.Event()
-        """Whether the topic is known to exist: sending to a missing one may create it."""
+        """Set once the topic is known to exist: sending to a missing one may create it."""
         self.caught_up = asyncio.Event()
-        """Whether everything was heard that was said before this worker came, or cannot be."""
+        """Set once all earlier snapshots have been read, or cannot be read."""
 
     async def on_stop(self) -> None:
-        """Take this worker out of the others' lists, if Kafka answers at once."""
+        """Remove this worker from the others' lists, if Kafka answers at once."""
         if self._told and not self._away():
             with suppress(Exception):  # they find out by themselves
                 await asyncio.wait_for(self._send(None), STOP_SECONDS)
@@ -131,25 +133,26 @@ class Exchange(Service):
                 return
             await admin.create(self._topic, self._settings.replication)
             self.caught_up.set()
-            # A broker may need a moment to hear of it; a client that asks before logs an error.
+            # A broker may need a moment to learn of it, and a client that asks earlier logs an
+            # error.
             for _ in range(TOPIC_LOOKS):
                 await asyncio.sleep(TOPIC_SECONDS)
                 if self._topic.name in await admin.topics():
                     return
 
     async def _put_right(self, admin: Admin) -> None:
-        """Have a topic that Kafka made by itself (auto.create.topics.enable) stay small."""
+        """Keep a topic small that Kafka has created automatically (auto.create.topics.enable)."""
         topic = self._topic
-        # Where a right is missing it only grows, for as long as the broker keeps what it has.
+        # Without the right to change it, it only grows, within the broker's default retention.
         with suppress(KafkaError, UnreadableSettingsError):
             actual = (await admin.topic_settings([topic.name], topic.config))[topic.name]
             if "compact" not in actual["cleanup.policy"]:
                 await admin.change_topic_settings(topic.name, topic.config)
 
     async def _hear(self, reader: Reader) -> None:
-        """Listen until nothing arrives any more, not even this worker's own snapshots.
+        """Read snapshots until none arrive any more, not even this worker's own.
 
-        It may not be able to say it: the topic is gone, and the producer waits until it is there.
+        That happens if the topic is gone, and the producer waits until it exists again.
         """
         partition = TopicPartition(self._topic.name, 0)
         start, end = (await reader.bounds(self._topic.name, 1))[partition]
@@ -176,7 +179,7 @@ class Exchange(Service):
             snapshot = decode(key, record.value) if record.value else None
             worker = key.decode()
         except ValueError:
-            # Of another version, or of a stranger: it says nothing about a worker.
+            # From another version or from a stranger; it says nothing about a worker.
             return
         self._roster.heard(worker, snapshot, record.timestamp / 1000)
 

@@ -30,8 +30,8 @@ class Gathering:
 
     Args:
         worker: the worker.
-        port: of its pages; with the host's name, or the instance id instead of both, it tells one
-            worker from another.
+        port: returns the port of its pages. Host name and port identify a worker, unless it has an
+            instance id.
     """
 
     def __init__(self, worker: Monitored, port: Callable[[], int]) -> None:
@@ -41,7 +41,7 @@ class Gathering:
         self._started = time.time()
 
     def __call__(self) -> Snapshot:
-        """How the worker is now."""
+        """The worker's current state."""
         worker = self._worker
         counts, delays = counts_of(worker.outcomes), worker.latency.whole.counts
         rates, delay = self._meter.look(Moment(time.monotonic(), counts, delays))
@@ -67,7 +67,7 @@ class Gathering:
         )
 
     def _unread(self) -> list[Unread]:
-        """The partitions in which this worker is behind, the oldest first."""
+        """The partitions in which this worker is behind, oldest first."""
         worker, now = self._worker, time.time()
         found = []
         for lag in worker.lags.mine():
@@ -105,7 +105,7 @@ class Gathering:
 
 
 def counts_of(outcomes: Outcomes) -> Counts:
-    """The sums that are shown of a worker."""
+    """The sums that are shown for a worker."""
     sums: Counter[tuple[Step, Outcome]] = Counter()
     for key, count in outcomes.counts.items():
         sums[key.step, key.outcome] += count
@@ -120,7 +120,7 @@ def counts_of(outcomes: Outcomes) -> Counts:
 
 
 def set_aside(outcomes: Outcomes) -> Counter[str]:
-    """Dead letters of both steps, by reason."""
+    """The dead letters of both steps by reason."""
     found: Counter[str] = Counter()
     for key, count in outcomes.counts.items():
         if key.outcome is Outcome.DEAD_LETTERED:

@@ -7,24 +7,24 @@ from app.monitoring.group.snapshot import Counts, Delay, Rates
 from app.monitoring.histogram import Histogram, quantile
 
 WINDOW = 12
-"""Looks over which latencies are taken: a minute."""
+"""How many moments latencies are computed over: a minute."""
 
 
 class Moment(NamedTuple):
-    """What a worker has counted by a moment."""
+    """The counts of a worker at one moment."""
 
     at: float
-    """Seconds of a monotonic clock."""
+    """In monotonic seconds."""
     counts: Counts
     delays: tuple[int, ...]
-    """Of a histogram, by bucket."""
+    """The histogram's counts by bucket."""
 
 
 class Meter:
-    """Compares moments.
+    """Computes rates and latencies by comparing moments.
 
     Args:
-        delays: the histogram whose counts they hold.
+        delays: the histogram whose counts the moments have.
     """
 
     def __init__(self, delays: Histogram) -> None:

@@ -25,22 +25,24 @@ HEAR_SECONDS = 5.0
 """How long a start waits to hear the other workers, and for the database's first answer."""
 
 LOOK_SECONDS = 1.0
+"""Seconds between two checks while a start waits."""
 
 CLEAR_SECONDS = 45.0
-"""After which a start goes on although it is not clear: a worker that has not looked at its
-database for so long cannot reach it, and what it last said of it may be over."""
+"""Seconds after which a worker starts although it is still unclear: a worker that has not looked at
+its database for so long cannot reach it, and its last report may be outdated.
+"""
 
 
 class OneDatabase(Service):
-    """Compares the databases of a group's workers.
+    """Keeps the workers of a group from writing to different databases.
 
     Args:
-        settings: the database's; they may allow several.
-        exchange: hears the others.
-        roster: what was heard.
+        settings: the database's settings, which may allow several databases.
+        exchange: reads the others' snapshots.
+        roster: the latest snapshots.
         gather: makes this worker's snapshot.
-        look: looks at the database again.
-        worker: stops the waiting when it is told to stop.
+        look: checks the database's identity again.
+        worker: the waiting ends when it is told to stop.
         end: ends the running worker.
         clock: monotonic seconds.
     """
@@ -73,7 +75,7 @@ class OneDatabase(Service):
         """Return once it is clear that nobody in the group writes to another database.
 
         Raises:
-            WrongSettingError: somebody does.
+            WrongSettingError: another worker does.
         """
         if self._settings.several:
             return
@@ -82,7 +84,7 @@ class OneDatabase(Service):
         self.add_future(self._watch())
 
     async def _others_are_heard(self) -> bool:
-        """Whether there are any, and the database has said which one it is."""
+        """Whether there are other workers, and this worker's database is identified."""
         try:
             async with asyncio.timeout(HEAR_SECONDS):
                 await self._exchange.caught_up.wait()

@@ -14,7 +14,9 @@ from app.monitoring.group.roster import Heard
 from app.monitoring.group.snapshot import Snapshot
 
 LOOKS = 2
-"""By each worker since they first differed: the first of them may have begun before that."""
+"""How often each worker must have looked since they first differed: the first look may have begun
+before that.
+"""
 
 
 class _Difference(NamedTuple):
@@ -27,21 +29,21 @@ class _Difference(NamedTuple):
 
 
 class Rivals:
-    """Compares what this worker says of its database with what others of its group say."""
+    """Compares this worker's database with those that others in its group report."""
 
     def __init__(self) -> None:
         self.unclear: Snapshot | None = None
-        """A worker that may write to another database: it is not known yet."""
+        """A worker of which it is still unclear whether it writes to another database."""
         self._ours: set[str] = set()
         self._theirs: dict[str, set[str]] = {}
         self._differences: dict[str, _Difference] = {}
 
     def look(self, own: Snapshot, others: Iterable[Heard]) -> Snapshot | None:
-        """Find one that writes to another database.
+        """Find a worker that writes to another database.
 
         Args:
-            own: what this worker says of itself.
-            others: the other workers, as last heard.
+            own: this worker's snapshot.
+            others: the latest snapshots of the other workers.
         """
         self.unclear = None
         found = None
@@ -76,5 +78,5 @@ class Rivals:
 
 
 def is_second(own: Snapshot, other: Snapshot) -> bool:
-    """Whether this worker came after the other; both find the same."""
+    """Whether this worker started after the other; both come to the same answer."""
     return (own.started, own.worker) > (other.started, other.worker)

@@ -12,21 +12,21 @@ from typing import NamedTuple
 from app.monitoring.group.snapshot import Snapshot
 
 SILENT_SECONDS = 15.0
-"""Three missed snapshots."""
+"""Seconds of silence after which a worker is missing: three snapshots."""
 
 FORGOTTEN_SECONDS = 3600.0
-"""A worker that was silent for so long does not come back under this name."""
+"""Seconds of silence after which a worker is forgotten: it will not come back under this name."""
 
 MOST = 200
-"""Workers that are remembered, those heard last."""
+"""The most workers to remember, those heard last."""
 
 
 class Heard(NamedTuple):
     """A worker of the group.
 
     Args:
-        age: seconds since it was heard; of this worker 0.
-        missing: whether others have been heard since, and it should have been.
+        age: seconds since it was heard; 0 for this worker.
+        missing: whether it has been silent for too long, while others were heard.
         own: whether it is this worker.
     """
 
@@ -37,7 +37,7 @@ class Heard(NamedTuple):
 
 
 class Roster:
-    """Remembers the workers.
+    """Remembers the latest snapshot of each worker.
 
     Args:
         clock: monotonic seconds.
@@ -45,24 +45,28 @@ class Roster:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.own = Snapshot("this worker")
-        """What this worker last said of itself."""
+        """This worker's latest snapshot."""
         self.trouble = ""
-        """Why the others are not heard; empty while they are."""
+        """Why the others cannot be heard; empty while they can."""
         self._clock = clock
         self._last: dict[str, tuple[Snapshot, float]] = {}
-        """By name, with Kafka's timestamp in epoch seconds; the most recent one last."""
+        """Snapshots by worker, each with Kafka's timestamp in epoch seconds; the most recent one
+        last.
+        """
         self._twin: tuple[Snapshot, float] | None = None
-        """Of another process by this worker's name: an earlier one, or one elsewhere."""
+        """The snapshot of another process with this worker's name: an earlier one, or one
+        elsewhere.
+        """
         self._newest = 0.0
         self._newest_at = 0.0
 
     def heard(self, name: str, snapshot: Snapshot | None, stamp: float) -> None:
-        """Take a snapshot; None: the worker has stopped in an orderly way.
+        """Take a snapshot; None if the worker has stopped in an orderly way.
 
         Args:
-            name: of the worker.
-            snapshot: what it says.
-            stamp: epoch seconds when Kafka took it.
+            name: the worker's name.
+            snapshot: its snapshot.
+            stamp: Kafka's timestamp, in epoch seconds.
         """
         if stamp >= self._newest:
             self._newest, self._newest_at = stamp, self._clock()
@@ -76,7 +80,7 @@ class Roster:
 
     @property
     def silence(self) -> float | None:
-        """Seconds for which nobody has been heard, this worker included; None before the first."""
+        """Seconds since anybody was heard, including this worker; None before the first time."""
         return self._clock() - self._newest_at if self._newest else None
 
     def workers(self) -> list[Heard]:
@@ -93,7 +97,7 @@ class Roster:
         return found
 
     def others(self) -> list[Heard]:
-        """All but this worker; where there is one, also another process by this worker's name.
+        """All workers except this one, but including another process with this worker's name.
 
         Machines of two deployments may have the same names.
         """
@@ -110,7 +114,7 @@ class Roster:
         """The workers' names by their ids in the consumer group.
 
         Args:
-            own: this worker's id now; what it last said may be older.
+            own: this worker's current id; its latest snapshot may be older.
         """
         said = {one.snapshot.member: one.snapshot.worker for one in self.workers()}
         return {id_: name for id_, name in {**said, own: self.own.worker}.items() if id_}

@@ -5,7 +5,7 @@ from app.monitoring.monitored import Monitored
 
 
 def sample(worker: Monitored) -> Sample:
-    """How it is now: rates of all workers that are heard, lag as Kafka tells it."""
+    """The current state: rates of all workers that can be heard, and the lag according to Kafka."""
     workers = [one.snapshot for one in worker.roster.workers() if not one.missing]
     own = worker.roster.own
     return Sample(
@@ -25,7 +25,7 @@ def sample(worker: Monitored) -> Sample:
 
 
 def _lag(worker: Monitored) -> float | None:
-    """Of every partition that the group should read; None while Kafka does not tell."""
+    """The lag of all partitions that the group should read; None while it is unknown."""
     if worker.progress.kafka.away_since is not None:
         return None
     lags = [one.reach.lag for one in worker.progress.verdict.partitions.values()]

@@ -14,7 +14,7 @@ from msgspec import Meta
 from app.process.printable import printable
 
 LARGEST = 48 * 1024
-"""Bytes of an encoded snapshot; one of a usual worker takes under two thousand."""
+"""Most bytes of an encoded snapshot; usual are less than two thousand."""
 
 NAME, TEXT, SEVERAL, REASONS, UNREAD = 250, 400, 10, 32, 30
 _MOST = 2**53
@@ -32,17 +32,17 @@ class Counts(msgspec.Struct, frozen=True):
     """Records since the start of the worker."""
 
     read: Count = 0
-    """From OpenWhisk's topics, and finished there."""
+    """Records from OpenWhisk's topics that are finished there."""
     skipped: Count = 0
     stored: Count = 0
     duplicates: Count = 0
     dead_letters: Count = 0
     lost: Count = 0
-    """Deleted by Kafka before they were read."""
+    """Records that Kafka deleted before they were read."""
 
 
 class Rates(msgspec.Struct, frozen=True):
-    """The same for each second, lately."""
+    """Current rates in records per second."""
 
     read: Number = 0.0
     skipped: Number = 0.0
@@ -62,15 +62,15 @@ class DatabaseState(msgspec.Struct, frozen=True):
     """What a worker sees of the database."""
 
     identity: Name = ""
-    """Which one it is; empty while that is not known for certain."""
+    """Identifies the database; empty while that is not certain."""
     looks: Count = 0
-    """How often the worker has looked which one it is."""
+    """How often the worker has identified the database."""
     down: bool = False
     error: Text = ""
     requests: Count = 0
     limit: Count = 0
     waiting: Count = 0
-    """Documents that no request has taken yet."""
+    """How many documents no request has taken yet."""
 
 
 class LastLetter(msgspec.Struct, frozen=True):
@@ -83,7 +83,7 @@ class LastLetter(msgspec.Struct, frozen=True):
 
 
 class Unread(msgspec.Struct, frozen=True):
-    """A partition with something unfinished; times in epoch seconds."""
+    """A partition with unfinished records; times in epoch seconds."""
 
     topic: Name
     partition: Count
@@ -94,19 +94,19 @@ class Unread(msgspec.Struct, frozen=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """A worker at one moment.
+    """The state of a worker at one moment.
 
     Args:
-        worker: by which it is known in the group; the record's key.
+        worker: its name in the group, which is the record's key.
         group: the application id.
-        member: its id in the consumer group; empty while it is not in it.
-        at: epoch seconds, by its own clock.
-        started: the same, of its start.
-        why: it is not ready; empty while it is.
-        held: topics that are not fetched, and other things that wait on purpose.
+        member: its id in the consumer group; empty while it is not a member.
+        at: epoch seconds by its own clock.
+        started: when it started, in epoch seconds by its own clock.
+        why: why it is not ready; empty while it is.
+        held: topics that are not fetched on purpose, and reasons for which storing is held.
         set_aside: dead letters since its start, by reason.
         latest: the last dead letters, newest first.
-        unread: the partitions that it reads and is behind in, the oldest first.
+        unread: the partitions that it reads and is behind in, oldest first.
     """
 
     worker: Name
@@ -127,7 +127,7 @@ class Snapshot(msgspec.Struct, frozen=True):
 
     @property
     def ready(self) -> bool:
-        """Whether its work moves."""
+        """Whether its work makes progress."""
         return not self.why
 
 
@@ -135,12 +135,12 @@ _decoder = msgspec.json.Decoder(Snapshot)
 
 
 def encode(snapshot: Snapshot) -> bytes:
-    """As it stands in the topic."""
+    """The snapshot as it is written to the topic."""
     return msgspec.json.encode(snapshot)
 
 
 def decode(key: bytes | None, value: bytes) -> Snapshot:
-    """Read a snapshot; raises `ValueError` where it is none, or that of another worker."""
+    """Read a snapshot; raises `ValueError` if it is not one, or has another worker's key."""
     if len(value) > LARGEST:
         raise ValueError(f"{len(value)} bytes are no snapshot")
     try:
@@ -153,15 +153,15 @@ def decode(key: bytes | None, value: bytes) -> Snapshot:
 
 
 def name(text: str) -> str:
-    """A text that fits where a name stands, printable."""
+    """A printable text that fits a name."""
     return printable(text)[:NAME]
 
 
 def short(text: str) -> str:
-    """A text that fits into a snapshot, printable."""
+    """A printable text that fits into a snapshot."""
     return printable(text[:TEXT])[:TEXT]
 
 
 def several(items: Iterable[T], most: int = SEVERAL) -> list[T]:
-    """As many as a snapshot takes."""
+    """As many items as a snapshot has room for."""
     return list(islice(items, most))

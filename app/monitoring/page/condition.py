@@ -11,7 +11,7 @@ from app.monitoring.page.trouble import Condition, Database, Held, Kafka, Partit
 
 
 def condition_of(worker: Monitored) -> Condition:
-    """How the worker and its group are now."""
+    """The current condition of the worker and its group."""
     verdict, now = worker.progress.verdict, worker.progress.now()
     lately = worker.history.lately()
     names = TopicNames(worker.kafka.topic_prefix)
@@ -105,7 +105,7 @@ def _partitions(worker: Monitored, now: float) -> list[Partition]:
 
 
 def _unread(worker: Monitored) -> Mapping[TP, Unread]:
-    """What the other workers say of the partitions that they read."""
+    """What the other workers report about the partitions that they read."""
     return {
         TP(unread.topic, unread.partition): unread
         for one in worker.roster.workers()

@@ -36,13 +36,13 @@ HTML_HEADERS = {
 SIGN_IN, SIGN_OUT = "/sign-in", "/sign-out"
 
 LONGEST_FORM = 8 * 1024
-"""Bytes of a sign-in; the token and where to go then."""
+"""Most bytes of a sign-in form: the token, and where to go afterwards."""
 
 _FORM = "application/x-www-form-urlencoded"
 _MOST_FIELDS = 10
 
 LOG_LINES = 1000
-"""Of an activation, on its page."""
+"""Most log lines of an activation to show on its page."""
 
 Trace = Callable[[ActivationId], Awaitable[Account]]
 
@@ -51,9 +51,9 @@ class Pages:
     """The pages of a worker.
 
     Args:
-        worker: that they show.
-        sign_in: for a worker with a token.
-        trace: looks for an activation; raises `TraceBusyError`.
+        worker: the worker to show.
+        sign_in: signs browsers in; None for a worker without a token.
+        trace: searches for an activation; raises `TraceBusyError`.
     """
 
     def __init__(self, worker: Monitored, sign_in: SignIn | None, trace: Trace) -> None:
@@ -62,7 +62,7 @@ class Pages:
         self._trace = trace
 
     def add_to(self, router: web.UrlDispatcher) -> None:
-        """Add all of them."""
+        """Add all pages."""
         router.add_get("/", self.status)
         router.add_get("/parts", self.parts)
         router.add_get("/history", self.history)
@@ -79,7 +79,7 @@ class Pages:
         return self._status("status.html", request)
 
     async def parts(self, request: web.Request) -> web.Response:
-        """What of it changes."""
+        """The parts of the page that change."""
         return self._status("parts.html", request)
 
     async def history(self, request: web.Request) -> web.Response:
@@ -91,7 +91,7 @@ class Pages:
         return _compressed(web.json_response(self._worker.history.since(since)))
 
     async def trace_form(self, request: web.Request) -> web.Response:
-        """Go to the page of the activation that the form asks for."""
+        """Redirect to the page of the activation that the form asks for."""
         asked = request.query.get("activation", "")
         found = parse(asked)
         if found is None:
@@ -119,7 +119,7 @@ class Pages:
         return self._sign_in_page(after_sign_in(request.query.get("next", "/")))
 
     async def sign_in(self, request: web.Request) -> web.Response:
-        """Take the token, and give a cookie for it."""
+        """Exchange the token for a cookie."""
         assert self._sign_in is not None  # noqa: S101 - there is no such route without
         _refuse_strangers(request)
         if (request.content_length or 0) > LONGEST_FORM or request.content_length is None:
@@ -139,7 +139,7 @@ class Pages:
         return response
 
     async def sign_out(self, request: web.Request) -> web.Response:
-        """Take the cookie back."""
+        """Sign out, and delete the cookie."""
         assert self._sign_in is not None  # noqa: S101 - there is no such route without
         _refuse_strangers(request)
         self._sign_in.sign_out(request.cookies.get(COOKIE, ""))
@@ -197,7 +197,7 @@ _BUSY = "Other activations are being looked for just now: try again in a few sec
 
 
 async def static(request: web.Request) -> web.Response:
-    """A file that a page needs; its link changes with its content."""
+    """A file that a page needs, whose link changes with its content."""
     found = static_files().get(request.path)
     if found is None:
         raise web.HTTPNotFound
@@ -216,7 +216,7 @@ def _page(template: str, status: int = 200, **values: object) -> web.Response:
 
 
 def _compressed(response: web.Response) -> web.Response:
-    # Where the client takes it. No page shows a secret beside what somebody else may choose.
+    # If the client accepts it. No page has a secret beside text that somebody else may choose.
     response.enable_compression()
     return response
 
@@ -229,18 +229,18 @@ class _CookieRules(NamedTuple):
 
 
 def _cookie_rules(request: web.Request) -> _CookieRules:
-    # Whoever forges this header does so for their own cookie alone.
+    # Whoever forges this header affects only their own cookie.
     forwarded = request.headers.get("X-Forwarded-Proto", "").partition(",")[0].strip().lower()
     return _CookieRules("/", True, "Strict", request.secure or forwarded == "https")
 
 
 def _refuse_strangers(request: web.Request) -> None:
-    """Refuse what the page of another site has a browser send."""
+    """Refuse requests that another site makes a browser send."""
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     if site is not None:
         same = site in ("same-origin", "none")
     else:
-        # Without TLS browsers tell only this, and a proxy may have changed the other two.
+        # Without TLS browsers send only `Origin`, and a proxy may have changed the other two.
         ours = {request.headers.get(name) for name in ("Host", "X-Forwarded-Host")}
         same = origin is None or _server_of(origin) in ours
     if not same:
@@ -250,14 +250,14 @@ def _refuse_strangers(request: web.Request) -> None:
 def _server_of(origin: str) -> str:
     try:
         return urlsplit(origin).netloc
-    except ValueError:  # such as http://[
+    except ValueError:  # for example http://[
         return ""
 
 
 async def _form(request: web.Request) -> dict[str, str]:
-    """The fields of a form as browsers send it, and of no other: anybody may send one.
+    """The fields of a form in the only encoding that our pages use.
 
-    aiohttp reads more kinds of forms, and raises many things at what is none.
+    aiohttp reads more kinds of forms, and raises many kinds of exceptions for malformed ones.
     """
     if request.content_type != _FORM or "Content-Encoding" in request.headers:
         raise web.HTTPUnsupportedMediaType(text=f"expected {_FORM}\n")

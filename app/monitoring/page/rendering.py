@@ -40,7 +40,7 @@ class StaticFile:
 
 @cache
 def static_files() -> Mapping[str, StaticFile]:
-    """By path; nothing else is ever read for a request."""
+    """The files by path; no other file is ever read for a request."""
     folder = files("app.monitoring.page") / "static"
     return {
         STATIC + one.name: StaticFile(one.read_bytes(), _KINDS[one.name.rpartition(".")[2]])
@@ -49,18 +49,18 @@ def static_files() -> Mapping[str, StaticFile]:
 
 
 def render(template: str, **values: object) -> str:
-    """A page.
+    """Render a page.
 
     Args:
-        template: its file's name.
-        values: that it names; what it names besides is an error.
+        template: the name of its template file.
+        values: the values that it uses; using any other is an error.
     """
     return _environment().get_template(template).render(**values)
 
 
 @cache
 def _environment() -> "Environment":
-    # Not before somebody looks at a page: it takes a twentieth of the time that a worker starts in.
+    # Imported when a page is first requested, because it takes a twentieth of a worker's start.
     import jinja2  # noqa: PLC0415
 
     environment = jinja2.Environment(
@@ -87,16 +87,16 @@ def _environment() -> "Environment":
 
 
 def _shown(value: object) -> object:
-    # Markup is a text as well: what the templates themselves made.
+    # Markup is a str as well, and comes from the templates themselves.
     if isinstance(value, str) and not isinstance(value, Markup):
         return printable(value, wording.THIN_SPACE)
     return value
 
 
 def _prose(text: str) -> Markup:
-    """A sentence in which commands and paths stand between back quotes."""
+    """A sentence with commands and paths in back quotes, which become `code` elements."""
     pieces = text.split("`")
-    if len(pieces) % 2 == 0:  # one that is not closed means itself
+    if len(pieces) % 2 == 0:  # an unclosed quote means itself
         return escape(printable(text))
     marked = [
         f"<code>{escape(printable(piece))}</code>" if odd % 2 else str(escape(printable(piece)))

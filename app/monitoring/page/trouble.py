@@ -16,20 +16,20 @@ from app.monitoring.progress import NOT_YET, STORES_NOTHING, State
 from app.process.words import listed
 
 URGENT_SECONDS = 600.0
-"""Until Kafka may delete what is unread, below which it is trouble whatever the share."""
+"""Seconds until Kafka may delete unread records, below which it is trouble whatever the share."""
 
 BEHIND_SECONDS = 60.0
-"""Age of the oldest unfinished record, from which on it is said that the group is behind."""
+"""Age of the oldest unfinished record from which on the group counts as behind."""
 
 
 class Level(StrEnum):
-    """How bad it is."""
+    """How bad something is."""
 
     WELL = "well"
     MIND = "mind"
-    """The work moves, but somebody should look."""
+    """The work makes progress, but somebody should look."""
     TROUBLE = "trouble"
-    """Something does not move, or will be lost."""
+    """Something makes no progress, or will be lost."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,9 @@ class Finding:
     """One thing that is wrong.
 
     Args:
-        what: it is, in one sentence.
-        why: as far as it is known, in the words of whoever said so.
-        do: about it.
+        what: what is wrong, in one sentence.
+        why: why, as far as it is known, in the words of whoever reported it.
+        do: what to do about it.
     """
 
     level: Level
@@ -64,15 +64,15 @@ class Kafka:
     away_since: float | None = None
     error: str = ""
     refuses: str = ""
-    """Why the group does not take this worker."""
+    """Why the group does not accept this worker."""
     unreadable: Mapping[str, str] = field(default_factory=dict)
     """Topics that may not be read, and why."""
     overlooked: Mapping[str, str] = field(default_factory=dict)
-    """Topics to which OpenWhisk would write in the other log mode, and what to do."""
+    """Topics that OpenWhisk would write to in the other log mode, and what to do."""
     elsewhere: Sequence[str] = ()
-    """While no topic of OpenWhisk's is read: those that look like one."""
+    """Topics that look like OpenWhisk's, as long as none is read."""
     advice_elsewhere: str = ""
-    """What to do about them."""
+    """What to do about the topics of `elsewhere`."""
 
 
 @dataclass(frozen=True)
@@ -85,10 +85,10 @@ class Database:
     error: str = ""
     advice: str = ""
     reading: str = ""
-    """Why nothing can be read back; empty while it can."""
+    """Why documents cannot be read back; empty while they can."""
     diagnosis: int = 0
     missing: Sequence[str] = ()
-    """Design documents."""
+    """Design documents that are missing."""
     requests: int = 0
     limit: int = 0
     most: int = 0
@@ -97,12 +97,12 @@ class Database:
 
 @dataclass(frozen=True)
 class Partition:
-    """Where a partition stands; times in epoch seconds.
+    """The state of a partition; times in epoch seconds.
 
     Args:
-        worker: that reads it, or where it connects from; empty when nobody does.
+        worker: the worker that reads it, or where it connects from; empty if nobody does.
         oldest: when the oldest unfinished record was written.
-        kept: until when Kafka keeps it; None: nothing is unread, or it is kept, or not known.
+        kept: until when Kafka keeps it; None if nothing is unread, it is kept for ever, or unknown.
     """
 
     topic: str
@@ -118,23 +118,23 @@ class Partition:
 
     @property
     def name(self) -> str:
-        """As it is written everywhere."""
+        """The partition as `topic/number`."""
         return f"{self.topic}/{self.number}"
 
 
 @dataclass(frozen=True)
 class Condition:
-    """All that a verdict depends on; times in epoch seconds.
+    """Everything that the summary depends on; times in epoch seconds.
 
     Args:
-        not_ready: why this worker's work does not move; empty while it does.
-        stuck_after: seconds after which a worker ends whose work is stuck; 0: never.
+        not_ready: why this worker's work makes no progress; empty while it does.
+        stuck_after: seconds after which a stuck worker ends; 0 for never.
         low: topics with little left of their retention.
-        unheard: why the other workers are not heard; empty while they are.
-        forgetful: why what the guard remembers is not written to Kafka; empty while it is.
-        setting_aside: dead letters a second in the last minute, of all workers.
-        internal: the topic that is the persister's own.
-        exchange: the topic on which workers hear one another.
+        unheard: why the other workers cannot be heard; empty while they can.
+        forgetful: why the guard's entries are not written to Kafka; empty while they are.
+        setting_aside: dead letters per second in the last minute, of all workers.
+        internal: the name of the internal topic.
+        exchange: the name of the topic of the workers' snapshots.
     """
 
     now: float
@@ -158,7 +158,7 @@ class Condition:
 
 @dataclass(frozen=True)
 class Summary:
-    """The page's first words."""
+    """What the page says first."""
 
     level: Level
     headline: str
@@ -167,7 +167,7 @@ class Summary:
 
 
 def summary(condition: Condition) -> Summary:
-    """Whether all is well, and if not, what is wrong, the worst first."""
+    """Whether all is well, and if not, what is wrong, worst first."""
     found = sorted(findings(condition), key=lambda one: one.level is not Level.TROUBLE)
     if not found:
         return Summary(Level.WELL, "All is well", _well(condition))
@@ -301,7 +301,7 @@ _SAID_ANYWAY = (
     "retrying until it does: ",
     "nothing is set aside, and all of it is retried until it passes: ",
 )
-"""What the log says of a failing database, and this page in its own words."""
+"""How the log describes a failing database, which this page words differently."""
 
 
 def _database(condition: Condition) -> Iterator[Finding]:
@@ -408,7 +408,7 @@ def _waits_for_an_answer(one: Partition) -> bool:
 
 
 def _waits_for_the_database(one: Partition, condition: Condition) -> bool:
-    """Whether the database's state, which is told already, explains it, here or elsewhere."""
+    """Whether a failing database, which is reported anyway, explains a waiting partition."""
     if condition.database.failing_since is None or one.state is not State.WAITING:
         return False
     failing = {
@@ -526,7 +526,7 @@ def _workers(condition: Condition) -> Iterator[Finding]:
 
 
 def _set_aside(condition: Condition) -> float:
-    """In the last minute: no more than ever, for a worker that runs for less than that."""
+    """Dead letters in the last minute; never more than the workers have in all."""
     ever = sum(one.snapshot.counts.dead_letters for one in condition.workers)
     return max(1.0, min(60 * condition.setting_aside, ever))
 

@@ -20,28 +20,28 @@ from app.settings.listing import Row, rows
 from app.version import VERSION
 
 MOST_PARTITIONS = 300
-"""Rows of a table; the page stays small, whatever the number of topics."""
+"""Most rows of the table, so that the page stays small, however many topics there are."""
 
 MOST_LETTERS = 10
 
 MOST_BUSY = 5
-"""Of those that run most, of those that fail most, and of those that wait most."""
+"""How many to show of those that run most, that fail most, and that wait most."""
 
 
 @dataclass(frozen=True)
 class View:
-    """The page.
+    """The values of the status page.
 
     Args:
         partitions: those that need a look first.
         left_out: how many more there are.
-        counts: of all workers that are heard, since each was started.
+        counts: sums of all workers in the roster, since the start of each.
         lately: means of the last minute; None before the first sample.
         set_aside: dead letters of all workers by reason, the most frequent first.
-        latest: their last ones, newest first.
-        warnings: of this worker's log, newest first.
-        settings: of this worker, without secrets.
-        activity: what this worker stores; None: not wanted.
+        latest: the latest dead letters, newest first.
+        warnings: warnings in this worker's log, newest first.
+        settings: this worker's settings, without secrets.
+        activity: the most active namespaces and actions; None if switched off.
     """
 
     version: str
@@ -63,10 +63,10 @@ class View:
 
 @dataclass(frozen=True)
 class Busiest:
-    """The namespaces and actions that run, fail and wait most.
+    """The namespaces and actions that run, fail or wait most.
 
     Args:
-        one_in: of this many documents, one is read.
+        one_in: one in this many documents is read.
     """
 
     one_in: int
@@ -75,9 +75,9 @@ class Busiest:
 
 
 def view_of(worker: Monitored) -> View:
-    """The page as it is now."""
+    """The current values of the page."""
     condition = condition_of(worker)
-    # Those that are missing, too: what they have done is done.
+    # Including missing workers: what they have done still counts.
     snapshots = [one.snapshot for one in condition.workers]
     partitions = ordered(condition.partitions)
     return View(
@@ -100,7 +100,7 @@ def view_of(worker: Monitored) -> View:
 
 
 def busiest(activity: Activity | None) -> Busiest | None:
-    """What is shown of the activity."""
+    """The part of the activity that is shown."""
     if activity is None:
         return None
     return Busiest(EVERY, first(activity.namespaces, MOST_BUSY), first(activity.actions, MOST_BUSY))
@@ -110,7 +110,7 @@ _FIRST = {State.STUCK: 0, State.WAITING: 1}
 
 
 def ordered(partitions: Iterable[Partition]) -> list[Partition]:
-    """What stands still first, then what waits longest, then by name."""
+    """Stuck partitions first, then waiting ones; within these by lag and name."""
     return sorted(
         partitions,
         key=lambda one: (_FIRST.get(one.state, 2), -(one.lag or 0), one.topic, one.number),
@@ -118,7 +118,7 @@ def ordered(partitions: Iterable[Partition]) -> list[Partition]:
 
 
 def total(counts: Iterable[Counts]) -> Counts:
-    """The sum."""
+    """The sums of counts."""
     sums: Counter[str] = Counter()
     for one in counts:
         sums.update(msgspec.structs.asdict(one))

@@ -12,7 +12,7 @@ THIN_SPACE = "\u202f"
 
 
 def duration(seconds: float | None) -> str:
-    """Such as `4 s`, `12 minutes`, `3 hours`."""
+    """A duration such as `4 s`, `12 minutes` or `3 hours`."""
     if seconds is None:
         return UNKNOWN
     for unit, length in _UNITS:
@@ -24,19 +24,19 @@ def duration(seconds: float | None) -> str:
 
 
 def delay(seconds: float) -> str:
-    """Of an estimate from a histogram, which ends somewhere."""
+    """A duration that was estimated from a histogram, which may lie above its last bound."""
     return f"{'over ' if seconds >= LATENCIES[-1] else ''}{duration(seconds)}"
 
 
 def number(value: float | None) -> str:
-    """With its thousands apart."""
+    """A number with separated thousands."""
     if value is None:
         return UNKNOWN
     return f"{value:,.0f}".replace(",", THIN_SPACE)
 
 
 def rate(value: float | None) -> str:
-    """Of each second, with as many digits as say something."""
+    """A rate, with as many digits as are meaningful."""
     if value is None:
         return UNKNOWN
     if value >= 10 or not value:  # noqa: PLR2004 - two digits
@@ -45,7 +45,7 @@ def rate(value: float | None) -> str:
 
 
 def percent(part: float, whole: float) -> str:
-    """Such as `12 %`; only nothing is shown as 0 %, and only everything as 100 %."""
+    """A percentage such as `12 %`; only nothing is 0 %, and only everything 100 %."""
     of_all = 100 * part / whole if whole else 0.0
     if 0 < of_all < 1:
         return "< 1 %"
@@ -55,7 +55,7 @@ def percent(part: float, whole: float) -> str:
 
 
 def moment(at: float | None, now: float) -> str:
-    """A time in UTC; of another day with its date."""
+    """A time in UTC, with the date if it is not today."""
     if at is None:
         return UNKNOWN
     try:
@@ -68,7 +68,7 @@ def moment(at: float | None, now: float) -> str:
 
 
 def iso(at: float | None) -> str:
-    """A time for programs."""
+    """A time in ISO 8601, for programs."""
     try:
         return "" if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
     except (OverflowError, ValueError, OSError):

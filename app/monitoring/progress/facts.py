@@ -10,7 +10,7 @@ from app.kafka.group_view import GroupView
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """Kafka did not answer; why, in words for an operator."""
+    """Kafka did not answer; `why` is in words for an operator."""
 
     why: str
 
@@ -20,12 +20,12 @@ class Database:
     """The writer's view of the database.
 
     Args:
-        failing: why every request fails at present; empty while they do not.
-        last_error: of any request; empty before the first.
-        settled: documents that the database has ever settled; each counts when it is written, and
-            again when its chunk is finished, which is all that one the guard knows does.
-        answers: requests that it has ever answered, in whatever way, or that timed out.
-        busy: whether requests are under way or wait for the pace.
+        failing: why every request currently fails; empty while some succeed.
+        last_error: the last error of any request; empty before the first.
+        settled: how many documents were ever settled. Each counts when it is written, and again
+            when its chunk is finished; duplicates that the guard knows count only then.
+        answers: how many requests were ever answered, in whatever way, or timed out.
+        busy: whether requests are under way or waiting for the pace.
     """
 
     failing: str = ""
@@ -41,19 +41,18 @@ class Worker:
 
     Args:
         member: its id in the group; empty before it has joined.
-        generation: of the group, as the worker knows it.
+        generation: the group's generation as the worker knows it.
         stopping: whether it was told to stop.
         started: whether it was assigned partitions and has read the guard's table since.
         rebalancing: whether Faust is between two assignments.
-        recovery_left: changes of the guard's table that it still has to read.
-        held: by topic, why nothing of it is fetched on purpose (its breaker).
-        refused: why the group does not take this worker at present; empty while it does.
-        unsent: why Kafka does not take what the worker sends at present; empty while it does.
-        throttled: that Kafka holds the worker's requests back at present, and how much; empty while
-            it does not.
-        at_work: partitions whose next chunk has reached its agent; others wait to be fetched, or
-            behind what was fetched of the others.
-        database: what the writer knows.
+        recovery_left: how many changes of the guard's table it still has to read.
+        held: why topics are not fetched on purpose, such as an open breaker.
+        refused: why the group does not accept this worker; empty while it does.
+        unsent: why Kafka does not take what the worker sends; empty while it does.
+        throttled: how much Kafka throttles the worker; empty while it does not.
+        at_work: partitions whose next chunk has reached its agent; chunks of others wait to be
+            fetched, or behind fetched chunks.
+        database: the writer's view of the database.
     """
 
     member: str = ""

@@ -21,16 +21,16 @@ from app.monitoring.progress.rules import STANDING, Rules
 from app.monitoring.progress.verdict import PartitionVerdict, State, Verdict
 
 SEVERAL = 3
-"""Partitions that are named; of more, only how many there are."""
+"""How many partitions to name; further ones are only counted."""
 
 
 class _Cause(NamedTuple):
     """Something that stands still.
 
     Args:
-        why: in words.
-        stands: seconds since when.
-        stuck: for how many of them a restart might have mended it; 0 if it cannot.
+        why: a description.
+        stands: for how many seconds.
+        stuck: for how many of them a restart might have helped; 0 if it cannot help.
         blocks: whether the worker is not ready because of it.
     """
 
@@ -41,10 +41,10 @@ class _Cause(NamedTuple):
 
 
 class Judge:
-    """Compares what it is told with what it was told before.
+    """Judges the facts of each look, compared with those of earlier looks.
 
     Args:
-        rules: what does not change.
+        rules: the fixed rules.
     """
 
     def __init__(self, rules: Rules) -> None:
@@ -55,10 +55,10 @@ class Judge:
         self._was_ready = False
 
     def look(self, at: float, wall: float, seen: Seen, worker: Worker) -> Verdict:
-        """Judge.
+        """Judge the work at one moment.
 
         Args:
-            at: seconds of a monotonic clock.
+            at: monotonic seconds.
             wall: epoch seconds.
             seen: what Kafka says.
             worker: what the worker knows.
@@ -76,12 +76,12 @@ class Judge:
         return self._verdict(wall, worker, causes)
 
     def _own(self, worker: Worker, *, silent: bool) -> Iterator[_Cause]:
-        """What the worker itself knows to stand in its way."""
+        """What the worker itself knows to be in its way."""
         unsettled, throttled = 0.0, bool(worker.throttled)
         if worker.database.busy:
             unsettled = self._lasting.of("unsettled", worker.database.settled)
         if not worker.started:
-            # Each step forward restarts the wait; while Kafka is silent there can be none.
+            # Each step forward restarts the clock, and while Kafka is silent there can be no step.
             step = (worker.generation, worker.recovery_left, silent)
             stands = self._lasting.of("starting", step)
             left = worker.recovery_left
@@ -96,15 +96,15 @@ class Judge:
             yield _Cause(why, stands, self._joining(stands, silent=silent or throttled))
         if worker.database.failing:
             why = f"the database takes no documents: {worker.database.failing}"
-            # It stood still before it said why, too.
+            # Nothing may have been settled for a while before requests began to fail.
             yield _Cause(why, max(self._lasting.of("database"), unsettled))
 
     def _joining(self, stands: float, *, silent: bool = False) -> float:
-        """For how long of it a restart might have helped: the group may wait for a dead member."""
+        """The part of `stands` in which a restart might help: the group may await a dead member."""
         return 0.0 if silent else max(0.0, stands - self._rules.session)
 
     def _group(self, seen: GroupView, worker: Worker) -> Iterator[_Cause]:
-        """What stands in the way of the group, or of this worker's part in it."""
+        """What is in the way of the group, or of this worker's membership."""
         if not worker.started:
             return
         for topic in sorted(set(self._rules.required) - seen.topics):
@@ -127,7 +127,7 @@ class Judge:
             return Verdict(State.WAITING, "stopping", partitions=self._partitions)
         worst = max(causes, key=lambda cause: cause.stuck, default=None)
         stuck_for, stuck_on = (worst.stuck, worst.why) if worst and worst.stuck else (0.0, "")
-        # A worker that was never ready is not so for a moment either: a roll-out would go on.
+        # A worker that was never ready gets no patience, lest a roll-out take it for ready.
         patience = STANDING if self._was_ready else 0.0
         blocking = [one for one in causes if one.blocks and one.stands >= patience]
         if not blocking:
@@ -140,7 +140,7 @@ class Judge:
         return Verdict(state, why, since, stuck_for, stuck_on, self._partitions)
 
     def _state(self) -> State:
-        """Of a worker that is ready."""
+        """The state of a worker that is ready."""
         states = {one.state for one in self._partitions.values() if one.mine}
         for state in (State.MOVING, State.STUCK, State.WAITING):
             if state in states:

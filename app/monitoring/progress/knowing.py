@@ -24,16 +24,16 @@ class Knowledge:
     """Reads the state of the application's parts.
 
     Args:
-        app: Faust's: the consumer, and whether it is rebalancing or stopping.
+        app: Faust's application, with the consumer; tells whether it is rebalancing or stopping.
         tables: the recovery of the guard's table.
         documents: the name of the internal topic.
-        producer: what is sent to Kafka.
-        breakers: the topics that are held.
-        writer: the database.
-        storing_step: the reasons for which storing is held.
-        discovery: the topics that may not be read, and whether the group takes the worker.
-        outcomes: what has been stored.
-        ledger: which chunks are under way.
+        producer: tells whether records cannot be sent to Kafka.
+        breakers: tell which topics are held.
+        writer: tells the state of the database.
+        storing_step: tells why storing is held.
+        discovery: tells which topics may not be read, and whether the group accepts the worker.
+        outcomes: count what has been stored.
+        ledger: tells which chunks are under way.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Knowledge:
         self._started = False
 
     def __call__(self) -> Worker:
-        """What is known now."""
+        """The worker's current state."""
         app = self._app
         recovery = self._tables.recovery
         recovered = recovery.completed.is_set()
@@ -91,7 +91,7 @@ class Knowledge:
             for topic, opened in breakers.topics().items()
             if opened and breakers.holds(topic)
         }
-        # Neither is mended by a restart, which would only start them over.
+        # A restart fixes none of these, and would only make them start over.
         writer = self._writer
         if writer.narrowing and writer.availability.failing_since is None:
             held[self._documents] = f"requests that fail while others pass: {writer.narrowing}"
@@ -116,6 +116,6 @@ class Knowledge:
 
 
 def _coordinator(app: faust.App) -> Any:
-    """Of aiokafka's consumer; None while there is none."""
+    """The coordinator of aiokafka's consumer; None while there is none."""
     thread = getattr(app.consumer, "_thread", None)
     return getattr(getattr(thread, "_consumer", None), "_coordinator", None)

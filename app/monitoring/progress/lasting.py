@@ -3,11 +3,12 @@
 from collections.abc import Hashable
 
 LONGEST_STEP = 10.0
-"""Seconds between two looks that count. A process that was frozen has seen nothing in between."""
+"""Most seconds that count between two looks. A process that was frozen has seen nothing in between.
+"""
 
 
 class Lasting:
-    """Stop watches by key, each of which restarts when its value changes."""
+    """Stopwatches by key, each of which restarts when its value changes."""
 
     def __init__(self) -> None:
         self._now = 0.0
@@ -16,7 +17,7 @@ class Lasting:
         self._asked: set[Hashable] = set()
 
     def tick(self, at: float) -> None:
-        """Begin a new look at this time of a monotonic clock; forget what nobody asks for."""
+        """Start a new look, at a time in monotonic seconds; forgets keys that nobody asks for."""
         if self._last is not None:
             self._now += min(at - self._last, LONGEST_STEP)
             self._since = {key: self._since[key] for key in self._asked}
@@ -24,7 +25,7 @@ class Lasting:
         self._asked = set()
 
     def of(self, key: Hashable, value: Hashable = None) -> float:
-        """Seconds for which `key` was asked for at every look, and had this value."""
+        """For how many seconds `key` was asked for at every look and had this value."""
         before = self._since.get(key)
         if before is None or before[0] != value:
             self._since[key] = (value, self._now)

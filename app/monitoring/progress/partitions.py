@@ -12,14 +12,15 @@ from app.monitoring.progress.rules import STANDING, Rules
 from app.monitoring.progress.verdict import PartitionVerdict, State
 
 IN_FRONT = 8
-"""Times as many settled documents as may be in flight, after which a chunk that its agent has is
-overtaken: in front of it are these, the chunk that exceeded them and its own, and each is counted
-twice.
+"""If this many times the documents that may be in flight have been settled since, a chunk at its
+agent counts as overtaken. In front of it can only be that many documents, the chunk that exceeded
+the limit, and its own, each of which is counted twice.
 """
 
 AHEAD = 64
-"""The same of a partition whose next chunk is not at its agent. In front of it is also what was
-fetched of all others, some thousand documents each; with a database that is slow they take minutes.
+"""The same for a partition whose next chunk is not at its agent. In front of it is also what was
+fetched of all other partitions, some thousand documents each, which take minutes if the database is
+slow.
 """
 
 
@@ -27,8 +28,8 @@ class Reason(NamedTuple):
     """Why a partition does not move.
 
     Args:
-        why: in words.
-        restart: whether a restart may mend it.
+        why: a description.
+        restart: whether a restart may help.
         blocks: whether the worker is not ready because of it.
     """
 
@@ -39,10 +40,10 @@ class Reason(NamedTuple):
 
 NOBODY = Reason("nobody reads it", restart=True)
 NOT_YET = "nobody reads it yet"
-"""A topic that has just come, or a group that has."""
+"""For a new topic, or a new group."""
 
 STORES_NOTHING = "the database stores nothing"
-"""And says nothing either: a request is under way, and has not failed."""
+"""A request is under way, and has not failed."""
 
 UNKNOWN = Reason("nothing is committed, for no known reason", restart=True)
 OVERTAKEN = Reason("what came after it is stored, and it is not", restart=True)
@@ -53,12 +54,12 @@ FOREIGN = Reason("the worker that reads it does not move", blocks=False)
 
 
 class Finding(NamedTuple):
-    """What was found of one partition.
+    """The result for one partition.
 
     Args:
-        stands: seconds for which it has not moved, whatever the reason.
-        stuck: seconds for which it has not for this one.
-        reason: why it stands still; None while it does not.
+        stands: for how many seconds it has not moved, whatever the reason.
+        stuck: for how many seconds it has not moved for this reason.
+        reason: why it stands still; None if it does not.
     """
 
     verdict: PartitionVerdict
@@ -77,8 +78,8 @@ class Partitions:
     """Judges every partition that the group should read.
 
     Args:
-        rules: what does not change.
-        lasting: the stop watches; they have been told of the present look.
+        rules: the fixed rules.
+        lasting: the stopwatches, which have started the current look.
     """
 
     def __init__(self, rules: Rules, lasting: Lasting) -> None:
@@ -87,18 +88,20 @@ class Partitions:
         self._first: frozenset[TP] | None = None
         self._holders: Mapping[TP, str] = {}
         self._settled: dict[TP, int] = {}
-        """Documents that were settled when a partition moved last."""
+        """How many documents had been settled when a partition last moved."""
         self._begun: dict[TP, int] = {}
-        """The same, or when its next chunk was not at its agent yet."""
+        """The same for when it last moved, or last had no chunk at its agent."""
         self._waits: dict[TP, bool] = {}
-        """Whether a restart would not have mended what held a partition when it was last held."""
+        """Whether a partition, when a member last held it, waited for something that no restart
+        helps.
+        """
 
     def judge(self, wall: float, seen: GroupView, worker: Worker) -> dict[TP, Finding]:
-        """Judge each; `wall` is epoch seconds."""
+        """Judge every partition; `wall` is in epoch seconds."""
         if self._first is None:
             self._first = frozenset(seen.partitions)
         if seen.stable or not seen.members:
-            # While a group rebalances Kafka does not tell who holds what.
+            # During a rebalance Kafka does not say who holds what.
             self._holders = seen.holders()
         for known in (self._settled, self._begun, self._waits):
             for gone in known.keys() - seen.partitions.keys():
@@ -112,12 +115,12 @@ class Partitions:
             yield tp, (self._held(tp, reach, look) if holder else self._unheld(tp, reach, look))
 
     def _unheld(self, tp: TP, reach: Reach, look: _Look) -> Finding:
-        """A partition that no member was assigned. A new one may take a while."""
+        """Judge a partition that is assigned to nobody; a new one may take a while."""
         known = self._first is not None and tp in self._first
         grace = 0.0 if known else self._rules.discovery
         lasts = self._lasting.of(("unheld", tp))
         if reach.lag and not grace and not self._waits.get(tp):
-            # Whoever held it stood still before Kafka took it away.
+            # Its last holder had already stood still before Kafka took it away.
             lasts = max(lasts, self._lasting.of(("unread", tp), (reach.committed, False)))
         since = look.wall - lasts
         if lasts < STANDING + grace:
@@ -138,7 +141,7 @@ class Partitions:
         if reach.lag == 0:
             return Finding(PartitionVerdict(State.IDLE, reach, host, mine, member=member))
         ours = self._reason(tp, reach, look.worker)
-        # What keeps this worker waiting, such as the database, keeps the others as well.
+        # What this worker waits for, such as the database, keeps the others waiting as well.
         self._waits[tp] = not ours.restart
         reason = ours if mine else FOREIGN
         stuck = self._lasting.of(("reason", tp), (reach.committed, reason))
@@ -150,7 +153,7 @@ class Partitions:
         return Finding(verdict, stands, stuck, reason)
 
     def _reason(self, tp: TP, reach: Reach, worker: Worker) -> Reason:
-        """Why a partition of this worker does not move, if it does not."""
+        """Why a partition of this worker does not move, in case it does not."""
         if not worker.started or worker.rebalancing:
             return BETWEEN
         if reach.lag is None:
@@ -162,15 +165,15 @@ class Partitions:
             reason = self._database(tp, worker.database)
         if not reason.restart:
             return reason
-        # Sending goes on by itself, by new clients where that helps; and what Kafka has throttled
-        # when its pause is over.
+        # Sending recovers by itself, with new clients if that helps, and so does a throttled client
+        # after its pause.
         known = worker.unsent or worker.throttled
         return Reason(known) if known else reason
 
     def _database(self, tp: TP, database: Database) -> Reason:
         """Why documents are not stored."""
         if database.failing:
-            # The worker says it for itself, once.
+            # Reported once, for the worker as a whole.
             return Reason(database.failing, blocks=False)
         unanswered = self._lasting.of("answers", database.answers)
         if not database.busy or unanswered > self._rules.request_timeout + STANDING:

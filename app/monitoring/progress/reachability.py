@@ -6,35 +6,39 @@ from collections.abc import Callable
 logger = logging.getLogger(__name__)
 
 NEW_CLUSTER_SECONDS = 3.0
-"""Before the first answer: a new cluster has no coordinator of any group for a moment."""
+"""Seconds without an answer before a message, until the first answer: a new cluster has no group
+coordinator for a moment.
+"""
 
 CLOSED_CONNECTION_SECONDS = 1.0
-"""After it: brokers close connections now and then, each hour where logins have an end, and the
-next question opens another one (`connections.max.reauth.ms`; aio-libs/aiokafka#1105)."""
+"""Seconds without an answer before a message, after the first answer: brokers close connections now
+and then, for example when logins expire (`connections.max.reauth.ms`), and the next request opens a
+new one (aio-libs/aiokafka#1105).
+"""
 
 
 class Reachability:
-    """Follows answers and silence.
+    """Follows whether Kafka answers.
 
     Args:
-        address: of Kafka, for the log.
+        address: Kafka's address, for the log.
         wall: epoch seconds.
     """
 
     def __init__(self, address: str, wall: Callable[[], float]) -> None:
         self.away_since: float | None = None
-        """Epoch seconds of the first question without an answer since the last one with."""
+        """When Kafka first failed to answer since its last answer, in epoch seconds."""
         self.last_error: str | None = None
-        """What was last said; stays when Kafka answers again."""
+        """The last error, kept when Kafka answers again."""
         self.last_error_at: float | None = None
-        """Epoch seconds."""
+        """When that was, in epoch seconds."""
         self._address = address
         self._wall = wall
         self._said = False
         self._has_answered = False
 
     def failed(self, why: str) -> None:
-        """Kafka did not answer."""
+        """Note that Kafka did not answer."""
         self.last_error, self.last_error_at = why, self._wall()
         if self.away_since is None:
             self.away_since = self.last_error_at
@@ -46,7 +50,7 @@ class Reachability:
             )
 
     def answered(self) -> None:
-        """Kafka has answered."""
+        """Note that Kafka has answered."""
         if self.away_since is not None and self._said:
             lasted = self._wall() - self.away_since
             logger.info("Kafka at %s answers again, after %.0f s", self._address, lasted)

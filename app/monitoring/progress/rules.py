@@ -9,23 +9,23 @@ from app.settings import Settings
 STANDING = 8.0
 """Seconds without movement after which something stands still.
 
-With the pause between two looks it has to stay below 15, and above what a rebalance and a slow
-request take.
+Together with the pause between two looks it must stay below 15, but longer than a rebalance and a
+slow request.
 """
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What does not change while the worker runs.
+    """What stays the same while the worker runs.
 
     Args:
-        documents: the internal topic.
-        required: topics without which the worker cannot work.
-        wanted: whether a topic should be read.
-        discovery: seconds that a new topic or partition may take until somebody reads it.
-        in_flight: documents that may be in front of a document on its way to the database.
+        documents: the name of the internal topic.
+        required: names of topics that the worker needs.
+        wanted: tells whether a topic should be read.
+        discovery: seconds within which a new topic or partition must be read by somebody.
+        in_flight: how many documents may be on their way to the database at a time.
         request_timeout: seconds that a request to the database may take.
-        session: seconds that the group waits for a member which is dead, before it rebalances.
+        session: seconds that the group waits for a dead member before it rebalances.
     """
 
     documents: str

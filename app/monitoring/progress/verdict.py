@@ -10,10 +10,10 @@ from app.kafka.group_view import Reach
 
 
 class State(StrEnum):
-    """Whether work moves."""
+    """Whether the work makes progress."""
 
     MOVING = "moving"
-    """What is unread becomes less, or has only just come."""
+    """Unread records are being finished, or have only just arrived."""
 
     IDLE = "idle"
     """Nothing is unread."""
@@ -27,15 +27,15 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PartitionVerdict:
-    """Where a partition stands.
+    """The verdict on a partition.
 
     Args:
         reach: how far the group is in it.
-        holder: where the member that reads it connects from; None when nobody reads it.
-        mine: whether that is this worker.
-        since: epoch seconds from which on it waits or is stuck.
-        why: it waits or is stuck; empty otherwise.
-        member: the id of the member that reads it; empty when nobody does.
+        holder: where the member that reads it connects from; None if nobody does.
+        mine: whether this worker reads it.
+        since: since when it waits or is stuck, in epoch seconds.
+        why: why it waits or is stuck; empty otherwise.
+        member: the id of the member that reads it; empty if nobody does.
     """
 
     state: State
@@ -49,14 +49,14 @@ class PartitionVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether this worker's work moves.
+    """The verdict on this worker.
 
     Args:
-        not_ready: why it does not; None while it does.
-        since: epoch seconds from which on this is so.
-        stuck_for: seconds for which something has stood still that a restart may mend; 0 if
+        not_ready: why its work makes no progress; None if it does.
+        since: since when that is so, in epoch seconds.
+        stuck_for: for how many seconds something has stood still that a restart may fix; 0 if
             nothing does.
-        stuck_on: what that is.
+        stuck_on: what stands still.
         partitions: every partition that the group should read.
     """
 
@@ -68,7 +68,7 @@ class Verdict:
     partitions: Mapping[TP, PartitionVerdict] = field(default_factory=dict)
 
     def lag(self) -> int:
-        """Unread records of this worker's partitions."""
+        """The number of unread records in this worker's partitions."""
         return sum(one.reach.lag or 0 for one in self.partitions.values() if one.mine)
 
 

@@ -24,10 +24,10 @@ from app.process.heartbeat import Heartbeat
 from app.settings import KafkaSettings
 
 LOOK_SECONDS = 2.0
-"""Between two looks."""
+"""Seconds between two looks."""
 
 STARTING_SECONDS = 0.25
-"""The same until the worker is ready for the first time, while Kafka answers."""
+"""Seconds between two looks until the worker is ready for the first time, while Kafka answers."""
 
 ANSWER_SECONDS = 6.0
 """How long Kafka may take for all answers of one look."""
@@ -35,41 +35,42 @@ ANSWER_SECONDS = 6.0
 CLOSE_SECONDS = 2.0
 
 REMIND_SECONDS = 60.0
-"""Between two lines that say the same."""
+"""Seconds between two log lines that say the same."""
 
 HEADS = 32
-"""Partitions with something unread whose oldest record is looked at; what a look costs is
-bounded."""
+"""In how many partitions with unread records to read the oldest one, so that the cost of a look is
+bounded.
+"""
 
 
 class Client(Protocol):
-    """What looking takes; see `app.kafka.group_view.Observer`."""
+    """What a look needs; see `app.kafka.group_view.Observer`."""
 
     async def topics(self) -> dict[str, int]:
         """The topics, with their numbers of partitions."""
 
     async def look(self, topics: dict[str, int], wanted: list[str]) -> GroupView:
-        """The group, and how far it is."""
+        """The state of the group, and how far it is."""
 
     async def oldest(self, tp: TP, offset: int) -> int | None:
-        """When the record there was written, in epoch millis; `NO_TIMESTAMP` if it has no time."""
+        """The record's timestamp, in epoch millis; `NO_TIMESTAMP` if it has none."""
 
     async def close(self) -> None:
         """Disconnect."""
 
 
 class Progress(Service):
-    """Knows whether the work moves, and ends a worker that a restart may help.
+    """Watches whether the work makes progress, and ends a worker that is stuck.
 
     Args:
         settings: how to connect.
-        rules: for the judge.
-        worker: what the worker knows, asked at each look.
+        rules: the judge's rules.
+        worker: returns the worker's own state at each look.
         stuck_after: seconds after which what is stuck ends the worker; 0 for never.
         end: ends the worker.
         heartbeat: ends the process when the event loop hangs.
-        topics: is told which topics there are, with their numbers of partitions.
-        connect: makes a client; a new one is made whenever Kafka did not answer.
+        topics: called with all topics and their numbers of partitions.
+        connect: makes a client; called again after Kafka did not answer.
         clock: monotonic seconds.
         wall: epoch seconds.
     """
@@ -93,7 +94,8 @@ class Progress(Service):
         self.verdict: Verdict = BEFORE_THE_FIRST
         self.kafka = Reachability(settings.url, wall)
         self.oldest: dict[TP, int] = {}
-        """When the oldest unread record was written, in epoch millis, where it is known."""
+        """When the oldest unread record of each partition was written, in epoch millis, if known.
+        """
         self._settings = settings
         self._rules = rules
         self._worker = worker
@@ -118,11 +120,11 @@ class Progress(Service):
         return self._worker().member
 
     def now(self) -> float:
-        """Epoch seconds, by the clock that all times here are of."""
+        """The current time in epoch seconds, by the clock of all times here."""
         return self._wall()
 
     async def on_start(self) -> None:
-        """Have the event loop watched from now on."""
+        """Start to watch the event loop."""
         self._heartbeat.start()
 
     async def on_stop(self) -> None:
@@ -142,7 +144,7 @@ class Progress(Service):
         return STARTING_SECONDS if starting else LOOK_SECONDS
 
     async def look(self) -> None:
-        """Ask, judge, say what has changed, and end the worker if it has stood still too long."""
+        """Ask Kafka, judge, log changes, and end the worker if it has been stuck for too long."""
         seen = await self._ask()
         worker = self._worker()
         self.verdict = self._judge.look(self._clock(), self._wall(), seen, worker)
@@ -156,7 +158,7 @@ class Progress(Service):
                 view = await self._view()
         except Exception as error:  # noqa: BLE001 - whatever a client raises, it gave no answer
             why = explain(error, self._settings)
-            if not self.should_stop:  # which takes the client away under a look
+            if not self.should_stop:  # stopping closes the client during a look
                 self.kafka.failed(why)
             await self._disconnect()
             return Silence(why)
@@ -177,7 +179,7 @@ class Progress(Service):
         return replace(view, partitions=reaches)
 
     async def _look_at_heads(self, client: Client, view: GroupView) -> None:
-        """Find out how old the first unread records are."""
+        """Find out how old the oldest unread records are."""
         mine = view.members.get(self._worker().member)
         unread = {
             tp: max(reach.start or 0, reach.committed or 0)
@@ -186,7 +188,7 @@ class Progress(Service):
         }
         known = {tp for tp, at in unread.items() if self._known(tp, at)}
         turns = {tp: turn for turn, tp in enumerate(self._heads, 1)}
-        # Those first that were never asked about, then those that were longest ago.
+        # First partitions that were never looked at, then those whose last look is longest ago.
         asked = sorted(unread.keys() - known, key=lambda tp: (turns.get(tp, 0), tp))[:HEADS]
         kept = {
             tp: head
@@ -199,12 +201,12 @@ class Progress(Service):
         self.oldest = {tp: at for tp, at in times.items() if at != NO_TIMESTAMP}
 
     def _known(self, tp: TP, offset: int) -> bool:
-        """Whether it is known what the record at an offset is; what is empty may be filled."""
+        """Whether the record at an offset is known; an empty place may be filled later."""
         at = self._heads.get(tp)
         return at is not None and at[0] == offset and at[1] is not None
 
     def _real(self, tp: TP, reach: Reach) -> Reach:
-        """Without an unread rest of transaction markers alone, which nobody can commit."""
+        """Ignore an unread rest of only transaction markers, which nobody can commit."""
         head = self._heads.get(tp)
         hollow = head is not None and head[1] is None
         return replace(reach, start=reach.end) if hollow else reach
@@ -216,7 +218,7 @@ class Progress(Service):
                 await asyncio.wait_for(client.close(), CLOSE_SECONDS)
 
     def _say(self, verdict: Verdict) -> None:
-        """One line when something begins to stand still or goes on, and one a minute meanwhile."""
+        """Log when something stands still or goes on, and once a minute in between."""
         now = self._wall()
         since = now if verdict.since is None else verdict.since
         if verdict.not_ready is None:
@@ -226,7 +228,7 @@ class Progress(Service):
                 self.log.info("Ready again: the work moves.")
             self._was_ready, self._said = True, None
         elif now - since >= STANDING:
-            # Without the numbers in it, which change all the time.
+            # Compared without its numbers, which change all the time.
             what = re.sub(r"\d+", "", verdict.not_ready)
             if what != self._said or now - self._said_at >= REMIND_SECONDS:
                 self.log.warning("Not ready for %.0f s: %s", now - since, verdict.not_ready)

@@ -16,7 +16,7 @@ from app.kafka.untimed import NO_TIMESTAMP
 
 @dataclass(frozen=True)
 class Policy:
-    """How long a topic is kept: milliseconds and bytes, each None where it is for ever."""
+    """How long a topic is kept, in milliseconds and bytes; None means for ever."""
 
     ms: int | None = None
     bytes: int | None = None
@@ -37,7 +37,7 @@ class Head(NamedTuple):
     """Its timestamp in epoch millis; `NO_TIMESTAMP` if it has none."""
 
     size: float
-    """Mean bytes of the records there."""
+    """Mean size of the records there, in bytes."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,9 @@ class Left:
     """What is left of a partition's retention.
 
     Args:
-        deadline: epoch seconds from which on unread records may be deleted; None: not known.
-        share: 1 when nothing is used up, 0 when records may be deleted now.
-        records: that are unread.
+        deadline: when unread records may be deleted, in epoch seconds; None if unknown.
+        share: 1 if nothing is used up, 0 if records may be deleted now.
+        records: how many records are unread.
     """
 
     deadline: float | None
@@ -58,15 +58,15 @@ class Left:
 def left(
     policy: Policy, head: Head, records: int, per_second: float | None, now: float
 ) -> Left | None:
-    """The rest of the retention; None when records are kept for ever, or nothing is known of it.
+    """What is left of the retention; None if records are kept for ever, or it is unknown.
 
-    Of a record without a time, Kafka takes the time of its file, which nobody is told.
+    For a record without a timestamp, Kafka uses that of its segment file, which is unknown to us.
 
     Args:
-        policy: of the topic.
+        policy: the topic's retention.
         head: the oldest unread record.
-        records: unread ones.
-        per_second: records that arrive; None while that is not known.
+        records: how many records are unread.
+        per_second: records that arrive per second; None while unknown.
         now: epoch seconds.
     """
     deadlines, shares = [], []

@@ -10,13 +10,13 @@ from app.monitoring.retention.policy import Head, Policy
 from app.settings import KafkaSettings
 
 RECORD_OVERHEAD = 20
-"""Bytes that a record takes beside its key and value, about."""
+"""About how many bytes a record takes besides its key and value."""
 
 
 class Unread:
-    """Reads from Kafka; its clients connect on first use, since most workers have no lag.
+    """Reads from Kafka; its clients connect on first use, because most workers have no lag.
 
-    Every method raises `KafkaError`, and `UnreadableSettingsError` where a right is missing.
+    Every method raises `KafkaError`, and `UnreadableSettingsError` if a right is missing.
     """
 
     def __init__(self, settings: KafkaSettings) -> None:
@@ -25,9 +25,9 @@ class Unread:
         self._batch = FirstBatch(settings)
 
     async def policies(self, topics: Collection[str]) -> dict[str, Policy]:
-        """How long these topics are kept.
+        """The retention of topics.
 
-        Asked each time: an operator who raises a retention wants to see the effect.
+        Read every time, because an operator who raises a retention wants to see the effect.
         """
         if not topics:
             return {}
@@ -38,7 +38,7 @@ class Unread:
         return {topic: Policy.of(found) for topic, found in settings.items()}
 
     async def head(self, tp: TP, offset: int) -> Head | None:
-        """The record at an offset, or the first one after it that Kafka still holds."""
+        """The record at an offset, or the first one after it that Kafka still has."""
         records = await self._batch.read(tp, offset)
         if not records:
             return None
@@ -46,7 +46,7 @@ class Unread:
         return Head(records[0].timestamp, size + RECORD_OVERHEAD)
 
     async def disconnect(self) -> None:
-        """Disconnect; the next question connects again."""
+        """Disconnect; the next method connects again."""
         admin, self._admin = self._admin, None
         if admin is not None:
             await admin.close()

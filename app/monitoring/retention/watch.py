@@ -20,7 +20,9 @@ LOOK_SECONDS = 30.0
 """Seconds between two checks; there is also one after each rebalance."""
 
 SOON_SECONDS = 1.0
-"""The same while it is not known yet which partitions are assigned, or where one of them stands."""
+"""Seconds between two checks while it is unknown which partitions are assigned, or the lag of one
+of them.
+"""
 
 _WARNING = (
     "Kafka may delete unread records of %s soon: %d %% of what its retention allows is left%s. "
@@ -34,9 +36,9 @@ class Retention(Service):
     """Tracks how long Kafka still keeps unread records; warns once when that becomes short.
 
     Args:
-        lags: what is unread.
-        unread: asks Kafka.
-        warning: share of a topic's retention, below which there is a warning.
+        lags: the lag of each partition.
+        unread: reads from Kafka.
+        warning: share of a topic's retention below which to warn.
         clock: epoch seconds.
     """
 
@@ -63,7 +65,7 @@ class Retention(Service):
         self._look_now = asyncio.Event()
 
     def seconds_left(self, tp: TP) -> float | None:
-        """Until Kafka may delete what is unread; None: nothing is, or it is kept, or not known."""
+        """Seconds until Kafka may delete unread records; None if there are none or unknown."""
         found = self._left.get(tp)
         if found is None or found.deadline is None:
             return None
@@ -79,7 +81,7 @@ class Retention(Service):
         await self._unread.disconnect()
 
     def look_soon(self) -> None:
-        """Look at once, since other partitions are assigned now."""
+        """Check at once, because other partitions are assigned now."""
         self._look_now.set()
 
     @Service.task
@@ -94,7 +96,7 @@ class Retention(Service):
             pause = pause_after(lags)
 
     async def look(self, lags: list[PartitionLag]) -> None:
-        """Find out how much retention every partition has left, and warn where it is little."""
+        """Find out how much retention every partition has left, and warn if it is little."""
         try:
             found = await self._ask([lag for lag in lags if lag.lag])
         except (KafkaError, OSError, UnreadableSettingsError) as error:
@@ -131,14 +133,14 @@ class Retention(Service):
         return found
 
     def _rate(self, lag: PartitionLag, now: float) -> float | None:
-        """Records a second that have come since the last look."""
+        """Records per second that have arrived since the last check."""
         before = self._ends.get(_tp(lag))
         if before is None or lag.end is None or now <= self._looked_at:
             return None
         return (lag.end - before) / (now - self._looked_at)
 
     def _warn(self) -> None:
-        """One line for each topic whose state has changed."""
+        """Log a line for each topic whose state has changed."""
         topics = {tp.topic for tp in self._left}
         worst = {topic: min(self._of(topic), key=lambda one: one.share) for topic in topics}
         low = {topic for topic, found in worst.items() if found.share < self._warning}
@@ -170,7 +172,7 @@ def _time(seconds: float) -> str:
 
 
 def pause_after(lags: list[PartitionLag]) -> float:
-    """Seconds until the next look, after one at these partitions."""
-    # The judge of the progress, who knows them, may have looked before they were assigned.
+    """Seconds until the next check, after one of these partitions."""
+    # The lags come from the progress service, which may have looked before the assignment.
     unknown = not lags or any(lag.lag is None for lag in lags)
     return SOON_SECONDS if unknown else LOOK_SECONDS

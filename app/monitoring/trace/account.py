@@ -40,12 +40,12 @@ _CONCLUSIONS = {
 
 
 MOST = 100
-"""Sightings; a record that nobody tampers with has three or four."""
+"""Most sightings to keep; a usual record has three or four."""
 
 _MORE = f"more than the first {MOST} records of it in Kafka"
 
 AGAIN = b"{}"
-"""Stands for a further document."""
+"""Stands for any document after the first."""
 
 
 @dataclass
@@ -56,7 +56,7 @@ class Account:
         activation_id: 32 hex digits.
         sightings: where it was seen in Kafka, in the order of their times.
         stored: the document in the database.
-        not_looked_at: what could not be, or not in time, and why.
+        not_looked_at: places that could not be searched, or not in time, and why.
     """
 
     activation_id: str
@@ -65,7 +65,7 @@ class Account:
     not_looked_at: list[str] = field(default_factory=list)
 
     def add(self, seen: Sighting) -> None:
-        """Take a sighting, and of all their documents the first: anybody may write a million."""
+        """Add a sighting; keeps only the first document, because anybody may write a million."""
         if len(self.sightings) >= MOST:
             if _MORE not in self.not_looked_at:
                 self.not_looked_at.append(_MORE)
@@ -76,7 +76,7 @@ class Account:
 
     @property
     def fate(self) -> Fate:
-        """Where it is, as far as was looked."""
+        """Where it is, as far as is known."""
         kinds = {sighting.kind for sighting in self.sightings}
         waits = any(one.waits for one in self.sightings if one.kind is not Kind.ACKNOWLEDGEMENT)
         left_out = any(one.kind is Kind.RECORD and not one.document for one in self.sightings)
@@ -105,7 +105,7 @@ class Account:
         return _CONCLUSIONS[fate]
 
     def facts(self) -> dict[str, Any]:
-        """What is known of the activation itself: who, which action, when, how it ended."""
+        """Facts about the activation itself: who, which action, when, and how it ended."""
         record = self._record()
         status = record.get("response")
         kept = ("namespace", "name", "subject", "start", "end", "duration", "version", "cause")
@@ -131,7 +131,7 @@ class Account:
         return {}
 
     def as_json(self) -> dict[str, Any]:
-        """For programs; times in ISO 8601."""
+        """The account for programs, with times in ISO 8601."""
         return {
             "activation_id": self.activation_id,
             "fate": self.fate.value,
@@ -155,7 +155,7 @@ class Account:
         }
 
     def as_text(self) -> str:
-        """For people: the conclusion first."""
+        """The account for people, with the conclusion first."""
         return "\n".join(self._lines())
 
     def _lines(self) -> Iterator[str]:
@@ -178,7 +178,7 @@ class Account:
         lines = self.logs()
         if lines:
             yield ""
-            # Of a sequence these are the ids of its components' activations.
+            # For a sequence, these are the activation ids of its components.
             yield "logs:"
             yield from map(_log_line, lines)
         if self.not_looked_at:
@@ -187,7 +187,7 @@ class Account:
 
 
 _UNITS = {"duration": " ms"}
-"""Of facts that are numbers, for people; programs get the numbers as OpenWhisk writes them."""
+"""Units of facts that are numbers, for people; programs get the bare numbers."""
 
 
 def _log_line(line: str) -> str:

@@ -7,10 +7,10 @@ _ACTIVATION = re.compile(r"(?:(?P<namespace>.{1,256})/)?(?P<id>[0-9A-Fa-f]{32})"
 
 
 class ActivationId(NamedTuple):
-    """An activation.
+    """The id of an activation, perhaps with its namespace.
 
     Args:
-        namespace: its owner; None: as far as Kafka tells it.
+        namespace: its namespace; None if it has to be found in Kafka.
         id: 32 hex digits, in lower case.
     """
 
@@ -19,12 +19,12 @@ class ActivationId(NamedTuple):
 
     @property
     def text(self) -> str:
-        """As it may be asked for again."""
+        """The text with which to ask for it again."""
         return f"{self.namespace}/{self.id}" if self.namespace else self.id
 
 
 def parse(text: str) -> ActivationId | None:
-    """Read `<id>` or `<namespace>/<id>`; None when it is neither."""
+    """Read `<id>` or `<namespace>/<id>`; None if it is neither."""
     found = _ACTIVATION.fullmatch(text.strip())
     if found is None or not found[0].isprintable():
         return None

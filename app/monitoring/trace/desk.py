@@ -7,22 +7,22 @@ from app.settings import Settings
 from app.storing.guard import Guard, identify
 
 MOST = 2
-"""Searches at a time."""
+"""How many searches may run at a time."""
 
 LIMITS = Limits(kafka=10.0, database=5.0, share=0.5)
-"""Seconds for each, and share of the event loop."""
+"""Seconds for Kafka and the database, and the share of the event loop's time."""
 
 
 class TraceBusyError(Exception):
-    """As many activations as may be are being looked for already."""
+    """The highest number of searches is already running."""
 
 
 class Desk:
-    """Takes questions for activations.
+    """Searches for activations within a worker.
 
     Args:
-        settings: the worker's.
-        guard: what it remembers is told, of the partitions that this worker has.
+        settings: the worker's settings.
+        guard: tells which documents it remembers, in this worker's partitions.
     """
 
     def __init__(self, settings: Settings, guard: Guard) -> None:
@@ -34,7 +34,7 @@ class Desk:
         """Where an activation is.
 
         Raises:
-            TraceBusyError: others are being looked for.
+            TraceBusyError: too many searches are running.
         """
         if self._searches >= MOST:
             raise TraceBusyError

@@ -10,12 +10,12 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 LONGEST = 4096
-"""Bytes of a value that is shown; of a longer one only that it is there."""
+"""Most bytes of a value to show; a longer one is only mentioned."""
 
 TOO_LONG = "(too long to be shown)"
 
 LOGS = 4 * 1024 * 1024
-"""Bytes of logs that are shown."""
+"""Most bytes of logs to show."""
 
 _Field = Raw | UnsetType
 
@@ -48,7 +48,7 @@ _ERRORS = (ValueError, RecursionError)
 
 
 def fields_of(document: bytes) -> dict[str, Any]:
-    """The fields that are shown, by their names; none of what is no JSON object."""
+    """The fields to show by their names; empty for anything but a JSON object."""
     try:
         record = _shown(document)
     except _ERRORS:

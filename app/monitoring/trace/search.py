@@ -24,10 +24,10 @@ from models.roles import TopicRole
 Look = Callable[[Place, Record], Sighting | None]
 
 Remembers = Callable[[int, bytes], bool]
-"""Whether the guard remembers a document, by partition of the internal topic and its bytes."""
+"""Tells whether the guard remembers a document, given its partition and its bytes."""
 
 _PAUSE_RECORDS, _PAUSE_SECONDS = 64, 0.01
-"""How often it is looked whether others should work, and after how much work they do."""
+"""After how many records to check whether to pause, and after how many seconds of work to do so."""
 
 
 def _nobody(_partition: int, _document: bytes) -> bool:
@@ -36,12 +36,12 @@ def _nobody(_partition: int, _document: bytes) -> bool:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a search may take.
+    """The limits of a search.
 
     Args:
-        kafka: seconds for looking through Kafka.
-        database: seconds for asking the database.
-        share: of the time, for which it may keep its process from other work.
+        kafka: seconds for searching Kafka.
+        database: seconds for the database to answer.
+        share: the share of time for which it may occupy the event loop.
     """
 
     kafka: float = 30.0
@@ -54,13 +54,14 @@ async def trace(
 ) -> Account:
     """Find out where an activation is.
 
-    What cannot be looked at, or not in time, is said in the account and raises nothing.
+    Never raises: the account says what could not be searched, or not in time.
 
     Args:
-        settings: the worker's.
-        activation: which one; without its namespace the database is asked as far as Kafka tells it.
-        limits: what it may take.
-        remembered: tells whether the guard of this process remembers a document as stored.
+        settings: the worker's settings.
+        activation: which one; without a namespace the database is asked only if Kafka has the
+            namespace.
+        limits: the limits of the search.
+        remembered: tells whether this process's guard remembers a document as stored.
     """
     account = Account(activation.id)
     left: list[str] = []
@@ -87,7 +88,7 @@ async def trace(
 async def _in_kafka(
     settings: Settings, account: Account, left: list[str], share: float, remembered: Remembers
 ) -> None:
-    """Look through all topics; `left` names those that are not finished yet."""
+    """Search all topics; `left` names those that are not finished yet."""
     kafka, names = settings.kafka, TopicNames(settings.kafka.topic_prefix)
     async with open_admin(kafka) as admin, open_reader(kafka) as reader:
         partitions = await admin.partition_counts()
@@ -151,7 +152,7 @@ def _letters(account: Account) -> Look:
 
 
 class _Search:
-    """Goes through topics, and adds what is seen to the account."""
+    """Goes through topics, and adds sightings to the account."""
 
     def __init__(
         self,
@@ -175,12 +176,12 @@ class _Search:
         only: int | None = None,
         follow: bool = True,
     ) -> None:
-        """Look at every record of a topic.
+        """Check every record of a topic.
 
         Args:
             topic: its name.
             partitions: how many it has.
-            look: tells what a record is to the activation.
+            look: tells what a record says about the activation.
             only: the one partition in which it can be.
             follow: whether the worker reads the topic, so that a record may wait for it.
         """
@@ -203,7 +204,7 @@ class _Search:
                 self._account.add(replace(seen, behind=behind))
 
     async def _rest(self) -> None:
-        """Let others work, when it is their turn."""
+        """Pause to let other tasks run, if it is their turn."""
         worked = time.monotonic() - self._began
         if self._share < 1 and worked > _PAUSE_SECONDS:
             await asyncio.sleep(min(1.0, worked * (1 / self._share - 1)))

@@ -11,30 +11,30 @@ from models.roles import TopicRole
 
 
 class Kind(StrEnum):
-    """What stands in the record."""
+    """What a record in Kafka is."""
 
     RECORD = "record"
-    """The activation's record, in a message of OpenWhisk."""
+    """The activation's record, in a message from OpenWhisk."""
 
     ACKNOWLEDGEMENT = "acknowledgement"
-    """OpenWhisk reports the activation as finished; its record is not in this message."""
+    """OpenWhisk's report that the activation has finished, without its record."""
 
     DOCUMENT = "document"
-    """Ready to be stored, in the internal topic."""
+    """A document in the internal topic, ready to be stored."""
 
     LETTER = "dead letter"
-    """It was set aside."""
+    """A record that was set aside."""
 
     UNREADABLE = "unreadable"
-    """The id stands in it, but it is no record that could be stored."""
+    """It has the id in it, but cannot be stored."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """A record of Kafka.
+    """The place of a record in Kafka.
 
     Args:
-        at: the record's time, epoch millis.
+        at: the record's timestamp, in epoch millis.
     """
 
     topic: str
@@ -48,13 +48,13 @@ class Place:
 
 @dataclass(frozen=True)
 class Sighting:
-    """A record in which the activation was seen.
+    """A record that has to do with the activation.
 
     Args:
-        decided: what the worker makes of it, in words.
-        behind: records before it that the worker has yet to finish; None: it has finished this one,
-            or nobody can tell.
-        document: as it is, or would be, sent to the database.
+        decided: what the worker decides about it, in words.
+        behind: how many records before it the worker has yet to finish; None if it has finished
+            this one, or that is unknown.
+        document: the document as it is, or would be, sent to the database.
     """
 
     place: Place
@@ -65,27 +65,27 @@ class Sighting:
 
     @property
     def waits(self) -> bool:
-        """Whether the worker has not come to it yet."""
+        """Whether the worker has yet to finish it."""
         return self.behind is not None
 
 
 def of_message(
     activation_id: str, role: TopicRole, place: Place, value: bytes, rules: RoutingSettings
 ) -> Sighting | None:
-    """What a message of OpenWhisk is to this activation; None when it is another one's.
+    """What a message from OpenWhisk says about an activation; None if it concerns another one.
 
     Args:
         activation_id: 32 hex digits.
-        role: of the message's topic.
+        role: the role of the message's topic.
         place: where it is.
         value: the record's value.
-        rules: of the worker.
+        rules: the worker's routing rules.
     """
     if activation_id.encode() not in value:
         return None
     match route(role, value, place.at, rules):
         case Store(activation_id=found, document=document):
-            # Another activation's record may name it, as its cause.
+            # Another activation's record may name this one as its cause.
             if found != activation_id:
                 return None
             return Sighting(place, Kind.RECORD, "to be stored", document=document)
@@ -100,14 +100,14 @@ def of_message(
 def of_document(
     activation_id: str, place: Place, key: bytes | None, value: bytes
 ) -> Sighting | None:
-    """What a record of the internal topic is to this activation."""
+    """What a record of the internal topic says about an activation."""
     if key != activation_id.encode():
         return None
     return Sighting(place, Kind.DOCUMENT, "to be written to the database", document=value)
 
 
 def of_letter(activation_id: str, place: Place, letter: DeadLetter) -> Sighting | None:
-    """What a dead letter is to this activation."""
+    """What a dead letter says about an activation."""
     if activation_id.encode() not in (letter.key or b"") + (letter.value or b""):
         return None
     origin = f"{letter.topic}/{letter.partition} offset {letter.offset}"
