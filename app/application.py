@@ -126,7 +126,9 @@ class Persister(faust.App):
         self.ledger = Ledger()
         self.outcomes: Outcomes = Outcomes()
         self.latency: Latency = Latency(self.names.documents)
-        self.stopping = Watchdog(settings.worker.shutdown_deadline + GRACE)
+        self.stopping = Watchdog(
+            settings.worker.shutdown_deadline + GRACE, why=self._what_keeps_it_from_stopping
+        )
         self.tracing = open_tracing(
             on=settings.worker.tracing,
             app_id=settings.kafka.app_id,
@@ -342,6 +344,10 @@ class Persister(faust.App):
 
     def _end_refused(self, topic: str, refusal: KafkaError) -> None:
         self.end(StartError(why_refused(topic, refusal, self.settings.kafka)))
+
+    def _what_keeps_it_from_stopping(self) -> str:
+        kafka = self.progress.kafka
+        return f"Kafka does not answer: {kafka.last_error}" if kafka.away_since is not None else ""
 
     async def stop(self) -> None:
         """Stop within the deadline for in-flight work, plus a short grace period."""

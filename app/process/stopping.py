@@ -24,11 +24,19 @@ class Watchdog:
 
     Args:
         seconds: from `start` on.
+        why: what is known to keep it from stopping; empty where nothing is.
         end: ends the process at once, with an exit code.
     """
 
-    def __init__(self, seconds: float, *, end: Callable[[int], object] = os._exit) -> None:
+    def __init__(
+        self,
+        seconds: float,
+        *,
+        why: Callable[[], str] = lambda: "",
+        end: Callable[[int], object] = os._exit,
+    ) -> None:
         self._seconds = seconds
+        self._why = why
         self._end = end
         self._timer: threading.Timer | None = None
 
@@ -40,9 +48,10 @@ class Watchdog:
             self._timer.start()
 
     def _force(self) -> None:
+        why = self._why()
         logger.error(
-            "Not stopped after %g s: ending the process. What was not committed will be delivered "
-            "again.",
-            self._seconds,
+            "Not stopped after %g s%s: ending the process. What was not committed will be "
+            "delivered again.",
+            *(self._seconds, f", because {why}" if why else ""),
         )
         self._end(FORCED)

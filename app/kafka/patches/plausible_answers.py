@@ -80,7 +80,8 @@ OF_PARTITIONS: Final = frozenset((0, 1, 2, 8, 9, 23))
 OffsetFetch, OffsetForLeaderEpoch.
 """
 
-_OFFSETS, _COMMITTED = OffsetRequest.API_KEY, OffsetFetchRequest.API_KEY
+_FETCH, _OFFSETS = FetchRequest.API_KEY, OffsetRequest.API_KEY
+_COMMITTED = OffsetFetchRequest.API_KEY
 
 _LEAST_LENGTH = 14
 """Of a batch after its length: an empty record of the oldest format."""
@@ -186,11 +187,18 @@ def _rules(names: dict[str, int], least: dict[str, int | None]) -> tuple[Rule, .
 def _in_places(question: RequestStruct, answer: Response) -> str | None:
     if question.topics is None or (question.API_KEY == _COMMITTED and _refused(answer)):
         return None
+    if question.API_KEY == _FETCH and _is_throttled(answer):
+        return None
     if _places(question) != _places(answer):
         return "it is about other partitions than were asked about"
     if question.API_KEY == _OFFSETS:
         return _in_ends(question, answer)
-    return _in_batches(answer) if question.API_KEY == FetchRequest.API_KEY else None
+    return _in_batches(answer) if question.API_KEY == _FETCH else None
+
+
+def _is_throttled(answer: Response) -> bool:
+    """Whether a broker holds the client back; it then answers a fetch at once, without anything."""
+    return getattr(answer, "throttle_time_ms", 0) > 0 and not answer.topics
 
 
 def _refused(answer: Response) -> bool:

@@ -13,6 +13,7 @@ from mode import Service
 
 from app.kafka.access import explain
 from app.kafka.group_view import GroupView, Observer, Reach
+from app.kafka.patches.noted_throttling import throttling
 from app.kafka.untimed import NO_TIMESTAMP
 from app.monitoring.progress.facts import Seen, Silence, Worker
 from app.monitoring.progress.judge import Judge
@@ -69,6 +70,7 @@ class Progress(Service):
         stuck_after: seconds after which what is stuck ends the worker; 0 for never.
         end: ends the worker.
         heartbeat: ends the process when the event loop hangs.
+        throttled: why Kafka throttles this process at present, and for how long; empty otherwise.
         topics: called with all topics and their numbers of partitions.
         connect: makes a client; called again after Kafka did not answer.
         clock: monotonic seconds.
@@ -84,6 +86,7 @@ class Progress(Service):
         stuck_after: float,
         end: Callable[[StandstillError], Awaitable[None]],
         heartbeat: Heartbeat,
+        throttled: Callable[[], str] = lambda: throttling.told,
         topics: Callable[[Mapping[str, int]], object] = lambda _: None,
         connect: Callable[[KafkaSettings], Awaitable[Client]] = Observer.connect,
         clock: Callable[[], float] = time.monotonic,
@@ -102,6 +105,7 @@ class Progress(Service):
         self._stuck_after = stuck_after
         self._end = end
         self._heartbeat = heartbeat
+        self._throttled = throttled
         self._topics = topics
         self._connect = connect
         self._clock = clock
@@ -157,7 +161,8 @@ class Progress(Service):
             async with asyncio.timeout(ANSWER_SECONDS):
                 view = await self._view()
         except Exception as error:  # noqa: BLE001 - whatever a client raises, it gave no answer
-            why = explain(error, self._settings)
+            # A client that is throttled for longer than it waits looks like one without an answer.
+            why = self._throttled() or explain(error, self._settings)
             if not self.should_stop:  # stopping closes the client during a look
                 self.kafka.failed(why)
             await self._disconnect()

@@ -16,13 +16,13 @@ def test_a_stop_that_hangs_is_ended_and_says_so(caplog: pytest.LogCaptureFixture
         codes.append(code)
         ended.set()
 
-    watchdog = Watchdog(0.01, end=end)
+    watchdog = Watchdog(0.01, why=lambda: "Kafka does not answer", end=end)
     with caplog.at_level(logging.ERROR):
         watchdog.start()
         watchdog.start()
         assert ended.wait(10)
     assert codes == [FORCED]
-    assert "Not stopped after 0.01 s" in caplog.text
+    assert "Not stopped after 0.01 s, because Kafka does not answer:" in caplog.text
 
 
 def test_it_keeps_no_process_alive() -> None:

@@ -38,6 +38,12 @@ def fetched(*topics: Any) -> tuple[Any, Any]:
     return FetchRequest_v4(-1, 500, 1, 100, 0, asked), FetchResponse_v4(0, list(topics))
 
 
+def throttled() -> tuple[Any, Any]:
+    """What a broker with quotas answers while it holds the client back."""
+    question, _ = fetched()
+    return question, FetchResponse_v4(12_000, [])
+
+
 def of_fetch(
     number: int = 0, error: int = 0, end: int = 9, stable: int = 9, records: bytes | None = b""
 ) -> tuple[Any, ...]:
@@ -119,6 +125,7 @@ TRUE: dict[str, tuple[Any, Any]] = {
     "a fetch with null for no records": fetched(("t", [of_fetch(records=None), of_fetch(1)])),
     "a fetch with records": fetched(("t", [of_fetch(records=BATCH + b"cut"), of_fetch(1)])),
     "a fetch of today": followed(-1),
+    "a fetch that is throttled": throttled(),
     "an end": offsets(7),
     "no end, but an error": offsets(-1, error=3),
     "no record after a time": offsets(-1, time=1_700_000_000_000),

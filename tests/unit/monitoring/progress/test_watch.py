@@ -41,6 +41,7 @@ class Run:
         self.worker = Worker(member="me", generation=1)
         self.ended: list[StandstillError] = []
         self.told: list[dict[str, int]] = []
+        self.throttled = ""
         self.progress = Progress(
             KafkaSettings(),
             RULES,
@@ -50,6 +51,7 @@ class Run:
             heartbeat=Heartbeat(0),
             topics=lambda topics: self.told.append(dict(topics)),
             connect=self.kafka.connect,
+            throttled=lambda: self.throttled,
             clock=lambda: self.now,
             wall=lambda: self.now,
         )
@@ -96,6 +98,15 @@ async def test_it_tells_which_topics_there_are() -> None:
     run = Run()
     await run.after(4)
     assert run.told == [{"completed0": 1, "documents": 1, "else": 3}] * 2
+
+
+async def test_a_kafka_that_throttles_the_question_is_told_as_that() -> None:
+    run = Run()
+    run.kafka.failing = TimeoutError()
+    run.throttled = "Kafka throttles this client, for 20 s now"
+    verdict = await run.after(20)
+    assert verdict.not_ready.endswith("Kafka throttles this client, for 20 s now")
+    assert run.progress.kafka.last_error == run.throttled
 
 
 async def test_what_stands_still_is_said_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
