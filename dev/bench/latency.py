@@ -97,7 +97,7 @@ class Waited:
     cpu: float
     """Of the process, for each record."""
 
-    back: float | None = None
+    back: float
     """After how long the burst was no longer felt."""
 
 
@@ -125,7 +125,7 @@ class Sender:
             await self.send(1)
 
 
-async def measure(sender: Sender, flow: Flow, goal: Goal, pid: int, *, burst: bool) -> Waited:
+async def measure(sender: Sender, flow: Flow, goal: Goal, pid: int) -> Waited:
     """Send at a rate, then a burst on top of it."""
     await sender.steadily(goal.rate, WARM_SECONDS)
     since, cpu = time.time(), cpu_seconds(pid)
@@ -135,8 +135,7 @@ async def measure(sender: Sender, flow: Flow, goal: Goal, pid: int, *, burst: bo
     used = cpu_seconds(pid) - cpu
     waited = flow.latencies(since, until)
     p50, p99 = percentile(waited, 50), percentile(waited, 99)
-    back = await _burst(sender, flow, goal) if burst else None
-    return Waited(goal, p50, p99, used / len(waited), back)
+    return Waited(goal, p50, p99, used / len(waited), await _burst(sender, flow, goal))
 
 
 async def _burst(sender: Sender, flow: Flow, goal: Goal) -> float:
@@ -203,7 +202,7 @@ async def measured(provided: Services, goals: Sequence[Goal], *, simple: bool) -
             sender = Sender(producer, here.topic, flow, goal.rate * MOST_SECONDS)
             # What CouchDB has still to index of the last burst would cost this rate's records.
             await indexed(here.url)
-            results.append(await measure(sender, flow, goal, pid, burst=not simple))
+            results.append(await measure(sender, flow, goal, pid))
         return results
 
 
@@ -214,6 +213,7 @@ async def run(provided: Services, goals: Sequence[Goal] = GOALS) -> list[Figure]
     theirs = await measured(provided, goals, simple=True)
     for mine, other in zip(ours, theirs, strict=True):
         goal, at = mine.goal, f"at {mine.goal.rate}/s"
+        most = f"{2 * BURST_SECONDS:.0f}"
         figures += [
             _figure(f"p50 {at}", mine.p50 * 1e3, "ms", f"{goal.p50 * 1e3:.0f}"),
             _figure(f"p50 {at}, simple loop", other.p50 * 1e3, "ms"),
@@ -221,10 +221,9 @@ async def run(provided: Services, goals: Sequence[Goal] = GOALS) -> list[Figure]
             _figure(f"p99 {at}, simple loop", other.p99 * 1e3, "ms"),
             _figure(f"CPU per record {at}", mine.cpu * 1e6, "µs"),
             _figure(f"CPU per record {at}, simple loop", other.cpu * 1e6, "µs"),
+            _figure(f"burst {at} felt for", mine.back, "s", most),
+            _figure(f"burst {at} felt for, simple loop", other.back, "s"),
         ]
-        if mine.back is not None:
-            most = f"{2 * BURST_SECONDS:.0f}"
-            figures.append(_figure(f"burst at {goal.rate}/s felt for", mine.back, "s", most))
     return figures
 
 
