@@ -13,18 +13,19 @@ from openwhisk.publisher import TooLarge
 from openwhisk.store import Publishes, encoded
 
 BATCH_OVERHEAD = 128
-"""Bytes that Kafka adds to a record that is alone in its batch; `max.message.bytes` counts them."""
+"""Bytes that Kafka adds to a record in a batch of its own, which count towards `max.message.bytes`.
+"""
 
 
 class Acknowledgements:
     """Sends acknowledgements to `completed<controller>`.
 
     Args:
-        publisher: acknowledged by all replicas.
-        topics: the deployment's names.
-        version: of the messages.
-        max_message_bytes: of the `completed` topics. What is larger is not even tried; what the
-            broker refuses all the same is shrunk as well.
+        publisher: publishes the messages.
+        topics: the deployment's topic names.
+        version: the version of the messages.
+        max_message_bytes: the `max.message.bytes` of the `completed` topics. A larger message is
+            shrunk at once, and one that the broker refuses nevertheless is shrunk as well.
     """
 
     def __init__(
@@ -41,21 +42,21 @@ class Acknowledgements:
         self._largest = max_message_bytes - BATCH_OVERHEAD
 
     async def send(self, message: Message, controller: str, *, blocking: bool) -> bool:
-        """Send an acknowledgement; returns when Kafka has acknowledged it.
+        """Send an acknowledgement; returns once Kafka has acknowledged it.
 
-        Only who invoked a blocking activation waits for its result: without one, and where the
-        record is too large for the topic, just its id is sent.
+        Only a blocking invocation waits for the result. For any other, or if the record is too
+        large for the topic, just its id is sent.
 
         Args:
-            message: with the whole record.
-            controller: the name in its topic.
+            message: the message with the whole record.
+            controller: the controller's name in its topic.
             blocking: whether the controller waits for the result.
 
         Returns:
             Whether the whole record is on Kafka.
 
         Raises:
-            NotAcknowledged: Kafka did not take it in time.
+            NotAcknowledged: Kafka did not acknowledge it in time.
         """
         topic = self._topics.completed(controller)
         if blocking and await self._sent_whole(topic, message):
@@ -75,7 +76,7 @@ class Acknowledgements:
 
 
 def shrunk(message: Message) -> Message:
-    """The acknowledgement with just the id in place of the record."""
+    """The acknowledgement with just the id instead of the record."""
     match message:
         case ResultMessage():
             return ResultMessage(transid=message.transid, response=_id(message.response))

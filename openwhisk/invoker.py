@@ -23,23 +23,23 @@ CollectLogs = Callable[[], Awaitable[list[str]]]
 """Reads the log lines of an activation from its container."""
 
 WHISK_ERROR = 3
-"""The status code of whisk's own errors, which an acknowledgement calls system errors."""
+"""The status code of OpenWhisk's own errors, which acknowledgements call system errors."""
 
 
 LOGS_MISSING = "There was an issue while collecting your logs. Data might be missing."
-"""Stands in a record whose logs can't be read, in OpenWhisk's words (`Messages.logFailure`)."""
+"""The log line of a record whose logs cannot be read; OpenWhisk's `Messages.logFailure`."""
 
 
 class Invoker:
-    """Acknowledges activations, and stores what no acknowledgement carries.
+    """Acknowledges activations, and stores records that no acknowledgement carries.
 
-    Whatever fails, the rest is still done: an acknowledgement that Kafka does not take may have
-    been the record's only way, so the record goes to the store then.
+    If one part fails, the rest is still done: a failed acknowledgement may have been the only
+    message with the record, so the record then goes to the store.
 
     Args:
-        instance: who acknowledges.
-        acknowledgements: to the controllers.
-        store: the invoker's.
+        instance: the invoker that acknowledges.
+        acknowledgements: sends acknowledgements to the controllers.
+        store: the invoker's activation store.
         log_mode: whether logs are collected into the record.
     """
 
@@ -67,14 +67,14 @@ class Invoker:
         """Acknowledge and store an activation that ran in a container.
 
         Args:
-            transid: of the request.
-            activation: without logs.
+            transid: the request's transaction id.
+            activation: the record without logs.
             blocking: whether the controller waits for the result.
-            controller: the name in its topic.
-            collect_logs: is awaited only where logs belong into the record.
+            controller: the controller's name in its topic.
+            collect_logs: awaited only if logs are kept inside the record.
 
         Raises:
-            ExceptionGroup: of `PublishError` and `NotStored`: what Kafka did not take.
+            ExceptionGroup: of `PublishError` and `NotStored`, if Kafka did not take everything.
         """
         outcome = _Sending(self._acknowledgements, controller, blocking=blocking)
         if self._log_mode is LogMode.SEPARATE:
@@ -96,10 +96,10 @@ class Invoker:
     async def could_not_run(
         self, transid: TransactionId, activation: Activation, *, blocking: bool, controller: str
     ) -> None:
-        """Acknowledge and store an activation that never got to a container, so has no logs.
+        """Acknowledge and store an activation that never reached a container, so it has no logs.
 
         Raises:
-            ExceptionGroup: of `PublishError` and `NotStored`: what Kafka did not take.
+            ExceptionGroup: of `PublishError` and `NotStored`, if Kafka did not take everything.
         """
         outcome = _Sending(self._acknowledgements, controller, blocking=blocking)
         await outcome.send(self._combined(transid, activation))
@@ -145,7 +145,7 @@ async def _collected(collect_logs: CollectLogs) -> list[str]:
 
 
 class _Sending:
-    """What became of one activation's messages so far."""
+    """The progress of sending one activation's messages."""
 
     def __init__(
         self, acknowledgements: Acknowledgements, controller: str, *, blocking: bool

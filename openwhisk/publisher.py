@@ -21,10 +21,10 @@ from app.settings import KafkaSettings
 logger = logging.getLogger(__name__)
 
 _PROBE_TIMEOUT = 2.0
-"""Seconds for a broker to answer a question about its health."""
+"""Seconds for a broker to answer a health check."""
 
 _TOGETHER_BYTES = 1024 * 1024
-"""Published together: the first of them waits for the last."""
+"""Most bytes to publish together, because the first record then waits for the last."""
 
 
 class PublishError(Exception):
@@ -32,15 +32,15 @@ class PublishError(Exception):
 
 
 class NotAcknowledged(PublishError):  # noqa: N818 - what happened, in Kafka's words
-    """Kafka did not acknowledge in time. The record may still get there: send it again."""
+    """Kafka did not acknowledge in time. The record may still arrive; send it again."""
 
 
 class TooLarge(PublishError):  # noqa: N818
-    """The record is larger than the topic or the producer takes; it will never pass."""
+    """The record is larger than the topic or the producer accepts; it will never pass."""
 
 
 class _Record:
-    """A record on its way; `settled` is its acknowledgement, or why there is none."""
+    """A record on its way; `settled` resolves to None once acknowledged, or to the error."""
 
     __slots__ = ("outgoing", "settled", "size", "waiting")
 
@@ -55,7 +55,7 @@ class _Record:
         )
 
     def settle(self, error: PublishError | None) -> None:
-        """Tell who still waits for it."""
+        """Set the outcome, unless there is one."""
         if not self.settled.done():
             self.settled.set_result(error)
 
@@ -64,10 +64,10 @@ class Publisher:
     """Publishes records with `acks=all` from an idempotent producer.
 
     Args:
-        kafka: brokers and the largest record.
-        deadline: seconds that one `publish` may take, retries and waiting for room included.
-        bytes_in_flight: most bytes that were taken and are not acknowledged yet.
-        producer: a producer of its own, when none is given.
+        kafka: how to connect, and the largest record.
+        deadline: seconds that one `publish` may take, including retries and waiting for room.
+        bytes_in_flight: most bytes that are accepted and not yet acknowledged.
+        producer: the producer to use; by default a new one.
     """
 
     def __init__(
@@ -80,25 +80,25 @@ class Publisher:
     ) -> None:
         self.budget = ByteBudget(bytes_in_flight)
         self.failing_since: float | None = None
-        """Monotonic time of the first failure since the last acknowledgement."""
+        """When the first failure since the last acknowledgement was (monotonic seconds)."""
         self._kafka = kafka
         self._deadline = deadline
         self._producer = producer or BatchProducer(
             kafka,
-            # A broker that hangs is given up early enough for another attempt.
+            # Short enough to give up on a hanging broker and try again.
             request_timeout=max(1.0, deadline / 3),
             answer_timeout=min(ANSWER_SECONDS, max(2.0, deadline * 2 / 3)),
         )
         self._waiting: defaultdict[str, deque[_Record]] = defaultdict(deque)
-        """By topic, what the producer does not have yet."""
+        """The records that the producer does not have yet, by topic."""
         self._sending: dict[str, asyncio.Task[None]] = {}
 
     async def start(self) -> None:
-        """Begin to connect, in the background: records wait for the connection."""
+        """Start to connect in the background; records wait for the connection."""
         self._producer.connect_soon()
 
     async def stop(self, deadline: float = 10.0) -> None:
-        """Wait for what is in flight, at most `deadline` seconds, then close."""
+        """Wait at most `deadline` seconds for records in flight, then close."""
         sending = list(self._sending.values())
         if sending:
             _, late = await asyncio.wait(sending, timeout=deadline)
@@ -109,10 +109,10 @@ class Publisher:
         await self._producer.stop()
 
     async def publish(self, topic: str, value: bytes, key: bytes | None = None) -> None:
-        """Return when Kafka has acknowledged the record.
+        """Publish a record; returns once Kafka has acknowledged it.
 
-        When the deadline passes, the record may still be with the producer and arrive later; its
-        bytes count as in flight until then.
+        After the deadline the producer may still have the record and send it later; until then its
+        bytes count as in flight.
 
         Raises:
             NotAcknowledged: not acknowledged within the deadline, or refused by the broker.
@@ -125,12 +125,12 @@ class Publisher:
     async def publish_all(
         self, topic: str, values: Sequence[bytes], timestamps: Sequence[int] | None = None
     ) -> list[PublishError | None]:
-        """Publish many records; what `publish` would have raised for each, in order.
+        """Publish many records; returns for each what `publish` would have raised, in order.
 
         Args:
             topic: its full name.
-            values: of the records.
-            timestamps: of the records, in epoch millis; the time of sending if not given.
+            values: the values of the records.
+            timestamps: their timestamps in epoch millis; by default the time of sending.
         """
         times: Sequence[int | None] = timestamps or [None] * len(values)
         return await self._publish(
@@ -143,19 +143,19 @@ class Publisher:
         return await self._producer.answers(topic, _PROBE_TIMEOUT)
 
     async def ensure_topic(self, topic: TopicSpec) -> bool:
-        """Create the topic if it is missing; an existing one is left as it is.
+        """Create the topic if it is missing; leaves an existing one as it is.
 
         Returns:
-            Whether it was created now.
+            Whether it was created.
 
         Raises:
-            KafkaError: Kafka is not reachable or refuses.
+            KafkaError: Kafka cannot be reached, or refuses.
         """
         async with open_admin(self._kafka) as admin:
             return await admin.create(topic, self._kafka.replication)
 
     async def _publish(self, topic: str, records: Sequence[_Record]) -> list[PublishError | None]:
-        """Return the outcome of each record, within the deadline."""
+        """Return the outcome of each record within the deadline."""
         try:
             async with asyncio.timeout(self._deadline):
                 for record in records:
@@ -189,7 +189,7 @@ class Publisher:
             self._sending[topic] = task
 
     def _withdraw(self, topic: str, records: Sequence[_Record]) -> None:
-        """Take back what nobody waits for any more and the producer does not have yet."""
+        """Take back records that nobody waits for any more and the producer does not have yet."""
         for record in records:
             if record.waiting:
                 record.waiting = False
@@ -204,7 +204,7 @@ class Publisher:
             del self._sending[topic]
 
     def _next(self, topic: str) -> list[_Record]:
-        """Some of what waits, the oldest first."""
+        """The next records to send together, oldest first."""
         waiting = self._waiting[topic]
         records = [waiting.popleft()]
         size = records[0].size

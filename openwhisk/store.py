@@ -21,24 +21,25 @@ from openwhisk.publisher import Publisher, PublishError
 
 
 class StoreRole(StrEnum):
-    """Who stores."""
+    """Which part of OpenWhisk stores a record."""
 
     CONTROLLER = "controller"
-    """Sequences, conductors and triggers."""
+    """It stores sequences, conductors and triggers."""
 
     INVOKER = "invoker"
-    """What an action returned."""
+    """It stores results of actions."""
 
 
 class InvokerRecords(StrEnum):
     """Which records an invoker's store writes while logs are kept elsewhere."""
 
     UNCARRIED = "uncarried"
-    """Those that no acknowledgement carries: non-blocking ones, and those that are too large for an
-    acknowledgement."""
+    """Records that no acknowledgement carries: non-blocking ones, and those too large for an
+    acknowledgement.
+    """
 
     ALL = "all"
-    """Every record: a blocking one arrives twice, on two topics."""
+    """Every record; a blocking one then arrives twice, on two topics."""
 
 
 class NotStored(Exception):  # noqa: N818 - what happened
@@ -46,38 +47,38 @@ class NotStored(Exception):  # noqa: N818 - what happened
 
 
 class NotEncodable(PublishError):  # noqa: N818
-    """A message can't be written as JSON in UTF-8; it will never pass."""
+    """A message cannot be written as JSON in UTF-8; it will never pass."""
 
 
 class PrimaryStore(Protocol):
-    """A store that is written after Kafka, for readers that can't wait."""
+    """A store that is written after Kafka, for readers that cannot wait."""
 
     async def store(self, transid: TransactionId, activation: Activation) -> None:
-        """Return when the record is stored."""
+        """Store a record; returns once it is stored."""
 
 
 class Publishes(Protocol):
     """The part of `Publisher` that the producing side uses."""
 
     async def publish(self, topic: str, value: bytes, key: bytes | None = None) -> None:
-        """Return when the record is acknowledged."""
+        """Publish a record; returns once it is acknowledged."""
 
     async def publish_all(self, topic: str, values: Sequence[bytes]) -> list[PublishError | None]:
-        """Publish many records; what `publish` would have raised for each."""
+        """Publish many records; returns for each what `publish` would have raised."""
 
 
 class KafkaActivationStore:
     """Stores records by sending `ResultMessage`s (OpenWhisk's `ActivationStore`).
 
     Args:
-        publisher: acknowledged by all replicas, from an idempotent producer.
-        role: who stores.
+        publisher: publishes the messages.
+        role: which part of OpenWhisk stores.
         log_mode: decides the topic: `completed-others`, or `activations` for records with logs.
-        topics: the deployment's names.
+        topics: the deployment's topic names.
         rules: store levels and excluded namespaces.
-        invoker_records: for an invoker while logs are kept elsewhere.
-        version: of the messages.
-        primary: is written after Kafka, when given.
+        invoker_records: which records an invoker writes while logs are kept elsewhere.
+        version: the version of the messages.
+        primary: if given, written after Kafka.
     """
 
     def __init__(
@@ -97,7 +98,7 @@ class KafkaActivationStore:
         self._rules = rules
         self._version = version
         self._primary = primary
-        # The record in an acknowledgement has no logs: where they belong inside, it is not enough.
+        # Acknowledgements carry records without logs, which is not enough if logs belong inside.
         self._skips_carried = (
             role is StoreRole.INVOKER
             and log_mode is LogMode.SEPARATE
@@ -112,22 +113,22 @@ class KafkaActivationStore:
         blocking: bool,
         carried: bool = False,
     ) -> bool:
-        """Store a record; returns when Kafka has acknowledged it.
+        """Store a record; returns once Kafka has acknowledged it.
 
         Args:
-            transid: of the request; its extra logging overrides the store level.
+            transid: the request's transaction id; extra logging in it overrides the store level.
             activation: the record, with logs if they belong inside.
             blocking: whether somebody waits for the result; decides the store level.
             carried: whether an acknowledgement with the whole record is on Kafka.
 
         Returns:
-            Whether it was written: False when the store level or its namespace leaves it out, or an
+            Whether it was written: False if the store level or its namespace leaves it out, or an
             acknowledgement carries it.
 
         Raises:
             NotStored: Kafka or the primary store did not take it.
         """
-        # The topics of blocking results have the store level of blocking activations.
+        # The `completed` topics have the store level of blocking activations.
         role = TopicRole.COMPLETED if blocking else TopicRole.OTHERS
         if left_out_as(role, transid, activation, self._rules):
             return False
@@ -156,18 +157,18 @@ class KafkaActivationStore:
 
 
 def encoded(message: Message, version: Version) -> bytes:
-    """The message's bytes; raises `NotEncodable`."""
+    """Encode a message; raises `NotEncodable`."""
     try:
         return encode(message, version)
     except (TypeError, ValueError) as error:
-        # The error itself would show what is in the record.
+        # The error itself may quote the record.
         raise NotEncodable(f"it can't be written as JSON ({type(error).__name__})") from None
 
 
 def left_out_as(
     role: TopicRole, transid: TransactionId, activation: Activation, rules: Rules
 ) -> SkipReason | None:
-    """Why the persister would not store a record from a topic in this role, by its own rule."""
+    """Why the persister's rules would leave out a record from a topic with this role, or None."""
     candidate = Candidate(
         activation_id=activation.activation_id,
         namespace=activation.namespace,
@@ -180,10 +181,10 @@ def left_out_as(
 
 
 async def ensure_store_topic(publisher: Publisher, topic: str, settings: KafkaSettings) -> bool:
-    """Create the store's topic, with room for the largest record; whether it was created now.
+    """Create the store's topic, with room for the largest record; returns whether it was missing.
 
     Raises:
-        KafkaError: Kafka is not reachable or refuses.
+        KafkaError: Kafka cannot be reached, or refuses.
     """
     return await publisher.ensure_topic(store_topic(topic, settings))
 

@@ -43,20 +43,22 @@ Usage: persister-gateway [--config | --version | --help]
 """
 
 _PRODUCER_LEAVES = 1.0
-"""Seconds for Kafka to acknowledge what nobody waits for any more: it was not claimed stored."""
+"""Seconds for Kafka to acknowledge records that nobody waits for any more, and that were not
+reported as stored.
+"""
 
 _SWITCH_INTERVAL = 0.001
-"""Seconds after which the thread that looks at a large document gives way to the loop."""
+"""Seconds after which the thread that handles large documents yields to the event loop."""
 
 _TOPIC_PAUSE = 2.0
-"""Seconds between attempts to create the topic."""
+"""Seconds between two attempts to create the topic."""
 
 
 async def serve(configuration: Configuration) -> None:
     """Listen until SIGTERM or SIGINT, then finish what is in flight.
 
     Raises:
-        StartError: the address can't be listened on.
+        StartError: it cannot listen on the address.
     """
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -99,7 +101,7 @@ async def serve(configuration: Configuration) -> None:
 
 
 def _check_address(host: str, port: int) -> None:
-    """End before anything connects to Kafka, if there is no place to listen."""
+    """Check that the address is available, before anything connects to Kafka."""
     why = why_not_to_be_had(host, port)
     if why:
         raise StartError(
@@ -143,7 +145,7 @@ async def _ensure_topic(publisher: Publisher, configuration: Configuration) -> N
 
 
 def main() -> int:
-    """Run; the exit code."""
+    """Run the gateway; returns the exit code."""
     open_standard_streams()
     arguments = sys.argv[1:]
     match arguments:
@@ -169,7 +171,8 @@ def main() -> int:
             print(f"{row.variable}={row.value}  ({row.source})")  # noqa: T201 - what was asked for
         return 0
     log_to_terminal(configuration.log_format)
-    # It logs every attempt; the publisher says once that Kafka is away and once that it is back.
+    # aiokafka logs every attempt; the publisher logs once that Kafka is away and once that it is
+    # back.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     calm_web_server("openwhisk.gateway.credentials", "openwhisk.gateway.headers")
     sys.setswitchinterval(_SWITCH_INTERVAL)

@@ -12,13 +12,13 @@ from openwhisk.gateway.recent import as_read
 from openwhisk.gateway.records import Record
 
 _RETRY_AFTER = "5"
-"""Seconds; a client that waits less than a broker needs to restart only adds load."""
+"""In seconds: a client that waits less than a broker takes to restart only adds load."""
 
 NO_ANSWER = 499
-"""Counted as the status of requests whose connection was closed; never sent."""
+"""The status that requests are counted with whose connection was closed; never sent."""
 
 _STATUSES = {"conflict": 409, "forbidden": 403, "unauthorized": 401}
-"""What CouchDB answers for one document where `_bulk_docs` has an entry."""
+"""The statuses with which CouchDB answers a single write, by the error in a `_bulk_docs` entry."""
 
 _UNCACHED = {"Cache-Control": "must-revalidate"}
 
@@ -27,13 +27,13 @@ _revision = re.compile(r"[1-9][0-9]{0,18}-[0-9a-zA-Z]{1,64}").fullmatch
 
 
 class Entry(msgspec.Struct):
-    """What CouchDB says about one document: a revision or an error."""
+    """CouchDB's entry for one document: a revision or an error."""
 
     id: str = ""
     rev: str = ""
     error: str = ""
     reason: msgspec.Raw = msgspec.Raw(b'""')
-    """A validation function may give anything."""
+    """Any JSON value, because validation functions choose it."""
 
     def is_of(self, document_id: str) -> bool:
         """Whether it says that this document was written."""
@@ -44,7 +44,7 @@ _entry = msgspec.json.Decoder(Entry).decode
 
 
 def entry(text: bytes) -> Entry | None:
-    """What an entry of a `_bulk_docs` answer says; None where it is not CouchDB's."""
+    """Parse an entry of a `_bulk_docs` answer; None if it is not CouchDB's."""
     try:
         return _entry(text)
     except (ValueError, RecursionError):
@@ -57,12 +57,12 @@ def is_revision(value: object) -> bool:
 
 
 def written(record: Record) -> bytes:
-    """What CouchDB says about one document that it wrote."""
+    """CouchDB's entry for a document that was written."""
     return msgspec.json.encode({"ok": True, "id": record.id, "rev": record.revision})
 
 
 def document(text: bytes, database: str, request: web.Request) -> web.Response:
-    """The answer to a `PUT` of a document, from what `_bulk_docs` says about it."""
+    """The answer to a `PUT` of a document, from its `_bulk_docs` entry."""
     told = _entry(text)
     if told.error:
         status = _STATUSES.get(told.error, 500)
@@ -86,7 +86,7 @@ def bulk(status: int, documents: list[bytes]) -> web.Response:
 
 
 def as_it_came(status: int, body: bytes) -> web.Response:
-    """CouchDB's own answer to a part of a request."""
+    """Pass on CouchDB's answer to a part of a request."""
     return _json(status, body)
 
 
@@ -97,29 +97,29 @@ def refused(refusal: Refusal) -> web.Response:
 
 
 def elsewhere() -> web.Response:
-    """The answer to a request that was meant for a server of another name."""
+    """The answer to a request that names another server in `Host`."""
     reason = "not known by the name in Host: name it in GATEWAY_NAMES, or use the address"
     return _error(421, "misdirected_request", reason)
 
 
 def too_large() -> web.Response:
-    """The answer to a body over the limit, as CouchDB's `max_http_request_size` gives it."""
+    """The answer to a body over the limit, like CouchDB's for `max_http_request_size`."""
     return _error(413, "too_large", "the request entity is too large")
 
 
 def no_answer(reason: str) -> web.Response:
-    """Only CouchDB can do this, and it is away."""
+    """The answer to a request that only CouchDB can handle, while it is away."""
     return _error(502, "bad_gateway", reason, {"Retry-After": _RETRY_AFTER})
 
 
 def none(request: web.Request) -> web.Response:
     """Close the connection instead of answering.
 
-    OpenWhisk's client never repeats a request that was answered, whatever the status, but does
-    repeat one whose connection broke.
+    OpenWhisk's client never repeats a request that was answered, whatever the status, but it
+    repeats one whose connection broke.
 
     Returns:
-        What the server then fails to send; its status stands for "no answer" where it is counted.
+        A response that the server then fails to send; its status is only used for counting.
     """
     if request.transport is not None:
         request.transport.close()

@@ -20,22 +20,22 @@ class Aside:
     """Runs functions, one at a time.
 
     Args:
-        name: of the thread.
+        name: the thread's name.
     """
 
     def __init__(self, name: str) -> None:
         self._thread = ThreadPoolExecutor(1, name)
         self._waiting: OrderedDict[str, deque[_Asked]] = OrderedDict()
-        """By who asks, those whose turn is next first."""
+        """Functions by owner, in the order of their turns."""
         self._busy = False
 
     async def run(self, owner: str, function: Callable[..., T], *arguments: Any) -> T:
-        """What a function returns or raises.
+        """Run a function; returns or raises what it does.
 
         Args:
-            owner: who asks for it.
-            function: to be called in the thread.
-            arguments: of it.
+            owner: whose turn it takes.
+            function: the function to call in the thread.
+            arguments: its arguments.
         """
         result: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         asked = (partial(function, *arguments), result)
@@ -48,7 +48,7 @@ class Aside:
             raise
 
     def _forget(self, owner: str, asked: _Asked) -> None:
-        """What was asked for by one who has left is no longer held."""
+        """Drop a function that nobody waits for any more."""
         queue = self._waiting.get(owner)
         if queue is not None and asked in queue:
             queue.remove(asked)
@@ -61,7 +61,7 @@ class Aside:
             work, result = queue.popleft()
             if queue:
                 self._waiting[owner] = queue  # behind all others
-            if not result.done():  # who asked has not left
+            if not result.done():  # somebody still waits for it
                 self._busy = True
                 running = asyncio.get_running_loop().run_in_executor(self._thread, work)
                 running.add_done_callback(partial(self._done, result))

@@ -32,13 +32,13 @@ class NoRoom(Exception):  # noqa: N818
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Of one body.
+    """The limits of one body.
 
     Attributes:
-        size: most bytes, as they come and decompressed.
-        room: seconds to wait for room.
-        time: seconds for the client to send it, without the wait for room.
-        pause: seconds that the client may pause meanwhile.
+        size: most bytes, both as received and decompressed.
+        room: seconds to wait for room in memory.
+        time: seconds for the client to send it, without waiting for room.
+        pause: seconds that the client may pause while sending.
     """
 
     size: int
@@ -52,8 +52,8 @@ class Body:
     """A received body.
 
     Attributes:
-        raw: as it came.
-        data: decompressed; None if it can't be, which CouchDB may explain.
+        raw: the body as received.
+        data: the decompressed body; None if that fails, which CouchDB may explain.
     """
 
     raw: bytes | bytearray
@@ -65,13 +65,13 @@ async def received(request: web.Request, share: Share, bounds: Bounds) -> AsyncI
     """Receive a body; its bytes count as in flight until the context ends.
 
     Args:
-        request: plain or gzipped, not decompressed by the server.
-        share: of the memory for all bodies.
-        bounds: of this one.
+        request: a request with a plain or gzipped body, which the server has not decompressed.
+        share: the body's share of the memory for all bodies.
+        bounds: the limits of this body.
 
     Raises:
-        BodyTooLarge: over the limit.
-        NoRoom: no room in time.
+        BodyTooLarge: the body is over the limit.
+        NoRoom: there was no room in time.
         TooSlow: the body did not arrive in time.
         ConnectionError: the client left.
     """
@@ -89,14 +89,14 @@ async def received(request: web.Request, share: Share, bounds: Bounds) -> AsyncI
 
 
 class _Receiving:
-    """One body on its way."""
+    """Receives one body."""
 
     def __init__(self, share: Share, bounds: Bounds) -> None:
         self._share = share
         self._bounds = bounds
 
     async def read(self, request: web.Request) -> bytearray:
-        """The body; not copied in the end, which takes a while for a large one."""
+        """Read the body; returned without a copy, which would take a while for a large one."""
         body = bytearray()
         left = self._bounds.time
         loop = asyncio.get_running_loop()
@@ -119,19 +119,20 @@ class _Receiving:
         fed = 0
         try:
             while not unzip.eof and fed < len(raw):
-                # In slices: what is not consumed yet is copied each time.
+                # In slices, because zlib copies what it has not consumed each time.
                 rest = bytes(raw[fed : fed + _PIECE])
                 fed += len(rest)
-                # At its end zlib may keep what it did not consume, and gives nothing for ever.
+                # Checks for the end: there zlib may keep unconsumed input and return nothing for
+                # ever.
                 while not unzip.eof and (rest or unzip.unconsumed_tail):
                     piece = unzip.decompress(rest, _PIECE)
                     rest = unzip.unconsumed_tail
                     await self._hold(len(raw) + len(data) + len(piece))
                     data += piece
-                    await asyncio.sleep(0)  # others get their turn while a large one unfolds
+                    await asyncio.sleep(0)  # lets other requests run while a large body unfolds
         except zlib.error:
             return None
-        # Cut off, or followed by something else.
+        # None if it was cut off, or is followed by something else.
         return data if unzip.eof and not unzip.unused_data and fed >= len(raw) else None
 
     async def _hold(self, size: int) -> None:

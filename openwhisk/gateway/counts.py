@@ -12,24 +12,24 @@ import msgspec
 from models import json_text
 
 MOST_DOCUMENTS = 10_000
-"""Of a `_bulk_docs` request; OpenWhisk sends a few hundred."""
+"""Most documents of a `_bulk_docs` request; OpenWhisk sends a few hundred."""
 
 MOST_VALUES = 100_000
-"""Of a document."""
+"""Most values of a document."""
 
 MOST_MEMBERS = 1000
-"""Of the outermost object of a document; OpenWhisk writes a dozen."""
+"""Most members of a document's outermost object; OpenWhisk writes a dozen."""
 
 _QUICK_BYTES = 8 * 1024
 _QUICK_VALUES = 2000
 _QUICK_LENGTH = 1024 * 1024
-"""A few milliseconds."""
+"""A document of this size takes a few milliseconds."""
 
 _left: ContextVar[int] = ContextVar("left")
 
 
 class _Entry(msgspec.Struct, gc=False):
-    """A document of which only its being an object is kept."""
+    """A document, for which it is only checked that it is an object."""
 
     def __post_init__(self) -> None:
         left = _left.get()
@@ -48,10 +48,10 @@ _entries = msgspec.json.Decoder(_Bulk).decode
 
 
 def few_documents(body: bytes | bytearray, most: int = MOST_DOCUMENTS) -> bool:
-    """Whether the documents of a `_bulk_docs` body are objects and no more than that.
+    """Whether the documents of a `_bulk_docs` body are objects, at most `most` of them.
 
-    Reading ends at the first one that is not or is too many, and at the first field of another
-    name.
+    Parsing stops at the first document that is not an object or exceeds the limit, and at the first
+    field with another name.
     """
     token = _left.set(most)
     try:
@@ -64,12 +64,12 @@ def few_documents(body: bytes | bytearray, most: int = MOST_DOCUMENTS) -> bool:
 
 
 def few_values(document: bytes, most: int = MOST_VALUES) -> bool:
-    """Whether a document can't have more values than that."""
+    """Whether a document cannot have more than `most` values."""
     return json_text.value_marks(document) <= most
 
 
 def few_members(document: bytes, most: int = MOST_MEMBERS) -> bool:
-    """Whether a document is an object of no more members than that.
+    """Whether a document is an object with at most `most` members.
 
     Raises:
         msgspec.DecodeError: it is not JSON.
@@ -84,7 +84,7 @@ def few_members(document: bytes, most: int = MOST_MEMBERS) -> bool:
 
 
 def takes_long(document: bytes) -> bool:
-    """Whether others would notice how long it takes to look at a document."""
+    """Whether other requests would notice how long a document takes to handle."""
     return len(document) > _QUICK_BYTES and (
         len(document) > _QUICK_LENGTH or not few_values(document, _QUICK_VALUES)
     )

@@ -26,38 +26,40 @@ from app.process.printable import shown
 logger = logging.getLogger(__name__)
 
 _RECHECK_PAUSE = 2.0
-"""Seconds between questions to a CouchDB that does not answer."""
+"""Seconds between two checks of credentials while CouchDB does not answer."""
 
 _MOST_USERS = 1000
 _MOST_OF_A_USER = 16
-"""Credentials of one user that are remembered: sessions, and a password being changed."""
+"""Most credentials to remember of one user: sessions, and a password that is being changed."""
 
 _WRONG_PASSWORD_COUNTS = 100.0
-"""Seconds that refused credentials are not tried again.
+"""Seconds for which refused credentials are not tried again.
 
-CouchDB 3.4 and later locks a user out for minutes after five wrong attempts from an address, also
-with the right password. A client that keeps on with an old one makes three attempts in that time.
+After five wrong attempts from an address, CouchDB 3.4 and later locks a user out for minutes, even
+with the right password. A client that keeps using an old password makes three attempts in that
+time.
 """
 
 _MOST_REFUSED = 1000
 
 _MOST_QUESTIONS = 8
-"""Questions at a time for one address, or all of an IPv6 network, about credentials that are not
-known; each costs CouchDB the hashing of a password."""
+"""Most concurrent checks of unknown credentials for one address or IPv6 network; each makes CouchDB
+hash a password.
+"""
 
 _LONGEST_NAME = 100
 
 
 class Verdict(StrEnum):
-    """What CouchDB says about credentials."""
+    """CouchDB's verdict on credentials."""
 
     VALID = "valid"
     HEARD_BY_COUCHDB = "heard by couchdb"
-    """They may write, and CouchDB is to hear each document: its answer is the answer."""
+    """They may write, but CouchDB has to see each document, and its answer counts."""
 
     REFUSED = "refused"
     BUSY = "busy"
-    """CouchDB is there and can't say now."""
+    """CouchDB is there, but cannot say now."""
 
     UNREACHABLE = "unreachable"
 
@@ -67,10 +69,10 @@ class Refusal:
     """CouchDB's own answer to credentials that it refuses.
 
     Attributes:
-        status: of HTTP.
-        body: JSON, as it came.
-        challenge: of its `WWW-Authenticate`, if any.
-        locked: the user is locked out for a while, whatever the password.
+        status: the HTTP status.
+        body: the JSON body as received.
+        challenge: its `WWW-Authenticate` header, if any.
+        locked: whether the user is locked out for a while, whatever the password.
     """
 
     status: int
@@ -81,12 +83,12 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A verdict, and what it is about.
+    """A verdict on credentials, with the details.
 
     Attributes:
-        verdict: about the credentials.
-        user: whose they are, as CouchDB says; None for nobody in particular.
-        refusal: CouchDB's answer, when it refused them.
+        verdict: the verdict.
+        user: the user according to CouchDB; None for an anonymous one.
+        refusal: CouchDB's answer, if it refused them.
     """
 
     verdict: Verdict
@@ -105,7 +107,7 @@ Ask = Callable[[Mapping[str, str], str], Awaitable[Judgement]]
 
 
 def credentials_of(headers: Mapping[str, str]) -> dict[str, str]:
-    """The headers by which CouchDB knows a user: basic, token, cookie or proxy authentication."""
+    """The headers that authenticate a user to CouchDB: basic, token, cookie or proxy."""
     return {
         name: value
         for name, value in headers.items()
@@ -115,13 +117,13 @@ def credentials_of(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 class Credentials:
-    """Remembers verdicts by a keyed hash of the credentials; they themselves are not kept.
+    """Remembers verdicts by a keyed hash of the credentials, which are not kept themselves.
 
     Args:
-        ask: asks CouchDB about the given headers and no others, on behalf of a client's address.
-        ttl: seconds that a positive verdict counts.
-        grace: seconds that it counts while CouchDB is away.
-        busy_grace: seconds that it counts while CouchDB is there and does not say.
+        ask: asks CouchDB about these headers only, on behalf of a client's address.
+        ttl: seconds that a positive verdict is valid.
+        grace: seconds that it is valid while CouchDB is away.
+        busy_grace: seconds that it is valid while CouchDB is there, but does not say.
         patience: seconds that a request waits for CouchDB's verdict.
         clock: monotonic seconds.
     """
@@ -151,11 +153,11 @@ class Credentials:
         self._guessing: Counter[str] = Counter()
 
     async def judge(self, headers: Mapping[str, str], client: str) -> Judgement:
-        """The verdict about a request with these headers; one question at a time about each.
+        """The verdict on a request; there is one check at a time for the same credentials.
 
         Args:
-            headers: of the request.
-            client: the address that it came from.
+            headers: the request's headers.
+            client: the client's address.
         """
         credentials = credentials_of(headers)
         key = self._key(credentials)
@@ -173,7 +175,8 @@ class Credentials:
             if known is None and self._guessing[whose(client)] >= _MOST_QUESTIONS:
                 return Judgement(Verdict.BUSY)
             question = self._question(key, credentials, client, guess=known is None)
-        # The question goes on: a database that is slow to answer ends the time of who is deleted.
+        # The check goes on in the background, so that even a slow answer ends a deleted user's
+        # grace.
         done, _ = await asyncio.wait({question}, timeout=self._patience)
         return question.result() if done else self._meanwhile(key, Verdict.BUSY)
 
@@ -204,14 +207,14 @@ class Credentials:
             return self._meanwhile(key, judgement.verdict)
         refusal = judgement.refusal
         if refusal and refusal.locked and self._known.get(key):
-            # Somebody else's wrong attempts say nothing about who had the right password.
+            # Wrong attempts of somebody else say nothing about credentials that were right.
             return self._meanwhile(key, Verdict.BUSY)
         self._known.drop(key)
         self._refuse(key, judgement, credentials, client)
         return judgement
 
     def _meanwhile(self, key: bytes, verdict: Verdict) -> Judgement:
-        """The verdict that applies while CouchDB gives none."""
+        """The verdict that applies while CouchDB does not give one."""
         known = self._known.get(key)
         now = self._clock()
         if known is None or now >= known.valid_at + self._grace[verdict]:
@@ -229,7 +232,7 @@ class Credentials:
             client,
             shown(refusal.body if refusal else b"", longest=200),
         )
-        # Other refusals (no member, no such database) cost CouchDB nothing to repeat.
+        # CouchDB can repeat other refusals (no member, no such database) at no cost.
         if refusal and refusal.status == 401 and credentials:  # noqa: PLR2004 - unauthorized
             if len(self._refused) >= _MOST_REFUSED:
                 self._refused.pop(next(iter(self._refused)))
@@ -243,7 +246,7 @@ class Credentials:
 
 
 class _Memory:
-    """What is known of credentials, bounded for each user and in all."""
+    """Verdicts by hash of the credentials, bounded per user and in all."""
 
     def __init__(self) -> None:
         self._known: dict[bytes, _Known] = {}
@@ -257,7 +260,7 @@ class _Memory:
         user = known.judgement.user
         keys = self._of_user.pop(user, {})
         keys[key] = None
-        self._of_user[user] = keys  # the last one in the order of users, too
+        self._of_user[user] = keys  # moves the user to the end as well
         self._known[key] = known
         if len(keys) > _MOST_OF_A_USER:
             self.drop(next(iter(keys)))
@@ -276,6 +279,6 @@ class _Memory:
 
 
 def _named(credentials: Mapping[str, str]) -> str:
-    """Who a client claims to be, without the proof."""
+    """How a client authenticates, without the credentials."""
     ways = ", ".join(sorted(shown(name, longest=_LONGEST_NAME) for name in credentials))
     return f"somebody with {ways}" if ways else "somebody without credentials"

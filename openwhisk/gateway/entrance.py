@@ -10,22 +10,23 @@ from collections import Counter, deque
 from typing import Final
 
 AT_ONCE: Final = 4
-"""Requests of one address that begin in a turn. Fewer would cost more turns than work."""
+"""How many requests of one address begin per turn. With fewer, turns would cost more than the work.
+"""
 
 
 class Entrance:
-    """Where requests wait until it is their address's turn."""
+    """Makes requests wait until it is their address's turn."""
 
     def __init__(self) -> None:
         self._let_in: Counter[str] = Counter()
-        """In this turn of the loop."""
+        """Requests that have begun in this turn of the loop, by address."""
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
 
     async def enter(self, address: str) -> None:
-        """Return when a request of this address may begin, at once as a rule.
+        """Return when a request from this address may begin, which is usually at once.
 
         Args:
-            address: whose request it is.
+            address: the client's address.
         """
         if address not in self._waiting and self._let_in[address] < AT_ONCE:
             self._count(address, 1)
@@ -45,7 +46,7 @@ class Entrance:
             begun = 0
             while queue and begun < AT_ONCE:
                 turn = queue.popleft()
-                if not turn.done():  # the client has not left
+                if not turn.done():  # the client is still there
                     turn.set_result(None)
                     begun += 1
             if not queue:

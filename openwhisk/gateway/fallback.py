@@ -8,35 +8,35 @@ from enum import StrEnum
 logger = logging.getLogger(__name__)
 
 _TRIAL_PAUSE = 1.0
-"""Seconds between writes that try Kafka while it is away."""
+"""Seconds between two writes that try Kafka while it is away."""
 
 
 class Fallback(StrEnum):
-    """What becomes of records while Kafka is away (`GATEWAY_FALLBACK`)."""
+    """Where records go while Kafka is away (`GATEWAY_FALLBACK`)."""
 
     COUCHDB = "couchdb"
-    """The gateway writes them itself."""
+    """The gateway writes them to CouchDB itself."""
 
     NONE = "none"
-    """They wait for as long as their clients do; the gateway writes none to CouchDB."""
+    """Nowhere: their writes wait for as long as the clients do."""
 
 
 class Switch:
-    """Knows whether Kafka is away, from what became of the writes that tried it.
+    """Tracks whether Kafka is away, by the outcome of writes that tried it.
 
-    While it is away, one write in a while still tries it first: the switch goes back by itself.
+    While it is away, a write still tries it now and then, so that the switch closes by itself.
 
     Args:
-        fallback: where records go meanwhile.
+        fallback: where records go while Kafka is away.
         clock: monotonic seconds.
     """
 
     def __init__(self, fallback: Fallback, clock: Callable[[], float] = time.monotonic) -> None:
         self.fallback = fallback
         self.away_since: float | None = None
-        """Monotonic seconds since when Kafka has not acknowledged in time; None if it does."""
+        """Since when Kafka has not acknowledged in time, in monotonic seconds; None if it does."""
         self.direct = 0
-        """Records that were written to CouchDB since then."""
+        """How many records were written to CouchDB since then."""
         self._clock = clock
         self._trial_at = 0.0
 
@@ -46,7 +46,7 @@ class Switch:
         return self.away_since is not None and self.fallback is Fallback.COUCHDB
 
     def tries_kafka(self) -> bool:
-        """Whether this write is to try Kafka first."""
+        """Whether this write should try Kafka first."""
         if not self.open:
             return True
         if self._clock() < self._trial_at:
@@ -55,7 +55,7 @@ class Switch:
         return True
 
     def late(self, reason: str) -> None:
-        """Kafka has not acknowledged records in time."""
+        """Note that Kafka has not acknowledged records in time."""
         if self.away_since is not None:
             return
         self.away_since = self._clock()
@@ -70,7 +70,7 @@ class Switch:
         )
 
     def acknowledged(self) -> None:
-        """Kafka has acknowledged records."""
+        """Note that Kafka has acknowledged records."""
         if self.away_since is None:
             return
         logger.warning(

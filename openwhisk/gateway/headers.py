@@ -15,7 +15,7 @@ from app.process.printable import shown
 logger = logging.getLogger(__name__)
 
 _control: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]").search
-"""What no header may have (RFC 9110, 5.5)."""
+"""Characters that no header may have (RFC 9110, 5.5)."""
 
 
 def leave_out_unsendable(headers: MutableMultiMapping[str]) -> None:
@@ -25,9 +25,9 @@ def leave_out_unsendable(headers: MutableMultiMapping[str]) -> None:
             "left the header %s out of an answer: what CouchDB says has a control character in it",
             shown(name, longest=100),
         )
-        headers.popall(name, None)  # perhaps gone, by another spelling
+        headers.popall(name, None)  # may already be removed under another spelling
 
 
 def sendable_reason(reason: str | None) -> str | None:
-    """The reason of a status line; None, for the usual one, if it has a control character."""
+    """The reason phrase of a status line; None for the default if it has a control character."""
     return None if reason is not None and _control(reason) else reason

@@ -16,16 +16,17 @@ from models.patterns import compiled
 from openwhisk.gateway.counts import MOST_DOCUMENTS, MOST_VALUES
 
 LARGE: Final = 4 * 1024 * 1024
-"""Bytes from which on a body is taken apart like this; fewer are decoded in a few milliseconds."""
+"""Bodies above this size in bytes are handled here; smaller ones are decoded in a few milliseconds.
+"""
 
 _PIECE: Final = 256 * 1024
-"""Bytes that are looked at, or sent, before others get their turn."""
+"""Bytes to scan or send before other requests get a turn."""
 
 _STEPS_OF_A_TURN: Final = 1000
-"""Brackets and members, which take a few microseconds however short they are."""
+"""Brackets and members per turn; each takes a few microseconds, however short it is."""
 
 _MOST_BRACKETS: Final = 500_000
-"""Of a body; each costs a microsecond."""
+"""Most brackets of a body; each costs a microsecond."""
 
 _LONGEST_ID: Final = 64 * 1024
 _LONGEST_SCALAR: Final = 1000
@@ -35,7 +36,7 @@ _between = re.compile(_SPACE + rb"(,?)" + _SPACE).match
 _begin = re.compile(_SPACE + rb"\{" + _SPACE).match
 _member = re.compile(
     rb'(?:"docs"' + _SPACE + rb":" + _SPACE + rb"(\[)" + _SPACE
-    # as OpenWhisk does not write it, but others may
+    # OpenWhisk does not write this field, but others may.
     + rb'|"new_edits"' + _SPACE + rb":" + _SPACE + rb"(?:true|(false))" + rb")"
 ).match  # fmt: skip
 _colon = re.compile(_SPACE + rb":" + _SPACE).match
@@ -54,15 +55,15 @@ Bytes = bytes | bytearray | memoryview
 async def documents(
     body: bytes | bytearray, most: int = MOST_DOCUMENTS, *, members: int = MOST_VALUES
 ) -> list[memoryview] | None:
-    """The documents of a `_bulk_docs` body, each from its first bracket to its last.
+    """The documents of a `_bulk_docs` body, each from its first to its last bracket.
 
     Args:
-        body: as it came.
-        most: documents that it may have.
-        members: that it may have around them; the same one may come again and again.
+        body: the body as received.
+        most: most documents that it may have.
+        members: most members that it may have around them; names may repeat.
 
     Returns:
-        None if it is more than a plain write, or broken where that can be seen from outside.
+        None if it is more than a plain write, or visibly broken outside the documents.
     """
     reading = _Reading(body, members)
     found: list[memoryview] | None = None
@@ -87,11 +88,11 @@ async def documents(
 
 
 async def id_of(document: Bytes, *, members: int = MOST_VALUES) -> str | None:
-    """The id that a document names, if any; of several the last.
+    """The `_id` in a document, if any; the last one if there are several.
 
     Args:
-        document: as it came.
-        members: that it may have. One of more has no id here: it is CouchDB's business.
+        document: the document as received.
+        members: most members that it may have; a document with more is left to CouchDB.
     """
     found = None
     reading = _Reading(document, members)
@@ -115,7 +116,7 @@ async def id_of(document: Bytes, *, members: int = MOST_VALUES) -> str | None:
 
 
 async def pieces(parts: Iterable[Bytes]) -> AsyncIterator[memoryview]:
-    """Bytes to be sent, in pieces small enough not to keep others waiting."""
+    """Split bytes to send into pieces that do not keep others waiting."""
     for part in parts:
         view = memoryview(part)
         for at in range(0, len(view), _PIECE):
@@ -123,7 +124,7 @@ async def pieces(parts: Iterable[Bytes]) -> AsyncIterator[memoryview]:
 
 
 class _Reading:
-    """Looks for ends in a text; `ValueError` where there is none."""
+    """Finds the ends of JSON values; raises `ValueError` if there is none."""
 
     def __init__(self, text: Bytes, members: int) -> None:
         self._text = text
@@ -139,7 +140,7 @@ class _Reading:
         await self._pass(1 / _STEPS_OF_A_TURN)
 
     async def items(self, at: int, most: int) -> tuple[list[memoryview], int]:
-        """The objects of an array from its first item on, and where it ends."""
+        """The objects of an array, given the position of its first item, and where it ends."""
         view = memoryview(self._text)
         found: list[memoryview] = []
         while view[at] == _OPENING[1]:
@@ -159,7 +160,7 @@ class _Reading:
         return found, at + 1
 
     async def value_end(self, at: int) -> int:
-        """Behind the value that begins here."""
+        """The position after the value that begins at `at`."""
         first = self._text[at]
         if first == _QUOTE:
             return await self.string_end(at)
@@ -183,13 +184,13 @@ class _Reading:
                     return at
 
     async def string_end(self, at: int) -> int:
-        """Behind the string that begins here."""
+        """The position after the string that begins at `at`."""
         at += 1
         while True:
             start = at
             at = _required(_rest_of_string(self._text, at, at + _PIECE)).end()
             await self._pass((at - start) / _PIECE)
-            if self._text[at] == _QUOTE:  # an IndexError where the text ends
+            if self._text[at] == _QUOTE:  # raises IndexError at the end of the text
                 return at + 1
             if at == start:
                 raise ValueError("no end of a string")
@@ -201,7 +202,7 @@ class _Reading:
         await self._pass(1 / _STEPS_OF_A_TURN)
 
     async def _pass(self, share: float) -> None:
-        """Let others have their turn once this one is used up."""
+        """Let other requests run once this turn is used up."""
         self._turn += share
         if self._turn >= 1:
             self._turn = 0.0
@@ -215,7 +216,7 @@ def _required(found: re.Match[bytes] | None) -> re.Match[bytes]:
 
 
 def _decoded(text: Bytes, start: int, end: int) -> Any:
-    """A string, unless it is too long to be an id or the name of a field that counts."""
+    """Decode a string; raises `ValueError` if it is too long for an id or a relevant field name."""
     if end - start > _LONGEST_ID:
         raise ValueError("too long")
     return _string(bytes(text[start:end]))

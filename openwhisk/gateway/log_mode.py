@@ -14,15 +14,16 @@ from app.settings import LogMode
 logger = logging.getLogger(__name__)
 
 _has_line = re.compile(rb'(?<!\\)"\d{4}-\d\d-\d\dT[^\s"\\]{1,60} {1,60}(?:stdout|stderr): ').search
-"""Whether one begins as a log line of an action does; what sequences and triggers list in `logs`
-does not."""
+"""Finds a string that begins like a log line of an action; what sequences and triggers list in
+`logs` does not.
+"""
 
 _MANY = 1000
-"""Records without a single log line after which logs are taken to be kept elsewhere."""
+"""How many records without a single log line it takes to conclude that logs are kept elsewhere."""
 
 
 class Logs(StrEnum):
-    """Where OpenWhisk keeps logs, from what was seen."""
+    """Where OpenWhisk keeps logs, judging by its records."""
 
     UNKNOWN = "unknown"
     INSIDE = "inside"
@@ -30,10 +31,10 @@ class Logs(StrEnum):
 
 
 class LogModeWatch:
-    """Looks at the logs of records until it knows where OpenWhisk keeps them.
+    """Checks the logs of records until it is clear where OpenWhisk keeps them.
 
     Args:
-        mode: as it is set.
+        mode: the configured log mode.
     """
 
     def __init__(self, mode: LogMode) -> None:
@@ -49,7 +50,7 @@ class LogModeWatch:
         )
 
     def look(self, logs: bytes) -> None:
-        """Look at the `logs` of a record (JSON)."""
+        """Check the `logs` of a record, as JSON."""
         if self.logs is Logs.INSIDE:
             return
         if _has_line(logs):

@@ -53,14 +53,14 @@ class Unanswered(StrEnum):
 
 
 class Metrics:
-    """One registry per gateway.
+    """The metrics of a gateway, in a registry of its own.
 
     Args:
-        bodies: bytes of bodies in flight.
-        records: bytes of records in flight.
-        recent: what was taken lately.
-        switch: between Kafka and CouchDB.
-        log_mode: whether it fits.
+        bodies: the memory of bodies in flight.
+        records: the budget of records in flight.
+        recent: recently accepted records.
+        switch: decides between Kafka and CouchDB.
+        log_mode: tells whether the log mode fits.
     """
 
     def __init__(
@@ -153,7 +153,7 @@ class Metrics:
             lambda: not log_mode.fits,
         )
         self.connections: Connections | None = None
-        """Of clients; set once there are any."""
+        """The client connections; set once the server exists."""
         connections = Gauge(
             "gateway_connections",
             "Client connections: open, or waiting unread for a slot.",

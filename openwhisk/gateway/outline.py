@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from models.patterns import compiled
 
 PIECE: Final = 4096
-"""Bytes of what is not divided any more."""
+"""Size in bytes below which nothing is divided."""
 
 _LONGEST_KEY: Final = 64 * 1024
 
@@ -23,12 +23,12 @@ _OPENING: Final = b"[{"
 
 
 class Values(NamedTuple):
-    """Items of an array, or members of an object, that lie side by side.
+    """Consecutive small items of an array, or members of an object.
 
     Attributes:
-        start: of the first.
-        end: behind the last, without a comma.
-        number: how many.
+        start: position of the first.
+        end: position after the last, without a comma.
+        number: how many there are.
     """
 
     start: int
@@ -40,9 +40,9 @@ class Text(NamedTuple):
     """A long string.
 
     Attributes:
-        key: of the member that it is the value of, as it is written; empty in an array.
-        start: of its first quote.
-        end: behind its last one.
+        key: the key of its member, as written; empty in an array.
+        start: position of its first quote.
+        end: position after its last quote.
     """
 
     key: bytes
@@ -54,11 +54,11 @@ class Container:
     """A large array or object.
 
     Attributes:
-        key: of the member that it is the value of, as it is written; empty in an array.
-        start: of its bracket.
-        is_object: or an array.
-        count: of its items or members.
-        parts: of it, in order.
+        key: the key of its member, as written; empty in an array.
+        start: position of its bracket.
+        is_object: whether it is an object, not an array.
+        count: the number of its items or members.
+        parts: its parts, in order.
     """
 
     __slots__ = ("_first", "_open", "count", "is_object", "item", "key", "parts", "start")
@@ -70,20 +70,20 @@ class Container:
         self.count = 0
         self.parts: list[Part] = []
         self.item = start + 1
-        """Where the item begins that is read now."""
+        """Where the current item begins."""
         self._first = start + 1
-        """Of those side by side."""
+        """Where the current run of small items begins."""
         self._open = 0
-        """How many there are side by side, without the one that is read now."""
+        """How many items the run has, without the current one."""
 
     def begins_large(self) -> None:
-        """The item that is read now is a part of its own."""
+        """Make the current item a part of its own."""
         if self._open:
             self.parts.append(Values(self._first, self.item - 1, self._open))
         self._open = -1
 
     def comma(self, at: int) -> None:
-        """An item ends here and another one follows."""
+        """End the current item, because another one follows."""
         self.count += 1
         self._open += 1
         self.item = at + 1
@@ -94,7 +94,7 @@ class Container:
             self._first, self._open = at + 1, 0
 
     def end(self, at: int) -> bool:
-        """It ends with this bracket; whether it is large."""
+        """End the container at this bracket; returns whether it is large."""
         if at - self.start < PIECE:
             return False
         self.count += 1
@@ -108,7 +108,7 @@ Part = Values | Text | Container
 
 
 def outlined(document: bytes) -> Container:
-    """The outermost object or array of a large text that is known to be JSON.
+    """Outline the outermost object or array of a large text that is known to be JSON.
 
     Raises:
         ValueError: it is small, or has a key of tens of kilobytes.

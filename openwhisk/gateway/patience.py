@@ -14,7 +14,7 @@ from openwhisk.gateway.upstream import UnreachableError
 _Answer = TypeVar("_Answer")
 
 _PAUSE = 0.5
-"""Seconds between attempts to connect."""
+"""Seconds between two attempts to connect."""
 
 
 async def when_connected(attempt: Callable[[], Awaitable[_Answer]], until: float) -> _Answer:
@@ -22,10 +22,10 @@ async def when_connected(attempt: Callable[[], Awaitable[_Answer]], until: float
 
     Args:
         attempt: sends a request.
-        until: monotonic seconds after which no other attempt begins.
+        until: when to stop trying, in monotonic seconds.
 
     Raises:
-        UnreachableError: of the last attempt.
+        UnreachableError: the last attempt failed, too.
     """
     while True:
         try:

@@ -22,35 +22,36 @@ _REFUSED = (401, 403)
 
 _TOO_LONG = (400, 413, 431)
 _LONG = 4096
-"""Characters of credentials, above which a status of `_TOO_LONG` is about these: CouchDB takes
-lines of 8 KiB, and answers 400 to a longer one however often it is asked."""
+"""Characters of credentials above which a status in `_TOO_LONG` is blamed on them: CouchDB accepts
+lines of 8 KiB, and answers 400 to longer ones every time.
+"""
 
 _TOLD_TOO_LONG = (
     b'{"error":"bad_request","reason":"The credentials are longer than the database takes"}'
 )
 
 _TIMEOUT = 30.0
-"""Seconds for an answer; requests wait for it as long as they have patience."""
+"""Seconds for an answer; requests may stop waiting for it earlier."""
 
 _ANSWERED_LATELY = 60.0
-"""Seconds: a CouchDB that has answered anybody within them is not away."""
+"""In seconds: a CouchDB that has answered anybody within this time is not away."""
 
 _NO_ENTRIES = b"[]"
-"""What CouchDB answers to a write of no documents; a proxy's page may come with any status."""
+"""CouchDB's answer to a write of no documents; a proxy's page may come with any status."""
 
 _LONGEST_REFUSAL = 4096
 _LONGEST_SESSION = 16 * 1024
-"""Bytes of what is said about a user; the name is kept."""
+"""Most bytes of an answer about a user, of which the name is used."""
 
 _LONGEST_DESIGNS = 16 * 1024 * 1024
 
 
 Request = Callable[..., AbstractAsyncContextManager[aiohttp.ClientResponse]]
-"""As `aiohttp.ClientSession.request`."""
+"""Like `aiohttp.ClientSession.request`."""
 
 
 _MOST_DESIGN_PARTS = 200_000
-"""Curly brackets in all design documents, those in functions included; each may be a row."""
+"""Most opening braces in all design documents, including those in functions; each may be a row."""
 
 
 class _UserContext(msgspec.Struct):
@@ -84,16 +85,16 @@ def _is_there(design: _Design) -> bool:
 
 
 class Questions:
-    """Asks CouchDB, with the credentials of a client.
+    """Asks CouchDB questions with the credentials of a client.
 
     Args:
-        request: sends one, and follows no redirect.
-        url: of CouchDB.
+        request: sends a request, without following redirects.
+        url: URL of CouchDB.
         database: URL of the activations database.
         connect_timeout: seconds to connect.
-        trusted: users whose activations no validation function need hear. Where any are named,
-            CouchDB hears everybody else's.
-        validation_ttl: seconds that it is remembered whether there are validation functions.
+        trusted: users whose activations need no check by validation functions. If any are given,
+            CouchDB checks everybody else's.
+        validation_ttl: seconds to remember whether there are validation functions.
     """
 
     def __init__(
@@ -120,12 +121,12 @@ class Questions:
     async def may_write(self, headers: Mapping[str, str], client: str) -> Judgement:
         """Whether CouchDB lets these headers write to the activations database.
 
-        A write of no documents takes the same right as one of many. A validation function is heard
-        for documents only, so where there is one, CouchDB hears the writes themselves.
+        Writing no documents requires the same right as writing many. But validation functions only
+        run for documents, so if there are any, CouchDB has to see the writes themselves.
 
         Args:
-            headers: with the credentials of a request.
-            client: address that it came from; CouchDB counts wrong passwords by address.
+            headers: the headers with a request's credentials.
+            client: the client's address, by which CouchDB counts wrong passwords.
         """
         headers = {**headers, "X-Forwarded-For": client}
         try:
@@ -158,7 +159,7 @@ class Questions:
             return False
 
     def _judged(self, answer: aiohttp.ClientResponse, body: bytes, asked: int) -> Judgement:
-        """What an answer means to who asked with so many characters of credentials."""
+        """The verdict in an answer; `asked` is the number of characters of the credentials."""
         status = answer.status
         if status in (201, 202) and body.strip() == _NO_ENTRIES:
             self._answered_at = time.monotonic()
@@ -166,8 +167,8 @@ class Questions:
         if status in _TOO_LONG and asked > _LONG:
             return Judgement(Verdict.REFUSED, refusal=Refusal(status, _TOLD_TOO_LONG))
         if status not in _REFUSED:
-            # It does not say. A proxy in front answers for a CouchDB that is away; CouchDB itself
-            # names itself. To the client a 200 or 302 would look as if its write was stored.
+            # No verdict. CouchDB names itself in `Server`; anything else is a proxy in front of a
+            # CouchDB that is away. Passed on, its 200 or 302 would look as if the write was stored.
             itself = status == _TOO_MANY or "couchdb" in answer.headers.get("Server", "").lower()
             return Judgement(Verdict.BUSY if itself else Verdict.UNREACHABLE)
         self._answered_at = time.monotonic()
@@ -176,24 +177,24 @@ class Questions:
         return Judgement(Verdict.REFUSED, refusal=Refusal(status, body, challenge, locked))
 
     def _silent(self, problem: Exception) -> Verdict:
-        """What a missing answer means: CouchDB is busy if it answers others, and away if not."""
+        """The verdict without an answer: CouchDB is busy if it answers others, and away if not."""
         connected = not isinstance(problem, aiohttp.ClientConnectorError)
         lately = time.monotonic() - self._answered_at < _ANSWERED_LATELY
         return Verdict.BUSY if connected and lately else Verdict.UNREACHABLE
 
     async def _user(self, headers: Mapping[str, str]) -> str | None:
-        """The name of a user; None where CouchDB does not tell."""
+        """The name of a user; None if CouchDB does not say."""
         status, body = await self._read("_session", headers, _LONGEST_SESSION)
         if status != 200:  # noqa: PLR2004 - OK
             return None
         return _session_of(body).userCtx.name
 
     async def _validates(self, headers: Mapping[str, str]) -> bool:
-        """Whether the database has a validation function; asked once in a while for all users.
+        """Whether the database has a validation function; checked now and then for all users.
 
         Raises:
             aiohttp.ClientError, TimeoutError: CouchDB does not say.
-            ValueError: not CouchDB's JSON.
+            ValueError: the answer is not CouchDB's JSON.
         """
         if time.monotonic() - self._validation_asked_at < self._validation_ttl:
             return self._validation
@@ -203,13 +204,13 @@ class Questions:
         if status in _MAY_PASS or status >= 500:  # noqa: PLR2004 - server errors
             raise aiohttp.ClientPayloadError(f"status {status}")
         if status != 200:  # noqa: PLR2004 - OK
-            return True  # who may not look can't know
+            return True  # this user may not read them, so there may be some
         if body.count(b"{") > _MOST_DESIGN_PARTS:
-            return True  # too much to look at
+            return True  # too many to parse
         try:
             names = [row.id for row in _designs(body).rows if _is_there(row.doc)]
         except RecursionError:
-            return True  # of so many levels that nothing here can know
+            return True  # too deeply nested to parse
         if names and not self._validation:
             logger.warning(
                 "database %s has validation functions (%s): writes pass through to CouchDB, which "

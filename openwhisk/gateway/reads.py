@@ -17,16 +17,16 @@ from openwhisk.gateway.recent import Recent
 from openwhisk.gateway.upstream import Upstream, UpstreamError
 
 _PAUSE = 0.1
-"""Seconds between questions whether a document is stored."""
+"""Seconds between two checks whether a document is stored."""
 
 
 class Reads:
     """Answers for documents that are not stored yet.
 
     Args:
-        recent: what was taken lately.
+        recent: recently accepted records.
         upstream: CouchDB.
-        patience: seconds for the persister to store a document that is to be changed.
+        patience: seconds to wait for the persister to store a document before it is changed.
         metrics: counts.
         clock: monotonic seconds.
     """
@@ -55,7 +55,7 @@ class Reads:
         return answers.read(record)
 
     async def stored(self, document_ids: Iterable[str], headers: Mapping[str, str]) -> None:
-        """Return when the persister has stored those of them that were taken, or it is too late."""
+        """Wait, within `patience`, until the persister has stored recently accepted ones."""
         until = self._clock() + self._patience
         for document_id in document_ids:
             while self._recent.get(document_id) and await self._missing(document_id, headers):
@@ -64,7 +64,7 @@ class Reads:
                 await asyncio.sleep(_PAUSE)
 
     async def _missing(self, document_id: str, headers: Mapping[str, str]) -> bool:
-        """Whether CouchDB knows nothing of a document; what it knows need not be remembered."""
+        """Whether CouchDB lacks a document; forgets the documents that it has."""
         try:
             missing = await self._upstream.missing(document_id, headers)
         except UpstreamError:

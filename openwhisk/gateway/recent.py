@@ -13,7 +13,7 @@ _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 OF_ONE = 600
-"""Bytes that a record takes beside its document."""
+"""Bytes that a record takes besides its document."""
 
 
 def _size(record: Record) -> int:
@@ -39,7 +39,7 @@ class Recent:
         self, limit: int, seconds: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.size = 0
-        """Bytes that are remembered."""
+        """How many bytes are remembered."""
         self._limit = limit
         self._seconds = seconds
         self._clock = clock
@@ -50,13 +50,13 @@ class Recent:
         self.forget(record.id)
         if _size(record) > self._limit:
             return
-        # Its message is Kafka's now.
+        # Without the message, which Kafka has now.
         self._taken[record.id] = _Taken(replace(record, message=b""), self._clock())
         self.size += _size(record)
         self._shrink()
 
     def get(self, document_id: str) -> Record | None:
-        """The record of a document, if it was taken lately."""
+        """The record of a document that was accepted lately, if any."""
         self._shrink()
         taken = self._taken.get(document_id)
         return taken.record if taken else None
@@ -77,7 +77,7 @@ class Recent:
 
 
 def as_read(record: Record) -> bytes:
-    """The document as CouchDB answers a `GET` of it once it is stored."""
+    """The document as CouchDB will return it once it is stored."""
     fields = _fields(record.document)
     revision = msgspec.Raw(msgspec.json.encode(record.revision))
     return msgspec.json.encode({"_id": fields.pop("_id"), "_rev": revision, **fields})

@@ -22,13 +22,16 @@ RULES = RoutingSettings(
     non_blocking_store_level=StoreLevel.STORE_ALWAYS,
     excluded_namespaces=frozenset(),
 )
-"""OpenWhisk has decided already: it writes to its store only what is to be stored."""
+"""Everything is stored, because OpenWhisk has applied its own rules before it writes to its store.
+"""
 
 _CLOCKS_AGREE = 600_000
-"""Milliseconds that OpenWhisk's clock and the gateway's may differ, and a batch may wait."""
+"""Milliseconds by which OpenWhisk's clock and the gateway's may differ, including the time that a
+batch waits.
+"""
 
 _UNREADABLE = (KeyError, ValueError, RecursionError)
-"""What reading raises; msgspec's and Unicode's errors are `ValueError`s."""
+"""Errors from reading; msgspec's and Unicode's errors are `ValueError`s."""
 
 
 class _Bulk(msgspec.Struct, gc=False, forbid_unknown_fields=True):
@@ -37,7 +40,7 @@ class _Bulk(msgspec.Struct, gc=False, forbid_unknown_fields=True):
 
 
 class _Named(msgspec.Struct, gc=False):
-    """A document whose id alone is built."""
+    """A document of which only the id is decoded."""
 
     id: str = msgspec.field(name="_id")
 
@@ -52,14 +55,14 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """An activation that is taken.
+    """An activation that the gateway accepts.
 
     Attributes:
-        id: of the document.
+        id: the document's id.
         message: the `ResultMessage` for Kafka.
-        updated: epoch millis; the timestamp of the record on Kafka.
-        document: what the persister makes of the two.
-        revision: the one that the document will have.
+        updated: the timestamp of the record on Kafka, in epoch millis.
+        document: the document that the persister makes of the two.
+        revision: the revision that the document will have.
     """
 
     id: str
@@ -70,12 +73,12 @@ class Record:
 
 
 class Taking:
-    """Decides about documents.
+    """Decides which documents the gateway accepts.
 
     Args:
-        role: in which the persister reads the topic.
-        max_bytes: of the largest document that is taken.
-        look_at_logs: told the `logs` of each record that is taken, as JSON.
+        role: the role in which the persister reads the topic.
+        max_bytes: size of the largest document to accept.
+        look_at_logs: called with the `logs` of each accepted record, as JSON.
     """
 
     def __init__(
@@ -86,12 +89,12 @@ class Taking:
         self._look_at_logs = look_at_logs
 
     def take(self, document: bytes, now: int, path_id: str | None = None) -> Record | None:
-        """The record in a document; None if the document is CouchDB's business.
+        """The record in a document; None if the document should go to CouchDB.
 
         Args:
-            document: JSON as it came.
+            document: the JSON as received.
             now: epoch millis.
-            path_id: the id in the request's path; it counts where the document names none.
+            path_id: the id in the request's path, which counts if the document has none.
         """
         if len(document) > self.max_bytes or not few_values(document):
             return None
@@ -102,8 +105,8 @@ class Taking:
             routed = route(self._role, message, updated, RULES)
             if not isinstance(routed, Store):
                 return None
-            # CouchDB answers 400 to half a surrogate pair, to a number that is no double, to
-            # invalid UTF-8: what msgspec does not read either goes there and gets its answer.
+            # CouchDB answers 400 to half a surrogate pair, a number out of a double's range, or
+            # invalid UTF-8. msgspec cannot read these either, so they go to CouchDB for its answer.
             revision = first_revision(routed.document)
         except _UNREADABLE:
             return None
@@ -112,7 +115,7 @@ class Taking:
 
 
 class _NotNewError(ValueError):
-    """Something else than a new activation under its own id."""
+    """The document is not a new activation under its own id."""
 
 
 def _activation(document: bytes, path_id: str | None) -> tuple[str, dict[str, Raw]]:
@@ -127,8 +130,8 @@ def _activation(document: bytes, path_id: str | None) -> tuple[str, dict[str, Ra
         raise _NotNewError
     if document_id != f"{_string(fields['namespace'])}/{_string(fields['activationId'])}":
         raise _NotNewError
-    # `_rev`, `_deleted`, `_attachments` say more than "new"; a namespace may begin with `_`, but
-    # CouchDB reserves such ids.
+    # With `_rev`, `_deleted` or `_attachments` it is not simply new. A namespace may begin with
+    # `_`, but CouchDB reserves such ids.
     if document_id.startswith("_") or any(name.startswith("_") for name in fields):
         raise _NotNewError
     return document_id, fields
@@ -137,8 +140,8 @@ def _activation(document: bytes, path_id: str | None) -> tuple[str, dict[str, Ra
 def _updated(given: Raw | None, now: int) -> int:
     """OpenWhisk's own `updated`, so that the document is what OpenWhisk would have stored.
 
-    It becomes the timestamp of a record on Kafka, by which Kafka ends what it keeps: a clock that
-    is wrong must not shorten that.
+    It becomes the timestamp of the record on Kafka, by which retention is computed, so a wrong
+    clock must not be able to shorten that.
     """
     if given is None:
         return now
@@ -149,8 +152,8 @@ def _updated(given: Raw | None, now: int) -> int:
 def result_message(record: bytes, now: int) -> bytes:
     """OpenWhisk's `ResultMessage` for a record.
 
-    HTTP carries no transaction id, so it is one of OpenWhisk's system ids (`sid_...`). Its third
-    element, `extraLogging`, says that the store level does not apply any more.
+    HTTP requests have no transaction id, so it gets one like OpenWhisk's system ids (`sid_...`).
+    Its third element, `extraLogging`, makes the store level not apply again.
     """
     return b'{"transid":["sid_gateway",%d,true],"response":%b}' % (now, record)
 
@@ -165,7 +168,7 @@ def bulk_documents(body: bytes | bytearray) -> list[bytes] | None:
 
 
 def bulk_body(documents: Sequence[bytes | memoryview]) -> Iterator[bytes | memoryview]:
-    """The body of a `_bulk_docs` request, in parts: to join large ones takes a while."""
+    """The body of a `_bulk_docs` request in parts, because joining large ones takes a while."""
     separator = b'{"docs":['
     for document in documents:
         yield separator
@@ -177,18 +180,18 @@ def bulk_body(documents: Sequence[bytes | memoryview]) -> Iterator[bytes | memor
 def without_repeated(
     ids: Sequence[str | None], records: Sequence[Record | None]
 ) -> list[Record | None]:
-    """Leave to CouchDB every id that a request names more than once: it answers in order.
+    """Leave ids that a request names more than once to CouchDB, which handles them in order.
 
     Args:
-        ids: that the documents name, if any.
-        records: in the same order.
+        ids: the ids in the documents, if any.
+        records: the accepted records, in the same order.
     """
     count = Counter(ids)
     return [record if record and count[record.id] == 1 else None for record in records]
 
 
 def id_of(document: bytes | memoryview) -> str | None:
-    """The id that a document names, if any."""
+    """The `_id` in a document, if any."""
     try:
         return _named(document).id
     except _UNREADABLE:

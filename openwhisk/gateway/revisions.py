@@ -22,15 +22,15 @@ from openwhisk.gateway.outline import PIECE, Container, Part, Text, Values, outl
 
 
 def _double(written: str) -> float:
-    """A number that is no integer; msgspec's own way takes ten microseconds for some (`1e300`).
+    """Decode a number that is not an integer; msgspec itself takes 10 µs for some (`1e300`).
 
     Raises:
-        ValueError: it is beyond the range of doubles, so that CouchDB refuses it, or so small that
-            CouchDB may read it as another one: `5e-324` as 0.0, `22e-309` as a neighbour.
+        ValueError: it is out of a double's range, so that CouchDB refuses it, or so small that
+            CouchDB may read another number: `5e-324` as 0.0, `22e-309` as a neighbour.
     """
     number = float(written)
     if not number:
-        return number  # -0.0 stays what it is
+        return number  # -0.0 keeps its sign
     number = couchdb_numbers.double(written)
     if not number:
         raise ValueError("a number is smaller than a normal double")
@@ -44,34 +44,34 @@ _is_json = msgspec.json.Decoder(msgspec.Raw).decode
 _string = msgspec.json.Decoder(str).decode
 
 _START: Final = b"\x83" + terms.list_of(5) + terms.ATOMS[False] + b"a\x00a\x00"
-"""Not deleted, after revision 0 of number 0."""
+"""Not deleted, with revision number 0 and revision 0 before it."""
 
 _END: Final = terms.NIL + terms.NIL
 """No attachments; end of the list."""
 
 _USUAL_VALUE: Final = 64
-"""Bytes. A document of shorter values is several times as large when it is decoded."""
+"""In bytes. A document whose values are shorter is several times as large when it is decoded."""
 
 _string_pieces = compiled(
-    # Divided neither within a character nor between the two halves of a pair of surrogates.
+    # Never splits a character, nor the two halves of a surrogate pair.
     rb"(?:[^\\\x80-\xff]{1,64}|[\xc0-\xff][\x80-\xbf]*+"
     rb"|(?:\\u[dD][89abAB][0-9a-fA-F]{2})?\\u[0-9a-fA-F]{4}|\\[^u]){1,%d}" % (PIECE // 64),
     re.DOTALL,
 ).finditer
 
 _BUCKET: Final = 256
-"""Names that are compared with each other in one go."""
+"""How many names are compared with each other at a time."""
 
 
 def first_revision(document: bytes) -> str:
     """The revision of a document that is written for the first time.
 
     Args:
-        document: a JSON object; `_id` is not part of what is hashed.
+        document: a JSON object; its `_id` is not hashed.
 
     Raises:
-        ValueError: it is not JSON (`msgspec.DecodeError`), has a number that CouchDB refuses, or
-            has the same key twice in a large object.
+        ValueError: it is not JSON (`msgspec.DecodeError`), has a number that CouchDB refuses, or a
+            large object in it has a key twice.
         RecursionError: it is nested too deeply.
     """
     if _is_small_decoded(document):
@@ -92,7 +92,7 @@ def _revision(digest: "hashlib._Hash") -> str:
 def _is_small_decoded(document: bytes) -> bool:
     if len(document) <= PIECE:
         return True
-    # Python's strings have four bytes for each character if one of them needs it.
+    # A Python string takes four bytes for each character if one of them needs that.
     return (
         document.isascii()
         and b"\\u" not in document
@@ -104,7 +104,7 @@ class _Piecewise:
     """Hashes a large document a few kilobytes at a time.
 
     Args:
-        document: that is known to be JSON.
+        document: text that is known to be JSON.
     """
 
     def __init__(self, document: bytes) -> None:
@@ -112,7 +112,7 @@ class _Piecewise:
         self._hash = hashlib.md5(_START, usedforsecurity=False)
 
     def hash(self, outermost: Container) -> "hashlib._Hash":
-        """The hash of all of it."""
+        """The hash of the whole document."""
         if not outermost.is_object:
             raise ValueError("it is no object")
         self._object(outermost, without="_id")
@@ -132,7 +132,7 @@ class _Piecewise:
         self._hash.update(terms.NIL)
 
     def _has(self, name: str | None, container: Container) -> bool:
-        """Whether an object has a member of this name; no name comes twice."""
+        """Whether an object has a member with this name; raises `ValueError` if a name repeats."""
         names = _Names(container.count)
         for part in container.parts:
             names.add(self._fields(part) if isinstance(part, Values) else (_string(part.key),))
@@ -198,23 +198,23 @@ class _Piecewise:
 
 
 class _Names:
-    """The names of an object's members; of each the hash is kept.
+    """The names of an object's members, of which only hashes are kept.
 
     Args:
-        count: how many come.
+        count: how many names there will be.
     """
 
     def __init__(self, count: int) -> None:
-        # A set of all would be ten times as large.
+        # A single set would take ten times the memory.
         self._hashes = [array("q") for _ in range(1 + count // _BUCKET)]
 
     def add(self, names: Iterable[str | None]) -> None:
-        """Remember names."""
+        """Add names."""
         for name in names:
             self._bucket(name).append(hash(name))
 
     def check(self) -> None:
-        """Raise ValueError if a name came twice."""
+        """Raise `ValueError` if a name was added twice."""
         if any(len(set(hashes)) != len(hashes) for hashes in self._hashes):
             raise ValueError("a key comes twice")
 

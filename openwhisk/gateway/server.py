@@ -40,23 +40,29 @@ from openwhisk.publisher import Publisher
 logger = logging.getLogger(__name__)
 
 _ANSWERS_LEAVE = 1.0
-"""Seconds for the last answers to leave, after all requests have been dealt with."""
+"""Seconds to send the last answers, after all requests have been handled."""
 
 _WAITING = 1 / 4
-"""Share of all places that as many clients may wait for. A refusal would be their record's end:
-OpenWhisk never repeats what was answered, and what broke at once, without a pause."""
+"""How many clients may wait for a place, as a share of all places. Refusing them would lose their
+records: OpenWhisk never repeats a request that was answered, and repeats a broken one at once,
+without a pause.
+"""
 
 _FILES_OF_A_CONNECTION = 2 + _WAITING
-"""The client's, and the one to CouchDB for its request."""
+"""The client's own, and one to CouchDB for its request."""
 
 _VERDICT_PAUSE = 1.0
-"""Seconds between questions about credentials while CouchDB does not say."""
+"""Seconds between two checks of credentials while CouchDB does not say."""
 
 _IDLE_CONNECTION = 300.0
-"""Seconds; as CouchDB, so that no client finds a pooled connection closed earlier than there."""
+"""Seconds until an idle connection is closed; as in CouchDB, so that clients can pool connections
+for as long as there.
+"""
 
 _TIMES_AS_LONG = 20
-"""As it took to make metrics, some milliseconds, they are shown as they were."""
+"""Metrics are shown unchanged for this many times as long as it took to render them (some
+milliseconds).
+"""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -65,8 +71,8 @@ class Gateway:
     """Everything behind one listening socket.
 
     Args:
-        configuration: of the gateway.
-        publisher: to Kafka; started and stopped by the caller.
+        configuration: the gateway's configuration.
+        publisher: publishes to Kafka; started and stopped by the caller.
         upstream: CouchDB; closed by the caller.
     """
 
@@ -107,7 +113,7 @@ class Gateway:
         self._metrics.connections = self.connections
         self._entrance = Entrance()
         self._rendered = (float("-inf"), b"")
-        """Until when the metrics are shown that were made last, and these."""
+        """Until when the last rendered metrics are shown, and their text."""
         self._credentials = Credentials(
             upstream.ask,
             ttl=settings.credentials_ttl,
@@ -138,12 +144,12 @@ class Gateway:
         )
 
     def runner(self) -> web.AppRunner:
-        """The server, not yet listening."""
+        """The server, which does not listen yet."""
         answer_expectations()
         app = web.Application(middlewares=[self._meant_for_us])
         app.router.add_get("/_gateway/health", self.health)
         app.router.add_get("/_gateway/metrics", self.metrics)
-        # A path may have line ends in it, encoded.
+        # A path may contain encoded line ends.
         app.router.add_route("*", "/{path:(?s:.*)}", self.handle)
         app.on_response_prepare.append(self._close_when_draining)
         app.on_response_prepare.append(close_after_upgrade)
@@ -152,7 +158,7 @@ class Gateway:
             app,
             access_log=None,
             auto_decompress=False,
-            # A long poll whose client has left must not go on upstream.
+            # Ends a long poll upstream when its client has left.
             handler_cancellation=True,
             keepalive_timeout=_IDLE_CONNECTION,
             max_line_size=LONGEST_LINE,
@@ -161,9 +167,9 @@ class Gateway:
         )
 
     async def drain(self) -> None:
-        """Let the requests in flight end, within the shutdown deadline; the listener is closed.
+        """Wait, within the shutdown deadline, for requests in flight, after the listener closed.
 
-        aiohttp's own shutdown throws away what arrives of a body that is not complete yet.
+        aiohttp's own shutdown would discard the rest of bodies that are still arriving.
         """
         self._draining = True
         try:
@@ -173,14 +179,15 @@ class Gateway:
             logger.error("%s requests did not end in time and are cut off", self._in_flight)  # noqa: TRY400 - one line
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Take a write of activations, pass everything else through."""
+        """Handle a write of activations, and pass everything else through."""
         self._in_flight += 1
         self._idle.clear()
         CLIENT.set(request.remote or "unknown")
         try:
             return await self._handled(request)
         except ConnectionError as error:
-            # The client has left, or CouchDB has in the middle of its answer: nobody's fault here.
+            # The client has left, or CouchDB has in the middle of its answer; the gateway is not at
+            # fault.
             logger.debug("a request ended with its connection: %r", error)
             return answers.none(request)
         finally:
@@ -189,8 +196,8 @@ class Gateway:
                 self._idle.set()
 
     async def health(self, _: web.Request) -> web.Response:
-        """200 while records can be taken; one of Kafka and CouchDB may be away meanwhile."""
-        # One question at a time, whoever asks: each costs Kafka and CouchDB a request.
+        """200 while records can be accepted, even if either Kafka or CouchDB is away."""
+        # One check at a time for everybody, because each costs Kafka and CouchDB a request.
         if self._reaching is None or self._reaching.done():
             self._reaching = asyncio.ensure_future(self._reach())
         kafka, couchdb = await asyncio.shield(self._reaching)
@@ -218,7 +225,7 @@ class Gateway:
         )
 
     async def metrics(self, _: web.Request) -> web.Response:
-        """Prometheus' text format; to make it takes a small share of the time, whoever asks."""
+        """Prometheus' text format, rendered so seldom that it takes a small share of the time."""
         began, (until, body) = time.monotonic(), self._rendered
         if began >= until:
             body = generate_latest(self._metrics.registry)
@@ -292,7 +299,8 @@ class Gateway:
         except NoRoom:
             return self._no_answer(request, Unanswered.ROOM)
         except TooSlow:
-            # A garbage collection or a slow network, to a client that would not repeat after a 408.
+            # It may be a garbage collection or a slow network, and the client would not repeat
+            # after a 408.
             return self._no_answer(request, Unanswered.BODY)
 
     async def _receive_and_write(
@@ -311,7 +319,7 @@ class Gateway:
             return self._no_answer(request, Unanswered.NOT_STORED)
 
     async def _judged(self, request: web.Request) -> Judgement:
-        """The verdict about a write; it is held while CouchDB can't be asked."""
+        """The verdict on a write, which is held while CouchDB cannot be asked."""
         until = time.monotonic() + self._settings.publish_deadline
         while True:
             client = request.remote or "unknown"

@@ -11,15 +11,15 @@ from collections import Counter
 from collections.abc import Iterable
 
 SMALL = 64 * 1024
-"""Bytes of a body that never wait; the bound on connections bounds these."""
+"""Size in bytes up to which bodies never wait; the limit of connections bounds these."""
 
 
 class Share:
-    """What one body holds.
+    """The memory that one body holds.
 
     Args:
-        shares: of all bodies.
-        owners: whom it counts for: an address, a user.
+        shares: the memory of all bodies.
+        owners: whom it counts for: an address and a user.
     """
 
     def __init__(self, shares: "Shares", owners: Iterable[str]) -> None:
@@ -33,15 +33,16 @@ class Share:
             await self._shares.grow(self, size)
 
     def release(self) -> None:
-        """Give everything back; it holds nothing more."""
+        """Release everything that it holds."""
         self._shares.release(self)
 
 
 class Shares:
-    """All bodies of a gateway.
+    """The memory of all bodies of a gateway.
 
     Args:
-        limit: bytes of all bodies; the oldest one may exceed it, so that some body always ends.
+        limit: bytes of all bodies. The oldest body may exceed it, so that one can always be
+        completed.
     """
 
     def __init__(self, limit: int) -> None:
@@ -49,15 +50,15 @@ class Shares:
         self.in_flight = 0
         self._of_owner: Counter[str] = Counter()
         self._holding: dict[Share, None] = {}
-        """In the order in which they came."""
+        """The shares in use, in the order in which they started."""
         self._waiting: dict[asyncio.Future[None], tuple[Share, int]] = {}
 
     def share(self, *owners: str) -> Share:
-        """The share of a new body, which holds nothing yet."""
+        """A share for a new body, which holds nothing yet."""
         return Share(self, owners)
 
     async def grow(self, share: Share, size: int) -> None:
-        """Let a share hold `size` bytes."""
+        """Make a share hold `size` bytes, once there is room."""
         self._holding.setdefault(share, None)
         if self._fits(share, size):
             self._take(share, size)
@@ -70,7 +71,7 @@ class Shares:
             self._waiting.pop(room, None)
 
     def release(self, share: Share) -> None:
-        """Take back what a share holds."""
+        """Release what a share holds."""
         self._holding.pop(share, None)
         self.in_flight -= share.held
         for owner in share.owners:
@@ -103,7 +104,7 @@ class Shares:
         )
 
     def _oldest(self, share: Share, owner: str | None = None) -> bool:
-        """Whether a share is the oldest large one, of an owner or of all."""
+        """Whether a share is the oldest large one of an owner, or of all."""
         for other in self._holding:
             if other is share:
                 return True

@@ -25,13 +25,13 @@ from openwhisk.publisher import PublishError, TooLarge
 logger = logging.getLogger(__name__)
 
 _PAUSE = 0.5
-"""Seconds between attempts when neither of the two takes records."""
+"""Seconds between two attempts while neither of the two takes records."""
 
 _LONGEST_PROBLEM = 200
 
 _MAY_PASS = (408, 429)
 _FINAL = frozenset({"conflict", "forbidden", "unauthorized"})
-"""What CouchDB says about a document for good; all else speaks of its own state."""
+"""Final errors about a document; any other error is about CouchDB's own state."""
 
 
 class NotStored(Exception):  # noqa: N818 - what is the case
@@ -39,7 +39,7 @@ class NotStored(Exception):  # noqa: N818 - what is the case
 
 
 class Refused(Exception):  # noqa: N818
-    """CouchDB refused a request: its answer is the answer."""
+    """CouchDB refused a request, and its answer is passed on."""
 
     def __init__(self, answer: BulkAnswer) -> None:
         super().__init__(f"status {answer.status}")
@@ -52,7 +52,7 @@ class Publishes(Protocol):
     async def publish_all(
         self, topic: str, values: Sequence[bytes], timestamps: Sequence[int]
     ) -> list[PublishError | None]:
-        """Publish many records; the error of each."""
+        """Publish many records; returns the error of each, or None."""
 
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
@@ -62,10 +62,10 @@ class Storing:
     """Stores records on Kafka, or in CouchDB while Kafka is away.
 
     Args:
-        publisher: to Kafka.
-        topic: of the records.
+        publisher: publishes to Kafka.
+        topic: the topic of the records.
         upstream: CouchDB.
-        switch: says which of them, and is told what happens.
+        switch: decides between the two, and is told what happens.
         patience: seconds for Kafka to acknowledge, before records go to CouchDB.
         deadline: seconds for all attempts together.
         recent: remembers what Kafka has acknowledged.
@@ -99,11 +99,11 @@ class Storing:
     async def store(
         self, records: Sequence[Record], headers: Mapping[str, str]
     ) -> list[bytes | None]:
-        """CouchDB's entry for each record; None for what is too large for Kafka.
+        """Store records; returns CouchDB's entry for each, None for one too large for Kafka.
 
         Args:
-            records: with different ids.
-            headers: of the client; its credentials count if CouchDB is written to.
+            records: records with different ids.
+            headers: the client's headers, whose credentials are used to write to CouchDB.
 
         Raises:
             NotStored: not all of them are known to be safe.
@@ -175,7 +175,7 @@ class Storing:
         ]
 
     async def _write(self, direct: "_Direct", headers: Mapping[str, str]) -> bool:
-        """Write the remaining records to CouchDB once; returns whether all have an answer now."""
+        """Try once to write the remaining records to CouchDB; returns whether none are left."""
         left = direct.left
         documents = [direct.body(index) for index in left]
         try:
@@ -196,7 +196,7 @@ class Storing:
         return not direct.left
 
     async def _compare(self, direct: "_Direct", headers: Mapping[str, str]) -> int:
-        """Settle conflicts: is it the same record that is there?"""
+        """Settle conflicts by comparing the records with the stored documents."""
         ids = [direct.records[index].id for index in direct.unclear]
         try:
             return direct.compare(await self._upstream.documents(ids, headers))
@@ -206,18 +206,19 @@ class Storing:
 
 
 class _Direct:
-    """How far writing records to CouchDB has come."""
+    """The progress of writing records to CouchDB."""
 
     def __init__(self, records: Sequence[Record]) -> None:
         self.records = records
         self.entries: list[bytes | None] = [None] * len(records)
         self.left = list(range(len(records)))
         self.unclear: dict[int, bytes] = {}
-        """By index of what conflicted, CouchDB's entry."""
+        """CouchDB's entries for conflicting records, by index."""
         self.replaced: dict[int, str] = {}
-        """By index of what has logs that the document lacks, the revision of that."""
+        """Revisions of stored documents to replace, because they lack the record's logs, by index.
+        """
         self.problem = ""
-        """Why records are left, after the last attempt; empty before it."""
+        """Why records are left after the last attempt; empty before the first."""
 
     def body(self, index: int) -> bytes:
         """The document to write."""
@@ -249,11 +250,11 @@ class _Direct:
         return stored
 
     def compare(self, found: Sequence[dict[str, Any] | None]) -> int:
-        """Compare the conflicting records with what is stored; returns how many are."""
+        """Compare conflicting records with the stored documents; returns how many are the same."""
         stored = 0
         for (index, entry), document in zip(self.unclear.items(), found, strict=True):
             if document is None:
-                continue  # deleted meanwhile: it is written again
+                continue  # it was deleted, so it is written again
             if not answers.is_revision(document.get("_rev")):
                 self.problem = "a document that conflicts has no revision"
                 continue
@@ -271,13 +272,13 @@ class _Direct:
 
 
 def _content(document: Mapping[str, Any], *more: str) -> dict[str, Any]:
-    """What two copies of the same record have in common."""
+    """The fields that two copies of the same record have in common."""
     return {name: document[name] for name in document.keys() - {"updated", "_rev", *more}}
 
 
 def _only_adds_logs(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether a copy differs from another one only by having logs at all."""
-    # What is in CouchDB may be anything; the persister takes no logs but `[]` for none, either.
+    """Whether `one` differs from `other` only in having logs, where the other has none."""
+    # Anything may be in CouchDB; like the persister, only `[]` counts as having no logs.
     return other.get("logs") == [] and _content(one, "logs") == _content(other, "logs")
 
 

@@ -13,7 +13,7 @@ class Target:
     """A write into the activations database.
 
     Attributes:
-        document_id: of `PUT /<database>/<id>`; None for `POST /<database>/_bulk_docs`.
+        document_id: the id in `PUT /<database>/<id>`; None for `POST /<database>/_bulk_docs`.
     """
 
     document_id: str | None
@@ -25,19 +25,19 @@ _READS = frozenset({"GET", "HEAD"})
 _OF_A_DOCUMENT = _READS | {"PUT", "DELETE"}
 
 _CHANGES_MEANING = frozenset({"if-match", "if-none-match", "x-http-method-override"})
-"""Headers with which a write is more than a write of new documents."""
+"""Headers that make a write more than one of new documents."""
 
 
 def target(method: str, raw_path: str, headers: Mapping[str, str], database: str) -> Target | None:
-    """The write that a request may be; None if it is to pass through.
+    """The write that a request may be; None if it should pass through.
 
     Args:
-        method: of HTTP.
-        raw_path: as it stands in the request line, still encoded.
-        headers: with case-insensitive names.
-        database: the activations database.
+        method: the HTTP method.
+        raw_path: the path as in the request line, still encoded.
+        headers: the headers, with case-insensitive names.
+        database: the name of the activations database.
     """
-    # A query (`rev`, `new_edits`, `batch`, `w`) asks for something else than a plain write.
+    # With a query (`rev`, `new_edits`, `batch`, `w`), it is not a plain write.
     segments = raw_path.split("/")
     if "?" in raw_path or len(segments) != len(("", "database", "id")) or segments[0]:
         return None
@@ -48,7 +48,7 @@ def target(method: str, raw_path: str, headers: Mapping[str, str], database: str
     if method != "PUT":
         return None
     document_id = _decoded(segments[2])
-    # An encoded slash belongs to the id; one as it is would have named an attachment.
+    # An encoded slash is part of the id; a bare one would have named an attachment.
     return Target(document_id) if document_id and "/" in document_id else None
 
 

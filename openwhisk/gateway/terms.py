@@ -9,7 +9,7 @@ from typing import Any, Final
 
 ATOMS: Final = {None: b"d\x00\x04null", True: b"d\x00\x04true", False: b"d\x00\x05false"}
 NIL: Final = b"j"
-"""An empty list, and the end of every other one."""
+"""An empty list, and the end of every other list."""
 
 _BYTE = 0xFF
 _LONGEST_STRING = 0xFFFF
@@ -19,36 +19,36 @@ _float = struct.Struct(">cd").pack
 _sized = struct.Struct(">cI").pack
 
 Put = Callable[[bytes], None]
-"""Takes a piece of what is written."""
+"""Takes the next bytes of the output."""
 
 
 def are_bytes(values: Sequence[Any]) -> bool:
-    """Whether all values are integers of a byte."""
+    """Whether all values are integers that fit a byte."""
     return all(type(value) is int and 0 <= value <= _BYTE for value in values)
 
 
 def is_string(count: int) -> bool:
-    """Whether so many bytes, and nothing else, are written as Erlang writes its strings."""
+    """Whether an array of `count` bytes is encoded as Erlang encodes strings."""
     return 0 < count <= _LONGEST_STRING
 
 
 def string_of(count: int) -> bytes:
-    """What is before that many bytes."""
+    """The header of an Erlang string of `count` bytes."""
     return struct.pack(">cH", b"k", count)
 
 
 def binary_of(size: int) -> bytes:
-    """What is before the UTF-8 of a string."""
+    """The header of a binary of `size` bytes, such as the UTF-8 of a string."""
     return _sized(b"m", size)
 
 
 def list_of(count: int) -> bytes:
-    """What is before the values of an array; `NIL` is behind them."""
+    """The header of a list, whose values are followed by `NIL`."""
     return _sized(b"l", count)
 
 
 def object_of(count: int) -> bytes:
-    """What is before the members of an object; `NIL` is behind them."""
+    """The header of an object, whose members are followed by `NIL`."""
     return b"h\x01" + (_sized(b"l", count) if count else b"")
 
 
@@ -60,7 +60,7 @@ def put_members(fields: Mapping[str, Any], put: Put) -> None:
 
 
 def put_name(name: str, put: Put) -> None:
-    """Write what is before the value of a member."""
+    """Write the name of a member and the header of the pair."""
     encoded = name.encode()
     put(b"h\x02" + _sized(b"m", len(encoded)) + encoded)
 
@@ -103,7 +103,7 @@ def _put_array(values: list[Any], put: Put) -> None:
     if not values:
         put(NIL)
     elif len(values) <= _LONGEST_STRING and are_bytes(values):
-        # Erlang has no strings of its own: a list of bytes is one.
+        # To Erlang, a list of bytes is a string.
         put(string_of(len(values)) + bytes(values))
     else:
         put(_sized(b"l", len(values)))

@@ -26,11 +26,13 @@ from openwhisk.gateway.questions import Questions
 from openwhisk.gateway.records import bulk_body
 
 LONGEST_LINE = 65_536
-"""Bytes of a request line or header, each way; views are asked with long `keys`."""
+"""Most bytes of a request line or header in both directions; queries of views may have long `keys`.
+"""
 
 CLIENT: ContextVar[str] = ContextVar("CLIENT", default="unknown")
-"""The client on whose behalf CouchDB is asked: CouchDB counts wrong passwords by address, and the
-gateway and the persister may share theirs."""
+"""The address of the client on whose behalf CouchDB is asked. CouchDB counts wrong passwords by
+address, and the gateway and the persister may share one.
+"""
 
 _HOP_BY_HOP = frozenset(
     {
@@ -45,35 +47,38 @@ _HOP_BY_HOP = frozenset(
         "upgrade",
     }
 )
-"""Headers that speak about one connection (RFC 9110, 7.6.1)."""
+"""Headers about a single connection (RFC 9110, 7.6.1)."""
 
 _ANSWERED_HERE = frozenset({"host", "expect"})
-"""The client library names the host; `100 Continue` was said already."""
+"""Not passed on: the client library sets the host, and `100 Continue` was already sent."""
 
 _SMALL = 64 * 1024
-"""Bytes of a successful answer that still leaves in one piece."""
+"""Most bytes of a successful answer that is sent in one piece."""
 
 _LARGEST_ERROR = 1024 * 1024
-"""Bytes of an error that still leaves in one piece; CouchDB's have some hundred."""
+"""Most bytes of an error that is sent in one piece; CouchDB's have some hundred."""
 
 _LARGEST_ENTRY = 4096
-"""Bytes that a `_bulk_docs` answer has for a document; CouchDB's have some hundred."""
+"""Most bytes per document of a `_bulk_docs` answer; CouchDB's have some hundred."""
 
 _LARGEST_ANSWER = 64 * 1024 * 1024
-"""Bytes of documents that are read back; they are some that a request was allowed to hold."""
+"""Most bytes of documents that are read back; a request was allowed to have as many."""
 
 _AT_ONCE = 64 * 1024
-"""Bytes that the kernel keeps of an answer, and so at most about twice what one read brings; by
-itself it keeps megabytes, of which uvloop reads 256 KB at a time."""
+"""Bytes of an answer that the kernel buffers, which limits a single read to about twice as much. By
+default it buffers megabytes, of which uvloop reads 256 KB at a time.
+"""
 
 _UNREAD = 16 * 1024
-"""Half of the bytes of an answer that aiohttp keeps for a client that does not read them."""
+"""Half of the bytes of an answer that aiohttp buffers for a client that does not read."""
 
 _FIRST_PIECES = 0.05
-"""Seconds for an answer of unknown length to end; then it is a feed, or large, and streams."""
+"""Seconds for an answer of unknown length to end; after that it counts as a feed or as large, and
+streams.
+"""
 
 _ERROR = 300
-"""From this status on, OpenWhisk's client takes an answer for an error."""
+"""The lowest status that OpenWhisk's client takes for an error."""
 
 _CLIENT_ERROR = 400
 
@@ -101,22 +106,22 @@ _rows = msgspec.json.Decoder(_Rows).decode
 _documents = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 _UNREADABLE = (ValueError, RecursionError)
-"""What reading an answer raises; msgspec's and Unicode's errors are `ValueError`s."""
+"""Errors from reading an answer; msgspec's and Unicode's errors are `ValueError`s."""
 
 
 class UpstreamError(Exception):
-    """CouchDB did not answer, or not as CouchDB does."""
+    """CouchDB did not answer, or the answer is not CouchDB's."""
 
 
 class UnreachableError(UpstreamError):
-    """No connection to CouchDB: nothing was sent, so that trying again does no harm."""
+    """No connection to CouchDB; nothing was sent, so it is safe to try again."""
 
 
 class RefusedError(Exception):
-    """CouchDB refuses the credentials of a request: asking it once more would count as an attempt.
+    """CouchDB refuses a request's credentials; asking again would count as a further attempt.
 
     Attributes:
-        refusal: its answer, which is the client's.
+        refusal: CouchDB's answer, for the client.
     """
 
     def __init__(self, refusal: Refusal) -> None:
@@ -126,11 +131,11 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class BulkAnswer:
-    """What CouchDB said to a `_bulk_docs` request.
+    """CouchDB's answer to a `_bulk_docs` request.
 
     Attributes:
-        status: of HTTP.
-        body: of the whole answer.
+        status: the HTTP status.
+        body: the body of the answer.
         documents: one entry per document, in order; None if it refused the request.
     """
 
@@ -143,13 +148,13 @@ class Upstream:
     """Talks to CouchDB; credentials are always those of the client.
 
     Args:
-        url: of CouchDB, without credentials.
-        database: of the activations.
-        connect_timeout: seconds to connect, and to answer a question of the gateway's own.
-        ca_file: certificate authority for https, when it is not one of the system's.
-        trusted: users whose activations no validation function need hear. Where any are named,
-            CouchDB hears everybody else's.
-        validation_ttl: seconds that it is remembered whether there are validation functions.
+        url: URL of CouchDB, without credentials.
+        database: the name of the activations database.
+        connect_timeout: seconds to connect, and to answer the gateway's own check.
+        ca_file: file of the certificate authority for https, if it is not one of the system's.
+        trusted: users whose activations need no check by validation functions. If any are given,
+            CouchDB checks everybody else's.
+        validation_ttl: seconds to remember whether there are validation functions.
     """
 
     def __init__(
@@ -170,7 +175,7 @@ class Upstream:
                 socket_factory=_socket,
                 ssl=client_context(Path(ca_file)) if ca_file else True,
             ),
-            # A long poll is silent for as long as its client likes.
+            # No total limit, because a long poll may be silent for as long as its client likes.
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout),
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -179,7 +184,7 @@ class Upstream:
             max_field_size=LONGEST_LINE,
             read_bufsize=_UNREAD,
         )
-        # A redirect is the client's business: what the gateway asks, it asks only here.
+        # Redirects are left to the client, and the gateway itself asks only this server.
         self._request = partial(self._session.request, allow_redirects=False)
         self._questions = Questions(
             self._request,
@@ -197,18 +202,18 @@ class Upstream:
     async def forward(
         self, request: web.Request, body: bytes | bytearray | None = None
     ) -> web.StreamResponse:
-        """Pass a request through, its body as a stream, and its answer unless that is small.
+        """Pass a request through, streaming its body, and its answer unless that is small.
 
-        An error and a small answer leave in one piece, as from CouchDB: OpenWhisk's client reads
-        the body of an error twice, and finds nothing the second time if it came after the headers.
+        Errors and small answers are sent in one piece, as CouchDB does: OpenWhisk's client reads
+        the body of an error twice, and the second time finds nothing if it came after the headers.
 
         Args:
-            request: of the client.
-            body: as it came, if it was received already.
+            request: the client's request.
+            body: the body as received, if it has been read already.
 
         Raises:
-            UnreachableError: CouchDB is not there; nothing of the body was read.
-            ConnectionError: CouchDB or the client left while the answer was on its way.
+            UnreachableError: CouchDB is away; nothing of the body was read.
+            ConnectionError: CouchDB or the client disconnected during the answer.
         """
         path = request.raw_path
         if not path.startswith("/"):
@@ -221,8 +226,8 @@ class Upstream:
         elif request.body_exists:
             data = request.content.iter_any()
         else:
-            # aiohttp takes the largest length of all for none. CouchDB would wait for that body,
-            # and take the next request on the connection, of another client, for its beginning.
+            # aiohttp takes the largest possible length for no body. CouchDB would wait for it, and
+            # take the next request on the connection, perhaps another client's, for its beginning.
             headers.popall("Content-Length", None)
         response: web.StreamResponse | None = None
         try:
@@ -254,7 +259,7 @@ class Upstream:
             raise _no_answer(problem) from problem
         except (aiohttp.ClientError, OSError) as problem:
             if response is None:
-                return answers.none(request)  # as it broke off, so it does here
+                return answers.none(request)  # breaks the client's connection in turn
             raise ConnectionAbortedError("the answer of CouchDB broke off") from problem
 
     async def write(
@@ -263,7 +268,7 @@ class Upstream:
         """Write documents with the credentials in `headers`.
 
         Raises:
-            UnreachableError: CouchDB is not there.
+            UnreachableError: CouchDB is away.
             UpstreamError: no answer, or one that is not CouchDB's.
         """
         parts = list(bulk_body(documents))
@@ -295,11 +300,11 @@ class Upstream:
     async def documents(
         self, ids: Sequence[str], headers: Mapping[str, str]
     ) -> list[dict[str, Any] | None]:
-        """Read documents, in order; None where there is none.
+        """Read documents in order; None for one that does not exist.
 
         Raises:
             UpstreamError: no answer, or one that is not CouchDB's.
-            RefusedError: of the credentials.
+            RefusedError: CouchDB refuses the credentials.
         """
         status, body = await self._own_request(
             "POST",
@@ -318,16 +323,16 @@ class Upstream:
         return [row.doc for row in rows]
 
     async def missing(self, document_id: str, headers: Mapping[str, str]) -> bool | None:
-        """Whether a document was never there; None if CouchDB does not say.
+        """Whether a document never existed; None if CouchDB does not say.
 
         Raises:
             UpstreamError: no answer.
-            RefusedError: of the credentials.
+            RefusedError: CouchDB refuses the credentials.
         """
         path = f"/{quote(document_id, safe='')}"
         status, body = await self._own_request("GET", path, headers, most=0)
         if status == 404:  # noqa: PLR2004 - not found
-            # Of a deleted one it says so.
+            # For a deleted one it says `deleted` instead.
             return b'"missing"' in body
         return False if status == 200 else None  # noqa: PLR2004 - OK
 
@@ -340,7 +345,7 @@ class Upstream:
         *,
         most: int = _LARGEST_ANSWER,
     ) -> tuple[int, bytes]:
-        """Status and body of an answer; of a good one no more than `most` bytes, if any."""
+        """Status and body of an answer; reads at most `most` bytes of a good one, none if 0."""
         try:
             async with self._request(
                 method,
@@ -363,8 +368,8 @@ class Upstream:
         """Whether CouchDB lets these headers write to the activations database.
 
         Args:
-            credentials: headers of a request.
-            client: address that it came from.
+            credentials: the headers of a request.
+            client: the client's address.
         """
         return await self._questions.may_write(_own(credentials), client)
 
@@ -374,7 +379,7 @@ class Upstream:
 
 
 def _socket(address: AddrInfoType) -> socket.socket:
-    """A socket to CouchDB. What its answers wait in is the clients' many times over."""
+    """A socket to CouchDB with a small receive buffer, because there is one per client."""
     family, kind, protocol, *_ = address
     made = socket.socket(family, kind, protocol)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _AT_ONCE)
@@ -382,9 +387,10 @@ def _socket(address: AddrInfoType) -> socket.socket:
 
 
 def _sent(parts: Sequence[Bytes]) -> _Data:
-    """A body to be sent; a large one in pieces.
+    """A body to send, in pieces if it is large.
 
-    What is in one piece the client library can send again, to a connection that CouchDB closed.
+    A body in one piece can be sent again by the client library, if CouchDB has closed the
+    connection.
     """
     if sum(map(len, parts)) > LARGE:
         return pieces(parts)
@@ -392,7 +398,7 @@ def _sent(parts: Sequence[Bytes]) -> _Data:
 
 
 async def _read(answer: aiohttp.ClientResponse, most: int) -> bytes:
-    """The body of an answer to the gateway itself; `UpstreamError` if it is no such answer."""
+    """The body of an answer to the gateway itself; raises `UpstreamError` if it is too long."""
     body = bytearray()
     async for piece in answer.content.iter_any():
         body += piece
@@ -402,7 +408,7 @@ async def _read(answer: aiohttp.ClientResponse, most: int) -> bytes:
 
 
 async def _beginning(answer: aiohttp.ClientResponse) -> tuple[bytes, bool]:
-    """The start of an answer's body, up to where it must stream, and whether that is all of it."""
+    """The beginning of an answer's body, up to where it has to stream, and whether that is all."""
     error = answer.status >= _ERROR
     length = answer.content_length
     if not error and length is not None and length > _SMALL:
@@ -424,10 +430,10 @@ def _to_upstream(request: web.Request) -> CIMultiDict[str]:
     headers = _without_hops(request.headers)
     for name in _ANSWERED_HERE:
         headers.popall(name, None)
-    # CouchDB builds the Location of its answers with it.
+    # CouchDB uses it to build the Location header of its answers.
     headers.setdefault("X-Forwarded-Host", request.host)
-    # CouchDB takes the last address for the client's, and locks out by it who guesses passwords:
-    # otherwise one who does through the gateway would lock out everybody else here.
+    # CouchDB takes the last address for the client's and locks out addresses that guess passwords.
+    # Without it, somebody who guesses through the gateway would lock out everybody else here.
     before = headers.popall("X-Forwarded-For", [])
     headers["X-Forwarded-For"] = ", ".join([*before, request.remote or "unknown"])
     return headers
@@ -458,7 +464,7 @@ def _no_answer(problem: Exception) -> UpstreamError:
 
 
 def _told(problem: Exception) -> str:
-    """A short cause; an exception's text may hold the URL."""
+    """A short cause, because an exception's text may contain the URL."""
     if isinstance(problem, UnaskedError):
         return str(problem)
     cause = problem.os_error if isinstance(problem, aiohttp.ClientConnectorError) else problem

@@ -24,15 +24,16 @@ from openwhisk.gateway.storing import NotStored, Refused, Storing
 from openwhisk.gateway.upstream import UnreachableError, Upstream, UpstreamError
 
 _TURN = 64 * 1024
-"""Bytes that are looked at before other requests get their turn: some half a millisecond. A read
-that passes through takes several turns."""
+"""Bytes to handle before other requests get a turn, which takes about half a millisecond. A read
+that passes through takes several turns.
+"""
 
 _COST = 4096
-"""Bytes that a document of no length would count for."""
+"""Bytes that every document counts for in addition to its length."""
 
 
 async def _documents(data: bytes | bytearray | None) -> Sequence[bytes | memoryview]:
-    """The documents of a `_bulk_docs` body; none if all of it is CouchDB's business."""
+    """The documents of a `_bulk_docs` body; empty if all of it should go to CouchDB."""
     if not data:
         return []
     if len(data) > large.LARGE:
@@ -41,20 +42,20 @@ async def _documents(data: bytes | bytearray | None) -> Sequence[bytes | memoryv
 
 
 async def _id_of(document: bytes | memoryview) -> str | None:
-    """The id that a document names, if any."""
+    """The `_id` in a document, if any."""
     if len(document) > large.LARGE:
         return await large.id_of(document)
     return id_of(document)
 
 
 class _Turns:
-    """Yields to other requests after a number of bytes."""
+    """Lets other requests run after a number of bytes."""
 
     def __init__(self) -> None:
         self._looked_at = 0
 
     async def pass_after(self, document: bytes | memoryview) -> None:
-        """Return at once, or after others had theirs."""
+        """Count a document; lets other requests run if this turn is used up."""
         self._looked_at += len(document) + _COST
         if self._looked_at > _TURN:
             self._looked_at = 0
@@ -65,13 +66,13 @@ class Writes:
     """Carries out writes whose credentials are valid.
 
     Args:
-        storing: of what is taken.
-        upstream: for what is not taken.
-        database: of the activations.
+        storing: stores accepted records.
+        upstream: CouchDB, for everything else.
+        database: the name of the activations database.
         taking: decides about documents.
-        reads: knows what is taken and not stored yet.
+        reads: knows which records are accepted and not stored yet.
         metrics: counts.
-        deadline: seconds that what only CouchDB can take waits until it is there.
+        deadline: seconds to wait for CouchDB with what only it can store.
         clock: epoch seconds.
     """
 
@@ -96,7 +97,7 @@ class Writes:
         self._deadline = deadline
         self._clock = clock
         self._aside = Aside("large-documents")
-        """Looks at what takes long."""
+        """Runs what takes long in a thread."""
 
     async def document(
         self, request: web.Request, body: Body, document_id: str, owner: str
@@ -104,10 +105,10 @@ class Writes:
         """Answer `PUT /<database>/<id>`.
 
         Args:
-            request: of the client.
-            body: of it.
-            document_id: that its path names.
-            owner: who sends it.
+            request: the client's request.
+            body: its body.
+            document_id: the id in the path.
+            owner: who sends it, for fair turns.
         """
         record = body.data and await self._look(body.data, self._millis(), owner, document_id)
         if not record:
@@ -126,12 +127,12 @@ class Writes:
     async def bulk(self, request: web.Request, body: Body, owner: str) -> web.StreamResponse:
         """Answer `POST /<database>/_bulk_docs`.
 
-        CouchDB's part goes first: when it refuses the request, nothing of it is written.
+        CouchDB's part goes first, so that nothing is written if it refuses the request.
 
         Args:
-            request: of the client.
-            body: of it.
-            owner: who sends it.
+            request: the client's request.
+            body: its body.
+            owner: who sends it, for fair turns.
         """
         documents = await _documents(body.data)
         records, ids = await self._take(documents, owner)
@@ -159,7 +160,7 @@ class Writes:
     async def _take(
         self, documents: Sequence[bytes | memoryview], owner: str
     ) -> tuple[list[Record | None], list[str | None]]:
-        """The records that are taken, and the ids that all documents name."""
+        """The accepted records, and the ids in all documents."""
         records: list[Record | None] = []
         ids = []
         now = self._millis()
@@ -178,13 +179,13 @@ class Writes:
         owner: str,
         path_id: str | None = None,
     ) -> Record | None:
-        """The record in a document, if it is taken."""
+        """The record in a document, if it is accepted."""
         if len(document) > self._taking.max_bytes:
             return None
         copy = bytes(document)
         if not takes_long(copy):
             return self._taking.take(copy, now, path_id)
-        del copy  # what waits holds its body, which is counted, and no more
+        del copy  # while it waits, only the body is kept, whose bytes are counted
         return await self._aside.run(
             owner, lambda: self._taking.take(bytes(document), now, path_id)
         )
@@ -192,7 +193,7 @@ class Writes:
     async def _store(
         self, request: web.Request, records: Sequence[Record | None], entries: list[bytes]
     ) -> list[int]:
-        """Store what is taken and put the answers in their places; what is too large instead."""
+        """Store accepted records and fill in their entries; returns indexes of too large ones."""
         taken = [(index, record) for index, record in enumerate(records) if record]
         stored = await self._storing.store([record for _, record in taken], request.headers)
         too_large = []
@@ -211,7 +212,7 @@ class Writes:
         entries: list[bytes],
         reason: Forwarded,
     ) -> int:
-        """Write some documents of a request to CouchDB and put its answers in their places."""
+        """Write some documents to CouchDB and fill in its entries; returns the status."""
         if not indices:
             return 201
         self._metrics.forwarded.labels(reason).inc(len(indices))
