@@ -337,10 +337,14 @@ class Persister(faust.App):
         """
         if not self.should_stop:
             self.log.error("%s. Ending the worker.", error)
-            self.stopping.start()
-            root = self.beacon.root
-            service = root.data if root and isinstance(root.data, Service) else self
-            service._crash(error)  # noqa: SLF001
+            self._end_with(error)
+
+    def _end_with(self, error: SystemExit) -> None:
+        # Not by `crash`, which logs the traceback of an error that was never raised.
+        self.stopping.start()
+        root = self.beacon.root
+        service = root.data if root and isinstance(root.data, Service) else self
+        service._crash(error)  # noqa: SLF001
 
     def _end_refused(self, topic: str, refusal: KafkaError) -> None:
         self.end(StartError(why_refused(topic, refusal, self.settings.kafka)))
@@ -402,8 +406,7 @@ class Persister(faust.App):
 
     async def _end_standing_still(self, error: StandstillError) -> None:
         """End the worker even if something hangs: the stop has its own deadline."""
-        self.stopping.start()
-        await self.crash(error)
+        self._end_with(error)
 
     async def _forget(self, _app: Any, /, *revoked: Any, **_: Any) -> None:
         (partitions,) = revoked

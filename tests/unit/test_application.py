@@ -16,7 +16,7 @@ from mode import Service
 
 import agents
 from app.application import Persister, create_app
-from app.process.errors import StartError
+from app.process.errors import StandstillError, StartError
 from app.settings import load
 from app.storing.guard import Guard
 from dev.process import free_port
@@ -111,3 +111,14 @@ async def test_what_does_not_pass_by_itself_keeps_its_traceback(
     failing(monkeypatch, TopicAuthorizationFailedError("guard"))
     with pytest.raises(TopicAuthorizationFailedError):
         await app.start()
+
+
+async def test_a_worker_that_stands_still_ends_with_its_reason_and_no_empty_traceback(
+    app: Persister, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    begun: list[bool] = []
+    monkeypatch.setattr(app.stopping, "start", lambda: begun.append(True))
+    error = StandstillError("nothing has moved")
+    await app._end_standing_still(error)
+    assert (app.crash_reason, app.crashed, begun) == (error, True, [True])
+    assert "NoneType" not in caplog.text

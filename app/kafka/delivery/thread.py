@@ -9,13 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
-from aiokafka.errors import (
-    CommitFailedError,
-    IllegalStateError,
-    KafkaError,
-    KafkaTimeoutError,
-    UnknownError,
-)
+from aiokafka.errors import IllegalStateError, KafkaError, KafkaTimeoutError, UnknownError
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
@@ -134,12 +128,10 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         try:
             async with asyncio.timeout(COMMIT_DEADLINE):
                 await consumer.commit(wanted)
-        except (TimeoutError, CommitFailedError, IllegalStateError, UnknownError) as error:
+        except (TimeoutError, KafkaError) as error:
             # Either Kafka is unreachable or in trouble, and the next commit tries again, or the
-            # group has rebalanced, and these records are delivered again.
-            return {tp: type(error) for tp in offsets}
-        except KafkaError as error:
-            await self.crash(error)
+            # group has rebalanced, and these records are delivered again. If it lasts, the worker
+            # makes no progress, which ends it with a reason.
             return {tp: type(error) for tp in offsets}
         return dict(self._refused)
 

@@ -7,7 +7,13 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.consumer.subscription_state import SubscriptionState
-from aiokafka.errors import CommitFailedError, UnknownError
+from aiokafka.errors import (
+    CommitFailedError,
+    InvalidCommitOffsetSizeError,
+    KafkaError,
+    OffsetMetadataTooLargeError,
+    UnknownError,
+)
 from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
@@ -181,12 +187,19 @@ async def test_after_a_rebalance_nothing_counts_as_committed(thread: Any, client
     assert await thread._commit_what_can({OURS: 7}) == {OURS: CommitFailedError}
 
 
-async def test_a_brokers_own_trouble_ends_no_worker(thread: Any, client: Client) -> None:
+@pytest.mark.parametrize(
+    "error",
+    # The first is UNKNOWN_SERVER_ERROR, and what newer brokers say.
+    [UnknownError, InvalidCommitOffsetSizeError, OffsetMetadataTooLargeError, KafkaError],
+)
+async def test_a_brokers_own_trouble_ends_no_worker(
+    thread: Any, client: Client, error: type[KafkaError]
+) -> None:
     async def in_trouble(_offsets: object) -> None:
-        raise UnknownError  # UNKNOWN_SERVER_ERROR, and what newer brokers say
+        raise error
 
     client.answer = in_trouble
-    assert await thread._commit_what_can({OURS: 7}) == {OURS: UnknownError}
+    assert await thread._commit_what_can({OURS: 7}) == {OURS: error}
 
 
 async def test_partitions_of_somebody_else_are_not_committed(thread: Any, client: Client) -> None:
