@@ -16,7 +16,7 @@ from app.monitoring.outcomes import Key, Outcome, Outcomes, Step
 from app.settings import WorkerSettings
 from app.storing.breaker import StoreBreaker, reason_of
 from app.storing.guard import Guard, identify
-from app.storing.sink import Document, Parked, Refused, Settled, Sink
+from app.storing.sink import Document, Parked, Refused, Settled, Sink, SinkStopped
 from app.storing.sink import Outcome as Ended
 from app.tracing import Tracing
 from models.reasons import RejectReason
@@ -120,8 +120,13 @@ class StoringStep(Service):
         )
 
     async def _store(self, event: ChunkEvent, settling: _Settling) -> None:
-        with self._tracing.chunk(Step.STORE, event.value):
-            await self._settle(event.value, settling)
+        try:
+            with self._tracing.chunk(Step.STORE, event.value):
+                await self._settle(event.value, settling)
+        except SinkStopped:
+            if not self.should_stop:
+                raise
+            return  # the worker ends, and the chunk is delivered to the partition's next owner
         event.ack()
         await self._give_back(settling)
 

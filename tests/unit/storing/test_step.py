@@ -9,10 +9,11 @@ import pytest
 
 from app.dead_letters import DeadLetters
 from app.monitoring.outcomes import Key, Outcome, Outcomes, Step
+from app.process.errors import StartError
 from app.settings import GuardSettings, StoreBreakerSettings, WorkerSettings
 from app.storing.breaker import StoreBreaker
 from app.storing.guard import Guard
-from app.storing.sink import Document, Parked, Refused, Result, Settled
+from app.storing.sink import Document, Parked, Refused, Result, Settled, SinkStopped
 from app.storing.step import StoringStep
 from models.dead_letter import DeadLetter
 from models.reasons import RejectReason
@@ -327,6 +328,25 @@ async def test_a_writer_that_fails_is_a_crash_and_no_acknowledgement(start: Star
     assert not waiting.acked.is_set()
     assert bench.outcomes.counts == Counter({})
     assert bench.guard.remembered()[0] == 0
+
+
+@pytest.mark.parametrize("ending", [True, False])
+async def test_a_writer_that_stops_is_a_crash_only_while_the_worker_does_not_end(
+    start: Start,
+    ending: bool,  # noqa: FBT001 - of the list above
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bench = await start()
+    bench.writer.held = True
+    event = await bench.submit(body("a"))
+    await until(lambda: bench.writer.waiting)
+    bench.writer.error = SinkStopped("the writer was stopped")
+    if ending:
+        bench.step._crash(StartError("Kafka refuses records"))
+    bench.writer.answer(0)
+    await until(lambda: not bench.step._futures)
+    assert not event.acked.is_set()
+    assert ("SinkStopped" in caplog.text) is not ending
 
 
 async def test_outcomes_that_do_not_add_up_are_a_crash(start: Start) -> None:
