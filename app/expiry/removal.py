@@ -144,6 +144,7 @@ class Removal:
         self.told(progress)
         last: OldActivation | None = None
         in_vain = 0
+        before: set[str] = set()
         while (size := self._next_size(progress)) > 0:
             began = self.clock()
             after = last
@@ -155,7 +156,10 @@ class Removal:
             progress.removed += removed
             progress.changed += len(page) - removed
             self.told(progress)
-            in_vain = 0 if removed else in_vain + 1
+            ids = {one.id for one in page}
+            # What was removed and is listed again was not there, whatever the database says.
+            in_vain = in_vain + 1 if not removed or ids <= before else 0
+            before = ids
             if in_vain == IN_VAIN:
                 raise Unavailable(
                     f"{IN_VAIN} pages of activations/byDate had nothing that could be removed: "

@@ -51,6 +51,12 @@ async def test_rows_of_another_age_are_never_removed(answering: Make, start: flo
         await answering(rows(7, start)).oldest(CUTOFF, 10, None)
 
 
+@pytest.mark.parametrize("id_", ["_design/activations", "_local/mark", "_"])
+async def test_what_is_no_activation_is_never_removed(answering: Make, id_: str) -> None:
+    with pytest.raises(Unavailable, match="not asked for"):
+        await answering(rows(7, 8).replace(b"guest/a", id_.encode(), 1)).oldest(CUTOFF, 10, None)
+
+
 async def test_the_same_rows_again_are_an_error(answering: Make) -> None:
     with pytest.raises(Unavailable, match="not asked for"):
         await answering(rows(1499)).oldest(CUTOFF, 10, LAST)

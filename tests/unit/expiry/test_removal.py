@@ -196,3 +196,23 @@ async def test_a_view_that_lists_for_ever_what_is_not_there_ends_a_run() -> None
     with pytest.raises(Unavailable, match="nothing that could be removed"):
         await removal(store).run(DAY)
     assert len(store.sizes) == 100
+
+
+async def test_what_is_removed_again_and_again_ends_a_run() -> None:
+    class Unchanged(MemoryStore):
+        async def oldest(
+            self,
+            cutoff: int,
+            limit: int,
+            after: OldActivation | None,  # noqa: ARG002 - the same whatever came before
+        ) -> list[OldActivation]:
+            return [OldActivation(f"ns/{number}", "1-a", cutoff - 1) for number in range(3)][:limit]
+
+        async def purge(self, activations: Sequence[OldActivation]) -> int:
+            self.sizes.append(len(activations))
+            return len(activations)
+
+    store = Unchanged({})
+    with pytest.raises(Unavailable, match="nothing that could be removed"):
+        await removal(store).run(DAY)
+    assert len(store.sizes) == 101
