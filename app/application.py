@@ -31,7 +31,6 @@ from app.kafka.patches.closed_transport import mend_connections
 from app.kafka.patches.foreign_entries import EntrySchema
 from app.kafka.patches.lost_wakeups import wake_always
 from app.kafka.patches.moved_brokers import follow_moved_brokers
-from app.kafka.patches.noted_throttling import note_throttling
 from app.kafka.patches.repeated_logs import calm_kafka_clients
 from app.kafka.patches.table_recovery import TableManager
 from app.kafka.patches.unreadable_answers import LARGEST_FETCH, refuse_unreadable_answers
@@ -441,7 +440,6 @@ def create_app(settings: Settings) -> Persister:
     mend_connections()
     kafka = settings.kafka
     refuse_unreadable_answers(LARGEST_FETCH + max(kafka.fetch_bytes, kafka.max_record_bytes))
-    note_throttling()
     follow_moved_brokers()
     wake_always()
     calm_kafka_clients()

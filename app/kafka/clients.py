@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiokafka.record.default_records import DefaultRecordBatch
 
+from app.kafka.patches.noted_throttling import note_throttling
 from app.kafka.patches.refused_logins import pause_after_refusals
 from app.kafka.patches.rotated_passwords import read_again
 from app.kafka.patches.scram_iterations import bound_iterations
@@ -32,6 +33,7 @@ def client_options(settings: KafkaSettings) -> dict[str, Any]:
 def security_options(settings: KafkaSettings) -> dict[str, Any]:
     """The keyword arguments for protocol, login and TLS, as aiokafka names them."""
     protocol, password = settings.security_protocol, settings.sasl_password
+    note_throttling()
     options: dict[str, Any] = {"security_protocol": protocol.value}
     if protocol.tls:
         options["ssl_context"] = client_context(

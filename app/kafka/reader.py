@@ -5,6 +5,7 @@ no consumer group and commit nothing.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple
@@ -13,10 +14,13 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from app.kafka.clients import client_options
 from app.kafka.patches.checked_batches import check_batches
+from app.kafka.patches.noted_throttling import throttling
 from app.kafka.records import PlacedRecord
 from app.settings import KafkaSettings
 
 __all__ = ["Bounds", "ReadError", "Reader", "TopicPartition", "open_reader"]
+
+logger = logging.getLogger(__name__)
 
 SILENCE_SECONDS = 30.0
 """How long to wait for records that should exist."""
@@ -108,6 +112,9 @@ class Reader:
                 if record.offset < end:
                     yield record
             if not fetched and await consumer.position(partition) == position:
+                if throttled := throttling.told:
+                    logger.warning("%s/%d: %s", *partition, throttled)
+                    continue
                 raise ReadError(
                     f"Kafka sends nothing more of {partition.topic}/{partition.partition} from "
                     f"offset {position} on: try again"

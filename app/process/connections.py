@@ -89,6 +89,9 @@ _QUEUED = 2
 _SLOWEST = 64 * 1024
 """Bytes of a body in a second for which its client gets more time; a large one takes longer."""
 
+_BACKLOG = 1024
+"""Connections that the kernel keeps until they are looked at, if it does not allow fewer."""
+
 _TOLD_EVERY = 30.0
 _IPV6 = 6
 
@@ -668,7 +671,9 @@ class BoundedSite(web.TCPSite):
         connections: Connections,
         **options: Any,
     ) -> None:
-        super().__init__(runner, host, port, **options)
+        # Those that come while it is busy wait in the kernel; one too many is tried again by its
+        # client's after a second.
+        super().__init__(runner, host, port, **{"backlog": _BACKLOG, **options})
         self._connections = connections
 
     async def start(self) -> None:
