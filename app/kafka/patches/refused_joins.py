@@ -23,6 +23,7 @@ from aiokafka.errors import (
     InvalidGroupIdError,
     InvalidSessionTimeoutError,
     KafkaError,
+    MemberIdRequired,
     UnknownError,
     UnknownMemberIdError,
 )
@@ -44,6 +45,9 @@ GROUP_FULL, FENCED = 81, 82
 """Error codes that aiokafka does not know: GROUP_MAX_SIZE_REACHED and FENCED_INSTANCE_ID."""
 
 INCONSISTENT = InconsistentGroupProtocolError.errno
+
+ID_REQUIRED = MemberIdRequired.errno
+"""MEMBER_ID_REQUIRED: the first join brings the id with which to join (KIP-394)."""
 
 OF_A_MEMBER = (HeartbeatRequest, JoinGroupRequest, SyncGroupRequest)
 
@@ -119,7 +123,10 @@ class Membership:
             response = await send(request)
             codes = _codes(request, response)
             if isinstance(request, OF_A_MEMBER):
-                (self._code,) = codes
+                before, (self._code,) = self._code, codes
+                if before == self._code == ID_REQUIRED:
+                    # aiokafka joins again at once, as is right the first time.
+                    await asyncio.wait([closing], timeout=RETRY_SECONDS)
             if (reason := self._final(codes)) is not None:
                 self._end(reason)
                 if isinstance(request, OffsetCommitRequest):

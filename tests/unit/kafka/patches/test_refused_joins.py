@@ -19,6 +19,7 @@ from app.kafka.patches import refused_joins as module
 from app.kafka.patches.refused_joins import (
     FENCED,
     GROUP_FULL,
+    ID_REQUIRED,
     AssignmentError,
     Membership,
     completing,
@@ -75,6 +76,18 @@ class Member:
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "RETRY_SECONDS", 0)
+
+
+async def test_a_member_that_is_to_have_an_id_joins_at_once_and_then_after_pauses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "RETRY_SECONDS", 3600)
+    member = Member()
+    assert await member.hear(JOIN, ID_REQUIRED)
+    assert not await member.hear(JOIN, ID_REQUIRED)
+    monkeypatch.setattr(module, "RETRY_SECONDS", 0)
+    assert await member.hear(JOIN, ID_REQUIRED)
+    assert await member.hear(JOIN, 0)
 
 
 @pytest.mark.parametrize(
