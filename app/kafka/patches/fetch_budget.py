@@ -33,8 +33,6 @@ from faust.types import TP
 
 from app.kafka.gathering import SHORTEST_FETCH, Gathering
 
-MIB = 1024 * 1024
-
 ASKED_FOR = 8
 """A fetch is sent only if at least the budget divided by this is free."""
 

@@ -7,7 +7,6 @@ from app.monitoring.histogram import LATENCIES
 UNKNOWN = "?"
 
 _UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60))
-_MILLION = 10**6
 THIN_SPACE = "\u202f"
 
 
