@@ -12,6 +12,7 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 from app.kafka.producer import Outgoing, open_producer
@@ -23,7 +24,10 @@ from dev.services import Services
 from dev.traffic.backlog import messages
 from dev.worker import Worker
 
-RECORDS = 160_000
+RECORDS = 480_000
+"""So many that what a worker does once, when it is thawed, does not count."""
+
+AT_ONCE = 80_000
 RECORD_BYTES = 1024
 PARTITIONS = 8
 WORKERS = (1, 2, 4)
@@ -89,12 +93,13 @@ async def share(provided: Services, number: int) -> Shared:
 
 async def _fill(here: Ground, topic: str) -> None:
     """Put the same number of records into each partition."""
+    numbered = enumerate(messages(RECORDS, RECORD_BYTES))
     async with open_producer(here.kafka) as producer:
-        records = [
+        while some := [
             Outgoing(None, value, partition=number % PARTITIONS)
-            for number, (_, value) in enumerate(messages(RECORDS, RECORD_BYTES))
-        ]
-        await producer.send(topic, records)
+            for number, (_, value) in islice(numbered, AT_ONCE)
+        ]:
+            await producer.send(topic, some)
 
 
 @contextlib.contextmanager
