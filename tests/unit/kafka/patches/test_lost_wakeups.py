@@ -1,6 +1,7 @@
 """Metadata that somebody waits for are asked for, whatever update is under way."""
 
 import asyncio
+import inspect
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -30,8 +31,7 @@ class Client(AIOKafkaClient):  # type: ignore[misc]
 
 @pytest.fixture(autouse=True)
 def mended(monkeypatch: pytest.MonkeyPatch) -> None:
-    force: Any = AIOKafkaClient.force_metadata_update
-    original = getattr(force, "__wrapped__", force)
+    original: Any = inspect.unwrap(AIOKafkaClient.force_metadata_update)
     monkeypatch.setattr(AIOKafkaClient, "force_metadata_update", waking(original))
 
 

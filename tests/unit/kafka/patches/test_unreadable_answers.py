@@ -1,6 +1,7 @@
 """Answers that are not what Kafka's protocol says, on aiokafka's own connection."""
 
 import asyncio
+import inspect
 import logging
 import struct
 from collections.abc import Awaitable, Callable
@@ -53,9 +54,7 @@ def batch(size: int) -> bytes:
 def _patched(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a process of its own, whatever other tests have patched."""
     for name in METHODS:
-        method = getattr(AIOKafkaConnection, name)
-        while hasattr(method, "__wrapped__"):
-            method = method.__wrapped__
+        method = inspect.unwrap(getattr(AIOKafkaConnection, name))
         monkeypatch.setattr(
             AIOKafkaConnection, name, staticmethod(method) if name == "_read" else method
         )
