@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import msgspec
 from msgspec import Raw
 
-from app.routing import Store, route
+from app.routing import Candidate, route
 from app.settings import RoutingSettings, StoreLevel
 from models.roles import TopicRole
 from openwhisk.gateway.counts import few_members, few_values
@@ -103,8 +103,8 @@ class Taking:
             updated = _updated(fields.pop("updated", None), now)
             message = result_message(_encode(fields), now)
             routed = route(self._role, message, updated, RULES)
-            if not isinstance(routed, Store):
-                return None
+            if not isinstance(routed, Candidate) or _id(routed) != document_id:
+                return None  # routing leaves the empty names of a namespace out of the id
             # CouchDB answers 400 to half a surrogate pair, a number out of a double's range, or
             # invalid UTF-8. msgspec cannot read these either, so they go to CouchDB for its answer.
             revision = first_revision(routed.document)
@@ -135,6 +135,11 @@ def _activation(document: bytes, path_id: str | None) -> tuple[str, dict[str, Ra
     if document_id.startswith("_") or any(name.startswith("_") for name in fields):
         raise _NotNewError
     return document_id, fields
+
+
+def _id(routed: Candidate) -> str:
+    """The id that a record's document has."""
+    return f"{routed.namespace}/{routed.activation_id}"
 
 
 def _updated(given: Raw | None, now: int) -> int:

@@ -136,6 +136,14 @@ def test_what_is_no_new_valid_activation_is_left_to_couchdb(body: bytes) -> None
     assert TAKING.take(body, NOW) is None
 
 
+@pytest.mark.parametrize("namespace", ["a//b", "/a", "a/"])
+def test_an_id_that_the_document_would_not_have_is_left_to_couchdb(namespace: str) -> None:
+    record = RECORD.replace('"guest"', f'"{namespace}"', 1)
+    body = document(record, own=f'"_id":"{namespace}/{ID}","entityType":"activation"')
+    assert TAKING.take(body, NOW) is None
+    assert TAKING.take(body, NOW, f"{namespace}/{ID}") is None
+
+
 def test_the_id_may_stand_in_the_path_alone() -> None:
     body = document(own='"entityType":"activation"')
     assert TAKING.take(body, NOW, f"guest/{ID}") is not None
