@@ -8,7 +8,9 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, Never
+
+from tqdm import tqdm
 
 from dev.fuzz.cost import MIB, Finding, findings
 from dev.fuzz.gateway import GatewayTarget, conversations
@@ -26,6 +28,8 @@ would look like growth of what is tried.
 
 _MAY_GROW: Final = 64 * MIB
 
+_BAR: Final = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s{postfix}"
+
 
 def main() -> int:
     """Try inputs until the time is over, and say what was found, once for each target and kind."""
@@ -37,14 +41,17 @@ def main() -> int:
     began = time.monotonic()
     until, warm = began + asked.seconds, began + asked.seconds * _WARM
     tries, before, found = 0, 0, dict[tuple[str, str], Finding]()
-    with GatewayTarget() as gateway:
+    with GatewayTarget() as gateway, _progress(asked.seconds) as bar:
         for finding in _tried(gateway, asked.seed, asked.size, warm):
             tries += 1
+            bar.n = min(time.monotonic() - began, asked.seconds)
+            bar.set_postfix(tries=tries, findings=len(found), refresh=False)
+            bar.update(0)
             if not before and time.monotonic() > warm:
                 before = _memory()
             if finding and (kind := (finding.target, finding.what[:60])) not in found:
                 found[kind] = finding
-                print(finding, flush=True)
+                bar.write(str(finding))
             if time.monotonic() > until:
                 break
         grown = _memory() - before if before else 0
@@ -54,6 +61,10 @@ def main() -> int:
         flush=True,
     )
     return bool(found) or grown > _MAY_GROW
+
+
+def _progress(seconds: float) -> "tqdm[Never]":
+    return tqdm(total=seconds, unit=" s", desc="fuzz", mininterval=1.0, bar_format=_BAR)
 
 
 def _tried(gateway: GatewayTarget, first: int, size: int, warm: float) -> Iterator[Finding | None]:
