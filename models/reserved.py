@@ -6,6 +6,7 @@ from typing import Final
 
 from models import json_text
 from models.fields import ACTIVATION_ID, ENTITY_NAME
+from models.patterns import compiled
 
 RESERVED_PREFIX = "_"
 """An id that begins so is a design document, a local one, or one of CouchDB's own to come; a field
@@ -13,10 +14,11 @@ that does is part of how CouchDB stores the document."""
 
 ID_FIELD = "_id"
 
-DOCUMENT_ID: Final = rf"(?!_){ENTITY_NAME}(?:/{ENTITY_NAME})*/{ACTIVATION_ID}"
-"""`<namespace>/<activation id>`, as routing makes a document's id of `models.fields.owned_path`."""
+_is_activation_id = re.compile(ACTIVATION_ID).fullmatch
 
-_is_document_id = re.compile(DOCUMENT_ID).fullmatch
+# Possessive, since an id may have as many names as a record has room for: each way back that is
+# kept would take some hundred bytes.
+_is_namespace = compiled(rf"(?!_){ENTITY_NAME}(?:/{ENTITY_NAME})*+").fullmatch
 
 _SHOWN_NAME: Final = 60
 
@@ -40,6 +42,12 @@ def check(document_id: str, names: Iterable[str]) -> None:
             raise ReservedError(explain(name))
     if not _is_document_id(document_id):
         raise ReservedError("its _id is not <namespace>/<activation id>")
+
+
+def _is_document_id(document_id: str) -> bool:
+    """Whether it is `<namespace>/<activation id>`, as routing makes it of `owned_path`."""
+    namespace, _, activation_id = document_id.rpartition("/")
+    return bool(_is_activation_id(activation_id) and _is_namespace(namespace))
 
 
 def explain(name: str) -> str:

@@ -1,5 +1,6 @@
 """What counts as the same record."""
 
+import tracemalloc
 from typing import cast
 
 import pytest
@@ -177,3 +178,16 @@ def test_an_id_that_routing_does_not_make_is_refused(start: str, other: str) -> 
 def test_what_an_activation_may_hold_is_no_obstacle(start: str, namespace: str, more: str) -> None:
     document_id = f"{namespace}/{'a' * 32}"
     assert identify(f'{{{start}"_id":"{document_id}",{more}}}'.encode())[0] == document_id
+
+
+def test_an_id_of_very_many_names_takes_little_memory() -> None:
+    document = b'{"_id":"%b%032x"}' % (b"guest/" * 20_000, 1)
+    with pytest.raises(ReservedError):
+        identify(document.replace(b"guest/g", b"guest//g", 1))
+    tracemalloc.start()
+    try:
+        identify(document)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * len(document)
