@@ -4,6 +4,7 @@ import asyncio
 import time
 
 from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import InconsistentGroupProtocolError
 
 from app.kafka.clients import client_options
 from dev.chaos.crew import Exit
@@ -68,13 +69,7 @@ async def foreign_member(stage: Stage) -> None:
     members = list(stage.crew.wanted)
     with stage.watch.standstill():
         await asyncio.gather(*(stage.crew.retire(member) for member in members))
-        other = AIOKafkaConsumer(
-            stage.topics[0],
-            **client_options(stage.kafka_settings),
-            group_id=stage.group,
-            enable_auto_commit=False,
-        )
-        await other.start()
+        other = await _other_application(stage)
         try:
             told = [member.worker.log().count("another application") for member in members]
             for member in members:
@@ -90,6 +85,31 @@ async def foreign_member(stage: Stage) -> None:
                 await asyncio.sleep(0.5)
         finally:
             await other.stop()
+
+
+async def _other_application(stage: Stage) -> AIOKafkaConsumer:
+    """A member of another application, once the group has none of the workers any more.
+
+    A worker that ended before it knew its member id cannot leave: Kafka counts it until its session
+    is over.
+    """
+    deadline = time.monotonic() + REFUSED_SECONDS
+    while True:
+        other = AIOKafkaConsumer(
+            stage.topics[0],
+            **client_options(stage.kafka_settings),
+            group_id=stage.group,
+            enable_auto_commit=False,
+        )
+        try:
+            await other.start()
+        except InconsistentGroupProtocolError:
+            await other.stop()
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(0.5)
+        else:
+            return other
 
 
 async def _ended(stage: Stage, exits: int, count: int, why: str) -> None:
