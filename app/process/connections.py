@@ -26,7 +26,7 @@ from ipaddress import ip_address, ip_network
 from operator import itemgetter
 from typing import Any, cast
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 logger = logging.getLogger(__name__)
@@ -585,13 +585,15 @@ class Connection(asyncio.BufferedProtocol):
 
 
 async def close_after_upgrade(request: web.BaseRequest, response: web.StreamResponse) -> None:
-    """End the connection with the answer to a request that asked for another protocol.
+    """End the connection with the answer to a request for another protocol, or for a tunnel.
 
-    Nothing here speaks another one. aiohttp 3.14 drops what came behind such a request in the same
-    piece, and would read on in the middle of what came next. A client that is told so sends it
-    again on a new connection. To be called when a response is prepared (`on_response_prepare`).
+    There is none here, and a proxy in front that takes `CONNECT` for granted would have what is
+    sent through the tunnel read as requests. aiohttp 3.14 drops what came behind a request with
+    `Upgrade` in the same piece, and would read on in the middle of what came next; a client that is
+    told of the end sends it again on a new connection. To be called when a response is prepared
+    (`on_response_prepare`).
     """
-    if "Upgrade" in request.headers:
+    if "Upgrade" in request.headers or request.method == hdrs.METH_CONNECT:
         response.force_close()
         response.headers["Connection"] = "close"
 

@@ -396,6 +396,14 @@ async def test_what_comes_behind_a_wish_for_another_protocol_is_not_lost_in_sile
     assert b"Connection: close" in answer
 
 
+async def test_what_is_sent_through_a_tunnel_that_there_is_not_is_no_request(start: Start) -> None:
+    running = await start()
+    tunnel = b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n"
+    answer = await (await running.connect(tunnel + GET)).read()
+    assert answer.startswith(b"HTTP/1.1 404")
+    assert answer.count(b"HTTP/1.1") == 1
+
+
 @pytest.mark.parametrize("chunks", [1, 300_000])
 async def test_a_body_whose_framing_breaks_ends_its_connection(start: Start, chunks: int) -> None:
     running = await start()
