@@ -82,12 +82,16 @@ async def _topics(
             yield Finding(topic, State.WRONG, detail)
         else:
             yield await _openwhisk(admin, topic, settings.kafka.max_record_bytes)
+    for topic in dict.fromkeys(tp.topic for tp in seen.reaches):
         if lost := lost_unread(topic, seen.reaches):
             yield lost
 
 
 class _Seen(NamedTuple):
-    """OpenWhisk's topics, those that may be seen and not read, and how far the group is."""
+    """OpenWhisk's topics, those that may be seen and not read, and how far the group is.
+
+    That in the internal topic, too.
+    """
 
     topics: list[str]
     unreadable: set[str]
@@ -103,7 +107,8 @@ async def _seen(settings: Settings) -> _Seen:
         topics = [topic for found in by_role.values() for topic in found]
         unreadable = {topic for topic in topics if not await observer.may_read(TP(topic, 0))}
         try:
-            reaches = (await observer.look(partitions, topics)).partitions
+            read = [*topics, *({names.documents} & partitions.keys())]
+            reaches = (await observer.look(partitions, read)).partitions
         except KafkaError:  # it may not see the group, which is said elsewhere
             reaches = {}
         return _Seen(topics, unreadable, reaches)

@@ -11,6 +11,9 @@ ATOMS: Final = {None: b"d\x00\x04null", True: b"d\x00\x04true", False: b"d\x00\x
 NIL: Final = b"j"
 """An empty list, and the end of every other list."""
 
+MEMBER: Final = b"h\x02"
+"""How a member of an object begins. A number or a text may have the same bytes in it."""
+
 _BYTE = 0xFF
 _LONGEST_STRING = 0xFFFF
 _small_integer = struct.Struct(">cB").pack
@@ -62,7 +65,7 @@ def put_members(fields: Mapping[str, Any], put: Put) -> None:
 def put_name(name: str, put: Put) -> None:
     """Write the name of a member and the header of the pair."""
     encoded = name.encode()
-    put(b"h\x02" + _sized(b"m", len(encoded)) + encoded)
+    put(MEMBER + _sized(b"m", len(encoded)) + encoded)
 
 
 def put_values(values: Iterable[Any], put: Put) -> None:
@@ -94,7 +97,7 @@ def put_object(fields: Mapping[str, Any], put: Put) -> None:
     put(object_of(len(fields)))
     for name, value in fields.items():
         encoded = name.encode()
-        put(b"h\x02" + _sized(b"m", len(encoded)) + encoded)
+        put(MEMBER + _sized(b"m", len(encoded)) + encoded)
         put_value(value, put)
     put(NIL)
 

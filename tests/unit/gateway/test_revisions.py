@@ -98,6 +98,22 @@ def test_a_large_document_has_the_revision_that_it_had_if_it_were_small(
         assert first_revision(text) == whole
 
 
+@pytest.mark.parametrize(
+    "members",
+    [
+        b'"a":1,"b":2,"a":3',
+        b'"a":{"x":1,"y":2,"x":3}',
+        b'"a":[{"k":1,"k":1}]',
+        b'"\\u0061":1,"b":2,"a":3',
+        b'"_id":"y","b":2',
+        b'"a" :1,"b":2,"a" :3',
+    ],
+)
+def test_a_key_that_comes_twice_is_left_to_couchdb(members: bytes) -> None:
+    with pytest.raises(ValueError, match="a key comes twice"):
+        first_revision(b'{"_id":"x",%b}' % members)
+
+
 LONG = b"\xc3\xa9" * 5000
 
 
