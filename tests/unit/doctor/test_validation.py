@@ -11,7 +11,7 @@ from app.couchdb.errors import Unavailable
 from app.doctor import State
 from app.doctor.validation import examine_validation, probed
 from app.settings import DatabaseSettings
-from tests.fakes.couchdb import PAGE, Answer, FakeCouchDB
+from tests.fakes.couchdb import PAGE, Answer, FakeCouchDB, RefusalError
 
 
 @pytest.fixture
@@ -71,6 +71,17 @@ async def test_a_probe_that_is_refused_while_documents_are_taken_is_no_trouble(
     found = await examine_validation(database)
     assert found.state is State.OK
     assert "nothing is deleted" in found.detail
+
+
+async def test_a_note_that_is_there_already_is_no_trouble(
+    database: Database, couchdb: FakeCouchDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def conflict(*_: object) -> web.Response:
+        raise RefusalError(409, "conflict", "Document update conflict.")
+
+    monkeypatch.setattr(couchdb, "_local_document", conflict)
+    await database.learn_refusal("forbidden: nothing is deleted")
+    assert database.usual_refusal == "forbidden: nothing is deleted"
 
 
 @pytest.mark.parametrize(
