@@ -24,8 +24,9 @@ the rate they gather for half the time.
 """
 
 SHORTEST_FETCH = 0.005
-"""Seconds that a fetch which leaves something out waits for other records, at least. So nothing
-gathers for less: at 50 records a second, each would take a fetch more, which brings nothing."""
+"""The least seconds that a fetch which leaves a partition out waits for other records. So nothing
+gathers for less: at 50 records a second, each record would cost one more fetch, which brings none.
+"""
 
 WINDOW = 0.5
 """Time constant of the rate in seconds: recent records weigh most."""

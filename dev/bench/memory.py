@@ -12,7 +12,7 @@ from dev.bench.ground import ground
 from dev.bench.latency import Flow, watching
 from dev.bench.measure import peak_megabytes, percentile
 from dev.bench.report import Figure
-from dev.bench.throughput import document
+from dev.bench.throughput import bodies, write
 from dev.process import HOST, free_port
 from dev.services import Services
 from dev.traffic import prefill
@@ -80,21 +80,18 @@ async def _written_alone(provided: Services) -> list[float]:
     waited: list[float] = []
     async with ground(provided) as here, aiohttp.ClientSession() as http:
 
-        async def write(_: str, message: bytes) -> float:
-            started = time.perf_counter()
-            body = b'{"docs":[' + document(message) + b"]}"
-            headers = {"Content-Type": "application/json"}
-            async with http.post(f"{here.url}/_bulk_docs", data=body, headers=headers) as answer:
-                answer.raise_for_status()
-            return time.perf_counter() - started
+        async def write_one(_: str, message: bytes) -> None:
+            await write(http, here.url, *bodies([message]))
 
         async def write_small(id_: str, message: bytes) -> None:
-            waited.append(await write(id_, message))
+            started = time.perf_counter()
+            await write_one(id_, message)
+            waited.append(time.perf_counter() - started)
 
         few = messages(int(SMALL_PER_SECOND * LARGE / LARGE_PER_SECOND))
         async with asyncio.TaskGroup() as group:
             group.create_task(_at_rate(few, SMALL_PER_SECOND, write_small))
-            group.create_task(_at_rate(_large(LARGE), LARGE_PER_SECOND, write))
+            group.create_task(_at_rate(_large(LARGE), LARGE_PER_SECOND, write_one))
     return waited
 
 

@@ -114,6 +114,16 @@ def batched(values: Sequence[bytes], size: int) -> Iterator[Sequence[bytes]]:
     return (values[start : start + size] for start in range(0, len(values), size))
 
 
+async def write(http: aiohttp.ClientSession, database: str, body: bytes) -> None:
+    """Write one of these bodies; raises RuntimeError if a document in it is not written."""
+    headers = {"Content-Type": "application/json"}
+    async with http.post(f"{database}/_bulk_docs", data=body, headers=headers) as answer:
+        answer.raise_for_status()
+        entries = await answer.json(content_type=None)
+        if not all("rev" in entry for entry in entries):
+            raise RuntimeError("a document was not written")
+
+
 async def bare_loop(database: str) -> Rate:
     """Write prebuilt request bodies in a bare loop, as a baseline."""
     values = [value for _, value in messages(RECORDS, RECORD_BYTES)]
@@ -122,15 +132,7 @@ async def bare_loop(database: str) -> Rate:
 
         async def send() -> None:
             for body in ready:
-                async with http.post(
-                    f"{database}/_bulk_docs",
-                    data=body,
-                    headers={"Content-Type": "application/json"},
-                ) as answer:
-                    answer.raise_for_status()
-                    entries = await answer.json(content_type=None)
-                    if not all("rev" in entry for entry in entries):
-                        raise RuntimeError("a document was not written")
+                await write(http, database, body)
 
         started = time.perf_counter()
         async with asyncio.TaskGroup() as group:

@@ -36,10 +36,9 @@ from app.kafka.gathering import SHORTEST_FETCH, Gathering
 ASKED_FOR = 8
 """A fetch is sent only if at least the budget divided by this is free."""
 
-
 TAKEN_SOON = 0.005
-"""Seconds within which records that have arrived are usually taken; the next fetch waits that long
-for it.
+"""Seconds within which records that have arrived are usually taken; the next fetch waits for that
+as long.
 """
 
 IDLE_LOOK = 2.0
