@@ -35,17 +35,32 @@ _libc = ctypes.CDLL(None)
 
 _known: WeakSet["Service"] = WeakSet()
 
+_reserved: list[socket.socket] = []
+"""UDP sockets at the ports that this process chose: see `free_port`."""
+
 # The kernel ends a service when the thread that started it ends, not the process; one thread that
 # lives as long as the process starts them all.
 _starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="start-services")
 
 
 def free_port() -> int:
-    """A free port."""
+    """A free TCP port, which nobody else who asks here gets before this process has ended.
+
+    A service keeps its port while it is stopped, when nothing listens there: another test process
+    once started a server at the port of a stopped broker. The UDP port of the same number, which
+    no service uses, says whose it is, and the kernel gives it back however the process ends.
+    """
     while True:
         port = random.choice(PORTS)  # noqa: S311 - not a secret
-        with contextlib.suppress(OSError), socket.socket() as probe:
-            probe.bind((HOST, port))
+        mark = socket.socket(type=socket.SOCK_DGRAM)
+        try:
+            mark.bind((HOST, port))
+            with socket.socket() as probe:
+                probe.bind((HOST, port))
+        except OSError:
+            mark.close()
+        else:
+            _reserved.append(mark)
             return port
 
 

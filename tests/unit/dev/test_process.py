@@ -1,3 +1,4 @@
+import random
 import sys
 from pathlib import Path
 
@@ -71,3 +72,10 @@ def test_without_a_start_there_is_no_pid_and_nothing_to_stop(tmp_path: Path) -> 
 
 def test_ports_stay_clear_of_those_that_clients_get() -> None:
     assert all(free_port() in PORTS for _ in range(20))
+
+
+def test_the_port_of_a_stopped_service_is_not_given_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped = free_port()  # nothing listens there
+    drawn = [stopped, *PORTS]
+    monkeypatch.setattr(random, "choice", lambda _: drawn.pop(0))
+    assert free_port() != stopped
