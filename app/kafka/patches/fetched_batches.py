@@ -40,7 +40,7 @@ from app.kafka.batch_layout import (
 )
 from app.kafka.errors import error_text
 from app.kafka.gathering import Gathering
-from app.kafka.patches.counted_headers import too_many, uncompressed
+from app.kafka.patches.counted_headers import too_many, uncompressed, with_readable_names
 from app.kafka.patches.fetch_budget import keep_within
 from app.kafka.patches.finished_fetches import notice_finished
 from app.kafka.patches.unpacked_size import SLACK, most_bytes
@@ -273,8 +273,7 @@ def unpack(batch: Any, encoded: memoryview, largest: int) -> list[Any]:
     """The records of a batch, or one `Unreadable` in place of a batch that is too large or broken.
 
     Whoever may write to a topic can write a batch that unpacks to gigabytes, or one that aiokafka
-    fails at, such as a header whose name is not UTF-8. A batch has the records of only one
-    producer, so nobody else's are lost with it.
+    fails at. A batch has the records of only one producer, so nobody else's are lost with it.
     """
     limit = largest + SLACK
     # Batches of older formats lack this property.
@@ -288,7 +287,11 @@ def unpack(batch: Any, encoded: memoryview, largest: int) -> list[Any]:
         if count * _OF_A_RECORD > _MOST_FOR_RECORDS * limit:
             return [_unreadable(batch, encoded, f"there are {count} of them")]
     try:
-        records = _records(batch, encoded, size)
+        try:
+            records = _records(batch, encoded, size)
+        except UnicodeDecodeError:
+            readable = with_readable_names(*_plain(batch, encoded))
+            records = _records(DefaultRecordBatch(readable), memoryview(readable), size)
     except TooManyHeaders as error:
         return [_unreadable(batch, encoded, str(error))]
     except Exception as error:  # noqa: BLE001 - whatever the bytes make aiokafka raise
@@ -310,8 +313,7 @@ def _records(batch: Any, encoded: memoryview, size: int) -> list[Any]:
     (count,) = _length(encoded, COUNT_AT)
     most = _MOST_HEADERS + _OF_EACH_RECORD * count
     if size > _COUNTED_BEFORE:
-        codec = batch.compression_type
-        plain = uncompressed(encoded, codec) if codec else encoded
+        plain, _ = _plain(batch, encoded)
         if too_many(plain, count, most):
             raise TooManyHeaders(most)
         return list(DefaultRecordBatch(plain) if isinstance(plain, bytes) else batch)
@@ -319,6 +321,12 @@ def _records(batch: Any, encoded: memoryview, size: int) -> list[Any]:
     if sum([len(record.headers) for record in records]) > most:
         raise TooManyHeaders(most)
     return records
+
+
+def _plain(batch: Any, encoded: memoryview) -> tuple[bytes | memoryview, int]:
+    """A batch without compression, and the number of its records."""
+    codec = batch.compression_type
+    return uncompressed(encoded, codec) if codec else encoded, _length(encoded, COUNT_AT)[0]
 
 
 def _unreadable(batch: Any, encoded: memoryview, why: str) -> Unreadable:

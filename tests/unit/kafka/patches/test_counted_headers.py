@@ -1,19 +1,23 @@
-"""What the headers of a batch take of memory is known before it is unpacked."""
+"""A batch's headers are bounded before it is unpacked, and their names cost no record."""
 
 import contextlib
+import struct
 import tracemalloc
 
 import pytest
+from aiokafka.codec import gzip_encode, lz4_encode, snappy_encode, zstd_encode
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.kafka.patches.counted_headers import too_many, uncompressed
+from app.kafka.batch_layout import AFTER_LENGTH, ATTRIBUTES_AT, LENGTH_AT, RECORDS_FROM
+from app.kafka.patches.counted_headers import too_many, uncompressed, with_readable_names
 from app.kafka.patches.fetched_batches import LARGEST, Batches, unpack, weight
 from app.kafka.unreadable import Unreadable
 
 MIB = 1024 * 1024
 Headers = list[tuple[str, bytes | None]]
+ENCODERS = {1: gzip_encode, 2: snappy_encode, 3: lz4_encode, 4: zstd_encode}
 
 
 def batch(*records: tuple[bytes | None, Headers], codec: int = 0) -> bytes:
@@ -65,6 +69,40 @@ def test_large_batches_are_read_as_they_are(codec: int) -> None:
     ]
 
 
+NAMES = {b"fr\xc3\xbc": "fr\u00fc", b"fr\xfc": "fr?", b"\xed\xa0\x80": "???", b"": ""}
+
+
+@pytest.mark.parametrize("codec", [0, 1, 2, 3, 4])
+@pytest.mark.parametrize("size", [1, MIB])
+def test_a_header_name_that_is_not_utf8_loses_no_record(codec: int, size: int) -> None:
+    drawn = {b"%d" % index * len(name): name for index, name in enumerate(NAMES)}
+    headers: list[Headers] = [[("a", None), (name.decode(), b"\xff")] for name in drawn]
+    encoded = batch(*[(bytes(size), of_one) for of_one in headers])
+    for name, odd in drawn.items():
+        encoded = encoded.replace(name, odd) if name else encoded
+    found = unpacked(compressed(encoded, codec), LARGEST)
+    assert [(one.value, one.headers) for one in found] == [  # type: ignore[attr-defined]
+        (bytes(size), [("a", None), (name, b"\xff")]) for name in NAMES.values()
+    ]
+
+
+def test_headers_are_bounded_whatever_their_names_are() -> None:
+    encoded = batch((b"{}", [("a", b"b")] * 20_000 + [("odd", None)])).replace(b"odd", b"\xffdd")
+    [found] = unpacked(encoded)
+    assert isinstance(found, Unreadable)
+    assert "headers" in found.why
+
+
+def compressed(encoded: bytes, codec: int) -> bytes:
+    """The same batch as a producer compresses it."""
+    if not codec:
+        return encoded
+    packed = bytearray(encoded[:RECORDS_FROM]) + ENCODERS[codec](encoded[RECORDS_FROM:])
+    packed[ATTRIBUTES_AT + 1] |= codec
+    struct.pack_into(">i", packed, LENGTH_AT, len(packed) - AFTER_LENGTH)
+    return bytes(packed)
+
+
 def test_a_header_weighs_what_it_takes() -> None:
     found = unpacked(batch((b"{}", [("", None)] * 1000)))
     assert weight(found) >= 1000 * 60
@@ -88,6 +126,8 @@ def test_headers_are_counted_where_they_may_be_many(
 def test_what_is_broken_is_an_error_at_most(records: bytes, count: int) -> None:
     with contextlib.suppress(ValueError):
         too_many(bytes(61) + records, count, 0)
+    with contextlib.suppress(ValueError):
+        assert len(with_readable_names(bytes(61) + records, count)) == 61 + len(records)
 
 
 def test_a_batch_is_the_same_without_compression() -> None:

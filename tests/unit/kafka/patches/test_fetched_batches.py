@@ -294,9 +294,9 @@ def signed(encoded: bytearray) -> bytearray:
     return encoded
 
 
-def test_a_name_of_a_header_that_is_no_text_costs_its_own_batch() -> None:
+def test_records_without_an_end_cost_their_own_batch() -> None:
     odd = batch(7, 2)
-    odd[odd.index(b"trace")] = 0xFF
+    odd[odd.index(b"trace") - 1] = 0x7F  # the length of the name
     encoded = bytes(signed(odd))
     unpacked = Unpacked(fetched(5, batch(5, 2), odd, batch(9, 1)))
 
