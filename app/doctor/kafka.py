@@ -13,7 +13,7 @@ from app.kafka.errors import KafkaError
 from app.kafka.group_past import would_begin_again
 from app.kafka.group_view import Observer, Reach
 from app.kafka.topic_settings import shortcomings
-from app.kafka.topics import TopicNames, TopicSpec, not_created, other_mode, own_topics
+from app.kafka.topics import TopicNames, TopicSpec, after_loss, not_created, other_mode, own_topics
 from app.process.errors import StartError
 from app.process.words import counted, listed
 from app.settings import KafkaSettings, Settings
@@ -127,7 +127,7 @@ def lost_unread(topic: str, reaches: Mapping[TP, Reach]) -> Finding | None:
         return None
     detail = (
         f"{counted(lost, 'record was', 'records were')} deleted by Kafka before a worker read "
-        "them: keep one running, and raise retention.ms of the topic"
+        f"them: {after_loss(topic)}"
     )
     return Finding(topic, State.WARNING, detail)
 

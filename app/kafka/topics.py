@@ -144,6 +144,21 @@ def other_mode(log_mode: LogMode) -> str:
     )
 
 
+def is_internal(topic: str) -> bool:
+    """Whether this is the internal topic of some deployment; OpenWhisk has none of that name."""
+    return topic.endswith(TopicNames().documents)
+
+
+def after_loss(topic: str) -> str:
+    """What to do when Kafka has deleted records of a topic before they were read."""
+    if is_internal(topic):
+        return (
+            "find out why the database did not take them in time, and raise "
+            "PERSISTER_DOCUMENTS_RETENTION, and with it retention.ms of the topic, which exists"
+        )
+    return "keep a worker running, or more of them, and raise retention.ms of the topic"
+
+
 _TELLING = ("completed0", ACTIVATIONS, OTHERS)
 """Suffixes of topic names that every OpenWhisk has."""
 

@@ -14,6 +14,7 @@ from typing import ClassVar, TypeAlias
 
 from faust.types import TP
 
+from app.kafka.topics import after_loss
 from app.process.words import counted
 
 
@@ -40,8 +41,8 @@ class Expired:
         """What to log."""
         return (
             f"Lost {counted(self.count, 'record')} of {tp.topic}/{tp.partition}: Kafka's retention "
-            f"deleted offsets {self.first} to {self.last} before they were read. Raise "
-            "retention.ms of the topic, or start more workers."
+            f"deleted offsets {self.first} to {self.last} before they were read: "
+            f"{after_loss(tp.topic)}."
         )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 from faust.types import TP
 
+from app.kafka.topics import is_internal
 from app.monitoring.group.meter import Meter, Moment
 from app.monitoring.group.snapshot import (
     REASONS,
@@ -116,6 +117,7 @@ def counts_of(outcomes: Outcomes) -> Counts:
         duplicates=sums[Step.STORE, Outcome.DUPLICATE],
         dead_letters=sum(set_aside(outcomes).values()),
         lost=outcomes.lost.total(),
+        lost_documents=sum(n for topic, n in outcomes.lost.items() if is_internal(topic)),
     )
 
 

@@ -39,6 +39,8 @@ class Counts(msgspec.Struct, frozen=True):
     dead_letters: Count = 0
     lost: Count = 0
     """Records that Kafka deleted before they were read."""
+    lost_documents: Count = 0
+    """Those of them that were on the internal topic."""
 
 
 class Rates(msgspec.Struct, frozen=True):

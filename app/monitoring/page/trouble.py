@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
+from app.kafka.topics import after_loss
 from app.monitoring.group.roster import Heard
 from app.monitoring.page.wording import duration, moment, number, plural
 from app.monitoring.progress import NOT_YET, STORES_NOTHING, State
@@ -500,14 +501,7 @@ def _workers(condition: Condition) -> Iterator[Finding]:
             f"The workers run different versions: {listed(versions)}.",
             do="Expected during a roll-out; otherwise update the rest.",
         )
-    lost = sum(one.snapshot.counts.lost for one in condition.workers)
-    if lost:
-        yield Finding(
-            Level.MIND,
-            f"Kafka deleted {plural(lost, 'record')} before they were read.",
-            do="They are gone. Keep more workers running, or let OpenWhisk's topics keep records "
-            "for longer (retention.ms). Counted since the workers started.",
-        )
+    yield from _lost(condition)
     if condition.setting_aside:
         yield Finding(
             Level.MIND,
@@ -522,6 +516,28 @@ def _workers(condition: Condition) -> Iterator[Finding]:
             condition.unheard,
             f"Records are stored all the same. If a right is missing: this needs Describe, Read, "
             f"Write and Create on the topic {condition.exchange}.",
+        )
+
+
+def _lost(condition: Condition) -> Iterator[Finding]:
+    counts = [one.snapshot.counts for one in condition.workers]
+    documents = sum(one.lost_documents for one in counts)
+    records = sum(one.lost for one in counts) - documents
+    if records > 0:
+        yield Finding(
+            Level.MIND,
+            f"Kafka deleted {plural(records, 'record')} of OpenWhisk's topics before they were "
+            "read.",
+            do="They are gone. Keep more workers running, or let OpenWhisk's topics keep records "
+            "for longer (retention.ms). Counted since the workers started.",
+        )
+    if documents:
+        yield Finding(
+            Level.MIND,
+            f"Kafka deleted {plural(documents, 'document')} of {condition.internal} before they "
+            "were stored.",
+            do="`persister audit --repair` sends those again that OpenWhisk's topics still have. "
+            f"{_sentence(after_loss(condition.internal))}. Counted since the workers started.",
         )
 
 

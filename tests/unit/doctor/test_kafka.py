@@ -82,6 +82,10 @@ def test_what_kafka_deleted_before_it_was_read_is_counted() -> None:
     finding = lost_unread("completed1", reaches)
     assert finding is not None
     assert finding.detail.startswith("80 records were deleted")
+    assert "raise retention.ms" in finding.detail
+    documents = lost_unread("persister-documents", {TP("persister-documents", 0): Reach(9, 9, 8)})
+    assert documents is not None
+    assert "raise PERSISTER_DOCUMENTS_RETENTION" in documents.detail
 
 
 def test_the_worst_of_all_counts() -> None:

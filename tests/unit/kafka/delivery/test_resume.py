@@ -42,3 +42,9 @@ def test_where_to_resume(
 def test_what_is_logged(change: Expired | Recreated | Overwritten, level: int, says: str) -> None:
     assert change.level == level
     assert change.message(ONE).startswith(says)
+
+
+def test_what_is_logged_of_a_loss_says_what_would_have_helped() -> None:
+    assert "more of them, and raise retention.ms" in Expired(5, 6).message(ONE)
+    internal = Expired(5, 6).message(TP("a-persister-documents", 0))
+    assert "raise PERSISTER_DOCUMENTS_RETENTION" in internal

@@ -248,10 +248,23 @@ def test_versions_losses_dead_letters_and_deafness_are_worth_a_look() -> None:
     assert told == [
         "What the guard remembers is not written to Kafka.",
         "The workers run different versions: 1 and 2.",
-        "Kafka deleted 3 records before they were read.",
+        "Kafka deleted 3 records of OpenWhisk's topics before they were read.",
         "Records are being set aside: 30 in the last minute.",
         "Workers do not all hear one another: this page may not show all of them.",
     ]
+
+
+def test_a_loss_is_told_for_the_topic_that_has_it() -> None:
+    counts = Counts(lost=5, lost_documents=5)
+    lost = condition(
+        workers=[OWN, Heard(Snapshot("w1", version="1", counts=counts), 1.0)],
+        internal="persister-documents",
+    )
+    (told,) = summary(lost).findings
+    assert told.what == "Kafka deleted 5 documents of persister-documents before they were stored."
+    assert "raise PERSISTER_DOCUMENTS_RETENTION" in told.do
+    both = Counts(lost=5, lost_documents=2)
+    assert len(whats(workers=[OWN, Heard(Snapshot("w1", version="1", counts=both), 1.0)])) == 2
 
 
 def test_a_reason_that_nothing_else_explains_is_told_as_it_is() -> None:
