@@ -25,8 +25,6 @@ _entity_name = re.compile(ENTITY_NAME)
 _entity_path = compiled(rf"/*+{ENTITY_NAME}(?:/++{ENTITY_NAME})*+/*")
 _slashes = re.compile("/{2,}")
 _version_part = re.compile(r"[+-]?\d{1,20}")
-_byte_size = re.compile(r"\s?(\d{1,19})\s?(?:GB|MB|KB|B|G|M|K)\s?", re.ASCII | re.IGNORECASE)
-_instance_name = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 _TRIMMED = "".join(map(chr, range(33)))  # what Java's String.trim takes away
 _SUBJECT_LENGTH = 5
@@ -190,21 +188,6 @@ def _version_number(part: str) -> int:
     if not 0 <= number < _INT:
         raise ValueError(part)
     return number
-
-
-def byte_size(value: Any) -> str:
-    """`ByteSize`, such as `256 MB`."""
-    size = _byte_size.fullmatch(text(value))
-    if not size or int(size[1]) >= _LONG:
-        raise FieldError("must be a size such as 256 MB")
-    return text(value)
-
-
-def instance_name(value: Any) -> str:
-    """The name of a controller or scheduler, which is part of a Kafka topic's name."""
-    if not _instance_name.fullmatch(text(value)):
-        raise FieldError("must be up to 128 of letters, digits and ._-")
-    return text(value)
 
 
 def response_kind(value: Any) -> Literal["id", "record"]:

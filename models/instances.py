@@ -1,21 +1,10 @@
 """OpenWhisk's instance ids: who acknowledges an activation."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from collections.abc import Sequence
+from typing import Any
 
 import faust
 
-from models.fields import (
-    FieldError,
-    byte_size,
-    instance_name,
-    json_object,
-    optional,
-    required,
-    text,
-    texts,
-    whole_int,
-)
 from models.wire import Version
 
 
@@ -29,21 +18,6 @@ class InvokerInstance(faust.Record, include_metadata=False):
     busy_memory: str | None = None
     tags: Sequence[str] = ()
     dedicated_namespaces: Sequence[str] = ()
-
-    @classmethod
-    def from_wire(cls, fields: Mapping[str, Any], version: Version = Version.CURRENT) -> Self:
-        """Read the JSON object; current invokers must give their tags and namespaces."""
-        invoker = cls(
-            instance=required(fields, "instance", whole_int),
-            user_memory=required(fields, "userMemory", byte_size),
-            unique_name=optional(fields, "uniqueName", text),
-            displayed_name=optional(fields, "displayedName", text),
-        )
-        if version is Version.CURRENT:
-            invoker.busy_memory = optional(fields, "busyMemory", byte_size)
-            invoker.tags = required(fields, "tags", texts)
-            invoker.dedicated_namespaces = required(fields, "dedicatedNamespaces", texts)
-        return invoker
 
     def to_wire(self, version: Version = Version.CURRENT) -> dict[str, Any]:
         """The JSON object."""
@@ -84,24 +58,6 @@ class SchedulerInstance(faust.Record, include_metadata=False):
 
 
 Instance = InvokerInstance | ControllerInstance | SchedulerInstance
-
-
-def instance_from_wire(value: Any, version: Version = Version.CURRENT) -> Instance:
-    """Read the instance field of an acknowledgement.
-
-    A scheduler writes no `instanceType`. OpenWhisk's own reader fails on that; it is accepted here.
-    """
-    fields = json_object(value)
-    if version is Version.V2019:
-        return InvokerInstance.from_wire(fields, version)
-    if "instanceType" not in fields:
-        return SchedulerInstance(name=required(fields, "asString", instance_name))
-    match fields["instanceType"]:
-        case "invoker":
-            return InvokerInstance.from_wire(fields, version)
-        case "controller":
-            return ControllerInstance(name=required(fields, "asString", instance_name))
-    raise FieldError("must have the instanceType invoker or controller")
 
 
 def _only_current(version: Version) -> None:

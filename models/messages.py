@@ -1,15 +1,15 @@
-"""OpenWhisk's three acknowledgement messages, in both versions."""
+"""OpenWhisk's three acknowledgement messages, written as either version does.
 
-from collections.abc import Mapping
-from typing import Any, Self
+They are read in `app.routing`, which decodes no more of one than it needs.
+"""
+
+from typing import Any
 
 import faust
 import msgspec
 
-from models import fields as field
 from models.activation import Activation
-from models.fields import optional, required
-from models.instances import Instance, instance_from_wire
+from models.instances import Instance
 from models.transid import TransactionId
 from models.wire import INSTANCE_FIELD, Version
 
@@ -22,14 +22,6 @@ class ResultMessage(faust.Record, include_metadata=False):
 
     transid: TransactionId
     response: Activation | str
-
-    @classmethod
-    def from_wire(cls, fields: Mapping[str, Any]) -> Self:
-        """Read the message; raises `FieldError`, or `RecordError` for what is in the record."""
-        return cls(
-            transid=required(fields, "transid", TransactionId.from_wire),
-            response=_response(fields),
-        )
 
     def to_wire(self, version: Version = Version.CURRENT) -> dict[str, Any]:
         """The JSON object."""
@@ -47,16 +39,6 @@ class CombinedCompletionAndResultMessage(faust.Record, include_metadata=False):
     instance: Instance
     is_system_error: bool | None = None
 
-    @classmethod
-    def from_wire(cls, fields: Mapping[str, Any]) -> Self:
-        """Read the message; raises `FieldError`, or `RecordError` for what is in the record."""
-        return cls(
-            transid=required(fields, "transid", TransactionId.from_wire),
-            instance=_instance(fields),
-            is_system_error=optional(fields, "isSystemError", field.boolean),
-            response=_response(fields),
-        )
-
     def to_wire(self, version: Version = Version.CURRENT) -> dict[str, Any]:
         """The JSON object."""
         return {
@@ -73,16 +55,6 @@ class CompletionMessage(faust.Record, include_metadata=False):
     instance: Instance
     is_system_error: bool | None = None
 
-    @classmethod
-    def from_wire(cls, fields: Mapping[str, Any]) -> Self:
-        """Read the message; raises `FieldError`."""
-        return cls(
-            transid=required(fields, "transid", TransactionId.from_wire),
-            activation_id=required(fields, "activationId", field.activation_id),
-            instance=_instance(fields),
-            is_system_error=optional(fields, "isSystemError", field.boolean),
-        )
-
     def to_wire(self, version: Version = Version.CURRENT) -> dict[str, Any]:
         """The JSON object."""
         return {
@@ -94,37 +66,9 @@ class CompletionMessage(faust.Record, include_metadata=False):
 Message = ResultMessage | CombinedCompletionAndResultMessage | CompletionMessage
 
 
-def message_from_wire(value: Any) -> Message:
-    """Read a decoded message of either version; raises `FieldError`.
-
-    What tells the kinds apart is which fields are there (`AcknowledgementMessage.serdes`).
-    """
-    if not isinstance(value, Mapping):
-        raise field.FieldError("a message must be an object")
-    acknowledges = any(name in value for name in INSTANCE_FIELD.values())
-    if acknowledges and "response" in value:
-        return CombinedCompletionAndResultMessage.from_wire(value)
-    if acknowledges:
-        return CompletionMessage.from_wire(value)
-    return ResultMessage.from_wire(value)
-
-
 def encode(message: Message, version: Version = Version.CURRENT) -> bytes:
     """The value of the Kafka record that OpenWhisk of this version would write."""
     return _encoder.encode(message.to_wire(version))
-
-
-def _instance(fields: Mapping[str, Any]) -> Instance:
-    version = Version.CURRENT if INSTANCE_FIELD[Version.CURRENT] in fields else Version.V2019
-    return required(
-        fields, INSTANCE_FIELD[version], lambda value: instance_from_wire(value, version)
-    )
-
-
-def _response(fields: Mapping[str, Any]) -> Activation | str:
-    if required(fields, "response", field.response_kind) == "id":
-        return required(fields, "response", field.activation_id)
-    return Activation.from_wire(fields["response"])
 
 
 def _response_to_wire(response: Activation | str) -> dict[str, Any] | str:

@@ -15,7 +15,8 @@ import gzip
 import io
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from typing import Final
 
 SLACK: Final = 4 * 1024 * 1024
@@ -93,50 +94,54 @@ def _varint(data: memoryview) -> int:
     return number
 
 
-def _lz4(data: memoryview) -> Iterator[int]:
+def _frames(
+    data: memoryview, magic: int, blocks: Callable[[memoryview, int], Generator[int, None, int]]
+) -> Iterator[int]:
+    """The sizes of the blocks in all frames; both lz4 and zstd pass over skippable ones.
+
+    Args:
+        data: one frame after another.
+        magic: the format's magic number.
+        blocks: yields the sizes of the blocks in the frame at an offset, and returns where it ends.
+    """
+    at = 0
+    while at < len(data):
+        (found,) = _uint32(data, at)
+        if found & 0xFFFFFFF0 == _SKIPPABLE:
+            at += 8 + _uint32(data, at + 4)[0]
+        elif found == magic:
+            at = yield from blocks(data, at)
+        else:
+            yield _ANYTHING
+            return
+
+
+def _lz4(data: memoryview, at: int) -> Generator[int, None, int]:
     """LZ4's frame format: the header of a frame bounds the size of its blocks."""
-    at = 0
-    while at < len(data):
-        (magic,) = _uint32(data, at)
-        if magic & 0xFFFFFFF0 == _SKIPPABLE:
-            at += 8 + _uint32(data, at + 4)[0]
-            continue
-        if magic != 0x184D2204:  # noqa: PLR2004 - the format's magic number
-            yield _ANYTHING
-            return
-        flags, largest = data[at + 4], 1 << 8 + 2 * (data[at + 5] >> 4 & 7)
-        at += 7 + 8 * (flags >> 3 & 1) + 4 * (flags & 1)
-        while (head := _uint32(data, at)[0]) != 0:
-            length = head & 0x7FFFFFFF
-            yield length if head >> 31 else min(largest, 255 * length)
-            at += 4 + length + 4 * (flags >> 4 & 1)
-        at += 4 + 4 * (flags >> 2 & 1)
+    flags, largest = data[at + 4], 1 << 8 + 2 * (data[at + 5] >> 4 & 7)
+    at += 7 + 8 * (flags >> 3 & 1) + 4 * (flags & 1)
+    while (head := _uint32(data, at)[0]) != 0:
+        length = head & 0x7FFFFFFF
+        yield length if head >> 31 else min(largest, 255 * length)
+        at += 4 + length + 4 * (flags >> 4 & 1)
+    return at + 4 + 4 * (flags >> 2 & 1)
 
 
-def _zstd(data: memoryview) -> Iterator[int]:
+def _zstd(data: memoryview, at: int) -> Generator[int, None, int]:
     """RFC 8878: a block unpacks to 128 KiB at most."""
-    at = 0
-    while at < len(data):
-        (magic,) = _uint32(data, at)
-        if magic & 0xFFFFFFF0 == _SKIPPABLE:
-            at += 8 + _uint32(data, at + 4)[0]
-            continue
-        if magic != 0xFD2FB528:  # noqa: PLR2004 - the format's magic number
-            yield _ANYTHING
-            return
-        descriptor = data[at + 4]
-        single_segment = descriptor >> 5 & 1
-        content_size = (single_segment, 2, 4, 8)[descriptor >> 6]
-        at += 5 + (not single_segment) + (0, 1, 2, 4)[descriptor & 3] + content_size
-        last = False
-        while not last:
-            head = int.from_bytes(data[at : at + 3], "little")
-            if len(data) < at + 3:
-                return
-            last, kind, length = bool(head & 1), head >> 1 & 3, head >> 3
-            yield _ZSTD_BLOCK if kind == 2 else length  # noqa: PLR2004 - a compressed block
-            at += 3 + (1 if kind == 1 else length)
-        at += 4 * (descriptor >> 2 & 1)
+    descriptor = data[at + 4]
+    single_segment = descriptor >> 5 & 1
+    content_size = (single_segment, 2, 4, 8)[descriptor >> 6]
+    at += 5 + (not single_segment) + (0, 1, 2, 4)[descriptor & 3] + content_size
+    last = False
+    while not last:
+        head = int.from_bytes(data[at : at + 3], "little")
+        if len(data) < at + 3:
+            return len(data)
+        last, kind, length = bool(head & 1), head >> 1 & 3, head >> 3
+        yield _ZSTD_BLOCK if kind == 2 else length  # noqa: PLR2004 - a compressed block
+        at += 3 + (1 if kind == 1 else length)
+    return at + 4 * (descriptor >> 2 & 1)
 
 
 _ANYTHING: Final = 1 << 62
@@ -147,7 +152,7 @@ _GZIP: Final = 1
 _SIZES: Final[dict[int, Callable[[memoryview], Iterator[int]]]] = {
     _GZIP: _gzip,
     2: _snappy,
-    3: _lz4,
-    4: _zstd,
+    3: partial(_frames, magic=0x184D2204, blocks=_lz4),
+    4: partial(_frames, magic=0xFD2FB528, blocks=_zstd),
 }
 """By Kafka's number for each codec."""

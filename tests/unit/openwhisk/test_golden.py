@@ -12,13 +12,13 @@ from models.messages import (
     CompletionMessage,
     Message,
     ResultMessage,
-    message_from_wire,
 )
 from openwhisk.acknowledgements import Acknowledgements
 from openwhisk.invoker import Invoker
 from openwhisk.store import KafkaActivationStore, StoreRole
 from tests.fakes.publisher import FakePublisher
 from tests.golden import Case, cases
+from tests.golden.messages import message_of
 
 STORE_TOPICS = {
     "completed-others": (TopicNames(), LogMode.SEPARATE),
@@ -30,7 +30,7 @@ STORED = [case for case in cases() if case.topic in STORE_TOPICS and case.kind =
 
 
 def read(case: Case) -> Message:
-    return message_from_wire(exact_json.loads(case.message.decode()))
+    return message_of(exact_json.loads(case.message.decode()))
 
 
 def same(value: bytes, case: Case) -> bool:
