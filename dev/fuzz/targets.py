@@ -8,7 +8,7 @@ from typing import Any, Final
 from aiokafka import codec
 from aiokafka.consumer.fetcher import PartitionRecords
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
-from aiokafka.record.util import calc_crc32c
+from aiokafka.record.util import calc_crc32c, encode_varint
 from faust.types import TP
 
 from app.dead_letters.activation import activation_id
@@ -28,6 +28,8 @@ _RULES: Final = RoutingSettings.model_validate(
 _TAKING: Final = Taking(TopicRole.ACTIVATIONS, 1 << 23, lambda _logs: None)
 _CRC, _ATTRIBUTES, _SUMMED, _RECORDS, _LENGTH = 17, 21, 21, 61, 8
 _HEADER_BYTES: Final = 200
+_NAME: Final = 100
+"""Bytes of a name of a header."""
 _ENOUGH: Final = 1 << 30
 
 
@@ -102,10 +104,27 @@ _OURS: Final[list[tuple[str, bytes | None]]] = list(
 
 
 def batches(value: bytes) -> None:
-    """A batch with these bytes for its records, packed in any way or only said to be."""
+    """A batch with these bytes as its records or in one, packed in any way or only said to be."""
+    part = value[: len(value) // len(_PACKED)]
     for number, pack in enumerate(_PACKED):
-        _unpack(number, bytes(pack(value[: len(value) // len(_PACKED)])))
-        _unpack(number, value[: len(value) // len(_PACKED)])
+        _unpack(number, bytes(pack(part)))
+        _unpack(number, part)
+        _unpack(number, bytes(pack(_record(part))))
+
+
+def _record(value: bytes) -> bytes:
+    """A record with these bytes for the names of its headers."""
+    names = [value[at : at + _NAME] for at in range(0, len(value), _NAME)]
+    fields = [varint for name in names for varint in (_varint(len(name)), name, _varint(-1))]
+    # Attributes, offset and time; no key, no value.
+    body = b"".join((bytes(3), _varint(-1), _varint(-1), _varint(len(names)), *fields))
+    return _varint(len(body)) + body
+
+
+def _varint(number: int) -> bytes:
+    encoded = bytearray()
+    encode_varint(number, encoded.append)
+    return bytes(encoded)
 
 
 _PACKED: Final[tuple[Callable[[bytes], Any], ...]] = (
