@@ -18,7 +18,7 @@ from typing import Any
 from app.kafka.producer import Outgoing, open_producer
 from app.kafka.topics import store_topic
 from dev.bench.ground import Ground, ground
-from dev.bench.measure import cpu_seconds
+from dev.bench.measure import cpu_seconds, server
 from dev.bench.report import Figure
 from dev.services import Services
 from dev.traffic.backlog import messages
@@ -43,10 +43,12 @@ class Shared:
     Attributes:
         rate: records per second.
         cpu: of all of them, seconds for each record.
+        busy: cores that they and Kafka used; None where Kafka is on another machine.
     """
 
     rate: float
     cpu: float
+    busy: float | None
 
 
 async def run(provided: Services) -> list[Figure]:
@@ -61,6 +63,9 @@ async def run(provided: Services) -> list[Figure]:
     for number, rate in zip(WORKERS[1:], rates, strict=True):
         name = f"rate of {number} workers on {os.cpu_count()} cores, in shares of 1"
         figures.append(_figure(name, rate))
+    for number, shared in measured.items():
+        if shared.busy is not None:
+            figures.append(_figure(f"cores that {number} and Kafka keep busy", shared.busy))
     return figures
 
 
@@ -86,9 +91,13 @@ async def share(provided: Services, number: int) -> Shared:
         await _until_each_has(workers, PARTITIONS // number)
         with _frozen(workers):
             await _fill(here, topic)
+        kafka = server(provided.kafka_url)
         started, cpu = time.perf_counter(), _cpu(workers)
+        kafka_cpu = kafka.cpu_seconds() if kafka else 0.0
         await _until_stored(workers)
-        return Shared(RECORDS / (time.perf_counter() - started), (_cpu(workers) - cpu) / RECORDS)
+        seconds, used = time.perf_counter() - started, _cpu(workers) - cpu
+        busy = (used + kafka.cpu_seconds() - kafka_cpu) / seconds if kafka else None
+        return Shared(RECORDS / seconds, used / RECORDS, busy)
 
 
 async def _fill(here: Ground, topic: str) -> None:
