@@ -26,6 +26,7 @@ class FakeConsumerThread:
         commits: every commit.
         refused: the partitions whose commits are refused, and why.
         rejoins: how often the group was asked to rebalance.
+        ahead: where aiokafka stands past the ledger.
         on_seek: called at every seek.
     """
 
@@ -45,6 +46,7 @@ class FakeConsumerThread:
         self.gone: set[TP] = set()
         self.refused: dict[TP, type[BaseException]] = {}
         self.rejoins = 0
+        self.ahead: set[TP] = set()
         self.on_seek: Callable[[], None] = lambda: None
 
     def assignment(self) -> set[TP]:
@@ -55,6 +57,10 @@ class FakeConsumerThread:
         if self.pending is not None:
             return await self.pending
         return self.fetched.pop(0) if self.fetched else {}
+
+    def sent_back(self) -> frozenset[TP]:
+        found, self.ahead = self.ahead, set()
+        return frozenset(found)
 
     def look_again(self, added: set[TP]) -> None:
         self.looked_again.append(added)

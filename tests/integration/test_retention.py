@@ -18,6 +18,7 @@ from dev.worker import Worker
 from tests.integration.support.database import stored
 from tests.integration.support.deployment import Deployment
 from tests.integration.support.kafka import Producer
+from tests.integration.support.liar import liar
 from tests.integration.support.records import Records
 from tests.integration.support.waiting import status, until
 
@@ -80,6 +81,24 @@ async def test_a_loss_of_everything_is_not_counted_again_at_the_next_start(
     second.terminate()
     third = await deployment.worker(partitions=4, session_timeout=3)
     assert (second.log().count("Lost 20 records"), third.log().count("Lost ")) == (1, 0)
+
+
+async def test_a_loss_of_everything_while_kafka_is_out_of_reach_is_told_without_a_restart(
+    deployment: Deployment, kafka: Producer, client: KafkaAdmin
+) -> None:
+    topic, records = await deployment.topic("completed-others"), Records(44)
+    async with liar(deployment.kafka_url) as broker:
+        running = await deployment.worker(partitions=1, kafka_url=broker.url)
+        await kafka.records(topic, records.many(10))
+        await deployment.drained(topic)
+        broker.away = True
+        broker.disconnect()
+        await kafka.records(topic, records.many(20))
+        await delete_before(client, topic, 0, 30)
+        broker.away = False
+        await deployment.drained(topic)
+        assert (await status(running))["outcomes"]["lost_to_retention"] == {topic: 20}
+        assert f"Lost 20 records of {topic}/0" in running.log()
 
 
 async def test_a_worker_warns_of_unread_records_and_counts_those_that_are_lost_while_it_runs(

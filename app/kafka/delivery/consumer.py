@@ -138,6 +138,7 @@ class Consumer(driver.Consumer):
         active = active_partitions or set()
         await self._take_back_dropped(active)
         await self._look_at_released(active)
+        await self._pass_over_deleted(active)
         ready = {tp for tp in active if self._may_be_fetched(tp)}
         self._ready, self._held = ready, active - ready
         if not ready:
@@ -226,6 +227,26 @@ class Consumer(driver.Consumer):
             )
         self.ledger.forget(recreated)
         await self.thread.rejoin()
+
+    async def _pass_over_deleted(self, active: set[TP]) -> None:
+        """Report records that were deleted before they were read, if none has come since.
+
+        Of one that has, the offset tells (`_accept_hole`). Without one, aiokafka stands where the
+        log begins, past the ledger, and the loss would be noticed only with the next record.
+        """
+        for tp in self.thread.sent_back() & active:
+            expected = self.ledger.position(tp)
+            try:
+                earliest = (await self.earliest_offsets(tp)).get(tp, 0)
+                end = (await self.highwaters(tp)).get(tp, 0)
+            except KafkaError:
+                continue  # the next seek asks again
+            if expected is None or expected != self.ledger.position(tp):
+                continue
+            if expected < earliest <= end:
+                self._report(tp, resume.expired(expected, earliest))
+                self.ledger.skip_to(tp, earliest)
+                self._finished.set()
 
     def _placed(self, tp: TP) -> bool:
         return self.ledger.position(tp) is not None or not self.delivers_chunks(tp)

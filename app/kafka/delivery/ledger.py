@@ -44,6 +44,7 @@ class _Position:
     expected: int
     committed: int
     moved: bool = False
+    skipped: bool = False
     rewound_at: int | None = None
     chunks: deque[Chunk] = field(default_factory=deque)
 
@@ -94,10 +95,14 @@ class Ledger:
         return Admitted(records, hole=expected)
 
     def skip_to(self, tp: TP, offset: int) -> None:
-        """Continue at `offset`, because there is nothing before it."""
+        """Continue at `offset`, because there is nothing before it.
+
+        What was delivered before is still to be finished; then `offset` is committed, too.
+        """
         position = self._positions.get(tp)
         if position is not None:
             position.expected = offset
+            position.skipped = True
 
     def deliver(self, chunk: Chunk) -> None:
         """Advance past `chunk`, which is handed over now.
@@ -142,6 +147,9 @@ class Ledger:
             while chunks and chunks[0].finished:
                 position.committed = chunks.popleft().next_offset
                 moved[tp] = position.committed
+            if position.skipped and not chunks:
+                position.skipped = False
+                position.committed = moved[tp] = position.expected
         return moved
 
     def put_back(self, partitions: Iterable[TP]) -> None:

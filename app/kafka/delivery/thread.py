@@ -53,6 +53,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         super().__init__(*args, **kwargs)
         self._refused: Refused = {}
         self._sought: dict[TP, float] = {}
+        self._sent_back: frozenset[TP] = frozenset()
         self._shelf: Fetched | None = None
         self._epochs: dict[TP, int] = {}
         self.fetches = Fetches(self._say)
@@ -329,6 +330,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     async def _refresh_metadata(self) -> None:
         await self._ensure_consumer()._client.force_metadata_update()  # noqa: SLF001
 
+    def sent_back(self) -> frozenset[TP]:
+        """Where aiokafka stood past the ledger since the last call; any thread may ask."""
+        found, self._sent_back = self._sent_back, frozenset()
+        return found
+
     def _send_back(self, consumer: Any, partitions: Iterable[TP]) -> None:
         subscription = consumer._subscription.subscription  # noqa: SLF001
         assignment = subscription and subscription.assignment
@@ -347,4 +353,5 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             # seek costs a small fetch: hence the pause.
             if now - self._sought.get(tp, -SOUGHT_AGAIN) >= SOUGHT_AGAIN:
                 self._sought[tp] = now
+                self._sent_back |= {tp}
                 consumer.seek(TopicPartition(*tp), expected)

@@ -63,12 +63,14 @@ class Liar:
         port: where it listens.
         lies: what to answer instead, by the kind of the request.
         told: how often it has.
+        away: whether it closes new connections at once.
     """
 
     def __init__(self, target: int) -> None:
         self.port = 0
         self.lies: Mapping[type[Request[Any]], Lie] = {}
         self.told: Counter[type[Request[Any]]] = Counter()
+        self.away = False
         self._target = target
         self._clients: set[asyncio.StreamWriter] = set()
         self._requests = {
@@ -93,6 +95,9 @@ class Liar:
             client.close()
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.away:
+            writer.close()
+            return
         self._clients.add(writer)
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             there_reader, there_writer = await asyncio.open_connection(HOST, self._target)

@@ -467,6 +467,38 @@ async def test_a_hole_that_retention_made_is_reported_as_loss(
     assert "offsets 0 to 2" in caplog.text
 
 
+async def test_a_loss_of_everything_is_reported_before_the_next_record(
+    consumer: Consumer, kafka: FakeConsumerThread, around: Around, caplog: pytest.LogCaptureFixture
+) -> None:
+    await begin(consumer)
+    kafka.fetched = [{FIRST: records(0, 1)}]
+    ((chunk,),) = (await fetch(consumer)).values()
+    message = deliver(consumer, chunk)
+    kafka.earliest[FIRST] = kafka.ends[FIRST] = 5
+    kafka.ahead = {FIRST, SECOND}
+    with caplog.at_level(logging.ERROR):
+        await fetch(consumer)
+    assert around.lost == [(FIRST, 3)]
+    assert "offsets 2 to 4" in caplog.text
+    assert consumer._filter_committable_offsets([]) == {}
+    consumer.ack(message)
+    assert consumer._filter_committable_offsets([]) == {FIRST: 5}
+    kafka.ahead = {FIRST}
+    await fetch(consumer)
+    assert around.lost == [(FIRST, 3)]
+
+
+async def test_a_log_that_is_said_to_begin_after_its_end_is_not_believed(
+    consumer: Consumer, kafka: FakeConsumerThread, around: Around
+) -> None:
+    await begin(consumer)
+    kafka.earliest[FIRST], kafka.ends[FIRST] = 5, 3
+    kafka.ahead = {FIRST}
+    await fetch(consumer)
+    assert around.lost == []
+    assert consumer.ledger.position(FIRST) == 0
+
+
 async def test_a_topic_that_was_recreated_is_read_from_its_start(
     consumer: Consumer, kafka: FakeConsumerThread, around: Around, caplog: pytest.LogCaptureFixture
 ) -> None:

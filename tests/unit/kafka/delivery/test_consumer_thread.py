@@ -60,6 +60,7 @@ async def thread(client: Client) -> Any:
     made: Any = object.__new__(ConsumerThread)
     made._refused = {}
     made._sought = {}
+    made._sent_back = frozenset()
     made._epochs = {}
     made._consumer = client
     made.consumer = SimpleNamespace(ledger=Ledger())
@@ -72,6 +73,8 @@ async def test_a_fetcher_that_reads_too_far_is_sent_back(thread: Any, client: Cl
     client.stands_at(900)
     thread._send_back(client, {OURS})
     assert client.position == 5
+    assert thread.sent_back() == {OURS}
+    assert not thread.sent_back()
 
 
 async def test_a_hole_at_the_logs_end_is_looked_at_seldom(
