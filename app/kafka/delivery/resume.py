@@ -64,7 +64,8 @@ class Recreated:
         """What to log."""
         return (
             f"{tp.topic}/{tp.partition} was read up to offset {self.read_to}, but ends at "
-            f"{self.end}: it was deleted and re-created. Reading it from its start."
+            f"{self.end}: it was deleted and re-created, or another client of the group has "
+            "committed that offset. Reading it from its start."
         )
 
 

@@ -1,11 +1,14 @@
-"""Retries OffsetFetch while the coordinator is loading, which aiokafka takes for "no commits".
+"""Reads committed offsets as they are meant: "not yet" is no "never", and no offset is below zero.
 
 A broker that has just become the coordinator answers a question for committed offsets with one
 error for the whole answer and no partitions. aiokafka 0.14 looks at the errors of partitions alone
 and takes that for "nothing was ever committed": the worker would start at the beginning of every
 log and commit that, and days of records would be read again.
 
-Not reported of aiokafka; confluentinc/librdkafka#5586 is what the same answer does there.
+And any member of a group may commit any number: Kafka 4.1 keeps it. aiokafka takes -1 for "nothing
+was committed", and -5 for a place to read from.
+
+Neither is reported of aiokafka; confluentinc/librdkafka#5586 is what the same answer does there.
 
 - Symptom: `GroupCoordinator.fetch_committed_offsets` and `AIOKafkaAdminClient.
   list_consumer_group_offsets` return nothing, and raise nothing, while the coordinator loads.
@@ -18,6 +21,7 @@ Not reported of aiokafka; confluentinc/librdkafka#5586 is what the same answer d
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from aiokafka.consumer.group_coordinator import UNKNOWN_OFFSET
 from aiokafka.errors import (
     GroupCoordinatorNotAvailableError,
     NoError,
@@ -33,12 +37,15 @@ ELSEWHERE = (GroupCoordinatorNotAvailableError, NotCoordinatorForGroupError)
 
 
 def watch_committed_offsets(coordinator: Any) -> None:
-    """Show aiokafka's `GroupCoordinator` the error of a whole answer; it then retries by itself."""
+    """Show aiokafka's `GroupCoordinator` the error of a whole answer; it then retries by itself.
+
+    A committed number below zero means nothing to it then.
+    """
     coordinator._send_req = checked(coordinator._send_req, coordinator.coordinator_dead)  # noqa: SLF001
 
 
 def checked(send: Send, coordinator_dead: Callable[[], object]) -> Send:
-    """Wrap a sender of requests to raise the top-level error of an OffsetFetch answer."""
+    """Wrap a sender to raise the error of a whole OffsetFetch answer, and to mend its offsets."""
 
     async def send_checked(request: Any) -> Any:
         response = await send(request)
@@ -48,6 +55,14 @@ def checked(send: Send, coordinator_dead: Callable[[], object]) -> Send:
                 coordinator_dead()
             if error is not NoError:
                 raise error
+            response.topics = [
+                (topic, [_meant(*partition) for partition in partitions])
+                for topic, partitions in response.topics
+            ]
         return response
 
     return send_checked
+
+
+def _meant(number: int, offset: int, *rest: Any) -> tuple[Any, ...]:
+    return number, max(offset, UNKNOWN_OFFSET), *rest

@@ -7,7 +7,8 @@ application, which then reports 9223372036854775687 lost records.
 
 The rules here are of fields, by the name that Kafka's protocol has for them, not of requests: a
 number that has a least value, an offset, a text or list that is never null. And an answer about
-partitions is about those that were asked about. Nothing here does any I/O.
+partitions is about those that were asked about. What a broker only keeps for clients is not its
+word: any member of a group may commit any offset. Nothing here does any I/O.
 """
 
 from collections.abc import Callable, Iterable
@@ -83,6 +84,9 @@ OffsetFetch, OffsetForLeaderEpoch.
 _FETCH, _OFFSETS = FetchRequest.API_KEY, OffsetRequest.API_KEY
 _COMMITTED = OffsetFetchRequest.API_KEY
 
+OF_CLIENTS: Final = {_COMMITTED: frozenset(("offset",))}
+"""Fields in which a broker repeats what any client has told it, by API key: not checked."""
+
 _LEAST_LENGTH = 14
 """Of a batch after its length: an empty record of the oldest format."""
 
@@ -122,7 +126,8 @@ def whats_wrong(question: RequestStruct, answer: Response) -> str | None:
         answer: the decoded answer.
     """
     schema = answer.SCHEMA
-    wrong = _in_fields([getattr(answer, name) for name in schema.names], _plan(schema))
+    plan = _plan(schema, OF_CLIENTS.get(question.API_KEY, frozenset()))
+    wrong = _in_fields([getattr(answer, name) for name in schema.names], plan)
     if wrong is None and question.API_KEY in OF_PARTITIONS:
         return _in_places(question, answer)
     if wrong is None and question.API_KEY in _OF_THE_WHOLE:
@@ -160,7 +165,7 @@ def _broken(rules: Iterable[Rule], fields: Any) -> str | None:
 
 
 @cache
-def _plan(schema: Schema) -> Plan:
+def _plan(schema: Schema, unchecked: frozenset[str]) -> Plan:
     names = dict(zip(schema.names, range(len(schema.names)), strict=True))
     lists = [
         (name, field.array_of)
@@ -171,8 +176,8 @@ def _plan(schema: Schema) -> Plan:
     return Plan(
         names.get("error_code"),
         _rules(names, ALWAYS | present),
-        _rules(names, UNLESS_ERROR),
-        tuple((names[name], _plan(within)) for name, within in lists),
+        _rules({name: at for name, at in names.items() if name not in unchecked}, UNLESS_ERROR),
+        tuple((names[name], _plan(within, unchecked)) for name, within in lists),
     )
 
 

@@ -58,6 +58,14 @@ async def test_committed_and_never_committed_are_told_apart() -> None:
     assert await Coordinator(NEVER_COMMITTED).committed() is None
 
 
+@pytest.mark.parametrize(
+    "number, meant", [(-2, None), (-(2**63), None), (0, 0), (2**63 - 1, 2**63 - 1)]
+)
+async def test_a_member_may_have_committed_any_number(number: int, meant: int | None) -> None:
+    answer = OffsetFetchResponse_v3(0, [("documents", [(0, number, "", 0)])], 0)
+    assert await Coordinator(answer).committed() == meant
+
+
 async def test_a_coordinator_that_is_still_loading_is_asked_again() -> None:
     loading = failed(GroupLoadInProgressError)
     assert await Coordinator(loading, loading, COMMITTED).committed() == 7
