@@ -27,13 +27,9 @@ from app.kafka.delivery.ledger import Ledger
 from app.kafka.delivery.thread import ConsumerThread
 from app.kafka.discovery import Discovery, OwnTopics
 from app.kafka.errors import KafkaError
-from app.kafka.patches.closed_transport import mend_connections
 from app.kafka.patches.foreign_entries import EntrySchema
-from app.kafka.patches.lost_wakeups import wake_always
-from app.kafka.patches.moved_brokers import follow_moved_brokers
 from app.kafka.patches.repeated_logs import calm_kafka_clients
 from app.kafka.patches.table_recovery import TableManager
-from app.kafka.patches.unreadable_answers import LARGEST_FETCH, refuse_unreadable_answers
 from app.kafka.producer import BatchProducer
 from app.kafka.producer_service import ProducerService
 from app.kafka.subscription import Subscription
@@ -437,11 +433,6 @@ def create_app(settings: Settings) -> Persister:
     protect_logs()
     # Operators need not know that each service starts and stops.
     mode.Service.mundane_level = "debug"
-    mend_connections()
-    kafka = settings.kafka
-    refuse_unreadable_answers(LARGEST_FETCH + max(kafka.fetch_bytes, kafka.max_record_bytes))
-    follow_moved_brokers()
-    wake_always()
     calm_kafka_clients()
     calm_web_server()
     answer_expectations()

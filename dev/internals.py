@@ -179,6 +179,10 @@ LEANED_ON: dict[str, tuple[str, ...]] = {
         "aiokafka.conn:AIOKafkaConnection._handle_frame",
         "aiokafka.conn:AIOKafkaConnection._on_read_task_error",
     ),
+    "app/kafka/patches/bootstrap_failures.py": ("aiokafka.client:AIOKafkaClient.bootstrap",),
+    "app/kafka/patches/missing_controller.py": (
+        "aiokafka.admin.client:AIOKafkaAdminClient._send_to_controller",
+    ),
     "app/kafka/patches/noted_throttling.py": ("aiokafka.protocol.struct:Struct.decode",),
     "app/kafka/patches/closed_transport.py": (
         "aiokafka.conn:AIOKafkaConnection.send",

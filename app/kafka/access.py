@@ -18,6 +18,7 @@ from aiokafka.errors import (
     IllegalSaslStateError,
     KafkaConnectionError,
     KafkaError,
+    KafkaTimeoutError,
     NodeNotReadyError,
     NotCoordinatorForGroupError,
     RequestTimedOutError,
@@ -31,7 +32,8 @@ from mode import Service
 from app.kafka.admin import Admin, open_admin
 from app.kafka.clients import bootstrap_servers, security_options
 from app.kafka.errors import error_text
-from app.kafka.patches.refused_logins import REFUSED, logins, refusal_text
+from app.kafka.patches.refused_logins import logins, refusal_text, refuses
+from app.kafka.patches.unreadable_answers import UnreadableAnswerError
 from app.kafka.topics import TopicSpec
 from app.process.errors import StartError
 from app.process.words import system_reason
@@ -212,11 +214,6 @@ def not_written(topic: str, error: BaseException, settings: KafkaSettings) -> st
             return f"a record of topic {topic} was not sent ({error!r})"
 
 
-def refuses(error: BaseException) -> bool:
-    """Whether trying again cannot help."""
-    return isinstance(error, (*REFUSED, ssl.SSLError)) or isinstance(error.__cause__, ssl.SSLError)
-
-
 def explain(error: BaseException, settings: KafkaSettings) -> str:  # noqa: PLR0911 - one for each
     """What went wrong, and which setting to check."""
     protocol = f"PERSISTER_KAFKA_SECURITY_PROTOCOL ({settings.security_protocol})"
@@ -236,8 +233,8 @@ def explain(error: BaseException, settings: KafkaSettings) -> str:  # noqa: PLR0
                 f"TLS fails ({error.strerror}): check {protocol}, and PERSISTER_KAFKA_CERTIFICATE_"
                 "FILE if the broker asks for a certificate"
             )
-        case KafkaConnectionError() if isinstance(error.__cause__, ssl.SSLError):
-            return explain(error.__cause__, settings)
+        case KafkaConnectionError(__cause__=KafkaError() | OSError() as why):
+            return explain(why, settings)
         case KafkaConnectionError() | NodeNotReadyError() | ConnectionResetError():
             return _unreachable(settings)
         case (
@@ -250,10 +247,10 @@ def explain(error: BaseException, settings: KafkaSettings) -> str:  # noqa: PLR0
                 "just begun, takes some seconds for that. If it lasts, see the brokers' log; "
                 "offsets.topic.replication.factor must not be more than there are brokers"
             )
-        case asyncio.TimeoutError() | RequestTimedOutError():
+        case asyncio.TimeoutError() | RequestTimedOutError() | KafkaTimeoutError():
             return "no answer in time: check that the brokers run, and PERSISTER_KAFKA_URL"
         case _:
-            return _in_other_words(error)
+            return _in_other_words(error, protocol)
 
 
 def _unreachable(settings: KafkaSettings) -> str:
@@ -266,7 +263,9 @@ def _unreachable(settings: KafkaSettings) -> str:
     )
 
 
-def _in_other_words(error: BaseException) -> str:
+def _in_other_words(error: BaseException, protocol: str) -> str:
+    if isinstance(error, UnreadableAnswerError):
+        return f"{error}: is it Kafka that listens there? Check PERSISTER_KAFKA_URL and {protocol}"
     if isinstance(error, OSError):
         return f"{system_reason(error)}: check PERSISTER_KAFKA_URL, and that the brokers run"
     return error_text(error)

@@ -4,10 +4,16 @@ from typing import TYPE_CHECKING, Any
 
 from aiokafka.record.default_records import DefaultRecordBatch
 
+from app.kafka.patches.bootstrap_failures import tell_why_none_answers
+from app.kafka.patches.closed_transport import mend_connections
+from app.kafka.patches.lost_wakeups import wake_always
+from app.kafka.patches.missing_controller import miss_controllers
+from app.kafka.patches.moved_brokers import follow_moved_brokers
 from app.kafka.patches.noted_throttling import note_throttling
 from app.kafka.patches.refused_logins import pause_after_refusals
 from app.kafka.patches.rotated_passwords import read_again
 from app.kafka.patches.scram_iterations import bound_iterations
+from app.kafka.patches.unreadable_answers import LARGEST_FETCH, refuse_unreadable_answers
 from app.settings import Compression, KafkaSettings
 from app.settings.kafka import broker_addresses, host_and_port
 from app.settings.security import client_context
@@ -30,10 +36,24 @@ def client_options(settings: KafkaSettings) -> dict[str, Any]:
     return {"bootstrap_servers": bootstrap_servers(settings.url), **security_options(settings)}
 
 
+def mend_clients(settings: KafkaSettings) -> None:
+    """Apply to this process what every Kafka client needs; again does no harm.
+
+    A command meets the same brokers as a worker, so nothing of this is a worker's alone.
+    """
+    mend_connections()
+    refuse_unreadable_answers(LARGEST_FETCH + max(settings.fetch_bytes, settings.max_record_bytes))
+    follow_moved_brokers()
+    wake_always()
+    tell_why_none_answers()
+    miss_controllers()
+    note_throttling()
+
+
 def security_options(settings: KafkaSettings) -> dict[str, Any]:
     """The keyword arguments for protocol, login and TLS, as aiokafka names them."""
     protocol, password = settings.security_protocol, settings.sasl_password
-    note_throttling()
+    mend_clients(settings)
     options: dict[str, Any] = {"security_protocol": protocol.value}
     if protocol.tls:
         options["ssl_context"] = client_context(

@@ -10,10 +10,6 @@ import uvloop
 from aiohttp import web
 
 from app.kafka.errors import KafkaError
-from app.kafka.patches.closed_transport import mend_connections
-from app.kafka.patches.lost_wakeups import wake_always
-from app.kafka.patches.moved_brokers import follow_moved_brokers
-from app.kafka.patches.unreadable_answers import refuse_unreadable_answers
 from app.process.connections import BoundedSite, Connections
 from app.process.errors import WRONG_SETTINGS, StartError
 from app.process.logs import log_to_terminal
@@ -176,10 +172,6 @@ def main() -> int:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     calm_web_server("openwhisk.gateway.credentials", "openwhisk.gateway.headers")
     sys.setswitchinterval(_SWITCH_INTERVAL)
-    mend_connections()
-    refuse_unreadable_answers()
-    follow_moved_brokers()
-    wake_always()
     uvloop.run(serve(configuration))
     return 0
 

@@ -76,7 +76,7 @@ async def _bootstrap(client: Any, cluster: Any, topics: Any) -> bool:
     for host, port, _ in client.hosts:
         with contextlib.suppress(OSError, KafkaError, asyncio.TimeoutError):
             async with asyncio.timeout(ANSWER_SECONDS):
-                connection = await _connect(client, host, port)
+                connection = await connect_as(client, host, port)
                 try:
                     metadata = await connection.send(request)
                 finally:
@@ -87,8 +87,8 @@ async def _bootstrap(client: Any, cluster: Any, topics: Any) -> bool:
     return False
 
 
-async def _connect(client: Any, host: str, port: int) -> AIOKafkaConnection:
-    # As AIOKafkaClient.bootstrap does.
+async def connect_as(client: Any, host: str, port: int) -> AIOKafkaConnection:
+    """Connect with the options of a client, as its own `bootstrap` does."""
     return await create_conn(
         host,
         port,

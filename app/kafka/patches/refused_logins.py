@@ -15,6 +15,7 @@ Not reported; Kafka's own clients have `reconnect.backoff.max.ms`, one second.
 """
 
 import logging
+import ssl
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from time import monotonic
@@ -129,6 +130,11 @@ class Logins:
     def _on_login(self, broker: tuple[str, int]) -> None:
         if self._refusals.pop(broker, None):
             logger.info("Kafka at %s:%s takes the login again.", *broker)
+
+
+def refuses(error: BaseException) -> bool:
+    """Whether a broker refuses a connection, so that trying again cannot help."""
+    return any(isinstance(one, (*REFUSED, ssl.SSLError)) for one in (error, error.__cause__))
 
 
 def refusal_text(error: KafkaError, user: str | None, mechanism: str | None) -> str:

@@ -26,7 +26,7 @@ from time import monotonic
 from typing import Any, Final
 
 from aiokafka.conn import AIOKafkaConnection, CloseReason
-from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.errors import CorrelationIdError, KafkaConnectionError, KafkaError
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.metadata import MetadataRequest
 
@@ -59,6 +59,10 @@ _LONGEST = 200
 """Characters shown of an error, which may quote what a broker sent."""
 
 _length: Final = Struct(">i")
+
+
+class UnreadableAnswerError(ConnectionError):
+    """What a broker sent cannot be an answer of Kafka's; the message says who sent what."""
 
 
 def refuse_unreadable_answers(largest_fetch: int = LARGEST_FETCH) -> None:
@@ -95,8 +99,7 @@ def reading(largest_fetch: int) -> Callable[[Callable[[], Any]], Awaitable[None]
             place = _place(connection)
             del connection
             if not 0 <= size <= (largest_fetch if fetch else LARGEST):
-                logger.warning("%s announces an answer of %d bytes", place, size)
-                raise ConnectionError(f"{place} announces an answer of {size} bytes")
+                raise _logged(f"{place} announces an answer of {size} bytes")
             frame = await _received(reader, size, place)
             if (connection := connection_if_any()) is None:
                 return
@@ -114,8 +117,8 @@ async def _received(reader: asyncio.StreamReader, size: int, place: str) -> byte
             async with asyncio.timeout(STALLED_SECONDS):
                 part = await reader.read(left)
         except TimeoutError:
-            logger.warning("%s stops after %d of %d bytes of an answer", place, size - left, size)
-            raise
+            why = f"{place} stops after {size - left} of {size} bytes of an answer"
+            raise _logged(why) from None
         if not part:
             raise asyncio.IncompleteReadError(b"", left)
         parts.append(part)
@@ -149,9 +152,8 @@ def handling(handle: Callable[..., None]) -> Callable[..., None]:
         try:
             handle(connection, frame)
         except Exception as error:
-            place = _place(connection)
-            logger.warning("%s answers what cannot be read: %s", place, _shown(error))
-            raise ConnectionError(f"{place} answers what cannot be read") from error
+            why = f"{_place(connection)} answers what cannot be read: {_shown(error)}"
+            raise _logged(why) from error
 
     return handle_or_break
 
@@ -173,14 +175,16 @@ def checking(send: Callable[..., Any]) -> Callable[..., Any]:
 
 async def _checked(connection: Any, question: Any, answering: Awaitable[Any]) -> Any:
     began = monotonic()
-    answer = await answering
+    try:
+        answer = await answering
+    except CorrelationIdError:
+        why = _logged(f"{_place(connection)} answers another question than was asked")
+        raise KafkaConnectionError(str(why)) from why
     if (wrong := whats_wrong(question, answer)) is not None:
-        place = _place(connection)
-        logger.warning(
-            "%s answers what cannot be true: %s", place, printable(wrong, longest=_LONGEST)
-        )
-        connection.close(reason=CloseReason.CONNECTION_BROKEN)
-        raise KafkaConnectionError(f"{place} answers what cannot be true")
+        told = f"answers what cannot be true: {printable(wrong, longest=_LONGEST)}"
+        why = _logged(f"{_place(connection)} {told}")
+        connection.close(reason=CloseReason.CONNECTION_BROKEN, exc=why)
+        raise KafkaConnectionError(str(why)) from why
     if question.API_KEY == MetadataRequest.API_KEY:
         answer.brokers = [broker for broker in answer.brokers if _reachable(*broker)]
     elif question.API_KEY == FetchRequest.API_KEY and not any(
@@ -192,6 +196,11 @@ async def _checked(connection: Any, question: Any, answering: Awaitable[Any]) ->
         wait = min(EMPTY_SECONDS, question.max_wait_time / 1000)
         await asyncio.sleep(max(0.0, began + wait - monotonic()))
     return answer
+
+
+def _logged(why: str) -> UnreadableAnswerError:
+    logger.warning("%s", why)
+    return UnreadableAnswerError(why)
 
 
 def _reachable(node: int, host: str, port: int, *_: Any) -> bool:

@@ -1,3 +1,4 @@
+import inspect
 import os
 import ssl
 from importlib.metadata import version
@@ -6,11 +7,15 @@ from typing import Any
 
 import pytest
 import trustme
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.client import AIOKafkaClient
+from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import (
     GroupCoordinatorNotAvailableError,
     GroupLoadInProgressError,
     IllegalSaslStateError,
     KafkaConnectionError,
+    KafkaTimeoutError,
     RequestTimedOutError,
     SaslAuthenticationFailed,
     UnsupportedSaslMechanismError,
@@ -24,8 +29,9 @@ from cryptography.hazmat.primitives.serialization import (
 from faust.auth import SASLCredentials, SSLCredentials
 from faust.transport.drivers.aiokafka import credentials_to_aiokafka_auth
 
-from app.kafka.access import explain, refuses
+from app.kafka.access import explain
 from app.kafka.clients import broker_credentials, client_options, producer_options, security_options
+from app.kafka.patches.refused_logins import refuses
 from app.settings import KafkaSettings, Settings, SettingsError, load
 
 SASL = {
@@ -264,6 +270,10 @@ ALERT = ssl.SSLError(1, "[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED] certificate re
         (ConnectionRefusedError(111, "refused"), False, "PERSISTER_KAFKA_URL"),
         (TimeoutError(), False, "PERSISTER_KAFKA_URL"),
         (RequestTimedOutError(), False, "no answer in time"),
+        (KafkaTimeoutError("Failed to get offsets"), False, "no answer in time"),
+        (closed(TimeoutError()), False, "no answer in time"),
+        (closed(ConnectionRefusedError(111, "refused")), False, "Connection refused"),
+        (closed(SaslAuthenticationFailed("no")), True, "PERSISTER_KAFKA_PASSWORD"),
         (GroupCoordinatorNotAvailableError(), False, "offsets.topic.replication.factor"),
         (GroupLoadInProgressError(), False, "no broker coordinates the group yet"),
     ],
@@ -280,3 +290,23 @@ def test_only_what_cannot_pass_by_itself_is_final_and_a_setting_is_named(
     assert refuses(error) is final
     assert named in explain(error, settings)
     assert "correct horse" not in explain(error, settings)
+
+
+@pytest.mark.parametrize(
+    "owner,name",
+    [
+        (AIOKafkaConnection, "send"),
+        (AIOKafkaConnection, "connect"),
+        (AIOKafkaConnection, "_handle_frame"),
+        (AIOKafkaClient, "_metadata_update"),
+        (AIOKafkaClient, "force_metadata_update"),
+        (AIOKafkaClient, "bootstrap"),
+        (AIOKafkaAdminClient, "_send_to_controller"),
+    ],
+)
+def test_every_client_is_mended_not_only_a_workers(
+    monkeypatch: pytest.MonkeyPatch, owner: type, name: str
+) -> None:
+    monkeypatch.setattr(owner, name, inspect.unwrap(getattr(owner, name)))
+    client_options(KafkaSettings())
+    assert getattr(owner, name).applied

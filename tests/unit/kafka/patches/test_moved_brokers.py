@@ -47,7 +47,7 @@ def servers(monkeypatch: pytest.MonkeyPatch) -> dict[str, Connection]:
             raise KafkaConnectionError
         return found[host]
 
-    monkeypatch.setattr(module, "_connect", connect)
+    monkeypatch.setattr(module, "connect_as", connect)
     return found
 
 

@@ -19,6 +19,7 @@ from app.kafka.patches import unreadable_answers
 from app.kafka.patches.unreadable_answers import (
     EMPTY_SECONDS,
     LARGEST,
+    UnreadableAnswerError,
     connecting,
     refuse_unreadable_answers,
 )
@@ -121,11 +122,21 @@ async def test_a_large_answer_is_read_to_its_end() -> None:
 async def test_what_cannot_be_breaks_the_connection(
     frame: bytes, why: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.WARNING), pytest.raises(KafkaConnectionError):
+    with caplog.at_level(logging.WARNING), pytest.raises(KafkaConnectionError) as raised:
         await answered(sent(frame))
+    # What a command tells, which has no log.
+    assert isinstance(raised.value.__cause__, UnreadableAnswerError)
+    assert why in str(raised.value.__cause__)
     (line,) = caplog.records
     assert why in line.getMessage()
     assert line.exc_info is None
+
+
+async def test_the_answer_to_another_question_is_none() -> None:
+    frame = whole([TOPIC])
+    with pytest.raises(KafkaConnectionError) as raised:
+        await answered(struct.pack(">ii", 4 + len(frame), 7) + frame)
+    assert "another question" in str(raised.value.__cause__)
 
 
 @pytest.mark.parametrize(
