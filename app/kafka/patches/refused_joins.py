@@ -170,7 +170,7 @@ class Membership:
             self._heard = now
         recent = now - self._heard < SURELY * self._settings.session_timeout
         static = self._settings.instance_id is not None
-        return code == FENCED or (code == UnknownMemberIdError.errno and static and recent)
+        return static and (code == FENCED or (code == UnknownMemberIdError.errno and recent))
 
     async def judge(self, error: BaseException, coordinator: Any) -> None:
         """End the worker for a lasting error; otherwise return when it is time to try again."""

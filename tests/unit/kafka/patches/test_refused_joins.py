@@ -165,6 +165,7 @@ async def test_a_member_without_an_instance_id_joins_again() -> None:
     member = Member()
     assert await member.hear(HEARTBEAT, 0)
     assert await member.hear(HEARTBEAT, UNKNOWN_MEMBER)
+    assert await member.hear(JOIN, FENCED)  # which cannot be true
     assert member.ended == []
 
 
