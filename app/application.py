@@ -211,6 +211,7 @@ class Persister(faust.App):
             self.subscription,
             fixed=[self.names.documents],
             thread=self._consumer_thread,
+            start_over=lambda topics: cast("Consumer", self.consumer).start_over(topics),
             end=self.end,
             beacon=self.beacon,
         )

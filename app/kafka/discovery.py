@@ -5,7 +5,7 @@ channels that agents read. Kafka then rebalances once, and the new topics are co
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -38,6 +38,14 @@ def other_number(topic: str, partitions: int) -> str:
     return (
         f"{topic} has {partitions} partitions, and the guard's table needs as many: "
         f"set PERSISTER_PARTITIONS={partitions}"
+    )
+
+
+def _gone(topics: Collection[str]) -> OwnTopicError:
+    return OwnTopicError(
+        f"{' and '.join(sorted(topics))} is gone from Kafka: was it deleted, or has Kafka come "
+        "back without its data? What it held cannot be stored any more; the next start makes it "
+        "again"
     )
 
 
@@ -203,6 +211,8 @@ class Discovery(Service):
         fixed: those of them that must have exactly that many partitions.
         subscription: gets OpenWhisk's topics.
         thread: returns the consumer's thread.
+        start_over: has topics read from their start that were re-created, and tells whether that
+            worked.
         end: ends the worker with an error message.
     """
 
@@ -214,6 +224,7 @@ class Discovery(Service):
         *,
         fixed: Collection[str],
         thread: Callable[[], ConsumerThread],
+        start_over: Callable[[Collection[str]], Awaitable[bool]],
         end: Callable[[StartError], None],
         **kwargs: Any,
     ) -> None:
@@ -223,6 +234,7 @@ class Discovery(Service):
         self._fixed = fixed
         self._subscription = subscription
         self._thread = thread
+        self._start_over = start_over
         self._end = end
         self._admin: Admin | None = None
         self._told: Mapping[str, int] | None = None
@@ -230,6 +242,7 @@ class Discovery(Service):
         self._blind = False
         self._missing: set[str] = set()
         self._seen: set[str] = set()
+        self._ids: dict[str, bytes] = {}
 
     @property
     def unreadable(self) -> dict[str, str]:
@@ -301,6 +314,7 @@ class Discovery(Service):
         self._subscription.renew()
         self._look_for_own(existing)
         await self._look_for_changed(existing)
+        await self._look_for_recreated()
 
     async def _existing(self) -> Mapping[str, int]:
         told, self._told = self._told, None
@@ -325,13 +339,7 @@ class Discovery(Service):
         self._missing = missing
         self._seen |= self._own.keys() - missing
         if gone:
-            self._end(
-                OwnTopicError(
-                    f"{' and '.join(sorted(gone))} is gone from Kafka: was it deleted, or has "
-                    "Kafka come back without its data? What it held cannot be stored any more; "
-                    "the next start makes it again"
-                )
-            )
+            self._end(_gone(gone))
         for name in self._fixed:
             if existing.get(name, 0) > self._own[name]:
                 self._end(OwnTopicError(other_number(name, existing[name])))
@@ -346,6 +354,20 @@ class Discovery(Service):
             self.log.info("Topics have changed: %s.", ", ".join(told))
         if changed:
             await thread.refresh_metadata()
+
+    async def _look_for_recreated(self) -> None:
+        """Have topics read from their start that were deleted and re-created since the last look.
+
+        Fetches notice that a topic is gone (`refused_fetches`), unless it is re-created while Kafka
+        is out of reach, or while the topic is held. Once the new topic is longer than what was read
+        of the old one, only its id tells them apart.
+        """
+        ids = await self._thread().topic_ids({*self._own, *self._subscription.in_faust})
+        recreated = {name for name, known in self._ids.items() if ids.get(name, known) != known}
+        if own := recreated & self._own.keys():
+            self._end(_gone(own))
+        elif not recreated or await self._start_over(recreated):
+            self._ids |= ids
 
     async def _disconnect(self) -> None:
         admin, self._admin = self._admin, None

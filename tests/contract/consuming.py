@@ -59,6 +59,14 @@ class TestConsumerThread:
         assert await topic.thread.commit_what_can({topic.first: 2}) == {}
         assert await topic.thread.overwritten([topic.first, topic.second]) == {}
 
+    async def test_a_topic_has_an_id_while_it_is_there(self, topic: Topic) -> None:
+        name = topic.first.topic
+        known = await topic.thread.topic_ids([name, "nobodys"])
+        assert {of: len(found) for of, found in known.items()} == {name: 16}
+        assert await topic.thread.topic_ids([name]) == known
+        await topic.vanish()
+        assert await topic.thread.topic_ids([name]) == {}
+
     async def test_records_are_fetched_by_partition(self, topic: Topic) -> None:
         await topic.write(2)
         await topic.thread.seek_wait({topic.first: 0, topic.second: 0})

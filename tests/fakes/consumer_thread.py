@@ -83,6 +83,10 @@ class FakeConsumerThread:
     async def overwritten(self, partitions: Iterable[TP]) -> dict[TP, int]:
         return {tp: self.cut[tp] for tp in partitions if tp in self.cut}
 
+    async def topic_ids(self, topics: Iterable[str]) -> dict[str, bytes]:
+        known = {tp.topic for tp in self.assigned - self.gone}
+        return {topic: topic.encode().ljust(16) for topic in topics if topic in known}
+
     async def rejoin(self) -> None:
         self.rejoins += 1
 

@@ -101,6 +101,28 @@ async def test_a_loss_of_everything_while_kafka_is_out_of_reach_is_told_without_
         assert f"Lost 20 records of {topic}/0" in running.log()
 
 
+async def test_a_topic_that_is_recreated_while_kafka_is_out_of_reach_is_read_from_its_start(
+    deployment: Deployment, kafka: Producer, client: KafkaAdmin
+) -> None:
+    topic, records = await deployment.topic("completed-others"), Records(45)
+    async with liar(deployment.kafka_url) as broker:
+        running = await deployment.worker(partitions=1, kafka_url=broker.url, discovery_interval=1)
+        await kafka.records(topic, records.many(10))
+        await deployment.drained(topic)
+        # It knows the topic once it has looked for topics.
+        found = await deployment.topic("completed1")
+        await deployment.drained(found)
+        broker.away = True
+        broker.disconnect()
+        await client.delete([topic])
+        await deployment.topic("completed-others")
+        sent = records.many(20)
+        await kafka.records(topic, sent)
+        broker.away = False
+        await until(lambda: deployment.all_stored(sent), "all of the new topic is stored")
+        assert f"{topic}/0 was deleted and re-created" in running.log()
+
+
 async def test_a_worker_warns_of_unread_records_and_counts_those_that_are_lost_while_it_runs(
     deployment: Deployment, kafka: Producer, own_couchdb: CouchDB, client: KafkaAdmin
 ) -> None:

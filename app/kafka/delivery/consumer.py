@@ -248,6 +248,31 @@ class Consumer(driver.Consumer):
                 self.ledger.skip_to(tp, earliest)
                 self._finished.set()
 
+    async def start_over(self, topics: Collection[str]) -> bool:
+        """Have re-created topics read from their start.
+
+        What the group has committed may be an offset in the old topic. Replaces it, and has the
+        group rebalance, which resets the positions. Partitions of others are left to them.
+
+        Returns:
+            Whether that worked; otherwise it has to be done again.
+        """
+        mine = {tp for tp in self.assignment() if tp.topic in topics and self.delivers_chunks(tp)}
+        if not mine:
+            return True
+        starts = await self.earliest_offsets(*mine)
+        self.ledger.forget(starts)
+        # Of what was read before, nothing may be committed after this.
+        await self.maybe_wait_for_commit_to_finish()
+        refused = await self.thread.commit_what_can(starts)
+        for tp in starts:
+            self.log.warning(
+                "%s/%d was deleted and re-created: the group rejoins to read it from its start.",
+                *(tp.topic, tp.partition),
+            )
+        await self.thread.rejoin()
+        return not refused and starts.keys() <= self.assignment()
+
     def _placed(self, tp: TP) -> bool:
         return self.ledger.position(tp) is not None or not self.delivers_chunks(tp)
 

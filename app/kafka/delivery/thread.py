@@ -15,6 +15,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode import Service
 
+from app.kafka import topic_ids
 from app.kafka.delivery import epochs
 from app.kafka.patches.changed_subscriptions import notice_changed_subscriptions
 from app.kafka.patches.committed_offsets import watch_committed_offsets
@@ -246,6 +247,18 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             return {
                 tp for tp in partitions if await consumer.committed(TopicPartition(*tp)) is None
             }
+
+    async def topic_ids(self, topics: Collection[str]) -> Mapping[str, bytes]:
+        """The ids of those topics that exist, as far as the broker knows ids.
+
+        Raises:
+            KafkaError: a broker did not answer.
+        """
+        found: Mapping[str, bytes] = await self.call_thread(self._topic_ids, topics)
+        return found
+
+    async def _topic_ids(self, topics: Collection[str]) -> Mapping[str, bytes]:
+        return await topic_ids.ids(self._ensure_consumer()._client, topics)  # noqa: SLF001
 
     async def rejoin(self) -> None:
         """Make the group rebalance, which resets all positions."""

@@ -260,10 +260,18 @@ def _begins_with_a_batch(encoded: bytes) -> bool:
 def _in_metadata(answer: Response) -> str | None:
     if not any(can_be_reached(host, port) for _, host, port, *_ in answer.brokers):
         return "it names no broker that can be reached"
-    for error, topic, *_, partitions in answer.topics:
-        if not error and not partitions:
+    at = _partitions_at(answer.SCHEMA)
+    for error, topic, *rest in answer.topics:
+        if not error and not rest[at]:
             return f"topic {topic} has no partitions"
     return None
+
+
+@cache
+def _partitions_at(schema: Schema) -> int:
+    """Where the partitions of a topic are in metadata, after its error and its name."""
+    topic = schema.fields[schema.names.index("topics")].array_of
+    return int(topic.names.index("partitions")) - 2
 
 
 def _in_versions(answer: Response) -> str | None:

@@ -499,6 +499,35 @@ async def test_a_log_that_is_said_to_begin_after_its_end_is_not_believed(
     assert consumer.ledger.position(FIRST) == 0
 
 
+async def test_a_recreated_topic_is_started_over_whatever_was_committed(
+    consumer: Consumer, kafka: FakeConsumerThread
+) -> None:
+    kafka.committed = {FIRST: 50, SECOND: 60}
+    await begin(consumer)
+    message = await deliver_next(consumer, kafka, FIRST, 50, 51)
+    kafka.earliest[FIRST] = 2
+    assert await consumer.start_over({"chunked"})
+    assert kafka.commits == [{FIRST: 2, SECOND: 0}]
+    assert kafka.rejoins == 1
+    consumer.ack(message)
+    assert consumer._filter_committable_offsets([]) == {}
+    kafka.fetched = [{FIRST: records(52)}]
+    assert await fetch(consumer) == {}
+    await begin(consumer)
+    assert (consumer.ledger.position(FIRST), consumer.ledger.position(SECOND)) == (2, 0)
+
+
+async def test_a_recreated_topic_whose_commit_is_refused_is_to_be_started_over_again(
+    consumer: Consumer, kafka: FakeConsumerThread
+) -> None:
+    await begin(consumer)
+    kafka.refused = {FIRST: UnknownTopicOrPartitionError}
+    assert not await consumer.start_over({"chunked"})
+    assert kafka.rejoins == 1
+    assert await consumer.start_over({"another"})
+    assert kafka.rejoins == 1
+
+
 async def test_a_topic_that_was_recreated_is_read_from_its_start(
     consumer: Consumer, kafka: FakeConsumerThread, around: Around, caplog: pytest.LogCaptureFixture
 ) -> None:
