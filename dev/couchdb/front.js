@@ -47,6 +47,10 @@ function logIn(body, response, credentials, session) {
 function authorize(request, credentials, session) {
   const given = request.headers.authorization;
   if (given === undefined && (request.headers.cookie || '').split('; ').includes(session)) return;
+  const encoded = /^Basic (.+)$/.exec(given || '')?.[1];
+  if (encoded && !/^[A-Za-z0-9+/]+={0,2}$/.test(encoded)) {
+    throw new Refusal(400, 'bad_request', 'Authorization header has invalid base64 value');
+  }
   const expected = `Basic ${Buffer.from(credentials).toString('base64')}`;
   if (given === expected || (given === undefined && request.url === '/')) return;
   throw new Refusal(401, 'unauthorized', given === undefined

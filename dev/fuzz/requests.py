@@ -90,7 +90,7 @@ def _request(random: Random, body: bytes, encoding: bytes | None) -> bytes:
         line = b"POST /%b/_bulk_docs HTTP/1.1" % DATABASE.encode()
         if random.random() < 0.3:  # noqa: PLR2004 - a share
             line = b"PUT /%b/guest%%2F%b HTTP/1.1" % (DATABASE.encode(), _ID.encode())
-        headers = [b"Host: gateway", b"Authorization: " + AUTHORIZATION.encode()]
+        headers = [b"Host: gateway", b"Authorization: " + AUTHORIZATION.encode(), _JSON]
         if encoding:
             headers.append(b"Content-Encoding: " + encoding)
         framed = random.choice((_framed, _framed, _chunked))
@@ -102,7 +102,8 @@ def _request(random: Random, body: bytes, encoding: bytes | None) -> bytes:
     headers = random.choices(_HEADERS, k=random.choice((0, 1, 1, 2, 4, 150)))
     headers = [_grown(random, header) for header in headers]
     if random.random() < _NEARLY_RIGHT:
-        headers = [b"Host: gateway", b"Authorization: " + AUTHORIZATION.encode(), *headers]
+        usual = [b"Host: gateway", b"Authorization: " + AUTHORIZATION.encode(), _JSON]
+        headers = [*usual, *headers]
     method = _METHODS if random.random() > _NEARLY_RIGHT else _USUAL_METHODS
     path = _TARGETS if random.random() > _NEARLY_RIGHT else _USUAL_TARGETS
     version = random.choice(_VERSIONS) if random.random() > _NEARLY_RIGHT else b"HTTP/1.1"
@@ -257,6 +258,7 @@ _VERSIONS: Final = (
     *(b"HTTP/1.1", b"HTTP/1.0", b"HTTP/0.9", b"HTTP/2.0", b"HTTP/9.9"),
     *(b"", b"HTTP", b"http/1.1", b"HTTP/1.1 x", b"HTTP/1.1\r\n Folded: x"),
 )
+_JSON: Final = b"Content-Type: application/json"
 _HEADERS: Final = (
     *(b"Host: gateway", b"Host:", b"Host: evil.example", b"Host: [::1", b"Host: a\xff"),
     *(b"Content-Length: 5", b"Content-Length: -1", b"Content-Length: +5", b"Content-Length: 5, 5"),

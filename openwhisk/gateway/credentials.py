@@ -95,6 +95,11 @@ class Judgement:
     user: str | None = None
     refusal: Refusal | None = None
 
+    @property
+    def locked(self) -> bool:
+        """Whether CouchDB says nothing but that the user is locked out for a while."""
+        return self.refusal is not None and self.refusal.locked
+
 
 @dataclass(slots=True)
 class _Known:
@@ -103,7 +108,8 @@ class _Known:
     ask_again_at: float
 
 
-Ask = Callable[[Mapping[str, str], str], Awaitable[Judgement]]
+Ask = Callable[[Mapping[str, str], str | None], Awaitable[Judgement]]
+"""Asks about headers on behalf of a client's address, or without one for the gateway itself."""
 
 
 def credentials_of(headers: Mapping[str, str]) -> dict[str, str]:
@@ -120,7 +126,7 @@ class Credentials:
     """Remembers verdicts by a keyed hash of the credentials, which are not kept themselves.
 
     Args:
-        ask: asks CouchDB about these headers only, on behalf of a client's address.
+        ask: asks CouchDB about these headers only.
         ttl: seconds that a positive verdict is valid.
         grace: seconds that it is valid while CouchDB is away.
         busy_grace: seconds that it is valid while CouchDB is there, but does not say.
@@ -200,14 +206,16 @@ class Credentials:
     async def _asked(self, key: bytes, credentials: Mapping[str, str], client: str) -> Judgement:
         asked_at = self._clock()
         judgement = await self._ask(credentials, client)
+        if judgement.locked and self._known.get(key):
+            # Wrong attempts from the client's address, of whoever it was, say nothing about
+            # credentials that were right, and hide whether they still are.
+            judgement = await self._ask(credentials, None)
         if judgement.verdict in (Verdict.VALID, Verdict.HEARD_BY_COUCHDB):
             self._known.put(key, _Known(judgement, asked_at, asked_at + self._ttl))
             return judgement
         if judgement.verdict is not Verdict.REFUSED:
             return self._meanwhile(key, judgement.verdict)
-        refusal = judgement.refusal
-        if refusal and refusal.locked and self._known.get(key):
-            # Wrong attempts of somebody else say nothing about credentials that were right.
+        if judgement.locked and self._known.get(key):
             return self._meanwhile(key, Verdict.BUSY)
         self._known.drop(key)
         self._refuse(key, judgement, credentials, client)

@@ -18,6 +18,12 @@ logger = logging.getLogger(__name__)
 _TOO_MANY = 429
 _MAY_PASS = (408, _TOO_MANY)
 
+_ITSELF = "gateway"
+"""What CouchDB is told for an address by a gateway that asks for itself. It may be any text, and
+must not be one that others share: wrong attempts of a client count for the client.
+"""
+
+_BAD_REQUEST = 400
 _REFUSED = (401, 403)
 
 _TOO_LONG = (400, 413, 431)
@@ -80,8 +86,11 @@ _designs = msgspec.json.Decoder(_Rows).decode
 
 
 def _is_there(design: _Design) -> bool:
-    """Whether a design document has a validation function; anything but an empty one counts."""
-    return bytes(design.validate_doc_update) not in (b"null", b'""')
+    """Whether a design document has a validation function, as CouchDB counts it.
+
+    Even an empty text: then CouchDB refuses all documents.
+    """
+    return bytes(design.validate_doc_update) != b"null"
 
 
 class Questions:
@@ -118,7 +127,7 @@ class Questions:
         self._validation_asked_at = -math.inf
         self._answered_at = -math.inf
 
-    async def may_write(self, headers: Mapping[str, str], client: str) -> Judgement:
+    async def may_write(self, headers: Mapping[str, str], client: str | None) -> Judgement:
         """Whether CouchDB lets these headers write to the activations database.
 
         Writing no documents requires the same right as writing many. But validation functions only
@@ -126,9 +135,10 @@ class Questions:
 
         Args:
             headers: the headers with a request's credentials.
-            client: the client's address, by which CouchDB counts wrong passwords.
+            client: the client's address, by which CouchDB counts wrong passwords; None to ask for
+                the gateway itself.
         """
-        headers = {**headers, "X-Forwarded-For": client}
+        headers = {**headers, "X-Forwarded-For": client or _ITSELF}
         try:
             async with self._request(
                 "POST",
@@ -166,11 +176,14 @@ class Questions:
             return Judgement(Verdict.VALID)
         if status in _TOO_LONG and asked > _LONG:
             return Judgement(Verdict.REFUSED, refusal=Refusal(status, _TOLD_TOO_LONG))
-        if status not in _REFUSED:
+        itself = "couchdb" in answer.headers.get("Server", "").lower()
+        # Nothing but the credentials differs from one question to another, so a bad request is
+        # theirs: a cookie that was cut, basic credentials that are not base 64.
+        if status not in _REFUSED and not (status == _BAD_REQUEST and itself):
             # No verdict. CouchDB names itself in `Server`; anything else is a proxy in front of a
             # CouchDB that is away. Passed on, its 200 or 302 would look as if the write was stored.
-            itself = status == _TOO_MANY or "couchdb" in answer.headers.get("Server", "").lower()
-            return Judgement(Verdict.BUSY if itself else Verdict.UNREACHABLE)
+            busy = itself or status == _TOO_MANY
+            return Judgement(Verdict.BUSY if busy else Verdict.UNREACHABLE)
         self._answered_at = time.monotonic()
         locked = status == 403 and b"temporarily locked" in body  # noqa: PLR2004 - forbidden
         challenge = answer.headers.get("WWW-Authenticate")

@@ -27,6 +27,13 @@ _OF_A_DOCUMENT = _READS | {"PUT", "DELETE"}
 _CHANGES_MEANING = frozenset({"if-match", "if-none-match", "x-http-method-override"})
 """Headers that make a write more than one of new documents."""
 
+_JSON = "application/json"
+
+_LONGEST_SEGMENT = 8192
+"""Characters of a path segment that can name a document: CouchDB takes no longer line. Decoding one
+takes 75 times its size of memory.
+"""
+
 
 def target(method: str, raw_path: str, headers: Mapping[str, str], database: str) -> Target | None:
     """The write that a request may be; None if it should pass through.
@@ -41,11 +48,14 @@ def target(method: str, raw_path: str, headers: Mapping[str, str], database: str
     segments = raw_path.split("/")
     if "?" in raw_path or len(segments) != len(("", "database", "id")) or segments[0]:
         return None
-    if _decoded(segments[1]) != database or not _plain_json(headers):
+    if _decoded(segments[1]) != database or not _plain(headers):
         return None
+    content_type = headers.get("Content-Type", "").partition(";")[0]
     if method == "POST" and segments[2] == "_bulk_docs":
-        return BULK
-    if method != "PUT":
+        # CouchDB's 415 for anything else keeps web pages out: a browser sends no other site's JSON
+        # without asking the server first. So it is checked as strictly as CouchDB checks it.
+        return BULK if content_type == _JSON else None
+    if method != "PUT" or content_type not in ("", _JSON):
         return None
     document_id = _decoded(segments[2])
     # An encoded slash is part of the id; a bare one would have named an attachment.
@@ -71,17 +81,18 @@ def reads(method: str) -> bool:
     return method in _READS
 
 
-def _plain_json(headers: Mapping[str, str]) -> bool:
-    content_type = headers.get("Content-Type", "application/json").partition(";")[0].strip()
-    return (
-        content_type.lower() == "application/json"
-        and headers.get("Content-Encoding", "identity").lower() in ("identity", "gzip")
-        and not any(name in headers for name in _CHANGES_MEANING)
+def _plain(headers: Mapping[str, str]) -> bool:
+    """Whether the headers ask for nothing but a write of what is in the body."""
+    encoding = headers.get("Content-Encoding", "identity").lower()
+    return encoding in ("identity", "gzip") and not any(
+        name in headers for name in _CHANGES_MEANING
     )
 
 
 def _decoded(segment: str) -> str | None:
     """A path segment as CouchDB reads it: `+` is a space, as OpenWhisk's URLEncoder writes it."""
+    if len(segment) > _LONGEST_SEGMENT:
+        return None
     try:
         return unquote_plus(segment, errors="strict")
     except UnicodeDecodeError:

@@ -364,12 +364,12 @@ class Upstream:
         except (aiohttp.ClientError, OSError) as problem:
             raise _no_answer(problem) from problem
 
-    async def ask(self, credentials: Mapping[str, str], client: str) -> Judgement:
+    async def ask(self, credentials: Mapping[str, str], client: str | None) -> Judgement:
         """Whether CouchDB lets these headers write to the activations database.
 
         Args:
             credentials: the headers of a request.
-            client: the client's address.
+            client: the client's address; None to ask for the gateway itself.
         """
         return await self._questions.may_write(_own(credentials), client)
 

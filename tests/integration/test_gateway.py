@@ -271,6 +271,7 @@ async def test_sigterm_finishes_what_is_in_flight(
     reader, writer = await asyncio.open_connection(HOST, gateway.port)
     writer.write(
         f"POST /{database}/_bulk_docs HTTP/1.1\r\nHost: a\r\nAuthorization: {token}\r\n"
+        "Content-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\n\r\n".encode()
         + body[:10]
     )

@@ -47,6 +47,9 @@ FRAMING = {
 _PAUSE = 0.02
 
 
+JSON = "Content-Type: application/json\r\n"
+
+
 class Victim:
     """A gateway, and an honest client that writes one record after the other.
 
@@ -101,7 +104,7 @@ class Victim:
         """The head of a request to the database with credentials that may write."""
         return (
             f"{method} /{self.database}/{path} HTTP/1.1\r\nHost: {HOST}\r\n"
-            f"Authorization: {self.authorization}\r\n{headers}\r\n\r\n"
+            f"Authorization: {self.authorization}\r\n{JSON}{headers}\r\n\r\n"
         ).encode()
 
     def memory(self) -> int:

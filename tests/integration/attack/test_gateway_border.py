@@ -11,6 +11,7 @@ import aiohttp
 from tests.integration.attack.attacker import (
     ELSEWHERE,
     FRAMING,
+    JSON,
     SECRET,
     Victim,
     answer,
@@ -136,6 +137,19 @@ async def test_requests_that_are_framed_as_none_may_be(victim: Victim, scale: in
     assert {name: taken for name, taken in found.items() if taken - REFUSED} == {}
     assert SECRET not in victim.gateway.log()
     assert len(victim.gateway.log()) < 50_000
+
+
+async def test_a_web_page_writes_nothing_in_the_name_of_who_looks_at_it(victim: Victim) -> None:
+    """A browser sends this for any page; it asks the server before it sends JSON."""
+    record = Records(2).one()
+    body = json.dumps({"docs": [document(record, 0)]}).encode()
+    head = victim.head(headers=f"Origin: http://evil.example\r\nContent-Length: {len(body)}")
+    for given in ("", "Content-Type: text/plain\r\n"):
+        told = await answer(
+            await victim.connect(head.replace(JSON.encode(), given.encode()) + body)
+        )
+        assert statuses(told) == {415}
+    await victim.unharmed()
 
 
 async def test_bodies_without_end(victim: Victim, scale: int) -> None:

@@ -37,7 +37,10 @@ class CouchDB:
 
     def __init__(self) -> None:
         self.asked: list[Mapping[str, str]] = []
-        self.clients = {CLIENT}
+        self.clients: set[str | None] = {CLIENT, None}
+        self.asked_for: list[str | None] = []
+        self.locked: set[str | None] = set()
+        """Addresses from which there were too many wrong attempts."""
         self.silence: Verdict | None = None
         self.refusal = WRONG
         self.hanging: asyncio.Event | None = None
@@ -52,14 +55,17 @@ class CouchDB:
             clock=lambda: self.now,
         )
 
-    async def ask(self, headers: Mapping[str, str], client: str) -> Judgement:
+    async def ask(self, headers: Mapping[str, str], client: str | None) -> Judgement:
         assert client in self.clients
         self.asked.append(headers)
+        self.asked_for.append(client)
         await asyncio.sleep(0)
         if self.hanging is not None:
             await self.hanging.wait()
         if self.silence is not None:
             return Judgement(self.silence)
+        if client in self.locked:
+            return Judgement(Verdict.REFUSED, refusal=LOCKED)
         if str(headers) in self.knows:
             return Judgement(Verdict.VALID, self.knows[str(headers)])
         return Judgement(Verdict.REFUSED, refusal=self.refusal)
@@ -140,11 +146,10 @@ async def test_guesses_of_one_address_are_not_all_asked_at_once(couchdb: CouchDB
 
 
 async def test_addresses_of_one_ipv6_network_guess_together(couchdb: CouchDB) -> None:
-    couchdb.clients = {f"2001:db8::{number:x}" for number in range(100)}
+    clients = [f"2001:db8::{number:x}" for number in range(100)]
+    couchdb.clients.update(clients)
     couchdb.hanging = asyncio.Event()
-    guesses = [
-        couchdb.credentials.judge(basic("alice", client), client) for client in couchdb.clients
-    ]
+    guesses = [couchdb.credentials.judge(basic("alice", client), client) for client in clients]
     judgements = await asyncio.gather(*guesses)
     assert {judgement.verdict for judgement in judgements} == {Verdict.BUSY}
     assert len(couchdb.asked) == 8
@@ -241,12 +246,34 @@ async def test_who_is_no_member_is_asked_about_again(couchdb: CouchDB) -> None:
 
 async def test_being_locked_out_by_another_does_not_end_what_is_known(couchdb: CouchDB) -> None:
     await couchdb.verdict()
+    couchdb.locked = {CLIENT}
+    couchdb.now += TTL
+    assert await couchdb.verdict() is Verdict.VALID
+    couchdb.now += TTL + BUSY_GRACE
+    assert await couchdb.verdict() is Verdict.VALID
+
+
+async def test_who_locks_himself_out_does_not_hide_that_he_is_refused(couchdb: CouchDB) -> None:
+    await couchdb.verdict()
     couchdb.knows.clear()
-    couchdb.refusal = LOCKED
+    couchdb.locked = {CLIENT}
+    couchdb.now += TTL
+    assert await couchdb.verdict() is Verdict.REFUSED
+
+
+async def test_being_locked_out_everywhere_counts_like_being_busy(couchdb: CouchDB) -> None:
+    await couchdb.verdict()
+    couchdb.locked = {CLIENT, None}
     couchdb.now += TTL
     assert await couchdb.verdict() is Verdict.VALID
     couchdb.now += BUSY_GRACE
     assert await couchdb.verdict() is Verdict.BUSY
+
+
+async def test_guesses_are_never_asked_for_the_gateway_itself(couchdb: CouchDB) -> None:
+    couchdb.locked = {CLIENT}
+    assert await couchdb.verdict(BOB) is Verdict.REFUSED
+    assert couchdb.asked_for == [CLIENT]
 
 
 @pytest.mark.parametrize("name", ["authorization", "Cookie", "X-Auth-CouchDB-UserName"])

@@ -464,7 +464,7 @@ class TestBounds:
 def write_begun(length: int) -> bytes:
     """The head of a write whose body has this length."""
     return (
-        f"POST /{DATABASE}/_bulk_docs HTTP/1.1\r\nHost: a\r\n"
+        f"POST /{DATABASE}/_bulk_docs HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
         f"Authorization: {BASIC['Authorization']}\r\nContent-Length: {length}\r\n\r\n"
     ).encode()
 

@@ -201,6 +201,7 @@ def _send(port: int, body: bytes) -> bytes:
     with socket.create_connection(("127.0.0.1", port)) as client:
         head = (
             f"POST /{DATABASE}/_bulk_docs HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+            "Content-Type: application/json\r\n"
             f"Authorization: {BASIC['Authorization']}\r\nContent-Length: {len(body)}\r\n\r\n"
         )
         client.sendall(head.encode())

@@ -12,8 +12,17 @@ def judged(method: str, path: str, **headers: str) -> Target | None:
     return target(method, path, CIMultiDict(named), DATABASE)
 
 
-def test_a_bulk_write_into_the_activations_database_may_be_taken() -> None:
-    assert judged("POST", f"/{DATABASE}/_bulk_docs") == BULK
+@pytest.mark.parametrize("content_type", ["application/json", "application/json;charset=UTF-8"])
+def test_a_bulk_write_into_the_activations_database_may_be_taken(content_type: str) -> None:
+    assert judged("POST", f"/{DATABASE}/_bulk_docs", Content_Type=content_type) == BULK
+
+
+@pytest.mark.parametrize(
+    "given", [{}, *({"Content_Type": odd} for odd in ("", "Application/JSON", "text/plain", "x;a"))]
+)
+def test_a_bulk_write_that_couchdb_would_answer_415_passes_through(given: dict[str, str]) -> None:
+    """So that no web page can make a browser write without asking the server first."""
+    assert judged("POST", f"/{DATABASE}/_bulk_docs", **given) is None
 
 
 @pytest.mark.parametrize(
@@ -45,6 +54,7 @@ def test_a_put_names_its_document(segment: str, document_id: str) -> None:
         ("PUT", f"{PUT}?rev=1-a"),
         ("PUT", f"{PUT}?new_edits=false"),
         ("PUT", f"/{DATABASE}/%FF%2F0123"),
+        ("PUT", f"/{DATABASE}/guest%2F{'%2e' * 3000}"),  # a longer line than CouchDB takes
         ("POST", f"/{DATABASE}/_bulk_docs?w=3"),
         ("POST", "/whisk_actions/_bulk_docs"),
         ("POST", f"//{DATABASE}/_bulk_docs"),
@@ -53,7 +63,7 @@ def test_a_put_names_its_document(segment: str, document_id: str) -> None:
     ],
 )
 def test_everything_else_passes_through(method: str, path: str) -> None:
-    assert judged(method, path) is None
+    assert judged(method, path, Content_Type="application/json") is None
 
 
 @pytest.mark.parametrize(
@@ -83,4 +93,5 @@ def test_headers_that_do_not_change_the_meaning_are_understood(name: str, value:
 
 
 def test_a_database_name_may_need_encoding() -> None:
-    assert target("POST", "/a%2Fb%2Bc/_bulk_docs", CIMultiDict(), "a/b+c") == BULK
+    headers = CIMultiDict({"Content-Type": "application/json"})
+    assert target("POST", "/a%2Fb%2Bc/_bulk_docs", headers, "a/b+c") == BULK

@@ -24,8 +24,11 @@ class Answering:
         self.elsewhere = ""
         """Where everything has moved to, if it has."""
         self.asked_elsewhere: list[str] = []
+        self.asked_for: set[str | None] = set()
+        """Addresses on whose behalf it was asked."""
 
     async def handle(self, request: web.Request) -> web.Response:
+        self.asked_for.add(request.headers.get("X-Forwarded-For"))
         if request.path.startswith("/elsewhere"):
             self.asked_elsewhere.append(request.path)
         elif self.elsewhere:
@@ -160,6 +163,30 @@ async def test_what_couchdb_refuses_with_is_the_clients(
     assert judgement.refusal.status == status
 
 
+@pytest.mark.parametrize(
+    "server, verdict",
+    [("CouchDB/3.5.0 (Erlang OTP/25)", Verdict.REFUSED), ("nginx", Verdict.UNREACHABLE)],
+)
+async def test_credentials_that_couchdb_cannot_read_are_refused_at_once(
+    asked: tuple[Upstream, dict[str, web.Response]], server: str, verdict: Verdict
+) -> None:
+    """A cookie that was cut, or basic credentials that are not base 64."""
+    upstream, told = asked
+    told["_bulk_docs"] = web.Response(
+        status=400, text='{"error":"bad_request"}', headers={"Server": server}
+    )
+    judgement = await upstream.ask({"Cookie": "AuthSession=foo"}, "127.0.0.1")
+    assert judgement.verdict is verdict
+
+
+@pytest.mark.parametrize("client, address", [("10.1.2.3", "10.1.2.3"), (None, "gateway")])
+async def test_wrong_passwords_count_for_whoever_is_asked_for(
+    couchdb: Answering, upstream: Upstream, client: str | None, address: str
+) -> None:
+    await upstream.ask({}, client)
+    assert couchdb.asked_for == {address}
+
+
 @pytest.mark.parametrize("status", [400, 413, 431])
 async def test_credentials_that_are_too_long_for_couchdb_are_refused_at_once(
     asked: tuple[Upstream, dict[str, web.Response]], status: int
@@ -192,7 +219,7 @@ async def test_who_is_somebody_strange_may_not_write(
     "function, verdict",
     [
         ("null", Verdict.VALID),
-        ('""', Verdict.VALID),
+        ('""', Verdict.HEARD_BY_COUCHDB),
         ('"function() {}"', Verdict.HEARD_BY_COUCHDB),
         ("[" + "[]," * 1_000_000 + "[]]", Verdict.HEARD_BY_COUCHDB),
     ],
