@@ -20,6 +20,7 @@ from app.audit.reading import MARGIN_MILLIS, Extent, Scope, Silent
 from app.audit.tally import Round, Tally, complaints
 from app.audit.verdicts import FAILURES
 from app.couchdb import DatabaseError
+from app.kafka.access import explain
 from app.kafka.admin import open_admin
 from app.kafka.errors import KafkaError
 from app.kafka.reader import ReadError, TopicPartition
@@ -62,8 +63,12 @@ class Standing:
             wait = self._every
             try:
                 await self._round()
-            except (AuditError, DatabaseError, KafkaError, OSError, ReadError) as error:
-                self._say_failed(str(error) or type(error).__name__)
+            except (AuditError, DatabaseError, ReadError) as error:
+                self._say_failed(str(error))
+                wait = min(wait, AGAIN_SECONDS)
+            except (KafkaError, OSError) as error:
+                kafka = self._settings.kafka
+                self._say_failed(f"Kafka at {kafka.url}: {explain(error, kafka)}")
                 wait = min(wait, AGAIN_SECONDS)
             except sqlite3.OperationalError as error:
                 self._say_failed(f"no room for what was found: {error} (TMPDIR says where)")

@@ -7,7 +7,7 @@ from faust.types import TP
 
 from app.doctor.finding import Finding, State
 from app.kafka.access import ask, check_rights, explain
-from app.kafka.admin import Admin, UnreadableSettingsError, open_admin
+from app.kafka.admin import UNCLEAN, Admin, UnreadableSettingsError, open_admin
 from app.kafka.clients import RECORD_OVERHEAD
 from app.kafka.errors import KafkaError
 from app.kafka.group_past import would_begin_again
@@ -26,8 +26,6 @@ OpenWhisk's own setting is one hour.
 
 AT_ONCE = 600 * 1000
 """The same, for a topic that loses records while a worker is started again."""
-
-UNCLEAN = "unclean.leader.election.enable"
 
 _LIMITS = ("retention.ms", "max.message.bytes", UNCLEAN)
 

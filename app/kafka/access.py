@@ -33,7 +33,7 @@ from app.kafka.admin import Admin, open_admin
 from app.kafka.clients import bootstrap_servers, security_options
 from app.kafka.errors import error_text
 from app.kafka.patches.refused_logins import logins, refusal_text, refuses
-from app.kafka.patches.unreadable_answers import UnreadableAnswerError
+from app.kafka.patches.unreadable_answers import UnreadableAnswerError, unreadable
 from app.kafka.topics import TopicSpec
 from app.process.errors import StartError
 from app.process.words import system_reason
@@ -173,11 +173,8 @@ async def check_rights(settings: KafkaSettings, topics: Iterable[TopicSpec]) -> 
 async def _check_group(admin: Admin, settings: KafkaSettings) -> None:
     try:
         await admin.coordinator(settings.app_id)
-    except GroupAuthorizationFailedError:
-        raise AccessError(
-            f"{_user(settings)} may not use the consumer group {settings.app_id} "
-            "(PERSISTER_APP_ID): grant Read on it"
-        ) from None
+    except GroupAuthorizationFailedError as error:
+        raise AccessError(explain(error, settings)) from None
     except GroupCoordinatorNotAvailableError:
         return  # a new cluster without a group; the consumer waits for the coordinator
 
@@ -248,9 +245,12 @@ def explain(error: BaseException, settings: KafkaSettings) -> str:  # noqa: PLR0
                 "offsets.topic.replication.factor must not be more than there are brokers"
             )
         case asyncio.TimeoutError() | RequestTimedOutError() | KafkaTimeoutError():
-            return "no answer in time: check that the brokers run, and PERSISTER_KAFKA_URL"
+            return (
+                f"{unreadable.told or 'no answer in time'}: check that the brokers run, and "
+                "PERSISTER_KAFKA_URL"
+            )
         case _:
-            return _in_other_words(error, protocol)
+            return _in_other_words(error, settings)
 
 
 def _unreachable(settings: KafkaSettings) -> str:
@@ -263,9 +263,17 @@ def _unreachable(settings: KafkaSettings) -> str:
     )
 
 
-def _in_other_words(error: BaseException, protocol: str) -> str:
+def _in_other_words(error: BaseException, settings: KafkaSettings) -> str:
     if isinstance(error, UnreadableAnswerError):
-        return f"{error}: is it Kafka that listens there? Check PERSISTER_KAFKA_URL and {protocol}"
+        return (
+            f"{error}: is it Kafka that listens there? Check PERSISTER_KAFKA_URL and "
+            f"PERSISTER_KAFKA_SECURITY_PROTOCOL ({settings.security_protocol})"
+        )
+    if isinstance(error, GroupAuthorizationFailedError):
+        return (
+            f"{_user(settings)} may not use the consumer group {settings.app_id} "
+            "(PERSISTER_APP_ID): grant Read on it"
+        )
     if isinstance(error, OSError):
         return f"{system_reason(error)}: check PERSISTER_KAFKA_URL, and that the brokers run"
     return error_text(error)

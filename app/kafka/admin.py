@@ -3,6 +3,7 @@
 A typed wrapper of aiokafka's client, which returns bare protocol responses with error codes inside.
 """
 
+import re
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Self
@@ -23,7 +24,19 @@ from aiokafka.protocol.commit import OffsetFetchRequest
 from app.kafka.clients import client_options
 from app.kafka.patches.committed_offsets import checked
 from app.kafka.topics import TopicSpec
+from app.process.printable import shown
 from app.settings import KafkaSettings
+
+UNCLEAN = "unclean.leader.election.enable"
+
+OPTIONAL = (UNCLEAN,)
+"""Settings that not everything has that speaks Kafka's protocol."""
+
+_LONGEST = 50
+"""Characters shown of what is no number."""
+
+_NUMBERS = re.compile(r".*\.(ms|bytes)").fullmatch
+_NUMBER = re.compile(r"-?[0-9]{1,19}").fullmatch
 
 
 class UnreadableSettingsError(Exception):
@@ -145,10 +158,12 @@ class Admin:
 
         Args:
             topics: the names of existing topics.
-            keys: names of settings, such as `retention.ms`.
+            keys: names of settings, such as `retention.ms`. Those of `OPTIONAL` may be missing from
+                the result.
 
         Raises:
-            UnreadableSettingsError: a topic is gone, or the right DescribeConfigs is missing.
+            UnreadableSettingsError: a topic is gone, the right DescribeConfigs is missing, or a
+                broker does not have such a setting.
         """
         resources = [
             ConfigResource(ConfigResourceType.TOPIC, topic, configs=dict.fromkeys(keys))
@@ -160,6 +175,7 @@ class Admin:
                 if code:
                     raise UnreadableSettingsError(f"{topic}: {_reason(for_code(code), reason)}")
                 found[topic] = {entry[0]: entry[1] for entry in entries if entry[0] in keys}
+                _check_settings(topic, found[topic], keys)
         return found
 
     async def largest_batch(self, topic: str) -> int:
@@ -245,6 +261,16 @@ async def open_admin(settings: KafkaSettings) -> AsyncIterator[Admin]:
         yield admin
     finally:
         await admin.close()
+
+
+def _check_settings(topic: str, found: Mapping[str, str | None], keys: Iterable[str]) -> None:
+    """Raise `UnreadableSettingsError` unless the settings are there, and numbers are numbers."""
+    for key in keys:
+        value = found.get(key)
+        if value is None and key not in OPTIONAL:
+            raise UnreadableSettingsError(f"{topic}: Kafka does not tell its {key}")
+        if value is not None and _NUMBERS(key) and not _NUMBER(value):
+            raise UnreadableSettingsError(f"{topic}: its {key} is {shown(value, longest=_LONGEST)}")
 
 
 def _reason(error: type[KafkaError], *reason: str | None) -> str:

@@ -1,8 +1,6 @@
 """Reads a single batch at an offset."""
 
-import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -11,6 +9,7 @@ from faust.types import TP
 from app.kafka.clients import client_options
 from app.kafka.patches.checked_batches import check_batches
 from app.kafka.records import Record
+from app.kafka.stopping import stop_consumer
 from app.settings import KafkaSettings
 
 ANSWER_SECONDS = 5.0
@@ -48,9 +47,7 @@ class FirstBatch:
         """Disconnect; the next `read` connects again."""
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
-            # aiokafka 0.14 may hang in `stop` if it has just taken over an assignment.
-            with suppress(TimeoutError):
-                await asyncio.wait_for(consumer.stop(), STOP_SECONDS)
+            await stop_consumer(consumer, STOP_SECONDS)
 
     async def _connect(self) -> AIOKafkaConsumer:
         consumer = AIOKafkaConsumer(
@@ -64,7 +61,7 @@ class FirstBatch:
         try:
             await consumer.start()
         except BaseException:
-            await consumer.stop()
+            await stop_consumer(consumer, STOP_SECONDS)
             raise
         # Unpacks no more of a batch than the worker's consumer does.
         check_batches(consumer, self._settings.max_record_bytes)

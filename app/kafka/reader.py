@@ -6,16 +6,32 @@ no consumer group and commit nothing.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager, suppress
-from typing import NamedTuple
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import asynccontextmanager, contextmanager
+from time import monotonic
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import (
+    CorruptRecordException,
+    KafkaTimeoutError,
+    TopicAuthorizationFailedError,
+)
 
 from app.kafka.clients import client_options
 from app.kafka.patches.checked_batches import check_batches
 from app.kafka.patches.noted_throttling import throttling
+from app.kafka.patches.unreadable_answers import unreadable
 from app.kafka.records import PlacedRecord
+from app.kafka.stopping import stop_consumer
 from app.settings import KafkaSettings
 
 __all__ = ["Bounds", "ReadError", "Reader", "TopicPartition", "open_reader"]
@@ -23,15 +39,20 @@ __all__ = ["Bounds", "ReadError", "Reader", "TopicPartition", "open_reader"]
 logger = logging.getLogger(__name__)
 
 SILENCE_SECONDS = 30.0
-"""How long to wait for records that should exist."""
+"""How long to wait for records that should exist, or for where a partition begins and ends."""
 
+THROTTLED_SECONDS = 600.0
+"""The same while Kafka throttles this client."""
+
+DAMAGED_SECONDS = 1.0
+"""The pause before damaged records are fetched again."""
 
 STOP_SECONDS = 5.0
 """How long to wait for a client to disconnect."""
 
 
 class ReadError(Exception):
-    """Kafka stopped sending before the end of a topic; the message is for the operator."""
+    """Kafka does not let a topic be read to its end; the message is for the operator."""
 
 
 class Bounds(NamedTuple):
@@ -47,14 +68,17 @@ class Bounds(NamedTuple):
 class Reader:
     """Reads parts of partitions, one after the other.
 
-    Every method raises `KafkaError` when Kafka cannot be reached or refuses.
+    Every method raises `KafkaError` when Kafka cannot be reached or refuses, and `ReadError` when
+    it does not answer in time, or does not let this topic be read.
 
     Args:
         consumer: started, without a group, and used for nothing else; `open_reader` makes one.
+        clock: monotonic seconds.
     """
 
-    def __init__(self, consumer: AIOKafkaConsumer) -> None:
+    def __init__(self, consumer: AIOKafkaConsumer, clock: Callable[[], float] = monotonic) -> None:
         self._consumer = consumer
+        self._clock = clock
 
     async def bounds(self, topic: str, partitions: int) -> dict[TopicPartition, Bounds]:
         """The current bounds of each of a topic's partitions.
@@ -64,7 +88,7 @@ class Reader:
             partitions: how many it has; 0 for a topic that does not exist, which yields nothing.
         """
         numbers = [TopicPartition(topic, number) for number in range(partitions)]
-        starts, ends = await self.starts(numbers), await self.ends(numbers)
+        starts, ends = await asyncio.gather(self.starts(numbers), self.ends(numbers))
         return {number: Bounds(starts[number], ends[number]) for number in numbers}
 
     async def since(
@@ -75,7 +99,7 @@ class Reader:
         The bounds of a partition without such a record become empty.
         """
         times = dict.fromkeys(bounds, timestamp)
-        found = await self._consumer.offsets_for_times(times) if times else {}
+        found = await self._asked(self._consumer.offsets_for_times, times)
         return {
             number: Bounds(max(start, found[number].offset) if found[number] else end, end)
             for number, (start, end) in bounds.items()
@@ -83,12 +107,29 @@ class Reader:
 
     async def starts(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         """The first offset of each partition that Kafka still has."""
-        found = await self._consumer.beginning_offsets(partitions) if partitions else {}
-        return dict(found)
+        return await self._asked(self._consumer.beginning_offsets, partitions)
 
     async def ends(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         """The offset of each partition that the next record will get."""
-        found = await self._consumer.end_offsets(partitions) if partitions else {}
+        return await self._asked(self._consumer.end_offsets, partitions)
+
+    async def _asked(
+        self, ask: Callable[[Any], Awaitable[dict[TopicPartition, Any]]], partitions: Any
+    ) -> dict[TopicPartition, Any]:
+        """Ask for offsets of each of some partitions."""
+        topics = ", ".join(sorted({partition.topic for partition in partitions}))
+        with _explained(topics):
+            try:
+                async with asyncio.timeout(SILENCE_SECONDS):
+                    found = await ask(partitions) if partitions else {}
+            except (TimeoutError, KafkaTimeoutError):
+                why = unreadable.told or "was it deleted meanwhile, or is its leader away?"
+                raise ReadError(
+                    f"Kafka does not say within {SILENCE_SECONDS:g} s where topic {topics} begins "
+                    f"and ends: {why} Try again"
+                ) from None
+        if len(found) < len(partitions):
+            raise ReadError(f"Kafka does not say where all partitions of {topics} begin and end")
         return dict(found)
 
     async def records(
@@ -103,22 +144,57 @@ class Reader:
         if start >= end:
             # aiokafka 0.14 may hang in `stop` if it has just taken over an assignment.
             return
-        consumer = self._consumer
-        consumer.assign([partition])
-        consumer.seek(partition, start)
-        while (position := await consumer.position(partition)) < end:
-            fetched = await consumer.getmany(partition, timeout_ms=int(SILENCE_SECONDS * 1000))
-            for record in fetched.get(partition, ()):
+        self._consumer.assign([partition])
+        self._consumer.seek(partition, start)
+        position, since = start, self._clock()
+        while position < end:
+            records, trouble = await self._fetched(partition)
+            for record in records:
                 if record.offset < end:
                     yield record
-            if not fetched and await consumer.position(partition) == position:
-                if throttled := throttling.told:
-                    logger.warning("%s/%d: %s", *partition, throttled)
-                    continue
-                raise ReadError(
-                    f"Kafka sends nothing more of {partition.topic}/{partition.partition} from "
-                    f"offset {position} on: try again"
+            before, position = position, await self._position(partition, position)
+            if position != before:
+                _check_forward(partition, before, position)
+                since = self._clock()
+            elif self._clock() - since > SILENCE_SECONDS - DAMAGED_SECONDS:
+                # Who answers nonsense may as well say that it throttles.
+                throttled = "" if unreadable.told else throttling.told
+                if not throttled or self._clock() - since > THROTTLED_SECONDS:
+                    why = trouble or unreadable.told or throttled or "try again"
+                    raise ReadError(
+                        f"Kafka sends nothing more of {partition.topic}/{partition.partition} from "
+                        f"offset {position} on: {why}"
+                    )
+                logger.warning("%s/%d: %s", *partition, throttled)
+
+    async def _fetched(self, partition: TopicPartition) -> tuple[Sequence[PlacedRecord], str]:
+        """The next records, none if there are none for long; or what is wrong with them."""
+        with _explained(partition.topic):
+            try:
+                fetched = await self._consumer.getmany(
+                    partition, timeout_ms=int(SILENCE_SECONDS * 1000)
                 )
+            except CorruptRecordException:
+                # It may have been damaged on the way: it is fetched again.
+                await asyncio.sleep(DAMAGED_SECONDS)
+                return (), "a wrong checksum. See the log and the disk of the partition's leader"
+        return fetched.get(partition, ()), ""
+
+    async def _position(self, partition: TopicPartition, before: int) -> int:
+        """Where to read next.
+
+        aiokafka 0.14 waits for ever while Kafka says that an offset is none of the log's, and does
+        not say where the log begins.
+        """
+        try:
+            async with asyncio.timeout(SILENCE_SECONDS):
+                position: int = await self._consumer.position(partition)
+        except TimeoutError:
+            raise ReadError(
+                f"Kafka does not say where {partition.topic}/{partition.partition} begins, and "
+                f"offset {before} is not there any more: try again"
+            ) from None
+        return position
 
     async def follow(
         self, partition: TopicPartition, start: int, pause: float
@@ -136,6 +212,25 @@ class Reader:
         while True:
             fetched = await consumer.getmany(partition, timeout_ms=int(pause * 1000))
             yield fetched.get(partition, [])
+
+
+def _check_forward(partition: TopicPartition, before: int, position: int) -> None:
+    """Raise `ReadError` if the log has become shorter than what was read of it."""
+    if position < before:
+        raise ReadError(
+            f"{partition.topic}/{partition.partition} has no offset {before} any more, and goes on "
+            f"at {position}: was it deleted and created again? Try again"
+        )
+
+
+@contextmanager
+def _explained(topic: str) -> Iterator[None]:
+    try:
+        yield
+    except TopicAuthorizationFailedError:
+        raise ReadError(
+            f"Kafka does not let this user read topic {topic}: grant Describe and Read on it"
+        ) from None
 
 
 @asynccontextmanager
@@ -171,6 +266,4 @@ async def open_reader(
         check_batches(consumer, settings.max_record_bytes)
         yield Reader(consumer)
     finally:
-        # aiokafka 0.14 may hang in `stop` if it has just taken over an assignment.
-        with suppress(TimeoutError):
-            await asyncio.wait_for(consumer.stop(), STOP_SECONDS)
+        await stop_consumer(consumer, STOP_SECONDS)

@@ -16,7 +16,15 @@ from functools import cache
 from struct import Struct
 from typing import Any, Final, NamedTuple
 
-from aiokafka.protocol.admin import ApiVersionRequest
+from aiokafka.protocol.admin import (
+    AlterConfigsRequest,
+    ApiVersionRequest,
+    CreatePartitionsRequest,
+    CreateTopicsRequest,
+    DeleteTopicsRequest,
+    DescribeConfigsRequest,
+    DescribeGroupsRequest,
+)
 from aiokafka.protocol.api import RequestStruct, Response
 from aiokafka.protocol.commit import OffsetCommitRequest, OffsetFetchRequest
 from aiokafka.protocol.coordination import FindCoordinatorRequest
@@ -130,6 +138,8 @@ def whats_wrong(question: RequestStruct, answer: Response) -> str | None:
     wrong = _in_fields([getattr(answer, name) for name in schema.names], plan)
     if wrong is None and question.API_KEY in OF_PARTITIONS:
         return _in_places(question, answer)
+    if wrong is None and question.API_KEY in _OF_NAMES:
+        return _in_names(question, answer)
     if wrong is None and question.API_KEY in _OF_THE_WHOLE:
         return _OF_THE_WHOLE[question.API_KEY](answer)
     return wrong
@@ -199,6 +209,15 @@ def _in_places(question: RequestStruct, answer: Response) -> str | None:
     if question.API_KEY == _OFFSETS:
         return _in_ends(question, answer)
     return _in_batches(answer) if question.API_KEY == _FETCH else None
+
+
+def _in_names(question: RequestStruct, answer: Response) -> str | None:
+    (of_question, at_question), (of_answer, at_answer) = _OF_NAMES[question.API_KEY]
+    asked, told = getattr(question, of_question), getattr(answer, of_answer)
+    names = {one if at_question is None else one[at_question] for one in asked}
+    if names != {one[at_answer] for one in told}:
+        return "it is about something else than was asked about"
+    return None
 
 
 def _is_throttled(answer: Response) -> bool:
@@ -285,6 +304,18 @@ def _in_versions(answer: Response) -> str | None:
             return f"it takes no {request.__name__} of a version that is known here"
     return None
 
+
+_OF_NAMES: Final = {
+    AlterConfigsRequest.API_KEY: (("resources", 1), ("resources", 3)),
+    CreatePartitionsRequest.API_KEY: (("topic_partitions", 0), ("topic_errors", 0)),
+    CreateTopicsRequest.API_KEY: (("create_topic_requests", 0), ("topic_errors", 0)),
+    DeleteTopicsRequest.API_KEY: (("topics", None), ("topic_error_codes", 0)),
+    DescribeConfigsRequest.API_KEY: (("resources", 1), ("resources", 3)),
+    DescribeGroupsRequest.API_KEY: (("groups", None), ("groups", 1)),
+}
+"""API keys of requests that are answered per topic or group: the lists of the question and of the
+answer, and where a member of each has the name; None where it is the name.
+"""
 
 _OF_THE_WHOLE: Final[dict[int, Callable[[Response], str | None]]] = {
     MetadataRequest.API_KEY: _in_metadata,

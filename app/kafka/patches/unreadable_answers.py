@@ -58,11 +58,38 @@ longer, if it was asked to.
 _LONGEST = 200
 """Characters shown of an error, which may quote what a broker sent."""
 
+LATELY_SECONDS: Final = 60.0
+
 _length: Final = Struct(">i")
 
 
 class UnreadableAnswerError(ConnectionError):
     """What a broker sent cannot be an answer of Kafka's; the message says who sent what."""
+
+
+class Unreadable:
+    """The last unreadable answer that a client of this process got.
+
+    aiokafka tries again after one, for as long as it may, and then says only that time is up.
+    """
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
+        self._last = ""
+        self._at = float("-inf")
+
+    def note(self, why: str) -> None:
+        """Keep what is wrong with an answer."""
+        self._last, self._at = why, self._clock()
+
+    @property
+    def told(self) -> str:
+        """What was wrong with it; empty if there was none of late."""
+        return self._last if self._clock() - self._at < LATELY_SECONDS else ""
+
+
+unreadable = Unreadable()
+"""Those of this process."""
 
 
 def refuse_unreadable_answers(largest_fetch: int = LARGEST_FETCH) -> None:
@@ -200,6 +227,7 @@ async def _checked(connection: Any, question: Any, answering: Awaitable[Any]) ->
 
 def _logged(why: str) -> UnreadableAnswerError:
     logger.warning("%s", why)
+    unreadable.note(why)
     return UnreadableAnswerError(why)
 
 

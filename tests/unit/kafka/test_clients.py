@@ -11,6 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import (
+    GroupAuthorizationFailedError,
     GroupCoordinatorNotAvailableError,
     GroupLoadInProgressError,
     IllegalSaslStateError,
@@ -29,9 +30,11 @@ from cryptography.hazmat.primitives.serialization import (
 from faust.auth import SASLCredentials, SSLCredentials
 from faust.transport.drivers.aiokafka import credentials_to_aiokafka_auth
 
+from app.kafka import access
 from app.kafka.access import explain
 from app.kafka.clients import broker_credentials, client_options, producer_options, security_options
 from app.kafka.patches.refused_logins import refuses
+from app.kafka.patches.unreadable_answers import Unreadable
 from app.settings import KafkaSettings, Settings, SettingsError, load
 
 SASL = {
@@ -46,6 +49,7 @@ SASL = {
 def clean(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("PERSISTER_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setattr(access, "unreadable", Unreadable())
 
 
 @pytest.fixture(scope="module")
@@ -270,6 +274,7 @@ ALERT = ssl.SSLError(1, "[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED] certificate re
         (ConnectionRefusedError(111, "refused"), False, "PERSISTER_KAFKA_URL"),
         (TimeoutError(), False, "PERSISTER_KAFKA_URL"),
         (RequestTimedOutError(), False, "no answer in time"),
+        (GroupAuthorizationFailedError(), False, "may not use the consumer group"),
         (KafkaTimeoutError("Failed to get offsets"), False, "no answer in time"),
         (closed(TimeoutError()), False, "no answer in time"),
         (closed(ConnectionRefusedError(111, "refused")), False, "Connection refused"),
@@ -310,3 +315,12 @@ def test_every_client_is_mended_not_only_a_workers(
     monkeypatch.setattr(owner, name, inspect.unwrap(getattr(owner, name)))
     client_options(KafkaSettings())
     assert getattr(owner, name).applied
+
+
+def test_when_time_is_up_the_last_unreadable_answer_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    unreadable = Unreadable()
+    monkeypatch.setattr(access, "unreadable", unreadable)
+    unreadable.note("kafka-1:9092 announces an answer of -5 bytes")
+    assert "kafka-1:9092 announces" in explain(KafkaTimeoutError(), KafkaSettings())

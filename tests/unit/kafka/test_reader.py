@@ -1,13 +1,20 @@
 """Reading a part of a partition from a Kafka that sends nothing."""
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.errors import (
+    CorruptRecordException,
+    KafkaTimeoutError,
+    TopicAuthorizationFailedError,
+)
 
 from app.kafka import reader
 from app.kafka.patches.noted_throttling import Throttling
+from app.kafka.patches.unreadable_answers import Unreadable
 from app.kafka.reader import Bounds, Reader, ReadError
 from tests.fakes.time import Time
 
@@ -45,6 +52,13 @@ def time() -> Time:
     return Time()
 
 
+@pytest.fixture(autouse=True)
+def nonsense(monkeypatch: pytest.MonkeyPatch) -> Unreadable:
+    nonsense = Unreadable()
+    monkeypatch.setattr(reader, "unreadable", nonsense)
+    return nonsense
+
+
 @pytest.fixture
 def throttling(time: Time, monkeypatch: pytest.MonkeyPatch) -> Throttling:
     throttling = Throttling(time.clock)
@@ -54,7 +68,7 @@ def throttling(time: Time, monkeypatch: pytest.MonkeyPatch) -> Throttling:
 
 async def read(time: Time, silences: int) -> list[int]:
     consumer: Any = Silent(time, silences)
-    return [one.offset async for one in Reader(consumer).records(PLACE, Bounds(0, 1))]
+    return [one.offset async for one in Reader(consumer, time.clock).records(PLACE, Bounds(0, 1))]
 
 
 @pytest.mark.usefixtures("throttling")
@@ -69,3 +83,133 @@ async def test_one_that_throttles_is_waited_for(
     throttling.note(75_000)
     assert await read(time, 2) == [0]
     assert "completed0/0: Kafka throttles this client" in caplog.text
+
+
+async def test_one_that_throttles_is_not_waited_for_without_end(
+    time: Time, throttling: Throttling
+) -> None:
+    throttling.note(3_600_000)
+    began = time.now
+    with pytest.raises(ReadError, match="Kafka throttles this client"):
+        await read(time, 1000)
+    assert time.now - began < 2 * reader.THROTTLED_SECONDS
+
+
+class Troubled(Silent):
+    """A consumer whose first fetches fail; afterwards it goes on where it is told."""
+
+    def __init__(self, time: Time, error: Exception, times: int, then: int = 0) -> None:
+        super().__init__(time, 0)
+        self._error = error
+        self._times = times
+        self._then = then
+
+    async def getmany(self, partition: Any, *, timeout_ms: int) -> dict[Any, list[Any]]:
+        if self._times > 0:
+            self._times -= 1
+            self._position += self._then
+            raise self._error
+        return await super().getmany(partition, timeout_ms=timeout_ms)
+
+
+@pytest.fixture
+def hurried(time: Time, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def sleep(seconds: float) -> None:
+        time.now += seconds
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+
+
+async def read_through(consumer: Any, time: Time, start: int = 0) -> list[int]:
+    reading = Reader(consumer, time.clock).records(PLACE, Bounds(start, start + 1))
+    return [one.offset async for one in reading]
+
+
+@pytest.mark.usefixtures("throttling", "hurried")
+async def test_a_batch_that_was_damaged_on_the_way_is_fetched_again(time: Time) -> None:
+    damaged = CorruptRecordException("Invalid CRC")
+    assert await read_through(Troubled(time, damaged, 3), time) == [0]
+
+
+@pytest.mark.usefixtures("throttling", "hurried")
+async def test_one_that_stays_damaged_is_an_error_that_says_where(time: Time) -> None:
+    damaged, began = CorruptRecordException("Invalid CRC"), time.now
+    with pytest.raises(ReadError, match="completed0/0 from offset 0 on: a wrong checksum"):
+        await read_through(Troubled(time, damaged, 10_000), time)
+    assert time.now - began <= 2 * reader.SILENCE_SECONDS
+
+
+async def test_a_topic_that_may_not_be_read_is_named_with_the_right(time: Time) -> None:
+    with pytest.raises(ReadError, match="topic completed0: grant Describe and Read"):
+        await read_through(Troubled(time, TopicAuthorizationFailedError("completed0"), 1), time)
+
+
+async def test_a_log_that_begins_again_is_not_read_on(time: Time) -> None:
+    consumer = Troubled(time, CorruptRecordException(), 1, then=-5)
+    with pytest.raises(ReadError, match="no offset 7 any more, and goes on at 2"):
+        await read_through(consumer, time, start=7)
+
+
+class Asked:
+    """A consumer that is asked for the beginning and the end of a log."""
+
+    def __init__(self, answer: dict[TopicPartition, int] | Exception | None) -> None:
+        self._answer = answer
+
+    async def beginning_offsets(self, _partitions: Any) -> dict[TopicPartition, int]:
+        if self._answer is None:
+            await asyncio.Event().wait()
+        if isinstance(self._answer, Exception):
+            raise self._answer
+        return self._answer or {}
+
+    end_offsets = beginning_offsets
+
+    async def position(self, _partition: Any) -> int:
+        await asyncio.Event().wait()
+        return 0
+
+    def assign(self, _partitions: Any) -> None:
+        """Nothing else is read."""
+
+    def seek(self, _partition: Any, _offset: int) -> None:
+        """From there."""
+
+    async def getmany(self, _partition: Any, *, timeout_ms: int) -> dict[Any, list[Any]]:  # noqa: ARG002
+        return {}
+
+
+@pytest.mark.parametrize(
+    "answer,why",
+    [
+        (None, "where topic completed0 begins and ends: was it deleted"),
+        (KafkaTimeoutError("40000 ms"), "where topic completed0 begins and ends: was it deleted"),
+        (TopicAuthorizationFailedError(PLACE), "topic completed0: grant Describe and Read"),
+        ({}, "where all partitions of completed0 begin and end"),
+    ],
+)
+async def test_bounds_that_are_not_told_are_an_error_that_names_the_topic(
+    monkeypatch: pytest.MonkeyPatch, answer: Any, why: str
+) -> None:
+    monkeypatch.setattr(reader, "SILENCE_SECONDS", 0.05)
+    consumer: Any = Asked(answer)
+    with pytest.raises(ReadError, match=why):
+        await Reader(consumer).bounds("completed0", 1)
+
+
+async def test_an_offset_that_is_gone_and_a_start_that_is_not_told_end_the_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reader, "SILENCE_SECONDS", 0.05)
+    consumer: Any = Asked(None)
+    with pytest.raises(ReadError, match="where completed0/0 begins, and offset 0 is not there"):
+        [one async for one in Reader(consumer).records(PLACE, Bounds(0, 1))]
+
+
+async def test_who_answers_nonsense_is_not_believed_to_throttle(
+    time: Time, throttling: Throttling, nonsense: Unreadable
+) -> None:
+    throttling.note(75_000)
+    nonsense.note("kafka-1:9092 answers what cannot be read")
+    with pytest.raises(ReadError, match="kafka-1:9092 answers what cannot be read"):
+        await read(time, 2)

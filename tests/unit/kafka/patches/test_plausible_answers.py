@@ -3,7 +3,16 @@
 from typing import Any
 
 import pytest
-from aiokafka.protocol.admin import ApiVersionRequest_v0, ApiVersionResponse_v0
+from aiokafka.protocol.admin import (
+    ApiVersionRequest_v0,
+    ApiVersionResponse_v0,
+    CreateTopicsRequest_v1,
+    CreateTopicsResponse_v1,
+    DescribeConfigsRequest_v1,
+    DescribeConfigsResponse_v1,
+    DescribeGroupsRequest_v0,
+    DescribeGroupsResponse_v0,
+)
 from aiokafka.protocol.commit import (
     OffsetCommitRequest_v3,
     OffsetCommitResponse_v3,
@@ -119,6 +128,24 @@ def epoch_end(offset: int, error: int = 0) -> tuple[Any, Any]:
     return asked, question.RESPONSE_TYPE(0, [("t", [(error, 3, 5, offset)])])
 
 
+def settings(*topics: str | None) -> tuple[Any, Any]:
+    """Those of some topics, where those of a and b were asked for."""
+    question = DescribeConfigsRequest_v1([(2, "a", ["retention.ms"]), (2, "b", None)], False)
+    return question, DescribeConfigsResponse_v1(0, [(0, None, 2, topic, []) for topic in topics])
+
+
+def made(*topics: str) -> tuple[Any, Any]:
+    """What became of some topics, where a and b were to be created."""
+    question = CreateTopicsRequest_v1([(topic, 1, 1, [], []) for topic in "ab"], 1000, False)
+    return question, CreateTopicsResponse_v1([(topic, 0, None) for topic in topics])
+
+
+def group(*groups: str) -> tuple[Any, Any]:
+    """Descriptions of groups, where a was asked about."""
+    answer: list[Any] = [(0, group, "Stable", "consumer", "range", []) for group in groups]
+    return DescribeGroupsRequest_v0(["a"]), DescribeGroupsResponse_v0(answer)
+
+
 TRUE: dict[str, tuple[Any, Any]] = {
     "a fetch": fetched(("t", [of_fetch(), of_fetch(1)])),
     "a fetch of a partition that is gone": fetched(("t", [of_fetch(), of_fetch(1, 3, -1, -1)])),
@@ -151,6 +178,9 @@ TRUE: dict[str, tuple[Any, Any]] = {
     "no producer's id": producer_id(-1, 15),
     "an epoch's end": epoch_end(7),
     "an unknown epoch": epoch_end(-1),
+    "settings": settings("a", "b"),
+    "what became of a topic": made("a", "b"),
+    "a group": group("a"),
 }
 
 FALSE: dict[str, tuple[tuple[Any, Any], str]] = {
@@ -206,6 +236,13 @@ FALSE: dict[str, tuple[tuple[Any, Any], str]] = {
     "a producer's id of -1": (producer_id(UNKNOWN), "producer_id is -1"),
     "an epoch's end at -2": (epoch_end(-2), "end_offset is -2"),
     "an epoch's end at the largest number": (epoch_end(HUGE), "end_offset is 9"),
+    "no settings": (settings(), "something else"),
+    "half the settings": (settings("a"), "something else"),
+    "settings of another topic": (settings("a", "c"), "something else"),
+    "null for settings": (settings("a", None), "something else"),
+    "nothing about a new topic": (made("a"), "something else"),
+    "no group": (group(), "something else"),
+    "another group": (group("b"), "something else"),
 }
 
 

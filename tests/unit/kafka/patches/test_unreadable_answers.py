@@ -19,10 +19,13 @@ from app.kafka.patches import unreadable_answers
 from app.kafka.patches.unreadable_answers import (
     EMPTY_SECONDS,
     LARGEST,
+    LATELY_SECONDS,
+    Unreadable,
     UnreadableAnswerError,
     connecting,
     refuse_unreadable_answers,
 )
+from tests.fakes.time import Time
 
 VERSIONS = {MetadataRequest.API_KEY: (5, 5), FetchRequest.API_KEY: (4, 4)}
 BROKERS = [(1, "kafka-1", 9092, None)]
@@ -228,3 +231,13 @@ def test_every_connection_is_changed_once() -> None:
     once = [getattr(AIOKafkaConnection, name) for name in METHODS[:-1]]
     refuse_unreadable_answers()
     assert [getattr(AIOKafkaConnection, name) for name in METHODS[:-1]] == once
+
+
+def test_the_last_unreadable_answer_is_told_for_a_while() -> None:
+    time = Time()
+    unreadable = Unreadable(time.clock)
+    assert unreadable.told == ""
+    unreadable.note("broker:9092 announces an answer of -5 bytes")
+    assert "announces" in unreadable.told
+    time.now += LATELY_SECONDS
+    assert unreadable.told == ""
