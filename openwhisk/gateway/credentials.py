@@ -48,6 +48,7 @@ hash a password.
 """
 
 _LONGEST_NAME = 100
+_NOT_FOUND = 404
 
 
 class Verdict(StrEnum):
@@ -89,16 +90,23 @@ class Judgement:
         verdict: the verdict.
         user: the user according to CouchDB; None for an anonymous one.
         refusal: CouchDB's answer, if it refused them.
+        age: seconds since the oldest of what it relies on was asked.
     """
 
     verdict: Verdict
     user: str | None = None
     refusal: Refusal | None = None
+    age: float = 0.0
 
     @property
     def locked(self) -> bool:
         """Whether CouchDB says nothing but that the user is locked out for a while."""
         return self.refusal is not None and self.refusal.locked
+
+    @property
+    def says_nothing(self) -> bool:
+        """Whether the refusal says nothing about the credentials: no database, or locked out."""
+        return self.locked or (self.refusal is not None and self.refusal.status == _NOT_FOUND)
 
 
 @dataclass(slots=True)
@@ -211,11 +219,12 @@ class Credentials:
             # credentials that were right, and hide whether they still are.
             judgement = await self._ask(credentials, None)
         if judgement.verdict in (Verdict.VALID, Verdict.HEARD_BY_COUCHDB):
+            asked_at = min(asked_at, self._clock() - judgement.age)
             self._known.put(key, _Known(judgement, asked_at, asked_at + self._ttl))
             return judgement
         if judgement.verdict is not Verdict.REFUSED:
             return self._meanwhile(key, judgement.verdict)
-        if judgement.locked and self._known.get(key):
+        if judgement.says_nothing and self._known.get(key):
             return self._meanwhile(key, Verdict.BUSY)
         self._known.drop(key)
         self._refuse(key, judgement, credentials, client)

@@ -50,6 +50,7 @@ class Unanswered(StrEnum):
     ROOM = "bytes-in-flight"
     BODY = "body-incomplete"
     NOT_STORED = "not-stored"
+    NOT_STORED_YET = "not-stored-yet"
 
 
 class Metrics:

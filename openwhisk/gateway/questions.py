@@ -23,8 +23,12 @@ _ITSELF = "gateway"
 must not be one that others share: wrong attempts of a client count for the client.
 """
 
-_BAD_REQUEST = 400
 _REFUSED = (401, 403)
+_REFUSED_BY_ITSELF = (400, 404)
+"""Refusals only if they are CouchDB's own. Nothing but the credentials differs from one question to
+another, so a bad request is theirs: a cookie that was cut, or what is not base 64. What is not
+found is the database.
+"""
 
 _TOO_LONG = (400, 413, 431)
 _LONG = 4096
@@ -46,8 +50,8 @@ _NO_ENTRIES = b"[]"
 """CouchDB's answer to a write of no documents; a proxy's page may come with any status."""
 
 _LONGEST_REFUSAL = 4096
-_LONGEST_SESSION = 16 * 1024
-"""Most bytes of an answer about a user, of which the name is used."""
+_LONGEST_SESSION = 1024 * 1024
+"""Most bytes of an answer about a user, of which the name is used; a user may have any roles."""
 
 _LONGEST_DESIGNS = 16 * 1024 * 1024
 
@@ -58,6 +62,10 @@ Request = Callable[..., AbstractAsyncContextManager[aiohttp.ClientResponse]]
 
 _MOST_DESIGN_PARTS = 200_000
 """Most opening braces in all design documents, including those in functions; each may be a row."""
+
+
+class TooLong(aiohttp.ClientPayloadError):
+    """An answer is longer than any that is expected."""
 
 
 class _UserContext(msgspec.Struct):
@@ -154,9 +162,11 @@ class Questions:
             user = await self._user(headers)
             if user in self._trusted:
                 return Judgement(Verdict.VALID, user)
-            if self._trusted or await self._validates(headers):
+            if self._trusted:
                 return Judgement(Verdict.HEARD_BY_COUCHDB, user)
-            return Judgement(Verdict.VALID, user)
+            validates, asked_at = await self._validates(headers)
+            verdict = Verdict.HEARD_BY_COUCHDB if validates else Verdict.VALID
+            return Judgement(verdict, user, age=time.monotonic() - asked_at)
         except (aiohttp.ClientError, OSError, ValueError, RecursionError) as problem:
             return Judgement(self._silent(problem))
 
@@ -177,9 +187,7 @@ class Questions:
         if status in _TOO_LONG and asked > _LONG:
             return Judgement(Verdict.REFUSED, refusal=Refusal(status, _TOLD_TOO_LONG))
         itself = "couchdb" in answer.headers.get("Server", "").lower()
-        # Nothing but the credentials differs from one question to another, so a bad request is
-        # theirs: a cookie that was cut, basic credentials that are not base 64.
-        if status not in _REFUSED and not (status == _BAD_REQUEST and itself):
+        if status not in _REFUSED and not (itself and status in _REFUSED_BY_ITSELF):
             # No verdict. CouchDB names itself in `Server`; anything else is a proxy in front of a
             # CouchDB that is away. Passed on, its 200 or 302 would look as if the write was stored.
             busy = itself or status == _TOO_MANY
@@ -202,28 +210,34 @@ class Questions:
             return None
         return _session_of(body).userCtx.name
 
-    async def _validates(self, headers: Mapping[str, str]) -> bool:
-        """Whether the database has a validation function; checked now and then for all users.
+    async def _validates(self, headers: Mapping[str, str]) -> tuple[bool, float]:
+        """Whether the database has a validation function, and when it was asked.
+
+        That is in monotonic seconds; it is asked now and then for all users.
 
         Raises:
             aiohttp.ClientError, TimeoutError: CouchDB does not say.
             ValueError: the answer is not CouchDB's JSON.
         """
-        if time.monotonic() - self._validation_asked_at < self._validation_ttl:
-            return self._validation
+        now = time.monotonic()
+        if now - self._validation_asked_at < self._validation_ttl:
+            return self._validation, self._validation_asked_at
         range_ = "startkey=%22_design/%22&endkey=%22_design0%22&include_docs=true"
         path = f"{self._database.raw_path[1:]}/_all_docs?{range_}"
-        status, body = await self._read(path, headers, _LONGEST_DESIGNS)
+        try:
+            status, body = await self._read(path, headers, _LONGEST_DESIGNS)
+        except TooLong:
+            return True, now  # to be read
         if status in _MAY_PASS or status >= 500:  # noqa: PLR2004 - server errors
             raise aiohttp.ClientPayloadError(f"status {status}")
         if status != 200:  # noqa: PLR2004 - OK
-            return True  # this user may not read them, so there may be some
+            return True, now  # this user may not read them, so there may be some
         if body.count(b"{") > _MOST_DESIGN_PARTS:
-            return True  # too many to parse
+            return True, now  # too many to parse
         try:
             names = [row.id for row in _designs(body).rows if _is_there(row.doc)]
         except RecursionError:
-            return True  # too deeply nested to parse
+            return True, now  # too deeply nested to parse
         if names and not self._validation:
             logger.warning(
                 "database %s has validation functions (%s): writes pass through to CouchDB, which "
@@ -232,8 +246,8 @@ class Questions:
                 self._database.path[1:],
                 ", ".join(shown(name, longest=100) for name in names[:10]),
             )
-        self._validation, self._validation_asked_at = bool(names), time.monotonic()
-        return self._validation
+        self._validation, self._validation_asked_at = bool(names), now
+        return self._validation, now
 
     async def _read(self, path: str, headers: Mapping[str, str], longest: int) -> tuple[int, bytes]:
         url = URL(f"{self._url}/{path}", encoded=True)
@@ -242,7 +256,7 @@ class Questions:
             async for piece in answer.content.iter_any():
                 body += piece
                 if len(body) > longest:
-                    raise aiohttp.ClientPayloadError("longer than any answer that is expected")
+                    raise TooLong
             return answer.status, bytes(body)
 
 

@@ -2,7 +2,9 @@
 
 CouchDB is always asked first: it decides who may read, and its answer is authoritative. Only for a
 document that it does not have yet does the gateway answer from memory. A write that names the
-revision of such a document waits until the persister has stored it.
+revision of such a document waits until the persister has stored it, and is not answered if that
+takes too long: CouchDB would take a deletion of a document that it does not have, and the persister
+would bring the document back.
 """
 
 import asyncio
@@ -18,6 +20,10 @@ from openwhisk.gateway.upstream import Upstream, UpstreamError
 
 _PAUSE = 0.1
 """Seconds between two checks whether a document is stored."""
+
+
+class NotStoredYet(Exception):  # noqa: N818 - what is the case
+    """A document that is to be changed was accepted, and has not been stored in time."""
 
 
 class Reads:
@@ -55,12 +61,16 @@ class Reads:
         return answers.read(record)
 
     async def stored(self, document_ids: Iterable[str], headers: Mapping[str, str]) -> None:
-        """Wait, within `patience`, until the persister has stored recently accepted ones."""
+        """Wait until the persister has stored recently accepted ones.
+
+        Raises:
+            NotStoredYet: not within `patience`.
+        """
         until = self._clock() + self._patience
         for document_id in document_ids:
             while self._recent.get(document_id) and await self._missing(document_id, headers):
                 if self._clock() >= until:
-                    return
+                    raise NotStoredYet
                 await asyncio.sleep(_PAUSE)
 
     async def _missing(self, document_id: str, headers: Mapping[str, str]) -> bool:

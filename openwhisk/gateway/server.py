@@ -20,7 +20,7 @@ from openwhisk.gateway.headers import leave_out_unsendable
 from openwhisk.gateway.log_mode import LogModeWatch
 from openwhisk.gateway.metrics import Kind, Metrics, Unanswered
 from openwhisk.gateway.patience import when_connected
-from openwhisk.gateway.reads import Reads
+from openwhisk.gateway.reads import NotStoredYet, Reads
 from openwhisk.gateway.recent import Recent
 from openwhisk.gateway.records import Taking
 from openwhisk.gateway.settings import Configuration
@@ -245,6 +245,8 @@ class Gateway:
             response = await (self._write(request, wanted) if wanted else self._pass(request))
         except RefusedError as refused:
             response = answers.refused(refused.refusal)
+        except NotStoredYet:
+            response = self._no_answer(request, Unanswered.NOT_STORED_YET)
         except UnreachableError as problem:
             response = answers.no_answer(str(problem))
         self._metrics.requests.labels(kind, response.status).inc()

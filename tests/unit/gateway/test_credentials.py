@@ -43,6 +43,7 @@ class CouchDB:
         """Addresses from which there were too many wrong attempts."""
         self.silence: Verdict | None = None
         self.refusal = WRONG
+        self.age = 0.0
         self.hanging: asyncio.Event | None = None
         self.now = 1000.0
         self.knows: dict[str, str] = {str(ALICE): "alice"}
@@ -67,7 +68,7 @@ class CouchDB:
         if client in self.locked:
             return Judgement(Verdict.REFUSED, refusal=LOCKED)
         if str(headers) in self.knows:
-            return Judgement(Verdict.VALID, self.knows[str(headers)])
+            return Judgement(Verdict.VALID, self.knows[str(headers)], age=self.age)
         return Judgement(Verdict.REFUSED, refusal=self.refusal)
 
     async def verdict(self, headers: Mapping[str, str] = ALICE) -> Verdict:
@@ -268,6 +269,27 @@ async def test_being_locked_out_everywhere_counts_like_being_busy(couchdb: Couch
     assert await couchdb.verdict() is Verdict.VALID
     couchdb.now += BUSY_GRACE
     assert await couchdb.verdict() is Verdict.BUSY
+
+
+async def test_without_the_database_what_is_known_goes_on_and_others_are_told(
+    couchdb: CouchDB,
+) -> None:
+    await couchdb.verdict()
+    couchdb.knows.clear()
+    couchdb.refusal = Refusal(404, b'{"error":"not_found"}')
+    couchdb.now += TTL
+    assert await couchdb.verdict() is Verdict.VALID
+    assert await couchdb.verdict(BOB) is Verdict.REFUSED
+    couchdb.now += BUSY_GRACE
+    assert await couchdb.verdict() is Verdict.BUSY
+
+
+async def test_a_verdict_is_as_old_as_what_it_relies_on(couchdb: CouchDB) -> None:
+    couchdb.age = TTL - 1
+    await couchdb.verdict()
+    couchdb.now += 1
+    await couchdb.verdict()
+    assert len(couchdb.asked) == 2
 
 
 async def test_guesses_are_never_asked_for_the_gateway_itself(couchdb: CouchDB) -> None:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.openwhisk_client import OpenWhiskClient
+from tests.openwhisk_client import BrokenError, OpenWhiskClient
 from tests.unit.gateway.conftest import StartGateway
 from tests.unit.gateway.doubles import DATABASE, FakeDatabase, document
 
@@ -133,13 +133,18 @@ async def test_a_change_waits_until_the_record_is_stored(
         assert database.held[fields["_id"]]["name"] == "changed"
 
 
-async def test_a_change_does_not_wait_for_ever(start: StartGateway, database: FakeDatabase) -> None:
+async def test_a_change_of_what_is_not_stored_in_time_is_not_answered(
+    start: StartGateway, database: FakeDatabase
+) -> None:
+    """CouchDB would take a deletion, and the persister would bring the document back."""
     gateway = await start(change_patience=0.2)
     client = OpenWhiskClient(gateway.url.replace("//", "//whisk:secret@"), DATABASE)
     fields = document()
     revision = (await client.put(fields)).json["rev"]
-    assert (await client.delete(fields["_id"], revision)).status == 404
+    with pytest.raises(BrokenError):
+        await client.delete(fields["_id"], revision)
     assert not database.held
+    assert (await client.get(fields["_id"])).status == 200
     client.close()
 
 

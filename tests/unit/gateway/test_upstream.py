@@ -1,5 +1,6 @@
 """What CouchDB answers to the gateway's own requests may be anything."""
 
+import asyncio
 import tracemalloc
 from collections.abc import AsyncIterator
 
@@ -163,20 +164,47 @@ async def test_what_couchdb_refuses_with_is_the_clients(
     assert judgement.refusal.status == status
 
 
+@pytest.mark.parametrize("status", [400, 404])
 @pytest.mark.parametrize(
     "server, verdict",
     [("CouchDB/3.5.0 (Erlang OTP/25)", Verdict.REFUSED), ("nginx", Verdict.UNREACHABLE)],
 )
-async def test_credentials_that_couchdb_cannot_read_are_refused_at_once(
-    asked: tuple[Upstream, dict[str, web.Response]], server: str, verdict: Verdict
+async def test_what_couchdb_itself_finds_wrong_is_refused_at_once(
+    asked: tuple[Upstream, dict[str, web.Response]], status: int, server: str, verdict: Verdict
 ) -> None:
-    """A cookie that was cut, or basic credentials that are not base 64."""
+    """A cookie that was cut, basic credentials that are not base 64; no database."""
     upstream, told = asked
-    told["_bulk_docs"] = web.Response(
-        status=400, text='{"error":"bad_request"}', headers={"Server": server}
-    )
+    told["_bulk_docs"] = web.Response(status=status, text="{}", headers={"Server": server})
     judgement = await upstream.ask({"Cookie": "AuthSession=foo"}, "127.0.0.1")
     assert judgement.verdict is verdict
+
+
+async def test_a_verdict_is_as_old_as_what_is_known_of_validation_functions(
+    asked: tuple[Upstream, dict[str, web.Response]],
+) -> None:
+    upstream, _ = asked
+    first = await upstream.ask({}, "127.0.0.1")
+    await asyncio.sleep(0)
+    second = await upstream.ask({}, "127.0.0.1")
+    assert second.age > first.age
+
+
+async def test_design_documents_too_long_to_read_may_validate(
+    asked: tuple[Upstream, dict[str, web.Response]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("openwhisk.gateway.questions._LONGEST_DESIGNS", 5)
+    upstream, _ = asked
+    assert (await upstream.ask({}, "127.0.0.1")).verdict is Verdict.HEARD_BY_COUCHDB
+
+
+async def test_a_user_may_have_many_roles(
+    asked: tuple[Upstream, dict[str, web.Response]],
+) -> None:
+    upstream, told = asked
+    roles = ",".join(f'"role-{number:030}"' for number in range(5000))
+    told["_session"] = web.Response(text=f'{{"userCtx":{{"name":"a","roles":[{roles}]}}}}')
+    judgement = await upstream.ask({}, "127.0.0.1")
+    assert (judgement.verdict, judgement.user) == (Verdict.VALID, "a")
 
 
 @pytest.mark.parametrize("client, address", [("10.1.2.3", "10.1.2.3"), (None, "gateway")])
@@ -204,7 +232,7 @@ async def test_credentials_that_are_too_long_for_couchdb_are_refused_at_once(
 
 @pytest.mark.parametrize(
     "session",
-    ['{"userCtx":{"name":"%s"}}' % ("x" * 100_000), '{"x":' + "[" * 10_000, '{"userCtx":[]}'],
+    ['{"userCtx":{"name":"%s"}}' % ("x" * 2_000_000), '{"x":' + "[" * 10_000, '{"userCtx":[]}'],
     ids=["long", "deep", "strange"],
 )
 async def test_who_is_somebody_strange_may_not_write(
