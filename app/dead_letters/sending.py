@@ -13,6 +13,7 @@ from app.dead_letters.reading import LetterId
 from app.kafka.errors import KafkaError
 from app.kafka.producer import BatchProducer, Outgoing
 from app.kafka.reader import Bounds, Reader, TopicPartition
+from app.kafka.records import PlacedRecord
 from models.dead_letter import REPLAY_OF
 
 BATCH_LETTERS = 200
@@ -152,13 +153,13 @@ class Sender:
             say(f"A replay stopped {max(0, age):.0f} s ago. Waiting until all it sent has arrived.")
             await asyncio.sleep(min(settle_seconds, settle_seconds - age))
         arrived = await self._arrived(
-            [claim for claim in claims.values() if claim.partition < partitions.get(claim.topic, 0)]
+            {
+                letter_id: claim
+                for letter_id, claim in claims.items()
+                if claim.partition < partitions.get(claim.topic, 0)
+            }
         )
-        sent = {
-            id_: claim.done(arrived[str(id_), claim.digest])
-            for id_, claim in claims.items()
-            if (str(id_), claim.digest) in arrived
-        }
+        sent = {letter_id: claims[letter_id].done(place) for letter_id, place in arrived.items()}
         not_sent = claims.keys() - sent.keys()
         await self._log.write(sent)
         await self._log.forget(not_sent)
@@ -168,27 +169,47 @@ class Sender:
             del progress.notes[letter_id]
         say(f"It left open whether {len(claims)} letters were sent: {len(sent)} were.")
 
-    async def _arrived(self, claims: Iterable[Note]) -> dict[tuple[str, str], int]:
-        """The offsets of all replayed letters in the claimed partitions, since the claims.
-
-        Keyed by letter id and digest of the value, because anybody could have written the header
-        with the id. The digest is also "", for claims of earlier versions, which have none.
-        """
+    async def _arrived(self, claims: Mapping[LetterId, Note]) -> dict[LetterId, int]:
+        """The offsets of the claimed letters in the claimed partitions, since the claims."""
         starts: dict[TopicPartition, int] = {}
-        for claim in claims:
+        for claim in claims.values():
             partition = TopicPartition(claim.topic, claim.partition)
             starts[partition] = min(claim.offset, starts.get(partition, claim.offset))
         earliest = await self._reader.starts(list(starts))
         ends = await self._reader.ends(list(starts))
-        arrived: dict[tuple[str, str], int] = {}
+        arrivals = Arrivals(claims)
         for partition, start in starts.items():
             # A letter that retention has already deleted there may be sent again. The guard and the
             # database sort that out, whereas not sending a letter could lose it.
             bounds = Bounds(max(start, earliest[partition]), ends[partition])
             async for record in self._reader.records(partition, bounds):
-                for name, value in record.headers:
-                    if name == REPLAY_OF:
-                        letter = (value or b"").decode(errors="replace")
-                        arrived[letter, digest(record.value)] = record.offset
-                        arrived[letter, ""] = record.offset
-        return arrived
+                arrivals.look(record)
+        return arrivals.found
+
+
+class Arrivals:
+    """Finds claimed letters among the records of the topics that they were sent to.
+
+    A letter is known by the header with its id and by the digest of its value, because anybody may
+    write the header, with the ids of these letters and of millions of others. Claims of earlier
+    versions have no digest.
+
+    Args:
+        claims: notes of letters that may have been sent, by letter.
+    """
+
+    def __init__(self, claims: Mapping[LetterId, Note]) -> None:
+        self._claimed = {
+            str(letter_id).encode(): (letter_id, claim.digest)
+            for letter_id, claim in claims.items()
+        }
+        self.found: dict[LetterId, int] = {}
+        """The offset of the last arrival of each letter."""
+
+    def look(self, record: PlacedRecord) -> None:
+        """Note whether a record is one of the letters."""
+        for name, value in record.headers:
+            if name == REPLAY_OF and (claimed := self._claimed.get(value or b"")):
+                letter_id, wanted = claimed
+                if wanted in ("", digest(record.value)):
+                    self.found[letter_id] = record.offset

@@ -30,6 +30,9 @@ SHOWN = 50
 LONGEST = 256
 """Most characters of a name to keep, because anybody may write a record."""
 
+LONGEST_ANNOTATIONS = 64 * 1024
+"""Most bytes of annotations to read: millions of empty ones take twenty times their size."""
+
 MOST_MILLIS = 86_400_000
 """The longest duration to count for one record, because anybody may write one."""
 
@@ -75,10 +78,11 @@ class _Read(msgspec.Struct, gc=False):
     start: int = 0
     end: int = 0
     response: _Response = msgspec.field(default_factory=_Response)
-    annotations: list[_Annotation] = []
+    annotations: msgspec.Raw = msgspec.Raw(b"[]")
 
 
 _decode = msgspec.json.Decoder(_Read).decode
+_annotations = msgspec.json.Decoder(list[_Annotation]).decode
 _text = msgspec.json.Decoder(str).decode
 _number = msgspec.json.Decoder(float).decode
 
@@ -274,10 +278,12 @@ def _read(body: bytes) -> _Activation | None:
     """What is counted of a document; None if it does not look like an activation."""
     try:
         read = _decode(body)
+        small = len(read.annotations) <= LONGEST_ANNOTATIONS
+        annotations = _annotations(read.annotations) if small else []
     except (ValueError, RecursionError):
         return None
     path, waited, init = f"{read.namespace}/{read.name}", 0.0, None
-    for one in read.annotations:
+    for one in annotations:
         if one.key in _WANTED:
             with suppress(ValueError):
                 if one.key == "path":

@@ -1,6 +1,7 @@
 """Which namespaces and actions come most."""
 
 import json
+import tracemalloc
 from random import Random
 from typing import Any
 
@@ -76,6 +77,20 @@ def test_any_document_is_taken_and_its_names_are_bounded(changes: dict[str, Any]
     found = Activity()
     found.observe([document(**changes), Document("a/b", b"[" * 100_000), Document("a/b", b"")])
     assert all(len(name) <= LONGEST for name in found.as_json()["actions"])
+
+
+@pytest.mark.usefixtures("every_one")
+def test_a_million_annotations_are_not_built() -> None:
+    found, one = Activity(), document()
+    many = Document(one.id, one.body[:-1] + b',"annotations":[' + b"{}," * 1_000_000 + b"{}]}")
+    tracemalloc.start()
+    try:
+        found.observe([many])
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 1_000_000
+    assert found.as_json()["actions"]
 
 
 @pytest.mark.usefixtures("every_one")
