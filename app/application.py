@@ -54,7 +54,7 @@ from app.process.heartbeat import Heartbeat
 from app.process.logs import faust_logging, protect_logs
 from app.process.preflight import check_port, prepare_folder, raise_open_files
 from app.process.recent import RecentWarnings
-from app.process.seldom import calm_web_server
+from app.process.seldom import calm, calm_web_server
 from app.process.signals import handle_signals
 from app.process.still import StillMonitor, StillSupervisor
 from app.process.stopping import GRACE, Watchdog
@@ -77,6 +77,13 @@ if TYPE_CHECKING:
 GC_THRESHOLDS = (100_000, 20, 20)
 
 REBALANCE_SECONDS = 30.0
+
+OF_STRANGERS = (
+    "app.couchdb.diagnosis",
+    "app.dead_letters.writing",
+    "app.kafka.reader",
+)
+"""Loggers of what anybody can bring about who may write to a topic."""
 
 WEEKS = 20 * 86_400.0
 
@@ -436,6 +443,7 @@ def create_app(settings: Settings) -> Persister:
     mode.Service.mundane_level = "debug"
     calm_kafka_clients()
     calm_web_server()
+    calm(*OF_STRANGERS)
     answer_expectations()
     app = Persister(settings)
     add_pages(app, app.monitored, Desk(settings, app.guard).ask)

@@ -7,7 +7,7 @@ records that others may have written are never trusted.
 import hashlib
 import time
 import traceback
-from collections import Counter, deque
+from collections import defaultdict, deque
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -178,10 +178,16 @@ def _outgoing(letter: DeadLetter) -> Outgoing:
 
 
 def _log(topic: str, tp: TP, set_aside: Sequence[SetAside]) -> None:
-    """Log one line for a chunk's dead letters."""
-    logger.warning(
-        "Sent %s to the dead-letter topic %s: %s", _described(tp, set_aside), topic, _why(set_aside)
-    )
+    """Log a line for each reason, with the first record; `Seldom` lets few of them pass."""
+    by_reason: defaultdict[RejectReason, list[SetAside]] = defaultdict(list)
+    for one in set_aside:
+        by_reason[one.reason].append(one)
+    for reason, letters in by_reason.items():
+        logger.warning(
+            "Sent %s to the dead-letter topic %s: %s, %s",
+            *(_described(tp, letters), topic, reason.value, printable(letters[0].detail)),
+            extra={"kind": reason.value},
+        )
 
 
 def _described(tp: TP, set_aside: Sequence[SetAside]) -> str:
@@ -191,13 +197,3 @@ def _described(tp: TP, set_aside: Sequence[SetAside]) -> str:
     if len(set_aside) == 1:
         return f"1 record of {place} offset {offsets[0]}"
     return f"{len(set_aside)} records of {place} offsets {min(offsets)} to {max(offsets)}"
-
-
-def _why(set_aside: Sequence[SetAside]) -> str:
-    """The reasons, and what was found in the first record."""
-    counts = Counter(letter.reason.value for letter in set_aside)
-    detail = printable(set_aside[0].detail)
-    if len(set_aside) == 1:
-        return f"{set_aside[0].reason.value}, {detail}"
-    reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items()))
-    return f"{reasons}. The first: {detail}"

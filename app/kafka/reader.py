@@ -26,8 +26,9 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
 )
 
+from app.kafka.allowance import Allowance, cost
 from app.kafka.clients import client_options
-from app.kafka.patches.checked_batches import check_batches
+from app.kafka.patches.checked_batches import Received, check_batches
 from app.kafka.patches.noted_throttling import throttling
 from app.kafka.patches.unreadable_answers import unreadable
 from app.kafka.records import PlacedRecord
@@ -46,6 +47,12 @@ THROTTLED_SECONDS = 600.0
 
 DAMAGED_SECONDS = 1.0
 """The pause before damaged records are fetched again."""
+
+TOGETHER = 200
+"""Records that are handed over at a time to whoever follows a partition."""
+
+LATEST = 200
+"""Records before its end to read of a partition of which more has come than is worth reading."""
 
 STOP_SECONDS = 5.0
 """How long to wait for a client to disconnect."""
@@ -74,10 +81,18 @@ class Reader:
     Args:
         consumer: started, without a group, and used for nothing else; `open_reader` makes one.
         clock: monotonic seconds.
+        shelf: what the consumer has received; None if nobody follows a partition.
     """
 
-    def __init__(self, consumer: AIOKafkaConsumer, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self,
+        consumer: AIOKafkaConsumer,
+        clock: Callable[[], float] = monotonic,
+        *,
+        shelf: Received | None = None,
+    ) -> None:
         self._consumer = consumer
+        self._shelf = shelf
         self._clock = clock
 
     async def bounds(self, topic: str, partitions: int) -> dict[TopicPartition, Bounds]:
@@ -197,21 +212,53 @@ class Reader:
         return position
 
     async def follow(
-        self, partition: TopicPartition, start: int, pause: float
+        self, partition: TopicPartition, start: int, pause: float, allowance: Allowance
     ) -> AsyncIterator[list[PlacedRecord]]:
         """The records of a partition from an offset on, and then new ones, without end.
+
+        A few at a time, so that others get their turn in between. Of more than the allowance only
+        the latest are read.
 
         Args:
             partition: which one.
             start: the first offset.
             pause: seconds without a record after which it yields an empty list.
+            allowance: how much may be read.
         """
         consumer = self._consumer
         consumer.assign([partition])
         consumer.seek(partition, start)
+        received = self._received
         while True:
-            fetched = await consumer.getmany(partition, timeout_ms=int(pause * 1000))
-            yield fetched.get(partition, [])
+            fetched = await consumer.getmany(
+                partition, timeout_ms=int(pause * 1000), max_records=TOGETHER
+            )
+            records = fetched.get(partition, [])
+            yield records
+            allowance.spend(self._received - received + cost(records))
+            received = self._received
+            seconds = allowance.wait()
+            # Also without a pause: aiokafka hands over what it has fetched without one.
+            await asyncio.sleep(seconds)
+            if seconds:
+                await self._pass_over(partition)
+
+    @property
+    def _received(self) -> int:
+        """Bytes that have come, as they are in Kafka."""
+        return self._shelf.received if self._shelf else 0
+
+    async def _pass_over(self, partition: TopicPartition) -> None:
+        """Go on with the latest records of a partition, if many more have come."""
+        position = await self._consumer.position(partition)
+        passed = (await self.ends([partition]))[partition] - LATEST - position
+        if passed > 0:
+            self._consumer.seek(partition, position + passed)
+            logger.warning(
+                "%d records of %s/%d were not read: more has come there than workers write. Let "
+                "nobody but the persister write to this topic",
+                *(passed, *partition),
+            )
 
 
 def _check_forward(partition: TopicPartition, before: int, position: int) -> None:
@@ -239,6 +286,8 @@ async def open_reader(
     isolation_level: str = "read_uncommitted",
     *,
     fetch_wait: float = 0.05,
+    largest: int | None = None,
+    most: int | None = None,
 ) -> AsyncIterator[Reader]:
     """Connect for as long as the block runs; raises `KafkaError` if no broker can be reached.
 
@@ -250,6 +299,9 @@ async def open_reader(
         isolation_level: `read_committed` leaves out the records of aborted transactions.
         fetch_wait: seconds that a broker may wait for new records. For a reader that stops at the
             end of a partition, a long wait there would delay the next partition.
+        largest: the most bytes of unpacked records that a batch may have; None for those of the
+            largest record.
+        most: the most records that a batch may have; None for as many as there is memory for.
     """
     consumer = AIOKafkaConsumer(
         **client_options(settings),
@@ -263,7 +315,7 @@ async def open_reader(
     )
     try:
         await consumer.start()
-        check_batches(consumer, settings.max_record_bytes)
-        yield Reader(consumer)
+        shelf = check_batches(consumer, largest or settings.max_record_bytes, most)
+        yield Reader(consumer, shelf=shelf)
     finally:
         await stop_consumer(consumer, STOP_SECONDS)

@@ -23,7 +23,8 @@ _OURS = 500
 class Seldom(logging.Filter):
     """Lets each message of a logger pass once in a period, with how often it was meant before.
 
-    Messages are told apart before their arguments are filled in.
+    Messages are told apart before their arguments are filled in, and by the `kind` that a logger
+    may name beside them (`extra={"kind": ...}`), of which a stranger must not be able to make many.
 
     Args:
         period: seconds.
@@ -41,7 +42,7 @@ class Seldom(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether to log it now."""
-        message, now = str(record.msg), self._clock()
+        message, now = f"{record.msg}{getattr(record, 'kind', '')}", self._clock()
         if now - self._passed.get(message, -self._period) < self._period:
             self._held[message] += 1
             return False
@@ -73,6 +74,17 @@ class Malformed(logging.Filter):
         return True
 
 
+def calm(*names: str) -> None:
+    """Have each message of these loggers pass once in a while, with a count.
+
+    Not those of the loggers below them: a logger's filters do not apply to its children.
+    """
+    for name in names:
+        logger = logging.getLogger(name)
+        if not any(isinstance(known, Seldom) for known in logger.filters):
+            logger.addFilter(Seldom())
+
+
 def calm_web_server(*names: str) -> None:
     """Have each message of aiohttp's server pass once in a while, with a count.
 
@@ -81,6 +93,6 @@ def calm_web_server(*names: str) -> None:
     """
     for name in (*STRANGERS_CAUSE, *names):
         logger = logging.getLogger(name)
-        if not any(isinstance(known, Seldom) for known in logger.filters):
+        if not any(isinstance(known, Malformed) for known in logger.filters):
             logger.addFilter(Malformed())
-            logger.addFilter(Seldom())
+    calm(*STRANGERS_CAUSE, *names)

@@ -170,7 +170,9 @@ def main() -> int:
     # aiokafka logs every attempt; the publisher logs once that Kafka is away and once that it is
     # back.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    calm_web_server("openwhisk.gateway.credentials", "openwhisk.gateway.headers")
+    calm_web_server(
+        "openwhisk.gateway.credentials", "openwhisk.gateway.headers", "openwhisk.gateway.storing"
+    )
     sys.setswitchinterval(_SWITCH_INTERVAL)
     uvloop.run(serve(configuration))
     return 0

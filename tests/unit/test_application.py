@@ -1,5 +1,6 @@
 """What the application is made of, and what a start ends with when Kafka goes away in it."""
 
+import logging
 from types import SimpleNamespace
 from typing import cast
 
@@ -17,6 +18,7 @@ from mode import Service
 import agents
 from app.application import Persister, create_app
 from app.process.errors import StandstillError, StartError
+from app.process.seldom import Seldom
 from app.settings import load
 from app.storing.guard import Guard
 from dev.process import free_port
@@ -48,6 +50,17 @@ def test_variables_that_are_not_ours_set_nothing(
     before = getattr(create_app(settings).conf, name)
     monkeypatch.setenv(variable, value)
     assert getattr(create_app(settings).conf, name) == before
+
+
+def test_what_a_stranger_can_have_logged_is_logged_seldom(app: Persister) -> None:
+    assert app is not None
+    for name in (
+        "app.couchdb.diagnosis",
+        "app.dead_letters.writing",
+        "app.kafka.reader",
+        "aiohttp.server",
+    ):
+        assert any(isinstance(one, Seldom) for one in logging.getLogger(name).filters), name
 
 
 def test_every_role_has_an_agent(app: Persister) -> None:

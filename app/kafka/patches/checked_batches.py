@@ -16,7 +16,7 @@ aiokafka's own reading as it is, with what it knows of aborted transactions.
 from collections import OrderedDict
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 from aiokafka.consumer import fetcher as aiokafka_fetcher
 from aiokafka.consumer.fetcher import FetchResult
@@ -44,16 +44,25 @@ def _taken(fetched: Any, most: int | None = None) -> list[Any]:
     return taken
 
 
+class Limits(NamedTuple):
+    """Of one batch."""
+
+    largest: int
+    """Bytes of unpacked records."""
+    most: int | None
+    """Number of records."""
+
+
 class _Checked:
     """A batch that is unpacked up to a size; a larger one becomes one record without a value."""
 
-    def __init__(self, batch: Any, encoded: memoryview, largest: int) -> None:
+    def __init__(self, batch: Any, encoded: memoryview, limits: Limits) -> None:
         self._batch = batch
         self._encoded = encoded
-        self._largest = largest
+        self._limits = limits
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(unpack(self._batch, self._encoded, self._largest))
+        return iter(unpack(self._batch, self._encoded, *self._limits))
 
     def __next__(self) -> Any:
         return next(self._batch)  # the marker of a transaction
@@ -65,9 +74,9 @@ class _Checked:
 class _CheckedBatches:
     """Replaces aiokafka's `MemoryRecords`."""
 
-    def __init__(self, batches: Batches, largest: int) -> None:
+    def __init__(self, batches: Batches, limits: Limits) -> None:
         self._batches = batches
-        self._largest = largest
+        self._limits = limits
         self._start = 0
 
     def has_next(self) -> bool:
@@ -76,34 +85,45 @@ class _CheckedBatches:
     def next_batch(self) -> _Checked:
         start, self._start = self._start, end_of(self._batches.encoded, self._start)
         encoded = memoryview(self._batches.encoded)[start : self._start]
-        return _Checked(self._batches.next_batch(), encoded, self._largest)
+        return _Checked(self._batches.next_batch(), encoded, self._limits)
 
 
 class _Fetched(OrderedDict[Any, Any]):
     """Holds what aiokafka's fetcher has received, by partition, until it is taken."""
 
-    def __init__(self, largest: int) -> None:
+    def __init__(self, limits: Limits) -> None:
         super().__init__()
-        self._largest = largest
+        self._limits = limits
+        self.received = 0
 
     def __setitem__(self, tp: Any, result: Any) -> None:
         """Keep a result (or an error) of a fetch."""
         if isinstance(result, FetchResult):
             records = result._partition_records  # noqa: SLF001
+            self.received += len(records._records.encoded)  # noqa: SLF001
             # Its generator has not started yet, and will read this attribute when it does.
-            records._records = _CheckedBatches(records._records, self._largest)  # noqa: SLF001
+            records._records = _CheckedBatches(records._records, self._limits)  # noqa: SLF001
             # Set on the object, because aiokafka checks for the exact type, which the worker's
             # patch (`fetched_batches`) may have replaced.
             result.getall = partial(_taken, result)
         super().__setitem__(tp, result)
 
 
-def check_batches(consumer: Any, largest: int) -> None:
+class Received(Protocol):
+    """What a consumer has received."""
+
+    received: int
+    """Bytes of batches, as they are in Kafka."""
+
+
+def check_batches(consumer: Any, largest: int, most: int | None = None) -> Received:
     """Bound what an `AIOKafkaConsumer` unpacks; it has just been started and not fetched yet.
 
     Args:
         consumer: a consumer without a group.
         largest: the most bytes of unpacked records that a batch may have.
+        most: the most records that a batch may have.
     """
     aiokafka_fetcher.MemoryRecords = Batches
-    consumer._fetcher._records = _Fetched(largest)  # noqa: SLF001
+    fetched = consumer._fetcher._records = _Fetched(Limits(largest, most))  # noqa: SLF001
+    return fetched

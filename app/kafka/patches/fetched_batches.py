@@ -269,7 +269,7 @@ def weight(records: Sequence[Any]) -> int:
     return max(size, without)
 
 
-def unpack(batch: Any, encoded: memoryview, largest: int) -> list[Any]:
+def unpack(batch: Any, encoded: memoryview, largest: int, most: int | None = None) -> list[Any]:
     """The records of a batch, or one `Unreadable` in place of a batch that is too large or broken.
 
     Whoever may write to a topic can write a batch that unpacks to gigabytes, or one that aiokafka
@@ -284,7 +284,7 @@ def unpack(batch: Any, encoded: memoryview, largest: int) -> list[Any]:
         return [_unreadable(batch, encoded, f"they unpack to more than {limit} bytes")]
     if getattr(batch, "magic", 0) >= _COUNTED:
         (count,) = _length(encoded, COUNT_AT)
-        if count * _OF_A_RECORD > _MOST_FOR_RECORDS * limit:
+        if count * _OF_A_RECORD > _MOST_FOR_RECORDS * limit or (most and count > most):
             return [_unreadable(batch, encoded, f"there are {count} of them")]
     try:
         try:

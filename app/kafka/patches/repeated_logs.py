@@ -19,7 +19,7 @@ leads the group has a line of each topic that is gone, at each rebalance until t
 
 import logging
 
-from app.process.seldom import Seldom
+from app.process.seldom import calm
 
 NOISY = (
     "aiokafka",
@@ -57,10 +57,7 @@ class Without(logging.Filter):
 
 def calm_kafka_clients() -> None:
     """Add filters to each logger, because a logger's filters do not apply to its children."""
-    for name in NOISY:
-        logger = logging.getLogger(name)
-        if not any(isinstance(known, Seldom) for known in logger.filters):
-            logger.addFilter(Seldom())
+    calm(*NOISY)
     for name, words in ((CREATOR, "Creating topic %r"), (PUBLISHER, "_on_published error")):
         logger = logging.getLogger(name)
         if not any(isinstance(known, Without) for known in logger.filters):

@@ -14,13 +14,14 @@ from mode import Service
 
 from app.kafka.access import explain
 from app.kafka.admin import Admin, UnreadableSettingsError, open_admin
+from app.kafka.allowance import Allowance
 from app.kafka.errors import KafkaError
 from app.kafka.producer import BatchProducer, Outgoing
 from app.kafka.reader import Reader, TopicPartition, open_reader
 from app.kafka.records import Record
 from app.kafka.topics import TopicSpec
 from app.monitoring.group.roster import Roster
-from app.monitoring.group.snapshot import Snapshot, decode, encode
+from app.monitoring.group.snapshot import LARGEST, Snapshot, decode, encode
 from app.settings import Compression, KafkaSettings
 
 TELL_SECONDS = 5.0
@@ -37,6 +38,9 @@ _TELL, _HEAR = "tell the other workers how this one is", "hear the other workers
 
 BACKLOG = 20_000
 """Most snapshots to read at the start: the latest of those that compaction leaves."""
+
+MOST_TOGETHER = 100
+"""Most snapshots in one batch of records; a worker sends each in a batch of its own."""
 
 TOPIC_LOOKS, TOPIC_SECONDS = 10, 0.5
 """How often to look for a topic that was just created, and the seconds in between."""
@@ -118,7 +122,9 @@ class Exchange(Service):
         while not self.should_stop:
             try:
                 await self._make_topic()
-                async with open_reader(self._settings, fetch_wait=TELL_SECONDS) as reader:
+                async with open_reader(
+                    self._settings, fetch_wait=TELL_SECONDS, largest=LARGEST, most=MOST_TOGETHER
+                ) as reader:
                     self._there.set()
                     await self._hear(reader)
             except Exception as error:  # noqa: BLE001 - whatever it is, the work goes on
@@ -159,7 +165,8 @@ class Exchange(Service):
         heard_at = time.monotonic()
         if start >= end:
             self.caught_up.set()
-        async for records in reader.follow(partition, max(start, end - BACKLOG), TELL_SECONDS):
+        start = max(start, end - BACKLOG)
+        async for records in reader.follow(partition, start, TELL_SECONDS, Allowance()):
             if self.should_stop:
                 return
             for record in records:

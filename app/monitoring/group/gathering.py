@@ -17,6 +17,7 @@ from app.monitoring.group.snapshot import (
     LastLetter,
     Snapshot,
     Unread,
+    moment,
     name,
     several,
     short,
@@ -79,8 +80,8 @@ class Gathering:
                     Unread(
                         name(lag.topic),
                         lag.partition,
-                        None if millis is None else max(0.0, millis / 1000),
-                        None if left is None else now + left,
+                        None if millis is None else moment(millis / 1000),
+                        None if left is None else moment(now + left),
                     )
                 )
         return sorted(found, key=lambda one: one.oldest or now)

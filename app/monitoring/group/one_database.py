@@ -9,7 +9,6 @@ exits later.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from typing import Any
 
 from mode import Service
@@ -20,6 +19,7 @@ from app.monitoring.group.roster import Roster
 from app.monitoring.group.snapshot import Snapshot
 from app.process.errors import WrongSettingError
 from app.settings import DatabaseSettings
+from models.instants import iso
 
 HEAR_SECONDS = 5.0
 """How long a start waits to hear the other workers, and for the database's first answer."""
@@ -128,7 +128,7 @@ class OneDatabase(Service):
                 await self._look()
 
     def _why(self, rival: Snapshot) -> str:
-        since = datetime.fromtimestamp(rival.started, UTC).isoformat(timespec="seconds")
+        since = iso(int(rival.started * 1000), "seconds")
         return (
             f"Worker {rival.worker}, which runs since {since}, has the same PERSISTER_APP_ID "
             f"({rival.group}) and writes to another database than {self._settings.url}/"

@@ -23,7 +23,11 @@ Name = Annotated[str, Meta(max_length=NAME)]
 Text = Annotated[str, Meta(max_length=TEXT)]
 Count = Annotated[int, Meta(ge=0, le=_MOST)]
 Number = Annotated[float, Meta(ge=0, le=_MOST)]
-"""A rate, a duration in seconds, or epoch seconds."""
+"""A rate, or a duration in seconds."""
+
+_LAST = 253_402_300_799
+Instant = Annotated[float, Meta(ge=0, le=_LAST)]
+"""Epoch seconds, up to the end of the year 9999."""
 
 T = TypeVar("T")
 
@@ -78,7 +82,7 @@ class DatabaseState(msgspec.Struct, frozen=True):
 class LastLetter(msgspec.Struct, frozen=True):
     """A record that was set aside."""
 
-    at: Number
+    at: Instant
     place: Name
     reason: Name
     detail: Text
@@ -89,9 +93,9 @@ class Unread(msgspec.Struct, frozen=True):
 
     topic: Name
     partition: Count
-    oldest: Number | None = None
+    oldest: Instant | None = None
     """When its oldest unfinished record was written."""
-    kept: Number | None = None
+    kept: Instant | None = None
     """Until when Kafka keeps it."""
 
 
@@ -115,8 +119,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     group: Name = ""
     member: Name = ""
     version: Name = ""
-    at: Number = 0.0
-    started: Number = 0.0
+    at: Instant = 0.0
+    started: Instant = 0.0
     why: Text = ""
     counts: Counts = Counts()
     rates: Rates = Rates()
@@ -162,6 +166,11 @@ def name(text: str) -> str:
 def short(text: str) -> str:
     """A printable text that fits into a snapshot."""
     return printable(text[:TEXT])[:TEXT]
+
+
+def moment(seconds: float) -> float:
+    """A moment that fits into a snapshot; Kafka's timestamps are anybody's."""
+    return min(max(0.0, seconds), _LAST)
 
 
 def several(items: Iterable[T], most: int = SEVERAL) -> list[T]:

@@ -1,3 +1,4 @@
+import logging
 from collections.abc import Iterable
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -8,6 +9,7 @@ from faust.types import TP
 from app.dead_letters import DeadLetters, DeadLetterTooLargeError, SetAside, aside, unforeseen
 from app.kafka.producer import Outgoing
 from app.kafka.unreadable import Unreadable
+from app.process.seldom import Seldom
 from models.dead_letter import ATTEMPTS, REPLAY_OF, DeadLetter
 from models.reasons import RejectReason
 from tests.unit.dead_letters.letters import content
@@ -89,6 +91,34 @@ async def test_very_many_letters_are_made_and_sent_some_at_a_time() -> None:
     ]
     shortened = await DeadLetters(producer, "letters").write(TOPIC, rejected)
     assert (shortened, len(producer.sent), producer.most) == (1250, 2500, 1000)
+
+
+async def test_however_many_come_each_reason_is_logged_once_with_its_first_record(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    logger, seldom = logging.getLogger("app.dead_letters.writing"), Seldom()
+    logger.addFilter(seldom)
+    producer: Any = Producer()
+    letters = DeadLetters(producer, "letters")
+    try:
+        for at in range(0, 300, 3):
+            reasons = RejectReason.NOT_JSON, RejectReason.NOT_JSON, RejectReason.TOO_LARGE
+            await letters.write(
+                TOPIC,
+                [
+                    SetAside(Record(offset=at + n), reason, f"why\n{at + n}")
+                    for n, reason in enumerate(reasons)
+                ],
+            )
+    finally:
+        logger.removeFilter(seldom)
+    assert caplog.messages == [
+        f"Sent {what} to the dead-letter topic letters: {why}"
+        for what, why in (
+            ("2 records of completed0/2 offsets 0 to 1", "not-json, why\\n0"),
+            ("1 record of completed0/2 offset 2", "too-large, why\\n2"),
+        )
+    ]
 
 
 async def test_a_replayed_document_that_is_rejected_again_keeps_its_headers_and_counts_on() -> None:

@@ -13,9 +13,10 @@ from aiokafka.errors import (
 )
 
 from app.kafka import reader
+from app.kafka.allowance import OF_A_RECORD, Allowance
 from app.kafka.patches.noted_throttling import Throttling
 from app.kafka.patches.unreadable_answers import Unreadable
-from app.kafka.reader import Bounds, Reader, ReadError
+from app.kafka.reader import TOGETHER, Bounds, Reader, ReadError
 from tests.fakes.time import Time
 
 PLACE = TopicPartition("completed0", 0)
@@ -213,3 +214,83 @@ async def test_who_answers_nonsense_is_not_believed_to_throttle(
     nonsense.note("kafka-1:9092 answers what cannot be read")
     with pytest.raises(ReadError, match="kafka-1:9092 answers what cannot be read"):
         await read(time, 2)
+
+
+class Flooded:
+    """A consumer of a partition to which somebody writes a thousand records a second."""
+
+    def __init__(self, time: Time) -> None:
+        self._time = time
+        self._began = time.now
+        self.position_ = 0
+        self.received = 0
+
+    def assign(self, _partitions: Any) -> None:
+        """Nothing else is read."""
+
+    def seek(self, _partition: Any, offset: int) -> None:
+        self.position_ = offset
+
+    async def position(self, _partition: Any) -> int:
+        return self.position_
+
+    async def end_offsets(self, partitions: Any) -> dict[Any, int]:
+        return dict.fromkeys(partitions, self.end)
+
+    @property
+    def end(self) -> int:
+        return int((self._time.now - self._began) * 1000)
+
+    async def getmany(self, partition: Any, *, timeout_ms: int, max_records: int) -> Any:
+        if self.position_ == self.end:
+            self._time.now += timeout_ms / 1000
+        some = range(self.position_, min(self.position_ + max_records, self.end))
+        self.position_ += len(some)
+        self.received += 100 * len(some)
+        return {
+            partition: [
+                SimpleNamespace(offset=at, key=b"a", value=b"{}", headers=()) for at in some
+            ]
+        }
+
+
+async def test_of_a_flood_no_more_is_read_than_is_allowed_and_the_latest_always(
+    time: Time, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(
+        reader, "asyncio", SimpleNamespace(sleep=time.sleep, timeout=asyncio.timeout)
+    )
+    flooded: Any = Flooded(time)
+    each = OF_A_RECORD + 103
+    allowance = Allowance(100 * each, 1000 * each, clock=time.clock)
+    until, counts, latest = time.now + 60, 0, 0
+    async for records in Reader(flooded, shelf=flooded).follow(PLACE, 0, 0.1, allowance):
+        counts += len(records)
+        latest = records[-1].offset if records else latest
+        if time.now >= until:
+            break
+    assert counts <= 1000 + 60 * 100 + TOGETHER
+    assert counts >= 60 * 100
+    assert latest > flooded.end - 10_000
+    assert max(time.slept) < 5
+    assert time.slept.count(0) > 3  # others get their turn
+    assert "of completed0/0 were not read" in caplog.text
+
+
+async def test_what_is_allowed_is_read_whole(
+    time: Time, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(
+        reader, "asyncio", SimpleNamespace(sleep=time.sleep, timeout=asyncio.timeout)
+    )
+    flooded: Any = Flooded(time)
+    time.now += 10
+    read: list[int] = []
+    async for records in Reader(flooded, shelf=flooded).follow(
+        PLACE, 0, 0.1, Allowance(clock=time.clock)
+    ):
+        read += [record.offset for record in records]
+        if len(read) >= 12_000:
+            break
+    assert read == list(range(len(read)))
+    assert caplog.text == ""

@@ -45,6 +45,22 @@ def test_different_messages_do_not_hold_each_other_back(
     assert len(caplog.messages) == 2
 
 
+def test_kinds_of_a_message_do_not_hold_each_other_back(
+    logger: logging.Logger, time: Time, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2):
+        for record in range(100):
+            kind = ("not-json", "too-large")[record % 2]
+            logger.warning("Sent record %d: %s", record, kind, extra={"kind": kind})
+        time.now += 30
+    assert caplog.messages == [
+        "Sent record 0: not-json",
+        "Sent record 1: too-large",
+        "Sent record 0: not-json (49 more before)",
+        "Sent record 1: too-large (49 more before)",
+    ]
+
+
 def test_a_message_that_is_rare_is_logged_as_it_is(
     logger: logging.Logger, time: Time, caplog: pytest.LogCaptureFixture
 ) -> None:

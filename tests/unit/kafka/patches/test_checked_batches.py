@@ -48,11 +48,13 @@ def batch(
 class Consumer:
     """As much of aiokafka's consumer as one fetch needs."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, largest: int = MIB) -> None:
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, largest: int = MIB, most: int | None = None
+    ) -> None:
         monkeypatch.setattr(fetcher, "MemoryRecords", fetcher.MemoryRecords)
         self._fetcher: Any = SimpleNamespace()
         self.position = 0
-        check_batches(self, largest)
+        self.shelf = check_batches(self, largest, most)
 
     def fetch(self, *batches: bytes, aborted: Any = None) -> None:
         records = PartitionRecords(
@@ -97,6 +99,17 @@ def test_a_bomb_is_one_record_without_a_value(
     found = [(record.offset, record.key, record.value) for record in consumer.take()]
     assert found == [(len(bomb) - 1, None, None), (len(bomb), None, b"good")]
     assert consumer.position == len(bomb) + 1
+
+
+def test_a_batch_of_more_records_than_its_reader_wants_is_not_unpacked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sent = batch(0, *[b"{}"] * 3), batch(3, *[b"{}"] * 4), batch(7, b"good")
+    consumer = Consumer(monkeypatch, most=3)
+    consumer.fetch(*sent)
+    found = [(record.offset, record.value) for record in consumer.take()]
+    assert found == [(0, b"{}"), (1, b"{}"), (2, b"{}"), (6, None), (7, b"good")]
+    assert consumer.shelf.received == sum(map(len, sent))
 
 
 HEAVY: dict[str, dict[str, Any]] = {

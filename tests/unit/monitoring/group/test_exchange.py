@@ -1,6 +1,7 @@
 """Telling the others and hearing them: whatever fails there, the work goes on."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
 
+from app.kafka.allowance import Allowance
 from app.kafka.producer import Outgoing
 from app.kafka.reader import Bounds
 from app.kafka.topics import workers_topic
@@ -67,7 +69,7 @@ class Kafka:
         return {TopicPartition(topic, 0): Bounds(0, len(self.records))}
 
     async def follow(
-        self, _partition: TopicPartition, start: int, pause: float
+        self, _partition: TopicPartition, start: int, pause: float, _allowance: Allowance
     ) -> AsyncIterator[list[Any]]:
         while True:
             self._grown.clear()
@@ -222,6 +224,7 @@ async def test_a_topic_that_is_deleted_is_made_again(
 async def test_nothing_is_sent_or_said_while_kafka_is_away(
     kafka: Kafka, start: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.WARNING)
     kafka.denies = KafkaConnectionError("refused")
     service, _ = await start(away=True)
     await until(lambda: kafka.connections > 3)

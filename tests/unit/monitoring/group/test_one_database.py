@@ -107,6 +107,14 @@ async def test_beside_another_database_there_is_no_start(group: Group, start: St
     assert group.time.now - 1000 < 60
 
 
+async def test_it_is_said_of_one_that_claims_to_have_started_whenever(
+    group: Group, start: Start
+) -> None:
+    group.joins("B", started=2.0**53)
+    with pytest.raises(WrongSettingError, match="Worker other, which runs since 9007199254740992"):
+        await start()
+
+
 async def test_where_it_is_meant_there_is(group: Group, start: Start) -> None:
     group.joins("B")
     await start(several=True)

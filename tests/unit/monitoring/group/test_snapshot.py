@@ -15,12 +15,15 @@ from app.monitoring.group.snapshot import (
     LastLetter,
     Rates,
     Snapshot,
+    Unread,
     decode,
     encode,
+    moment,
     name,
     several,
     short,
 )
+from app.monitoring.page.wording import iso
 
 FULL = Snapshot(
     worker="node-1:6066",
@@ -59,6 +62,10 @@ def test_fields_of_a_later_version_are_passed_over() -> None:
         {"at": -1},
         {"at": "now"},
         {"at": 1e300},
+        {"at": 253_402_300_800},
+        {"started": 2.0**53},
+        {"unread": [{"topic": "t", "partition": 0, "kept": 2.0**53}]},
+        {"latest": [{"at": 2.0**53, "place": "x", "reason": "y", "detail": "z"}]},
         {"counts": {"read": -1}},
         {"counts": {"read": 10**30}},
         {"counts": {"read": 1.5}},
@@ -87,6 +94,14 @@ def test_junk_raises_nothing_but_value_error(value: bytes) -> None:
         decode(b"a", value)
     with pytest.raises(ValueError, match="no"):
         decode(None, value)
+
+
+@pytest.mark.parametrize("millis", [-1, 0, 1_800_000_000_000, 2**63 - 1])
+def test_any_timestamp_of_a_record_fits(millis: int) -> None:
+    unread = Unread("completed0", 0, moment(millis / 1000), moment(millis / 1000 + 3600))
+    snapshot = Snapshot("a", unread=[unread])
+    assert decode(b"a", encode(snapshot)) == snapshot
+    assert iso(unread.oldest)
 
 
 @pytest.mark.parametrize("text", ["\x1b[31m" * 500, "\ud800" * 900, "ü" * 900, "\n" * 900])
