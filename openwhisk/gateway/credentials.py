@@ -164,6 +164,7 @@ class Credentials:
         self._known = _Memory()
         self._refused: dict[bytes, tuple[float, Judgement]] = {}
         self._asking: dict[bytes, asyncio.Task[Judgement]] = {}
+        self._asked_at: dict[bytes, float] = {}
         self._guessing: Counter[str] = Counter()
 
     async def judge(self, headers: Mapping[str, str], client: str) -> Judgement:
@@ -184,32 +185,33 @@ class Credentials:
             if now < until:
                 return judgement
             del self._refused[key]
-        question = self._asking.get(key)
-        if question is None:
+        if key not in self._asking:
             if known is None and self._guessing[whose(client)] >= _MOST_QUESTIONS:
                 return Judgement(Verdict.BUSY)
-            question = self._question(key, credentials, client, guess=known is None)
+            self._ask_about(key, credentials, client, guess=known is None)
+        question = self._asking[key]
         # The check goes on in the background, so that even a slow answer ends a deleted user's
-        # grace.
-        done, _ = await asyncio.wait({question}, timeout=self._patience)
+        # grace. Only the first requests wait for it where there is a verdict for the meantime.
+        waited = now - self._asked_at[key] if known is not None else 0.0
+        done, _ = await asyncio.wait({question}, timeout=max(0.0, self._patience - waited))
         return question.result() if done else self._meanwhile(key, Verdict.BUSY)
 
-    def _question(
+    def _ask_about(
         self, key: bytes, credentials: Mapping[str, str], client: str, *, guess: bool
-    ) -> asyncio.Task[Judgement]:
+    ) -> None:
         question = asyncio.get_running_loop().create_task(self._asked(key, credentials, client))
         self._asking[key] = question
+        self._asked_at[key] = self._clock()
         guessing = whose(client)
         self._guessing[guessing] += guess
 
         def done(_: asyncio.Task[Judgement]) -> None:
-            del self._asking[key]
+            del self._asking[key], self._asked_at[key]
             self._guessing[guessing] -= guess
             if not self._guessing[guessing]:
                 del self._guessing[guessing]
 
         question.add_done_callback(done)
-        return question
 
     async def _asked(self, key: bytes, credentials: Mapping[str, str], client: str) -> Judgement:
         asked_at = self._clock()

@@ -47,12 +47,15 @@ class CouchDB:
         self.hanging: asyncio.Event | None = None
         self.now = 1000.0
         self.knows: dict[str, str] = {str(ALICE): "alice"}
+        self.begin()
+
+    def begin(self, *, patience: float = 0.01, busy_grace: float = BUSY_GRACE) -> None:
         self.credentials = Credentials(
             self.ask,
             ttl=TTL,
-            grace=GRACE,
-            busy_grace=BUSY_GRACE,
-            patience=0.01,
+            grace=max(GRACE, busy_grace),
+            busy_grace=busy_grace,
+            patience=patience,
             clock=lambda: self.now,
         )
 
@@ -134,6 +137,22 @@ async def test_an_answer_that_comes_late_ends_the_time_of_who_was_deleted(
     couchdb.now += 2  # known ones are asked about again after a pause only
     assert await couchdb.verdict() is Verdict.REFUSED
     assert len(couchdb.asked) == 2
+
+
+async def test_only_the_first_requests_wait_for_a_couchdb_that_is_frozen(
+    couchdb: CouchDB,
+) -> None:
+    couchdb.begin(patience=3600.0, busy_grace=7200.0)
+    await couchdb.verdict()
+    couchdb.now += TTL
+    couchdb.hanging = asyncio.Event()
+    first = asyncio.ensure_future(couchdb.verdict())
+    await asyncio.sleep(0)
+    couchdb.now += 3600.0
+    assert await couchdb.verdict() is Verdict.VALID
+    assert not first.done()
+    couchdb.hanging.set()
+    assert await first is Verdict.VALID
 
 
 async def test_guesses_of_one_address_are_not_all_asked_at_once(couchdb: CouchDB) -> None:
