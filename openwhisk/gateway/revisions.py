@@ -2,8 +2,8 @@
 
 CouchDB (1.2 to 3.5, `couch_db:new_revid`) names a first revision `1-` and the MD5 of the document's
 body in Erlang's external term format (`term_to_binary`, minor version 1). Knowing it in advance,
-the gateway answers with the revision that the document will have, so that a client may use it at
-once: to read by revision, to write again, to delete.
+the gateway answers with the revision that the document will have, so that a client may name it at
+once, to write again or to delete.
 """
 
 import hashlib
