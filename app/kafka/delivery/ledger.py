@@ -49,6 +49,16 @@ class _Position:
     chunks: deque[Chunk] = field(default_factory=deque)
 
 
+@dataclass(frozen=True)
+class Standing:
+    """How far a partition is."""
+
+    delivered: int
+    """The next offset to deliver."""
+    finished: int
+    """The offset up to which everything is finished."""
+
+
 class OutOfOrderError(Exception):
     """A delivered chunk does not begin at its partition's position; this is a defect."""
 
@@ -157,6 +167,11 @@ class Ledger:
         for tp in partitions:
             if tp in self._positions:
                 self._positions[tp].moved = True
+
+    def standing(self, tp: TP) -> Standing | None:
+        """How far a partition is, or None while that is unknown."""
+        position = self._positions.get(tp)
+        return Standing(position.expected, position.committed) if position else None
 
     def position(self, tp: TP) -> int | None:
         """The next offset to deliver, or None while it is unknown."""

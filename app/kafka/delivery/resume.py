@@ -6,6 +6,11 @@ records there. Otherwise something has happened to the log since:
 - `Expired`: retention deleted records before they were read, which are lost.
 - `Recreated`: the topic was deleted and re-created, and its offsets start over.
 - `Overwritten`: Kafka lost the end of the log and has written other records there (see `epochs`).
+
+Or somebody else has committed what nobody has read:
+
+- `Overtaken`: any member of the group may commit any offset, and a worker that has kept a partition
+  knows how far it was.
 """
 
 import logging
@@ -14,6 +19,7 @@ from typing import ClassVar, TypeAlias
 
 from faust.types import TP
 
+from app.kafka.delivery.ledger import Standing
 from app.kafka.topics import after_loss
 from app.process.words import counted
 
@@ -92,7 +98,31 @@ class Overwritten:
         )
 
 
-Change: TypeAlias = Expired | Recreated | Overwritten
+@dataclass(frozen=True)
+class Overtaken:
+    """Another client of the group has committed an offset up to which this worker has not read.
+
+    Args:
+        finished: the next offset to read.
+        committed: the offset that was committed.
+    """
+
+    finished: int
+    committed: int
+
+    level: ClassVar = logging.ERROR
+
+    def message(self, tp: TP) -> str:
+        """What to log."""
+        return (
+            f"Another client of the group has committed offset {self.committed} of {tp.topic}/"
+            f"{tp.partition}, which this worker has read up to offset {self.finished}: reading on "
+            "from there. Find out who it is: whoever has the right Read on the group can make the "
+            "workers pass over records."
+        )
+
+
+Change: TypeAlias = Expired | Recreated | Overwritten | Overtaken
 
 
 @dataclass(frozen=True)
@@ -108,7 +138,13 @@ class Start:
     change: Change | None = None
 
 
-def start(committed: int | None, earliest: int, end: int, cut: int | None = None) -> Start:
+def start(
+    committed: int | None,
+    earliest: int,
+    end: int,
+    cut: int | None = None,
+    own: Standing | None = None,
+) -> Start:
     """Where to resume reading a partition.
 
     Args:
@@ -116,9 +152,14 @@ def start(committed: int | None, earliest: int, end: int, cut: int | None = None
         earliest: where the log begins.
         end: where the log ends.
         cut: the offset from which on the log has other records than those that were read, or None.
+        own: how far this worker was, if it had the partition up to now; otherwise None.
     """
     if committed is None:
         return Start(earliest)
+    if own is not None and own.delivered < committed and own.finished <= end:
+        read_to = own.finished if cut is None else min(own.finished, cut)
+        lost = expired(read_to, earliest)
+        return Start(max(read_to, earliest), lost or Overtaken(own.finished, committed))
     if committed > end:
         return Start(earliest, Recreated(committed, end))
     if cut is not None:

@@ -744,6 +744,50 @@ async def test_a_revoked_partition_is_never_committed(
     assert kafka.commits == []
 
 
+async def rebalance(consumer: Consumer, app: faust.App, *, revoked: set[TP]) -> None:
+    """A generation of the group ends, and the next begins."""
+    await consumer.on_partitions_revoked(revoked)
+    app.consumer_generation_id += 1
+
+
+async def test_what_another_member_has_committed_is_not_passed_over(
+    consumer: Consumer,
+    kafka: FakeConsumerThread,
+    app: faust.App,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await begin(consumer)
+    consumer.ack(await deliver_next(consumer, kafka, FIRST, 0, 1))
+    await deliver_next(consumer, kafka, FIRST, 2)
+    await consumer.commit()
+    kafka.committed = {FIRST: 90}
+    await rebalance(consumer, app, revoked={FIRST, SECOND})
+    # A further one, before there are positions.
+    await rebalance(consumer, app, revoked={FIRST, SECOND})
+    await begin(consumer)
+    assert consumer.ledger.position(FIRST) == 2
+    assert "Another client of the group has committed offset 90 of chunked/0" in caplog.text
+    await consumer.commit()
+    assert kafka.commits[-1] == {FIRST: 2}
+
+
+@pytest.mark.parametrize("revoked, missed", [({FIRST, SECOND}, 1), ({SECOND}, 0)])
+async def test_what_another_worker_has_committed_is_believed(
+    consumer: Consumer, kafka: FakeConsumerThread, app: faust.App, revoked: set[TP], missed: int
+) -> None:
+    await begin(consumer)
+    await deliver_next(consumer, kafka, FIRST, 0, 1)
+    await rebalance(consumer, app, revoked={FIRST, SECOND})
+    kafka.committed = {FIRST: 90}
+    kafka.assigned = revoked
+    await begin(consumer)
+    await rebalance(consumer, app, revoked=revoked)
+    app.consumer_generation_id += missed
+    kafka.assigned = {FIRST, SECOND}
+    await begin(consumer)
+    assert consumer.ledger.position(FIRST) == 90
+
+
 async def test_while_partitions_are_revoked_positions_stay(
     consumer: Consumer, kafka: FakeConsumerThread
 ) -> None:

@@ -5,7 +5,16 @@ import logging
 import pytest
 from faust.types import TP
 
-from app.kafka.delivery.resume import Expired, Overwritten, Recreated, Start, start
+from app.kafka.delivery.ledger import Standing
+from app.kafka.delivery.resume import (
+    Change,
+    Expired,
+    Overtaken,
+    Overwritten,
+    Recreated,
+    Start,
+    start,
+)
 
 ONE = TP("completed0", 3)
 
@@ -32,14 +41,35 @@ def test_where_to_resume(
 
 
 @pytest.mark.parametrize(
+    "committed, earliest, end, cut, expected",
+    [
+        pytest.param(6, 0, 9, None, Start(6), id="as far as was delivered"),
+        pytest.param(2, 0, 9, None, Start(2), id="a commit of what is finished was refused"),
+        pytest.param(9, 0, 9, None, Start(4, Overtaken(4, 9)), id="the end"),
+        pytest.param(50, 0, 9, None, Start(4, Overtaken(4, 50)), id="beyond the end"),
+        pytest.param(9, 5, 9, None, Start(5, Expired(4, 4)), id="and retention"),
+        pytest.param(9, 0, 9, 3, Start(3, Overtaken(4, 9)), id="and a log that was cut"),
+        pytest.param(9, 0, 9, 8, Start(4, Overtaken(4, 9)), id="a cut that means nothing"),
+        pytest.param(7, 0, 3, None, Start(0, Recreated(7, 3)), id="in another topic"),
+        pytest.param(None, 2, 9, None, Start(2), id="nothing any more"),
+    ],
+)
+def test_where_to_resume_what_somebody_else_has_committed(
+    committed: int | None, earliest: int, end: int, cut: int | None, expected: Start
+) -> None:
+    assert start(committed, earliest, end, cut, Standing(delivered=6, finished=4)) == expected
+
+
+@pytest.mark.parametrize(
     "change, level, says",
     [
         (Expired(5, 6), logging.ERROR, "Lost 2 records of completed0/3: Kafka's retention"),
         (Recreated(10, 9), logging.WARNING, "completed0/3 was read up to offset 10, but ends at 9"),
+        (Overtaken(4, 9), logging.ERROR, "Another client of the group has committed offset 9 of"),
         (Overwritten(8, 6), logging.ERROR, "completed0/3 was read up to offset 8, but Kafka has"),
     ],
 )
-def test_what_is_logged(change: Expired | Recreated | Overwritten, level: int, says: str) -> None:
+def test_what_is_logged(change: Change, level: int, says: str) -> None:
     assert change.level == level
     assert change.message(ONE).startswith(says)
 
