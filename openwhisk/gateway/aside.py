@@ -5,11 +5,12 @@ filled by whoever sends the most; here each has its own, and the next piece come
 """
 
 import asyncio
-from collections import OrderedDict, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
+
+from openwhisk.gateway.turns import Rounds
 
 T = TypeVar("T")
 
@@ -25,8 +26,7 @@ class Aside:
 
     def __init__(self, name: str) -> None:
         self._thread = ThreadPoolExecutor(1, name)
-        self._waiting: OrderedDict[str, deque[_Asked]] = OrderedDict()
-        """Functions by owner, in the order of their turns."""
+        self._waiting: Rounds[_Asked] = Rounds()
         self._busy = False
 
     async def run(self, owner: str, function: Callable[..., T], *arguments: Any) -> T:
@@ -39,28 +39,17 @@ class Aside:
         """
         result: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         asked = (partial(function, *arguments), result)
-        self._waiting.setdefault(owner, deque()).append(asked)
+        self._waiting.add(owner, asked)
         self._next()
         try:
             return await result
         except asyncio.CancelledError:
-            self._forget(owner, asked)
+            self._waiting.discard(owner, asked)
             raise
-
-    def _forget(self, owner: str, asked: _Asked) -> None:
-        """Drop a function that nobody waits for any more."""
-        queue = self._waiting.get(owner)
-        if queue is not None and asked in queue:
-            queue.remove(asked)
-            if not queue:
-                del self._waiting[owner]
 
     def _next(self) -> None:
         while self._waiting and not self._busy:
-            owner, queue = self._waiting.popitem(last=False)
-            work, result = queue.popleft()
-            if queue:
-                self._waiting[owner] = queue  # behind all others
+            _, (work, result) = self._waiting.next()
             if not result.done():  # somebody still waits for it
                 self._busy = True
                 running = asyncio.get_running_loop().run_in_executor(self._thread, work)

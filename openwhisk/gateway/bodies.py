@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from openwhisk.gateway.shares import Share
+from openwhisk.gateway.turns import Turns, single
 
 _PIECE = 256 * 1024
 _GZIP_HEADER = 16
@@ -61,13 +62,16 @@ class Body:
 
 
 @asynccontextmanager
-async def received(request: web.Request, share: Share, bounds: Bounds) -> AsyncIterator[Body]:
+async def received(
+    request: web.Request, share: Share, bounds: Bounds, turns: Turns
+) -> AsyncIterator[Body]:
     """Receive a body; its bytes count as in flight until the context ends.
 
     Args:
         request: a request with a plain or gzipped body, which the server has not decompressed.
         share: the body's share of the memory for all bodies.
         bounds: the limits of this body.
+        turns: decompresses it.
 
     Raises:
         BodyTooLarge: the body is over the limit.
@@ -75,7 +79,7 @@ async def received(request: web.Request, share: Share, bounds: Bounds) -> AsyncI
         TooSlow: the body did not arrive in time.
         ConnectionError: the client left.
     """
-    receiving = _Receiving(share, bounds)
+    receiving = _Receiving(share, bounds, turns)
     try:
         if (request.content_length or 0) > bounds.size:
             raise BodyTooLarge
@@ -91,9 +95,11 @@ async def received(request: web.Request, share: Share, bounds: Bounds) -> AsyncI
 class _Receiving:
     """Receives one body."""
 
-    def __init__(self, share: Share, bounds: Bounds) -> None:
+    def __init__(self, share: Share, bounds: Bounds, turns: Turns) -> None:
         self._share = share
         self._bounds = bounds
+        self._turns = turns
+        self._owner = share.owners[-1]
 
     async def read(self, request: web.Request) -> bytearray:
         """Read the body; returned without a copy, which would take a while for a large one."""
@@ -125,11 +131,12 @@ class _Receiving:
                 # Checks for the end: there zlib may keep unconsumed input and return nothing for
                 # ever.
                 while not unzip.eof and (rest or unzip.unconsumed_tail):
-                    piece = unzip.decompress(rest, _PIECE)
+                    piece = await self._turns.run(
+                        self._owner, single(unzip.decompress, rest, _PIECE)
+                    )
                     rest = unzip.unconsumed_tail
                     await self._hold(len(raw) + len(data) + len(piece))
                     data += piece
-                    await asyncio.sleep(0)  # lets other requests run while a large body unfolds
         except zlib.error:
             return None
         # None if it was cut off, or is followed by something else.

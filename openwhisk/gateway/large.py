@@ -1,11 +1,10 @@
 """Takes large bodies apart a piece at a time, so that other requests get their turn in between.
 
 A decoder reads sixty megabytes in one go, in a tenth of a second in which nobody else is served,
-whichever thread it runs in. Here only the ends of strings and brackets are looked for, a few
-hundred kilobytes at a time. What the documents themselves are worth is left to who reads them.
+whichever thread it runs in. Here only the ends of strings and brackets are looked for, some tens of
+kilobytes at a time. What the documents themselves are worth is left to who reads them.
 """
 
-import asyncio
 import re
 from collections.abc import AsyncIterator, Iterable
 from typing import Any, Final
@@ -14,16 +13,20 @@ import msgspec
 
 from models.patterns import compiled
 from openwhisk.gateway.counts import MOST_DOCUMENTS, MOST_VALUES
+from openwhisk.gateway.turns import Steps
 
-LARGE: Final = 4 * 1024 * 1024
+LARGE: Final = 2 * 1024 * 1024
 """Bodies above this size in bytes are handled here; smaller ones are decoded in a few milliseconds.
 """
 
-_PIECE: Final = 256 * 1024
-"""Bytes to scan or send before other requests get a turn."""
+_SENT: Final = 256 * 1024
+"""Bytes to send before other requests get a turn."""
 
-_STEPS_OF_A_TURN: Final = 1000
-"""Brackets and members per turn; each takes a few microseconds, however short it is."""
+_PIECE: Final = 64 * 1024
+"""Bytes of a piece, which takes two milliseconds if all of them are escapes."""
+
+_STEPS_OF_A_PIECE: Final = 1000
+"""Brackets and members of a piece; each takes a few microseconds, however short it is."""
 
 _MOST_BRACKETS: Final = 500_000
 """Most brackets of a body; each costs a microsecond."""
@@ -52,9 +55,9 @@ _string = msgspec.json.Decoder(str).decode
 Bytes = bytes | bytearray | memoryview
 
 
-async def documents(
+def documents(
     body: bytes | bytearray, most: int = MOST_DOCUMENTS, *, members: int = MOST_VALUES
-) -> list[memoryview] | None:
+) -> Steps[list[memoryview] | None]:
     """The documents of a `_bulk_docs` body, each from its first to its last bracket.
 
     Args:
@@ -70,13 +73,13 @@ async def documents(
     try:
         at = _required(_begin(body)).end()
         while body[at] == _QUOTE:
-            await reading.member()
+            yield from reading.member()
             member = _required(_member(body, at))
             at = member.end()
             if member[2] or (member[1] and found is not None):
                 return None
             if member[1]:
-                found, at = await reading.items(at, most)
+                found, at = yield from reading.items(at, most)
             comma = _required(_between(body, at))
             if comma[1]:
                 at = comma.end()
@@ -87,7 +90,7 @@ async def documents(
     return None
 
 
-async def id_of(document: Bytes, *, members: int = MOST_VALUES) -> str | None:
+def id_of(document: Bytes, *, members: int = MOST_VALUES) -> Steps[str | None]:
     """The `_id` in a document, if any; the last one if there are several.
 
     Args:
@@ -99,11 +102,11 @@ async def id_of(document: Bytes, *, members: int = MOST_VALUES) -> str | None:
     try:
         at = _required(_begin(document)).end()
         while document[at] == _QUOTE:
-            await reading.member()
-            start, at = at, await reading.string_end(at)
+            yield from reading.member()
+            start, at = at, (yield from reading.string_end(at))
             name = _decoded(document, start, at)
             start = _required(_colon(document, at)).end()
-            at = await reading.value_end(start)
+            at = yield from reading.value_end(start)
             if name == "_id":
                 found = _decoded(document, start, at)
             comma = _required(_between(document, at))
@@ -119,8 +122,8 @@ async def pieces(parts: Iterable[Bytes]) -> AsyncIterator[memoryview]:
     """Split bytes to send into pieces that do not keep others waiting."""
     for part in parts:
         view = memoryview(part)
-        for at in range(0, len(view), _PIECE):
-            yield view[at : at + _PIECE]
+        for at in range(0, len(view), _SENT):
+            yield view[at : at + _SENT]
 
 
 class _Reading:
@@ -129,24 +132,24 @@ class _Reading:
     def __init__(self, text: Bytes, members: int) -> None:
         self._text = text
         self._members_left = members
-        self._turn = 0.0
+        self._piece = 0.0
         self._brackets = 0
 
-    async def member(self) -> None:
+    def member(self) -> Steps[None]:
         """Count a member of the outermost object."""
         if not self._members_left:
             raise ValueError("too many members")
         self._members_left -= 1
-        await self._pass(1 / _STEPS_OF_A_TURN)
+        yield from self._pass(1 / _STEPS_OF_A_PIECE)
 
-    async def items(self, at: int, most: int) -> tuple[list[memoryview], int]:
+    def items(self, at: int, most: int) -> Steps[tuple[list[memoryview], int]]:
         """The objects of an array, given the position of its first item, and where it ends."""
         view = memoryview(self._text)
         found: list[memoryview] = []
         while view[at] == _OPENING[1]:
             if len(found) == most:
                 raise ValueError("too many")
-            end = await self.value_end(at)
+            end = yield from self.value_end(at)
             found.append(view[at:end])
             comma = _required(_between(self._text, end))
             at = comma.end()
@@ -159,54 +162,54 @@ class _Reading:
             raise ValueError("no end of an array")
         return found, at + 1
 
-    async def value_end(self, at: int) -> int:
+    def value_end(self, at: int) -> Steps[int]:
         """The position after the value that begins at `at`."""
         first = self._text[at]
         if first == _QUOTE:
-            return await self.string_end(at)
+            return (yield from self.string_end(at))
         if first not in _OPENING:
             return _required(_scalar(self._text, at)).end()
         depth = 0
         while True:
             limit = min(at + _PIECE, len(self._text))
             start, at = at, _required(_plain(self._text, at, limit)).end()
-            await self._pass((at - start) / _PIECE)
+            yield from self._pass((at - start) / _PIECE)
             if at == limit:
                 if at == len(self._text):
                     raise ValueError("no end of a value")
             elif self._text[at] == _QUOTE:
-                at = await self.string_end(at)
+                at = yield from self.string_end(at)
             else:
                 depth += 1 if self._text[at] in _OPENING else -1
                 at += 1
-                await self._bracket()
+                yield from self._bracket()
                 if not depth:
                     return at
 
-    async def string_end(self, at: int) -> int:
+    def string_end(self, at: int) -> Steps[int]:
         """The position after the string that begins at `at`."""
         at += 1
         while True:
             start = at
             at = _required(_rest_of_string(self._text, at, at + _PIECE)).end()
-            await self._pass((at - start) / _PIECE)
+            yield from self._pass((at - start) / _PIECE)
             if self._text[at] == _QUOTE:  # raises IndexError at the end of the text
                 return at + 1
             if at == start:
                 raise ValueError("no end of a string")
 
-    async def _bracket(self) -> None:
+    def _bracket(self) -> Steps[None]:
         self._brackets += 1
         if self._brackets > _MOST_BRACKETS:
             raise ValueError("too many values")
-        await self._pass(1 / _STEPS_OF_A_TURN)
+        yield from self._pass(1 / _STEPS_OF_A_PIECE)
 
-    async def _pass(self, share: float) -> None:
-        """Let other requests run once this turn is used up."""
-        self._turn += share
-        if self._turn >= 1:
-            self._turn = 0.0
-            await asyncio.sleep(0)
+    def _pass(self, share: float) -> Steps[None]:
+        """End a piece once it is large enough."""
+        self._piece += share
+        if self._piece >= 1:
+            self._piece = 0.0
+            yield
 
 
 def _required(found: re.Match[bytes] | None) -> re.Match[bytes]:

@@ -27,6 +27,7 @@ from openwhisk.gateway.settings import Configuration
 from openwhisk.gateway.shares import Share, Shares
 from openwhisk.gateway.storing import Storing
 from openwhisk.gateway.targets import Target, document, reads, target
+from openwhisk.gateway.turns import Turns
 from openwhisk.gateway.upstream import (
     CLIENT,
     LONGEST_LINE,
@@ -112,6 +113,7 @@ class Gateway:
         )
         self._metrics.connections = self.connections
         self._entrance = Entrance()
+        self._turns = Turns()
         self._rendered = (float("-inf"), b"")
         """Until when the last rendered metrics are shown, and their text."""
         self._credentials = Credentials(
@@ -139,6 +141,7 @@ class Gateway:
             database=configuration.database,
             taking=Taking(configuration.role, settings.max_document_bytes, self._log_mode.look),
             reads=self._reads,
+            turns=self._turns,
             metrics=self._metrics,
             deadline=settings.publish_deadline,
         )
@@ -308,7 +311,7 @@ class Gateway:
     async def _receive_and_write(
         self, request: web.Request, wanted: Target, share: Share
     ) -> web.StreamResponse:
-        async with received(request, share, self._bounds) as body:
+        async with received(request, share, self._bounds, self._turns) as body:
             if wanted.document_id is None:
                 return await self._writes.bulk(request, body, share.owners[-1])
             return await self._writes.document(request, body, wanted.document_id, share.owners[-1])

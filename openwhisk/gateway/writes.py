@@ -1,15 +1,15 @@
 """Writes of activations: what is taken is stored, the rest goes to CouchDB, one answer for both."""
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from aiohttp import web
 
 from openwhisk.gateway import answers, large
 from openwhisk.gateway.aside import Aside
 from openwhisk.gateway.bodies import Body
-from openwhisk.gateway.counts import few_documents, takes_long
+from openwhisk.gateway.counts import Document, few_documents, takes_long
 from openwhisk.gateway.metrics import Forwarded, Metrics, Unanswered
 from openwhisk.gateway.patience import when_connected
 from openwhisk.gateway.reads import Reads
@@ -21,45 +21,44 @@ from openwhisk.gateway.records import (
     without_repeated,
 )
 from openwhisk.gateway.storing import NotStored, Refused, Storing
+from openwhisk.gateway.turns import Steps, Turns, single
 from openwhisk.gateway.upstream import UnreachableError, Upstream, UpstreamError
 
-_TURN = 64 * 1024
-"""Bytes to handle before other requests get a turn, which takes about half a millisecond. A read
-that passes through takes several turns.
-"""
-
-_COST = 4096
-"""Bytes that every document counts for in addition to its length."""
+_Documents = Sequence[bytes | memoryview]
 
 
-async def _documents(data: bytes | bytearray | None) -> Sequence[bytes | memoryview]:
+def _documents(data: bytes | bytearray) -> Steps[_Documents]:
     """The documents of a `_bulk_docs` body; empty if all of it should go to CouchDB."""
-    if not data:
-        return []
     if len(data) > large.LARGE:
-        return await large.documents(data) or []
-    return (few_documents(data) and bulk_documents(data)) or []
+        return (yield from large.documents(data)) or []
+    if not few_documents(data):
+        return []
+    yield
+    return bulk_documents(data) or []
 
 
-async def _id_of(document: bytes | memoryview) -> str | None:
+def _id_of(document: bytes | memoryview) -> Steps[str | None]:
     """The `_id` in a document, if any."""
     if len(document) > large.LARGE:
-        return await large.id_of(document)
+        return (yield from large.id_of(document))
     return id_of(document)
 
 
-class _Turns:
-    """Lets other requests run after a number of bytes."""
+@dataclass(slots=True)
+class _Looked:
+    """What was found in a `_bulk_docs` body.
 
-    def __init__(self) -> None:
-        self._looked_at = 0
+    Attributes:
+        documents: the documents in it.
+        records: the accepted record of each, or None.
+        ids: the id of each, if any.
+        later: indexes of those that take long, which have neither yet.
+    """
 
-    async def pass_after(self, document: bytes | memoryview) -> None:
-        """Count a document; lets other requests run if this turn is used up."""
-        self._looked_at += len(document) + _COST
-        if self._looked_at > _TURN:
-            self._looked_at = 0
-            await asyncio.sleep(0)
+    documents: _Documents
+    records: list[Record | None]
+    ids: list[str | None]
+    later: list[int]
 
 
 class Writes:
@@ -71,6 +70,7 @@ class Writes:
         database: the name of the activations database.
         taking: decides about documents.
         reads: knows which records are accepted and not stored yet.
+        turns: does what takes a short time.
         metrics: counts.
         deadline: seconds to wait for CouchDB with what only it can store.
         clock: epoch seconds.
@@ -84,6 +84,7 @@ class Writes:
         database: str,
         taking: Taking,
         reads: Reads,
+        turns: Turns,
         metrics: Metrics,
         deadline: float,
         clock: Callable[[], float] = time.time,
@@ -93,6 +94,7 @@ class Writes:
         self._database = database
         self._taking = taking
         self._reads = reads
+        self._turns = turns
         self._metrics = metrics
         self._deadline = deadline
         self._clock = clock
@@ -110,7 +112,7 @@ class Writes:
             document_id: the id in the path.
             owner: who sends it, for fair turns.
         """
-        record = body.data and await self._look(body.data, self._millis(), owner, document_id)
+        record = body.data and await self._take_one(body.data, owner, document_id)
         if not record:
             await self._reads.stored([document_id], request.headers)
             return await self._forward(request, body, Forwarded.NOT_TAKEN)
@@ -134,8 +136,7 @@ class Writes:
             body: its body.
             owner: who sends it, for fair turns.
         """
-        documents = await _documents(body.data)
-        records, ids = await self._take(documents, owner)
+        documents, records, ids = await self._take(body.data, owner)
         if not documents or not any(records):
             await self._reads.stored(filter(None, ids), request.headers)
             return await self._forward(request, body, Forwarded.NOT_TAKEN, max(1, len(documents)))
@@ -158,34 +159,56 @@ class Writes:
         return answers.bulk(status, entries)
 
     async def _take(
-        self, documents: Sequence[bytes | memoryview], owner: str
-    ) -> tuple[list[Record | None], list[str | None]]:
-        """The accepted records, and the ids in all documents."""
-        records: list[Record | None] = []
-        ids = []
+        self, data: bytes | bytearray | None, owner: str
+    ) -> tuple[_Documents, list[Record | None], list[str | None]]:
+        """The documents of a `_bulk_docs` body, the accepted records, and the ids."""
+        if not data:
+            return [], [], []
         now = self._millis()
-        turns = _Turns()
-        for document in documents:
-            await turns.pass_after(document)
-            record = await self._look(document, now, owner)
-            records.append(record)
-            ids.append(record.id if record else await _id_of(document))
-        return without_repeated(ids, records), ids
+        looked = await self._turns.run(owner, self._looked(data, now))
+        documents, records, ids = looked.documents, looked.records, looked.ids
+        for index in looked.later:
+            document = documents[index]
+            record = records[index] = await self._take_aside(document, now, owner)
+            ids[index] = record.id if record else await self._turns.run(owner, _id_of(document))
+        return documents, without_repeated(ids, records), ids
 
-    async def _look(
-        self,
-        document: bytes | bytearray | memoryview,
-        now: int,
-        owner: str,
-        path_id: str | None = None,
+    def _looked(self, data: bytes | bytearray, now: int) -> Steps[_Looked]:
+        """What can be found without a thread; each document is a piece."""
+        looked = _Looked((yield from _documents(data)), [], [], [])
+        for index, document in enumerate(looked.documents):
+            yield
+            record = None
+            if len(document) > self._taking.max_bytes:
+                document_id = yield from _id_of(document)
+            elif takes_long(document):
+                document_id = None
+                looked.later.append(index)
+            else:
+                record = self._taking.take(bytes(document), now)
+                document_id = record.id if record else id_of(document)
+            looked.records.append(record)
+            looked.ids.append(document_id)
+        return looked
+
+    async def _take_one(
+        self, document: bytes | bytearray, owner: str, path_id: str
     ) -> Record | None:
-        """The record in a document, if it is accepted."""
+        """The record in the document of a PUT, if it is accepted."""
         if len(document) > self._taking.max_bytes:
             return None
-        copy = bytes(document)
-        if not takes_long(copy):
-            return self._taking.take(copy, now, path_id)
-        del copy  # while it waits, only the body is kept, whose bytes are counted
+        now = self._millis()
+        if takes_long(document):
+            return await self._take_aside(document, now, owner, path_id)
+        return await self._turns.run(
+            owner, single(self._taking.take, bytes(document), now, path_id)
+        )
+
+    async def _take_aside(
+        self, document: Document, now: int, owner: str, path_id: str | None = None
+    ) -> Record | None:
+        """The record in a document that takes long, if it is accepted."""
+        # While it waits, only the body is kept, whose bytes are counted; no copy.
         return await self._aside.run(
             owner, lambda: self._taking.take(bytes(document), now, path_id)
         )
