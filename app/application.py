@@ -19,7 +19,7 @@ from mode import Service
 from mode.types import ServiceT
 
 from app.couchdb import BulkWriter, Database, DatabaseWatch, ViewRefresh
-from app.dead_letters import DeadLetters
+from app.dead_letters import DeadLetters, DeadLetterTooLargeError
 from app.kafka.access import Access, explain, not_written, why_refused
 from app.kafka.clients import broker_credentials
 from app.kafka.delivery import Callbacks, ChunkTopic, Transport
@@ -404,6 +404,10 @@ class Persister(faust.App):
         Faust would start the agent again and never give it the failed chunk again; after a crash
         the chunk is delivered to the partition's next owner.
         """
+        if isinstance(exc, DeadLetterTooLargeError):
+            self.end(StartError(str(exc)))
+            # Until it is cancelled: its end would be logged with a traceback.
+            await asyncio.get_running_loop().create_future()
         await agent.crash(exc)
         await self.crash(exc)
 

@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 import click
+from click.utils import PacifyFlushWrapper
 
 from app.process.errors import CANNOT_BE_WRITTEN, WRONG_SETTINGS, SettingsError
 from app.process.surroundings import (
@@ -66,6 +67,12 @@ class _Lazy(click.Group):
         forget_faust(os.environ)
         try:
             return super().main(*args, **kwargs)
+        except SystemExit:
+            # click ends with 1 when nobody reads on, with which many a command says that it has
+            # found something.
+            if isinstance(sys.stdout, PacifyFlushWrapper):
+                sys.exit(CANNOT)
+            raise
         except OSError as error:
             if error.errno not in CANNOT_BE_WRITTEN:
                 raise

@@ -113,25 +113,33 @@ def fetch(url: str, settings: WorkerSettings) -> dict[str, Any]:
     if parts.scheme != "http" or not parts.hostname:
         raise NoAnswerError(f"--url {shown(url)}: expected http://host:port")
     headers = {}
-    if settings.web_token is not None:
-        headers["Authorization"] = f"Bearer {settings.web_token.get_secret_value()}"
+    token = settings.web_token.get_secret_value() if settings.web_token is not None else ""
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
+    late = threading.Event()
     try:
         connection = http.client.HTTPConnection(parts.hostname, parts.port or 80, timeout=SECONDS)
     except ValueError:
         raise NoAnswerError(f"--url {shown(url)}: expected http://host:port") from None
     try:
-        with _cut_off(connection):
+        with _cut_off(connection, late):
             connection.request("GET", "/status", headers=headers)
             response = connection.getresponse()
             body = response.read(LARGEST + 1)
+        if late.is_set():
+            raise TimeoutError
     except (OSError, http.client.HTTPException, ValueError) as error:
+        why = f"nothing whole within {SECONDS:g} s" if late.is_set() else _why(error)
         raise NoAnswerError(
-            f"no worker answers at {shown(url)} ({shown(_why(error))}): "
+            f"no worker answers at {shown(url)} ({shown(why)}): "
             "is it running there? --url, PERSISTER_WEB_HOST and PERSISTER_WEB_PORT say where it is "
             "looked for"
         ) from None
     finally:
         connection.close()
+    if token:
+        # Whatever is shown of an answer: somebody else may listen there, and give back what came.
+        body = body.replace(token.encode(), b"***")
     if response.status != http.HTTPStatus.OK:
         raise NoAnswerError(f"{shown(url)}/status: HTTP {response.status}: {shown(body).strip()}")
     if len(body) > LARGEST:
@@ -151,13 +159,13 @@ def _why(error: Exception) -> str:
 
 
 @contextmanager
-def _cut_off(connection: http.client.HTTPConnection) -> Iterator[None]:
-    """Connect, and end the connection when it takes too long.
+def _cut_off(connection: http.client.HTTPConnection, late: threading.Event) -> Iterator[None]:
+    """Connect, and end the connection when it takes too long, which `late` then says.
 
     Its own timeout counts from the last byte, and a server may send one at a time.
     """
     connection.connect()
-    timer = threading.Timer(SECONDS, _end, [connection.sock])
+    timer = threading.Timer(SECONDS, _end, [connection.sock, late])
     timer.daemon = True
     timer.start()
     try:
@@ -166,7 +174,8 @@ def _cut_off(connection: http.client.HTTPConnection) -> Iterator[None]:
         timer.cancel()
 
 
-def _end(connection: socket.socket) -> None:
+def _end(connection: socket.socket, late: threading.Event) -> None:
+    late.set()
     with suppress(OSError):  # it has ended already
         connection.shutdown(socket.SHUT_RDWR)
 

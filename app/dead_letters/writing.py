@@ -141,8 +141,9 @@ class DeadLetters:
         shortened = [_outgoing(letter.shortened()) for letter in letters]
         if await self._producer.send(self._topic, shortened):
             raise DeadLetterTooLargeError(
-                f"{self._topic} does not take {len(shortened[0].headers)} short headers: raise its "
-                "max.message.bytes and PERSISTER_MAX_RECORD_BYTES"
+                f"{self._topic} does not even take a letter that only says where a record is "
+                f"(offset {letters[0].offset} of {tp.topic}/{tp.partition}): raise "
+                f"max.message.bytes of {self._topic}"
             )
         logger.error(
             "%s of %s/%d too large for %s, which now says only where they are, how large "

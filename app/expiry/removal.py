@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import Protocol, TypeVar
 
 from app.couchdb.backoff import Backoff
-from app.couchdb.errors import DatabaseError, Misconfigured, RequestRefused, Unavailable
+from app.couchdb.errors import DatabaseError, DatabaseMissing, Unavailable
 from app.couchdb.old_activations import PAGE, OldActivation
 
 logger = logging.getLogger(__name__)
@@ -26,8 +26,11 @@ T = TypeVar("T")
 MARGIN = 86_400.0
 """Seconds beyond the retention in Kafka: a record is appended some time after its activation."""
 
-NOT_OFFERED = frozenset({"405", "501"})
+NOT_OFFERED = frozenset({"404", "405", "501"})
 """What a server answers that has no `_purge`."""
+
+NOT_ALLOWED = frozenset({"400", "401", "403"})
+"""What CouchDB answers who may not purge, or whose version does not."""
 
 
 IN_VAIN = 100
@@ -191,7 +194,7 @@ class Removal:
 
     async def _patiently(self, request: Callable[[], Awaitable[T]]) -> T:
         """Retry transient failures. A page that was already removed counts as changed."""
-        began, attempt = self.clock(), 0
+        began, attempt, told = self.clock(), 0, ""
         while True:
             try:
                 answer = await request()
@@ -203,7 +206,10 @@ class Removal:
                 patience = self.patience if self._answered else self.patience / 10
                 if self.clock() - began + pause > patience:
                     raise
-                logger.warning("%s; trying again in %.0f s", error, pause)
+                if str(error) != told:
+                    left = patience - (self.clock() - began)
+                    logger.warning("%s; trying again, for %.0f s at most", error, left)
+                    told = str(error)
                 await self.sleep(pause)
             else:
                 self._answered = True
@@ -211,4 +217,6 @@ class Removal:
 
 
 def _refuses_to_purge(error: DatabaseError) -> bool:
-    return isinstance(error, Misconfigured | RequestRefused) or error.cause in NOT_OFFERED
+    """Whether deleting may be possible; it is not in a database that has gone or moved."""
+    possible = not isinstance(error, DatabaseMissing)
+    return possible and error.cause in NOT_OFFERED | NOT_ALLOWED

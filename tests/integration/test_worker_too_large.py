@@ -1,5 +1,6 @@
 """Topics that take less than the worker sends: one record that is too large costs one record."""
 
+import asyncio
 import secrets
 from typing import Any
 
@@ -8,8 +9,8 @@ import pytest
 from dev.admin import Admin
 from models.dead_letter import DeadLetter
 from tests.integration.support.database import assert_holds
-from tests.integration.support.deployment import StartWorker
-from tests.integration.support.kafka import producer, read_topic
+from tests.integration.support.deployment import Deployment, StartWorker
+from tests.integration.support.kafka import Producer, producer, read_topic
 from tests.integration.support.records import Records, result
 from tests.integration.support.waiting import drained, outcomes
 
@@ -64,3 +65,19 @@ async def test_a_record_that_the_internal_topic_refuses_is_one_dead_letter(
         for kept in await read_topic(kafka_url, f"{prefix}persister-dead-letters")
     ]
     assert [letter.value for letter in letters] == [result(record) for record in too_large]
+
+
+async def test_a_dead_letter_topic_that_takes_nothing_ends_the_worker_in_one_line(
+    deployment: Deployment, kafka: Producer
+) -> None:
+    topic = await deployment.topic("completed0")
+    await deployment.topic("persister-dead-letters", max_message_bytes="100")
+    running = await deployment.worker(partitions=1)
+    await kafka.send(topic, b"junk")
+    assert await asyncio.to_thread(running.wait) == 1
+    log = running.log()
+    assert (
+        f"offset 0 of {topic}/0): raise max.message.bytes of {deployment.prefix}persister-dead"
+        in log
+    )
+    assert "Traceback" not in log

@@ -1,6 +1,7 @@
 """Output that cannot be written ends a command in one line, and none at all in silence."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -31,6 +32,36 @@ def test_a_full_disk_is_one_line(arguments: list[str]) -> None:
     ran = persister(*arguments, line='exec "$@" >/dev/full')
     assert ran.returncode == 2
     assert ran.stderr == "Error: the output cannot be written: No space left on device\n"
+
+
+def unread(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run a module whose output nobody reads."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("PERSISTER_")}
+    try:
+        return subprocess.run(  # noqa: S603 - ours
+            [sys.executable, "-m", *arguments],
+            env=inherited | {"PYTHONPATH": str(paths.PROJECT)},
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    finally:
+        os.close(writing)
+
+
+@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
+def test_when_nobody_reads_on_that_is_not_something_found(arguments: list[str]) -> None:
+    ran = unread("app.commands.main", *arguments)
+    assert (ran.returncode, ran.stderr) == (2, "")
+
+
+def test_a_list_of_faults_of_which_only_some_is_read_ends_as_any_tool() -> None:
+    ran = unread("dev.chaos", "--list")
+    assert (ran.returncode, ran.stderr) == (-signal.SIGPIPE, "")
 
 
 def test_a_closed_output_is_no_trouble() -> None:

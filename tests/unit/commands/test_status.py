@@ -113,9 +113,9 @@ OK = b"HTTP/1.1 200 OK\r\n\r\n"
     "begin,more,why",
     [
         (OK + b"{", b" " * 65_536, "longer than any worker's answer"),
-        (OK, b" ", "not a worker's answer"),
-        (b"HTTP/1.1 200 ", b"O", "not a worker's answer"),
-        (b"", b"x", "no worker answers"),
+        (OK, b" ", "nothing whole within 10 s"),
+        (b"HTTP/1.1 200 ", b"O", "nothing whole within 10 s"),
+        (b"", b"x", "nothing whole within 10 s"),
         (b"\x1b[2J\r\n", b"", "no worker answers"),
         (OK[:-2], b"X: y\r\n", "no worker answers"),
         (OK + b"[]", b"", "not a worker's answer"),
@@ -157,3 +157,14 @@ def test_what_a_worker_answers_is_taken_whole(answering: Answering) -> None:
 def test_an_address_that_is_none() -> None:
     with pytest.raises(NoAnswerError, match="expected http://host:port"):
         fetch("http://127.0.0.1:x", WorkerSettings())
+
+
+@pytest.mark.parametrize("status", ["200 OK", "401 Unauthorized"])
+def test_an_answer_that_repeats_the_token_does_not_show_it(
+    answering: Answering, status: str
+) -> None:
+    token = "correct-horse-battery"
+    given = answering(f"HTTP/1.1 {status}\r\n\r\nyou said {token}".encode(), b"")
+    with pytest.raises(NoAnswerError, match=r"you said \*\*\*") as raised:
+        fetch(given, WorkerSettings(web_token=token))
+    assert token not in str(raised.value)

@@ -5,7 +5,13 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from app.couchdb.errors import DatabaseError, Misconfigured, RequestRefused, Unavailable
+from app.couchdb.errors import (
+    DatabaseError,
+    DatabaseMissing,
+    Misconfigured,
+    RequestRefused,
+    Unavailable,
+)
 from app.couchdb.old_activations import PAGE, OldActivation
 from app.expiry.removal import Method, Progress, Removal, too_young
 
@@ -113,6 +119,31 @@ async def test_it_is_deleted_where_purging_is_refused(refusal: DatabaseError) ->
     store.refusal = refusal
     progress = await removal(store).run(150)
     assert (store.purged, store.deleted, progress.method) == (0, 150, Method.DELETE)
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        Misconfigured("a redirect to another address", cause="redirect"),
+        Misconfigured("temporarily locked", cause="locked"),
+        Misconfigured("not trusted", cause="certificate"),
+        DatabaseMissing("no_db_file", cause="404"),
+    ],
+)
+async def test_what_says_nothing_of_purging_leaves_no_tombstones(refusal: DatabaseError) -> None:
+    store = store_of(10)
+    store.refusal = refusal
+    with pytest.raises(Misconfigured):
+        await removal(store).run(10)
+    assert (store.deleted, len(store.activations)) == (0, 10)
+
+
+async def test_a_trouble_that_lasts_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    store = store_of(10)
+    store.errors = [Unavailable("busy", cause="503", retry_after=1.0) for _ in range(5)]
+    store.errors += [Unavailable("down", cause="503", retry_after=1.0) for _ in range(2)]
+    assert (await removal(store).run(10)).removed == 10
+    assert [record.getMessage().partition(";")[0] for record in caplog.records] == ["busy", "down"]
 
 
 async def test_purging_that_was_asked_for_is_not_replaced() -> None:
