@@ -1,6 +1,7 @@
 """The second step: stores the documents of a chunk, each once."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -52,6 +53,9 @@ class _Settling:
     counts: Counter[Key] = field(default_factory=Counter)
     set_aside: list[SetAside] = field(default_factory=list)
 
+
+_TURN_SECONDS = 0.01
+"""Seconds of identifying before other tasks get a turn."""
 
 _STORED = Key(Step.STORE, Outcome.STORED)
 _SEEN = Key(Step.STORE, Outcome.DUPLICATE, "guard")
@@ -131,7 +135,7 @@ class StoringStep(Service):
         await self._give_back(settling)
 
     async def _settle(self, chunk: Chunk, settling: _Settling) -> None:
-        self._identify(chunk.tp, chunk.records, settling)
+        await self._identify(chunk.tp, chunk.records, settling)
         # The guard can neither be asked nor remember anything before the database is known.
         await self._sink.found()
         while settling.open or settling.parked:
@@ -176,9 +180,13 @@ class StoringStep(Service):
                 self._under_way.pop(item.id).set_result(None)
 
     @staticmethod
-    def _identify(tp: TP, records: Iterable[Record], settling: _Settling) -> None:
+    async def _identify(tp: TP, records: Iterable[Record], settling: _Settling) -> None:
         """Identify the records; anything may be in the internal topic."""
+        turn = time.perf_counter() + _TURN_SECONDS
         for record in records:
+            if time.perf_counter() > turn:
+                await asyncio.sleep(0)
+                turn = time.perf_counter() + _TURN_SECONDS
             value = record.value or b""
             try:
                 document_id, digest = identify(value)

@@ -11,6 +11,7 @@ from app.dead_letters import DeadLetters
 from app.monitoring.outcomes import Key, Outcome, Outcomes, Step
 from app.process.errors import StartError
 from app.settings import GuardSettings, StoreBreakerSettings, WorkerSettings
+from app.storing import step
 from app.storing.breaker import StoreBreaker
 from app.storing.guard import Guard
 from app.storing.sink import Document, Parked, Refused, Result, Settled, SinkStopped
@@ -173,6 +174,21 @@ async def test_documents_of_a_chunk_are_written_in_one_request_and_remembered(
     assert bench.writer.bodies() == [[body("a"), body("b")]]
     assert bench.outcomes.counts == Counter({STORED: 2})
     assert bench.guard.remembered()[0] == 2
+
+
+async def test_very_many_records_keep_nobody_else_from_a_turn(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(step, "_TURN_SECONDS", 0.0)
+    bench = await start()
+    storing = asyncio.create_task(bench.store(*[b"junk"] * 500))
+    turns = 0
+    while not storing.done():
+        await asyncio.sleep(0)
+        turns += 1
+    await storing
+    assert turns > 500
+    assert len(bench.letters()) == 500
 
 
 async def test_what_the_guard_has_seen_is_not_written(start: Start) -> None:
