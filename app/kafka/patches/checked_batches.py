@@ -21,7 +21,8 @@ from typing import Any, NamedTuple, Protocol
 from aiokafka.consumer import fetcher as aiokafka_fetcher
 from aiokafka.consumer.fetcher import FetchResult
 
-from app.kafka.patches.fetched_batches import Batches, end_of, unpack, weight
+from app.kafka.patches.fetched_batches import Batches, end_of
+from app.kafka.patches.unpacking import Room, unpack, weight
 
 TOGETHER = 4 * 1024 * 1024
 """Bytes that are handed over at a time, give or take a record."""
@@ -56,13 +57,14 @@ class Limits(NamedTuple):
 class _Checked:
     """A batch that is unpacked up to a size; a larger one becomes one record without a value."""
 
-    def __init__(self, batch: Any, encoded: memoryview, limits: Limits) -> None:
+    def __init__(self, batch: Any, encoded: memoryview, limits: Limits, room: Room) -> None:
         self._batch = batch
         self._encoded = encoded
         self._limits = limits
+        self._room = room
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(unpack(self._batch, self._encoded, *self._limits))
+        return iter(unpack(self._batch, self._encoded, *self._limits, room=self._room))
 
     def __next__(self) -> Any:
         return next(self._batch)  # the marker of a transaction
@@ -74,9 +76,10 @@ class _Checked:
 class _CheckedBatches:
     """Replaces aiokafka's `MemoryRecords`."""
 
-    def __init__(self, batches: Batches, limits: Limits) -> None:
+    def __init__(self, batches: Batches, limits: Limits, room: Room) -> None:
         self._batches = batches
         self._limits = limits
+        self._room = room
         self._start = 0
 
     def has_next(self) -> bool:
@@ -85,7 +88,7 @@ class _CheckedBatches:
     def next_batch(self) -> _Checked:
         start, self._start = self._start, end_of(self._batches.encoded, self._start)
         encoded = memoryview(self._batches.encoded)[start : self._start]
-        return _Checked(self._batches.next_batch(), encoded, self._limits)
+        return _Checked(self._batches.next_batch(), encoded, self._limits, self._room)
 
 
 class _Fetched(OrderedDict[Any, Any]):
@@ -94,6 +97,7 @@ class _Fetched(OrderedDict[Any, Any]):
     def __init__(self, limits: Limits) -> None:
         super().__init__()
         self._limits = limits
+        self._room = Room()
         self.received = 0
 
     def __setitem__(self, tp: Any, result: Any) -> None:
@@ -102,7 +106,8 @@ class _Fetched(OrderedDict[Any, Any]):
             records = result._partition_records  # noqa: SLF001
             self.received += len(records._records.encoded)  # noqa: SLF001
             # Its generator has not started yet, and will read this attribute when it does.
-            records._records = _CheckedBatches(records._records, self._limits)  # noqa: SLF001
+            batches = records._records  # noqa: SLF001
+            records._records = _CheckedBatches(batches, self._limits, self._room)  # noqa: SLF001
             # Set on the object, because aiokafka checks for the exact type, which the worker's
             # patch (`fetched_batches`) may have replaced.
             result.getall = partial(_taken, result)

@@ -13,10 +13,9 @@ Not reported.
 - Mend: `google-crc32c` where it is installed, and a way to get a batch's records as they are.
 """
 
-import hashlib
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from struct import Struct
 from time import monotonic
 from typing import Any
@@ -30,28 +29,22 @@ from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import ConsumerRecord
 from faust.types import TP
 
-from app.kafka.batch_layout import (
-    AFTER_LENGTH,
-    COUNT_AT,
-    EPOCH_AT,
-    LENGTH_AT,
-    RECORDS_FROM,
-    SUMMED_FROM,
-)
+from app.kafka.batch_layout import AFTER_LENGTH, EPOCH_AT, LENGTH_AT, SUMMED_FROM
 from app.kafka.errors import error_text
 from app.kafka.gathering import Gathering
-from app.kafka.patches.counted_headers import too_many, uncompressed, with_readable_names
 from app.kafka.patches.fetch_budget import keep_within
 from app.kafka.patches.finished_fetches import notice_finished
-from app.kafka.patches.unpacked_size import SLACK, most_bytes
+from app.kafka.patches.unpacking import (
+    CHUNK_BYTES,
+    COUNTED,
+    LARGEST,
+    LargeBatch,
+    Room,
+    unpack,
+    weight,
+)
 from app.kafka.unreadable import Unreadable
-from app.kafka.untimed import NO_TIMESTAMP, Untimed
-
-CHUNK_BYTES = 4 * 1024 * 1024
-"""Bytes of values in a chunk, give or take a batch. Larger chunks would cost less per record, but
-there may be one in memory per partition, several times its fetched size, because batches are
-compressed.
-"""
+from app.kafka.untimed import NO_TIMESTAMP
 
 AT_ONCE = 16 * 1024 * 1024
 """Bytes of values that are handed over at a time, over all partitions: half of the default of
@@ -68,46 +61,7 @@ logger = logging.getLogger(__name__)
 
 _SUMS_FAST = google_crc32c.implementation == "c"
 
-MIB = 1024 * 1024
-
-LARGEST = 16 * MIB
-"""The most bytes of unpacked records that a batch may have: the default of
-`PERSISTER_MAX_RECORD_BYTES`.
-"""
-
-_COUNTED = 2
-"""The first batch format whose header has the number of records."""
-
 _length = Struct(">i").unpack_from
-
-_OF_A_RECORD = 200
-"""Memory that a record takes in bytes, beside its contents."""
-
-_OF_A_HEADER = 100
-"""Memory that a header takes in bytes, beside its contents."""
-
-_MOST_FOR_RECORDS = 2
-"""How many times the size limit of a batch its records may take in memory."""
-
-_MOST_HEADERS, _OF_EACH_RECORD = 10_000, 10
-"""How many headers a batch may have, plus some for each record; one or two per record are usual."""
-
-_COUNTED_BEFORE = MIB
-"""Size in bytes from which on a batch's headers are counted before unpacking; a smaller batch can
-do no harm.
-"""
-
-_TOGETHER = 10_000
-"""How many records of one batch are handed over at a time: even an empty record costs memory once
-it is processed.
-"""
-
-
-class TooManyHeaders(Exception):  # noqa: N818 - what is the case
-    """The records of a batch have more headers than are worth the memory and time."""
-
-    def __init__(self, most: int) -> None:
-        super().__init__(f"they have more than {most} headers")
 
 
 class Batches(MemoryRecords):
@@ -124,10 +78,14 @@ class Unpacked:
     Args:
         fetched: the object to replace.
         largest: the most bytes of unpacked records that a batch may have.
+        room: where the decompressed records of a large batch may stay.
     """
 
-    def __init__(self, fetched: PartitionRecords, largest: int = LARGEST) -> None:
+    def __init__(
+        self, fetched: PartitionRecords, largest: int = LARGEST, room: Room | None = None
+    ) -> None:
         self._largest = largest
+        self._room = room or Room()
         self._tp = fetched._tp  # noqa: SLF001
         self._fetched: Batches = fetched._records  # noqa: SLF001
         # A generator that never started would keep this object alive, and with it the whole answer.
@@ -135,10 +93,9 @@ class Unpacked:
         self.next_fetch_offset: int = fetched.next_fetch_offset
         """The offset to fetch next, after the records taken so far."""
         self._start = 0
-        self._rest: list[Any] = []
-        """The remaining records of a batch with very many, in reverse order."""
-        self._next_batch_at = 0
-        """The offset after the batch of `_rest`."""
+        self._begun: LargeBatch | None = None
+        self._after_begun = 0
+        """The offset after the batch of `_begun`."""
         self._damaged = False
         self.epoch: int | None = None
         """Leader epoch of the last batch taken; None if unknown."""
@@ -147,13 +104,21 @@ class Unpacked:
 
     @property
     def waiting(self) -> int:
-        """Bytes kept: the encoded ones, plus the memory of records that are already unpacked."""
-        return len(self._fetched.encoded) + len(self._rest) * _OF_A_RECORD
+        """Bytes kept, as they are in Kafka; `Room` has what there is beside them."""
+        return len(self._fetched.encoded)
+
+    @property
+    def begun(self) -> bool:
+        """Whether a part of a large batch has been taken, but not all of it.
+
+        If it is dropped now, the batch has to be fetched, decompressed and looked at again.
+        """
+        return self._begun is not None
 
     @property
     def ended(self) -> bool:
         """Whether nothing is left to take."""
-        return not self._rest and (self._damaged or not self._fetched.has_next())
+        return not self._begun and (self._damaged or not self._fetched.has_next())
 
     def take(self, enough: int) -> list[Any]:
         """The next records, batch by batch until they have `enough` bytes.
@@ -177,17 +142,32 @@ class Unpacked:
         return taken
 
     def _some(self) -> list[Any]:
-        """The records of the next batch, or more of a batch with very many."""
-        if not self._rest:
-            start = self._start
+        """The records of the next batch, or the next part of a large one."""
+        if self._begun is None:
+            start, wanted = self._start, self.next_fetch_offset
             batch = self._next_batch()
-            records = self._records(batch, memoryview(self._fetched.encoded)[start : self._start])
-            if len(records) <= _TOGETHER:
-                return records
-            self._rest, self._next_batch_at = records[::-1], self.next_fetch_offset
-        some = self._rest[: -_TOGETHER - 1 : -1]
-        del self._rest[-_TOGETHER:]
-        self.next_fetch_offset = some[-1].offset + 1 if self._rest else self._next_batch_at
+            # Not the offset after the last record, because compaction may have removed the batch's
+            # end.
+            self.next_fetch_offset = batch.next_offset
+            if batch.is_control_batch:
+                return []
+            encoded = memoryview(self._fetched.encoded)[start : self._start]
+            records = unpack(batch, encoded, self._largest, room=self._room)
+            if not isinstance(records, LargeBatch):
+                return _from(wanted, records)
+            self._begun, self._after_begun = records, batch.next_offset
+            self.next_fetch_offset = wanted
+        return self._more(self._begun)
+
+    def _more(self, large: LargeBatch) -> list[Any]:
+        """The next part of a large batch; nothing if compaction left none from the offset on."""
+        some: list[Any] = []
+        while large.left and not some:
+            some = _from(self.next_fetch_offset, large.take())
+        if large.left:
+            self.next_fetch_offset = some[-1].offset + 1
+        else:
+            self._begun, self.next_fetch_offset = None, self._after_begun
         return some
 
     def _next_batch(self) -> Any:
@@ -201,21 +181,10 @@ class Unpacked:
         if not intact(batch, encoded, self._start, end):
             self._damaged = True
             raise CorruptRecordException(f"Invalid CRC - {self._tp}")
-        if getattr(batch, "magic", 0) >= _COUNTED:
+        if getattr(batch, "magic", 0) >= COUNTED:
             (self.epoch,) = _length(encoded, self._start + EPOCH_AT)
         self._start = end
         return batch
-
-    def _records(self, batch: Any, encoded: memoryview) -> list[Any]:
-        wanted = self.next_fetch_offset
-        # Not the offset after the last record, because compaction may have removed the batch's end.
-        self.next_fetch_offset = batch.next_offset
-        if batch.is_control_batch:
-            return []
-        records = unpack(batch, encoded, self._largest)
-        if records and records[0].offset < wanted:  # batches are fetched whole
-            records = [record for record in records if record.offset >= wanted]
-        return records
 
 
 class Entries(Unpacked):
@@ -251,96 +220,16 @@ class Entries(Unpacked):
         )
 
 
+def _from(offset: int, records: list[Any]) -> list[Any]:
+    """The records from an offset on: batches are fetched whole."""
+    if records and records[0].offset < offset:
+        return [record for record in records if record.offset >= offset]
+    return records
+
+
 def end_of(encoded: bytes, start: int) -> int:
     """The end of the batch that begins at this position."""
     return start + AFTER_LENGTH + int(_length(encoded, start + LENGTH_AT)[0])
-
-
-def weight(records: Sequence[Any]) -> int:
-    """Bytes of the records' contents, or of the objects around them if that is more.
-
-    Keys and headers count like values, and a million empty records have a weight, too.
-    """
-    size = sum([len(record.value or b"") + len(record.key or b"") for record in records])
-    without = len(records) * _OF_A_RECORD
-    for headers in [record.headers for record in records if record.headers]:
-        size += sum(len(name) + len(value or b"") for name, value in headers)
-        without += len(headers) * _OF_A_HEADER
-    return max(size, without)
-
-
-def unpack(batch: Any, encoded: memoryview, largest: int, most: int | None = None) -> list[Any]:
-    """The records of a batch, or one `Unreadable` in place of a batch that is too large or broken.
-
-    Whoever may write to a topic can write a batch that unpacks to gigabytes, or one that aiokafka
-    fails at. A batch has the records of only one producer, so nobody else's are lost with it.
-    """
-    limit = largest + SLACK
-    # Batches of older formats lack this property.
-    codec = getattr(batch, "compression_type", 0)
-    packed = encoded[RECORDS_FROM:]
-    size = most_bytes(codec, packed, limit)
-    if codec and size > limit:
-        return [_unreadable(batch, encoded, f"they unpack to more than {limit} bytes")]
-    if getattr(batch, "magic", 0) >= _COUNTED:
-        (count,) = _length(encoded, COUNT_AT)
-        if count * _OF_A_RECORD > _MOST_FOR_RECORDS * limit or (most and count > most):
-            return [_unreadable(batch, encoded, f"there are {count} of them")]
-    try:
-        try:
-            records = _records(batch, encoded, size)
-        except UnicodeDecodeError:
-            readable = with_readable_names(*_plain(batch, encoded))
-            records = _records(DefaultRecordBatch(readable), memoryview(readable), size)
-    except TooManyHeaders as error:
-        return [_unreadable(batch, encoded, str(error))]
-    except Exception as error:  # noqa: BLE001 - whatever the bytes make aiokafka raise
-        return [_unreadable(batch, encoded, f"they can't be unpacked ({type(error).__name__})")]
-    if records and records[0].timestamp is None:
-        return [Untimed(record.offset, record.key, record.value) for record in records]
-    return records
-
-
-def _records(batch: Any, encoded: memoryview, size: int) -> list[Any]:
-    """The records of a batch of `size` uncompressed bytes.
-
-    Raises:
-        TooManyHeaders: they have too many headers.
-        Exception: whatever the bytes make aiokafka raise.
-    """
-    if getattr(batch, "magic", 0) < _COUNTED or size <= 2 * _MOST_HEADERS:
-        return list(batch)
-    (count,) = _length(encoded, COUNT_AT)
-    most = _MOST_HEADERS + _OF_EACH_RECORD * count
-    if size > _COUNTED_BEFORE:
-        plain, _ = _plain(batch, encoded)
-        if too_many(plain, count, most):
-            raise TooManyHeaders(most)
-        return list(DefaultRecordBatch(plain) if isinstance(plain, bytes) else batch)
-    records = list(batch)
-    if sum([len(record.headers) for record in records]) > most:
-        raise TooManyHeaders(most)
-    return records
-
-
-def _plain(batch: Any, encoded: memoryview) -> tuple[bytes | memoryview, int]:
-    """A batch without compression, and the number of its records."""
-    codec = batch.compression_type
-    return uncompressed(encoded, codec) if codec else encoded, _length(encoded, COUNT_AT)[0]
-
-
-def _unreadable(batch: Any, encoded: memoryview, why: str) -> Unreadable:
-    last = batch.next_offset - 1
-    first = getattr(batch, "base_offset", last)
-    hash_ = hashlib.sha256(encoded).hexdigest()
-    return Unreadable(
-        offset=last,
-        timestamp=max(0, getattr(batch, "max_timestamp", 0) or 0),
-        timestamp_type=getattr(batch, "timestamp_type", 0),
-        encoded=bytes(encoded),
-        why=f"the records of the batch from offset {first} to {last}: {why}; as it stands in "
-        f"Kafka, it has {len(encoded)} bytes with the SHA-256 {hash_}",
-    )
 
 
 def intact(batch: Any, encoded: bytes, start: int, end: int) -> bool:
@@ -403,6 +292,7 @@ class Fetched(OrderedDict[Any, Any]):
         super().__init__()
         self._chunked = chunked
         self._largest = largest
+        self._room = Room()
         self._at_once = at_once
         self._wanted: dict[TP, float] = {}
         self._now = 0.0
@@ -433,9 +323,10 @@ class Fetched(OrderedDict[Any, Any]):
         """Drop records that nobody has asked for in a while, so that others can be fetched.
 
         These are records of topics that a breaker holds, of the internal topic while the database
-        is down, and of changelogs whose recovery is over.
+        is down, and of changelogs whose recovery is over. What has been begun goes last.
         """
-        for tp in [tp for tp in self if self.unwanted(TP(*tp))]:
+        unwanted = [tp for tp in self if self.unwanted(TP(*tp))]
+        for tp in [tp for tp in unwanted if not _begun(self[tp])] or unwanted:
             del self[tp]
 
     def unwanted(self, tp: TP) -> bool:
@@ -462,6 +353,7 @@ class Fetched(OrderedDict[Any, Any]):
             result._partition_records = unpacked(  # noqa: SLF001
                 result._partition_records,  # noqa: SLF001
                 self._largest,
+                self._room,
             )
             if isinstance(result, Fetch):
                 result.shelf = self
@@ -469,6 +361,11 @@ class Fetched(OrderedDict[Any, Any]):
                 self.gathering.answered(TP(*tp))
         self.arrived_at = monotonic()
         super().__setitem__(tp, result)
+
+
+def _begun(result: Any) -> bool:
+    """Whether a fetch's result has a batch of which only some was taken."""
+    return getattr(getattr(result, "_partition_records", None), "begun", False)
 
 
 def _size(result: Any) -> int:

@@ -11,8 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.kafka.batch_layout import AFTER_LENGTH, ATTRIBUTES_AT, LENGTH_AT, RECORDS_FROM
-from app.kafka.patches.counted_headers import too_many, uncompressed, with_readable_names
-from app.kafka.patches.fetched_batches import LARGEST, Batches, unpack, weight
+from app.kafka.patches.fetched_batches import Batches
+from app.kafka.patches.packed_records import (
+    Limits,
+    TooManyHeaders,
+    cut,
+    decompressed,
+    with_readable_names,
+    without_compression,
+)
+from app.kafka.patches.unpacking import LARGEST, unpack, weight
 from app.kafka.unreadable import Unreadable
 
 MIB = 1024 * 1024
@@ -28,7 +36,7 @@ def batch(*records: tuple[bytes | None, Headers], codec: int = 0) -> bytes:
 
 
 def unpacked(encoded: bytes, largest: int = MIB) -> list[object]:
-    return unpack(Batches(encoded).next_batch(), memoryview(encoded), largest)
+    return [*unpack(Batches(encoded).next_batch(), memoryview(encoded), largest)]
 
 
 BOMBS: dict[str, Headers] = {
@@ -111,27 +119,71 @@ def test_a_header_weighs_what_it_takes() -> None:
 _headers = st.lists(st.tuples(st.text(max_size=3), st.none() | st.binary(max_size=200)), max_size=9)
 
 
-@given(st.lists(st.tuples(st.none() | st.binary(max_size=200), _headers), min_size=1, max_size=9))
-def test_headers_are_counted_where_they_may_be_many(
-    records: list[tuple[bytes | None, Headers]],
+@given(
+    st.lists(st.tuples(st.none() | st.binary(max_size=200), _headers), min_size=1, max_size=20),
+    st.integers(1, 7),
+    st.integers(1, 2000),
+)
+def test_the_parts_of_a_batch_are_what_it_has(
+    records: list[tuple[bytes | None, Headers]], together: int, size: int
 ) -> None:
-    encoded = batch(*records)
-    headers = sum(len(headers) for _, headers in records)
-    if headers:
-        assert too_many(encoded, len(records), 0)
-    assert not too_many(encoded, len(records), headers)
+    encoded = memoryview(batch(*records))
+    plain = encoded[RECORDS_FROM:]
+    made: list[tuple[bytes | None, Headers]] = []
+    for part in cut(plain, len(records), Limits(together, size, 1000, 1000)):
+        some = without_compression(encoded, plain[part.start : part.end], part.records)
+        unpacked = [*Batches(some).next_batch()]
+        assert unpacked[0].offset == part.first == len(made)
+        assert len(unpacked) <= together
+        assert part.records == 1 or weight(unpacked) <= size
+        made += [(one.value, one.headers) for one in unpacked]
+    assert made == records
+
+
+@given(st.lists(_headers, min_size=1, max_size=9))
+def test_headers_are_counted_where_they_may_be_many(records: list[Headers]) -> None:
+    plain = batch(*((b"{}", headers) for headers in records))[RECORDS_FROM:]
+    number, of_one = sum(map(len, records)), max(map(len, records))
+    cut(plain, len(records), Limits(9, MIB, number, of_one))
+    if number:
+        for limits in (Limits(9, MIB, number - 1, number), Limits(9, MIB, number, of_one - 1)):
+            with pytest.raises(TooManyHeaders):
+                cut(plain, len(records), limits)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        pytest.param(b"\x00\x00\x00\x01\x00", id="beyond the record"),
+        # aiokafka reads the attributes as a varint.
+        pytest.param(b"\x80\x00\x00\x00\x01\x00", id="after long attributes"),
+    ],
+)
+def test_no_more_headers_are_made_than_there_is_room_for(head: bytes) -> None:
+    """aiokafka makes what a record claims before it looks at the record's length."""
+    claimed = head + b"\x80\x89\x7a"  # a million
+    records = bytes([2 * len(claimed)]) + claimed + bytes(2 * MIB)
+    encoded = without_compression(memoryview(batch((b"", []))), records, 1)
+    tracemalloc.start()
+    try:
+        [found] = unpacked(encoded, LARGEST)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert isinstance(found, Unreadable)
+    assert most < 10 * MIB
 
 
 @given(st.binary(max_size=300), st.integers(1, 5))
 def test_what_is_broken_is_an_error_at_most(records: bytes, count: int) -> None:
     with contextlib.suppress(ValueError):
-        too_many(bytes(61) + records, count, 0)
+        cut(records, count, Limits(2, 100, 300, 300))
     with contextlib.suppress(ValueError):
-        assert len(with_readable_names(bytes(61) + records, count)) == 61 + len(records)
+        assert len(with_readable_names(records, count)) == len(records)
 
 
 def test_a_batch_is_the_same_without_compression() -> None:
     packed = batch((b"x" * 1000, [("a", b"b")]), codec=4)
-    plain = uncompressed(memoryview(packed), 4)
+    plain = without_compression(memoryview(packed), decompressed(memoryview(packed)), 1)
     assert len(plain) > 1000 > len(packed)
     assert next(iter(Batches(plain).next_batch())).value == b"x" * 1000
