@@ -20,7 +20,13 @@ from app.kafka.records import Record
 from app.kafka.unreadable import Unreadable
 from app.process.printable import printable
 from app.process.words import counted
-from models.dead_letter import DeadLetter, true_headers, without_replay
+from models.dead_letter import (
+    DeadLetter,
+    Header,
+    letter_headers,
+    true_headers,
+    without_replay,
+)
 from models.reasons import RejectReason
 
 logger = get_logger(__name__)
@@ -129,16 +135,16 @@ class DeadLetters:
 
     async def _write(self, tp: TP, set_aside: Sequence[SetAside]) -> int:
         """Write some letters; returns how many had to be shortened."""
-        letters = [self._letter(tp, one) for one in set_aside]
-        outgoing = [_outgoing(letter) for letter in letters]
+        outgoing = [self._outgoing(tp, one) for one in set_aside]
         refused = {id(one) for one in await self._producer.send(self._topic, outgoing)}
         if refused:
-            pairs = zip(letters, outgoing, strict=True)
-            await self._shorten(tp, [letter for letter, one in pairs if id(one) in refused])
+            pairs = zip(set_aside, outgoing, strict=True)
+            letters = [self._letter(tp, one) for one, sent in pairs if id(sent) in refused]
+            await self._shorten(tp, letters)
         return len(refused)
 
     async def _shorten(self, tp: TP, letters: Sequence[DeadLetter]) -> None:
-        shortened = [_outgoing(letter.shortened()) for letter in letters]
+        shortened = [Outgoing(None, None, one.shortened().to_headers()) for one in letters]
         if await self._producer.send(self._topic, shortened):
             raise DeadLetterTooLargeError(
                 f"{self._topic} does not even take a letter that only says where a record is "
@@ -154,12 +160,21 @@ class DeadLetters:
             *(tp.topic, self._topic),
         )
 
+    def _outgoing(self, tp: TP, set_aside: SetAside) -> Outgoing:
+        record, reason, detail = set_aside
+        original, attempts = self._original(tp, record)
+        headers = letter_headers(
+            *(tp.topic, tp.partition, record.offset, record.timestamp),
+            reason=reason,
+            detail=detail,
+            headers=original,
+            attempts=attempts,
+        )
+        return Outgoing(record.key, _value(record), headers)
+
     def _letter(self, tp: TP, set_aside: SetAside) -> DeadLetter:
         record, reason, detail = set_aside
-        if tp.topic in self._ours:
-            headers, attempts = true_headers(record.headers)
-        else:
-            headers, attempts = without_replay(record.headers), 0
+        headers, attempts = self._original(tp, record)
         return DeadLetter(
             topic=tp.topic,
             partition=tp.partition,
@@ -168,14 +183,20 @@ class DeadLetters:
             reason=reason,
             detail=detail,
             key=record.key,
-            value=record.encoded if isinstance(record, Unreadable) else record.value,
-            headers=tuple(headers),
+            value=_value(record),
+            headers=headers,
             attempts=attempts,
         )
 
+    def _original(self, tp: TP, record: Record) -> tuple[Sequence[Header], int]:
+        """The headers that a record came with, and how often it has been replayed."""
+        if tp.topic in self._ours:
+            return true_headers(record.headers)
+        return without_replay(record.headers), 0
 
-def _outgoing(letter: DeadLetter) -> Outgoing:
-    return Outgoing(letter.key, letter.value, letter.to_headers())
+
+def _value(record: Record) -> bytes | None:
+    return record.encoded if isinstance(record, Unreadable) else record.value
 
 
 def _log(topic: str, tp: TP, set_aside: Sequence[SetAside]) -> None:

@@ -168,8 +168,9 @@ class BatchProducer:
     """An idempotent producer of batches that outlives its clients.
 
     Args:
-        settings: how to connect, the largest record, and the compression of the internal topic.
-        compressed: the topics whose batches are compressed, and how, instead of the internal topic.
+        settings: how to connect, the largest record, and the compression of the persister's topics.
+        compressed: the topics whose batches are compressed, and how, instead of the internal topic
+            and the dead-letter topic.
         request_timeout: seconds for a broker to answer a request before aiokafka repeats it.
         answer_timeout: seconds for a batch to be acknowledged before a new client sends it again.
         new_client: makes a client that is not yet started.
@@ -190,7 +191,8 @@ class BatchProducer:
         self._settings = settings
         self._end = end
         if compressed is None:
-            compressed = {TopicNames(settings.topic_prefix).documents: settings.compression}
+            names = TopicNames(settings.topic_prefix)
+            compressed = dict.fromkeys([names.documents, names.dead_letters], settings.compression)
         self._codecs = {topic: codec(compression) for topic, compression in compressed.items()}
         self._request_timeout = request_timeout
         self._answer_timeout = answer_timeout
@@ -203,7 +205,9 @@ class BatchProducer:
         self._closing: set[asyncio.Task[None]] = set()
         self._stopped = False
         self._in_flight = ByteBudget(IN_FLIGHT_BYTES)
-        self._largest = max(settings.max_record_bytes + RECORD_OVERHEAD, REQUEST_BYTES)
+        self._largest_compressed = settings.max_record_bytes + RECORD_OVERHEAD
+        """Bytes of the largest record that is compressed: no reader decompresses much more."""
+        self._largest = max(self._largest_compressed, REQUEST_BYTES)
         self._batch_bytes: dict[str, int] = {}
         """Smaller limits than `BATCH_BYTES`, for topics whose brokers refuse that size."""
         self._failing: set[str] = set()
@@ -346,11 +350,8 @@ class BatchProducer:
         too_large: list[Outgoing] = []
         start = 0
         while start < len(records):
-            batch = BatchBuilder(
-                self._batch_bytes.get(topic, BATCH_BYTES), self._codecs.get(topic, 0)
-            )
-            end = start + _fill(batch, islice(records, start, None))
-            alone, size = end == start + 1, batch.size()
+            batch, count = self._batch(topic, records, start)
+            end, alone, size = start + count, count == 1, batch.size()
             if alone and size > self._largest:
                 too_large.append(records[start])
                 start = end
@@ -400,6 +401,18 @@ class BatchProducer:
             finally:
                 del self._unanswered[batch]
         return offset
+
+    def _batch(
+        self, topic: str, records: Sequence[Outgoing], start: int
+    ) -> tuple[BatchBuilder, int]:
+        """A batch with what fits into one of the records from `start` on, and their number."""
+        most = self._batch_bytes.get(topic, BATCH_BYTES)
+        batch = BatchBuilder(most, self._codecs.get(topic, 0))
+        count = _fill(batch, islice(records, start, None))
+        if batch.size() > self._largest_compressed:  # there is only one record in it
+            batch = BatchBuilder(most, 0)
+            _fill(batch, records[start : start + 1])
+        return batch, count
 
     def _interrupted(
         self,

@@ -96,7 +96,8 @@ class KafkaSettings(Group):
     """Remaining share of a topic's retention at which a warning about unread records is logged."""
 
     compression: Compression = Compression.SNAPPY
-    """Compression of the internal topic's batches; may be changed at any time."""
+    """Compression of batches on the internal topic and the dead-letter topic; may be changed at any
+    time."""
 
     max_record_bytes: int = Field(16 * 1024 * 1024, ge=1024 * 1024, le=512 * 1024 * 1024)
     """Maximum size of a record in bytes, on OpenWhisk's topics and the internal ones."""

@@ -4,6 +4,7 @@ One worker for all attacks: after each, a record of somebody else must be stored
 sent must be set aside with its place.
 """
 
+import secrets
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -203,7 +204,7 @@ async def test_a_letter_that_fits_nowhere_leaves_its_place_and_hash(
     await admin.create_topic(dead_letters, max_message_bytes=str(MIB))
     running = await worker(partitions=1)
     async with producer(kafka_url) as kafka:
-        sent = await kafka.send(topic, b"x" * (3 * MIB))
+        sent = await kafka.send(topic, secrets.token_bytes(3 * MIB))
     await Victim(running, kafka_url, couchdb_url, (topic, database)).still_works()
 
     (kept,) = await letters(kafka_url, prefix)

@@ -6,7 +6,14 @@ from typing import Any, NamedTuple
 import pytest
 from faust.types import TP
 
-from app.dead_letters import DeadLetters, DeadLetterTooLargeError, SetAside, aside, unforeseen
+from app.dead_letters import (
+    DeadLetters,
+    DeadLetterTooLargeError,
+    SetAside,
+    aside,
+    unforeseen,
+    writing,
+)
 from app.kafka.producer import Outgoing
 from app.kafka.unreadable import Unreadable
 from app.process.seldom import Seldom
@@ -119,6 +126,26 @@ async def test_however_many_come_each_reason_is_logged_once_with_its_first_recor
             ("1 record of completed0/2 offset 2", "too-large, why\\n2"),
         )
     ]
+
+
+async def test_tiny_letters_are_written_without_a_faust_record_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """That took two thirds of the time: a megabyte of tiny bad records took 1.7 s."""
+
+    def made(**_fields: object) -> None:
+        raise AssertionError("a DeadLetter was made")
+
+    producer: Any = Producer()
+    monkeypatch.setattr(writing, "DeadLetter", made)
+    set_aside = [SetAside(Record(offset=n), RejectReason.NOT_JSON, "why") for n in range(2)]
+    await DeadLetters(producer, "letters").write(TOPIC, set_aside)
+    (_, first), (_, second) = producer.sent
+    assert first.headers == DeadLetter.from_record(None, None, first.headers).to_headers()
+    repeated = [
+        one for one, other in zip(first.headers, second.headers, strict=True) if one is other
+    ]
+    assert len(repeated) == 5, "all but offset and timestamp"
 
 
 async def test_a_replayed_document_that_is_rejected_again_keeps_its_headers_and_counts_on() -> None:

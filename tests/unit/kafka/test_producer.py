@@ -27,6 +27,7 @@ from aiokafka.errors import (
 from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.structs import TopicPartition
 
+from app.kafka.clients import RECORD_OVERHEAD
 from app.kafka.producer import BatchProducer, Outgoing, _close, partition_of
 from app.settings import Compression, KafkaSettings
 from tests.fakes.kafka import FakeBroker
@@ -118,6 +119,30 @@ async def test_each_compression_is_one_that_a_consumer_reads(
     assert broker.values("compressed")[0] == values
     ((_, used),) = broker.codecs
     assert bool(used) is (compression is not Compression.NONE)
+
+
+async def test_documents_and_dead_letters_are_compressed(broker: FakeBroker) -> None:
+    """Uncompressed, 217 KB of tiny bad records became 41 MB of dead letters."""
+    made = BatchProducer(KafkaSettings(), new_client=broker.client)
+    topics = ("persister-documents", "persister-dead-letters", "other")
+    for topic in topics:
+        broker.create(topic)
+        assert await made.send(topic, records(b"x" * 40, b"x" * 40)) == []
+    snappy = DefaultRecordBatch.CODEC_SNAPPY
+    assert broker.codecs == {*zip(topics, (snappy, snappy, 0), strict=True)}
+
+
+async def test_what_no_reader_would_decompress_is_not_compressed(broker: FakeBroker) -> None:
+    broker.create("compressed", limit=1 << 25)
+    large = KafkaSettings().max_record_bytes
+    assert await producer(broker).send("compressed", records(bytes(large))) == []
+    assert broker.codecs == {("compressed", DefaultRecordBatch.CODEC_SNAPPY)}
+    assert await producer(broker).send("compressed", records(bytes(large + RECORD_OVERHEAD))) == []
+    assert ("compressed", 0) in broker.codecs
+    assert [len(value) for value in broker.values("compressed")[0]] == [
+        large,
+        large + RECORD_OVERHEAD,
+    ]
 
 
 async def test_only_the_topics_that_are_said_to_be_are_compressed(broker: FakeBroker) -> None:
