@@ -112,7 +112,8 @@ class Within:
             # All partitions are wanted at first: tables' changelogs are read before anybody asks.
             self._assignment = assignment
             self._shelf.want([TP(*tp) for tp in assignment.tps], self._clock())
-        if self._left() < self._budget // ASKED_FOR:
+        # Not if it is short only because of a fetch under way, which may have asked for all of it.
+        if self._budget - self._shelf.waiting() < self._budget // ASKED_FOR:
             self._shelf.set_aside()
         left = self._left()
         share = left // max(1, len(self._fetcher._client.cluster.brokers()))  # noqa: SLF001

@@ -121,7 +121,7 @@ class Unpacked:
         return not self._begun and (self._damaged or not self._fetched.has_next())
 
     def take(self, enough: int) -> list[Any]:
-        """The next records, batch by batch until they have `enough` bytes.
+        """The next records, batch by batch until they have `enough` bytes, or part of a large one.
 
         Raises:
             CorruptRecordException: a checksum is wrong, or there is no batch; the records have to
@@ -138,6 +138,8 @@ class Unpacked:
                 break  # what stands before it first; the next fetch begins there
             taken += records
             size += weight(records)
+            if self._begun is not None:
+                break  # a part is nearly a chunk
         self.taken = size
         return taken
 
@@ -268,6 +270,7 @@ class Fetch(FetchResult):
             return []
         if shelf:
             shelf.allowance -= records.taken
+            shelf.turn(self._topic_partition)
             shelf.gathering.taken(len(taken))
             if records.epoch is not None and records.epoch >= 0:
                 shelf.epochs[TP(*self._topic_partition)] = records.epoch
@@ -314,6 +317,10 @@ class Fetched(OrderedDict[Any, Any]):
         """Note that records of these partitions are wanted."""
         self._wanted.update(dict.fromkeys(partitions, now))
         self._now = now
+
+    def turn(self, tp: Any) -> None:
+        """Let all other partitions come before this one, of which something was handed over."""
+        self.move_to_end(tp)
 
     def waiting(self) -> int:
         """How many bytes are waiting here, as they are in Kafka."""

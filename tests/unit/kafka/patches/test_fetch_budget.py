@@ -131,6 +131,22 @@ async def test_what_nobody_takes_makes_room_for_the_others(
     assert fetcher.seen == [TopicPartition("b", 0)]
 
 
+async def test_what_nobody_takes_stays_while_only_a_fetch_under_way_leaves_no_room(
+    fetcher: Any, shelf: Shelf, assignment: Any
+) -> None:
+    """It was dropped with each fetch, although nearly all of the budget was free."""
+    within = Within(fetcher, shelf, BUDGET)
+    within.actions(assignment)
+    fetcher._in_flight = {*BROKERS}
+    shelf.bytes = {TP("a", 0): BUDGET - BUDGET // ASKED_FOR}
+    shelf.unasked = {TP("a", 0)}
+    within.actions(assignment)
+    assert shelf.bytes
+    shelf.bytes[TP("a", 0)] += 1
+    within.actions(assignment)
+    assert not shelf.bytes
+
+
 async def test_a_position_is_found_for_a_partition_that_nobody_reads_yet(
     fetcher: Any, shelf: Shelf
 ) -> None:
