@@ -13,10 +13,12 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.admin.records_to_delete import RecordsToDelete
 from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
     InvalidReplicationFactorError,
     KafkaError,
     NoError,
     TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
     for_code,
 )
 from aiokafka.protocol.commit import OffsetFetchRequest
@@ -31,6 +33,8 @@ UNCLEAN = "unclean.leader.election.enable"
 
 OPTIONAL = (UNCLEAN,)
 """Settings that not everything has that speaks Kafka's protocol."""
+
+_FORBIDDEN = (TopicAuthorizationFailedError, ClusterAuthorizationFailedError)
 
 _LONGEST = 50
 """Characters shown of what is no number."""
@@ -173,7 +177,9 @@ class Admin:
         for answer in await self._client.describe_configs(resources) if resources else ():
             for code, reason, _, topic, entries in answer.resources:
                 if code:
-                    raise UnreadableSettingsError(f"{topic}: {_reason(for_code(code), reason)}")
+                    error = for_code(code)
+                    right = ": grant DescribeConfigs on it" if error in _FORBIDDEN else ""
+                    raise UnreadableSettingsError(f"{topic}: {_reason(error, reason)}{right}")
                 found[topic] = {entry[0]: entry[1] for entry in entries if entry[0] in keys}
                 _check_settings(topic, found[topic], keys)
         return found
@@ -227,7 +233,12 @@ class Admin:
         async def send(request: OffsetFetchRequest) -> Any:
             return await self._client._send_request(request, broker)  # noqa: SLF001
 
-        answer = await checked(send, lambda: None)(OffsetFetchRequest(group, None))
+        try:
+            answer = await checked(send, lambda: None)(OffsetFetchRequest(group, None))
+        except KafkaError as error:
+            if error.args:
+                raise
+            raise type(error)(f"cannot read what group {group} has committed") from None
         found = {}
         for topic, partitions in answer.topics:
             for number, offset, _, code in partitions:

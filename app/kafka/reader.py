@@ -138,10 +138,11 @@ class Reader:
                 async with asyncio.timeout(SILENCE_SECONDS):
                     found = await ask(partitions) if partitions else {}
             except (TimeoutError, KafkaTimeoutError):
-                why = unreadable.told or "was it deleted meanwhile, or is its leader away?"
+                lied = unreadable.told
+                why = f"{lied}:" if lied else "was it deleted meanwhile, or is its leader away?"
                 raise ReadError(
                     f"Kafka does not say within {SILENCE_SECONDS:g} s where topic {topics} begins "
-                    f"and ends: {why} Try again"
+                    f"and ends: {why} try again"
                 ) from None
         if len(found) < len(partitions):
             raise ReadError(f"Kafka does not say where all partitions of {topics} begin and end")

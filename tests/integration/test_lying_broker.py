@@ -4,12 +4,16 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from aiokafka.errors import TopicAuthorizationFailedError
+from aiokafka.protocol.admin import DescribeConfigsRequest
+from aiokafka.protocol.commit import OffsetFetchRequest
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.group import SyncGroupRequest
 from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.protocol.offset import OffsetRequest
 from aiokafka.protocol.produce import ProduceRequest
 
+from tests.integration.support.commands import Commands
 from tests.integration.support.deployment import Deployment
 from tests.integration.support.kafka import Producer
 from tests.integration.support.liar import Lie, announced, changed, liar, overwritten
@@ -90,3 +94,51 @@ async def test_a_broker_that_lies_costs_seconds_and_is_not_believed(
         log = running.log()
     assert "Traceback" not in log
     assert "\x1b" not in log
+
+
+def without_controller(answer: Any) -> None:
+    answer.controller_id = -1
+
+
+def about_nothing(answer: Any) -> None:
+    answer.resources = []
+
+
+def forbidden(fields: list[Any]) -> None:
+    fields[1] = TopicAuthorizationFailedError.errno
+
+
+LIST, SETUP = ("dead-letters", "list"), ("setup",)
+TO_COMMANDS: list[tuple[type[Any], Lie, tuple[str, ...], int, str]] = [
+    (MetadataRequest, changed(without_controller), SETUP, 1, "the cluster has no controller"),
+    (MetadataRequest, announced(2**31 - 1), LIST, 2, "announces an answer of 2147483647 bytes"),
+    (MetadataRequest, overwritten(255), ("audit",), 2, "brokers is null"),
+    (DescribeConfigsRequest, changed(about_nothing), ("setup", "--check"), 1, "something else"),
+    (OffsetRequest, each_partition(forbidden), LIST, 2, "dead-letters: grant Describe and Read"),
+    (OffsetFetchRequest, announced(-5), ("audit",), 2, "announces an answer of -5 bytes"),
+]
+
+
+async def test_a_command_that_is_lied_to_says_so_in_one_line(
+    deployment: Deployment, kafka: Producer, couchdb_url: str, database: str
+) -> None:
+    await kafka.send(await deployment.topic("completed0"), b"junk")
+    async with liar(deployment.kafka_url) as broker:
+        commands = Commands(
+            broker.url,
+            couchdb_url,
+            topic_prefix=deployment.prefix,
+            app_id=deployment.group,
+            database=database,
+            partitions=1,
+        )
+        for request, lie, arguments, code, why in TO_COMMANDS:
+            broker.tell({request: lie})
+            ran = await commands.run(*arguments)
+            said = ran.errors if code == 2 else ran.output
+            assert (ran.code, why in said) == (code, True), ran
+            assert "Traceback" not in ran.errors
+            assert len(ran.errors.splitlines()) <= 1, ran.errors
+            if arguments == SETUP:
+                broker.tell({})
+                assert (await commands.run(*SETUP)).code == 0

@@ -1,6 +1,14 @@
 """The suite that the fake admin client has in common with a real one."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
+from aiokafka.errors import (
+    KafkaError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+)
 
 from app.kafka.admin import UNCLEAN, Admin, UnreadableSettingsError
 from tests.contract.administering import TestAdmin, Until  # noqa: F401 - the suite
@@ -43,3 +51,24 @@ async def test_a_setting_that_not_all_have_may_be_missing() -> None:
     assert await Admin(client).topic_settings(["topic"], [UNCLEAN]) == {"topic": {}}
     with pytest.raises(UnreadableSettingsError, match=r"does not tell its segment\.bytes"):
         await Admin(client).topic_settings(["topic"], ["segment.bytes"])
+
+
+@pytest.mark.parametrize(
+    "error,right", [(TopicAuthorizationFailedError, True), (UnknownTopicOrPartitionError, False)]
+)
+async def test_a_missing_right_is_named(error: type[KafkaError], *, right: bool) -> None:
+    client = FakeAdminClient()
+    client.unreadable = error.errno
+    with pytest.raises(UnreadableSettingsError) as raised:
+        await Admin(client).topic_settings(["topic"], ["retention.ms"])
+    assert ("grant DescribeConfigs" in str(raised.value)) is right
+
+
+async def test_what_cannot_be_read_of_a_group_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(*_: Any) -> Any:
+        return SimpleNamespace(topics=[], error_code=TopicAuthorizationFailedError.errno)
+
+    client = FakeAdminClient()
+    monkeypatch.setattr(client, "_send_request", refuse)
+    with pytest.raises(TopicAuthorizationFailedError, match="what group g has committed"):
+        await Admin(client).committed("g")
