@@ -6,15 +6,15 @@ the memory of the text: where that is somebody else's, and may be large, see `mo
 """
 
 import re
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal, InvalidOperation
 from json import JSONDecoder
 from typing import Any, Final
 
-from models.json_text import MAX_DEPTH
+from models.json_grammar import MAX_DEPTH
 from models.patterns import compiled
+from models.recursion import room_for
 
 
 class Exponential(Decimal):
@@ -50,12 +50,8 @@ def _room_for_depth(text: str) -> Iterator[None]:
         yield
         return
     _check_depth(text)
-    limit = sys.getrecursionlimit()
-    sys.setrecursionlimit(limit + MAX_DEPTH + 100)
-    try:
+    with room_for(MAX_DEPTH):
         yield
-    finally:
-        sys.setrecursionlimit(limit)
 
 
 def _check_depth(text: str) -> None:

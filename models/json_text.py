@@ -1,49 +1,73 @@
-"""Scans JSON as bytes, by the rules of OpenWhisk's parser (spray-json 1.3.5).
+"""Finds values in JSON as bytes, by the rules of OpenWhisk's parser (spray-json 1.3.5).
 
 Nothing is built of what is only passed over, so that no text costs more than a small share of its
-size, however it is made: a megabyte of `[],[],…` decoded would be twenty. Whoever needs a whole
-text decoded takes `models.exact_json`.
+size, however it is made: a megabyte of `[],[],…` decoded would be twenty. Nor is it looked at piece
+by piece in Python: a microsecond for each `"":0,` is a fifth of a second for a megabyte. So regular
+expressions pass over as many pieces as there are of what does not matter, and over at most `WINDOW`
+bytes in one go, since other threads wait meanwhile. Whoever needs a whole text decoded takes
+`models.exact_json`.
 
-All functions but `check` take bytes that `check` has accepted. Places are `(start, end)`.
+All functions take bytes that `models.json_grammar` has accepted. Places are `(start, end)`.
 """
 
 import json
 import re
-from collections.abc import Iterator
+from array import array
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal, InvalidOperation
-from typing import Any, Final, NamedTuple
+from functools import lru_cache
+from itertools import accumulate, compress, count, islice
+from typing import Any, Final, NamedTuple, TypeAlias
 
+from models.json_grammar import WINDOW, after_text, steps
 from models.patterns import compiled
-
-MAX_DEPTH: Final = 1000
-"""Levels of values (the outermost is the first) that OpenWhisk's parser reads."""
 
 MAX_NUMBER_LENGTH: Final = 100
 """Characters of a number that OpenWhisk's parser reads."""
 
+_LEVELS: Final = 40
+"""Of nesting that an expression passes over by itself: what is deeper is long enough for a little
+work in Python.
+"""
+
+_FIRST_WINDOW: Final = 128
+
+_Run: TypeAlias = Callable[[bytes, int, int], re.Match[bytes] | None]
+
 _SPACE: Final = rb"[ \t\n\r]*+"
-_STRING: Final = rb'"(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+"'
-_NUMBER: Final = rb"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][+-]?[0-9]++)?+"
-_EMPTY: Final = rb"\[" + _SPACE + rb"\]|\{" + _SPACE + rb"\}"
-_SCALAR: Final = rb"(?:" + _STRING + rb"|" + _NUMBER + rb"|true|false|null|" + _EMPTY + rb")"
+_REST: Final = rb'(?:[^"\\]++|\\.)*+"'
+_TEXT: Final = b'"' + _REST
+_PLAIN: Final = rb'[^ \t\n\r,\]}"\[{]++'
+
+
+def _nested(levels: int) -> bytes:
+    inner = rb'[^"\[\]{}]++|' + _TEXT
+    if levels > 1:
+        inner += b"|" + _nested(levels - 1)
+    return rb"[\[{](?:" + inner + rb")*+[\]}]"
+
+
+_VALUE: Final = rb"(?:" + _TEXT + rb"|" + _PLAIN + rb"|" + _nested(_LEVELS) + rb")"
+
+# What follows an item or a member, so that none that is cut by a window's end passes for a whole.
+_NEXT: Final = _SPACE + rb"(?:," + _SPACE + rb"|(?=[\]}]))"
 
 _space = re.compile(_SPACE).match
-_key = compiled(_STRING + _SPACE + rb":" + _SPACE).match
-_scalar = compiled(_SCALAR).match
-# As many as there are of what holds nothing else, with the commas behind.
-_scalar_items = compiled(rb"(?:" + _SCALAR + _SPACE + rb"," + _SPACE + rb")*+").match
-_scalar_members = compiled(
-    rb"(?:" + _STRING + _SPACE + rb":" + _SPACE + _SCALAR + _SPACE + rb"," + _SPACE + rb")*+"
+_end_of_plain = re.compile(_PLAIN).match
+_not_deep = compiled(_nested(_LEVELS), re.DOTALL).match
+_whole_tokens = compiled(rb'(?:[^"]++|' + _TEXT + rb")*+", re.DOTALL).match
+_texts = compiled(_TEXT, re.DOTALL).sub
+_brackets = compiled(rb'(?:[^"\[\]{}]++|' + _TEXT + rb")*+[\[\]{}]", re.DOTALL).finditer
+_short_numbers = compiled(
+    rb'(?:[^"0-9-]++|%b|[0-9-][0-9.eE+-]{0,%d}+(?=[^0-9.eE+-]))*+' % (_TEXT, MAX_NUMBER_LENGTH - 1),
+    re.DOTALL,
 ).match
-_end_of_string = compiled(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL).match
-_brackets = compiled(rb'"(?:[^"\\]++|\\.)*+"|[\[{]|[\]}]', re.DOTALL).finditer
-_end_of_plain = re.compile(rb"[^\s,\]}]++").match
-_numbers = compiled(rb'"(?:[^"\\]++|\\.)*+"|(-?[0-9][0-9.eE+-]*+)', re.DOTALL).finditer
+_end_of_number = re.compile(rb"[0-9.eE+-]++").match
 
 _QUOTE, _BACKSLASH, _COMMA, _CLOSING = b'"\\,]'
 _BRACKETS: Final = b"[{"
-_OPENING: Final = (b"[", b"{")
 _AS_DIGITS: Final = bytes(48 if byte in b"0123456789+-.eE" else 32 for byte in range(256))
+_IS_BRACKET: Final = bytes(byte in b"[]{}" for byte in range(256))
 _TOO_LONG: Final = b"0" * (MAX_NUMBER_LENGTH + 1)
 
 
@@ -64,92 +88,131 @@ def value_marks(text: bytes) -> int:
     return text.count(b",") + text.count(b"[") + text.count(b"{")
 
 
-def check(text: bytes, deepest: int = MAX_DEPTH) -> None:
-    """Look through a whole text.
+def members(text: bytes, start: int = 0) -> Iterator[Member]:
+    """The members of the object that begins here, in order, equal keys and all.
+
+    Takes a microsecond or two for each: where only some matter, see `Names`.
+    """
+    at = _first(text, start)
+    while text[at] == _QUOTE:
+        member = _member(text, at)
+        yield member
+        at = _after_comma(text, member.end)
+
+
+def _member(text: bytes, at: int) -> Member:
+    key_end = after_text(text, at)
+    value = _after(_space, text, _after(_space, text, key_end) + 1)
+    return Member(at, key_end, value, _skipped(text, value))
+
+
+class Names:
+    """Names of members that matter, in objects that may have any number of others.
 
     Args:
-        text: That is to be JSON.
-        deepest: Levels of values that it may have.
-
-    Raises:
-        ValueError: It is not JSON in UTF-8, or nested too deeply; the message shows no contents.
+        names: the names, in ASCII.
+        prefix: a character; whatever begins with it matters, too.
     """
-    if not text.isascii():
-        text.decode()
-    end = _after_value(text, _after(_space, text, 0), deepest)
-    if _after(_space, text, end) != len(text):
-        raise ValueError(f"something follows its end, at byte {end}")
+
+    def __init__(self, names: Iterable[str], prefix: str = "") -> None:
+        self._plain = {b'"%b"' % name.encode(): name for name in names}
+        wanted = [(ord(name[0]), _spelled(name[1:]) + b'"') for name in self._plain.values()]
+        if prefix:
+            wanted.append((ord(prefix), _REST))
+        # Alternatives that begin with different characters are the faster.
+        plain = b"|".join(b"%c%b" % one for one in wanted)
+        escaped = b"|".join(rb"(?i:%04x)%b" % one for one in wanted)
+        name = rb'"(?:%b|\\u(?:%b))' % (plain, escaped)
+        colon = _SPACE + rb":" + _SPACE
+        self._member: _Run = compiled(
+            # The others, up to the next one that matters, if there is one in the window.
+            (rb"(?:(?!%b)" % name) + _TEXT + colon + _VALUE + _NEXT + rb")*+"
+            rb"(?:(" + name + rb")" + colon + rb"(" + _VALUE + rb")" + _NEXT + rb")?",
+            re.DOTALL,
+        ).match
+        self._is_wanted = compiled(name, re.DOTALL).fullmatch
+
+    def members(self, text: bytes, start: int = 0) -> Iterator[tuple[str, int, int, int, int]]:
+        """Name and places of those of the object that begins here, in order, equal names and all.
+
+        The places are those of a `Member`; there may be millions of them.
+        """
+        at = _first(text, start)
+        plain = self._plain.get
+        while text[at] == _QUOTE:
+            found = self._member(text, at, at + WINDOW)
+            assert found is not None  # noqa: S101 - it matches nothing at all, too
+            end = found.end()
+            if found.lastindex:
+                key = found[1]
+                yield plain(key) or _decoded(key), *found.span(1), *found.span(2)
+            elif end == at:  # it is longer than the window, or nested deeply
+                member = _member(text, at)
+                if self._is_wanted(text, member.key_start, member.key_end):
+                    yield name(text, member), *member
+                end = _after_comma(text, member.end)
+            at = end
 
 
-def _after_value(text: bytes, at: int, deepest: int) -> int:
-    """The end of the value that begins here; a loop, since Python's stack is not deep enough."""
-    closing: list[int] = []
-    while True:
-        if text[at : at + 1] in _OPENING:
-            empty = _scalar(text, at)
-            if len(closing) >= deepest - (not empty):
-                raise ValueError(f"nested more than {deepest} levels deep")
-            if not empty:
-                closing.append(text[at] + 2)  # in ASCII
-                at = _next_value(text, _after(_space, text, at + 1), closing[-1])
-                continue
-            at = empty.end()
-        else:
-            at = _required(_scalar, text, at)
-        while closing:
-            at = _after(_space, text, at)
-            following = text[at] if at < len(text) else 0
-            if following == _COMMA:
-                at = _next_value(text, _after(_space, text, at + 1), closing[-1])
-                break
-            if following != closing.pop():
-                raise _error(at)
-            at += 1
-        else:
-            return at
+@lru_cache(maxsize=4096)
+def _decoded(key: bytes) -> str:
+    return string(key, 0, len(key))
 
 
-def _next_value(text: bytes, at: int, closing: int) -> int:
-    """Where the next value begins: in an object behind its key, and behind all that is plain."""
-    if closing == _CLOSING:
-        return _after(_scalar_items, text, at)
-    return _required(_key, text, _after(_scalar_members, text, at))
+def _spelled(text: str) -> bytes:
+    """Matches a text, whichever of its characters are escaped."""
+    return b"".join(rb"(?:%c|\\u(?i:%04x))" % (ord(one), ord(one)) for one in text)
 
 
-def _after(match: Any, text: bytes, at: int) -> int:
-    found: re.Match[bytes] = match(text, at)
-    return found.end()
+def _run_of(item: bytes) -> _Run:
+    """Matches as many items of this form as there are."""
+    return compiled(rb"(?:" + item + _NEXT + rb")*+", re.DOTALL).match
 
 
-def _required(match: Any, text: bytes, at: int) -> int:
-    found: re.Match[bytes] | None = match(text, at)
-    if found is None:
-        raise _error(at)
-    return found.end()
+_texts_in_a_row = _run_of(_TEXT)
+_values_in_a_row = _run_of(_VALUE)
 
 
-def _error(at: int) -> ValueError:
-    return ValueError(f"something else is expected at byte {at}")
-
-
-def members(text: bytes, start: int = 0) -> Iterator[Member]:
-    """The members of the object that begins here, in order, equal keys and all."""
-    at = _after(_space, text, _after(_space, text, start) + 1)
+def holds_texts_only(text: bytes, start: int) -> bool:
+    """Whether all items of the array that begins here are strings."""
+    at = _first(text, start)
     while text[at] == _QUOTE:
-        key_end = _after(_end_of_string, text, at)
-        value = _after(_space, text, _after(_space, text, key_end) + 1)
-        end = _skipped(text, value)
-        yield Member(at, key_end, value, end)
-        at = _after_comma(text, end)
+        end = _after(_texts_in_a_row, text, at, at + WINDOW)
+        at = end if end > at else _after_comma(text, after_text(text, at))
+    return text[at] == _CLOSING
 
 
 def items(text: bytes, start: int = 0) -> Iterator[tuple[int, int]]:
     """The places of an array's items, in order."""
-    at = _after(_space, text, _after(_space, text, start) + 1)
+    at = _first(text, start)
     while text[at] != _CLOSING:
         end = _skipped(text, at)
         yield at, end
         at = _after_comma(text, end)
+
+
+def parts(text: bytes, start: int) -> Iterator[bytes]:
+    """The items of the array that begins here as shorter arrays, in order.
+
+    So that they can be decoded without taking up much memory at a time; but one item can be large.
+    """
+    at = _first(text, start)
+    while text[at] != _CLOSING:
+        end = _after(_values_in_a_row, text, at, at + WINDOW)
+        if end == at:
+            end = _after_comma(text, _skipped(text, at))
+        yield b"[%b]" % text[at:end].rstrip(b" \t\n\r,")
+        at = end
+
+
+def _first(text: bytes, start: int) -> int:
+    """Where the first item or member is, or the end."""
+    return _after(_space, text, _after(_space, text, start) + 1)
+
+
+def _after(match: Any, text: bytes, *places: int) -> int:
+    found: re.Match[bytes] = match(text, *places)
+    return found.end()
 
 
 def _after_comma(text: bytes, at: int) -> int:
@@ -160,17 +223,35 @@ def _after_comma(text: bytes, at: int) -> int:
 def _skipped(text: bytes, at: int) -> int:
     """The end of a value."""
     if text[at] == _QUOTE:
-        return _after(_end_of_string, text, at)
-    if text[at] not in _BRACKETS:
-        return _after(_end_of_plain, text, at)
-    depth = 0
-    for token in _brackets(text, at):
-        first = text[token.start()]
-        if first != _QUOTE:
-            depth += 1 if first in _BRACKETS else -1
-            if not depth:
-                return token.end()
-    raise _error(at)
+        return after_text(text, at)
+    if text[at] in _BRACKETS:
+        return _after_brackets(text, at)
+    return _after(_end_of_plain, text, at)
+
+
+def _after_brackets(text: bytes, at: int) -> int:
+    found = _not_deep(text, at, at + WINDOW)
+    if found:
+        return found.end()
+    depth, window = 0, _FIRST_WINDOW
+    while True:
+        end = _after(_whole_tokens, text, at, at + window)
+        if end == at:  # a string that is longer
+            at = after_text(text, at)
+            continue
+        depths = array("l", accumulate(steps(text[at:end], _texts), initial=depth))
+        if min(depths[1:], default=1) <= 0:
+            return _bracket(text, at, end, depths.index(0, 1) - 1) + 1
+        at, depth = end, depths[-1]
+        window = min(2 * window, WINDOW)
+
+
+def _bracket(text: bytes, at: int, end: int, number: int) -> int:
+    """The place of the bracket of this number, counted from 0, that is in no string."""
+    window = text[at:end]
+    if _QUOTE in window:
+        return next(islice(_brackets(text, at), number, None)).end() - 1
+    return next(islice(compress(count(at), window.translate(_IS_BRACKET)), number, None))
 
 
 def name(text: bytes, member: Member) -> str:
@@ -213,6 +294,14 @@ def has_long_number(text: bytes) -> bool:
     """Whether a JSON text holds a number of more characters than OpenWhisk's parser takes."""
     if _TOO_LONG not in text.translate(_AS_DIGITS):
         return False
-    return any(
-        match.end(1) - match.start(1) > MAX_NUMBER_LENGTH for match in _numbers(text) if match[1]
-    )
+    at = 0
+    while at < len(text):
+        end = _after(_short_numbers, text, at, at + WINDOW)
+        if end == at and text[at] == _QUOTE:
+            end = after_text(text, at)
+        elif end == at:
+            end = _after(_end_of_number, text, at)
+            if end - at > MAX_NUMBER_LENGTH:
+                return True
+        at = end
+    return False

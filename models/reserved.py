@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from models import json_text
+from models import json_grammar, json_text
 from models.fields import ACTIVATION_ID, ENTITY_NAME
 from models.patterns import compiled
 
@@ -19,6 +19,8 @@ _is_activation_id = re.compile(ACTIVATION_ID).fullmatch
 # Possessive, since an id may have as many names as a record has room for: each way back that is
 # kept would take some hundred bytes.
 _is_namespace = compiled(rf"(?!_){ENTITY_NAME}(?:/{ENTITY_NAME})*+").fullmatch
+
+_RESERVED: Final = json_text.Names((), prefix=RESERVED_PREFIX)
 
 _SHOWN_NAME: Final = 60
 
@@ -62,15 +64,14 @@ def checked_id(document: bytes) -> str:
         ReservedError: no activation has such a document.
         ValueError: it is not a JSON object with a string `_id`.
     """
-    json_text.check(document)
+    json_grammar.check(document)
     document_id = None
     names: list[str] = []
     if document.lstrip().startswith(b"{"):
-        for member in json_text.members(document):
-            name = json_text.name(document, member)
+        for name, _, _, start, end in _RESERVED.members(document):
             if name == ID_FIELD:
-                document_id = json_text.shallow(document, member.start, member.end)
-            elif name.startswith(RESERVED_PREFIX) and not names:
+                document_id = json_text.shallow(document, start, end)
+            elif not names:
                 names.append(name)
     if not isinstance(document_id, str):
         raise ValueError("not a JSON object with an _id")  # noqa: TRY004 - as json says it

@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from models import couchdb_numbers, exact_json, json_text
-from models.json_text import MAX_DEPTH
+from models.json_grammar import MAX_DEPTH
 from models.patterns import compiled
 
 DIGEST_SIZE: Final = 16

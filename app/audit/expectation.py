@@ -55,6 +55,7 @@ class Unusable(NamedTuple):
 Expectation = Expected | LeftOut | Finished | Unusable
 
 _FAILED_NOT_BY_THE_APPLICATION: Final = (2, 3)
+_RESPONSE: Final = json_text.Names(["response"])
 _ID: Final = re.compile(rb'"activationId"\s*:\s*"([0-9a-f]{32})"')
 
 
@@ -106,9 +107,8 @@ def _by_the_workers_rule(role: TopicRole, value: bytes, rules: RoutingSettings) 
 def _response(message: bytes) -> bytes:
     """The record in a message, as it is written: the last of equal names counts."""
     found = b""
-    for member in json_text.members(message):
-        if json_text.name(message, member) == "response":
-            found = message[member.start : member.end]
+    for _, _, _, start, end in _RESPONSE.members(message):
+        found = message[start:end]
     return found
 
 

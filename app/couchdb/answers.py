@@ -22,7 +22,7 @@ from app.couchdb.errors import (
     Unavailable,
 )
 from app.process.printable import shown
-from models import json_text
+from models import json_grammar, json_text
 
 LONGEST_REASON = 200
 """Most characters of a reason to keep: a validation function can answer with anything."""
@@ -205,7 +205,7 @@ def _why_not_read(row: Row) -> str:
 def _deep_documents(body: bytes, most: int) -> Iterator[tuple[str, bytes]]:
     """As `read_documents`, for any nesting depth: OpenWhisk writes up to 1,000 levels."""
     try:
-        json_text.check(body, deepest=len(body))
+        json_grammar.check_of_any_depth(body)
         rows = list(islice(_rows_of(body), most + 1))
         found = [_deep_row(body, row) for row in rows[:most]]
     except (ValueError, LookupError):

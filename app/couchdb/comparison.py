@@ -21,7 +21,7 @@ from typing import Any, Final
 import msgspec
 
 from app.process.printable import shown
-from models import couchdb_numbers, json_text
+from models import couchdb_numbers, json_grammar, json_text
 from models.patterns import compiled
 
 IGNORED: Final = frozenset({"updated", "_rev"})
@@ -124,14 +124,14 @@ def _pieces(document: bytes) -> dict[str, Any]:
     if document.count(b":") > MOST_VALUES:
         # They may all be top-level fields, each of which would take memory. Counting them takes
         # only time.
-        json_text.check(document)
+        json_grammar.check(document)
         top = sum(1 for _ in islice(json_text.members(document), MOST_FIELDS + 1))
         if top > MOST_FIELDS:
             raise ValueError("too many fields")
     try:
         texts = {name: _Piece(value) for name, value in _read_pieces(document).items()}
     except RecursionError:
-        json_text.check(document, deepest=len(document))
+        json_grammar.check_of_any_depth(document)
         texts = {
             json_text.name(document, one): _Piece(document[one.start : one.end])
             for one in json_text.members(document)

@@ -14,7 +14,8 @@ from msgspec.json import Decoder
 from app.routing.outcomes import NO_TRANSID, Candidate, Skip
 from models.documents import ADDED_FIELDS, added_fields
 from models.fields import ACTIVATION_ID, ENTITY_NAME
-from models.json_text import MAX_DEPTH, MAX_NUMBER_LENGTH
+from models.json_grammar import MAX_DEPTH
+from models.json_text import MAX_NUMBER_LENGTH
 from models.reasons import SkipReason
 
 Int = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]

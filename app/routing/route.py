@@ -35,6 +35,6 @@ def quickly(role: TopicRole, value: bytes | None, timestamp: int, rules: Rules) 
 
 
 def slowly(role: TopicRole, value: bytes, timestamp: int, rules: Rules) -> Decision:
-    """As `route`, for any message; a malicious one takes up to a second per megabyte."""
+    """As `route`, for any message; a malicious one takes some tenths of a second per megabyte."""
     found = slow_path.read(value, timestamp)
     return (left_out(role, found, rules) or found) if isinstance(found, Candidate) else found
