@@ -42,6 +42,11 @@ logger = logging.getLogger(__name__)
 SILENCE_SECONDS = 30.0
 """How long to wait for records that should exist, or for where a partition begins and ends."""
 
+ANSWER_SECONDS = 13.0
+"""How long an answer may take before it is asked for again: twice in `SILENCE_SECONDS`."""
+
+RETRY_SECONDS = 0.1
+
 THROTTLED_SECONDS = 600.0
 """The same while Kafka throttles this client."""
 
@@ -136,8 +141,8 @@ class Reader:
         with _explained(topics):
             try:
                 async with asyncio.timeout(SILENCE_SECONDS):
-                    found = await ask(partitions) if partitions else {}
-            except (TimeoutError, KafkaTimeoutError):
+                    found = await _insist(ask, partitions) if partitions else {}
+            except TimeoutError:
                 lied = unreadable.told
                 why = f"{lied}:" if lied else "was it deleted meanwhile, or is its leader away?"
                 raise ReadError(
@@ -271,6 +276,17 @@ def _check_forward(partition: TopicPartition, before: int, position: int) -> Non
         )
 
 
+async def _insist(
+    ask: Callable[[Any], Awaitable[dict[TopicPartition, Any]]], partitions: Any
+) -> dict[TopicPartition, Any]:
+    """Ask again when an answer does not come in time: it may have been lost."""
+    while True:
+        try:
+            return await ask(partitions)
+        except KafkaTimeoutError:
+            await asyncio.sleep(RETRY_SECONDS)
+
+
 @contextmanager
 def _explained(topic: str) -> Iterator[None]:
     try:
@@ -307,6 +323,7 @@ async def open_reader(
     consumer = AIOKafkaConsumer(
         **client_options(settings),
         group_id=None,
+        request_timeout_ms=int(ANSWER_SECONDS * 1000),
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         isolation_level=isolation_level,

@@ -30,6 +30,11 @@ Exit codes are the same everywhere:
 | 2 | could not be done: a setting or option is wrong, or what it needs does not answer or is full |
 | 130 | interrupted (Ctrl-C) |
 
+No command waits without end for somebody who does not answer. It gives up after 15 seconds for each
+address of `PERSISTER_KAFKA_URL`; after half a minute, or 40 seconds, for an answer of Kafka's later
+on (ten minutes while Kafka says that it throttles the command); for the database after
+`PERSISTER_REQUEST_TIMEOUT`, of which an audit makes a few attempts.
+
 A worker, a gateway or a standing audit that has to end, or cannot start as things are, ends with 1:
 its port is taken, its folder cannot be written to, Kafka does not let it in. What is wrong in a
 setting itself, so that no later start would be better, is 2.

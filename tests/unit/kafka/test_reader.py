@@ -198,6 +198,22 @@ async def test_bounds_that_are_not_told_are_an_error_that_names_the_topic(
         await Reader(consumer).bounds("completed0", 1)
 
 
+async def test_an_answer_that_was_lost_is_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reader, "RETRY_SECONDS", 0)
+    lost = [KafkaTimeoutError(), KafkaTimeoutError()]
+
+    class Losing(Asked):
+        async def end_offsets(self, partitions: Any) -> dict[TopicPartition, int]:
+            if lost:
+                raise lost.pop()
+            return await super().end_offsets(partitions)
+
+    consumer: Any = Losing({PLACE: 7})
+    assert await Reader(consumer).ends([PLACE]) == {PLACE: 7}
+
+
 async def test_an_offset_that_is_gone_and_a_start_that_is_not_told_end_the_wait(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
