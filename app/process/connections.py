@@ -580,8 +580,14 @@ class Connection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Give the place back."""
         self._all.forget(self)
-        if self._handler is not None:
-            self._handler.connection_lost(exc)
+        handler = self._handler
+        if handler is None:
+            return
+        handler.connection_lost(exc)
+        if self._payload is not None and handler._current_request is None:
+            # aiohttp 3.14 has answered, and goes on waiting for the rest of the body for ten
+            # seconds: it would keep thousands of lost connections, with what had come on them.
+            self._payload.feed_eof()
 
 
 async def close_after_upgrade(request: web.BaseRequest, response: web.StreamResponse) -> None:

@@ -26,6 +26,9 @@ from app.process.connections import (
 PATIENCE = 30
 """Seconds after which something is said not to happen at all; it takes a tenth of one."""
 
+LINGERING = 10
+"""Seconds for which aiohttp waits for what is left of a body once it has answered."""
+
 CLIENTS = 5
 
 HASTE = Patience(head=0.05, first=0.05, body=0.05, answer=0.05)
@@ -96,6 +99,8 @@ async def bounded(
         await running.gate.wait()
         if request.path == "/large":
             return web.Response(body=b"x" * 50_000_000)
+        if request.path == "/refused":
+            raise web.HTTPForbidden
         body = await request.read()
         return web.Response(text=f"{len(body)} bytes")
 
@@ -182,6 +187,19 @@ async def test_a_body_that_drips_is_given_up(start: Start, framing: bytes, piece
             running.writers[0].write(piece)
             await asyncio.sleep(0.01)
     assert running.closed == {Closed.BODY: 1}
+
+
+async def test_the_rest_of_a_body_is_not_awaited_from_a_client_that_is_gone(start: Start) -> None:
+    running = await start()
+    before = asyncio.all_tasks()
+    reader = await running.connect(
+        b"POST /refused HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n1"
+    )
+    assert (await reader.readline()).startswith(b"HTTP/1.1 403")
+    (handling,) = asyncio.all_tasks() - before
+    running.writers.pop().transport.abort()
+    async with asyncio.timeout(LINGERING / 2):
+        await asyncio.wait([handling])
 
 
 async def test_a_large_body_may_take_longer(start: Start) -> None:
