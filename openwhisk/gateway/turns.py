@@ -3,7 +3,7 @@
 A piece of work takes a few milliseconds at most, but a hundred requests have a hundred under way.
 If each did one in every turn of the loop, a turn would be long, and a small write takes some ten of
 them. So a turn has time for a few short pieces or a single long one, of all requests together, and
-each piece comes from another client. Whoever sends on many connections gets no more of it.
+the next turn is another client's. Whoever sends on many connections gets no more of them.
 """
 
 import asyncio
@@ -76,10 +76,9 @@ class Turns:
         """
         if not self._waiting:
             # Done here as far as there is time, because most work is a single short piece.
-            if self._until is None:
-                self._begin()
+            until = self._begin() if self._until is None else self._until
             try:
-                while self._has_time():
+                while self._clock() < until:
                     next(steps)
             except StopIteration as end:
                 result: T = end.value
@@ -94,29 +93,30 @@ class Turns:
         finally:
             steps.close()
 
-    def _begin(self) -> None:
-        self._until = self._clock() + TURN
+    def _begin(self) -> float:
+        """Begin with the work of this turn; returns until when."""
+        self._until = until = self._clock() + TURN
         asyncio.get_running_loop().call_soon(self._next_turn)
-
-    def _has_time(self) -> bool:
-        return self._until is not None and self._clock() < self._until
+        return until
 
     def _next_turn(self) -> None:
         self._until = None
         if not self._waiting:
             return
-        self._begin()
-        self._piece(*self._waiting.next())
-        while self._waiting and self._has_time():
-            self._piece(*self._waiting.next())
+        until = self._begin()
+        self._one(*self._waiting.next(), until)
+        while self._waiting and self._clock() < until:
+            self._one(*self._waiting.next(), until)
 
-    def _piece(self, owner: str, item: tuple[Steps[Any], asyncio.Future[Any]]) -> None:
-        """Do one piece of some work, which then waits again unless that was the last."""
+    def _one(self, owner: str, item: tuple[Steps[Any], asyncio.Future[Any]], until: float) -> None:
+        """Do a piece of some work and what there is time for; the rest waits again."""
         steps, done = item
         if done.done():  # its client has left
             return
         try:
             next(steps)
+            while self._clock() < until:
+                next(steps)
         except StopIteration as end:
             done.set_result(end.value)
         except Exception as error:  # noqa: BLE001 - raised where the work is awaited
