@@ -26,6 +26,12 @@ _WEIGHED: Final = 4
 would look like growth of what is tried.
 """
 
+_LARGE_ONES: Final = 10
+_LARGER: Final = 8
+"""Every so manieth conversation is so many times as large: what costs too much in a megabyte, but
+not in a hundred kilobytes, keeps others waiting.
+"""
+
 _MAY_GROW: Final = 64 * MIB
 
 _BAR: Final = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s{postfix}"
@@ -72,7 +78,8 @@ def _tried(gateway: GatewayTarget, first: int, size: int, warm: float) -> Iterat
         one = range(seed, seed + 1)
         weigh = seed % _WEIGHED == 0 and time.monotonic() < warm
         yield from findings(one, size, weigh=weigh)
-        yield from conversations(gateway, one, size, weigh=weigh)
+        large = not seed % _LARGE_ONES
+        yield from conversations(gateway, one, size * _LARGER if large else size, weigh=weigh)
 
 
 def _memory() -> int:

@@ -187,6 +187,15 @@ def _large_field(random: Random, size: int) -> bytes:
     return text.replace(b'"<here>"', made(random.getrandbits(30), size))
 
 
+def _long_text(random: Random, size: int) -> bytes:
+    """A good document with a long text in it, which may cost more than it seems."""
+    unit = b"".join(random.choices(_IN_TEXTS, k=random.choice((1, 1, 2))))
+    namespace = random.choice(("guest", "a/b"))
+    fields = _document(_ID, namespace=namespace, logs=["<here>"], _id=f"{namespace}/{_ID}")
+    text = json.dumps(fields).encode().replace(b"<here>", unit * (size // len(unit)))
+    return random.choice((b"%b", b'{"docs":[%b]}', b'{"docs":[%b]}')) % text
+
+
 def _any(random: Random, size: int) -> bytes:
     return made(random.getrandbits(30), size)
 
@@ -211,8 +220,21 @@ _ODD: Final[tuple[object, ...]] = (
     "\ud800",
     "/",
 )
+_IN_TEXTS: Final = (
+    *(b'\\":', b'\\"', b"\\\\", b"\\n", b"\\u00e9", b"\\ud83d\\ude00", b"\\u0000", b"\xc3\xa9"),
+    *(
+        b"\xf0\x9f\x9a\x80",
+        b"x",
+        b" ",
+        b"0",
+        b"{",
+        b"[",
+        b",",
+        b"2026-01-02T03:04:05.678Z stdout: ",
+    ),
+)
 _BODIES: Final[tuple[Callable[[Random, int], bytes], ...]] = (
-    *(_bulk, _bulk, _bulk, _bulk, _large_field, _large_field, _any, _any_docs),
+    *(_bulk, _bulk, _bulk, _long_text, _large_field, _large_field, _any, _any_docs),
     lambda _random, _size: b"",
 )
 

@@ -1,12 +1,15 @@
 """Clients of the gateway that mean ill: nobody else notices, and nothing of it stays."""
 
 import asyncio
+import contextlib
 import gzip
 import json
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import AsyncIterator, Callable
 
 import aiohttp
+import pytest
 
 from tests.integration.attack.attacker import (
     ELSEWHERE,
@@ -51,27 +54,52 @@ async def ask(sent, port, host):
         except OSError:
             await asyncio.sleep(0.1)
         writer.close()
-async def all_():
-    kinds = [f"GET {path} HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n" for path in sys.argv[4:]]
+async def all_(kinds):
     asking = range(int(sys.argv[3]))
     port = int(sys.argv[1])
-    await asyncio.gather(*(ask(kinds[n % len(kinds)].encode(), port, "127.0.0.1") for n in asking))
-asyncio.run(all_())
+    await asyncio.gather(*(ask(kinds[n % len(kinds)], port, "127.0.0.1") for n in asking))
+asyncio.run(all_(sys.stdin.buffer.read().split(b"\\0")))
 """
-"""Asks for the same as often as it is answered, on so many connections."""
+"""Sends the same requests as often as they are answered, on so many connections."""
+
+
+@contextlib.asynccontextmanager
+async def hammering(victim: Victim, connections: int, *requests: bytes) -> AsyncIterator[None]:
+    """Have requests sent all the while, without a pause."""
+    hammer = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", HAMMER, str(victim.gateway.port), ELSEWHERE, str(connections)),
+        stdin=asyncio.subprocess.PIPE,
+    )
+    assert hammer.stdin is not None
+    hammer.stdin.write(b"\0".join(requests))
+    hammer.stdin.close()
+    try:
+        yield
+    finally:
+        hammer.kill()
+        await hammer.wait()
 
 
 async def test_requests_without_a_pause_on_many_connections(victim: Victim) -> None:
     """What anybody may ask for costs milliseconds; a write took seconds beside forty of them."""
-    hammer = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", HAMMER, str(victim.gateway.port), ELSEWHERE, "40"),
-        *("/_gateway/metrics", "/_gateway/metrics", "/_gateway/health", "/"),
-    )
-    try:
+    paths = ("/_gateway/metrics", "/_gateway/metrics", "/_gateway/health", "/")
+    asked = [f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode() for path in paths]
+    async with hammering(victim, 40, *asked):
         await victim.unharmed(writes=50, slowest=0.5)
-    finally:
-        hammer.kill()
-        await hammer.wait()
+
+
+@pytest.mark.parametrize("documents,size", [(1, 1_000_000), (200, 5000)])
+async def test_documents_of_many_escapes_on_many_connections(
+    victim: Victim, documents: int, size: int
+) -> None:
+    """Each connection had its turn: of a tenth of a second in the loop, for a megabyte."""
+    records, now = Records(7), int(time.time() * 1000)
+    logs = ['":' * (size // 3)]
+    made = [document(records.one(namespace="a/b", logs=logs), now) for _ in range(documents)]
+    body = json.dumps({"docs": made}).encode()
+    sent = victim.head(headers=f"Content-Length: {len(body)}") + body
+    async with hammering(victim, 8, sent):
+        await victim.unharmed(writes=30, slowest=0.7)
 
 
 async def test_bodies_that_are_announced_and_do_not_come(victim: Victim, scale: int) -> None:

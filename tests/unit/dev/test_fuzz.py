@@ -63,6 +63,13 @@ def test_no_conversation_with_a_gateway_is_found_quickly() -> None:
     assert found == []
 
 
+@pytest.mark.parametrize("seed", [2, 36])
+def test_documents_of_a_megabyte_keep_nobody_waiting(seed: int) -> None:
+    """Each took tens of milliseconds in the loop, though there were few values in it."""
+    with GatewayTarget() as gateway:
+        assert gateway.tried(conversation(seed, 1024 * 1024), weigh=False) is None
+
+
 def test_a_body_that_ends_with_a_piece_is_not_unpacked_for_ever() -> None:
     with GatewayTarget() as gateway:
         assert gateway.tried(conversation(20266489, 131072)) is None
