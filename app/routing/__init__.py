@@ -1,7 +1,7 @@
 """Decides what becomes of OpenWhisk's messages: store, skip or reject. Pure; the hot path."""
 
 from app.routing.outcomes import Candidate, Decision, Reject, Skip, Store
-from app.routing.route import quickly, route, slowly
+from app.routing.route import quickly, route
 from models.roles import TopicRole
 
 __all__ = [
@@ -13,5 +13,4 @@ __all__ = [
     "TopicRole",
     "quickly",
     "route",
-    "slowly",
 ]

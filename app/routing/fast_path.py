@@ -84,6 +84,9 @@ _USUAL_LENGTH: Final = 4096
 """The most characters of a record's names that are cached, together."""
 
 _LARGE: Final = 64 * 1024
+_AT_ONCE: Final = 256 * 1024
+"""Bytes that are read while everything else waits."""
+
 _SHORTEST_STRINGS: Final = 8
 """Bytes per quote below which a large message is left to the slow path: decoded strings that short
 take ten times their written size.
@@ -100,14 +103,18 @@ _NO_RECORD: Final = Skip(SkipReason.NO_RECORD)
 _ACKNOWLEDGEMENT: Final = Skip(SkipReason.ACKNOWLEDGEMENT)
 
 
-def read(value: bytes, timestamp: int) -> Candidate | Skip | None:
+def read(value: bytes, timestamp: int, longest: int = _AT_ONCE) -> Candidate | Skip | None:
     """Read a message in the usual form; returns None for any other form.
 
     Args:
         value: the Kafka record's value.
         timestamp: the Kafka record's timestamp, in epoch millis.
+        longest: bytes of a value that is read; takes 10 ms for a megabyte.
     """
-    if (len(value) > _LARGE and value.count(b'"') * _SHORTEST_STRINGS > len(value)) or (
+    if (
+        len(value) > _LARGE
+        and (len(value) > longest or value.count(b'"') * _SHORTEST_STRINGS > len(value))
+    ) or (
         # It may be nested too deep for OpenWhisk's reader, though not for Python's.
         len(value) > 2 * MAX_DEPTH and value.count(b"[") + value.count(b"{") >= MAX_DEPTH
     ):

@@ -15,7 +15,7 @@ from app.kafka.delivery import Chunk
 from app.kafka.producer import BatchProducer, Outgoing
 from app.kafka.records import Record
 from app.monitoring.outcomes import Key, Outcome, Outcomes, Step
-from app.routing import Decision, Skip, Store, quickly, route, slowly
+from app.routing import Decision, Skip, Store, quickly, route
 from app.routing.breaker import COUNTED, Breakers, Change
 from app.settings import RoutingSettings
 from app.tracing import Tracing
@@ -33,10 +33,13 @@ _HELD = (
 
 
 _LARGE = 64 * 1024
-"""Size in bytes above which a record that needs the slow path is read in a thread."""
+"""Size in bytes above which a record that is not read at once is read in a thread."""
 
 _TURN_SECONDS = 0.01
-"""Seconds of slow reading before other tasks get a turn."""
+"""Seconds of reading before other tasks get a turn."""
+
+_TOGETHER = 16
+"""Records that are read without a look at the clock."""
 
 
 class RoutingStep:
@@ -101,34 +104,42 @@ class RoutingStep:
 
     async def _decide(self, chunk: Chunk, role: TopicRole) -> Sequence[Decision | SetAside]:
         """The decision about each record; one that makes the persister fail is set aside."""
-        rules = self._rules
-        try:
-            decisions = [quickly(role, one.value, one.timestamp, rules) for one in chunk.records]
-        except Exception:  # noqa: BLE001 - which one it is, is found below
-            decisions = [None] * len(chunk.records)
-        if all(decisions):
-            return cast("list[Decision]", decisions)
         decided: list[Decision | SetAside] = []
         turn = time.perf_counter() + _TURN_SECONDS
-        for record, decision in zip(chunk.records, decisions, strict=True):
-            decided.append(decision or await self._decide_alone(chunk.tp, record, role))
-            if time.perf_counter() > turn:
-                await asyncio.sleep(0)
-                turn = time.perf_counter() + _TURN_SECONDS
+        for first in range(0, chunk.count, _TOGETHER):
+            records = chunk.records[first : first + _TOGETHER]
+            decisions = self._decide_quickly(records, role)
+            if all(decisions):
+                decided += cast("list[Decision]", decisions)
+                if time.perf_counter() > turn:
+                    await asyncio.sleep(0)
+                    turn = time.perf_counter() + _TURN_SECONDS
+                continue
+            for record, decision in zip(records, decisions, strict=True):
+                decided.append(decision or await self._decide_alone(chunk.tp, record, role))
+                if time.perf_counter() > turn:
+                    await asyncio.sleep(0)
+                    turn = time.perf_counter() + _TURN_SECONDS
         return decided
+
+    def _decide_quickly(
+        self, records: Sequence[Record], role: TopicRole
+    ) -> Sequence[Decision | None]:
+        rules = self._rules
+        try:
+            return [quickly(role, one.value, one.timestamp, rules) for one in records]
+        except Exception:  # noqa: BLE001 - which one it is, is found alone
+            return [None] * len(records)
 
     async def _decide_alone(self, tp: TP, record: Record, role: TopicRole) -> Decision | SetAside:
         value, given = record.value or b"", (record.timestamp, self._rules)
         try:
             if len(value) <= _LARGE:
                 return route(role, record.value, *given)
-            decision = quickly(role, value, *given)
-            if decision is None:
-                loop = asyncio.get_running_loop()
-                decision = await loop.run_in_executor(self._aside, slowly, role, value, *given)
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._aside, route, role, value, *given)
         except Exception as error:  # noqa: BLE001 - no record may end the worker
             return unforeseen(tp, record, error)
-        return decision
 
     def _watch(self, chunk: Chunk, set_aside: Iterable[SetAside]) -> None:
         """Let the topic's breaker judge the chunk; logs when it opens or closes."""

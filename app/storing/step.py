@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,6 +55,9 @@ class _Settling:
     set_aside: list[SetAside] = field(default_factory=list)
 
 
+_LARGE = 64 * 1024
+"""Size in bytes above which a document is identified in a thread."""
+
 _TURN_SECONDS = 0.01
 """Seconds of identifying before other tasks get a turn."""
 
@@ -97,6 +101,8 @@ class StoringStep(Service):
         self._outcomes = outcomes
         self._settings = settings
         self.breaker = breaker
+        self._aside = ThreadPoolExecutor(1, "large-documents")
+        """Identifies large documents, while everything else goes on."""
         self._under_way: dict[str, asyncio.Future[None]] = {}
         self._room = asyncio.Condition()
         self.documents_in_flight = 0
@@ -179,8 +185,7 @@ class StoringStep(Service):
             for item in done.values():
                 self._under_way.pop(item.id).set_result(None)
 
-    @staticmethod
-    async def _identify(tp: TP, records: Iterable[Record], settling: _Settling) -> None:
+    async def _identify(self, tp: TP, records: Iterable[Record], settling: _Settling) -> None:
         """Identify the records; anything may be in the internal topic."""
         turn = time.perf_counter() + _TURN_SECONDS
         for record in records:
@@ -189,7 +194,11 @@ class StoringStep(Service):
                 turn = time.perf_counter() + _TURN_SECONDS
             value = record.value or b""
             try:
-                document_id, digest = identify(value)
+                if len(value) <= _LARGE:
+                    document_id, digest = identify(value)
+                else:
+                    loop = asyncio.get_running_loop()
+                    document_id, digest = await loop.run_in_executor(self._aside, identify, value)
             except ReservedError as error:
                 settling.set_aside.append(aside(record, RejectReason.REFUSED, str(error)))
             except ValueError as error:
