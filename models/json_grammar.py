@@ -42,8 +42,8 @@ _surrogates = re.compile(rb"\\u[dD][89a-fA-F]").sub
 _SURROGATE: Final = 4
 """Bytes of it that are looked for."""
 
-_STEPS: Final = bytes(1 if byte in b"[{" else 255 if byte in b"]}" else 0 for byte in range(256))
-"""255 is -1 in an `array("b")`."""
+STEPS: Final = bytes(1 if byte in b"[{" else 255 if byte in b"]}" else 0 for byte in range(256))
+"""Of nesting, by byte; 255 is -1 in an `array("b")`."""
 
 _NO_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
@@ -125,7 +125,7 @@ def steps(text: bytes, without: Callable[[bytes, bytes], bytes]) -> "array[int]"
         text: that is to have them.
         without: the `sub` of an expression for what is left out, strings at least.
     """
-    return array("b", without(b"", text).translate(_STEPS, _NO_BRACKETS))
+    return array("b", without(b"", text).translate(STEPS, _NO_BRACKETS))
 
 
 def after_text(text: bytes, at: int) -> int:

@@ -16,10 +16,10 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
-from itertools import accumulate, compress, count, islice
+from itertools import accumulate, islice
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from models.json_grammar import WINDOW, after_text, steps
+from models.json_grammar import STEPS, WINDOW, after_text, steps
 from models.patterns import compiled
 
 MAX_NUMBER_LENGTH: Final = 100
@@ -30,7 +30,7 @@ _LEVELS: Final = 40
 work in Python.
 """
 
-_FIRST_WINDOW: Final = 128
+_SHORTEST_WINDOW: Final = 128
 
 _Run: TypeAlias = Callable[[bytes, int, int], re.Match[bytes] | None]
 
@@ -67,7 +67,6 @@ _end_of_number = re.compile(rb"[0-9.eE+-]++").match
 _QUOTE, _BACKSLASH, _COMMA, _CLOSING = b'"\\,]'
 _BRACKETS: Final = b"[{"
 _AS_DIGITS: Final = bytes(48 if byte in b"0123456789+-.eE" else 32 for byte in range(256))
-_IS_BRACKET: Final = bytes(byte in b"[]{}" for byte in range(256))
 _TOO_LONG: Final = b"0" * (MAX_NUMBER_LENGTH + 1)
 
 
@@ -95,15 +94,15 @@ def members(text: bytes, start: int = 0) -> Iterator[Member]:
     """
     at = _first(text, start)
     while text[at] == _QUOTE:
-        member = _member(text, at)
+        member = _member(text, at, _skipped)
         yield member
         at = _after_comma(text, member.end)
 
 
-def _member(text: bytes, at: int) -> Member:
+def _member(text: bytes, at: int, after: Callable[[bytes, int], int]) -> Member:
     key_end = after_text(text, at)
     value = _after(_space, text, _after(_space, text, key_end) + 1)
-    return Member(at, key_end, value, _skipped(text, value))
+    return Member(at, key_end, value, after(text, value))
 
 
 class Names:
@@ -147,7 +146,7 @@ class Names:
                 key = found[1]
                 yield plain(key) or _decoded(key), *found.span(1), *found.span(2)
             elif end == at:  # it is longer than the window, or nested deeply
-                member = _member(text, at)
+                member = _member(text, at, _after_long)
                 if self._is_wanted(text, member.key_start, member.key_end):
                     yield name(text, member), *member
                 end = _after_comma(text, member.end)
@@ -222,36 +221,39 @@ def _after_comma(text: bytes, at: int) -> int:
 
 def _skipped(text: bytes, at: int) -> int:
     """The end of a value."""
+    if text[at] in _BRACKETS:
+        found = _not_deep(text, at, at + WINDOW)
+        if found:
+            return found.end()
+    return _after_long(text, at)
+
+
+def _after_long(text: bytes, at: int) -> int:
+    """The end of a value that is not likely to be short and plain."""
     if text[at] == _QUOTE:
         return after_text(text, at)
-    if text[at] in _BRACKETS:
-        return _after_brackets(text, at)
-    return _after(_end_of_plain, text, at)
-
-
-def _after_brackets(text: bytes, at: int) -> int:
-    found = _not_deep(text, at, at + WINDOW)
-    if found:
-        return found.end()
-    depth, window = 0, _FIRST_WINDOW
+    if text[at] not in _BRACKETS:
+        return _after(_end_of_plain, text, at)
+    start, depth = at, 0
     while True:
+        window = min(max(_SHORTEST_WINDOW, (at - start) // 4), WINDOW)
+        piece = text[at : at + window]
+        if _QUOTE not in piece:
+            # All that is not a bracket is a step of 0, so a step's number is its place.
+            depths = list(accumulate(array("b", piece.translate(STEPS)), initial=depth))
+            if 0 in islice(depths, 1, None):
+                return at + depths.index(0, 1)
+            at, depth = at + window, depths[-1]
+            continue
         end = _after(_whole_tokens, text, at, at + window)
         if end == at:  # a string that is longer
             at = after_text(text, at)
             continue
-        depths = array("l", accumulate(steps(text[at:end], _texts), initial=depth))
-        if min(depths[1:], default=1) <= 0:
-            return _bracket(text, at, end, depths.index(0, 1) - 1) + 1
+        depths = list(accumulate(steps(text[at:end], _texts), initial=depth))
+        if 0 in islice(depths, 1, None):
+            number = depths.index(0, 1)
+            return next(islice(_brackets(text, at), number - 1, None)).end()
         at, depth = end, depths[-1]
-        window = min(2 * window, WINDOW)
-
-
-def _bracket(text: bytes, at: int, end: int, number: int) -> int:
-    """The place of the bracket of this number, counted from 0, that is in no string."""
-    window = text[at:end]
-    if _QUOTE in window:
-        return next(islice(_brackets(text, at), number, None)).end() - 1
-    return next(islice(compress(count(at), window.translate(_IS_BRACKET)), number, None))
 
 
 def name(text: bytes, member: Member) -> str:

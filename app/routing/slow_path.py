@@ -6,9 +6,10 @@ however large, is only scanned.
 
 import io
 import json
+from array import array
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from msgspec import UNSET, MsgspecError, Raw, Struct, UnsetType
 from msgspec.json import Decoder
@@ -22,8 +23,12 @@ from models.reasons import RejectReason, SkipReason
 from models.reserved import RESERVED_PREFIX, explain
 from models.wire import INSTANCE_FIELD
 
+_BITS: Final = 32
+_END: Final = (1 << _BITS) - 1
+"""A record has far fewer bytes."""
+
 _QUOTE: Final = ord('"')
-_TIMES: Final = ("start", "end")
+_TIMES: Final[tuple[Literal["start", "end"], ...]] = ("start", "end")
 _BETWEEN: Final = b" \t\n\r,"
 """What is between members."""
 
@@ -106,28 +111,43 @@ class _Found(NamedTuple):
     Attributes:
         places: of the fields that OpenWhisk reads; of equal names the last one counts.
         reserved: the first name that CouchDB keeps to itself.
-        as_it_is: whether all of the record's fields stay in its document.
+        changed: the places that differ in the document, each as one number (`_packed`), since there
+            may be a million: members that are left out, and times in ISO form.
     """
 
     places: dict[str, tuple[int, int]]
     reserved: str | None
-    as_it_is: bool
+    changed: "array[int]"
 
 
 def _read(record: bytes) -> _Found:
     places: dict[str, tuple[int, int]] = {}
+    keys: dict[str, int] = {}
     reserved = None
-    as_it_is = True
-    for name, _, _, start, end in _FIELDS.members(record):
+    changed = array("Q")
+    for name, key_start, _, start, end in _FIELDS.members(record):
         if name in _RECORD:
-            as_it_is = as_it_is and name not in places
+            if name in keys:
+                _leave_out(changed, keys[name], places[name][1])
+            keys[name] = key_start
             places[name] = (start, end)
         elif name in ADDED_FIELDS:
-            as_it_is = False
+            _leave_out(changed, key_start, end)
         elif reserved is None:
             reserved = name
-    times = [record[places[name][0]] for name in _TIMES if name in places]
-    return _Found(places, reserved, as_it_is and _QUOTE not in times)
+    times = (places[name] for name in _TIMES if name in places)
+    changed.extend(_packed(start, end) for start, end in times if record[start] == _QUOTE)
+    return _Found(places, reserved, changed)
+
+
+def _packed(start: int, end: int) -> int:
+    return start << _BITS | end
+
+
+def _leave_out(changed: "array[int]", start: int, end: int) -> None:
+    if changed and changed[-1] & _END == start - 1:  # a comma is all that is between
+        start = changed.pop() >> _BITS
+    changed.append(_packed(start, end))
 
 
 def _last(text: bytes, start: int, wanted: json_text.Names) -> dict[str, tuple[int, int]]:
@@ -248,25 +268,21 @@ def _document(record: bytes, found: _Found, activation: ActivationFields, timest
     """
     document_id = f"{activation['namespace']}/{activation['activation_id']}"
     added = added_fields(json.dumps(document_id)[1:-1], timestamp).encode()
-    if found.as_it_is:
+    if not found.changed:
         return b"".join((added, memoryview(record)[1:]))
-    millis = {"start": activation["start"], "end": activation["end"]}
     written = io.BytesIO()
     written.write(added)
+    millis = {found.places[name][0]: b"%d" % activation[name] for name in _TIMES}
     separator = b""
     at = 1
-    for name, key_start, key_end, start, end in _FIELDS.members(record):
-        if name in ADDED_FIELDS or found.places[name] != (start, end):
-            changed = b""
-        elif name in _TIMES and record[start] == _QUOTE:
-            changed = b"%b:%d" % (record[key_start:key_end], millis[name])
-        else:
-            continue
-        for piece in (record[at:key_start].strip(_BETWEEN), changed):
-            if piece:
-                written.write(separator)
-                written.write(piece)
-                separator = b","
+    for change in sorted(found.changed):
+        start, end = change >> _BITS, change & _END
+        kept = record[at:start].strip(_BETWEEN)
+        if kept:
+            written.write(separator)
+            written.write(kept)
+            written.write(millis.get(start, b""))
+            separator = b","
         at = end
     last = record[at:-1].strip(_BETWEEN)
     if last:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 from dev.fuzz.inputs import made
-from dev.fuzz.targets import TARGETS
+from dev.fuzz.targets import STRICTER, TARGETS
 
 MIB: Final = 1024 * 1024
 SECONDS_PER_MIB: Final = 1.0
@@ -51,7 +51,8 @@ def findings(seeds: range, size: int, *, weigh: bool = True) -> Iterator[Finding
 
 def tried(target: Callable[[bytes], None], value: bytes, *, weigh: bool = True) -> str | None:
     """What is wrong with how this target takes this value; None: nothing."""
-    limit = SECONDS_PER_MIB * len(value) / MIB + _SMALL_TIME
+    per_mib = STRICTER.get(target, SECONDS_PER_MIB)
+    limit = per_mib * len(value) / MIB + _SMALL_TIME
     try:
         # Another process may be in the way once.
         seconds = _seconds(target, value)

@@ -4,6 +4,27 @@ import json
 from random import Random
 from typing import Final
 
+MEMBERS: Final = (
+    *(b'"":0,', b'"\\n":0,', b'"\\ud800":0,', b'"\\u0061":0,', b'"\\u0065nd":2,', b'"end":2,'),
+    *(
+        b'"n":0,',
+        b'"":[0],',
+        b'"":[[[0]]],',
+        b'"":{"":0},',
+        b'"updated":0,',
+        b'"a":"",',
+        b'"k#":0,',
+    ),
+    *(
+        b'"":' + b"[" * 45 + b"]" * 45 + b",",
+        b'"cause":null,',
+        b'"k#":0,',
+        b'"\\u005fid":0,',
+        b'"transid":0,',
+    ),
+)
+"""Of any object."""
+
 PIECES: Final = (
     *(b"[", b"]", b"{", b"}", b"[]", b"{}", b"[],", b"{},", b",", b":"),
     *(b'"', b'\\"', b"\\", b"\\\\", b'"":', b'"a":', b'"_a":1,', b'"a":1,', b'"a":"b",', b'{"a":'),
@@ -21,7 +42,7 @@ PIECES: Final = (
     ),
     *(b'{"key":"k#","value":1},', b'"_id":"_design/x",', b'"\\u005fid":"a",', b'"response":{'),
     *(b'"start":"x",', b'"logs":["', b'{"transid":["t",1,true,', b'{"instance":', b'"updated":2,'),
-    *(b'"entityType":1,', b"2026-01-02T03:04:05.678Z"),
+    *(b'"entityType":1,', b"2026-01-02T03:04:05.678Z", *MEMBERS),
 )
 """`#` becomes the number of the repetition."""
 
@@ -42,17 +63,47 @@ _RECORD: Final = {
 }
 _DOCUMENT: Final = {"_id": f"guest/{_ID}", "entityType": "activation", **_RECORD}
 _HERE: Final = "<here>"
-_AS_JSON, _BROKEN = 0.7, 0.1
+_AS_MEMBERS, _AS_JSON, _BROKEN = 0.2, 0.7, 0.1
 
 
-def _in_record(name: str, value: object) -> bytes:
-    fields = _RECORD | {name: value}
+def _in_record(name: str, value: object, **more: object) -> bytes:
+    fields = _RECORD | {name: value, **more}
     return json.dumps({"transid": ["t", 1], "response": fields}).encode()
 
+
+_UNUSUAL: Final = {"_": "9" * 101}
+"""Has to be looked at closely, and so has all that is in the same record."""
+
+
+def _among(place: bytes) -> bytes:
+    """A place for members, not for a value."""
+    return place.replace(b'"<here>": 1', b"<here>" + b'"z": 1', 1)
+
+
+_AMONG: Final = tuple(
+    _among(json.dumps(message).encode())
+    for message in (
+        {"response": {_HERE: 1, **_RECORD, "more": _UNUSUAL}},
+        {"response": {**_RECORD, "more": _UNUSUAL, "updated": 1, _HERE: 1}},
+        {"response": {_HERE: 1, **_RECORD, "start": "2026-01-02T03:04:05Z"}},
+        {"response": {**_RECORD, "more": _UNUSUAL, "response": {_HERE: 1, "statusCode": 0}}},
+        {
+            "response": {
+                **_RECORD,
+                "annotations": [{"key": "", "value": 0, _HERE: 1}],
+                "more": _UNUSUAL,
+            }
+        },
+        {_HERE: 1, "response": {**_RECORD, "more": _UNUSUAL}},
+        {_HERE: 1, **_DOCUMENT, "more": _UNUSUAL},
+    )
+)
+"""Where members go, in objects that have others."""
 
 _PLACES: Final = (
     b"<here>",
     *(_in_record(name, _HERE) for name in (*_RECORD, "newer")),
+    *(_in_record(name, _HERE, more=_UNUSUAL) for name in ("logs", "annotations", "newer")),
     _in_record("response", {"statusCode": 0, "result": _HERE}),
     _in_record("response", {"statusCode": 0, "result": [{"a": _HERE}]}),
     _in_record("logs", [_HERE]),
@@ -91,12 +142,15 @@ _AROUND: Final[tuple[tuple[bytes, bytes], ...]] = (
 def made(seed: int, size: int) -> bytes:
     """An input of about so many bytes; the same for the same seed."""
     random = Random(seed)  # noqa: S311 - inputs, no secrets
+    if random.random() < _AS_MEMBERS:
+        unit = b"".join(random.choices(MEMBERS, k=random.choice((1, 1, 2, 3))))
+        members = _times(unit, size)
+        return random.choice(_AMONG).replace(_HERE.encode(), members)
     choose = random.choice((_repeated, _repeated, _mixed))
     before, after = random.choice(_AROUND)
     place = random.choice(_PLACES)
     unit = choose(random)
-    times = range(max(1, size // len(unit)))
-    repeated = b"".join(unit.replace(b"#", b"%d" % number) for number in times)
+    repeated = _times(unit, size)
     if random.random() < _AS_JSON:
         # Not within the quotes of a string.
         place = place.replace(b'"<here>"', b"<here>")
@@ -105,6 +159,11 @@ def made(seed: int, size: int) -> bytes:
         at = random.randrange(len(value))
         value = value[:at] + random.choice(PIECES) + value[at + random.randrange(3) :]
     return value
+
+
+def _times(unit: bytes, size: int) -> bytes:
+    times = range(max(1, size // len(unit)))
+    return b"".join(unit.replace(b"#", b"%d" % number) for number in times)
 
 
 def _repeated(random: Random) -> bytes:

@@ -51,6 +51,13 @@ def digest(value: bytes) -> None:
         identify(value)
 
 
+def pipeline(value: bytes) -> None:
+    """Such a record from topic to topic, and its document from there on, as a worker takes both."""
+    decision = route(TopicRole.COMPLETED, value, 7, _RULES)
+    if isinstance(decision, Store):
+        identify(decision.document)
+
+
 def letters(value: bytes) -> None:
     """A dead letter of such a record, on its way there and back."""
     letter = DeadLetter(
@@ -148,5 +155,8 @@ def _unpack(number: int, records: bytes) -> None:
 
 
 TARGETS: Final[tuple[Callable[[bytes], None], ...]] = (
-    *(routing, taking, digest, letters, headers, batches),
+    *(routing, taking, digest, pipeline, letters, headers, batches),
 )
+
+STRICTER: Final[dict[Callable[[bytes], None], float]] = {pipeline: 0.5}
+"""What a megabyte may cost where it is less than elsewhere: a kilobyte on the wire can be many."""

@@ -8,7 +8,7 @@ from dev.fuzz.cost import findings, tried
 from dev.fuzz.gateway import GatewayTarget, conversations
 from dev.fuzz.inputs import made
 from dev.fuzz.requests import conversation
-from dev.fuzz.targets import digest, letters, routing
+from dev.fuzz.targets import digest, letters, pipeline, routing
 
 _SIZE = 32 * 1024
 _FOUND_SIZE = 80 * 1024
@@ -51,6 +51,43 @@ FOUND = {
 def test_what_was_found_once(name: str, target: Callable[[bytes], None]) -> None:
     assert tried(target, FOUND[name]) is None
     assert tried(target, FOUND[name].replace(b'"2026-01-02T03:04:05Z"', b"0")) is None
+
+
+_MANY: dict[str, bytes] = {
+    "escaped names": message(newer=b'{"_":0},' + b'"\\n":0,' * 57_000 + b'"z":0'),
+    "tiny members": message(newer=b'{"_":0},' + b'"":0,' * 80_000 + b'"z":0'),
+    "names of halves": message(newer=b'{"_":0},' + b'"\\ud800":0,' * 36_000 + b'"z":0'),
+    "escaped names that matter": message(newer=b"0," + b'"\\u0065nd":0,' * 30_000 + b'"z":0'),
+    "names that matter": message(newer=b"0," + b'"end":0,' * 50_000 + b'"z":0'),
+    "names that do not and do": message(newer=b"0," + b'"end":0,"":0,' * 30_000 + b'"z":0'),
+    "small arrays": message(newer=b'{"_":0},' + b'"":[0],' * 57_000 + b'"z":0'),
+    "deep arrays": message(
+        newer=b'{"_":0},' + (b'"":' + b"[" * 45 + b"]" * 45 + b",") * 4_200 + b'"z":0'
+    ),
+    "members of a response": message().replace(
+        b'{"statusCode"', b"{" + b'"":0,' * 80_000 + b'"statusCode"'
+    ),
+    "members of an annotation": message(
+        annotations=b'[{"key":"",' + b'"":0,' * 80_000 + b'"value":0}]'
+    ),
+    "annotations in another order": message(
+        annotations=b"[" + b'{"value":"","init":0},' * 18_000 + b'{"key":"","value":0}]'
+    ),
+    "members of a message": b"{" + b'"":0,' * 80_000 + message()[1:],
+    "logs and digits": message(
+        logs=b"[" + b'"",' * 130_000 + b'""]', newer=b'["' + b"9" * 101 + b'"]'
+    ),
+    "items below the deepest": message(
+        newer=b"[" + b"[" * 990 + b"]" * 990 + b",[0]" * 100_000 + b"]"
+    ),
+    "no JSON at its end": message(newer=b"[" + b"[0]," * 100_000 + b"]"),
+}
+
+
+@pytest.mark.parametrize("name", _MANY)
+def test_very_many_small_things_are_not_looked_at_one_by_one(name: str) -> None:
+    """Half a megabyte of them takes some hundred bytes on the wire."""
+    assert tried(pipeline, _MANY[name], weigh=False) is None
 
 
 def test_nothing_is_found_quickly() -> None:

@@ -4,10 +4,11 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from models import exact_json, json_grammar, json_text
+from models.json_grammar import WINDOW
 
 values = st.recursive(
     st.none()
@@ -75,6 +76,22 @@ def test_all_json_passes(value: object, indent: int | None, ascii_: bool) -> Non
     json_grammar.check(text.encode("utf-8", "replace"))
 
 
+@pytest.mark.parametrize("text", ["[" * 5000 + "]" * 5000, "[" * 5000, "[1,]", " {} "])
+def test_any_depth_can_be_checked(text: str) -> None:
+    if text == "[1,]" or text.endswith("["):
+        with pytest.raises(ValueError, match="expected"):
+            json_grammar.check_of_any_depth(text.encode())
+    else:
+        json_grammar.check_of_any_depth(text.encode())
+
+
+@pytest.mark.parametrize("before", ["", '"",', '"[",' * WINDOW, "[0]," * WINDOW, "[]," * WINDOW])
+@pytest.mark.parametrize("text", DEEP)
+def test_depth_is_counted_beside_whatever_else(before: str, text: str) -> None:
+    message = f"[{before}{text[1:]}"
+    assert passes(message) == passes(text)
+
+
 @pytest.mark.parametrize("text", [b'"\xff"', b'"\xed\xa0\x80"', b"\xff"])
 def test_what_is_not_utf_8_does_not_pass(text: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - Python's own words
@@ -98,6 +115,62 @@ def test_items_are_found_where_they_are(items: list[Any], indent: int | None) ->
     assert [json.loads(text[start:end]) for start, end in json_text.items(text)] == items
 
 
+NAMES = st.sampled_from(
+    (
+        *("end", "en", "ends", "e\\nd", "\\u0065nd", "e\\u006Ed", "size", '\\"end', "\\\\u0065nd"),
+        *("_", "_\\ud800", "\\u005fid", "\\ud800", "\\n", "é", ""),
+    )
+)
+VALUES = st.sampled_from(
+    (
+        *("0", "-1e5", "true", '"end"', "[]", '{"end":1}', '["]",[{"_":"}"}]]'),
+        *("[" * 45 + '"["' + "]" * 45, "[" * 990 + "]" * 990),
+        *('"' + "x" * WINDOW + '"', '"' + '\\"' * WINDOW + '"'),
+        *("[" + '"[",' * WINDOW + '"\\\\"]', "[" + "[0]," * WINDOW + "0]"),
+    )
+)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(NAMES, VALUES), max_size=6), st.sampled_from(["", " ", "\n\t"]))
+def test_members_that_matter_are_found_among_others(
+    fields: list[tuple[str, str]], space: str
+) -> None:
+    pairs = [f'{space}"{name}"{space}:{space}{value}{space}' for name, value in fields]
+    text = f"[0,{{{','.join(pairs) or space}}}]".encode()
+    json_grammar.check(text)
+    expected = [
+        (json_text.name(text, one), *one)
+        for one in json_text.members(text, 3)
+        if (name := json_text.name(text, one)) in {"end", "size"} or name.startswith("_")
+    ]
+
+    assert list(json_text.Names(["end", "size"], prefix="_").members(text, 3)) == expected
+    assert [text[one[3] : one[4]].decode() for one in expected] == [
+        value
+        for name, value in fields
+        if (decoded := json.loads(f'"{name}"')) in {"end", "size"} or decoded.startswith("_")
+    ]
+
+
+@settings(deadline=None)
+@given(st.lists(VALUES, max_size=6), st.sampled_from(["", " ", "\n\t"]))
+def test_an_array_is_cut_into_its_items_and_into_parts(items: list[str], space: str) -> None:
+    text = f"[{','.join(space + item + space for item in items)}]".encode()
+
+    assert [text[start:end].decode() for start, end in json_text.items(text)] == items
+    parts = [part.decode()[1:-1] for part in json_text.parts(text, 0)]
+    assert "".join(",".join(parts).split()) == "".join(text.decode()[1:-1].split())
+    for part in parts:
+        json_grammar.check(f"[{part}]".encode())
+    assert json_text.holds_texts_only(text, 0) == all(item[0] == '"' for item in items)
+
+
+def test_an_array_is_cut_into_parts_that_are_short() -> None:
+    text = b"[" + b'"x",' * WINDOW + b"0]"
+    assert max(map(len, json_text.parts(text, 0))) <= WINDOW + 2
+
+
 @given(values)
 def test_a_value_is_decoded_as_far_as_it_holds_no_others(value: object) -> None:
     text = json.dumps(value)
@@ -118,3 +191,11 @@ def test_numbers_that_are_too_long_for_openwhisk(text: str) -> None:
 )
 def test_numbers_and_texts_that_are_not(text: str) -> None:
     assert not json_text.has_long_number(text.encode())
+
+
+@pytest.mark.parametrize("before", range(WINDOW - 120, WINDOW + 3, 7))
+def test_a_long_number_is_found_wherever_it_is(before: int) -> None:
+    filling = b'["' + b"9" * 101 + b"x" * (before - 103) + b'",'
+    assert json_text.has_long_number(filling + b"9" * 101 + b"]")
+    assert json_text.has_long_number(filling + b"1," * WINDOW + b"-" + b"9" * 100 + b"]")
+    assert not json_text.has_long_number(filling + b"9" * 100 + b"]")
