@@ -19,7 +19,7 @@ from mode.utils.locks import Event
 
 from app.kafka.delivery import resume
 from app.kafka.delivery.chunk import Chunk
-from app.kafka.delivery.ledger import NOTHING, Admitted, Rewind, Standing
+from app.kafka.delivery.ledger import NOTHING, Admitted, Rewind
 from app.kafka.delivery.thread import TROUBLE_SECONDS, ConsumerThread
 from app.kafka.delivery.topic import ChunkTopic
 from app.process.words import counted
@@ -85,8 +85,8 @@ class Consumer(driver.Consumer):
         self._group_offsets: dict[TP, int | None] = {}
         self._placed_in = 0
         """The generation of the group in which positions were last set."""
-        self._stood: dict[TP, tuple[int, Standing]] = {}
-        """How far this worker was, and in which generation of the group."""
+        self._finished_to: dict[TP, tuple[int, int]] = {}
+        """In which generation of the group this worker was how far."""
         self._ready: set[TP] = set()
         self._held: set[TP] = set()
         self._freed = Event()
@@ -459,7 +459,7 @@ class Consumer(driver.Consumer):
         assignments, generation = self._assignments, self.app.consumer_generation_id
         # Chunks that finish from here on are delivered again, so they must not be committed.
         self._sought = None
-        self._note_standing(self.assignment())
+        self._note_finished(self.assignment())
         self.ledger.reset({})
         await super().perform_seek()
         # Not the current assignment, which may have changed since: a partition that was added would
@@ -511,26 +511,26 @@ class Consumer(driver.Consumer):
         starts = {}
         for tp, committed in group.items():
             if tp in earliest and tp in ends:
-                cut, own = overwritten.get(tp), self._own_standing(tp)
+                cut, own = overwritten.get(tp), self._own(tp)
                 start = resume.start(committed, earliest[tp], ends[tp], cut, own)
                 self._report(tp, start.change)
                 starts[tp] = start.offset
         return starts
 
-    def _note_standing(self, partitions: Iterable[TP]) -> None:
+    def _note_finished(self, partitions: Iterable[TP]) -> None:
         """Remember how far these partitions are, and forget the others."""
-        stood = {}
+        known = {}
         for tp in partitions:
-            if (standing := self.ledger.standing(tp)) is not None:
-                stood[tp] = self._placed_in, standing
-            elif (standing := self._own_standing(tp)) is not None:
-                stood[tp] = self.app.consumer_generation_id, standing
-        self._stood = stood
+            if (offset := self.ledger.committed(tp)) is not None:
+                known[tp] = self._placed_in, offset
+            elif (offset := self._own(tp)) is not None:
+                known[tp] = self.app.consumer_generation_id, offset
+        self._finished_to = known
 
-    def _own_standing(self, tp: TP) -> Standing | None:
+    def _own(self, tp: TP) -> int | None:
         """How far this worker was, unless another may have had the partition since."""
-        generation, own = self._stood.get(tp, (0, None))
-        return own if 0 <= self.app.consumer_generation_id - generation <= 1 else None
+        generation, offset = self._finished_to.get(tp, (0, None))
+        return offset if 0 <= self.app.consumer_generation_id - generation <= 1 else None
 
     async def _clear_up(self, earliest: dict[TP, int], ends: dict[TP, int]) -> None:
         """Ask again where a log is said to begin after its end, which none does.
@@ -582,7 +582,7 @@ class Consumer(driver.Consumer):
             await super().on_partitions_revoked(revoked)
         finally:
             self._revoking = False
-            self._note_standing(revoked)
+            self._note_finished(revoked)
             self.ledger.forget(revoked)
 
     async def wait_empty(self) -> None:

@@ -49,16 +49,6 @@ class _Position:
     chunks: deque[Chunk] = field(default_factory=deque)
 
 
-@dataclass(frozen=True)
-class Standing:
-    """How far a partition is."""
-
-    delivered: int
-    """The next offset to deliver."""
-    finished: int
-    """The offset up to which everything is finished."""
-
-
 class OutOfOrderError(Exception):
     """A delivered chunk does not begin at its partition's position; this is a defect."""
 
@@ -168,17 +158,15 @@ class Ledger:
             if tp in self._positions:
                 self._positions[tp].moved = True
 
-    def standing(self, tp: TP) -> Standing | None:
-        """How far a partition is, or None while that is unknown."""
-        position = self._positions.get(tp)
-        return Standing(position.expected, position.committed) if position else None
-
     def position(self, tp: TP) -> int | None:
         """The next offset to deliver, or None while it is unknown."""
         position = self._positions.get(tp)
         return position.expected if position else None
 
     def committed(self, tp: TP) -> int | None:
-        """The offset up to which everything is finished, or None while it is unknown."""
+        """The offset up to which everything is finished, or None while it is unknown.
+
+        No greater one has been committed for the partition by this worker.
+        """
         position = self._positions.get(tp)
         return position.committed if position else None

@@ -19,7 +19,6 @@ from typing import ClassVar, TypeAlias
 
 from faust.types import TP
 
-from app.kafka.delivery.ledger import Standing
 from app.kafka.topics import after_loss
 from app.process.words import counted
 
@@ -143,7 +142,7 @@ def start(
     earliest: int,
     end: int,
     cut: int | None = None,
-    own: Standing | None = None,
+    own: int | None = None,
 ) -> Start:
     """Where to resume reading a partition.
 
@@ -152,14 +151,15 @@ def start(
         earliest: where the log begins.
         end: where the log ends.
         cut: the offset from which on the log has other records than those that were read, or None.
-        own: how far this worker was, if it had the partition up to now; otherwise None.
+        own: the offset up to which this worker has finished everything, and so the most that it may
+            have committed, if it had the partition up to now; otherwise None.
     """
     if committed is None:
         return Start(earliest)
-    if own is not None and own.delivered < committed and own.finished <= end:
-        read_to = own.finished if cut is None else min(own.finished, cut)
+    if own is not None and own < committed and own <= end:
+        read_to = own if cut is None else min(own, cut)
         lost = expired(read_to, earliest)
-        return Start(max(read_to, earliest), lost or Overtaken(own.finished, committed))
+        return Start(max(read_to, earliest), lost or Overtaken(own, committed))
     if committed > end:
         return Start(earliest, Recreated(committed, end))
     if cut is not None:

@@ -25,6 +25,9 @@ logger = logging.getLogger(__name__)
 SEGMENT_BYTES = 4096
 """Size in bytes at which a new segment is begun: a few hundred digests."""
 
+MOST_FORGOTTEN = 100
+"""Segments that are forgotten at a time; a chunk adds one, and seldom outweighs as many."""
+
 UNTAGGED = bytes(8)
 """The tag of segments from before tags were introduced; their database is unknown."""
 
@@ -211,9 +214,15 @@ class Guard:
         return key, True
 
     def _expire(self, known: _Partition) -> None:
-        """Forget the oldest segments while there are too many records, or they are too old."""
+        """Forget the oldest segments while there are too many records, or they are too old.
+
+        A few at a time, because each is a record in the changelog: after a long pause, or if
+        somebody else has written to it, there may be very many.
+        """
         oldest_allowed = self._clock() - self._settings.age
-        while len(known.segments) > 1:
+        for _ in range(MOST_FORGOTTEN):
+            if len(known.segments) <= 1:
+                return
             key, segment = next(iter(known.segments.items()))
             if len(known.index) <= self._settings.records and segment.begun >= oldest_allowed:
                 return

@@ -750,23 +750,25 @@ async def rebalance(consumer: Consumer, app: faust.App, *, revoked: set[TP]) -> 
     app.consumer_generation_id += 1
 
 
+@pytest.mark.parametrize("offset", [3, 90], ids=["of what is delivered", "of the end"])
 async def test_what_another_member_has_committed_is_not_passed_over(
     consumer: Consumer,
     kafka: FakeConsumerThread,
     app: faust.App,
     caplog: pytest.LogCaptureFixture,
+    offset: int,
 ) -> None:
     await begin(consumer)
     consumer.ack(await deliver_next(consumer, kafka, FIRST, 0, 1))
     await deliver_next(consumer, kafka, FIRST, 2)
     await consumer.commit()
-    kafka.committed = {FIRST: 90}
+    kafka.committed = {FIRST: offset}
     await rebalance(consumer, app, revoked={FIRST, SECOND})
     # A further one, before there are positions.
     await rebalance(consumer, app, revoked={FIRST, SECOND})
     await begin(consumer)
     assert consumer.ledger.position(FIRST) == 2
-    assert "Another client of the group has committed offset 90 of chunked/0" in caplog.text
+    assert f"Another client of the group has committed offset {offset} of chunked/0" in caplog.text
     await consumer.commit()
     assert kafka.commits[-1] == {FIRST: 2}
 

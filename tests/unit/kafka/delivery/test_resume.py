@@ -5,7 +5,6 @@ import logging
 import pytest
 from faust.types import TP
 
-from app.kafka.delivery.ledger import Standing
 from app.kafka.delivery.resume import (
     Change,
     Expired,
@@ -43,7 +42,7 @@ def test_where_to_resume(
 @pytest.mark.parametrize(
     "committed, earliest, end, cut, expected",
     [
-        pytest.param(6, 0, 9, None, Start(6), id="as far as was delivered"),
+        pytest.param(4, 0, 9, None, Start(4), id="what is finished"),
         pytest.param(2, 0, 9, None, Start(2), id="a commit of what is finished was refused"),
         pytest.param(9, 0, 9, None, Start(4, Overtaken(4, 9)), id="the end"),
         pytest.param(50, 0, 9, None, Start(4, Overtaken(4, 50)), id="beyond the end"),
@@ -57,7 +56,7 @@ def test_where_to_resume(
 def test_where_to_resume_what_somebody_else_has_committed(
     committed: int | None, earliest: int, end: int, cut: int | None, expected: Start
 ) -> None:
-    assert start(committed, earliest, end, cut, Standing(delivered=6, finished=4)) == expected
+    assert start(committed, earliest, end, cut, own=4) == expected
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
 """The guard over its table: what is remembered, for how long, and whose it is."""
 
 import hashlib
+import itertools
 
 import pytest
 
 from app.settings import GuardSettings
-from app.storing.guard.guard import SEGMENT_BYTES, Guard
+from app.storing.guard.entries import HEADER
+from app.storing.guard.guard import MOST_FORGOTTEN, SEGMENT_BYTES, Guard
 from app.storing.guard.index import DIGEST_SIZE
 from tests.fakes.time import Clock
 
@@ -184,3 +186,19 @@ def test_what_is_no_entry_comes_while_a_worker_stands_by(
     guard.bind(None)
     guard.bind(b"a database")
     assert seen(guard, 0, digest(1))
+
+
+def test_very_many_entries_are_forgotten_a_few_at_a_time(
+    table: dict[str, bytes], clock: Clock
+) -> None:
+    for number in range(1000):
+        table[f"0/{number}"] = HEADER.pack(0.0, bytes(8))
+    clock.now += 7200
+    guard = guard_on(table, clock, 0)
+    left = []
+    for chunk in range(20):
+        guard.remember(0, 5000 + chunk, digests(chunk))
+        left.append(len(table))
+    assert 1000 - left[0] <= MOST_FORGOTTEN
+    assert max(before - after for before, after in itertools.pairwise(left)) <= MOST_FORGOTTEN
+    assert left[-1] == 1
