@@ -5,11 +5,13 @@ worker would have chosen. A header tells the guard to ignore what it remembers (
 only counts on the internal topic, where nobody else writes.
 """
 
+import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from app.audit.errors import AuditError
 from app.audit.findings import Place
 from app.audit.reading import Watcher
 from app.kafka.producer import BatchProducer, Outgoing, open_producer
@@ -22,6 +24,10 @@ from models.repair import REPAIR
 
 BATCH_RECORDS = 100
 BATCH_BYTES = 8 * 1024 * 1024
+
+SEND_SECONDS = 60.0
+"""How long Kafka may take to acknowledge a batch; a worker waits for ever, somebody else does not.
+"""
 
 
 @dataclass
@@ -75,6 +81,7 @@ class Repairer:
         """Send these records; returns when Kafka has acknowledged them.
 
         Raises:
+            AuditError: Kafka does not acknowledge what is sent.
             ReadError: Kafka does not send what is to be sent again.
             KafkaError: it is not reachable, or does not allow it.
         """
@@ -104,7 +111,15 @@ class Repairer:
                 documents.append(self._document(record))
             except _NothingToStoreError as error:
                 self._refuse(str(error))
-        too_large = await self._producer.send(self._names.documents, documents)
+        try:
+            async with asyncio.timeout(SEND_SECONDS):
+                too_large = await self._producer.send(self._names.documents, documents)
+        except TimeoutError:
+            raise AuditError(
+                f"Kafka did not acknowledge documents in {self._names.documents} for "
+                f"{SEND_SECONDS:g} s, after {self._repaired.sent} of them: see its brokers, and "
+                "run it again; what arrived is found then"
+            ) from None
         for document in too_large:
             self._refuse(
                 f"a document of {len(document.value or b'')} bytes does not fit into "

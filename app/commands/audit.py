@@ -8,7 +8,8 @@ import logging
 import signal
 import sqlite3
 import sys
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import Any, NoReturn
 
 import click
@@ -29,6 +30,7 @@ from app.couchdb.availability import advice
 from app.kafka.access import explain
 from app.kafka.errors import KafkaError
 from app.kafka.reader import ReadError
+from app.process.errors import CANNOT_BE_WRITTEN
 from app.process.logs import log_to_terminal
 from app.settings import Settings, load
 
@@ -84,18 +86,9 @@ def audit(*, as_object: bool, every: float | None, port: int | None, **options: 
         sys.exit(asyncio.run(_stand(load(), every, PORT if port is None else port)))
     if port is not None:
         raise click.UsageError("--port goes with --every")
-    try:
-        settings = load()
+    settings = load()
+    with _told_in_one_line(settings):
         report = asyncio.run(_audit(settings, **options))
-    except (AuditError, ReadError) as error:
-        _fail(str(error))
-    except KafkaError as error:
-        _fail(f"Kafka at {settings.kafka.url}: {explain(error, settings.kafka)}")
-    except DatabaseError as error:
-        where = f"{settings.database.url}/{settings.database.name}"
-        _fail(f"The database {where}: {error}; {advice(error, retried=False)}")
-    except sqlite3.OperationalError as error:
-        _fail(f"No room for what was found: {error} (TMPDIR says where it is kept)")
     if as_object:
         print_json(report.as_json())
     else:
@@ -123,6 +116,23 @@ async def _stand(settings: Settings, every: float, port: int) -> int:
     if tally.last is None or tally.last_error is not None:
         return ERROR
     return BAD if tally.wrong else GOOD
+
+
+@contextmanager
+def _told_in_one_line(settings: Settings) -> Iterator[None]:
+    try:
+        yield
+    except (AuditError, ReadError) as error:
+        _fail(str(error))
+    except DatabaseError as error:
+        where = f"{settings.database.url}/{settings.database.name}"
+        _fail(f"The database {where}: {error}; {advice(error, retried=False)}")
+    except sqlite3.OperationalError as error:
+        _fail(f"No room for what was found: {error} (TMPDIR says where it is kept)")
+    except (KafkaError, OSError) as error:
+        if isinstance(error, OSError) and error.errno in CANNOT_BE_WRITTEN:
+            raise
+        _fail(f"Kafka at {settings.kafka.url}: {explain(error, settings.kafka)}")
 
 
 def _fail(message: str) -> NoReturn:

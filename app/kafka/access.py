@@ -24,6 +24,7 @@ from aiokafka.errors import (
     RequestTimedOutError,
     SaslAuthenticationFailed,
     TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
     UnsupportedSaslMechanismError,
 )
 from aiokafka.protocol.metadata import MetadataRequest
@@ -274,6 +275,10 @@ def _in_other_words(error: BaseException, settings: KafkaSettings) -> str:
             f"{_user(settings)} may not use the consumer group {settings.app_id} "
             "(PERSISTER_APP_ID): grant Read on it"
         )
+    if isinstance(error, TopicAuthorizationFailedError):
+        return f"{error_text(error)}: {_user(settings)} lacks a right to the topic, Read or Write"
+    if isinstance(error, TransactionalIdAuthorizationFailed):
+        return f"{error_text(error)}: grant {_user(settings)} Write on this transactional id"
     if isinstance(error, OSError):
         return f"{system_reason(error)}: check PERSISTER_KAFKA_URL, and that the brokers run"
     return error_text(error)

@@ -479,7 +479,9 @@ class BatchProducer:
         """Stop using a client, which may still finish its batches in flight."""
         if client is self._client:
             self._client = None
-            task = asyncio.get_running_loop().create_task(_close(client, self._answer_timeout))
+            task = asyncio.get_running_loop().create_task(
+                close_client(client, self._answer_timeout)
+            )
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
 
@@ -497,12 +499,22 @@ class BatchProducer:
             self._failing -= {topic, ""}
 
 
+START_SECONDS = 60.0
+"""How long a producer that somebody waits for may take to connect."""
+
+
 @asynccontextmanager
 async def open_producer(settings: KafkaSettings) -> AsyncIterator[BatchProducer]:
-    """Connect for as long as the block runs; raises `KafkaError` if no broker can be reached."""
+    """Connect for as long as the block runs.
+
+    Raises:
+        KafkaError: no broker can be reached, or it refuses.
+        TimeoutError: Kafka gives no producer's id, for which aiokafka asks for ever.
+    """
     producer = BatchProducer(settings)
     try:
-        await producer.start()
+        async with asyncio.timeout(START_SECONDS):
+            await producer.start()
         yield producer
     finally:
         await producer.stop()
@@ -514,8 +526,8 @@ def _seen(task: asyncio.Task[None]) -> None:
         task.exception()
 
 
-async def _close(client: Any, patience: float) -> None:
-    """Close a client once it has sent its batches, or when `patience` seconds have passed."""
+async def close_client(client: Any, patience: float) -> None:
+    """Close an `AIOKafkaProducer` once it has sent its batches, or after `patience` seconds."""
     try:
         async with asyncio.timeout(patience):
             await client.stop()

@@ -19,6 +19,8 @@ from aiokafka.errors import (
     KafkaTimeoutError,
     RequestTimedOutError,
     SaslAuthenticationFailed,
+    TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
     UnsupportedSaslMechanismError,
 )
 from cryptography.hazmat.primitives.serialization import (
@@ -275,6 +277,12 @@ ALERT = ssl.SSLError(1, "[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED] certificate re
         (TimeoutError(), False, "PERSISTER_KAFKA_URL"),
         (RequestTimedOutError(), False, "no answer in time"),
         (GroupAuthorizationFailedError(), False, "may not use the consumer group"),
+        (
+            TopicAuthorizationFailedError("completed0"),
+            False,
+            "completed0: Kafka's user 'persister'",
+        ),
+        (TransactionalIdAuthorizationFailed("x"), False, "Write on this transactional id"),
         (KafkaTimeoutError("Failed to get offsets"), False, "no answer in time"),
         (closed(TimeoutError()), False, "no answer in time"),
         (closed(ConnectionRefusedError(111, "refused")), False, "Connection refused"),

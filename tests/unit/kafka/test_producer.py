@@ -28,7 +28,7 @@ from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.structs import TopicPartition
 
 from app.kafka.clients import RECORD_OVERHEAD
-from app.kafka.producer import BatchProducer, Outgoing, _close, partition_of
+from app.kafka.producer import BatchProducer, Outgoing, close_client, partition_of
 from app.settings import Compression, KafkaSettings
 from tests.fakes.kafka import FakeBroker
 
@@ -325,7 +325,7 @@ async def test_giving_a_client_up_leaves_no_task_of_aiokafka_behind(*, in_flight
     acknowledged = await accumulator.add_batch(batch, place, timeout=1)
     if in_flight:
         accumulator._pop_batch(place)
-    await _close(client, SOON)
+    await close_client(client, SOON)
     with pytest.raises(ProducerClosed):
         await asyncio.wait_for(acknowledged, 5)
     left = asyncio.all_tasks() - {asyncio.current_task()}
