@@ -16,7 +16,7 @@ from app.couchdb.backoff import Backoff
 from app.couchdb.conflicts import Conflicts
 from app.couchdb.errors import RATHER_THE_SERVER, DatabaseError, EntriesFailed, RequestTooLarge
 from app.couchdb.evidence import LONERS, Case, Evidence
-from app.couchdb.faults import carries_its_id, known_fault
+from app.couchdb.faults import fault_of, is_misnamed
 from app.couchdb.parts import Part, suspect_timeout
 from app.couchdb.requests import FailedRequest, Others, Requests, entry_failure
 from app.couchdb.turns import Turns
@@ -226,7 +226,8 @@ class Diagnosis:
         except FailedRequest as failure:
             error, others = failure.error, failure.others
         suspect.maybe_written |= error.maybe_written
-        return certain(suspect.document, error, others) or self._weigh(suspect, error, others)
+        refused = await certain(suspect.document, error, others)
+        return refused or self._weigh(suspect, error, others)
 
     async def _reconcile(self, suspect: _Suspect, *, maybe_written: bool) -> Outcome | None:
         """The outcome by comparison with the stored document, if there is one."""
@@ -241,7 +242,7 @@ class Diagnosis:
         if found.fuller:
             suspect.document, suspect.completes = found.fuller[0], True
             suspect.contradictions = -1
-        elif not carries_its_id(suspect.document):
+        elif await is_misnamed(suspect.document):
             return MISNAMED
         return None
 
@@ -274,13 +275,13 @@ class Diagnosis:
         )
 
 
-def certain(document: Document, error: DatabaseError, others: Others) -> Refused | None:
+async def certain(document: Document, error: DatabaseError, others: Others) -> Refused | None:
     """The refusal of a document that failed alone, if no further evidence is needed."""
     if isinstance(error, RequestTooLarge) and error.document_id == document.id:
         return Refused(RejectReason.TOO_LARGE, str(error))
     if error.cause not in ("400", "500"):
         return None
-    fault = known_fault(document)
+    fault = await fault_of(document)
     # A 500 may have another cause, and another database may accept what CouchDB does not.
     meant = error.cause == "400" or "badarith" in str(error) or others is not Others.NONE
     if not fault or not meant:

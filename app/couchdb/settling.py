@@ -16,7 +16,7 @@ from app.couchdb.diagnosis import (
 )
 from app.couchdb.errors import DatabaseError, RequestTooLarge
 from app.couchdb.evidence import BY_CHANCE, UNLIKELY
-from app.couchdb.faults import carries_its_id, known_fault
+from app.couchdb.faults import fault_of, is_misnamed
 from app.couchdb.parts import WAYS, WAYS_OF_HANGING, Part, divide, like
 from app.couchdb.requests import Answer, FailedRequest, Others, Requests, entry_failure
 from app.couchdb.stats import WriterStats
@@ -199,7 +199,7 @@ class Settling:
         results.update(maybe.settled)
         parts = self._complete(known) + self._complete(maybe)
         parts += await self._contradicted(part, known.absent, results)
-        failing += self._named(maybe.absent, results)
+        failing += await self._named(maybe.absent, results)
         return parts + await self._entries_failed(part, failing, entries, answer, results)
 
     @staticmethod
@@ -220,10 +220,10 @@ class Settling:
         return [Part(absent, part.maybe_written, contradictions=contradictions)]
 
     @staticmethod
-    def _named(documents: list[Document], results: dict[str, Result]) -> list[Document]:
+    async def _named(documents: list[Document], results: dict[str, Result]) -> list[Document]:
         """The documents that an answer can refer to; the others are settled."""
         for document in documents:
-            if not carries_its_id(document):
+            if await is_misnamed(document):
                 results[document.id] = MISNAMED
         return [document for document in documents if document.id not in results]
 
@@ -256,7 +256,7 @@ class Settling:
         error, others = failure.error, failure.others
         part.maybe_written |= error.maybe_written
         part.documents = [one for one in part.documents if one.id not in results]
-        known = self._known(part, error, others, results)
+        known = await self._known(part, error, others, results)
         if known is not None:
             return known
         part.failures += 1
@@ -274,12 +274,12 @@ class Settling:
         ways = WAYS_OF_HANGING if error.cause == "timeout" else WAYS
         return self._counted(divide(part, ways))
 
-    def _known(
+    async def _known(
         self, part: Part, error: DatabaseError, others: Others, results: dict[str, Result]
     ) -> list[Part] | None:
         """What is left of a part if something is known for certain; None if nothing is."""
         if len(part.documents) == 1:
-            refused = certain(part.documents[0], error, others)
+            refused = await certain(part.documents[0], error, others)
             if refused is None:
                 return None
             results[part.documents[0].id] = refused
@@ -287,7 +287,7 @@ class Settling:
         if isinstance(error, RequestTooLarge):
             return self._without_named(part, error, results)
         if error.cause in FAULTY and not part.searched:
-            return self._without_faulty(part)
+            return await self._without_faulty(part)
         return None
 
     def _without_named(
@@ -299,10 +299,10 @@ class Settling:
         results[error.document_id] = Refused(RejectReason.TOO_LARGE, str(error))
         return self._counted([like(part, rest)])
 
-    def _without_faulty(self, part: Part) -> list[Part] | None:
+    async def _without_faulty(self, part: Part) -> list[Part] | None:
         """The documents without a known fault in one part, and each of the others in its own."""
         part.searched = True
-        faulty = {document.id for document in part.documents if known_fault(document)}
+        faulty = {one.id for one in part.documents if await fault_of(one)}
         if not faulty:
             return None
         clean = [document for document in part.documents if document.id not in faulty]

@@ -206,6 +206,16 @@ async def test_an_empty_value_is_a_record_too() -> None:
     assert bench.outcomes.consumed == {Step.ROUTE: 2}
 
 
+async def test_nobody_waits_for_large_records_of_the_usual_form() -> None:
+    bench = Bench()
+    more = b'"more":[%b0],"logs"' % (b"12345678," * 400_000)
+    values = [result(one).replace(b'"logs"', more) for one in Records(1).many(3)]
+    taking = asyncio.create_task(bench.take(*values))
+    assert await longest_turn(taking) < 0.05
+    await taking
+    assert bench.outcomes.counts == Counter({routed(Outcome.ROUTED): 3})
+
+
 @pytest.mark.parametrize("size,count", [(400_000, 1), (30_000, 20)])
 async def test_nobody_waits_for_records_that_are_made_to_be_read_slowly(
     size: int, count: int

@@ -19,7 +19,7 @@ from app.storing.step import StoringStep
 from models.dead_letter import DeadLetter
 from models.reasons import RejectReason
 from tests.fakes.time import Time, until
-from tests.support import Event, Producer, chunk
+from tests.support import Event, Producer, chunk, longest_turn
 
 LETTERS = "persister-dead-letters"
 STORED = Key(Step.STORE, Outcome.STORED)
@@ -189,6 +189,15 @@ async def test_very_many_records_keep_nobody_else_from_a_turn(
     await storing
     assert turns > 500
     assert len(bench.letters()) == 500
+
+
+async def test_a_large_document_is_identified_while_everything_else_goes_on(start: Start) -> None:
+    bench = await start()
+    large = body("a").replace(b"{", b'{"more":{"_":0},' + b'"\\n":0,' * 400_000, 1)
+    storing = asyncio.create_task(bench.store(large, body("b")))
+    assert await longest_turn(storing) < 0.05
+    await storing
+    assert bench.writer.bodies() == [[large, body("b")]]
 
 
 async def test_what_the_guard_has_seen_is_not_written(start: Start) -> None:
