@@ -136,20 +136,29 @@ def letter_headers(
     how many there are. Most of them differ in nothing but the offset.
     """
     own = [
-        _about("topic", topic),
-        _about("partition", str(partition)),
+        *_place(topic, partition),
         (_PREFIX + "offset", b"%d" % offset),
         (_PREFIX + "timestamp", b"%d" % timestamp),
-        _about("reason", reason.value),
-        _about("detail", detail),
-        _about("attempts", str(attempts)),
+        *_why(reason, detail, attempts),
     ]
     return own + [(_ORIGINAL + name, value) for name, value in headers] if headers else own
 
 
-@lru_cache(maxsize=256)
-def _about(name: str, text: str) -> Header:
-    return _PREFIX + name, text.encode()
+@lru_cache(maxsize=64)
+def _place(topic: str, partition: int) -> tuple[Header, ...]:
+    return (
+        (_PREFIX + "topic", topic.encode()),
+        (_PREFIX + "partition", b"%d" % partition),
+    )
+
+
+@lru_cache(maxsize=64)
+def _why(reason: RejectReason, detail: str, attempts: int) -> tuple[Header, ...]:
+    return (
+        (_PREFIX + "reason", reason.encode()),
+        (_PREFIX + "detail", detail.encode()),
+        (ATTEMPTS, b"%d" % attempts),
+    )
 
 
 def without_replay(headers: Sequence[Header]) -> Sequence[Header]:

@@ -190,6 +190,8 @@ class DeadLetters:
 
     def _original(self, tp: TP, record: Record) -> tuple[Sequence[Header], int]:
         """The headers that a record came with, and how often it has been replayed."""
+        if not record.headers:
+            return (), 0
         if tp.topic in self._ours:
             return true_headers(record.headers)
         return without_replay(record.headers), 0

@@ -186,8 +186,8 @@ def _heads(records: bytes | memoryview, count: int) -> Iterator[tuple[int, int, 
             length, at = _varint(records, at)
             end = at + length
             # A byte, but aiokafka reads it as a varint, and what it reads is what matters.
-            _, at = _varint(records, at)
-            _, at = _varint(records, at)  # the timestamp
+            at += 1 if records[at] < _MORE else _varint(records, at)[1] - at
+            at += 1 if records[at] < _MORE else _varint(records, at)[1] - at  # the timestamp
             offset, at = _varint(records, at)
             at = _field(records, at)[1]  # the key
             at = _field(records, at)[1]  # the value
