@@ -469,6 +469,9 @@ def faust_options(settings: Settings) -> dict[str, Any]:
         # has been re-created, or a broker is mistaken. What the guard then misses, the database's
         # conflict answers catch.
         "recovery_consistency_check": False,
+        # One of Faust's would read the changelog of every partition that another worker has. Faust
+        # drops what a table in memory holds of them, and begins anew where one is handed over.
+        "table_standby_replicas": 0,
         "Table": GuardTable,
         "Monitor": StillMonitor,
         "agent_supervisor": StillSupervisor,

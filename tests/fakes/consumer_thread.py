@@ -28,6 +28,8 @@ class FakeConsumerThread:
         rejoins: how often the group was asked to rebalance.
         ahead: where aiokafka stands past the ledger.
         on_seek: called at every seek.
+        revocations: how often partitions have been revoked, as the consumer counts it.
+        began_in: what that was when the last fetch began.
     """
 
     def __init__(self, assigned: Iterable[TP], end: int = 100) -> None:
@@ -48,12 +50,15 @@ class FakeConsumerThread:
         self.rejoins = 0
         self.ahead: set[TP] = set()
         self.on_seek: Callable[[], None] = lambda: None
+        self.revocations: Callable[[], int] = lambda: 0
+        self.began_in = 0
 
     def assignment(self) -> set[TP]:
         return set(self.assigned)
 
     async def getmany(self, active: set[TP], _timeout: float) -> dict[TP, list[Any]]:
         self.asked.append(set(active))
+        self.began_in = self.revocations()
         if self.pending is not None:
             return await self.pending
         return self.fetched.pop(0) if self.fetched else {}

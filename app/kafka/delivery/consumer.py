@@ -79,7 +79,8 @@ class Consumer(driver.Consumer):
         self.ledger = self.transport.ledger
         self._read_offset = ReadOffsets(self)
         self._revoking = False
-        self._assignments = 0
+        self.assignments = 0
+        """How many times partitions have been revoked."""
         self._sought: tuple[Mapping[TP, int], Sequence[TP]] | None = None
         self._stop_deadline: float | None = None
         self._group_offsets: dict[TP, int | None] = {}
@@ -151,6 +152,8 @@ class Consumer(driver.Consumer):
             return {}
         fetched = await super()._getmany(ready, max(timeout, IDLE_SECONDS))
         self._held = set()
+        if self.thread.began_in != self.assignments:
+            return {}  # positions have been set anew, or are about to be
         taken = {TP(*tp): await self._as_chunk(TP(*tp), records) for tp, records in fetched.items()}
         return {tp: records for tp, records in taken.items() if self._still_next(tp, records)}
 
@@ -456,7 +459,7 @@ class Consumer(driver.Consumer):
         """
         if self._revoking or not self.flow_active:
             return  # the recovery after the next assignment seeks
-        assignments, generation = self._assignments, self.app.consumer_generation_id
+        assignments, generation = self.assignments, self.app.consumer_generation_id
         # Chunks that finish from here on are delivered again, so they must not be committed.
         self._sought = None
         self._note_finished(self.assignment())
@@ -469,7 +472,7 @@ class Consumer(driver.Consumer):
         # All of them, because a fetch from before the rebalance may have moved the ones that Faust
         # has already sought.
         await self.seek_wait(starts)
-        if (self._assignments, self.app.consumer_generation_id) == (assignments, generation):
+        if (self.assignments, self.app.consumer_generation_id) == (assignments, generation):
             self._sought = starts, [tp for tp, at in starts.items() if at != group[tp]]
 
     def resume_flow(self) -> None:
@@ -576,7 +579,7 @@ class Consumer(driver.Consumer):
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Give in-flight work a moment to finish, commit it, then forget the partitions."""
         self._revoking = True
-        self._assignments += 1
+        self.assignments += 1
         self._sought = None
         try:
             await super().on_partitions_revoked(revoked)

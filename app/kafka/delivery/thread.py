@@ -19,7 +19,7 @@ from app.kafka import topic_ids
 from app.kafka.delivery import epochs
 from app.kafka.patches.changed_subscriptions import notice_changed_subscriptions
 from app.kafka.patches.committed_offsets import watch_committed_offsets
-from app.kafka.patches.fetched_batches import Fetched, unpack_chunks
+from app.kafka.patches.fetched_batches import Fetched, Reassigned, unpack_chunks
 from app.kafka.patches.refused_fetches import Fetches
 from app.kafka.patches.refused_joins import Membership
 from app.kafka.patches.refused_offsets import Refused, set_refused_aside
@@ -57,6 +57,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         self._sent_back: frozenset[TP] = frozenset()
         self._shelf: Fetched | None = None
         self._epochs: dict[TP, int] = {}
+        self.began_in = 0
+        """How many times partitions had been revoked when the last fetch began."""
         self.fetches = Fetches(self._say)
         self.membership = Membership(self._delivery.transport.kafka, self._end, self._say)
 
@@ -151,8 +153,15 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         the gap, and never if the traffic has ended.
 
         While it waits, it checks the positions and the set of partitions every `LOOK_SECONDS`.
+
+        It ends with the assignment in which it began. What it takes then is dropped, and nothing
+        would bring the entries of a table's changelog again: a partition that this worker has read
+        as another one's standby is among those it waits for, and is read from its start now.
         """
         until = monotonic() + (timeout or 0)
+        self.began_in = self._delivery.assignments
+        if self._shelf is not None:
+            self._shelf.assignment = _assignment(consumer)
         while True:
             wanted = tuple(active_partitions)  # at once: the other thread may add some meanwhile
             if self._shelf is not None:
@@ -160,7 +169,14 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             self.fetches.try_again()
             self._send_back(consumer, wanted)
             wait = min(LOOK_SECONDS, max(0.0, until - monotonic()))
-            fetched = await super()._fetch_records(consumer, active_partitions, wait, max_records)
+            try:
+                fetched = await super()._fetch_records(
+                    consumer, active_partitions, wait, max_records
+                )
+            except Reassigned:
+                # aiokafka counts this fetch as under way for ever, which is only for the longest
+                # time between two of them: weeks here.
+                return {}
             others = self.should_stop or not self._delivery.fetches_all(active_partitions)
             if fetched or others or monotonic() >= until:
                 return fetched
@@ -349,8 +365,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         return found
 
     def _send_back(self, consumer: Any, partitions: Iterable[TP]) -> None:
-        subscription = consumer._subscription.subscription  # noqa: SLF001
-        assignment = subscription and subscription.assignment
+        assignment = _assignment(consumer)
         if not assignment or not assignment.active:
             return
         ledger = self._delivery.ledger
@@ -368,3 +383,9 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
                 self._sought[tp] = now
                 self._sent_back |= {tp}
                 consumer.seek(TopicPartition(*tp), expected)
+
+
+def _assignment(consumer: Any) -> Any:
+    """aiokafka's present assignment; None without one."""
+    subscription = consumer._subscription.subscription  # noqa: SLF001
+    return subscription and subscription.assignment

@@ -64,6 +64,10 @@ _SUMS_FAST = google_crc32c.implementation == "c"
 _length = Struct(">i").unpack_from
 
 
+class Reassigned(Exception):  # noqa: N818 - what has happened
+    """The partitions have been assigned anew since the hand-over began."""
+
+
 class Batches(MemoryRecords):
     """aiokafka's batches of one partition, which also keep the encoded bytes."""
 
@@ -250,7 +254,13 @@ class Fetch(FetchResult):
     """The `Fetched` that holds it."""
 
     def getall(self, max_records: int | None = None) -> list[Any]:
-        """The next records; aiokafka's method returns all of them, whatever their size."""
+        """The next records; aiokafka's method returns all of them, whatever their size.
+
+        Raises:
+            Reassigned: they were fetched for an assignment that the hand-over is not for.
+        """
+        if self.shelf is not None and self.shelf.assignment is not self._assignment:
+            raise Reassigned
         records = self._partition_records
         if not isinstance(records, Unpacked):
             others: list[Any] = super().getall(max_records)
@@ -307,6 +317,11 @@ class Fetched(OrderedDict[Any, Any]):
         self._damaged: dict[TP, int] = {}
         self.arrived_at = 0.0
         """When records last arrived (monotonic seconds)."""
+        self.assignment: Any = None
+        """aiokafka's assignment in which the hand-over under way began. One that waits while the
+        group rebalances must not take records of the next assignment: Faust drops what it brings,
+        and to aiokafka they have been read.
+        """
 
     def hand_over(self, wanted: Iterable[TP], now: float) -> None:
         """Renew the allowance, to hand over records of these partitions; `now` is monotonic."""

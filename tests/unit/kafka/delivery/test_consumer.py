@@ -95,6 +95,7 @@ async def consumer(
     assert isinstance(made, Consumer)
     untyped: Any = made
     untyped._thread = kafka
+    kafka.revocations = lambda: made.assignments
     topics: Any = app.topics
     topics._topic_name_index["chunked"] = {channel}
     topics._topic_name_index["plain"] = {app.topic("plain")}
@@ -893,6 +894,22 @@ async def test_a_chunk_is_not_delivered_after_a_rebalance_that_passed_while_anot
     kafka.fetched = [{FIRST: records(0, 1)}]
     ((again,),) = (await fetch(consumer)).values()
     assert again.first_offset == 0
+
+
+async def test_what_was_fetched_before_partitions_were_revoked_is_not_delivered(
+    consumer: Consumer, kafka: FakeConsumerThread
+) -> None:
+    """Recovery would take an entry from before for the last one of those that it reads anew."""
+    await begin(consumer)
+    kafka.pending = fetched = asyncio.get_running_loop().create_future()
+    fetching = asyncio.create_task(fetch(consumer))
+    await until(lambda: kafka.asked)
+    await consumer.on_partitions_revoked({FIRST})
+    fetched.set_result({OTHER: records(7)})
+    assert await fetching == {}
+
+    kafka.pending, kafka.fetched = None, [{OTHER: records(0, 1)}]
+    assert [record.offset for record in (await fetch(consumer))[OTHER]] == [0, 1]
 
 
 async def test_what_was_held_is_fetched_as_soon_as_its_chunk_is_taken(

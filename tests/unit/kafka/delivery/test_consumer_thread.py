@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.consumer import fetcher as fetcher_module
+from aiokafka.consumer.fetcher import Fetcher, PartitionRecords
 from aiokafka.consumer.subscription_state import SubscriptionState
 from aiokafka.errors import (
     CommitFailedError,
@@ -14,6 +16,7 @@ from aiokafka.errors import (
     OffsetMetadataTooLargeError,
     UnknownError,
 )
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
@@ -22,6 +25,7 @@ from app.kafka.delivery import epochs
 from app.kafka.delivery import thread as module
 from app.kafka.delivery.ledger import Ledger
 from app.kafka.delivery.thread import ConsumerThread
+from app.kafka.patches.fetched_batches import Batches, Fetch, Fetched
 
 TOPIC = TopicPartition("chunked", 0)
 OURS = TP(*TOPIC)
@@ -63,7 +67,7 @@ async def thread(client: Client) -> Any:
     made._sent_back = frozenset()
     made._epochs = {}
     made._consumer = client
-    made.consumer = SimpleNamespace(ledger=Ledger())
+    made.consumer = SimpleNamespace(ledger=Ledger(), assignments=1)
     made.assignment = lambda: {OURS}
     return made
 
@@ -152,6 +156,64 @@ async def test_a_fetch_ends_soon_when_there_are_others_to_fetch_by_now(
     fetching.all_of_them = False
     assert await thread._fetch_records(client, {OURS}, 5.0) == {}
     assert fetching.waits == [1.0]
+
+
+async def test_a_fetch_that_waits_during_a_rebalance_takes_nothing_of_the_next_assignment(
+    thread: Any, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Faust dropped it, and recovery waited for it until the worker ended: a standby's changelog.
+
+    It happened after each tenth rolling restart on a busy machine: between recovery's seek and the
+    moment at which it lets records pass.
+    """
+    monkeypatch.setattr(fetcher_module, "FetchResult", Fetch)
+    changelog = TopicPartition("changelog", 0)
+    subscriptions = client._subscription
+    subscriptions.subscribe({"changelog"})
+    subscriptions.assign_from_subscribed({changelog})
+    fetcher: Any = object.__new__(Fetcher)
+    fetcher._subscriptions = subscriptions
+    fetcher._loop = asyncio.get_running_loop()
+    fetcher._fetch_waiters = set()
+    fetcher._wait_consume_future = None
+    shelf = thread._shelf = fetcher._records = Fetched(lambda _: False)
+    thread.fetches = SimpleNamespace(try_again=lambda: None)
+    thread._stopped = thread._crashed = SimpleNamespace(is_set=lambda: False)
+    thread.consumer.fetches_all = lambda _: True
+    thread.consumer.flow_active = True
+    untyped: Any = client
+    untyped._closed, untyped._fetcher, fetcher._closed = False, fetcher, False
+
+    def arrive() -> Any:
+        assignment = subscriptions.subscription.assignment
+        builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 1 << 20)
+        for offset in range(3):
+            builder.append(offset, 1000, b'"0/1"', b"", [])
+        batch = Batches(bytes(builder.build()))
+        records = PartitionRecords(changelog, batch, None, 0, None, None, True, 0)
+        shelf[changelog] = Fetch(
+            changelog, assignment=assignment, partition_records=records, backoff=0
+        )
+        for waiter in tuple(fetcher._fetch_waiters):
+            fetcher._notify(waiter)
+        return assignment.state_value(changelog)
+
+    wanted = {TP(*changelog)}
+    subscriptions.seek(changelog, 0)
+    waiting = asyncio.ensure_future(thread._fetch_records(client, wanted, 60.0))
+    while not fetcher._fetch_waiters:
+        await asyncio.sleep(0)
+    assert thread.began_in == 1
+    subscriptions.assign_from_subscribed({changelog})
+    subscriptions.seek(changelog, 0)
+    state = arrive()
+    assert await asyncio.wait_for(waiting, 10) == {}
+    assert state.position == 0, "still to be read"
+
+    thread.consumer.assignments = 2
+    fetched = await thread._fetch_records(client, wanted, 60.0)
+    assert [record.offset for record in fetched[changelog]] == [0, 1, 2]
+    assert (state.position, thread.began_in) == (3, 2)
 
 
 @pytest.mark.parametrize("stands_at", [4, 5])

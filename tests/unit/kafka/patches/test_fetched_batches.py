@@ -180,8 +180,8 @@ def test_a_damaged_batch_is_fetched_again_after_a_while_and_said_once(
 ) -> None:
     damaged = batch(5, 3)
     damaged[at : at + 4] = bytes(4)
-    assignment = Assignment(5)
     kept = Fetched(lambda _tp: chunked)
+    kept.assignment = assignment = Assignment(5)
     for _ in range(2):
         sent = fetched(5, damaged)
         kept[CHUNKED] = Fetch(CHUNKED, assignment=assignment, partition_records=sent, backoff=0)
@@ -195,7 +195,7 @@ def test_a_damaged_batch_is_fetched_again_after_a_while_and_said_once(
 
 def test_a_changelog_is_read_as_aiokafka_s_records_and_the_position_moves_on() -> None:
     kept = Fetched(lambda tp: tp == CHUNKED)
-    assignment = Assignment(5)
+    kept.assignment = assignment = Assignment(5)
     for tp in (CHUNKED, PLAIN):
         kept[tp] = Fetch(
             tp, assignment=assignment, partition_records=fetched(5, batch(5, 3)), backoff=0
@@ -243,7 +243,7 @@ def test_a_chunk_is_of_whole_batches_and_the_rest_is_kept_for_the_next(
     four = Unpacked(fetched(0, batch(0, 4))).take(1)
     monkeypatch.setattr(fetched_batches, "CHUNK_BYTES", unpacking.weight(four))
     kept = Fetched(lambda _tp: True)
-    assignment = Assignment(0)
+    kept.assignment = assignment = Assignment(0)
     sent = fetched(0, batch(0, 3), batch(3, 3), batch(6, 3))
     kept[CHUNKED] = Fetch(CHUNKED, assignment=assignment, partition_records=sent, backoff=0)
 
@@ -257,7 +257,7 @@ def test_a_chunk_is_of_whole_batches_and_the_rest_is_kept_for_the_next(
 
 def test_what_was_fetched_before_a_seek_is_dropped() -> None:
     kept = Fetched(lambda _tp: True)
-    moved = Assignment(7)
+    kept.assignment = moved = Assignment(7)
     sent = fetched(5, batch(5, 3))
     kept[CHUNKED] = Fetch(CHUNKED, assignment=moved, partition_records=sent, backoff=0)
 
@@ -344,8 +344,10 @@ def test_records_that_are_not_packed_as_they_say_are_no_error(codec: int) -> Non
 
 def kept(shelf: Fetched, tp: TP, *batches: bytearray) -> Any:
     """A fetch's result of a partition that stands at its start."""
+    if shelf.assignment is None:
+        shelf.assignment = Assignment(0)
     records = fetched(0, *batches)
-    shelf[tp] = Fetch(tp, assignment=Assignment(0), partition_records=records, backoff=0)
+    shelf[tp] = Fetch(tp, assignment=shelf.assignment, partition_records=records, backoff=0)
     return shelf[tp]
 
 
