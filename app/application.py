@@ -27,7 +27,7 @@ from app.kafka.delivery.ledger import Ledger
 from app.kafka.delivery.thread import ConsumerThread
 from app.kafka.discovery import Discovery, OwnTopics
 from app.kafka.errors import KafkaError
-from app.kafka.patches.foreign_entries import EntrySchema
+from app.kafka.patches.foreign_entries import EntrySchema, Sieve
 from app.kafka.patches.repeated_logs import calm_kafka_clients
 from app.kafka.patches.table_recovery import TableManager
 from app.kafka.producer import BatchProducer
@@ -64,7 +64,7 @@ from app.routing.step import RoutingStep
 from app.settings import Settings, open_secrets
 from app.storing.breaker import StoreBreaker
 from app.storing.guard import Guard
-from app.storing.guard.entries import partition_of
+from app.storing.guard.entries import is_entry, most_entries, partition_of
 from app.storing.guard.table import GuardTable
 from app.storing.step import StoringStep
 from app.tracing import open_tracing
@@ -179,6 +179,7 @@ class Persister(faust.App):
             ),
         )
         self.guard_table = cast("GuardTable", table)
+        self.sieve = Sieve(is_entry, *most_entries(settings.guard.records))
         self.guard = Guard(
             self.guard_table,
             settings.guard,
@@ -386,6 +387,7 @@ class Persister(faust.App):
                 lost=self._count_lost,
                 end=self.end,
             ),
+            sift=self.sieve.sift,
         )
 
     def _new_web(self) -> Web:

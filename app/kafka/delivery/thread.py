@@ -104,6 +104,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             self._delivery.delivers_chunks,
             kafka.max_record_bytes,
             kafka.fetch_bytes,
+            self._delivery.transport.sift,
         )
         self._epochs = self._shelf.epochs
 
@@ -386,6 +387,6 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
 
 def _assignment(consumer: Any) -> Any:
-    """aiokafka's present assignment; None without one."""
+    """The present assignment, as aiokafka has it; None without one."""
     subscription = consumer._subscription.subscription  # noqa: SLF001
     return subscription and subscription.assignment

@@ -15,10 +15,10 @@ Not reported.
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from struct import Struct
 from time import monotonic
-from typing import Any
+from typing import Any, TypeAlias
 
 import google_crc32c
 from aiokafka.consumer import fetcher as aiokafka_fetcher
@@ -197,12 +197,32 @@ class Entries(Unpacked):
     """`Unpacked` for a table's changelog: yields aiokafka's records, up to the very last offset.
 
     Faust considers a changelog read when it has seen the record at its last offset. That record is
-    missing if the log ends with a transaction marker, or if compaction has removed the end of a
-    batch; then an empty record takes its place.
+    missing if the log ends with a transaction marker, if compaction has removed the end of a batch,
+    or if the table does not need it; then an empty record takes its place.
+
+    Args:
+        fetched: the object to replace.
+        largest: the most bytes of unpacked records that a batch may have.
+        room: where the decompressed records of a large batch may stay.
+        sift: chooses the records that the table needs; None: all of them.
     """
 
-    def _some(self) -> list[Any]:
-        made = [self._entry(record) for record in super()._some()]
+    def __init__(
+        self,
+        fetched: PartitionRecords,
+        largest: int = LARGEST,
+        room: Room | None = None,
+        sift: "Sift | None" = None,
+    ) -> None:
+        super().__init__(fetched, largest, room)
+        self._sift = sift
+
+    def take(self, enough: int) -> list[Any]:
+        """The next records, as `Unpacked.take`."""
+        records = super().take(enough)
+        if self._sift is not None:
+            records = self._sift(TP(*self._tp), records)
+        made = [self._entry(record) for record in records]
         last = self.next_fetch_offset - 1
         if not made or made[-1].offset < last:
             made.append(self._entry(Unreadable(last, NO_TIMESTAMP, b"", "")))
@@ -244,6 +264,10 @@ def intact(batch: Any, encoded: bytes, start: int, end: int) -> bool:
         sum_ = google_crc32c.value(encoded[start + SUMMED_FROM : end])
         return bool(sum_ == batch.crc)
     return bool(batch.validate_crc())
+
+
+Sift: TypeAlias = Callable[[TP, Sequence[Any]], list[Any]]
+"""Chooses those of a changelog's records that its table needs."""
 
 
 class Fetch(FetchResult):
@@ -297,12 +321,18 @@ class Fetched(OrderedDict[Any, Any]):
         chunked: tells whether a partition is delivered as chunks; others are tables' changelogs.
         largest: see `Unpacked`.
         at_once: bytes that are handed over at a time, over all partitions.
+        sift: chooses the records that a table needs; None: all of them.
     """
 
     def __init__(
-        self, chunked: Callable[[TP], bool], largest: int = LARGEST, at_once: int = AT_ONCE
+        self,
+        chunked: Callable[[TP], bool],
+        largest: int = LARGEST,
+        at_once: int = AT_ONCE,
+        sift: Sift | None = None,
     ) -> None:
         super().__init__()
+        self._sift = sift
         self._chunked = chunked
         self._largest = largest
         self._room = Room()
@@ -371,11 +401,11 @@ class Fetched(OrderedDict[Any, Any]):
         """Keep a result (or an error) of a fetch."""
         if isinstance(result, FetchResult):
             chunked = self._chunked(TP(*tp))
-            unpacked = Unpacked if chunked else Entries
-            result._partition_records = unpacked(  # noqa: SLF001
-                result._partition_records,  # noqa: SLF001
-                self._largest,
-                self._room,
+            records = result._partition_records  # noqa: SLF001
+            result._partition_records = (  # noqa: SLF001
+                Unpacked(records, self._largest, self._room)
+                if chunked
+                else Entries(records, self._largest, self._room, self._sift)
             )
             if isinstance(result, Fetch):
                 result.shelf = self
@@ -404,6 +434,7 @@ def unpack_chunks(
     chunked: Callable[[TP], bool],
     largest: int = LARGEST,
     budget: int = 2 * AT_ONCE,
+    sift: Sift | None = None,
 ) -> Fetched:
     """Make an aiokafka `Fetcher`, before its first fetch, unpack records as this module does.
 
@@ -412,10 +443,11 @@ def unpack_chunks(
         chunked: tells whether a partition is delivered as chunks; others are read as `Entries`.
         largest: see `Unpacked`.
         budget: bytes that may wait, as they are in Kafka; half as many are handed over at a time.
+        sift: chooses the records that a table needs; None: all of them.
     """
     aiokafka_fetcher.MemoryRecords = Batches
     aiokafka_fetcher.FetchResult = Fetch
-    shelf = fetcher._records = Fetched(chunked, largest, budget // 2)  # noqa: SLF001
+    shelf = fetcher._records = Fetched(chunked, largest, budget // 2, sift)  # noqa: SLF001
     keep_within(fetcher, shelf, budget)
     notice_finished(fetcher)
     return shelf

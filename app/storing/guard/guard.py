@@ -17,13 +17,10 @@ from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from dataclasses import dataclass
 
 from app.settings import GuardSettings
-from app.storing.guard.entries import HEADER, partition_of
+from app.storing.guard.entries import HEADER, SEGMENT_BYTES, partition_of
 from app.storing.guard.index import HEADER_SIZE, DigestIndex
 
 logger = logging.getLogger(__name__)
-
-SEGMENT_BYTES = 4096
-"""Size in bytes at which a new segment is begun: a few hundred digests."""
 
 MOST_FORGOTTEN = 100
 """Segments that are forgotten at a time; a chunk adds one, and seldom outweighs as many."""

@@ -26,6 +26,7 @@ from app.kafka.delivery import thread as module
 from app.kafka.delivery.ledger import Ledger
 from app.kafka.delivery.thread import ConsumerThread
 from app.kafka.patches.fetched_batches import Batches, Fetch, Fetched
+from tests.fakes.time import until
 
 TOPIC = TopicPartition("chunked", 0)
 OURS = TP(*TOPIC)
@@ -201,8 +202,7 @@ async def test_a_fetch_that_waits_during_a_rebalance_takes_nothing_of_the_next_a
     wanted = {TP(*changelog)}
     subscriptions.seek(changelog, 0)
     waiting = asyncio.ensure_future(thread._fetch_records(client, wanted, 60.0))
-    while not fetcher._fetch_waiters:
-        await asyncio.sleep(0)
+    await until(lambda: fetcher._fetch_waiters)
     assert thread.began_in == 1
     subscriptions.assign_from_subscribed({changelog})
     subscriptions.seek(changelog, 0)

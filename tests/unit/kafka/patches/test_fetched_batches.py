@@ -5,6 +5,7 @@ import hashlib
 import struct
 import tracemalloc
 import weakref
+from collections import defaultdict
 from typing import Any
 
 import pytest
@@ -169,6 +170,15 @@ class Assignment:
 
     def state_value(self, _tp: TP) -> Position:
         return self.position
+
+
+class Fresh:
+    """An assignment of partitions that each stand at their start."""
+
+    active = True
+
+    def __init__(self) -> None:
+        self.state_value = defaultdict[TP, Position](lambda: Position(0)).__getitem__
 
 
 @pytest.mark.parametrize("chunked", [True, False], ids=["chunked", "changelog"])
@@ -345,7 +355,7 @@ def test_records_that_are_not_packed_as_they_say_are_no_error(codec: int) -> Non
 def kept(shelf: Fetched, tp: TP, *batches: bytearray) -> Any:
     """A fetch's result of a partition that stands at its start."""
     if shelf.assignment is None:
-        shelf.assignment = Assignment(0)
+        shelf.assignment = Fresh()
     records = fetched(0, *batches)
     shelf[tp] = Fetch(tp, assignment=shelf.assignment, partition_records=records, backoff=0)
     return shelf[tp]

@@ -6,8 +6,8 @@ import itertools
 import pytest
 
 from app.settings import GuardSettings
-from app.storing.guard.entries import HEADER
-from app.storing.guard.guard import MOST_FORGOTTEN, SEGMENT_BYTES, Guard
+from app.storing.guard.entries import HEADER, SEGMENT_BYTES
+from app.storing.guard.guard import MOST_FORGOTTEN, Guard
 from app.storing.guard.index import DIGEST_SIZE
 from tests.fakes.time import Clock
 
@@ -192,7 +192,7 @@ def test_very_many_entries_are_forgotten_a_few_at_a_time(
     table: dict[str, bytes], clock: Clock
 ) -> None:
     for number in range(1000):
-        table[f"0/{number}"] = HEADER.pack(0.0, bytes(8))
+        table[f"0/{number}"] = HEADER.pack(0.0, bytes(8)) + digest(number)
     clock.now += 7200
     guard = guard_on(table, clock, 0)
     left = []
