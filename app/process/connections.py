@@ -584,10 +584,13 @@ class Connection(asyncio.BufferedProtocol):
         if handler is None:
             return
         handler.connection_lost(exc)
-        if self._payload is not None and handler._current_request is None:
+        payload = self._payload
+        if payload is not None and handler._current_request is None and not payload.exception():
             # aiohttp 3.14 has answered, and goes on waiting for the rest of the body for ten
-            # seconds: it would keep thousands of lost connections, with what had come on them.
-            self._payload.feed_eof()
+            # seconds; or has not begun. It would keep thousands of lost connections, with what had
+            # come on them.
+            payload.feed_eof()
+            payload.read_nowait()
 
 
 async def close_after_upgrade(request: web.BaseRequest, response: web.StreamResponse) -> None:

@@ -124,7 +124,10 @@ class Liar:
             await writer.drain()
 
     def _answer(self, frame: bytes, asked: deque[tuple[int, int]]) -> bytes:
-        request, kind = self._requests[asked.popleft()]
+        known = self._requests.get(asked.popleft())
+        if known is None:
+            return frame
+        request, kind = known
         exchange = Exchange(kind, frame)
         if request in (MetadataRequest, FindCoordinatorRequest):
             exchange = Exchange(kind, exchange.changed(self._stand_in))
