@@ -38,7 +38,7 @@ _LARGE = 64 * 1024
 _TURN_SECONDS = 0.01
 """Seconds of reading before other tasks get a turn."""
 
-_TOGETHER = 16
+_TOGETHER = 64
 """Records that are read without a look at the clock."""
 
 
