@@ -4,8 +4,11 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from app.routing import Store
+from app.routing import Candidate, Reject, Store, slow_path
+from models.documents import ADDED_FIELDS
 from tests.golden import Number, exactly
 from tests.unit.routing.messages import ACTIVATION_ID, RAW, UPDATED, message, record, routed
 
@@ -126,3 +129,43 @@ def test_space_around_values_does_not_matter() -> None:
 
 def test_the_same_record_gives_the_same_bytes() -> None:
     assert raw_document(message(record())) == raw_document(message(record(), transid=["other", 2]))
+
+
+OTHERS = st.lists(
+    st.sampled_from(
+        (
+            *('"":0', '"\\n":[0]', '"\\ud800":"\\ud800"', '"n":{"updated":1}', '"ends":"]"'),
+            *('"updated":[1,{"a":2}]', '"_id":"x"', '"\\u005fid":1', '"entityType":null'),
+            *(
+                '"end":7',
+                '"\\u0065nd":8',
+                '"start":"2026-01-02T03:04:05Z"',
+                '"logs":["a"]',
+                '"name":3',
+            ),
+            *('"cause":null', '"deep":' + "[" * 60 + "]" * 60, '"large":"' + "x" * 20_000 + '"'),
+        )
+    ),
+    max_size=8,
+)
+
+
+@given(OTHERS, OTHERS, st.sampled_from(["", " ", "\n"]))
+def test_what_is_left_out_and_what_stays(before: list[str], after: list[str], space: str) -> None:
+    """Of equal names that OpenWhisk reads, the last one; of others, all."""
+    good = [f"{json.dumps(name)}:{json.dumps(value)}" for name, value in record().items()]
+    written = (f"{space},{space}").join([*before, *good, *after, f'"publish"{space}:{space}true'])
+    decision = slow_path.read(f'{{"response":{{{space}{written}{space}}}}}'.encode(), UPDATED)
+    if '"name":3' in after:
+        assert isinstance(decision, Reject)
+        return
+
+    assert isinstance(decision, Candidate)
+    pairs: list[tuple[str, Any]] = json.loads(f"{{{written}}}", object_pairs_hook=list)
+    last = {name: number for number, (name, _) in enumerate(pairs)}
+    read = {*record(), "cause"}
+    assert json.loads(decision.document, object_pairs_hook=list)[3:] == [
+        (name, 1_767_323_045_000 if name == "start" and isinstance(value, str) else value)
+        for number, (name, value) in enumerate(pairs)
+        if name not in ADDED_FIELDS and (name not in read or last[name] == number)
+    ]
