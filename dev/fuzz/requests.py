@@ -56,9 +56,9 @@ def conversation(seed: int, size: int) -> Conversation:
     return Conversation(_pieces(random, stream), becomes)
 
 
-def good(number: int) -> bytes:
-    """A request that must be answered 201."""
-    body = json.dumps(_document(f"{number:032x}")).encode()
+def good(number: int, **changed: object) -> bytes:
+    """A request that must be answered 201; its document may have other fields."""
+    body = json.dumps(_document(f"{number:032x}", **changed)).encode()
     return _framed(
         b"PUT /%b/guest%%2F%032x HTTP/1.1" % (DATABASE.encode(), number),
         [b"Host: gateway", b"Authorization: " + AUTHORIZATION.encode()],
