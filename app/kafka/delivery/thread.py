@@ -191,6 +191,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         if not partitions.keys() <= self.assignment():
             raise IllegalStateError("a partition to seek was revoked")
         await super()._seek_wait(consumer, partitions)
+        self._look_again(())  # ends a fetch that still waits for records of the assignment before
 
     def look_again(self, added: Iterable[TP]) -> None:
         """Make a waiting fetch start over, with further partitions."""

@@ -353,6 +353,16 @@ class Fetched(OrderedDict[Any, Any]):
         and to aiokafka they have been read.
         """
 
+    def keys(self) -> Any:
+        """The partitions; aiokafka asks for them whenever it looks for records to hand over.
+
+        Raises:
+            Reassigned: the assignment in which the hand-over began is over.
+        """
+        if self.assignment is not None and not self.assignment.active:
+            raise Reassigned
+        return super().keys()
+
     def hand_over(self, wanted: Iterable[TP], now: float) -> None:
         """Renew the allowance, to hand over records of these partitions; `now` is monotonic."""
         self.allowance = self._at_once

@@ -210,6 +210,15 @@ async def test_a_fetch_that_waits_during_a_rebalance_takes_nothing_of_the_next_a
     assert await asyncio.wait_for(waiting, 10) == {}
     assert state.position == 0, "still to be read"
 
+    waiting = asyncio.ensure_future(thread._fetch_records(client, wanted, 60.0))
+    shelf.clear()
+    await until(lambda: fetcher._fetch_waiters)
+    subscriptions.assign_from_subscribed({changelog})
+    subscriptions.seek(changelog, 0)
+    thread._look_again(())
+    assert await asyncio.wait_for(waiting, 10) == {}, "at once, without any record"
+    state = arrive()
+
     thread.consumer.assignments = 2
     fetched = await thread._fetch_records(client, wanted, 60.0)
     assert [record.offset for record in fetched[changelog]] == [0, 1, 2]
