@@ -25,7 +25,7 @@ from models.patterns import compiled
 MAX_NUMBER_LENGTH: Final = 100
 """Characters of a number that OpenWhisk's parser reads."""
 
-_LEVELS: Final = 40
+_LEVELS: Final = 64
 """Of nesting that an expression passes over by itself: what is deeper is long enough for a little
 work in Python.
 """

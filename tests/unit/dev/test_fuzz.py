@@ -63,7 +63,7 @@ _MANY: dict[str, bytes] = {
     "names that do not and do": message(newer=b"0," + b'"end":0,"":0,' * 30_000 + b'"z":0'),
     "small arrays": message(newer=b'{"_":0},' + b'"":[0],' * 57_000 + b'"z":0'),
     "deep arrays": message(
-        newer=b'{"_":0},' + (b'"":' + b"[" * 45 + b"]" * 45 + b",") * 4_200 + b'"z":0'
+        newer=b'{"_":0},' + (b'"":' + b"[" * 70 + b"]" * 70 + b",") * 2_800 + b'"z":0'
     ),
     "members of a response": message().replace(
         b'{"statusCode"', b"{" + b'"":0,' * 80_000 + b'"statusCode"'
