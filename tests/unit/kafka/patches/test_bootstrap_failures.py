@@ -9,10 +9,11 @@ import pytest
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaConnectionError, SaslAuthenticationFailed
 
+from app.kafka import access
 from app.kafka.access import explain
 from app.kafka.patches import bootstrap_failures as module
 from app.kafka.patches.bootstrap_failures import tell_why_none_answers, telling
-from app.kafka.patches.unreadable_answers import refuse_unreadable_answers
+from app.kafka.patches.unreadable_answers import Unreadable, refuse_unreadable_answers
 from app.settings import KafkaSettings
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -24,6 +25,7 @@ GIVEN_UP = 0.05
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ANSWER_SECONDS", GIVEN_UP)
     monkeypatch.setattr(module, "_failed", set())
+    monkeypatch.setattr(access, "unreadable", Unreadable())
     refuse_unreadable_answers()
 
 
