@@ -387,7 +387,7 @@ class Persister(faust.App):
                 lost=self._count_lost,
                 end=self.end,
             ),
-            sift=self.sieve.sift,
+            sieve=self.sieve,
         )
 
     def _new_web(self) -> Web:

@@ -98,7 +98,8 @@ def with_whole_characters(text: bytes) -> bytes:
     whole = bytearray(text)
     for at in range(0, len(text), WINDOW):
         window = slice(at, at + WINDOW + _SURROGATE - 1)
-        whole[window] = _surrogates(rb"\\u00", whole[window])
+        # No letter that a name could be made of.
+        whole[window] = _surrogates(rb"\\u01", whole[window])
     return bytes(whole)
 
 

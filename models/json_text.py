@@ -32,6 +32,9 @@ work in Python.
 
 _SHORTEST_WINDOW: Final = 128
 
+_LONGEST_REMEMBERED: Final = 200
+"""Bytes of an encoded key that may be kept: whoever writes records makes up any number of them."""
+
 _Run: TypeAlias = Callable[[bytes, int, int], re.Match[bytes] | None]
 
 _SPACE: Final = rb"[ \t\n\r]*+"
@@ -149,12 +152,16 @@ class Names:
                 member = _member(text, at, _after_long)
                 if self._is_wanted(text, member.key_start, member.key_end):
                     yield name(text, member), *member
-                end = _after_comma(text, member.end)
-            at = end
+                end = member.end
+            at = _after_comma(text, end)
+
+
+def _decoded(key: bytes) -> str:
+    return _remembered(key) if len(key) <= _LONGEST_REMEMBERED else string(key, 0, len(key))
 
 
 @lru_cache(maxsize=4096)
-def _decoded(key: bytes) -> str:
+def _remembered(key: bytes) -> str:
     return string(key, 0, len(key))
 
 
@@ -177,7 +184,7 @@ def holds_texts_only(text: bytes, start: int) -> bool:
     at = _first(text, start)
     while text[at] == _QUOTE:
         end = _after(_texts_in_a_row, text, at, at + WINDOW)
-        at = end if end > at else _after_comma(text, after_text(text, at))
+        at = _after_comma(text, end if end > at else after_text(text, at))
     return text[at] == _CLOSING
 
 
@@ -199,9 +206,9 @@ def parts(text: bytes, start: int) -> Iterator[bytes]:
     while text[at] != _CLOSING:
         end = _after(_values_in_a_row, text, at, at + WINDOW)
         if end == at:
-            end = _after_comma(text, _skipped(text, at))
+            end = _skipped(text, at)
         yield b"[%b]" % text[at:end].rstrip(b" \t\n\r,")
-        at = end
+        at = _after_comma(text, end)
 
 
 def _first(text: bytes, start: int) -> int:

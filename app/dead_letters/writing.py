@@ -80,6 +80,7 @@ def unforeseen(tp: TP, record: Record, error: Exception) -> SetAside:
             "A defect: %s at %s/%d, offset %d. The record is set aside; further ones of this kind "
             "are only counted. Please report it, with this traceback:\n%s",
             *(where[0], tp.topic, tp.partition, record.offset, "".join(frames.format())),
+            extra={"kind": where},
         )
     found = f"{where[0]} in line {where[2]} of {Path(where[1]).name}"
     hash_ = hashlib.sha256(record.value or b"").hexdigest()

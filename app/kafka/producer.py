@@ -50,6 +50,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 
 from app.kafka.byte_budget import ByteBudget
 from app.kafka.clients import BATCH_BYTES, RECORD_OVERHEAD, codec, producer_options
+from app.kafka.patches.unpacked_size import SLACK
 from app.kafka.topics import TopicNames
 from app.settings import Compression, KafkaSettings
 
@@ -205,8 +206,8 @@ class BatchProducer:
         self._closing: set[asyncio.Task[None]] = set()
         self._stopped = False
         self._in_flight = ByteBudget(IN_FLIGHT_BYTES)
-        self._largest_compressed = settings.max_record_bytes + RECORD_OVERHEAD
-        """Bytes of the largest record that is compressed: no reader decompresses much more."""
+        self._largest_compressed = settings.max_record_bytes + SLACK
+        """Bytes of the largest batch that is compressed: readers decompress no more."""
         self._largest = max(self._largest_compressed, REQUEST_BYTES)
         self._batch_bytes: dict[str, int] = {}
         """Smaller limits than `BATCH_BYTES`, for topics whose brokers refuse that size."""
@@ -411,7 +412,7 @@ class BatchProducer:
         count = _fill(batch, islice(records, start, None))
         if batch.size() > self._largest_compressed:  # there is only one record in it
             batch = BatchBuilder(most, 0)
-            _fill(batch, records[start : start + 1])
+            count = _fill(batch, records[start : start + 1])
         return batch, count
 
     def _interrupted(

@@ -256,7 +256,7 @@ class Reader:
 
     async def _pass_over(self, partition: TopicPartition) -> None:
         """Go on with the latest records of a partition, if many more have come."""
-        position = await self._consumer.position(partition)
+        position = await self._position(partition, 0)
         passed = (await self.ends([partition]))[partition] - LATEST - position
         if passed > 0:
             self._consumer.seek(partition, position + passed)

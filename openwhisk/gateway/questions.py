@@ -1,5 +1,6 @@
 """The gateway's own requests to CouchDB: who may write, and whether writes are validated."""
 
+import asyncio
 import logging
 import math
 import time
@@ -133,6 +134,8 @@ class Questions:
         self._validation = False
         self._validation_ttl = validation_ttl
         self._validation_asked_at = -math.inf
+        self._one_asks = asyncio.Lock()
+        """Whoever asks after validation functions: all verdicts expire with that answer."""
         self._answered_at = -math.inf
 
     async def may_write(self, headers: Mapping[str, str], client: str | None) -> Judgement:
@@ -164,7 +167,8 @@ class Questions:
                 return Judgement(Verdict.VALID, user)
             if self._trusted:
                 return Judgement(Verdict.HEARD_BY_COUCHDB, user)
-            validates, asked_at = await self._validates(headers)
+            async with self._one_asks:
+                validates, asked_at = await self._validates(headers)
             verdict = Verdict.HEARD_BY_COUCHDB if validates else Verdict.VALID
             return Judgement(verdict, user, age=time.monotonic() - asked_at)
         except (aiohttp.ClientError, OSError, ValueError, RecursionError) as problem:

@@ -3,7 +3,7 @@
 CouchDB is always asked first: it decides who may read, and its answer is authoritative. Only for a
 document that it does not have yet does the gateway answer from memory. A write that names the
 revision of such a document waits until the persister has stored it, and is not answered if that
-takes too long: CouchDB would take a deletion of a document that it does not have, and the persister
+takes too long: CouchDB takes some deletions of a document that it does not have, and the persister
 would bring the document back.
 """
 

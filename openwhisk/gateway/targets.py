@@ -27,8 +27,8 @@ _OF_A_DOCUMENT = _READS | {"PUT", "DELETE"}
 _CHANGES_MEANING = frozenset({"if-match", "if-none-match", "x-http-method-override"})
 """Headers that make a write more than one of new documents."""
 
-_ONCE = ("authorization", "content-encoding", "content-type", "cookie")
-"""Headers of which several are CouchDB's to understand."""
+_ONCE = ("authorization", "content-encoding", "content-type", "cookie", "x-auth-couchdb-")
+"""What headers begin with of which several are CouchDB's to understand."""
 
 _JSON = "application/json"
 
@@ -86,12 +86,12 @@ def reads(method: str) -> bool:
 
 def _plain(headers: Mapping[str, str]) -> bool:
     """Whether the headers ask for nothing but a write of what is in the body."""
-    encoding = headers.get("Content-Encoding", "identity").lower()
+    encoding = headers.get("Content-Encoding", "identity")
     names = [name.lower() for name, _ in headers.items()]
     return (
         encoding in ("identity", "gzip")
         and not any(name in headers for name in _CHANGES_MEANING)
-        and not any(names.count(name) > 1 for name in _ONCE)
+        and not any(names.count(name) > 1 for name in names if name.startswith(_ONCE))
     )
 
 

@@ -12,7 +12,7 @@ from openwhisk.gateway.bodies import Body
 from openwhisk.gateway.counts import Document, few_documents, takes_long
 from openwhisk.gateway.metrics import Forwarded, Metrics, Unanswered
 from openwhisk.gateway.patience import when_connected
-from openwhisk.gateway.reads import Reads
+from openwhisk.gateway.reads import NotStoredYet, Reads
 from openwhisk.gateway.records import (
     Record,
     Taking,
@@ -144,8 +144,13 @@ class Writes:
         others = [index for index, record in enumerate(records) if record is None]
         status = 201
         try:
-            named = (ids[index] for index in others)
-            await self._reads.stored(filter(None, named), request.headers)
+            named = [ids[index] for index in others]
+            try:
+                await self._reads.stored(filter(None, named), request.headers)
+            except NotStoredYet:
+                # The client sends all of them again; until it gives up, none of these is lost.
+                await self._store(request, records, entries)
+                raise
             status = await self._rest(request, documents, others, entries, Forwarded.NOT_TAKEN)
             too_large = await self._store(request, records, entries)
             status = max(

@@ -1,6 +1,10 @@
+import logging
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import HealthCheck, settings
 
+from app.process.seldom import Seldom
 from models.activation import Activation, ActivationResponse
 from models.transid import TransactionId
 from tests.fakes.publisher import FakePublisher
@@ -13,6 +17,16 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("unhurried")
+
+
+@pytest.fixture(autouse=True)
+def _logs_of_each_test() -> Iterator[None]:
+    """What one test has had logged is not held back from the next."""
+    yield
+    for logger in logging.root.manager.loggerDict.values():
+        if isinstance(logger, logging.Logger):
+            for seldom in [one for one in logger.filters if isinstance(one, Seldom)]:
+                logger.removeFilter(seldom)
 
 
 @pytest.fixture

@@ -232,7 +232,7 @@ class Consumer(driver.Consumer):
                 "its positions.",
                 *(tp.topic, tp.partition),
             )
-        self.ledger.forget(recreated)
+        self._forget(recreated)
         await self.thread.rejoin()
 
     async def _pass_over_deleted(self, active: set[TP]) -> None:
@@ -268,7 +268,7 @@ class Consumer(driver.Consumer):
         if not mine:
             return True
         starts = await self.earliest_offsets(*mine)
-        self.ledger.forget(starts)
+        self._forget(starts)
         # Of what was read before, nothing may be committed after this.
         await self.maybe_wait_for_commit_to_finish()
         refused = await self.thread.commit_what_can(starts)
@@ -331,7 +331,7 @@ class Consumer(driver.Consumer):
             await self.seek_wait({tp: offset})
         except IllegalStateError:
             # The partition was revoked, and its next owner starts at the committed offset.
-            self.ledger.forget([tp])
+            self._forget([tp])
 
     async def _accept_hole(self, tp: TP, admitted: Admitted) -> None:
         first = admitted.records[0].offset
@@ -530,6 +530,12 @@ class Consumer(driver.Consumer):
                 known[tp] = self.app.consumer_generation_id, offset
         self._finished_to = known
 
+    def _forget(self, partitions: Iterable[TP]) -> None:
+        """Forget how far these partitions are: they are read from where the group says."""
+        self.ledger.forget(partitions)
+        for tp in partitions:
+            self._finished_to.pop(tp, None)
+
     def _own(self, tp: TP) -> int | None:
         """How far this worker was, unless another may have had the partition since."""
         generation, offset = self._finished_to.get(tp, (0, None))
@@ -587,6 +593,8 @@ class Consumer(driver.Consumer):
             self._revoking = False
             self._note_finished(revoked)
             self.ledger.forget(revoked)
+            if self.transport.sieve is not None:
+                self.transport.sieve.forget(revoked)
 
     async def wait_empty(self) -> None:
         """Wait, within a deadline, for the chunks that agents are working on, and commit.

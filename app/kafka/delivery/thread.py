@@ -98,13 +98,13 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         fetch_apart(consumer._client)  # noqa: SLF001
         self.fetches.watch(consumer)
         set_refused_aside(coordinator, self._refused)
-        kafka = self._delivery.transport.kafka
+        kafka, sieve = self._delivery.transport.kafka, self._delivery.transport.sieve
         self._shelf = unpack_chunks(
             consumer._fetcher,  # noqa: SLF001
             self._delivery.delivers_chunks,
             kafka.max_record_bytes,
             kafka.fetch_bytes,
-            self._delivery.transport.sift,
+            sieve.sift if sieve else None,
         )
         self._epochs = self._shelf.epochs
 
@@ -156,8 +156,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         While it waits, it checks the positions and the set of partitions every `LOOK_SECONDS`.
 
         It ends with the assignment in which it began. What it takes then is dropped, and nothing
-        would bring the entries of a table's changelog again: a partition that this worker has read
-        as another one's standby is among those it waits for, and is read from its start now.
+        would bring the entries of a table's changelog again.
         """
         until = monotonic() + (timeout or 0)
         self.began_in = self._delivery.assignments

@@ -12,7 +12,7 @@ from yarl import URL
 from app.kafka.delivery.callbacks import Callbacks
 from app.kafka.delivery.consumer import Consumer
 from app.kafka.delivery.ledger import Ledger
-from app.kafka.patches.fetched_batches import Sift
+from app.kafka.patches.foreign_entries import Sieve
 from app.settings import KafkaSettings
 
 FLUSH_DEADLINE = 5.0
@@ -67,7 +67,7 @@ class Transport(driver.Transport):
         ledger: the positions of the assigned partitions.
         shutdown_deadline: seconds that in-flight work gets when the worker stops.
         callbacks: what the consumer calls in the worker.
-        sift: chooses the records of the guard's changelog that its table needs; None: all of them.
+        sieve: chooses the records of the guard's changelog that its table needs; None: all of them.
     """
 
     Consumer: ClassVar[Any] = Consumer
@@ -83,11 +83,11 @@ class Transport(driver.Transport):
         ledger: Ledger,
         shutdown_deadline: float,
         callbacks: Callbacks,
-        sift: Sift | None = None,
+        sieve: Sieve | None = None,
     ) -> None:
         super().__init__(url, app)
         self.kafka = kafka
         self.ledger = ledger
         self.shutdown_deadline = shutdown_deadline
         self.callbacks = callbacks
-        self.sift = sift
+        self.sieve = sieve

@@ -16,7 +16,7 @@ Seen in faust-streaming 0.15.3. Not reported as such.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from faust import Schema
@@ -104,6 +104,11 @@ class Sieve:
         if others:
             self._tell(tp, others)
         return list(wanted.values())
+
+    def forget(self, partitions: Iterable[TP]) -> None:
+        """Begin anew with these: their tables do when they are assigned again."""
+        for tp in partitions:
+            self._read.pop(tp, None)
 
     def _tell(self, tp: TP, offsets: list[int]) -> None:
         """Log once per partition, because every worker reads the records at every start."""

@@ -36,7 +36,7 @@ subscribes again.
 
 _TELL, _HEAR = "tell the other workers how this one is", "hear the other workers"
 
-BACKLOG = 20_000
+BACKLOG = 8_000
 """Most snapshots to read at the start: the latest of those that compaction leaves."""
 
 MOST_TOGETHER = 100

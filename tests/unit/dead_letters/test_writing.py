@@ -101,24 +101,20 @@ async def test_very_many_letters_are_made_and_sent_some_at_a_time() -> None:
 
 
 async def test_however_many_come_each_reason_is_logged_once_with_its_first_record(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    logger, seldom = logging.getLogger("app.dead_letters.writing"), Seldom()
-    logger.addFilter(seldom)
+    monkeypatch.setattr(logging.getLogger("app.dead_letters.writing"), "filters", [Seldom()])
     producer: Any = Producer()
     letters = DeadLetters(producer, "letters")
-    try:
-        for at in range(0, 300, 3):
-            reasons = RejectReason.NOT_JSON, RejectReason.NOT_JSON, RejectReason.TOO_LARGE
-            await letters.write(
-                TOPIC,
-                [
-                    SetAside(Record(offset=at + n), reason, f"why\n{at + n}")
-                    for n, reason in enumerate(reasons)
-                ],
-            )
-    finally:
-        logger.removeFilter(seldom)
+    for at in range(0, 300, 3):
+        reasons = RejectReason.NOT_JSON, RejectReason.NOT_JSON, RejectReason.TOO_LARGE
+        await letters.write(
+            TOPIC,
+            [
+                SetAside(Record(offset=at + n), reason, f"why\n{at + n}")
+                for n, reason in enumerate(reasons)
+            ],
+        )
     assert caplog.messages == [
         f"Sent {what} to the dead-letter topic letters: {why}"
         for what, why in (

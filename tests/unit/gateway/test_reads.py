@@ -148,6 +148,20 @@ async def test_a_change_of_what_is_not_stored_in_time_is_not_answered(
     client.close()
 
 
+async def test_new_records_beside_a_change_that_waits_too_long_are_taken(
+    start: StartGateway, database: FakeDatabase
+) -> None:
+    gateway = await start(change_patience=0.2)
+    client = OpenWhiskClient(gateway.url.replace("//", "//whisk:secret@"), DATABASE)
+    fields, other = document(), document()
+    revision = (await client.put(fields)).json["rev"]
+    with pytest.raises(BrokenError):
+        await client.store([{**fields, "name": "changed", "_rev": revision}, other])
+    assert (await client.get(other["_id"])).status == 200
+    assert not database.held
+    client.close()
+
+
 async def test_it_can_be_switched_off(start: StartGateway, database: FakeDatabase) -> None:
     gateway = await start(recent_bytes=0)
     client = OpenWhiskClient(gateway.url.replace("//", "//whisk:secret@"), DATABASE)

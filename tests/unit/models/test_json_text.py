@@ -1,6 +1,7 @@
 """JSON as bytes: accepted and cut as `exact_json` reads it."""
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -199,3 +200,46 @@ def test_a_long_number_is_found_wherever_it_is(before: int) -> None:
     assert json_text.has_long_number(filling + b"9" * 101 + b"]")
     assert json_text.has_long_number(filling + b"1," * WINDOW + b"-" + b"9" * 100 + b"]")
     assert not json_text.has_long_number(filling + b"9" * 100 + b"]")
+
+
+FIELDS = json_text.Names(["end", "size"], prefix="_")
+
+EDGES = [1, WINDOW - 3, WINDOW - 2, WINDOW - 1, WINDOW, WINDOW + 16, 5 * WINDOW]
+
+
+@pytest.mark.parametrize("space", [1, WINDOW - 40, WINDOW, 3 * WINDOW])
+@pytest.mark.parametrize("before", EDGES)
+def test_nothing_is_overlooked_behind_a_comma_with_space(before: int, space: int) -> None:
+    """A window may end anywhere in it."""
+    gap = b"," + b" " * space
+    text = gap.join(
+        (b'{"end":1', b'"n":"%b"' % (b"x" * before), b'"_id":2', b'"m":0', b'"size":3}')
+    )
+    found = [(name, text[start:end]) for name, *_, start, end in FIELDS.members(text)]
+    assert found == [("end", b"1"), ("_id", b"2"), ("size", b"3")]
+    texts = gap.join((b'["a"', b'"%b"' % (b"x" * before), b'"b"', b"1]"))
+    assert not json_text.holds_texts_only(texts, 0)
+    assert json_text.holds_texts_only(texts.replace(b"1]", b'"c"]'), 0)
+    cut = [json.loads(part) for part in json_text.parts(texts, 0)]
+    assert [item for part in cut for item in part] == ["a", "x" * before, "b", 1]
+
+
+def test_long_keys_are_not_kept() -> None:
+    text = b"{%b}" % b",".join(b'"_%06d%b":0' % (number, b"x" * 5000) for number in range(500))
+    list(FIELDS.members(text))
+    tracemalloc.start()
+    try:
+        for _ in FIELDS.members(text.replace(b"x", b"y")):
+            pass
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 1_000_000
+
+
+@pytest.mark.parametrize("half", [rb"\ud86b", rb"\uDC65", rb"\ud822"])
+def test_no_letter_takes_the_place_of_half_a_pair(half: bytes) -> None:
+    """Or a name that OpenWhisk does not know would become one that it knows."""
+    whole = json_grammar.with_whole_characters(b'"%b"' % half)
+    assert len(whole) == len(half) + 2
+    assert not json.loads(whole).isascii()

@@ -3,6 +3,7 @@
 import json
 import sys
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -93,6 +94,20 @@ def test_both_paths_decide_the_same_of_any_value_around_a_record(
 ) -> None:
     outer = {"transid": transid, "instance": instance, "isSystemError": error}
     check(json.dumps({"response": record()} | outer).encode())
+
+
+@pytest.mark.parametrize("space", [0, 1, 70_000])
+def test_a_field_that_couchdb_keeps_to_itself_is_seen_wherever_it_stands(space: int) -> None:
+    text = message(record(newer="x" * 16_300)).rstrip(b"}")
+    found = slow_path.read(text + b"," + b" " * space + b'"_deleted":true}}', 7)
+    assert isinstance(found, Reject)
+    assert "_deleted" in found.detail
+
+
+@pytest.mark.parametrize("name", [r"\ud86bey", r"\ud86b\udc65y"])
+def test_half_a_pair_is_no_letter_of_a_name(name: str) -> None:
+    odd = message(record(annotations=["<raw>"]), raw=f'{{"{name}":"a","value":1}}')
+    assert isinstance(slow_path.read(odd, 7), Reject)
 
 
 def test_the_limit_of_recursion_is_left_as_it_was() -> None:

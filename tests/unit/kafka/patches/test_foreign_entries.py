@@ -171,3 +171,11 @@ def test_a_batch_that_cannot_be_unpacked_is_said_too(caplog: pytest.LogCaptureFi
     with caplog.at_level(logging.WARNING):
         assert one.sift(CHANGELOG, [Unreadable(7, 0, b"encoded", "why")]) == []
     assert "offset 7 is no entry" in caplog.text
+
+
+def test_of_a_partition_that_comes_back_nothing_is_counted_in() -> None:
+    """Also where compaction has removed all that was read before."""
+    one = sieve(most=2)
+    assert offsets(one.sift(CHANGELOG, [sent(0, b'"2/0"'), sent(1, b'"2/1"')])) == [0, 1]
+    one.forget({CHANGELOG})
+    assert offsets(one.sift(CHANGELOG, [sent(5, b'"2/2"'), sent(6, b'"2/3"')])) == [5, 6]
