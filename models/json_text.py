@@ -247,7 +247,7 @@ def _after_long(text: bytes, at: int) -> int:
         piece = text[at : at + window]
         if _QUOTE not in piece:
             # All that is not a bracket is a step of 0, so a step's number is its place.
-            depths = list(accumulate(array("b", piece.translate(STEPS)), initial=depth))
+            depths = array("l", accumulate(array("b", piece.translate(STEPS)), initial=depth))
             if 0 in islice(depths, 1, None):
                 return at + depths.index(0, 1)
             at, depth = at + window, depths[-1]
@@ -256,7 +256,7 @@ def _after_long(text: bytes, at: int) -> int:
         if end == at:  # a string that is longer
             at = after_text(text, at)
             continue
-        depths = list(accumulate(steps(text[at:end], _texts), initial=depth))
+        depths = array("l", accumulate(steps(text[at:end], _texts), initial=depth))
         if 0 in islice(depths, 1, None):
             number = depths.index(0, 1)
             return next(islice(_brackets(text, at), number - 1, None)).end()
