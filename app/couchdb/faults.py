@@ -9,9 +9,12 @@ import asyncio
 import json
 import math
 import re
-from typing import Any, NoReturn
+from collections.abc import Callable
+from typing import Any, NoReturn, TypeVar
 
 from app.storing.sink import Document
+
+T = TypeVar("T")
 
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
@@ -59,16 +62,18 @@ def carries_its_id(document: Document) -> bool:
 
 async def fault_of(document: Document) -> str | None:
     """As `known_fault`; a large document is decoded beside the event loop."""
-    if len(document.body) <= _LARGE:
-        return known_fault(document)
-    return await asyncio.to_thread(known_fault, document)
+    return await _found(known_fault, document)
 
 
 async def is_misnamed(document: Document) -> bool:
     """Whether the body's `_id` is not the document's id, so that no answer can refer to it."""
+    return not await _found(carries_its_id, document)
+
+
+async def _found(look: Callable[[Document], T], document: Document) -> T:
     if len(document.body) <= _LARGE:
-        return not carries_its_id(document)
-    return not await asyncio.to_thread(carries_its_id, document)
+        return look(document)
+    return await asyncio.to_thread(look, document)
 
 
 def _double(text: str) -> float:

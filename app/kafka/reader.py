@@ -240,6 +240,8 @@ class Reader:
                 partition, timeout_ms=int(pause * 1000), max_records=TOGETHER
             )
             records = fetched.get(partition, [])
+            if records:
+                start = records[-1].offset + 1
             yield records
             allowance.spend(self._received - received + cost(records))
             received = self._received
@@ -247,16 +249,16 @@ class Reader:
             # Also without a pause: aiokafka hands over what it has fetched without one.
             await asyncio.sleep(seconds)
             if seconds:
-                await self._pass_over(partition)
+                await self._pass_over(partition, start)
 
     @property
     def _received(self) -> int:
         """Bytes that have come, as they are in Kafka."""
         return self._shelf.received if self._shelf else 0
 
-    async def _pass_over(self, partition: TopicPartition) -> None:
+    async def _pass_over(self, partition: TopicPartition, before: int) -> None:
         """Go on with the latest records of a partition, if many more have come."""
-        position = await self._position(partition, 0)
+        position = await self._position(partition, before)
         passed = (await self.ends([partition]))[partition] - LATEST - position
         if passed > 0:
             self._consumer.seek(partition, position + passed)

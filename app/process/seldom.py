@@ -80,9 +80,7 @@ def calm(*names: str) -> None:
     Not those of the loggers below them: a logger's filters do not apply to its children.
     """
     for name in names:
-        logger = logging.getLogger(name)
-        if not any(isinstance(known, Seldom) for known in logger.filters):
-            logger.addFilter(Seldom())
+        _filter_once(logging.getLogger(name), Seldom)
 
 
 def calm_web_server(*names: str) -> None:
@@ -92,7 +90,10 @@ def calm_web_server(*names: str) -> None:
         names: of further loggers of what any client can bring about.
     """
     for name in (*STRANGERS_CAUSE, *names):
-        logger = logging.getLogger(name)
-        if not any(isinstance(known, Malformed) for known in logger.filters):
-            logger.addFilter(Malformed())
+        _filter_once(logging.getLogger(name), Malformed)
     calm(*STRANGERS_CAUSE, *names)
+
+
+def _filter_once(logger: logging.Logger, kind: Callable[[], logging.Filter]) -> None:
+    if not any(type(known) is kind for known in logger.filters):
+        logger.addFilter(kind())

@@ -1,7 +1,6 @@
 """The first step: turns OpenWhisk's messages into documents in the internal topic."""
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from app.kafka.delivery import Chunk
 from app.kafka.producer import BatchProducer, Outgoing
 from app.kafka.records import Record
 from app.monitoring.outcomes import Key, Outcome, Outcomes, Step
+from app.process.turn import Turn
 from app.routing import Decision, Skip, Store, quickly, route
 from app.routing.breaker import COUNTED, Breakers, Change
 from app.settings import RoutingSettings
@@ -34,9 +34,6 @@ _HELD = (
 
 _LARGE = 64 * 1024
 """Size in bytes above which a record that is not read at once is read in a thread."""
-
-_TURN_SECONDS = 0.01
-"""Seconds of reading before other tasks get a turn."""
 
 _TOGETHER = 64
 """Records that are read without a look at the clock."""
@@ -105,21 +102,19 @@ class RoutingStep:
     async def _decide(self, chunk: Chunk, role: TopicRole) -> Sequence[Decision | SetAside]:
         """The decision about each record; one that makes the persister fail is set aside."""
         decided: list[Decision | SetAside] = []
-        turn = time.perf_counter() + _TURN_SECONDS
+        turn = Turn()
         for first in range(0, chunk.count, _TOGETHER):
             records = chunk.records[first : first + _TOGETHER]
             decisions = self._decide_quickly(records, role)
             if all(decisions):
                 decided += cast("list[Decision]", decisions)
-                if time.perf_counter() > turn:
-                    await asyncio.sleep(0)
-                    turn = time.perf_counter() + _TURN_SECONDS
+                if turn.over:
+                    await turn.pass_on()
                 continue
             for record, decision in zip(records, decisions, strict=True):
                 decided.append(decision or await self._decide_alone(chunk.tp, record, role))
-                if time.perf_counter() > turn:
-                    await asyncio.sleep(0)
-                    turn = time.perf_counter() + _TURN_SECONDS
+                if turn.over:
+                    await turn.pass_on()
         return decided
 
     def _decide_quickly(

@@ -1,7 +1,6 @@
 """The second step: stores the documents of a chunk, each once."""
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from app.dead_letters import DeadLetters, SetAside, aside, unforeseen
 from app.kafka.delivery import Chunk, ChunkEvent
 from app.kafka.records import Record
 from app.monitoring.outcomes import Key, Outcome, Outcomes, Step
+from app.process.turn import Turn
 from app.settings import WorkerSettings
 from app.storing.breaker import StoreBreaker, reason_of
 from app.storing.guard import Guard, identify
@@ -57,9 +57,6 @@ class _Settling:
 
 _LARGE = 64 * 1024
 """Size in bytes above which a document is identified in a thread."""
-
-_TURN_SECONDS = 0.01
-"""Seconds of identifying before other tasks get a turn."""
 
 _STORED = Key(Step.STORE, Outcome.STORED)
 _SEEN = Key(Step.STORE, Outcome.DUPLICATE, "guard")
@@ -187,11 +184,10 @@ class StoringStep(Service):
 
     async def _identify(self, tp: TP, records: Iterable[Record], settling: _Settling) -> None:
         """Identify the records; anything may be in the internal topic."""
-        turn = time.perf_counter() + _TURN_SECONDS
+        turn = Turn()
         for record in records:
-            if time.perf_counter() > turn:
-                await asyncio.sleep(0)
-                turn = time.perf_counter() + _TURN_SECONDS
+            if turn.over:
+                await turn.pass_on()
             value = record.value or b""
             try:
                 if len(value) <= _LARGE:

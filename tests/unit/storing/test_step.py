@@ -9,9 +9,9 @@ import pytest
 
 from app.dead_letters import DeadLetters
 from app.monitoring.outcomes import Key, Outcome, Outcomes, Step
+from app.process import turn
 from app.process.errors import StartError
 from app.settings import GuardSettings, StoreBreakerSettings, WorkerSettings
-from app.storing import step
 from app.storing.breaker import StoreBreaker
 from app.storing.guard import Guard
 from app.storing.sink import Document, Parked, Refused, Result, Settled, SinkStopped
@@ -179,7 +179,7 @@ async def test_documents_of_a_chunk_are_written_in_one_request_and_remembered(
 async def test_very_many_records_keep_nobody_else_from_a_turn(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(step, "_TURN_SECONDS", 0.0)
+    monkeypatch.setattr(turn, "SECONDS", 0.0)
     bench = await start()
     storing = asyncio.create_task(bench.store(*[b"junk"] * 500))
     turns = 0
