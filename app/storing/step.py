@@ -1,7 +1,7 @@
 """The second step: stores the documents of a chunk, each once."""
 
 import asyncio
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -18,6 +18,7 @@ from app.process.turn import Turn
 from app.settings import WorkerSettings
 from app.storing.breaker import StoreBreaker, reason_of
 from app.storing.guard import Guard, identify
+from app.storing.in_order import InOrder
 from app.storing.sink import Document, Parked, Refused, Settled, Sink, SinkStopped
 from app.storing.sink import Outcome as Ended
 from app.tracing import Tracing
@@ -74,6 +75,7 @@ class StoringStep(Service):
 
     Only one request at a time writes a document id. A record whose id is being written waits for
     that write and then asks the guard again, so that the same record in two chunks is written once.
+    Records of an id are written in the order of their offsets: of two that differ, the first stays.
     """
 
     def __init__(
@@ -100,7 +102,9 @@ class StoringStep(Service):
         self.breaker = breaker
         self._aside = ThreadPoolExecutor(1, "large-documents")
         """Identifies large documents, while everything else goes on."""
-        self._under_way: dict[str, asyncio.Future[None]] = {}
+        self._identifying: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
+        """One chunk at a time per partition, because the order of its ids is the chunks' own."""
+        self._order = InOrder()
         self._room = asyncio.Condition()
         self.documents_in_flight = 0
         self.bytes_in_flight = 0
@@ -138,7 +142,9 @@ class StoringStep(Service):
         await self._give_back(settling)
 
     async def _settle(self, chunk: Chunk, settling: _Settling) -> None:
-        await self._identify(chunk.tp, chunk.records, settling)
+        async with self._identifying[chunk.tp.partition]:
+            await self._identify(chunk.tp, chunk.records, settling)
+            self._order.enter(settling.open)
         # The guard can neither be asked nor remember anything before the database is known.
         await self._sink.found()
         while settling.open or settling.parked:
@@ -170,17 +176,15 @@ class StoringStep(Service):
 
     async def _wait(self, chunk: Chunk, settling: _Settling) -> None:
         """Wait for a document that another chunk is writing, or that is under diagnosis."""
-        others: set[asyncio.Future[Any]] = {self._under_way[item.id] for item in settling.open}
+        if any(self._order.is_first(item) for item in settling.open):
+            return
+        others: set[asyncio.Future[Any]] = {self._order.moved(item) for item in settling.open}
         await asyncio.wait(others | settling.parked.keys(), return_when=asyncio.FIRST_COMPLETED)
         done = {future: item for future, item in settling.parked.items() if future.done()}
         for future in done:
             del settling.parked[future]
         results = [(item, future.result()) for future, item in done.items()]
-        try:
-            await self._take(chunk, results, settling)
-        finally:
-            for item in done.values():
-                self._under_way.pop(item.id).set_result(None)
+        await self._take(chunk, results, settling)
 
     async def _identify(self, tp: TP, records: Iterable[Record], settling: _Settling) -> None:
         """Identify the records; anything may be in the internal topic."""
@@ -214,48 +218,38 @@ class StoringStep(Service):
         known = self._guard.known(partition, [item.digest for item in settling.open])
         fresh: list[_Received] = []
         waiting: list[_Received] = []
-        ids: set[str] = set()
         for item in settling.open:
-            if item.digest in known and not item.repair:
-                settling.counts[_SEEN] += 1
-            elif item.id in ids or item.id in self._under_way:
+            if not self._order.is_first(item):
                 waiting.append(item)
+            elif item.digest in known and not item.repair:
+                settling.counts[_SEEN] += 1
+                self._order.leave([item])
             else:
-                ids.add(item.id)
                 fresh.append(item)
         return fresh, waiting
 
     async def _write(self, chunk: Chunk, fresh: list[_Received], settling: _Settling) -> None:
-        """Write documents and remember them, then wake the chunks that wait for their ids."""
-        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        ids = [item.id for item in fresh]
-        self._under_way.update(dict.fromkeys(ids, written))
-        try:
-            identity = self._sink.identity
-            results = await self._sink.write(fresh)
-            if self._sink.identity != identity:
-                # The database was replaced during the write, so it is unclear which one has the
-                # documents. If they are delivered again, the new database decides.
-                settling.forgetful = True
-            if not settling.held and results.count(Settled.STORED) == len(results):
-                settling.counts[_STORED] += len(results)
-                self.breaker.observe(len(results), [])
-                self._stored(fresh)
-                self._remember(chunk, [item.digest for item in fresh], settling)
-                return
-            ended = []
-            for item, result in zip(fresh, results, strict=True):
-                if isinstance(result, Parked):
-                    settling.parked[result.outcome] = item
-                else:
-                    ended.append((item, result))
-            await self._take(chunk, ended, settling)
-        finally:
-            for document_id in ids:
-                del self._under_way[document_id]
-            for item in settling.parked.values():
-                self._under_way.setdefault(item.id, asyncio.get_running_loop().create_future())
-            written.set_result(None)
+        """Write documents and remember them, then let the next ones of their ids be written."""
+        identity = self._sink.identity
+        results = await self._sink.write(fresh)
+        if self._sink.identity != identity:
+            # The database was replaced during the write, so it is unclear which one has the
+            # documents. If they are delivered again, the new database decides.
+            settling.forgetful = True
+        if not settling.held and results.count(Settled.STORED) == len(results):
+            settling.counts[_STORED] += len(results)
+            self.breaker.observe(len(results), [])
+            self._stored(fresh)
+            self._remember(chunk, [item.digest for item in fresh], settling)
+            self._order.leave(fresh)
+            return
+        ended = []
+        for item, result in zip(fresh, results, strict=True):
+            if isinstance(result, Parked):
+                settling.parked[result.outcome] = item
+            else:
+                ended.append((item, result))
+        await self._take(chunk, ended, settling)
 
     async def _take(
         self, chunk: Chunk, ended: list[tuple[_Received, Ended]], settling: _Settling
@@ -265,7 +259,7 @@ class StoringStep(Service):
         self.breaker.observe(len(ended), refused)
         stored = []
         new: list[Document] = []
-        held = False
+        done: list[Document] = []
         for item, result in ended:
             before = settling.held.pop(item.id, None)
             refused_again = isinstance(result, Refused) and reason_of(result) == before
@@ -279,13 +273,15 @@ class StoringStep(Service):
             elif self.breaker.holds(result):
                 settling.held[item.id] = reason_of(result)
                 settling.open.append(item)
-                held = True
+                continue
             else:
                 settling.set_aside.append(SetAside(item.record, result.reason, result.detail))
+            done.append(item)
         if new:
             self._stored(new)
         self._remember(chunk, stored, settling)
-        if held:
+        self._order.leave(done)
+        if len(done) < len(ended):
             await self.breaker.closed()
 
     def _remember(self, chunk: Chunk, stored: list[bytes], settling: _Settling) -> None:

@@ -252,6 +252,47 @@ async def test_other_content_under_an_id_waits_for_the_first_and_is_then_asked_f
     assert (letter.offset, letter.value) == (1, body("a", 2))
 
 
+async def test_a_small_document_does_not_overtake_a_large_one_of_the_same_id(start: Start) -> None:
+    bench = await start()
+    large = body("a", '"' + "x" * 1_000_000 + '"')
+    first = await bench.submit(large, body("b"))
+    second = await bench.submit(body("a"), first_offset=2)
+    await asyncio.wait_for(asyncio.gather(first.acked.wait(), second.acked.wait()), 20)
+    assert bench.writer.bodies() == [[large, body("b")], [body("a")]]
+    (letter,) = bench.letters()
+    assert (letter.reason, letter.offset) == (RejectReason.DIVERGENT, 2)
+
+
+async def test_chunks_of_other_partitions_do_not_wait_for_a_large_document(start: Start) -> None:
+    bench = await start()
+    large = body("a", '"' + "x" * 1_000_000 + '"')
+    await bench.submit(large)
+    other = Event(chunk(body("b"), partition=1))
+    await bench.step.submit(other)
+    await asyncio.wait_for(other.acked.wait(), 20)
+    assert bench.writer.bodies()[0] == [body("b")]
+
+
+async def test_what_waits_for_an_id_keeps_its_place_while_its_chunk_is_busy(start: Start) -> None:
+    bench = await start()
+    bench.writer.held = True
+    events = [
+        await bench.submit(body("a", 1)),
+        await bench.submit(body("a", 2), body("b"), first_offset=1),
+        await bench.submit(body("a", 3), first_offset=3),
+    ]
+    await until(lambda: len(bench.writer.waiting) == 2)
+    bench.writer.answer(0)
+    await asyncio.wait_for(events[0].acked.wait(), 20)
+    bench.writer.answer(1)
+    for number in (2, 3):
+        await until(lambda number=number: len(bench.writer.waiting) == number + 1)  # type: ignore[misc]
+        bench.writer.answer(number)
+    await asyncio.wait_for(asyncio.gather(*(event.acked.wait() for event in events)), 20)
+    written = [[body("a", 1)], [body("b")], [body("a", 2)], [body("a", 3)]]
+    assert bench.writer.bodies() == written
+
+
 async def test_three_contents_under_an_id_in_a_chunk_go_to_the_writer_one_by_one(
     start: Start,
 ) -> None:
@@ -437,7 +478,7 @@ async def test_a_copy_waits_for_the_diagnosis_of_the_first(start: Start) -> None
     bench.writer.answers[body("a")] = Parked(parked)
     first = await bench.submit(body("a"))
     second = await bench.submit(body("a"), first_offset=1)
-    await until(lambda: bench.step._under_way)
+    await until(lambda: len(bench.writer.requests) == 1)
     parked.set_result(Settled.STORED)
     await asyncio.wait_for(asyncio.gather(first.acked.wait(), second.acked.wait()), 20)
     assert bench.outcomes.counts == Counter({STORED: 1, BY_GUARD: 1})
