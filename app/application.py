@@ -179,7 +179,9 @@ class Persister(faust.App):
             ),
         )
         self.guard_table = cast("GuardTable", table)
-        self.sieve = Sieve(is_entry, *most_entries(settings.guard.records))
+        self.sieve = Sieve(
+            is_entry, *most_entries(settings.guard.records), end=self._end_of_changelog
+        )
         self.guard = Guard(
             self.guard_table,
             settings.guard,
@@ -432,6 +434,11 @@ class Persister(faust.App):
         # From the local store only: the entry belongs to the partition's present owner.
         store: Any = self.guard_table.data
         store.data.pop(key, None)
+
+    def _end_of_changelog(self, tp: TP) -> int | None:
+        recovery = cast("TableManager", self.tables).recovery
+        found: int | None = recovery.active_highwaters.get(tp)
+        return found
 
     def _numbers(self, partitions: Iterable[TP]) -> list[int]:
         return [tp.partition for tp in partitions if tp.topic == self.names.documents]

@@ -9,10 +9,11 @@ import aiohttp
 from aiokafka import AIOKafkaProducer
 
 from app.kafka.clients import bootstrap_servers
+from app.storing.guard.entries import HEADER, most_entries
 from models.dead_letter import DeadLetter
 from tests.integration.support.database import all_stored
 from tests.integration.support.deployment import Deployment
-from tests.integration.support.kafka import Producer
+from tests.integration.support.kafka import Producer, read_topic
 from tests.integration.support.records import Records
 from tests.integration.support.waiting import outcomes, status, until
 
@@ -166,3 +167,31 @@ async def test_a_transaction_in_the_changelog_keeps_no_worker_from_starting(
     await deployment.drained(topic)
     shown = (await status(running))["database"]
     assert (shown["documents_written"], shown["conflicts_read_back"]) == (0, 0)
+
+
+async def test_of_more_than_the_guard_may_remember_by_now_the_newest_is_remembered(
+    deployment: Deployment, kafka: Producer, kafka_url: str
+) -> None:
+    topic = await deployment.topic("completed0")
+    running = await deployment.worker(partitions=1, session_timeout=2, guard_records=100)
+    records = Records(10).many(20)
+    await kafka.records(topic, records)
+    await deployment.drained(topic)
+    await asyncio.to_thread(running.terminate)
+
+    changelog = f"{deployment.group}-guard-changelog"
+    *_, newest = [one for one in await read_topic(kafka_url, changelog) if one.value]
+    begun, tag = HEADER.unpack_from(newest.value)
+    most, _ = most_entries(100)
+    for number in range(2 * most):
+        older = HEADER.pack(begun - 60, tag) + number.to_bytes(16)
+        await kafka.send(changelog, older, key=b'"0/%d"' % (1000 + number))
+    await kafka.send(changelog, None, key=newest.key)
+    await kafka.send(changelog, newest.value, key=b'"0/999"')
+
+    await asyncio.to_thread(running.start)
+    await kafka.records(topic, records)
+    await deployment.drained(topic)
+    shown = (await status(running))["database"]
+    assert (shown["documents_written"], shown["conflicts_read_back"]) == (0, 0)
+    assert (await outcomes(running))["store", "duplicate", "guard"] == 20

@@ -220,10 +220,10 @@ class Entries(Unpacked):
     def take(self, enough: int) -> list[Any]:
         """The next records, as `Unpacked.take`."""
         records = super().take(enough)
-        if self._sift is not None:
-            records = self._sift(TP(*self._tp), records)
-        made = [self._entry(record) for record in records]
         last = self.next_fetch_offset - 1
+        if self._sift is not None:
+            records, last = self._sift(TP(*self._tp), records, last)
+        made = [self._entry(record) for record in records]
         if not made or made[-1].offset < last:
             made.append(self._entry(Unreadable(last, NO_TIMESTAMP, b"", "")))
         return made
@@ -266,8 +266,8 @@ def intact(batch: Any, encoded: bytes, start: int, end: int) -> bool:
     return bool(batch.validate_crc())
 
 
-Sift: TypeAlias = Callable[[TP, Sequence[Any]], list[Any]]
-"""Chooses those of a changelog's records that its table needs."""
+Sift: TypeAlias = Callable[[TP, Sequence[Any], int], tuple[list[Any], int]]
+"""Chooses those of a changelog's records that its table needs; see `foreign_entries.Sieve.sift`."""
 
 
 class Fetch(FetchResult):
