@@ -12,13 +12,13 @@ against PouchDB is therefore reported as divergent.
 
 import json
 import re
+from array import array
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from decimal import Decimal
 from enum import Enum
-from itertools import islice, zip_longest
-from typing import Any, Final
-
-import msgspec
+from itertools import starmap, zip_longest
+from typing import Any, Final, NamedTuple
 
 from app.process.printable import shown
 from models import couchdb_numbers, json_grammar, json_text
@@ -35,8 +35,10 @@ MOST_VALUES = 100_000
 written. Larger documents are compared piece by piece without decoding them.
 """
 
-MOST_FIELDS = 1000
-"""Most top-level fields of such a document; an activation has fourteen."""
+FIELDS_TOGETHER = 1000
+"""Top-level fields of such a document that are held at a time, more or less; an activation has
+fourteen.
+"""
 
 LONGEST_INT = 4000
 """Most digits of an integer to convert to `int` (Python refuses more than 4300)."""
@@ -77,27 +79,46 @@ def compare(ours: bytes, stored: bytes) -> Same | str:
         (`is_large`) or too deeply nested to be decoded.
     """
     try:
-        one, other, names = _differing(ours, stored)
+        found = _difference(ours, stored)
     except (ValueError, AttributeError):
         return "the documents cannot be compared"
-    if not names:
+    if not found.number:
         return Same.EQUAL
-    if names == ["logs"] and [] in (one.get("logs"), other.get("logs")):
-        ours_has = bool(one.get("logs")) and other.get("logs") == []
-        if ours_has or (bool(other.get("logs")) and one.get("logs") == []):
-            return Same.OURS_HAS_LOGS if ours_has else Same.STORED_HAS_LOGS
-    more = f" and {len(names) - SHOWN_FIELDS} more" if len(names) > SHOWN_FIELDS else ""
-    shown_names = ", ".join(shown(name, longest=LONGEST_NAME) for name in names[:SHOWN_FIELDS])
+    if found.names == ["logs"] and [] in found.logs and any(found.logs):
+        return Same.OURS_HAS_LOGS if found.logs[1] == [] else Same.STORED_HAS_LOGS
+    more = f" and {found.number - SHOWN_FIELDS} more" if found.number > SHOWN_FIELDS else ""
+    shown_names = ", ".join(shown(name, longest=LONGEST_NAME) for name in found.names)
     return f"differs from the stored document in: {shown_names}{more}"
 
 
-def _differing(ours: bytes, stored: bytes) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
+class _Difference(NamedTuple):
+    """How two documents differ."""
+
+    number: int
+    """Of top-level fields that do."""
+    names: list[str]
+    """The first few of them, sorted."""
+    logs: tuple[Any, Any]
+    """The `logs` of both; None where there are none."""
+
+
+def _difference(ours: bytes, stored: bytes) -> _Difference:
     if not is_large(ours, stored):
         with suppress(RecursionError):
-            one, other = _decoded(ours), _decoded(stored)
-            return one, other, differing_fields(one, other)
-    one, other = _pieces(ours), _pieces(stored)
-    return one, other, differing_fields(one, other)
+            return _of_groups([_decoded(ours)], [_decoded(stored)])
+    groups = max(ours.count(b":"), stored.count(b":")) // FIELDS_TOGETHER + 1
+    return _of_groups(_pieces(ours, groups), _pieces(stored, groups))
+
+
+def _of_groups(ours: Iterable[dict[str, Any]], stored: Iterable[dict[str, Any]]) -> _Difference:
+    number, names, logs = 0, list[str](), (None, None)
+    for one, other in zip(ours, stored, strict=True):
+        differing = differing_fields(one, other)
+        number += len(differing)
+        names = sorted(names + differing)[:SHOWN_FIELDS]
+        if "logs" in one or "logs" in other:
+            logs = one.get("logs"), other.get("logs")
+    return _Difference(number, names, logs)
 
 
 def is_large(ours: bytes, stored: bytes) -> bool:
@@ -116,27 +137,34 @@ def _decoded(document: bytes) -> dict[str, Any]:
     return fields
 
 
-_read_pieces = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+def _pieces(document: bytes, groups: int) -> Iterator[dict[str, Any]]:
+    """The top-level fields in so many groups, not decoded, except for empty arrays.
 
+    Each field by itself takes up to thirty times its size of memory, so that only one group exists
+    at a time. Fields of the same name are in the same group, of which the last one counts.
 
-def _pieces(document: bytes) -> dict[str, Any]:
-    """The top-level fields without decoding them, except for empty arrays."""
-    if document.count(b":") > MOST_VALUES:
-        # They may all be top-level fields, each of which would take memory. Counting them takes
-        # only time.
-        json_grammar.check(document)
-        top = sum(1 for _ in islice(json_text.members(document), MOST_FIELDS + 1))
-        if top > MOST_FIELDS:
-            raise ValueError("too many fields")
+    Raises:
+        ValueError: the document is no JSON object.
+    """
     try:
-        texts = {name: _Piece(value) for name, value in _read_pieces(document).items()}
-    except RecursionError:
+        json_grammar.check(document)
+    except ValueError:
         json_grammar.check_of_any_depth(document)
-        texts = {
-            json_text.name(document, one): _Piece(document[one.start : one.end])
-            for one in json_text.members(document)
+    if not document.lstrip().startswith(b"{"):
+        raise ValueError("not an object")
+    places = [array("I") for _ in range(groups)]
+    for member in json_text.members(document):
+        # Nobody can choose names of one group: Python salts the hash of a string.
+        places[hash(json_text.name(document, member)) % groups].extend(member)
+    for group in places:
+        yield {
+            json_text.name(document, member): _piece(document[member.start : member.end])
+            for member in starmap(json_text.Member, zip(*[iter(group)] * 4, strict=True))
         }
-    return {name: [] if text == b"[]" else text for name, text in texts.items()}
+
+
+def _piece(value: bytes) -> Any:
+    return [] if value == b"[]" else _Piece(value)
 
 
 _tokens = compiled(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{},:]|[^\s\[\]{},:"]++', re.DOTALL).finditer
@@ -160,14 +188,15 @@ def _same_scalars(one: bytes, other: bytes) -> bool:
 
 _STRUCTURE = {b"[", b"]", b"{", b"}", b",", b":"}
 
+_revisions = json_text.Names(["_rev"]).members
 _REVISION = re.compile(rb'\{"_rev":"[^"]*",')
 
 
 def with_revision(ours: bytes, stored: bytes) -> bytes:
     """Our document with the stored one's revision, as an update of it."""
-    revision = bytes(_pieces(stored)["_rev"])
+    *_, start, end = [*_revisions(stored)][-1]
     plain = _REVISION.sub(b"{", ours, count=1) if ours.startswith(b'{"_rev":') else ours
-    return b'{"_rev":' + revision + b"," + plain.lstrip()[1:]
+    return b'{"_rev":' + stored[start:end] + b"," + plain.lstrip()[1:]
 
 
 def differing_fields(ours: dict[str, Any], stored: dict[str, Any]) -> list[str]:

@@ -206,21 +206,73 @@ def test_large_documents_are_compared_as_they_are_written(
     assert compare(ours, stored) == found
 
 
-FLAT = b"{%b}" % b",".join(b'"k%d":%d' % (number, number) for number in range(MOST_VALUES + 1))
-
-
 @pytest.mark.parametrize(
     "ours, stored",
     [
         (large(), large(first=b'"b":2,"a":1E2')),
-        (FLAT, FLAT),
         (b"[" * MOST_VALUES + b"]" * MOST_VALUES,) * 2,
+        (b"[%b]" % EMPTY,) * 2,
     ],
 )
 def test_a_large_document_that_would_take_much_memory_counts_as_another(
     ours: bytes, stored: bytes
 ) -> None:
     assert isinstance(compare(ours, stored), str)
+
+
+MANY = 6000
+
+
+@pytest.fixture
+def few_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.couchdb.comparison.MOST_VALUES", MANY)
+    monkeypatch.setattr("app.couchdb.comparison.FIELDS_TOGETHER", 60)
+
+
+def flat(
+    first: int = 0, *, more: bytes = b"", logs: bytes = b'["one"]', beside: bytes = b'"n":1'
+) -> bytes:
+    """A document of `MANY` fields, numbered from `first` on, and a few others."""
+    fields = b",".join(b'"k%d":%d' % (number, number) for number in range(first, MANY))
+    return b'{"_id":"a/b",%b,"logs":%b,%b%b}' % (fields, logs, beside, more)
+
+
+@pytest.mark.usefixtures("few_are_many")
+@pytest.mark.parametrize(
+    "ours, stored, found",
+    [
+        (flat(more=b',"updated":1'), flat(more=b',"updated":2,"_rev":"1-a"'), Same.EQUAL),
+        (flat(), flat(1, more=b',"k0":0.0'), Same.EQUAL),
+        (flat(more=b',"k7":8'), flat(more=b',"k7":8.0'), Same.EQUAL),
+        (flat(beside=b'"n":0,"n":1'), flat(beside=b'"\\u006e":1'), Same.EQUAL),
+        (flat(), flat(logs=b"[]"), Same.OURS_HAS_LOGS),
+        (flat(logs=b"[]"), flat(), Same.STORED_HAS_LOGS),
+        (flat(), flat(more=b',"k7":8'), "differs from the stored document in: k7"),
+        (flat(1), flat(more=b',"a":0'), "differs from the stored document in: a, k0"),
+        (flat(), flat(MANY - 1), "k1005 and 5989 more"),
+    ],
+)
+def test_a_document_of_very_many_fields_is_compared_as_any_other(
+    ours: bytes, stored: bytes, found: Same | str
+) -> None:
+    assert is_large(ours, stored)
+    if isinstance(found, Same):
+        assert compare(ours, stored) is found
+    else:
+        assert str(compare(ours, stored)).endswith(found)
+
+
+@pytest.mark.usefixtures("few_are_many")
+def test_very_many_fields_are_compared_in_little_memory() -> None:
+    """Each as a string, a value and an entry of a dictionary takes thirty times its size."""
+    ours, stored = flat(), flat(more=b',"_rev":"1-a"')
+    assert compare(ours, stored) is Same.EQUAL
+    tracemalloc.start()
+    try:
+        compare(ours, stored)
+        assert tracemalloc.get_traced_memory()[1] < 4 * (len(ours) + len(stored))
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("depth", [400, 970, 5000])
