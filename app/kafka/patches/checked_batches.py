@@ -45,7 +45,7 @@ def _taken(fetched: Any, most: int | None = None) -> list[Any]:
     return taken
 
 
-class Limits(NamedTuple):
+class BatchLimits(NamedTuple):
     """Of one batch."""
 
     largest: int
@@ -57,7 +57,7 @@ class Limits(NamedTuple):
 class _Checked:
     """A batch that is unpacked up to a size; a larger one becomes one record without a value."""
 
-    def __init__(self, batch: Any, encoded: memoryview, limits: Limits, room: Room) -> None:
+    def __init__(self, batch: Any, encoded: memoryview, limits: BatchLimits, room: Room) -> None:
         self._batch = batch
         self._encoded = encoded
         self._limits = limits
@@ -76,7 +76,7 @@ class _Checked:
 class _CheckedBatches:
     """Replaces aiokafka's `MemoryRecords`."""
 
-    def __init__(self, batches: Batches, limits: Limits, room: Room) -> None:
+    def __init__(self, batches: Batches, limits: BatchLimits, room: Room) -> None:
         self._batches = batches
         self._limits = limits
         self._room = room
@@ -94,7 +94,7 @@ class _CheckedBatches:
 class _Fetched(OrderedDict[Any, Any]):
     """Holds what aiokafka's fetcher has received, by partition, until it is taken."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: BatchLimits) -> None:
         super().__init__()
         self._limits = limits
         self._room = Room()
@@ -130,5 +130,5 @@ def check_batches(consumer: Any, largest: int, most: int | None = None) -> Recei
         most: the most records that a batch may have.
     """
     aiokafka_fetcher.MemoryRecords = Batches
-    fetched = consumer._fetcher._records = _Fetched(Limits(largest, most))  # noqa: SLF001
+    fetched = consumer._fetcher._records = _Fetched(BatchLimits(largest, most))  # noqa: SLF001
     return fetched

@@ -74,7 +74,7 @@ class Part(NamedTuple):
     """Offset of the first one, counted from the batch's."""
 
 
-class Limits(NamedTuple):
+class CutLimits(NamedTuple):
     """How a batch is cut, and what it may not have."""
 
     records: int
@@ -114,7 +114,7 @@ def without_compression(encoded: memoryview, records: bytes | memoryview, count:
     return b"".join((head, records))
 
 
-def cut(records: bytes | memoryview, count: int, limits: Limits) -> list[Part]:
+def cut(records: bytes | memoryview, count: int, limits: CutLimits) -> list[Part]:
     """Cut decompressed records into parts.
 
     Args:

@@ -21,7 +21,7 @@ from app.kafka.batch_layout import COUNT_AT, RECORDS_FROM
 from app.kafka.patches.packed_records import (
     OF_A_HEADER,
     OF_A_RECORD,
-    Limits,
+    CutLimits,
     Part,
     TooManyHeaders,
     cut,
@@ -134,7 +134,7 @@ class LargeBatch:
         self._batch = batch
         self._room = room
         most = _OF_EACH_RECORD * count + _MOST_HEADERS
-        limits = Limits(_TOGETHER, CHUNK_BYTES, most, _OF_EACH_RECORD + _MOST_HEADERS)
+        limits = CutLimits(_TOGETHER, CHUNK_BYTES, most, _OF_EACH_RECORD + _MOST_HEADERS)
         self._parts = deque(cut(room.records(self), count, limits))
 
     @property

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from app.kafka.batch_layout import AFTER_LENGTH, ATTRIBUTES_AT, LENGTH_AT, RECORDS_FROM
 from app.kafka.patches.fetched_batches import Batches
 from app.kafka.patches.packed_records import (
-    Limits,
+    CutLimits,
     TooManyHeaders,
     cut,
     decompressed,
@@ -130,7 +130,7 @@ def test_the_parts_of_a_batch_are_what_it_has(
     encoded = memoryview(batch(*records))
     plain = encoded[RECORDS_FROM:]
     made: list[tuple[bytes | None, Headers]] = []
-    for part in cut(plain, len(records), Limits(together, size, 1000, 1000)):
+    for part in cut(plain, len(records), CutLimits(together, size, 1000, 1000)):
         some = without_compression(encoded, plain[part.start : part.end], part.records)
         unpacked = [*Batches(some).next_batch()]
         assert unpacked[0].offset == part.first == len(made)
@@ -144,9 +144,12 @@ def test_the_parts_of_a_batch_are_what_it_has(
 def test_headers_are_counted_where_they_may_be_many(records: list[Headers]) -> None:
     plain = batch(*((b"{}", headers) for headers in records))[RECORDS_FROM:]
     number, of_one = sum(map(len, records)), max(map(len, records))
-    cut(plain, len(records), Limits(9, MIB, number, of_one))
+    cut(plain, len(records), CutLimits(9, MIB, number, of_one))
     if number:
-        for limits in (Limits(9, MIB, number - 1, number), Limits(9, MIB, number, of_one - 1)):
+        for limits in (
+            CutLimits(9, MIB, number - 1, number),
+            CutLimits(9, MIB, number, of_one - 1),
+        ):
             with pytest.raises(TooManyHeaders):
                 cut(plain, len(records), limits)
 
@@ -177,7 +180,7 @@ def test_no_more_headers_are_made_than_there_is_room_for(head: bytes) -> None:
 @given(st.binary(max_size=300), st.integers(1, 5))
 def test_what_is_broken_is_an_error_at_most(records: bytes, count: int) -> None:
     with contextlib.suppress(ValueError):
-        cut(records, count, Limits(2, 100, 300, 300))
+        cut(records, count, CutLimits(2, 100, 300, 300))
     with contextlib.suppress(ValueError):
         assert len(with_readable_names(records, count)) == len(records)
 
