@@ -7,7 +7,7 @@ kilobytes at a time. What the documents themselves are worth is left to who read
 
 import re
 from collections.abc import AsyncIterator, Iterable
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -32,6 +32,9 @@ _MOST_BRACKETS: Final = 500_000
 """Most brackets of a body; each costs a microsecond."""
 
 _LONGEST_ID: Final = 64 * 1024
+_LONGEST_NAME: Final = len('"\\u005f\\u0069\\u0064"')
+"""Most bytes of the name `_id`."""
+
 _LONGEST_SCALAR: Final = 1000
 
 _SPACE: Final = rb"[ \t\n\r]{0,100}"
@@ -50,6 +53,7 @@ _end = re.compile(_SPACE + rb"\}" + _SPACE + rb"\Z").match
 
 _QUOTE: Final = ord('"')
 _OPENING: Final = b"[{"
+_CLOSING: Final = ord("}")
 _string = msgspec.json.Decoder(str).decode
 
 Bytes = bytes | bytearray | memoryview
@@ -95,27 +99,16 @@ def id_of(document: Bytes, *, members: int = MOST_VALUES) -> Steps[str | None]:
 
     Args:
         document: the document as received.
-        members: most members that it may have; a document with more is left to CouchDB.
+        members: most members that it may have.
+
+    Raises:
+        ValueError: it has more, or is visibly broken.
     """
-    found = None
     reading = _Reading(document, members)
     try:
-        at = _required(_begin(document)).end()
-        while document[at] == _QUOTE:
-            yield from reading.member()
-            start, at = at, (yield from reading.string_end(at))
-            name = _decoded(document, start, at)
-            start = _required(_colon(document, at)).end()
-            at = yield from reading.value_end(start)
-            if name == "_id":
-                found = _decoded(document, start, at)
-            comma = _required(_between(document, at))
-            if not comma[1]:
-                return found
-            at = comma.end()
-    except (ValueError, IndexError):
-        return None
-    return None
+        return (yield from reading.id_of_object(0))[0]
+    except IndexError:
+        raise ValueError("it has no end") from None
 
 
 async def pieces(parts: Iterable[Bytes]) -> AsyncIterator[memoryview]:
@@ -141,6 +134,30 @@ class _Reading:
             raise ValueError("too many members")
         self._members_left -= 1
         yield from self._pass(1 / _STEPS_OF_A_PIECE)
+
+    def id_of_object(self, at: int) -> Steps[tuple[str | None, int]]:
+        """The `_id` in an object, given its position, and where it ends."""
+        found = None
+        at = _required(_begin(self._text, at)).end()
+        if self._text[at] == _CLOSING:
+            return None, at + 1
+        while True:
+            if self._text[at] != _QUOTE:
+                raise ValueError("something else than a member")
+            yield from self.member()
+            start, at = at, (yield from self.string_end(at))
+            is_id = at - start <= _LONGEST_NAME and _decoded(self._text, start, at) == "_id"
+            start = _required(_colon(self._text, at)).end()
+            at = yield from self.value_end(start)
+            if is_id:
+                found = _decoded(self._text, start, at)
+            comma = _required(_between(self._text, at))
+            at = comma.end()
+            if not comma[1]:
+                break
+        if self._text[at] != _CLOSING:
+            raise ValueError("no end of an object")
+        return found, at + 1
 
     def items(self, at: int, most: int) -> Steps[tuple[list[memoryview], int]]:
         """The objects of an array, given the position of its first item, and where it ends."""
@@ -218,8 +235,8 @@ def _required(found: re.Match[bytes] | None) -> re.Match[bytes]:
     return found
 
 
-def _decoded(text: Bytes, start: int, end: int) -> Any:
-    """Decode a string; raises `ValueError` if it is too long for an id or a relevant field name."""
+def _decoded(text: Bytes, start: int, end: int) -> str:
+    """Decode a string; raises `ValueError` if it is none, or too long for an id."""
     if end - start > _LONGEST_ID:
         raise ValueError("too long")
     return _string(bytes(text[start:end]))

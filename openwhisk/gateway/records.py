@@ -42,7 +42,7 @@ class _Bulk(msgspec.Struct, gc=False, forbid_unknown_fields=True):
 class _Named(msgspec.Struct, gc=False):
     """A document of which only the id is decoded."""
 
-    id: str = msgspec.field(name="_id")
+    id: str | msgspec.UnsetType = msgspec.field(name="_id", default=msgspec.UNSET)
 
 
 _fields = msgspec.json.Decoder(dict[str, Raw]).decode
@@ -196,8 +196,11 @@ def without_repeated(
 
 
 def id_of(document: bytes | memoryview) -> str | None:
-    """The `_id` in a document, if any."""
-    try:
-        return _named(document).id
-    except _UNREADABLE:
-        return None
+    """The `_id` in a document, if any.
+
+    Raises:
+        ValueError: it is not JSON, or CouchDB takes no such id.
+        RecursionError: it is nested too deeply.
+    """
+    document_id = _named(document).id
+    return None if document_id is msgspec.UNSET else document_id

@@ -37,11 +37,21 @@ def _documents(data: bytes | bytearray) -> Steps[_Documents]:
     return bulk_documents(data) or []
 
 
+class _UnknownIdError(Exception):
+    """Which id a document has, if any, cannot be said."""
+
+
 def _id_of(document: bytes | memoryview) -> Steps[str | None]:
-    """The `_id` in a document, if any."""
-    if len(document) > large.LARGE:
+    """The `_id` in a document, if any; raises `_UnknownIdError`."""
+    try:
+        if len(document) <= large.LARGE:
+            try:
+                return id_of(document)
+            except RecursionError:
+                yield  # CouchDB reads it, however deep it is
         return (yield from large.id_of(document))
-    return id_of(document)
+    except ValueError as error:
+        raise _UnknownIdError from error
 
 
 @dataclass(slots=True)
@@ -136,7 +146,12 @@ class Writes:
             body: its body.
             owner: who sends it, for fair turns.
         """
-        documents, records, ids = await self._take(body.data, owner)
+        try:
+            documents, records, ids = await self._take(body.data, owner)
+        except _UnknownIdError:
+            # CouchDB refuses such a document, and all others with it, or else its id may be that of
+            # another one, and CouchDB takes the first.
+            documents, records, ids = [], [], []
         if not documents or not any(records):
             await self._reads.stored(filter(None, ids), request.headers)
             return await self._forward(request, body, Forwarded.NOT_TAKEN, max(1, len(documents)))
@@ -166,7 +181,11 @@ class Writes:
     async def _take(
         self, data: bytes | bytearray | None, owner: str
     ) -> tuple[_Documents, list[Record | None], list[str | None]]:
-        """The documents of a `_bulk_docs` body, the accepted records, and the ids."""
+        """The documents of a `_bulk_docs` body, the accepted records, and the ids.
+
+        Raises:
+            _UnknownIdError: which id a document has cannot be said.
+        """
         if not data:
             return [], [], []
         now = self._millis()
@@ -191,7 +210,7 @@ class Writes:
                 looked.later.append(index)
             else:
                 record = self._taking.take(bytes(document), now)
-                document_id = record.id if record else id_of(document)
+                document_id = record.id if record else (yield from _id_of(document))
             looked.records.append(record)
             looked.ids.append(document_id)
         return looked
