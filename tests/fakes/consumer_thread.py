@@ -1,5 +1,6 @@
 """Faust's thread around aiokafka's consumer; `tests/contract` proves it."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
@@ -29,6 +30,7 @@ class FakeConsumerThread:
         ahead: where aiokafka stands past the ledger.
         on_seek: called at every seek.
         revocations: how often partitions have been revoked, as the consumer counts it.
+        leaders: set while there are some to say where logs begin and end.
         began_in: what that was when the last fetch began.
     """
 
@@ -52,6 +54,8 @@ class FakeConsumerThread:
         self.on_seek: Callable[[], None] = lambda: None
         self.revocations: Callable[[], int] = lambda: 0
         self.began_in = 0
+        self.leaders = asyncio.Event()
+        self.leaders.set()
 
     def assignment(self) -> set[TP]:
         return set(self.assigned)
@@ -100,6 +104,10 @@ class FakeConsumerThread:
 
     async def highwaters(self, *partitions: TP) -> dict[TP, int]:
         return {tp: self.ends[tp] for tp in partitions if tp not in self.gone}
+
+    async def extent(self, tp: TP) -> tuple[int, int] | None:
+        await self.leaders.wait()
+        return None if tp in self.gone else (self.earliest[tp], self.ends[tp])
 
     async def commit_what_can(self, offsets: dict[TP, int]) -> dict[TP, type[BaseException]]:
         mine = {tp: offset for tp, offset in offsets.items() if tp in self.assigned}

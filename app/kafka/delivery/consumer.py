@@ -19,7 +19,7 @@ from mode.utils.locks import Event
 
 from app.kafka.delivery import resume
 from app.kafka.delivery.chunk import Chunk
-from app.kafka.delivery.ledger import NOTHING, Admitted, Rewind
+from app.kafka.delivery.ledger import NOTHING, Rewind
 from app.kafka.delivery.thread import TROUBLE_SECONDS, ConsumerThread
 from app.kafka.delivery.topic import ChunkTopic
 from app.process.words import counted
@@ -92,6 +92,8 @@ class Consumer(driver.Consumer):
         self._held: set[TP] = set()
         self._freed = Event()
         self._paused: set[TP] = set()
+        self._releasing: set[TP] = set()
+        self._finding_out: dict[TP, int | None] = {}
         self._uncommitted: set[TP] = set()
         self._finished = Event()
         self._chunked: set[str] = set()
@@ -142,8 +144,9 @@ class Consumer(driver.Consumer):
         """
         active = active_partitions or set()
         await self._take_back_dropped(active)
-        await self._look_at_released(active)
-        await self._pass_over_deleted(active)
+        self._look_at_released(active)
+        for tp in self.thread.sent_back() & active:
+            self._find_out(tp)
         ready = {tp for tp in active if self._may_be_fetched(tp)}
         self._ready, self._held = ready, active - ready
         if not ready:
@@ -204,56 +207,77 @@ class Consumer(driver.Consumer):
     def _may_be_fetched(self, tp: TP) -> bool:
         if self.transport.callbacks.held(tp):
             self._paused.add(tp)
-        return tp not in self._paused and self._placed(tp) and not self._waiting(tp)
+        held = tp in self._paused or self._finding_out.get(tp) is not None
+        return not held and self._placed(tp) and not self._waiting(tp)
 
-    async def _look_at_released(self, active: set[TP]) -> None:
+    def _look_at_released(self, active: set[TP]) -> None:
         """Reset the positions of a topic that was re-created while the app held it.
 
         Fetches notice when a topic is gone, but a held topic is not fetched. If it is re-created
         between two metadata refreshes, the new topic looks like the old one, and would be read from
         the old offset. What gives it away is that Kafka deletes a topic's committed offsets with
-        the topic.
+        the topic. It stays paused until Kafka answers; the others go on.
         """
         held = self.transport.callbacks.held
-        released = {tp for tp in self._paused if not held(tp)}
-        if not released:
-            return
-        committed = {tp for tp in released & active if self._group_offsets.get(tp) is not None}
+        released = {tp for tp in self._paused - self._releasing if not held(tp)}
+        if released:
+            committed = {tp for tp in released & active if self._group_offsets.get(tp) is not None}
+            self._releasing |= released
+            self.add_future(self._release(released, committed))
+
+    async def _release(self, released: set[TP], committed: set[TP]) -> None:
         try:
             recreated = await self.thread.without_commit(committed)
         except (KafkaError, TimeoutError):
-            return  # it stays paused until Kafka answers
+            return  # the next fetch asks again
+        finally:
+            self._releasing -= released
         self._paused -= released
-        if not recreated:
-            return
-        for tp in recreated:
-            self.log.warning(
-                "%s/%d was deleted and re-created while it was paused: the group rejoins to reset "
-                "its positions.",
-                *(tp.topic, tp.partition),
-            )
-        self._forget(recreated)
-        await self.thread.rejoin()
+        if recreated:
+            for tp in recreated:
+                self.log.warning(
+                    "%s/%d was deleted and re-created while it was paused: the group rejoins to "
+                    "reset its positions.",
+                    *(tp.topic, tp.partition),
+                )
+            self._forget(recreated)
+            await self.thread.rejoin()
+        self._free()
 
-    async def _pass_over_deleted(self, active: set[TP]) -> None:
-        """Report records that were deleted before they were read, if none has come since.
+    def _find_out(self, tp: TP, came: int | None = None) -> None:
+        """Find out why a partition has no records at its position, while the others go on.
 
-        Of one that has, the offset tells (`_accept_hole`). Without one, aiokafka stands where the
-        log begins, past the ledger, and the loss would be noticed only with the next record.
+        Kafka may take 40 s to say where a log begins and ends, if it has no leader. Until then a
+        partition of which other records came is not fetched.
+
+        Args:
+            tp: the partition.
+            came: the offset of the first record that came instead. Without any, aiokafka stands
+                where the log begins, past the ledger, and a loss of all records would be noticed
+                only with the next one.
         """
-        for tp in self.thread.sent_back() & active:
-            expected = self.ledger.position(tp)
-            try:
-                earliest = (await self.earliest_offsets(tp)).get(tp, 0)
-                end = (await self.highwaters(tp)).get(tp, 0)
-            except KafkaError:
-                continue  # the next seek asks again
-            if expected is None or expected != self.ledger.position(tp):
-                continue
-            if expected < earliest <= end:
-                self._report(tp, resume.expired(expected, earliest))
-                self.ledger.skip_to(tp, earliest)
+        if tp not in self._finding_out:
+            self.add_future(self._found_out(tp, self.assignments, self.ledger.position(tp)))
+        if came is not None or tp not in self._finding_out:
+            self._finding_out[tp] = came
+
+    async def _found_out(self, tp: TP, assignments: int, expected: int | None) -> None:
+        try:
+            extent = await self.thread.extent(tp)
+        except (KafkaError, OSError):
+            extent = None  # the next fetch, or the next seek, asks again
+        finally:
+            came = self._finding_out.pop(tp)
+        unchanged = (assignments, expected) == (self.assignments, self.ledger.position(tp))
+        if extent is not None and expected is not None and unchanged:
+            passed = resume.passed(expected, *extent, came)
+            if passed is not None:
+                self._report(tp, passed.change)
+                self.ledger.skip_to(tp, passed.offset)
                 self._finished.set()
+        if came is not None and self._placed(tp):
+            await self._rewind(tp, self.ledger.position(tp) or 0)
+        self._free()
 
     async def start_over(self, topics: Collection[str]) -> bool:
         """Have re-created topics read from their start.
@@ -291,13 +315,13 @@ class Consumer(driver.Consumer):
         if not self.delivers_chunks(tp):
             return records
         verdict = self.ledger.admit(tp, records)
-        if verdict == NOTHING and await self._begins_anew(tp, records):
-            verdict = self.ledger.admit(tp, records)
         if isinstance(verdict, Rewind):
             await self._rewind(tp, verdict.offset)
             return []
-        if verdict.hole is not None:
-            await self._accept_hole(tp, verdict)
+        below = verdict == NOTHING and records and self.ledger.position(tp) is not None
+        if below or verdict.hole is not None:
+            self._find_out(tp, records[0].offset)
+            return []
         return [Chunk(tp, verdict.records)] if verdict.records else []
 
     def _still_next(self, tp: TP, records: list[Any]) -> bool:
@@ -310,35 +334,12 @@ class Consumer(driver.Consumer):
         chunk = records[0] if records else None
         return not isinstance(chunk, Chunk) or self.ledger.position(tp) == chunk.first_offset
 
-    async def _begins_anew(self, tp: TP, records: list[Any]) -> bool:
-        """Whether records below the position come from a re-created topic.
-
-        The fetcher has then reset itself to the start of the new topic. Accepts the new positions
-        if so.
-        """
-        expected = self.ledger.position(tp)
-        if expected is None or not records:
-            return False
-        end = (await self.highwaters(tp)).get(tp)
-        if end is None or end >= expected:
-            return False
-        self._report(tp, resume.Recreated(expected, end))
-        self.ledger.skip_to(tp, records[0].offset)
-        return True
-
     async def _rewind(self, tp: TP, offset: int) -> None:
         try:
             await self.seek_wait({tp: offset})
         except IllegalStateError:
             # The partition was revoked, and its next owner starts at the committed offset.
             self._forget([tp])
-
-    async def _accept_hole(self, tp: TP, admitted: Admitted) -> None:
-        first = admitted.records[0].offset
-        expected = admitted.hole or 0
-        earliest = (await self.earliest_offsets(tp)).get(tp, first)
-        self._report(tp, resume.expired(expected, min(earliest, first)))
-        self.ledger.skip_to(tp, first)
 
     def _report(self, tp: TP, change: resume.Change | None) -> None:
         """Log what has happened to a partition's log, and count what is lost."""

@@ -167,6 +167,27 @@ def start(
     return Start(max(committed, earliest), expired(committed, earliest))
 
 
+def passed(expected: int, earliest: int, end: int, came: int | None) -> Start | None:
+    """Where to go on with a partition that has no records at its position.
+
+    Args:
+        expected: the position.
+        earliest: where the log begins.
+        end: where the log ends.
+        came: the offset of the first record that came instead; None if none has come.
+
+    Returns:
+        None if there is no reason to go on elsewhere: a broker that lags or lies has told something
+        else before, or records have come twice.
+    """
+    if came is None:
+        return Start(earliest, expired(expected, earliest)) if expected < earliest <= end else None
+    if came < expected:
+        # The fetcher has reset itself to the start of a new topic.
+        return Start(came, Recreated(expected, end)) if end < expected else None
+    return Start(came, expired(expected, min(earliest, came)))
+
+
 def expired(expected: int, earliest: int) -> Expired | None:
     """What retention deleted before it was read; None if the expected offset is still there."""
     return Expired(expected, earliest - 1) if earliest > expected else None

@@ -310,6 +310,27 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         )
         return found
 
+    async def extent(self, tp: TP) -> tuple[int, int] | None:
+        """Where the log of a partition begins and where it ends; None if it no longer exists.
+
+        Asked beside the other calls, of which the thread takes two at a time: one is the fetch that
+        waits for records, and behind a look-up in a log without a leader nothing would be sought or
+        committed.
+
+        Raises:
+            KafkaError: not within aiokafka's request time-out (40 s).
+        """
+        if self.thread_loop.is_closed():
+            return None
+        asked = asyncio.run_coroutine_threadsafe(self._extent(tp), self.thread_loop)
+        return await asyncio.wrap_future(asked)
+
+    async def _extent(self, tp: TP) -> tuple[int, int] | None:
+        fetcher = self._ensure_consumer()._fetcher  # noqa: SLF001
+        earliest = await self._existing_offsets(fetcher.beginning_offsets, [tp])
+        ends = await self._existing_offsets(fetcher.end_offsets, [tp])
+        return (earliest[tp], ends[tp]) if earliest and ends else None
+
     async def _existing_offsets(
         self, ask: Callable[[list[TopicPartition], float], Any], partitions: Iterable[TP]
     ) -> dict[TP, int]:

@@ -132,6 +132,12 @@ async def fetch(consumer: Consumer, *active: TP) -> dict[TP, list[Any]]:
     return {tp: list(chunks) for tp, chunks in fetched.items()}
 
 
+async def found_out(consumer: Consumer) -> None:
+    """Return once the consumer knows all that it asks for beside its fetches."""
+    untyped: Any = consumer
+    await until(lambda: not untyped._futures)
+
+
 def deliver(consumer: Consumer, chunk: Chunk) -> Message:
     message: Message = consumer._to_message(chunk.tp, chunk)
     consumer.track_message(message)
@@ -446,9 +452,12 @@ async def test_a_hole_of_compaction_is_passed_and_no_loss(
     consumer: Consumer, kafka: FakeConsumerThread, around: Around
 ) -> None:
     await begin(consumer)
-    kafka.fetched = [{FIRST: records(4)}, {FIRST: records(4)}]
-    await fetch(consumer)
+    kafka.fetched = [{FIRST: records(4)}] * 3
+    for _ in range(2):
+        assert await fetch(consumer) == {FIRST: []}
+    await found_out(consumer)
     ((chunk,),) = (await fetch(consumer)).values()
+    assert kafka.seeks[1:] == [{FIRST: 0}, {FIRST: 4}]
     consumer.ack(deliver(consumer, chunk))
     assert around.lost == []
     assert consumer._filter_committable_offsets([]) == {FIRST: 5}
@@ -463,6 +472,7 @@ async def test_a_hole_that_retention_made_is_reported_as_loss(
     await fetch(consumer)
     with caplog.at_level(logging.ERROR):
         await fetch(consumer)
+        await found_out(consumer)
     assert around.lost == [(FIRST, 3)]
     assert "Lost 3 records of chunked/0" in caplog.text
     assert "offsets 0 to 2" in caplog.text
@@ -479,6 +489,7 @@ async def test_a_loss_of_everything_is_reported_before_the_next_record(
     kafka.ahead = {FIRST, SECOND}
     with caplog.at_level(logging.ERROR):
         await fetch(consumer)
+        await found_out(consumer)
     assert around.lost == [(FIRST, 3)]
     assert "offsets 2 to 4" in caplog.text
     assert consumer._filter_committable_offsets([]) == {}
@@ -486,7 +497,44 @@ async def test_a_loss_of_everything_is_reported_before_the_next_record(
     assert consumer._filter_committable_offsets([]) == {FIRST: 5}
     kafka.ahead = {FIRST}
     await fetch(consumer)
+    await found_out(consumer)
     assert around.lost == [(FIRST, 3)]
+
+
+async def test_a_log_without_a_leader_keeps_no_other_partition_waiting(
+    consumer: Consumer, kafka: FakeConsumerThread, around: Around
+) -> None:
+    """Kafka may take 40 s to say where it begins and ends."""
+    await begin(consumer)
+    kafka.leaders.clear()
+    kafka.earliest[FIRST] = 3
+    kafka.ahead = {FIRST}
+    await deliver_next(consumer, kafka, SECOND, 0, 1)
+    kafka.fetched = [{FIRST: records(4)}, {FIRST: records(4)}]
+    for _ in range(2):
+        assert await fetch(consumer) == {FIRST: []}
+    await deliver_next(consumer, kafka, SECOND, 2, 3)
+    assert kafka.asked == [{FIRST, SECOND}] * 3 + [{SECOND}]
+    assert (consumer.ledger.position(FIRST), around.lost) == (0, [])
+    kafka.leaders.set()
+    await found_out(consumer)
+    assert around.lost == [(FIRST, 3)]
+    assert await deliver_next(consumer, kafka, FIRST, 4)
+
+
+async def test_what_kafka_says_of_a_log_counts_only_for_the_position_that_was_asked_about(
+    consumer: Consumer, kafka: FakeConsumerThread, around: Around
+) -> None:
+    await begin(consumer)
+    kafka.leaders.clear()
+    kafka.earliest[FIRST] = 3
+    kafka.ahead = {FIRST}
+    await fetch(consumer)
+    await consumer.on_partitions_revoked({FIRST, SECOND})
+    await begin(consumer)
+    kafka.leaders.set()
+    await found_out(consumer)
+    assert (consumer.ledger.position(FIRST), around.lost) == (3, [(FIRST, 3)]), "of the new seek"
 
 
 async def test_a_log_that_is_said_to_begin_after_its_end_is_not_believed(
@@ -496,6 +544,7 @@ async def test_a_log_that_is_said_to_begin_after_its_end_is_not_believed(
     kafka.earliest[FIRST], kafka.ends[FIRST] = 5, 3
     kafka.ahead = {FIRST}
     await fetch(consumer)
+    await found_out(consumer)
     assert around.lost == []
     assert consumer.ledger.position(FIRST) == 0
 
@@ -561,6 +610,9 @@ async def test_a_topic_that_is_recreated_while_it_is_read_is_read_from_its_start
     kafka.committed = {FIRST: 50}
     await begin(consumer)
     kafka.ends[FIRST] = 2
+    kafka.fetched = [{FIRST: records(0, 1)}]
+    assert await fetch(consumer) == {FIRST: []}
+    await found_out(consumer)
     message = await deliver_next(consumer, kafka, FIRST, 0, 1)
     consumer.ack(message)
     assert consumer._filter_committable_offsets([]) == {FIRST: 2}
@@ -573,6 +625,7 @@ async def test_what_comes_again_is_not_taken_for_a_new_topic(
     await begin(consumer)
     kafka.fetched = [{FIRST: records(48, 49)}]
     assert await fetch(consumer) == {FIRST: []}
+    await found_out(consumer)
     assert consumer.ledger.position(FIRST) == 50
 
 
@@ -834,6 +887,8 @@ async def test_nothing_is_fetched_while_everything_is_held(
     assert kafka.asked == []
     around.held = {FIRST}
     await fetch(consumer)
+    await found_out(consumer)
+    await fetch(consumer)
     assert kafka.asked == [{SECOND}]
 
 
@@ -850,6 +905,8 @@ async def test_a_topic_that_was_re_created_while_it_was_held_is_not_read_on_at_t
     kafka.asked.clear()
     kafka.never_committed = {FIRST}
     around.held = set()
+    await consumer._getmany({FIRST, SECOND}, 0.001)
+    await found_out(consumer)
     await fetch(consumer)
     assert (kafka.asked, kafka.rejoins) == ([{SECOND}], 1)
     await begin(consumer)
@@ -876,8 +933,11 @@ async def test_what_was_held_waits_until_kafka_says_what_is_committed_of_it(
     with monkeypatch.context() as away:
         away.setattr(kafka, "without_commit", silent)
         await fetch(consumer)
+        await found_out(consumer)
     await fetch(consumer)
-    assert kafka.asked == [{SECOND}, {SECOND}, {FIRST, SECOND}]
+    await found_out(consumer)
+    await fetch(consumer)
+    assert kafka.asked == [{SECOND}] * 3 + [{FIRST, SECOND}]
     assert kafka.rejoins == 0
 
 

@@ -12,6 +12,7 @@ from app.kafka.delivery.resume import (
     Overwritten,
     Recreated,
     Start,
+    passed,
     start,
 )
 
@@ -77,3 +78,23 @@ def test_what_is_logged_of_a_loss_says_what_would_have_helped() -> None:
     assert "more of them, and raise retention.ms" in Expired(5, 6).message(ONE)
     internal = Expired(5, 6).message(TP("a-persister-documents", 0))
     assert "raise PERSISTER_DOCUMENTS_RETENTION" in internal
+
+
+@pytest.mark.parametrize(
+    "earliest, end, came, expected",
+    [
+        pytest.param(7, 9, None, Start(7, Expired(5, 6)), id="all is deleted"),
+        pytest.param(7, 7, None, Start(7, Expired(5, 6)), id="all is deleted, and none is new"),
+        pytest.param(3, 9, None, None, id="the records are there"),
+        pytest.param(7, 6, None, None, id="it begins after its end"),
+        pytest.param(0, 9, 8, Start(8), id="a hole"),
+        pytest.param(7, 9, 8, Start(8, Expired(5, 6)), id="deleted, and a hole"),
+        pytest.param(9, 9, 8, Start(8, Expired(5, 7)), id="deleted since they came"),
+        pytest.param(0, 3, 0, Start(0, Recreated(5, 3)), id="a new topic"),
+        pytest.param(0, 9, 0, None, id="they have come twice"),
+    ],
+)
+def test_where_to_go_on_without_a_record_at_the_position(
+    earliest: int, end: int, came: int | None, expected: Start | None
+) -> None:
+    assert passed(5, earliest, end, came) == expected
