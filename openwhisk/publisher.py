@@ -8,14 +8,17 @@ errors. What is published while Kafka still has the records before it goes toget
 import asyncio
 import logging
 import time
-from collections import defaultdict, deque
+from collections import OrderedDict, defaultdict
 from collections.abc import Sequence
+
+import msgspec
 
 from app.kafka.admin import open_admin
 from app.kafka.byte_budget import ByteBudget
 from app.kafka.errors import KafkaError
 from app.kafka.producer import ANSWER_SECONDS, BatchProducer, Outgoing
 from app.kafka.topics import TopicSpec
+from app.process.turn import Turn
 from app.settings import KafkaSettings
 
 logger = logging.getLogger(__name__)
@@ -39,25 +42,47 @@ class TooLarge(PublishError):  # noqa: N818
     """The record is larger than the topic or the producer accepts; it will never pass."""
 
 
-class _Record:
-    """A record on its way; `settled` resolves to None once acknowledged, or to the error."""
+class _Outcomes:
+    """What became of records that are published together.
 
-    __slots__ = ("outgoing", "settled", "size", "waiting")
+    One future for all of them: one for each would take longer than all else that is done.
 
-    def __init__(
-        self, value: bytes, key: bytes | None = None, timestamp: int | None = None
-    ) -> None:
-        self.outgoing = Outgoing(key, value, timestamp=timestamp)
-        self.size = len(value) + len(key or b"")
-        self.waiting = False
-        self.settled: asyncio.Future[PublishError | None] = (
-            asyncio.get_running_loop().create_future()
-        )
+    Args:
+        number: how many records there are.
+    """
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self._known: dict[int, PublishError | None] = {}
+        self.complete: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Resolves once the outcomes of all of them are known."""
+
+    def set(self, place: int, error: PublishError | None) -> None:
+        """Set the outcome of one: None once it is acknowledged, or the error."""
+        self._known[place] = error
+        if len(self._known) == self._number and not self.complete.done():
+            self.complete.set_result(None)
+
+    def all(self, otherwise: PublishError | None) -> list[PublishError | None]:
+        """Those of all, in order; `otherwise` where none is known."""
+        return [self._known.get(place, otherwise) for place in range(self._number)]
+
+
+class _Record(msgspec.Struct, eq=False, gc=False):
+    """A record on its way: of those that are published together, the one at this place."""
+
+    outgoing: Outgoing
+    outcomes: _Outcomes
+    place: int
+
+    @property
+    def size(self) -> int:
+        """Bytes of its key and value."""
+        return len(self.outgoing.value or b"") + len(self.outgoing.key or b"")
 
     def settle(self, error: PublishError | None) -> None:
-        """Set the outcome, unless there is one."""
-        if not self.settled.done():
-            self.settled.set_result(error)
+        """Set the outcome."""
+        self.outcomes.set(self.place, error)
 
 
 class Publisher:
@@ -89,8 +114,10 @@ class Publisher:
             request_timeout=max(1.0, deadline / 3),
             answer_timeout=min(ANSWER_SECONDS, max(2.0, deadline * 2 / 3)),
         )
-        self._waiting: defaultdict[str, deque[_Record]] = defaultdict(deque)
-        """The records that the producer does not have yet, by topic."""
+        self._waiting: defaultdict[str, OrderedDict[_Record, None]] = defaultdict(OrderedDict)
+        """The records that the producer does not have yet, by topic, oldest first. Any of them may
+        be taken back, without a look at those before it.
+        """
         self._sending: dict[str, asyncio.Task[None]] = {}
 
     async def start(self) -> None:
@@ -118,7 +145,7 @@ class Publisher:
             NotAcknowledged: not acknowledged within the deadline, or refused by the broker.
             TooLarge: larger than `PERSISTER_MAX_RECORD_BYTES` or the topic's `max.message.bytes`.
         """
-        (error,) = await self._publish(topic, [_Record(value, key)])
+        (error,) = await self._publish(topic, [Outgoing(key, value)])
         if error:
             raise error
 
@@ -135,7 +162,7 @@ class Publisher:
         times: Sequence[int | None] = timestamps or [None] * len(values)
         return await self._publish(
             topic,
-            [_Record(value, timestamp=time) for value, time in zip(values, times, strict=True)],
+            [Outgoing(None, value, timestamp=at) for value, at in zip(values, times, strict=True)],
         )
 
     async def reachable(self, topic: str) -> bool:
@@ -154,22 +181,26 @@ class Publisher:
         async with open_admin(self._kafka) as admin:
             return await admin.create(topic, self._kafka.replication)
 
-    async def _publish(self, topic: str, records: Sequence[_Record]) -> list[PublishError | None]:
+    async def _publish(self, topic: str, outgoing: Sequence[Outgoing]) -> list[PublishError | None]:
         """Return the outcome of each record within the deadline."""
+        if not outgoing:
+            return []
+        outcomes = _Outcomes(len(outgoing))
+        records = [_Record(one, outcomes, place) for place, one in enumerate(outgoing)]
+        late: PublishError | None = None
+        turn = Turn()
         try:
             async with asyncio.timeout(self._deadline):
                 for record in records:
                     await self._hand_over(topic, record)
-                if records:
-                    await asyncio.wait([record.settled for record in records])
+                    if turn.over:
+                        await turn.pass_on()
+                await outcomes.complete
         except TimeoutError:
-            reason = f"no acknowledgement for topic {topic} within {self._deadline:g} s"
-            error = self._failed(reason)
-            for record in records:
-                record.settle(error)
+            late = self._failed(f"no acknowledgement for topic {topic} within {self._deadline:g} s")
         finally:
             self._withdraw(topic, records)
-        return [record.settled.result() for record in records]
+        return outcomes.all(late)
 
     async def _hand_over(self, topic: str, record: _Record) -> None:
         """Queue a record once there is room for its bytes."""
@@ -182,19 +213,18 @@ class Publisher:
             )
             return
         await self.budget.acquire(record.size)
-        record.waiting = True
-        self._waiting[topic].append(record)
+        self._waiting[topic][record] = None
         if topic not in self._sending:
             task = asyncio.get_running_loop().create_task(self._send_waiting(topic))
             self._sending[topic] = task
 
     def _withdraw(self, topic: str, records: Sequence[_Record]) -> None:
         """Take back records that nobody waits for any more and the producer does not have yet."""
-        for record in records:
-            if record.waiting:
-                record.waiting = False
-                self._waiting[topic].remove(record)
-                self.budget.release(record.size)
+        waiting = self._waiting[topic]
+        left = [record for record in records if record in waiting]
+        for record in left:
+            del waiting[record]
+        self.budget.release(sum(record.size for record in left))
 
     async def _send_waiting(self, topic: str) -> None:
         try:
@@ -206,13 +236,12 @@ class Publisher:
     def _next(self, topic: str) -> list[_Record]:
         """The next records to send together, oldest first."""
         waiting = self._waiting[topic]
-        records = [waiting.popleft()]
-        size = records[0].size
-        while waiting and size + waiting[0].size <= _TOGETHER_BYTES:
-            records.append(waiting.popleft())
-            size += records[-1].size
-        for record in records:
-            record.waiting = False
+        record, _ = waiting.popitem(last=False)
+        records, size = [record], record.size
+        while waiting and size + next(iter(waiting)).size <= _TOGETHER_BYTES:
+            record, _ = waiting.popitem(last=False)
+            records.append(record)
+            size += record.size
         return records
 
     async def _send(self, topic: str, records: Sequence[_Record]) -> None:

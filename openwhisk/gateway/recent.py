@@ -3,7 +3,8 @@
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import islice, takewhile
 
 import msgspec
 
@@ -14,6 +15,11 @@ _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 OF_ONE = 600
 """Bytes that a record takes besides its document."""
+
+AT_ONCE = 100
+"""How many that have become too old are forgotten in one go: what came within a moment is too old
+within a moment, too, and may be tens of thousands.
+"""
 
 
 def _size(record: Record) -> int:
@@ -51,15 +57,18 @@ class Recent:
         if _size(record) > self._limit:
             return
         # Without the message, which Kafka has now.
-        self._taken[record.id] = _Taken(replace(record, message=b""), self._clock())
+        kept = Record(record.id, b"", record.updated, record.document, record.revision)
+        self._taken[record.id] = _Taken(kept, self._clock())
         self.size += _size(record)
-        self._shrink()
+        while self.size > self._limit:
+            self.forget(next(iter(self._taken)))
+        self._forget_old()
 
     def get(self, document_id: str) -> Record | None:
         """The record of a document that was accepted lately, if any."""
-        self._shrink()
+        self._forget_old()
         taken = self._taken.get(document_id)
-        return taken.record if taken else None
+        return taken.record if taken and not self._is_old(taken) else None
 
     def forget(self, document_id: str) -> None:
         """It is stored, or deleted: the database knows better."""
@@ -67,13 +76,13 @@ class Recent:
         if taken:
             self.size -= _size(taken.record)
 
-    def _shrink(self) -> None:
-        oldest = self._clock() - self._seconds
-        while self._taken:
-            document_id, taken = next(iter(self._taken.items()))
-            if taken.at > oldest and self.size <= self._limit:
-                return
+    def _forget_old(self) -> None:
+        old = takewhile(lambda one: self._is_old(one[1]), self._taken.items())
+        for document_id, _ in list(islice(old, AT_ONCE)):
             self.forget(document_id)
+
+    def _is_old(self, taken: _Taken) -> bool:
+        return taken.at <= self._clock() - self._seconds
 
 
 def as_read(record: Record) -> bytes:

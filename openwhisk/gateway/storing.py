@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import msgspec
 
 from app.process.printable import shown
+from app.process.turn import Turn
 from openwhisk.gateway import answers
 from openwhisk.gateway.fallback import Fallback, Switch
 from openwhisk.gateway.metrics import Metrics
@@ -122,7 +123,7 @@ class Storing:
                         outcomes = publishing.result()
                         publishing = None
                         if all(isinstance(o, TooLarge | None) for o in outcomes):
-                            return self._acknowledged(records, outcomes)
+                            return await self._acknowledged(records, outcomes)
                         self._switch.late(_reason(outcomes))
                     else:
                         self._switch.late(f"no acknowledgement within {self._patience:g} s")
@@ -159,16 +160,19 @@ class Storing:
         self._metrics.publish_seconds.observe(time.perf_counter() - started)
         return outcomes
 
-    def _acknowledged(
+    async def _acknowledged(
         self, records: Sequence[Record], outcomes: Sequence[PublishError | None]
     ) -> list[bytes | None]:
         taken = [r for r, o in zip(records, outcomes, strict=True) if o is None]
         if taken:
             self._switch.acknowledged()
-        for record in taken:
-            self._recent.add(record)
         self._metrics.records.inc(len(taken))
         self._metrics.record_bytes.inc(sum(len(record.message) for record in taken))
+        turn = Turn()
+        for record in taken:
+            self._recent.add(record)
+            if turn.over:
+                await turn.pass_on()
         return [
             answers.written(record) if outcome is None else None
             for record, outcome in zip(records, outcomes, strict=True)

@@ -117,6 +117,38 @@ async def test_each_of_many_has_its_own_outcome(
     assert broker.values("topic")[0] == [b"a", b"c"]
 
 
+async def test_others_get_turns_while_many_are_published(
+    publisher: MakePublisher, broker: FakeBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.process.turn.SECONDS", -1.0)  # over at once
+    publishing = asyncio.create_task(publisher().publish_all("topic", [b"x"] * 100))
+    turns = 0
+    while not publishing.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert publishing.result() == [None] * 100
+    assert turns >= 100
+    assert len(broker.values("topic")[0]) == 100
+
+
+async def test_what_is_taken_back_leaves_what_came_before_and_after_it(
+    publisher: MakePublisher, broker: FakeBroker
+) -> None:
+    sender = publisher()
+    broker.answering = False
+    others = [asyncio.create_task(sender.publish_all("topic", [b"first"]))]
+    await broker.arrived.wait()
+    others += [asyncio.create_task(sender.publish_all("topic", [b"before"] * 3))]
+    leaving = asyncio.create_task(sender.publish_all("topic", [b"gone"] * 3))
+    others += [asyncio.create_task(sender.publish_all("topic", [b"after"] * 3))]
+    await asyncio.sleep(0)
+    leaving.cancel()
+    broker.answering = True
+    assert await asyncio.gather(*others) == [[None], [None] * 3, [None] * 3]
+    assert broker.values("topic")[0] == [b"first", *[b"before"] * 3, *[b"after"] * 3]
+    assert sender.budget.in_flight == 0
+
+
 async def test_a_spent_client_is_replaced(publisher: MakePublisher, broker: FakeBroker) -> None:
     broker.failures = [OutOfOrderSequenceNumber()]
     assert await publisher().publish_all("topic", [b"a", b"b", b"c"]) == [None] * 3

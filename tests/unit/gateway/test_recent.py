@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from openwhisk.gateway.recent import OF_ONE, Recent, as_read
+from openwhisk.gateway.recent import AT_ONCE, OF_ONE, Recent, as_read
 from openwhisk.gateway.records import Record
 from tests.fakes.time import Clock
 
@@ -36,6 +36,18 @@ def test_it_is_there_for_a_while(recent: Recent, clock: Clock) -> None:
     recent.add(record())
     clock.now += SECONDS
     assert recent.get("guest/a") is None
+    assert recent.size == 0
+
+
+def test_what_is_too_old_goes_a_few_at_a_time(clock: Clock) -> None:
+    recent = Recent(10_000_000, SECONDS, clock)
+    for number in range(5 * AT_ONCE):
+        recent.add(record(f"guest/{number}"))
+    clock.now += SECONDS
+    assert recent.get(f"guest/{5 * AT_ONCE - 1}") is None
+    assert recent.size == 4 * AT_ONCE * (100 + OF_ONE)
+    for _ in range(4):
+        recent.get("guest/0")
     assert recent.size == 0
 
 
