@@ -184,6 +184,8 @@ class Connections:
         """Microseconds in this turn of the loop, by address."""
         self._held_back: list[Connection] = []
         """Those of which nothing is read until the next turn."""
+        self._unparsed: dict[Connection, None] = {}
+        """Those that have more of what was read already than fitted into this turn."""
         self.buffer = memoryview(bytearray(_AT_ONCE))
         """What is read goes through it; nothing stays there."""
         self._sweeping: asyncio.TimerHandle | None = None
@@ -274,11 +276,21 @@ class Connections:
                 other.hold_back()
             self._held_back += those
 
+    def parse_later(self, connection: "Connection") -> bool:
+        """Whether its address has had its turn; what is left of the connection comes next, then."""
+        if self._parsed[connection.address] <= _TURN * 1e6:
+            return False
+        self._unparsed[connection] = None
+        return True
+
     def _next_turn(self) -> None:
         self._parsed.clear()
         held_back, self._held_back = self._held_back, []
         for connection in held_back:
             connection.go_on()
+        unparsed, self._unparsed = self._unparsed, {}
+        for connection in unparsed:
+            connection.parse_on()
 
     def _count(self, connection: "Connection", heads: int) -> None:
         self.heads += heads - self._heads[connection]
@@ -394,6 +406,8 @@ class Connection(asyncio.BufferedProtocol):
         self._heads: deque[int] = deque()
         """Bytes of memory of each that is not answered yet."""
         self._requests = 0
+        self._begins = False
+        """Whether aiohttp took a request up, and is about to handle it."""
         self._unread_since: float | None = None
         self._early = b""
         """What came before there was a place."""
@@ -405,8 +419,15 @@ class Connection(asyncio.BufferedProtocol):
         """Whether a request is being handled."""
         if self._let_in_at is not None and self._clock() - self._let_in_at < _ARRIVAL:
             return True
+        return self._unanswered > 0
+
+    @property
+    def _unanswered(self) -> int:
+        """Requests that arrived and are not answered yet."""
         handler = self._handler
-        return handler is not None and bool(handler._request_in_progress or handler._messages)
+        if handler is None:
+            return 0
+        return len(handler._messages) + (handler._request_in_progress or self._begins)
 
     @property
     def sends(self) -> bool:
@@ -469,9 +490,7 @@ class Connection(asyncio.BufferedProtocol):
         self._handler = self._new_handler()
         self._handler._max_msg_queue_size = _QUEUED
         self._handler._msg_queue_resume_size = _QUEUED - 1
-        self._handler._parser = _Parser(
-            self._handler._parser, self._arrived, self._parsed, self._broken
-        )
+        self._handler._parser = _Parser(self._handler._parser, self)
         self._handler.connection_made(self._transport)
 
     def _hold_back(self) -> None:
@@ -512,10 +531,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def heads(self) -> int:
         """Bytes of memory for the heads of its requests that are not answered yet."""
-        if self._handler is None:
-            return 0
-        unanswered = len(self._handler._messages) + bool(self._handler._request_in_progress)
-        while len(self._heads) > unanswered:
+        while len(self._heads) > self._unanswered:
             self._heads.popleft()
         return sum(self._heads) + self._head_bytes
 
@@ -555,6 +571,26 @@ class Connection(asyncio.BufferedProtocol):
             return
         if not (handler._reading_paused or handler._buffer_paused):
             transport.resume_reading()
+
+    def _taken_up(self) -> None:
+        # aiohttp handles it in a task of its own, which begins in the next turn before Python 3.12.
+        self._begins = True
+        loop = asyncio.get_running_loop()
+        loop.call_soon(loop.call_soon, self._begun)
+
+    def _begun(self) -> None:
+        self._begins = False
+
+    def _parse_later(self) -> bool:
+        later = self._all.parse_later(self)
+        if later:
+            self._handler._reading_paused = True  # or aiohttp would read even more of it
+        return later
+
+    def parse_on(self) -> None:
+        """Parse what was read of it before, as aiohttp does when there is room for it."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._handler.resume_reading()
 
     def _broken(self) -> None:
         """What comes is no HTTP; where it was to be a body, nobody can tell where that ends."""
@@ -624,38 +660,33 @@ class _Parser:
 
     Args:
         parser: of aiohttp.
-        arrived: is told how many bytes came, and the requests that are complete with them.
-        parsed: is told how many seconds it took.
-        broken: is told.
+        connection: is told what comes of it.
     """
 
-    def __init__(
-        self,
-        parser: Any,
-        arrived: Callable[[int, Sequence[tuple[Any, Any]]], None],
-        parsed: Callable[[float], None],
-        broken: Callable[[], None],
-    ) -> None:
+    def __init__(self, parser: Any, connection: Connection) -> None:
         self._parser = parser
-        self._arrived = arrived
-        self._parsed = parsed
-        self._broken = broken
+        self._connection = connection
         self._ended = False
 
     def feed_data(self, data: bytes) -> tuple[Any, bool, bytes]:
         """The messages in this piece, whether another protocol follows, and what is left."""
-        if self._ended:
+        if self._ended or (not data and self._connection._parse_later()):
             return (), False, b""
         began = time.perf_counter()
         try:
             messages, upgraded, tail = self._parser.feed_data(data)
         except HttpProcessingError:
             self._ended = True
-            self._broken()
+            self._connection._broken()
             raise
-        self._arrived(len(data), messages)
-        self._parsed(time.perf_counter() - began)
+        self._connection._arrived(len(data), messages)
+        self._connection._parsed(time.perf_counter() - began)
         return messages, upgraded, tail
+
+    def message_consumed(self) -> None:
+        """A request that was complete is taken up."""
+        self._parser.message_consumed()
+        self._connection._taken_up()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._parser, name)

@@ -59,7 +59,7 @@ async def test_a_flood_of_answers_holds_nobody_up(
     tracemalloc.start()
     try:
         async with asyncio.timeout(30):
-            assert await longest_turn(asyncio.create_task(ask())) < 0.1
+            assert await longest_turn(asyncio.create_task(ask())) < 0.3
         assert tracemalloc.get_traced_memory()[1] < 8_000_000
     finally:
         tracemalloc.stop()

@@ -211,7 +211,7 @@ async def test_nobody_waits_for_large_records_of_the_usual_form() -> None:
     more = b'"more":[%b0],"logs"' % (b"12345678," * 400_000)
     values = [result(one).replace(b'"logs"', more) for one in Records(1).many(3)]
     taking = asyncio.create_task(bench.take(*values))
-    assert await longest_turn(taking) < 0.05
+    assert await longest_turn(taking) < 0.2
     await taking
     assert bench.outcomes.counts == Counter({routed(Outcome.ROUTED): 3})
 
@@ -224,6 +224,6 @@ async def test_nobody_waits_for_records_that_are_made_to_be_read_slowly(
     slow = b'"more":[%b0],"logs"' % (b"[[[[1]]]]," * (size // 10))
     values = [result(one).replace(b'"logs"', slow) for one in Records(1).many(count)]
     taking = asyncio.create_task(bench.take(*values))
-    assert await longest_turn(taking) < 0.15
+    assert await longest_turn(taking) < 0.3
     await taking
     assert bench.outcomes.counts == Counter({routed(Outcome.ROUTED): count})

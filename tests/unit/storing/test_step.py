@@ -195,7 +195,7 @@ async def test_a_large_document_is_identified_while_everything_else_goes_on(star
     bench = await start()
     large = body("a").replace(b"{", b'{"more":{"_":0},' + b'"\\n":0,' * 400_000, 1)
     storing = asyncio.create_task(bench.store(large, body("b")))
-    assert await longest_turn(storing) < 0.05
+    assert await longest_turn(storing) < 0.2
     await storing
     assert bench.writer.bodies() == [[large, body("b")]]
 
