@@ -11,8 +11,8 @@ from typing import Protocol
 from msgspec import Raw
 
 from app.routing.outcomes import Candidate, Skip
-from app.settings import StoreLevel
 from models import json_text
+from models.modes import StoreLevel
 from models.reading import asks_for_extra_logging
 from models.reasons import SkipReason
 from models.roles import TopicRole

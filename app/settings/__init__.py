@@ -25,9 +25,10 @@ from app.settings.database import DatabaseSettings
 from app.settings.diagnosis import DiagnosisSettings, StoreBreakerSettings
 from app.settings.guard import GuardSettings
 from app.settings.kafka import Compression, KafkaSettings
-from app.settings.routing import LogMode, RoutingSettings, StoreLevel
+from app.settings.routing import RoutingSettings
 from app.settings.security import SaslMechanism, SecurityProtocol
 from app.settings.worker import WorkerSettings
+from models.modes import LogMode, StoreLevel
 
 __all__ = [
     "PREFIX",

@@ -1,30 +1,12 @@
 """Which topics are read, and which of their records are stored."""
 
-from enum import StrEnum
 from typing import Annotated
 
 from pydantic import BeforeValidator
 from pydantic_settings import NoDecode
 
 from app.settings.base import Group, separated
-
-
-class LogMode(StrEnum):
-    """Where OpenWhisk keeps activation logs, which decides the topics to read."""
-
-    SEPARATE = "separate"
-    """Logs are kept elsewhere: every `<prefix>completed.*` topic is read."""
-
-    IN_RECORD = "in-record"
-    """Logs are inside the record: only `<prefix>activations` is read."""
-
-
-class StoreLevel(StrEnum):
-    """Which activations are stored (OpenWhisk's `ActivationStoreLevel`)."""
-
-    STORE_ALWAYS = "STORE_ALWAYS"
-    STORE_FAILURES = "STORE_FAILURES"
-    STORE_FAILURES_NOT_APPLICATION_ERRORS = "STORE_FAILURES_NOT_APPLICATION_ERRORS"
+from models.modes import LogMode, StoreLevel
 
 
 class RoutingSettings(Group):

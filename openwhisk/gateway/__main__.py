@@ -44,7 +44,7 @@ reported as stored.
 """
 
 _SWITCH_INTERVAL = 0.001
-"""Seconds after which the thread that handles large documents yields to the event loop."""
+"""Seconds after which the thread that reads documents yields to the event loop."""
 
 _TOPIC_PAUSE = 2.0
 """Seconds between two attempts to create the topic."""
@@ -171,7 +171,10 @@ def main() -> int:
     # back.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     calm_web_server(
-        "openwhisk.gateway.credentials", "openwhisk.gateway.headers", "openwhisk.gateway.storing"
+        "openwhisk.gateway.credentials",
+        "openwhisk.gateway.decoder",
+        "openwhisk.gateway.headers",
+        "openwhisk.gateway.storing",
     )
     sys.setswitchinterval(_SWITCH_INTERVAL)
     uvloop.run(serve(configuration))

@@ -9,17 +9,22 @@ import logging
 import re
 from enum import StrEnum
 
-from app.settings import LogMode
+from models.modes import LogMode
 
 logger = logging.getLogger(__name__)
 
-_has_line = re.compile(rb'(?<!\\)"\d{4}-\d\d-\d\dT[^\s"\\]{1,60} {1,60}(?:stdout|stderr): ').search
+_line = re.compile(rb'(?<!\\)"\d{4}-\d\d-\d\dT[^\s"\\]{1,60} {1,60}(?:stdout|stderr): ').search
 """Finds a string that begins like a log line of an action; what sequences and triggers list in
 `logs` does not.
 """
 
 _MANY = 1000
 """How many records without a single log line it takes to conclude that logs are kept elsewhere."""
+
+
+def has_line(logs: bytes) -> bool:
+    """Whether the `logs` of a record, as JSON, have a log line."""
+    return _line(logs) is not None
 
 
 class Logs(StrEnum):
@@ -51,9 +56,14 @@ class LogModeWatch:
 
     def look(self, logs: bytes) -> None:
         """Check the `logs` of a record, as JSON."""
+        if self.logs is not Logs.INSIDE:
+            self.looked(line=has_line(logs))
+
+    def looked(self, *, line: bool) -> None:
+        """Count a record whose `logs` were checked for a line."""
         if self.logs is Logs.INSIDE:
             return
-        if _has_line(logs):
+        if line:
             self._know(Logs.INSIDE)
             return
         self._without += 1

@@ -12,16 +12,20 @@ import msgspec
 from msgspec import Raw
 
 from app.routing import Candidate, route
-from app.settings import RoutingSettings, StoreLevel
+from models.modes import StoreLevel
 from models.roles import TopicRole
 from openwhisk.gateway.counts import few_members, few_values
 from openwhisk.gateway.revisions import first_revision
 
-RULES = RoutingSettings(
-    blocking_store_level=StoreLevel.STORE_ALWAYS,
-    non_blocking_store_level=StoreLevel.STORE_ALWAYS,
-    excluded_namespaces=frozenset(),
-)
+
+@dataclass(frozen=True)
+class _EverythingIsStored:
+    blocking_store_level: StoreLevel = StoreLevel.STORE_ALWAYS
+    non_blocking_store_level: StoreLevel = StoreLevel.STORE_ALWAYS
+    excluded_namespaces: frozenset[str] = frozenset()
+
+
+RULES = _EverythingIsStored()
 """Everything is stored, because OpenWhisk has applied its own rules before it writes to its store.
 """
 

@@ -14,6 +14,7 @@ from app.process.hosts import known
 from openwhisk.gateway import answers
 from openwhisk.gateway.bodies import BodyTooLarge, Bounds, NoRoom, TooSlow, received
 from openwhisk.gateway.credentials import Credentials, Judgement, Verdict
+from openwhisk.gateway.decoder import Decoder
 from openwhisk.gateway.entrance import Entrance
 from openwhisk.gateway.fallback import Fallback, Switch
 from openwhisk.gateway.headers import leave_out_unsendable
@@ -126,6 +127,11 @@ class Gateway:
         self._reads = Reads(
             recent, upstream, patience=settings.change_patience, metrics=self._metrics
         )
+        self._decoder = Decoder(
+            configuration.role,
+            settings.max_document_bytes,
+            lambda line: self._log_mode.looked(line=line),
+        )
         self._writes = Writes(
             Storing(
                 publisher,
@@ -140,6 +146,7 @@ class Gateway:
             upstream=upstream,
             database=configuration.database,
             taking=Taking(configuration.role, settings.max_document_bytes, self._log_mode.look),
+            decoder=self._decoder,
             reads=self._reads,
             turns=self._turns,
             metrics=self._metrics,
@@ -157,6 +164,7 @@ class Gateway:
         app.on_response_prepare.append(self._close_when_draining)
         app.on_response_prepare.append(close_after_upgrade)
         app.on_response_prepare.append(_left_out)
+        app.on_cleanup.append(self._stop_decoder)
         return web.AppRunner(
             app,
             access_log=None,
@@ -280,6 +288,9 @@ class Gateway:
         if self._draining:
             response.force_close()
             response.headers["Connection"] = "close"
+
+    async def _stop_decoder(self, _: web.Application) -> None:
+        self._decoder.stop()
 
     async def _write(self, request: web.Request, wanted: Target) -> web.StreamResponse:
         judgement = await self._judged(request)

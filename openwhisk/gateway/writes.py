@@ -10,6 +10,7 @@ from openwhisk.gateway import answers, large
 from openwhisk.gateway.aside import Aside
 from openwhisk.gateway.bodies import Body
 from openwhisk.gateway.counts import Document, few_documents, takes_long
+from openwhisk.gateway.decoder import Decoder
 from openwhisk.gateway.metrics import Forwarded, Metrics, Unanswered
 from openwhisk.gateway.patience import when_connected
 from openwhisk.gateway.reads import NotStoredYet, Reads
@@ -25,6 +26,11 @@ from openwhisk.gateway.turns import Steps, Turns, single
 from openwhisk.gateway.upstream import UnreachableError, Upstream, UpstreamError
 
 _Documents = Sequence[bytes | memoryview]
+
+_OF_A_THREAD = 256 * 1024
+"""Most bytes of a document that is read in a thread. Decoding a larger one holds the interpreter,
+and with it the event loop, for so long that everybody would notice.
+"""
 
 
 def _documents(data: bytes | bytearray) -> Steps[_Documents]:
@@ -79,6 +85,7 @@ class Writes:
         upstream: CouchDB, for everything else.
         database: the name of the activations database.
         taking: decides about documents.
+        decoder: decides about large ones.
         reads: knows which records are accepted and not stored yet.
         turns: does what takes a short time.
         metrics: counts.
@@ -93,6 +100,7 @@ class Writes:
         upstream: Upstream,
         database: str,
         taking: Taking,
+        decoder: Decoder,
         reads: Reads,
         turns: Turns,
         metrics: Metrics,
@@ -103,13 +111,16 @@ class Writes:
         self._upstream = upstream
         self._database = database
         self._taking = taking
+        self._decoder = decoder
         self._reads = reads
         self._turns = turns
         self._metrics = metrics
         self._deadline = deadline
         self._clock = clock
-        self._aside = Aside("large-documents")
-        """Runs what takes long in a thread."""
+        self._in_thread = Aside("documents")
+        """Reads what takes long."""
+        self._in_process = Aside("large-documents")
+        """Has what takes longer read in another process."""
 
     async def document(
         self, request: web.Request, body: Body, document_id: str, owner: str
@@ -232,8 +243,10 @@ class Writes:
         self, document: Document, now: int, owner: str, path_id: str | None = None
     ) -> Record | None:
         """The record in a document that takes long, if it is accepted."""
+        if len(document) > _OF_A_THREAD:
+            return await self._in_process.run(owner, self._decoder.take, document, now, path_id)
         # While it waits, only the body is kept, whose bytes are counted; no copy.
-        return await self._aside.run(
+        return await self._in_thread.run(
             owner, lambda: self._taking.take(bytes(document), now, path_id)
         )
 

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from app.settings import known_variables
-from app.settings.routing import LogMode
+from app.settings import LogMode, known_variables
 from app.settings.security import SaslMechanism, SecurityProtocol
 from app.version import VERSION
 from dev import paths
