@@ -114,41 +114,52 @@ def without_compression(encoded: memoryview, records: bytes | memoryview, count:
     return b"".join((head, records))
 
 
-def cut(records: bytes | memoryview, count: int, limits: CutLimits) -> list[Part]:
-    """Cut decompressed records into parts.
+class Cut:
+    """Cuts the decompressed records of a batch into parts, each when it is wanted.
+
+    Looking at all records of a batch takes up to a third of a second.
 
     Args:
-        records: the bytes of the records.
-        count: their number, as the batch's header has it.
+        count: the number of the records, as the batch's header has it.
         limits: see there.
-
-    Raises:
-        TooManyHeaders: there are more headers than the limits allow.
-        ValueError: the records are broken.
     """
-    parts: list[Part] = []
-    at = headers = 0
-    start = number = size = first = 0
-    for offset, of_it, _, end in _heads(records, count):
-        headers += of_it
-        if headers > limits.headers:
-            raise TooManyHeaders(limits.headers)
-        if of_it > limits.headers_of_one:
-            raise TooManyHeaders(limits.headers_of_one)
-        weight = end - at + OF_A_RECORD + OF_A_HEADER * of_it
-        if number and (number == limits.records or size + weight > limits.size):
-            parts.append(Part(start, at, number, first))
-            start, number, size = at, 0, 0
-        if not number:
-            first = offset
-        number += 1
-        size += weight
-        at = end
-    if at != len(records):
-        raise ValueError("there is something after the last record")
-    if number:
-        parts.append(Part(start, at, number, first))
-    return parts
+
+    def __init__(self, count: int, limits: CutLimits) -> None:
+        self.left = max(count, 0)
+        """How many records are in no part yet."""
+        self._limits = limits
+        self._at = 0
+        self._headers = 0
+
+    def part(self, records: bytes | memoryview) -> Part:
+        """The next part of the batch's decompressed records.
+
+        Raises:
+            TooManyHeaders: there are more headers than the limits allow.
+            ValueError: the records are broken.
+        """
+        limits = self._limits
+        start = at = self._at
+        number = size = first = 0
+        for offset, headers, _, end in _heads(records, self.left, start):
+            weight = end - at + OF_A_RECORD + OF_A_HEADER * headers
+            if number and (number == limits.records or size + weight > limits.size):
+                break
+            self._headers += headers
+            if self._headers > limits.headers:
+                raise TooManyHeaders(limits.headers)
+            if headers > limits.headers_of_one:
+                raise TooManyHeaders(limits.headers_of_one)
+            if not number:
+                first = offset
+            number += 1
+            size += weight
+            at = end
+        self._at = at
+        self.left -= number
+        if not self.left and at != len(records):
+            raise ValueError("there is something after the last record")
+        return Part(start, at, number, first)
 
 
 def with_readable_names(records: bytes | memoryview, count: int) -> bytes:
@@ -171,8 +182,12 @@ def with_readable_names(records: bytes | memoryview, count: int) -> bytes:
     return bytes(readable)
 
 
-def _heads(records: bytes | memoryview, count: int) -> Iterator[tuple[int, int, int, int]]:
+def _heads(
+    records: bytes | memoryview, count: int, at: int = 0
+) -> Iterator[tuple[int, int, int, int]]:
     """For each record its offset in the batch, its headers' number, where they begin, and its end.
+
+    The first record begins at `at`.
 
     A record claims no more headers than there is room for: aiokafka would make them all, of what
     comes after the record, before it looks at the record's length.
@@ -180,7 +195,6 @@ def _heads(records: bytes | memoryview, count: int) -> Iterator[tuple[int, int, 
     Raises:
         ValueError: the records are broken.
     """
-    at = 0
     try:
         for _ in repeat(None, count):
             length, at = _varint(records, at)

@@ -9,7 +9,6 @@ this changes nothing in aiokafka by itself.
 """
 
 import hashlib
-from collections import deque
 from collections.abc import Iterator, Sequence
 from struct import Struct
 from typing import Any
@@ -21,10 +20,10 @@ from app.kafka.batch_layout import COUNT_AT, RECORDS_FROM
 from app.kafka.patches.packed_records import (
     OF_A_HEADER,
     OF_A_RECORD,
+    Cut,
     CutLimits,
     Part,
     TooManyHeaders,
-    cut,
     decompressed,
     with_readable_names,
     without_compression,
@@ -125,7 +124,7 @@ class LargeBatch:
         room: where its decompressed records may stay.
 
     Raises:
-        TooManyHeaders: its records have too many headers.
+        TooManyHeaders: the records of the first part have too many headers.
         Exception: whatever the bytes make the decoder raise, or ValueError.
     """
 
@@ -135,23 +134,32 @@ class LargeBatch:
         self._room = room
         most = _OF_EACH_RECORD * count + _MOST_HEADERS
         limits = CutLimits(_TOGETHER, CHUNK_BYTES, most, _OF_EACH_RECORD + _MOST_HEADERS)
-        self._parts = deque(cut(room.records(self), count, limits))
+        self._cut = Cut(count, limits)
+        self._next: Part | None = self._cut.part(room.records(self))
+        self._from = batch.base_offset
+        """The first offset that has not been taken."""
 
     @property
-    def left(self) -> int:
-        """How many parts are left."""
-        return len(self._parts)
+    def divided(self) -> bool:
+        """Whether more is left than one part."""
+        return self._cut.left > 0
+
+    @property
+    def left(self) -> bool:
+        """Whether anything is left."""
+        return self._next is not None or self.divided
 
     def take(self) -> list[Any]:
         """The next part; for the rest of a batch that turns out to be broken, one `Unreadable`."""
-        part = self._parts.popleft()
         try:
+            part = self._next or self._cut.part(self._room.records(self))
             records = self._unpacked(part)
+            self._from = records[-1].offset + 1
         except Exception as error:  # noqa: BLE001 - whatever the bytes make aiokafka raise
-            self._parts.clear()
-            first = self._batch.base_offset + part.first
-            records = [_unreadable(self._batch, self.encoded, _broken(error), first)]
-        if not self._parts:
+            self._cut.left = 0
+            records = [_unreadable(self._batch, self.encoded, _why(error), self._from)]
+        self._next = None
+        if not self.left:
             self._room.clear()
         return records
 
@@ -164,7 +172,7 @@ class LargeBatch:
             return _made(self.encoded, readable, part.records)
 
     def __iter__(self) -> Iterator[Any]:
-        while self._parts:
+        while self.left:
             yield from self.take()
 
 
@@ -200,12 +208,10 @@ def unpack(
     try:
         if counted and (size > _LARGE or count > _TOGETHER):
             large = LargeBatch(batch, encoded, count, room or Room())
-            return large if large.left > 1 else [*large]
+            return large if large.divided else [*large]
         return _small(batch, encoded, count, size)
-    except TooManyHeaders as error:
-        return [_unreadable(batch, encoded, str(error))]
     except Exception as error:  # noqa: BLE001 - whatever the bytes make aiokafka raise
-        return [_unreadable(batch, encoded, _broken(error))]
+        return [_unreadable(batch, encoded, _why(error))]
 
 
 def _small(batch: Any, encoded: memoryview, count: int, size: int) -> list[Any]:
@@ -236,7 +242,9 @@ def _made(encoded: memoryview, records: bytes | memoryview, count: int) -> list[
     return list(DefaultRecordBatch(without_compression(encoded, records, count)))
 
 
-def _broken(error: Exception) -> str:
+def _why(error: Exception) -> str:
+    if isinstance(error, TooManyHeaders):
+        return str(error)
     return f"they can't be unpacked ({type(error).__name__})"
 
 

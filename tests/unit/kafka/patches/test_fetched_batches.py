@@ -6,6 +6,7 @@ import struct
 import tracemalloc
 import weakref
 from collections import defaultdict
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from aiokafka.record.util import calc_crc32c
 from faust.types import TP
 
 from app.kafka.delivery import Chunk
-from app.kafka.patches import fetched_batches, unpacking
+from app.kafka.patches import fetched_batches, packed_records, unpacking
 from app.kafka.patches.fetched_batches import Batches, Entries, Fetch, Fetched, Unpacked
 from app.kafka.unreadable import Unreadable
 from app.kafka.untimed import NO_TIMESTAMP
@@ -361,9 +362,9 @@ def kept(shelf: Fetched, tp: TP, *batches: bytearray) -> Any:
     return shelf[tp]
 
 
-def tiny(records: int, headers: int) -> bytearray:
+def tiny(records: int, headers: int, codec: int = 4) -> bytearray:
     """A batch of records without anything in them but so many headers of an empty name."""
-    builder = DefaultRecordBatchBuilder(2, 4, 0, -1, -1, -1, 1 << 30)
+    builder = DefaultRecordBatchBuilder(2, codec, 0, -1, -1, -1, 1 << 30)
     for number in range(records):
         builder.append(number, 1000, None, b"x", [("", None)] * headers)
     return bytearray(builder.build())
@@ -455,6 +456,38 @@ def test_a_batch_of_very_many_records_is_handed_over_in_parts() -> None:
     assert [offset for part in parts for offset in part] == list(range(5, 25_002))
 
 
+def test_no_more_of_a_batch_is_looked_at_than_is_handed_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked: list[int] = []
+    heads = packed_records._heads
+
+    def counted(*given: Any) -> Iterator[Any]:
+        looked.append(0)
+        for head in heads(*given):
+            looked[-1] += 1
+            yield head
+
+    monkeypatch.setattr(packed_records, "_heads", counted)
+    fetch = Unpacked(fetched(0, tiny(25_000, 0)))
+    while not fetch.ended:
+        fetch.take(1)
+    assert looked == [10_001, 10_001, 5000]
+
+
+def test_what_comes_before_the_broken_rest_of_a_batch_is_read() -> None:
+    sent = bytearray(tiny(25_000, 0, codec=0))
+    sent[-20_000:] = bytes(20_000)
+    fetch = Unpacked(fetched(0, signed(sent)))
+    parts = []
+    while not fetch.ended:
+        parts.append(fetch.take(1))
+    assert [len(part) for part in parts] == [10_000, 10_000, 1]
+    [rest] = parts[-1]
+    assert isinstance(rest, Unreadable)
+    assert "from offset 20000 to 24999" in rest.why
+
+
 class Counted:
     """Counts how often something is called."""
 
@@ -472,7 +505,7 @@ def test_large_batches_take_the_memory_of_one_whatever_the_number_of_partitions(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Six of them, 190 KB each, took 1.5 GB, and were fetched and unpacked again and again."""
-    looks = Counted(monkeypatch, "cut")
+    looks = Counted(monkeypatch, "Cut")
     sent = tiny(12_000, 10)
     shelf = Fetched(lambda _tp: True, at_once=1)
     results = [kept(shelf, TP("chunked", number), sent, batch(12_000, 2)) for number in range(4)]

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from app.kafka.batch_layout import AFTER_LENGTH, ATTRIBUTES_AT, LENGTH_AT, RECORDS_FROM
 from app.kafka.patches.fetched_batches import Batches
 from app.kafka.patches.packed_records import (
+    Cut,
     CutLimits,
+    Part,
     TooManyHeaders,
-    cut,
     decompressed,
     with_readable_names,
     without_compression,
@@ -37,6 +38,13 @@ def batch(*records: tuple[bytes | None, Headers], codec: int = 0) -> bytes:
 
 def unpacked(encoded: bytes, largest: int = MIB) -> list[object]:
     return [*unpack(Batches(encoded).next_batch(), memoryview(encoded), largest)]
+
+
+def cut(records: bytes | memoryview, count: int, limits: CutLimits) -> list[Part]:
+    cutting, parts = Cut(count, limits), list[Part]()
+    while cutting.left or not parts:
+        parts.append(cutting.part(records))
+    return parts
 
 
 BOMBS: dict[str, Headers] = {
