@@ -221,7 +221,7 @@ class Persister(faust.App):
             self.subscription,
             fixed=[self.names.documents],
             thread=self._consumer_thread,
-            start_over=lambda topics: cast("Consumer", self.consumer).start_over(topics),
+            read_anew=lambda: cast("Consumer", self.consumer).look_for_recreated(),
             end=self.end,
             beacon=self.beacon,
         )

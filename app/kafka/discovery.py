@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from aiokafka.errors import KafkaError
+from faust.types import TP
 from mode import Service
 
 from app.kafka.access import when_kafka_answers
@@ -211,8 +212,7 @@ class Discovery(Service):
         fixed: those of them that must have exactly that many partitions.
         subscription: gets OpenWhisk's topics.
         thread: returns the consumer's thread.
-        start_over: has topics read from their start that were re-created, and tells whether that
-            worked.
+        read_anew: has topics read from their start that were re-created.
         end: ends the worker with an error message.
     """
 
@@ -224,7 +224,7 @@ class Discovery(Service):
         *,
         fixed: Collection[str],
         thread: Callable[[], ConsumerThread],
-        start_over: Callable[[Collection[str]], Awaitable[bool]],
+        read_anew: Callable[[], Awaitable[None]],
         end: Callable[[StartError], None],
         **kwargs: Any,
     ) -> None:
@@ -234,7 +234,7 @@ class Discovery(Service):
         self._fixed = fixed
         self._subscription = subscription
         self._thread = thread
-        self._start_over = start_over
+        self._read_anew = read_anew
         self._end = end
         self._admin: Admin | None = None
         self._told: Mapping[str, int] | None = None
@@ -242,7 +242,7 @@ class Discovery(Service):
         self._blind = False
         self._missing: set[str] = set()
         self._seen: set[str] = set()
-        self._ids: dict[str, bytes] = {}
+        self._ids: dict[TP, bytes] = {}
 
     @property
     def unreadable(self) -> dict[str, str]:
@@ -356,18 +356,18 @@ class Discovery(Service):
             await thread.refresh_metadata()
 
     async def _look_for_recreated(self) -> None:
-        """Have topics read from their start that were deleted and re-created since the last look.
+        """End the worker if one of its own topics was re-created; look after those that it reads.
 
-        Fetches notice that a topic is gone (`refused_fetches`), unless it is re-created while Kafka
-        is out of reach, or while the topic is held. Once the new topic is longer than what was read
-        of the old one, only its id tells them apart.
+        If OpenWhisk's are re-created, the consumer has them read from their start.
         """
-        ids = await self._thread().topic_ids({*self._own, *self._subscription.in_faust})
-        recreated = {name for name, known in self._ids.items() if ids.get(name, known) != known}
-        if own := recreated & self._own.keys():
-            self._end(_gone(own))
-        elif not recreated or await self._start_over(recreated):
-            self._ids |= ids
+        own = {TP(name, 0): name for name in self._own}
+        ids = await self._thread().topic_ids(own, self._ids)
+        recreated = {tp for tp, known in self._ids.items() if ids.get(tp, known) != known}
+        if recreated:
+            self._end(_gone([own[tp] for tp in recreated]))
+            return
+        self._ids |= ids
+        await self._read_anew()
 
     async def _disconnect(self) -> None:
         admin, self._admin = self._admin, None

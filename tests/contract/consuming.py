@@ -23,6 +23,9 @@ class Topic(Protocol):
     async def vanish(self) -> None:
         """Delete the topic, and wait until nobody knows it any more."""
 
+    async def recreate(self) -> None:
+        """Delete the topic and create it again, and wait until everybody knows that."""
+
     async def revoke(self) -> None:
         """Take both partitions away."""
 
@@ -38,17 +41,17 @@ class TestConsumerThread:
 
     async def test_what_was_never_committed_is_told_from_the_offset_0(self, topic: Topic) -> None:
         await topic.write(1)
-        assert await topic.thread.commit_what_can({topic.first: 0}) == {}
+        assert await topic.thread.commit_what_can({topic.first: 0}, {}) == {}
         assert await topic.thread.seek_to_committed() == {topic.first: 0, topic.second: None}
 
     async def test_what_was_committed_is_where_it_goes_on(self, topic: Topic) -> None:
         await topic.write(3)
-        assert await topic.thread.commit_what_can({topic.first: 2}) == {}
+        assert await topic.thread.commit_what_can({topic.first: 2}, {}) == {}
         assert await topic.thread.seek_to_committed() == {topic.first: 2, topic.second: None}
 
     async def test_what_was_never_committed_is_told_without_seeking(self, topic: Topic) -> None:
         await topic.write(1)
-        assert await topic.thread.commit_what_can({topic.first: 1}) == {}
+        assert await topic.thread.commit_what_can({topic.first: 1}, {}) == {}
         both = (topic.first, topic.second)
         assert await topic.thread.without_commit(both) == {topic.second}
 
@@ -57,16 +60,40 @@ class TestConsumerThread:
         await topic.thread.seek_wait({topic.first: 0})
         while not await topic.thread.getmany({topic.first}, 1.0):
             pass
-        assert await topic.thread.commit_what_can({topic.first: 2}) == {}
+        assert await topic.thread.commit_what_can({topic.first: 2}, {}) == {}
         assert await topic.thread.overwritten([topic.first, topic.second]) == {}
 
     async def test_a_topic_has_an_id_while_it_is_there(self, topic: Topic) -> None:
-        name = topic.first.topic
-        known = await topic.thread.topic_ids([name, "nobodys"])
-        assert {of: len(found) for of, found in known.items()} == {name: 16}
-        assert await topic.thread.topic_ids([name]) == known
+        both = [topic.first, topic.second]
+        known = await topic.thread.topic_ids([*both, TP("nobodys", 0)], {})
+        assert list(known) == both
+        assert len(set(known.values())) == 1
+        assert {len(found) for found in known.values()} == {16}
+        assert await topic.thread.topic_ids([topic.first], known) == {topic.first: known[both[0]]}
         await topic.vanish()
-        assert await topic.thread.topic_ids([name]) == {}
+        assert await topic.thread.topic_ids(both, known) == {}
+
+    async def test_a_commit_says_of_which_topic_it_is(self, topic: Topic) -> None:
+        await topic.write(3)
+        known = await topic.thread.topic_ids([topic.first, topic.second], {})
+        assert await topic.thread.commit_what_can({topic.first: 2, topic.second: 0}, known) == {}
+        await topic.thread.seek_to_committed()
+        assert topic.thread.noted_topics == known
+
+    async def test_a_commit_after_its_topic_was_recreated_is_taken_and_still_says_of_which_it_is(
+        self, topic: Topic
+    ) -> None:
+        await topic.write(3)
+        known = await topic.thread.topic_ids([topic.first], {})
+        await topic.recreate()
+        assert await topic.thread.seek_to_committed() == {topic.first: None, topic.second: None}
+        while await topic.thread.commit_what_can({topic.first: 2}, known):
+            pass  # the group rebalances
+        assert await topic.thread.seek_to_committed() == {topic.first: 2, topic.second: None}
+        assert topic.thread.noted_topics == known
+        now = await topic.thread.topic_ids([topic.first], known)
+        assert now.keys() == known.keys()
+        assert now != known
 
     async def test_records_are_fetched_by_partition(self, topic: Topic) -> None:
         await topic.write(2)
@@ -85,7 +112,7 @@ class TestConsumerThread:
         assert topic.thread.assignment() == set()
         with pytest.raises(IllegalStateError):
             await topic.thread.seek_wait({topic.first: 0})
-        await topic.thread.commit_what_can({topic.first: 1})
+        await topic.thread.commit_what_can({topic.first: 1}, {})
         assert await topic.thread.seek_to_committed() == {}
 
     async def test_a_log_that_is_gone_has_neither_begin_nor_end(self, topic: Topic) -> None:

@@ -19,6 +19,10 @@ class FakeConsumerThread:
         earliest: where each log begins.
         ends: where each log ends.
         cut: where logs were cut before what is committed, and written on.
+        ids: the ids of topics, where they are not their names.
+        tells_ids: whether brokers know ids.
+        noted: the ids with which offsets were committed, where those are not the topics' names.
+        noted_topics: those that the last `seek_to_committed` has found.
         fetched: what the next fetches bring.
         pending: what they bring as soon as it is there, instead.
         looked_again: what was added to fetches that wait.
@@ -41,6 +45,10 @@ class FakeConsumerThread:
         self.earliest: defaultdict[TP, int] = defaultdict(int)
         self.ends: defaultdict[TP, int] = defaultdict(lambda: end)
         self.cut: dict[TP, int] = {}
+        self.ids: dict[str, bytes] = {}
+        self.tells_ids = True
+        self.noted: dict[TP, bytes | None] = {}
+        self.noted_topics: dict[TP, bytes] = {}
         self.fetched: list[dict[TP, list[Any]]] = []
         self.asked: list[set[TP]] = []
         self.pending: Awaitable[dict[TP, list[Any]]] | None = None
@@ -81,6 +89,10 @@ class FakeConsumerThread:
         self.on_seek()
 
     async def seek_to_committed(self) -> dict[TP, int | None]:
+        noted = {tp: self.noted.get(tp, _id(tp.topic)) for tp in self.assigned}
+        self.noted_topics = {
+            tp: topic for tp, topic in noted.items() if topic and tp not in self.never_committed
+        }
         return {
             tp: None if tp in self.never_committed else self.committed.get(tp, 0)
             for tp in self.assigned
@@ -92,9 +104,16 @@ class FakeConsumerThread:
     async def overwritten(self, partitions: Iterable[TP]) -> dict[TP, int]:
         return {tp: self.cut[tp] for tp in partitions if tp in self.cut}
 
-    async def topic_ids(self, topics: Iterable[str]) -> dict[str, bytes]:
-        known = {tp.topic for tp in self.assigned - self.gone}
-        return {topic: topic.encode().ljust(16) for topic in topics if topic in known}
+    async def topic_ids(
+        self,
+        partitions: Iterable[TP],
+        known: Mapping[TP, bytes],  # noqa: ARG002 - all brokers of this Kafka agree
+    ) -> dict[TP, bytes]:
+        return {
+            tp: self.ids.get(tp.topic, _id(tp.topic))
+            for tp in partitions
+            if tp in self.assigned - self.gone and self.tells_ids
+        }
 
     async def rejoin(self) -> None:
         self.rejoins += 1
@@ -109,10 +128,18 @@ class FakeConsumerThread:
         await self.leaders.wait()
         return None if tp in self.gone else (self.earliest[tp], self.ends[tp])
 
-    async def commit_what_can(self, offsets: dict[TP, int]) -> dict[TP, type[BaseException]]:
+    async def commit_what_can(
+        self, offsets: dict[TP, int], topics: Mapping[TP, bytes]
+    ) -> dict[TP, type[BaseException]]:
         mine = {tp: offset for tp, offset in offsets.items() if tp in self.assigned}
         taken = {tp: offset for tp, offset in mine.items() if tp not in self.refused}
         self.commits.append(taken)
         self.committed |= taken
         self.never_committed -= taken.keys()
+        for tp in taken:
+            self.noted[tp] = topics.get(tp)
         return dict(self.refused)
+
+
+def _id(topic: str) -> bytes:
+    return topic.encode().ljust(16)

@@ -16,6 +16,7 @@ from app.kafka.delivery.ledger import Ledger
 from app.kafka.reader import TopicPartition
 from app.settings import KafkaSettings
 from dev.admin import Admin
+from dev.admin import admin as connect_admin
 from tests.contract.consuming import TestConsumerThread  # noqa: F401 - the suite
 from tests.integration.support.kafka import Producer, producer
 from tests.integration.support.waiting import until
@@ -50,6 +51,20 @@ class RealTopic:
             return await self.thread.highwaters(self.second) == {}
 
         await until(gone, "the broker has let go of the other partition")
+
+    async def recreate(self) -> None:
+        before = await self.thread.topic_ids([self.first], {})
+        async with open_admin(self._settings) as admin, connect_admin(self._settings.url) as again:
+            await admin.delete([self.first.topic])
+            await again.create_topic(self.first.topic, 2)
+
+        async def recreated() -> bool:
+            now = await self.thread.topic_ids([self.first], before)
+            forgotten = await self.thread.without_commit([self.first, self.second])
+            assigned = self.thread.assignment() == {self.first, self.second}
+            return assigned and bool(now) and now != before and len(forgotten) == 2
+
+        await until(recreated, "the topic has another id")
 
     async def revoke(self) -> None:
         await self.thread.subscribe({f"{self.first.topic}-another"})

@@ -1,15 +1,18 @@
 """Records that Kafka deletes: the worker warns before, and counts them afterwards."""
 
+import asyncio
 import http.client
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 import pytest
+from aiokafka import AIOKafkaConsumer
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.kafka.admin import Admin as KafkaAdmin
 from app.kafka.admin import open_admin
+from app.kafka.clients import bootstrap_servers
 from app.kafka.reader import TopicPartition
 from app.settings import KafkaSettings
 from dev.admin import Admin
@@ -121,6 +124,53 @@ async def test_a_topic_that_is_recreated_while_kafka_is_out_of_reach_is_read_fro
         broker.away = False
         await until(lambda: deployment.all_stored(sent), "all of the new topic is stored")
         assert f"{topic}/0 was deleted and re-created" in running.log()
+
+
+async def test_an_offset_that_outlives_its_topic_is_not_taken_for_one_of_the_next_topic(
+    deployment: Deployment, kafka: Producer, client: KafkaAdmin
+) -> None:
+    """Kafka takes a commit that comes late, and a coordinator that was away keeps what it has."""
+    topic, records = await deployment.topic("completed-others"), Records(46)
+    first = await deployment.worker(partitions=1, session_timeout=3)
+    await kafka.records(topic, records.many(10))
+    await deployment.drained(topic)
+    assert await asyncio.to_thread(first.terminate) == 0
+    tp = TopicPartition(topic, 0)
+    async with in_group(deployment) as member:
+        outliving = await member._coordinator.fetch_committed_offsets([tp])
+        assert outliving[tp].offset == 10
+        await client.delete([topic])
+        await deployment.topic("completed-others")
+
+        async def taken() -> bool:
+            await member.commit(outliving)
+            return await deployment.committed(topic) == {0: 10}
+
+        await until(taken, "Kafka takes the offset for one of the new topic")
+    sent = records.many(20)
+    await kafka.records(topic, sent)
+    second = await deployment.worker(partitions=1, session_timeout=3)
+    await until(lambda: deployment.all_stored(sent), "all of the new topic is stored")
+    assert f"{topic}/0 was deleted and re-created since it was read up to offset 10" in second.log()
+    assert await asyncio.to_thread(second.terminate) == 0
+    third = await deployment.worker(partitions=1, session_timeout=3)
+    assert "re-created" not in third.log()
+
+
+@asynccontextmanager
+async def in_group(deployment: Deployment) -> AsyncIterator[AIOKafkaConsumer]:
+    """Another client that commits for the group, which has no members just then."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap_servers(deployment.kafka_url),
+        group_id=deployment.group,
+        enable_auto_commit=False,
+    )
+    await consumer.start()
+    try:
+        consumer.assign([TopicPartition(f"{deployment.prefix}completed-others", 0)])
+        yield consumer
+    finally:
+        await consumer.stop()
 
 
 async def test_a_worker_warns_of_unread_records_and_counts_those_that_are_lost_while_it_runs(

@@ -11,6 +11,7 @@ The offset to commit is the end of the last chunk before which every chunk is fi
 - `thread`: what the consumer does in the thread in which aiokafka runs.
 - `resume`: pure; where to resume reading a partition, and what has become of its log.
 - `epochs`: notices a log whose end Kafka lost and wrote anew.
+- `notes`: what is committed beside an offset, to tell the log that it is of from another one.
 - `topic`: a Faust topic whose events carry chunks.
 - `transport`: gives Faust this consumer, and a producer and conductor with small changes.
 - `callbacks`: what the consumer calls in the worker around it.

@@ -6,6 +6,7 @@ pinned, and `python -m dev.internals` shows what a new version changes.
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
@@ -69,6 +70,21 @@ class ReadOffsets(dict[TP, int | None]):
         return None if self._consumer.delivers_chunks(tp) else self.get(tp)
 
 
+@dataclass(frozen=True)
+class Finished:
+    """How far this worker was with a partition.
+
+    Args:
+        offset: up to which everything was finished.
+        topic: the id of the topic that it is an offset of; None if that is not known.
+        generation: of the group, in which that was so.
+    """
+
+    offset: int
+    topic: bytes | None
+    generation: int
+
+
 class Consumer(driver.Consumer):
     """Delivers chunks of topics that agents read as `ChunkTopic`; others as Faust does."""
 
@@ -84,10 +100,11 @@ class Consumer(driver.Consumer):
         self._sought: tuple[Mapping[TP, int], Sequence[TP]] | None = None
         self._stop_deadline: float | None = None
         self._group_offsets: dict[TP, int | None] = {}
+        self._topics: dict[TP, bytes] = {}
+        """The ids of the topics that positions are in, as far as known."""
         self._placed_in = 0
         """The generation of the group in which positions were last set."""
-        self._finished_to: dict[TP, tuple[int, int]] = {}
-        """In which generation of the group this worker was how far."""
+        self._finished_to: dict[TP, Finished] = {}
         self._ready: set[TP] = set()
         self._held: set[TP] = set()
         self._freed = Event()
@@ -279,30 +296,37 @@ class Consumer(driver.Consumer):
             await self._rewind(tp, self.ledger.position(tp) or 0)
         self._free()
 
-    async def start_over(self, topics: Collection[str]) -> bool:
-        """Have re-created topics read from their start.
+    async def look_for_recreated(self) -> None:
+        """Have the group rebalance if a topic has been re-created since its position was set.
 
-        What the group has committed may be an offset in the old topic. Replaces it, and has the
-        group rebalance, which resets the positions. Partitions of others are left to them.
-
-        Returns:
-            Whether that worked; otherwise it has to be done again.
+        Fetches notice that a topic is gone (`refused_fetches`), unless it is re-created while Kafka
+        is out of reach, or while the topic is held. Once the new topic is longer than what was read
+        of the old one, only its id tells them apart. Whoever gets the partition then reads it from
+        its start: what the group has committed has the old id with it.
         """
-        mine = {tp for tp in self.assignment() if tp.topic in topics and self.delivers_chunks(tp)}
-        if not mine:
-            return True
-        starts = await self.earliest_offsets(*mine)
-        self._forget(starts)
-        # Of what was read before, nothing may be committed after this.
-        await self.maybe_wait_for_commit_to_finish()
-        refused = await self.thread.commit_what_can(starts)
-        for tp in starts:
-            self.log.warning(
-                "%s/%d was deleted and re-created: the group rejoins to read it from its start.",
-                *(tp.topic, tp.partition),
-            )
-        await self.thread.rejoin()
-        return not refused and starts.keys() <= self.assignment()
+        placed = {tp for tp in self.assignment() if self.ledger.position(tp) is not None}
+        known = {tp: self._topics[tp] for tp in placed if tp in self._topics}
+        told = await self.thread.topic_ids(placed, known)
+        # Positions may have been set anew meanwhile, or forgotten.
+        ids = {
+            tp: topic
+            for tp, topic in told.items()
+            if self._topics.get(tp) == known.get(tp) and self.ledger.position(tp) is not None
+        }
+        recreated = {tp for tp, topic in ids.items() if known.get(tp, topic) != topic}
+        if first := ids.keys() - known.keys():
+            self._topics |= {tp: ids[tp] for tp in first}
+            self.ledger.put_back(first)
+            self._finished.set()
+        if recreated:
+            for tp in recreated:
+                self.log.warning(
+                    "%s/%d was deleted and re-created: the group rejoins to read it from its "
+                    "start.",
+                    *(tp.topic, tp.partition),
+                )
+            self._forget(recreated)
+            await self.thread.rejoin()
 
     def _placed(self, tp: TP) -> bool:
         return self.ledger.position(tp) is not None or not self.delivers_chunks(tp)
@@ -433,7 +457,7 @@ class Consumer(driver.Consumer):
         return bool(await super()._commit_offsets(offsets, start_new_transaction))
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-        left = await self.thread.commit_what_can(offsets)
+        left = await self.thread.commit_what_can(offsets, self._topics)
         if left:
             self.ledger.put_back(left)
             self._finished.set()
@@ -465,6 +489,8 @@ class Consumer(driver.Consumer):
         self._sought = None
         self._note_finished(self.assignment())
         self.ledger.reset({})
+        # One that is under way must not be taken for one of what is read from here on.
+        await self.maybe_wait_for_commit_to_finish()
         await super().perform_seek()
         # Not the current assignment, which may have changed since: a partition that was added would
         # look as if nothing had ever been committed for it.
@@ -474,7 +500,15 @@ class Consumer(driver.Consumer):
         # has already sought.
         await self.seek_wait(starts)
         if (self.assignments, self.app.consumer_generation_id) == (assignments, generation):
-            self._sought = starts, [tp for tp, at in starts.items() if at != group[tp]]
+            noted = self.thread.noted_topics
+            self._sought = (
+                starts,
+                [
+                    tp
+                    for tp, at in starts.items()
+                    if (at, self._topics.get(tp)) != (group[tp], noted.get(tp))
+                ],
+            )
 
     def resume_flow(self) -> None:
         """Start to deliver from the positions that `perform_seek` found, if it did.
@@ -504,6 +538,9 @@ class Consumer(driver.Consumer):
 
         A partition that is gone gets no position; the group is about to rebalance without it.
         """
+        # Before anything else is asked: an id that is older than the answers is noticed later.
+        known = self._known(group)
+        ids = await self.thread.topic_ids(group, known)
         ends = dict(await self.highwaters(*group))
         behind = [tp for tp, at in group.items() if at is not None and at > ends.get(tp, at)]
         if behind:
@@ -511,24 +548,42 @@ class Consumer(driver.Consumer):
             ends |= await self.highwaters(*behind)
         earliest = dict(await self.earliest_offsets(*group))
         await self._clear_up(earliest, ends)
-        overwritten = await self._overwritten([tp for tp, at in group.items() if at])
+        recreated = {tp: ids[tp] != before for tp, before in known.items() if tp in ids}
+        same = [tp for tp, at in group.items() if at and not recreated.get(tp)]
+        overwritten = await self._overwritten(same)
         starts = {}
         for tp, committed in group.items():
             if tp in earliest and tp in ends:
-                cut, own = overwritten.get(tp), self._own(tp)
-                start = resume.start(committed, earliest[tp], ends[tp], cut, own)
+                own = self._own(tp)
+                if own and own.topic and own.topic != ids.get(tp, own.topic):
+                    own = None
+                start = resume.start(
+                    committed,
+                    earliest[tp],
+                    ends[tp],
+                    overwritten.get(tp),
+                    own.offset if own else None,
+                    recreated=recreated.get(tp),
+                )
                 self._report(tp, start.change)
                 starts[tp] = start.offset
+        self._topics = {**known, **ids}
         return starts
+
+    def _known(self, partitions: Collection[TP]) -> dict[TP, bytes]:
+        """The ids of the topics that offsets are of: the committed ones, or else our own."""
+        own = {tp: finished.topic for tp in partitions if (finished := self._own(tp))}
+        known = {**own, **self.thread.noted_topics}
+        return {tp: topic for tp in partitions if (topic := known.get(tp)) is not None}
 
     def _note_finished(self, partitions: Iterable[TP]) -> None:
         """Remember how far these partitions are, and forget the others."""
         known = {}
         for tp in partitions:
             if (offset := self.ledger.committed(tp)) is not None:
-                known[tp] = self._placed_in, offset
-            elif (offset := self._own(tp)) is not None:
-                known[tp] = self.app.consumer_generation_id, offset
+                known[tp] = Finished(offset, self._topics.get(tp), self._placed_in)
+            elif (own := self._own(tp)) is not None:
+                known[tp] = replace(own, generation=self.app.consumer_generation_id)
         self._finished_to = known
 
     def _forget(self, partitions: Iterable[TP]) -> None:
@@ -537,10 +592,11 @@ class Consumer(driver.Consumer):
         for tp in partitions:
             self._finished_to.pop(tp, None)
 
-    def _own(self, tp: TP) -> int | None:
+    def _own(self, tp: TP) -> Finished | None:
         """How far this worker was, unless another may have had the partition since."""
-        generation, offset = self._finished_to.get(tp, (0, None))
-        return offset if 0 <= self.app.consumer_generation_id - generation <= 1 else None
+        own = self._finished_to.get(tp)
+        recent = own and 0 <= self.app.consumer_generation_id - own.generation <= 1
+        return own if recent else None
 
     async def _clear_up(self, earliest: dict[TP, int], ends: dict[TP, int]) -> None:
         """Ask again where a log is said to begin after its end, which none does.

@@ -6,14 +6,13 @@ a single broker is restored from a copy, the log ends before what a group has co
 from there in a new epoch. While it is still shorter than what is committed, the offsets show it.
 Once it is longer they do not, and what was written between would never be read.
 
-So a commit's metadata holds the epoch up to which was read, and when a partition is assigned its
-leader is asked where that epoch ends (OffsetForLeaderEpoch, KIP-320): before the committed offset
-means that what follows is new. Kafka's own client for Java keeps the epoch in a field of the commit
-that aiokafka 0.14 does not have, and this is not in it at all (see aio-libs/aiokafka, where nobody
-has asked for it).
+So the epoch up to which was read is committed with an offset (see `notes`), and when a partition is
+assigned its leader is asked where that epoch ends (OffsetForLeaderEpoch, KIP-320): before the
+committed offset means that what follows is new. Kafka's own client for Java keeps the epoch in a
+field of the commit that aiokafka 0.14 does not have, and this is not in it at all (see
+aio-libs/aiokafka, where nobody has asked for it).
 """
 
-import re
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
@@ -24,8 +23,6 @@ from aiokafka.protocol.types import Array, Int16, Int32, Int64, Schema, String
 from aiokafka.structs import TopicPartition
 from faust.types import TP
 
-_NOTE = re.compile(r"epoch=([0-9]{1,10})")
-_LARGEST = 2**31 - 1
 _UNKNOWN = -1
 _NO_LEADER = (None, -1)
 
@@ -89,17 +86,6 @@ class OffsetForLeaderEpoch(Request[_Question]):
     def build(self, request_struct_class: type[_Question]) -> _Question:
         """The request in the version that the broker supports."""
         return request_struct_class(self._topics)
-
-
-def note(epoch: int | None) -> str:
-    """The metadata of a commit, which records the epoch of the last record read, if known."""
-    return "" if epoch is None else f"epoch={epoch}"
-
-
-def noted(metadata: str | None) -> int | None:
-    """The epoch in a commit's metadata, if it has one; anybody may have written anything there."""
-    found = _NOTE.fullmatch(metadata or "")
-    return int(found[1]) if found and int(found[1]) <= _LARGEST else None
 
 
 async def ends(client: Any, epochs: Mapping[TP, int]) -> dict[TP, int]:

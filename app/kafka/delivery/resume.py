@@ -4,7 +4,7 @@ Reading resumes at the offset that the group has committed, as long as the log s
 records there. Otherwise something has happened to the log since:
 
 - `Expired`: retention deleted records before they were read, which are lost.
-- `Recreated`: the topic was deleted and re-created, and its offsets start over.
+- `Recreated`: the topic was deleted and re-created, and its offsets start over (see `notes`).
 - `Overwritten`: Kafka lost the end of the log and has written other records there (see `epochs`).
 
 Or somebody else has committed what nobody has read:
@@ -53,7 +53,7 @@ class Expired:
 
 @dataclass(frozen=True)
 class Recreated:
-    """The log ends before what was read: the topic was deleted and re-created.
+    """The topic was deleted and re-created: it has another id, or ends before what was read.
 
     Args:
         read_to: the next offset to read in the old topic.
@@ -67,6 +67,11 @@ class Recreated:
 
     def message(self, tp: TP) -> str:
         """What to log."""
+        if self.end >= self.read_to:
+            return (
+                f"{tp.topic}/{tp.partition} was deleted and re-created since it was read up to "
+                f"offset {self.read_to}. Reading it from its start."
+            )
         return (
             f"{tp.topic}/{tp.partition} was read up to offset {self.read_to}, but ends at "
             f"{self.end}: it was deleted and re-created, or another client of the group has "
@@ -143,6 +148,8 @@ def start(
     end: int,
     cut: int | None = None,
     own: int | None = None,
+    *,
+    recreated: bool | None = None,
 ) -> Start:
     """Where to resume reading a partition.
 
@@ -153,10 +160,16 @@ def start(
         cut: the offset from which on the log has other records than those that were read, or None.
         own: the offset up to which this worker has finished everything, and so the most that it may
             have committed, if it had the partition up to now; otherwise None.
+        recreated: whether the log is of another topic than the offsets; None if that is not known.
     """
     if committed is None:
         return Start(earliest)
-    if own is not None and own < committed and own <= end:
+    if recreated:
+        return Start(earliest, Recreated(committed, end))
+    # Beyond the end may also mean that the topic was re-created. Then what this worker has finished
+    # is of the old one, too, and nothing may be passed over.
+    possible = committed <= end or recreated is False
+    if possible and own is not None and own < committed and own <= end:
         read_to = own if cut is None else min(own, cut)
         lost = expired(read_to, earliest)
         return Start(max(read_to, earliest), lost or Overtaken(own, committed))

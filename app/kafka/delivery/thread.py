@@ -5,9 +5,9 @@ so their versions are pinned, and `python -m dev.internals` shows what a new ver
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
 from time import monotonic
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from aiokafka.errors import IllegalStateError, KafkaError, KafkaTimeoutError, UnknownError
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
@@ -17,6 +17,7 @@ from mode import Service
 
 from app.kafka import topic_ids
 from app.kafka.delivery import epochs
+from app.kafka.delivery.notes import Note
 from app.kafka.patches.changed_subscriptions import notice_changed_subscriptions
 from app.kafka.patches.committed_offsets import watch_committed_offsets
 from app.kafka.patches.fetched_batches import Fetched, Reassigned, unpack_chunks
@@ -28,6 +29,8 @@ from app.process.errors import StartError
 
 if TYPE_CHECKING:
     from app.kafka.delivery.consumer import Consumer
+
+Answer = TypeVar("Answer")
 
 COMMIT_DEADLINE = 5.0
 """Time-out of a commit in seconds. The next commit includes what this one missed."""
@@ -57,6 +60,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         self._sent_back: frozenset[TP] = frozenset()
         self._shelf: Fetched | None = None
         self._epochs: dict[TP, int] = {}
+        self._replaced: set[bytes] = set()
+        self.noted_topics: Mapping[TP, bytes] = {}
+        """The ids of the topics that the group's committed offsets are of, as far as they were
+        committed with them: as of the last `seek_to_committed`.
+        """
         self.began_in = 0
         """How many times partitions had been revoked when the last fetch began."""
         self.fetches = Fetches(self._say)
@@ -113,19 +121,29 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         if not self.thread_loop.is_closed():
             super()._stopped_set()
 
-    async def commit_what_can(self, offsets: Mapping[TP, int]) -> Refused:
+    async def commit_what_can(
+        self, offsets: Mapping[TP, int], topics: Mapping[TP, bytes]
+    ) -> Refused:
         """Commit within `COMMIT_DEADLINE`; returns the partitions whose offset was not committed.
 
         Replaces Faust's `commit`, which waits as long as Kafka answers with an error that may pass.
+
+        Args:
+            offsets: to commit, of which those of partitions that are not assigned are left out.
+            topics: the ids of the topics that they are offsets of, as far as known.
         """
-        left: Refused = await self.call_thread(self._commit_what_can, offsets)
+        left: Refused = await self.call_thread(self._commit_what_can, offsets, dict(topics))
         return left
 
-    async def _commit_what_can(self, offsets: Mapping[TP, int]) -> Refused:
+    async def _commit_what_can(
+        self, offsets: Mapping[TP, int], topics: Mapping[TP, bytes]
+    ) -> Refused:
         consumer = self._ensure_consumer()
         assigned = self.assignment()
         wanted = {
-            TopicPartition(*tp): OffsetAndMetadata(offset, epochs.note(self._epochs.get(tp)))
+            TopicPartition(*tp): OffsetAndMetadata(
+                offset, str(Note(self._epochs.get(tp), topics.get(tp)))
+            )
             for tp, offset in offsets.items()
             if tp in assigned
         }
@@ -207,17 +225,29 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Seek to the committed offsets and return them; nothing without an assignment.
 
-        aiokafka's method fails an assertion when nothing is assigned.
+        aiokafka's method fails an assertion when nothing is assigned, and asks for one partition
+        after the other. What the commits' metadata say of topics is in `noted_topics`.
         """
         committed: Mapping[TP, int] = await self.call_thread(self._seek_to_committed)
         return committed
 
-    async def _seek_to_committed(self) -> Mapping[TP, int]:
+    async def _seek_to_committed(self) -> Mapping[TP, int | None]:
         # Checked here, in the consumer's thread, because the assignment may be revoked at any
         # moment.
-        if not self.assignment():
-            return {}
-        committed: Mapping[TP, int] = await self._ensure_consumer().seek_to_committed()
+        assigned = self.assignment()
+        consumer = self._ensure_consumer()
+        entries = await consumer._coordinator.fetch_committed_offsets(  # noqa: SLF001
+            [TopicPartition(*tp) for tp in assigned]
+        )
+        committed: dict[TP, int | None] = dict.fromkeys(assigned)
+        noted = {}
+        for tp, entry in entries.items():
+            committed[TP(*tp)] = entry.offset
+            if (topic := Note.read(entry.metadata).topic) is not None:
+                noted[TP(*tp)] = topic
+            if entry.offset > 0:
+                consumer.seek(tp, entry.offset)
+        self.noted_topics = noted
         return committed
 
     async def overwritten(self, partitions: Collection[TP]) -> Mapping[TP, int]:
@@ -240,8 +270,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
                 [TopicPartition(*tp) for tp in partitions]
             )
             offsets = {TP(*tp): entry.offset for tp, entry in committed.items()}
-            noted = {TP(*tp): epochs.noted(entry.metadata) for tp, entry in committed.items()}
-            known = {tp: epoch for tp, epoch in noted.items() if epoch is not None}
+            noted = {TP(*tp): Note.read(entry.metadata) for tp, entry in committed.items()}
+            known = {tp: note.epoch for tp, note in noted.items() if note.epoch is not None}
             ends = await epochs.ends(consumer._client, known)  # noqa: SLF001
         cut = {tp: end for tp, end in ends.items() if end < offsets[tp]}
         # Commits that precede the next fetched batch carry this epoch, too.
@@ -265,17 +295,30 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
                 tp for tp in partitions if await consumer.committed(TopicPartition(*tp)) is None
             }
 
-    async def topic_ids(self, topics: Collection[str]) -> Mapping[str, bytes]:
-        """The ids of those topics that exist, as far as the broker knows ids.
+    async def topic_ids(
+        self, partitions: Collection[TP], known: Mapping[TP, bytes]
+    ) -> Mapping[TP, bytes]:
+        """The ids of the topics that partitions belong to now, as far as brokers tell.
 
-        Raises:
-            KafkaError: a broker did not answer.
+        An id that was replaced by another one is not believed any more.
+
+        Args:
+            partitions: those to ask about.
+            known: the ids that they had before, as far as known.
         """
-        found: Mapping[str, bytes] = await self.call_thread(self._topic_ids, topics)
-        return found
+        if self.thread_loop.is_closed():
+            return {}
+        return await self._beside(self._topic_ids(partitions, dict(known)))
 
-    async def _topic_ids(self, topics: Collection[str]) -> Mapping[str, bytes]:
-        return await topic_ids.ids(self._ensure_consumer()._client, topics)  # noqa: SLF001
+    async def _topic_ids(
+        self, partitions: Collection[TP], known: Mapping[TP, bytes]
+    ) -> Mapping[TP, bytes]:
+        told = await topic_ids.ids(self._ensure_consumer()._client, partitions, known)  # noqa: SLF001
+        found = {tp: topic for tp, topic in told.items() if topic not in self._replaced}
+        self._replaced |= {
+            known[tp] for tp, topic in found.items() if known.get(tp, topic) != topic
+        }
+        return found
 
     async def rejoin(self) -> None:
         """Make the group rebalance, which resets all positions."""
@@ -320,10 +363,10 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         Raises:
             KafkaError: not within aiokafka's request time-out (40 s).
         """
-        if self.thread_loop.is_closed():
-            return None
-        asked = asyncio.run_coroutine_threadsafe(self._extent(tp), self.thread_loop)
-        return await asyncio.wrap_future(asked)
+        return None if self.thread_loop.is_closed() else await self._beside(self._extent(tp))
+
+    async def _beside(self, asked: Coroutine[Any, Any, Answer]) -> Answer:
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(asked, self.thread_loop))
 
     async def _extent(self, tp: TP) -> tuple[int, int] | None:
         fetcher = self._ensure_consumer()._fetcher  # noqa: SLF001

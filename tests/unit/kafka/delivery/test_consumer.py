@@ -549,33 +549,126 @@ async def test_a_log_that_is_said_to_begin_after_its_end_is_not_believed(
     assert consumer.ledger.position(FIRST) == 0
 
 
-async def test_a_recreated_topic_is_started_over_whatever_was_committed(
+OLD, NEW = b"chunked".ljust(16), b"another".ljust(16)
+
+
+async def test_a_topic_that_is_recreated_is_read_from_its_start_after_a_rebalance(
     consumer: Consumer, kafka: FakeConsumerThread
 ) -> None:
     kafka.committed = {FIRST: 50, SECOND: 60}
     await begin(consumer)
     message = await deliver_next(consumer, kafka, FIRST, 50, 51)
+    await consumer.look_for_recreated()
+    assert kafka.rejoins == 0
+    kafka.ids = {"chunked": NEW}
+    for _ in range(2):
+        await consumer.look_for_recreated()
+    assert kafka.rejoins == 1, "until positions are set anew, they are in no topic"
     kafka.earliest[FIRST] = 2
-    assert await consumer.start_over({"chunked"})
-    assert kafka.commits == [{FIRST: 2, SECOND: 0}]
-    assert kafka.rejoins == 1
     consumer.ack(message)
     assert consumer._filter_committable_offsets([]) == {}
     kafka.fetched = [{FIRST: records(52)}]
     assert await fetch(consumer) == {}
     await begin(consumer)
     assert (consumer.ledger.position(FIRST), consumer.ledger.position(SECOND)) == (2, 0)
+    await consumer.look_for_recreated()
+    assert kafka.rejoins == 1
 
 
-async def test_a_recreated_topic_whose_commit_is_refused_is_to_be_started_over_again(
+async def test_whoever_gets_a_partition_knows_of_which_topic_the_committed_offset_is(
+    consumer: Consumer, kafka: FakeConsumerThread, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The other worker has committed it after the topic was re-created; this one never saw it."""
+    kafka.ids = {"chunked": NEW}
+    kafka.committed = {FIRST: 50, SECOND: 60}
+    kafka.noted = {FIRST: OLD, SECOND: NEW}
+    await begin(consumer)
+    assert (consumer.ledger.position(FIRST), consumer.ledger.position(SECOND)) == (0, 60)
+    assert "chunked/0 was deleted and re-created since it was read up to offset 50" in caplog.text
+    await consumer.commit()
+    assert (kafka.commits, kafka.noted[FIRST]) == ([{FIRST: 0}], NEW)
+
+
+async def test_what_is_finished_of_a_recreated_topic_is_committed_as_of_the_old_one(
     consumer: Consumer, kafka: FakeConsumerThread
 ) -> None:
     await begin(consumer)
-    kafka.refused = {FIRST: UnknownTopicOrPartitionError}
-    assert not await consumer.start_over({"chunked"})
+    message = await deliver_next(consumer, kafka, FIRST, 0, 1)
+    kafka.ids = {"chunked": NEW}
+    consumer.ack(message)
+    await consumer.commit()
+    assert (kafka.committed[FIRST], kafka.noted[FIRST]) == (2, OLD)
+    await begin(consumer)
+    assert consumer.ledger.position(FIRST) == 0
+
+
+async def test_a_commit_under_way_is_none_of_the_positions_that_are_set_meanwhile(
+    consumer: Consumer, kafka: FakeConsumerThread
+) -> None:
+    kafka.committed = {FIRST: 50}
+    await begin(consumer)
+    consumer.ack(await deliver_next(consumer, kafka, FIRST, 50, 51))
+    going_on = asyncio.Event()
+    flushed: Any = consumer.app.producer
+    flushed.flush = going_on.wait
+    committing = asyncio.create_task(consumer.commit())
+    untyped: Any = consumer
+    await until(lambda: untyped._commit_fut)
+    kafka.ids = {"chunked": NEW}
+    seeking = asyncio.create_task(begin(consumer))
+    await asyncio.sleep(0)
+    going_on.set()
+    await asyncio.gather(committing, seeking)
+    assert (kafka.committed[FIRST], kafka.noted[FIRST]) == (52, OLD)
+    assert consumer.ledger.position(FIRST) == 0
+
+
+async def test_what_was_committed_without_an_id_is_committed_with_it(
+    consumer: Consumer, kafka: FakeConsumerThread
+) -> None:
+    """An older version has committed it, and nothing may come for long."""
+    kafka.committed = {FIRST: 50, SECOND: 60}
+    kafka.noted = {FIRST: None}
+    await begin(consumer)
+    await consumer.commit()
+    assert (kafka.commits, kafka.noted) == ([{FIRST: 50}], {FIRST: OLD})
+
+
+async def test_an_id_that_kafka_does_not_tell_at_first_is_committed_later(
+    consumer: Consumer, kafka: FakeConsumerThread
+) -> None:
+    kafka.committed = {FIRST: 50, SECOND: 60}
+    kafka.noted = dict.fromkeys(kafka.committed)
+    kafka.tells_ids = False
+    await begin(consumer)
+    await consumer.look_for_recreated()
+    await consumer.commit()
+    kafka.tells_ids = True
+    await consumer.look_for_recreated()
+    await consumer.commit()
+    assert kafka.commits == [kafka.committed]
+    assert kafka.noted == dict.fromkeys(kafka.committed, OLD)
+    kafka.ids = {"chunked": NEW}
+    await consumer.look_for_recreated()
     assert kafka.rejoins == 1
-    assert await consumer.start_over({"another"})
-    assert kafka.rejoins == 1
+
+
+async def test_what_kafka_tells_while_positions_are_set_anew_is_not_of_the_old_ones(
+    consumer: Consumer, kafka: FakeConsumerThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await begin(consumer)
+    ask = kafka.topic_ids
+
+    async def meanwhile(*asked: Any) -> dict[TP, bytes]:
+        kafka.ids = {"chunked": NEW}
+        with monkeypatch.context() as answering:
+            answering.setattr(kafka, "topic_ids", ask)
+            await begin(consumer)
+        return await ask(*asked)
+
+    monkeypatch.setattr(kafka, "topic_ids", meanwhile)
+    await consumer.look_for_recreated()
+    assert kafka.rejoins == 0
 
 
 async def test_a_topic_that_was_recreated_is_read_from_its_start(
@@ -825,6 +918,49 @@ async def test_what_another_member_has_committed_is_not_passed_over(
     assert f"Another client of the group has committed offset {offset} of chunked/0" in caplog.text
     await consumer.commit()
     assert kafka.commits[-1] == {FIRST: 2}
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["with another id", "with brokers before 2.8"])
+async def test_what_was_finished_of_a_topic_passes_over_nothing_of_the_next_one(
+    consumer: Consumer,
+    kafka: FakeConsumerThread,
+    app: faust.App,
+    monkeypatch: pytest.MonkeyPatch,
+    told: bool,  # noqa: FBT001 - of the list above
+) -> None:
+    """Of an offset beyond the end, another client may be the cause, or that the topic is new."""
+    monkeypatch.setattr(consumer, "sleep", Time().sleep)
+    kafka.tells_ids = told
+    await begin(consumer)
+    consumer.ack(await deliver_next(consumer, kafka, FIRST, 0, 1))
+    kafka.committed = {FIRST: 50}
+    kafka.ids = {"chunked": NEW}
+    kafka.ends[FIRST] = 9
+    await rebalance(consumer, app, revoked={FIRST, SECOND})
+    kafka.committed = {FIRST: 50}
+    await begin(consumer)
+    assert consumer.ledger.position(FIRST) == 0
+
+
+async def test_positions_that_are_not_taken_do_not_make_what_was_finished_one_of_the_new_topic(
+    consumer: Consumer, kafka: FakeConsumerThread, app: faust.App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kafka.committed = {FIRST: 50, SECOND: 50}
+    kafka.noted = dict.fromkeys(kafka.committed)  # by an older version
+    await begin(consumer)
+    kafka.ids = {"chunked": NEW}
+    ends = kafka.highwaters
+
+    async def revoke(*partitions: TP) -> dict[TP, int]:
+        await rebalance(consumer, app, revoked={FIRST, SECOND})
+        return await ends(*partitions)
+
+    with monkeypatch.context() as revoking:
+        revoking.setattr(kafka, "highwaters", revoke)
+        await begin(consumer)
+    kafka.committed, kafka.noted = {FIRST: 50, SECOND: 50}, {FIRST: None, SECOND: None}
+    await begin(consumer)
+    assert (consumer.ledger.position(FIRST), consumer.ledger.position(SECOND)) == (0, 0)
 
 
 @pytest.mark.parametrize("revoked, missed", [({FIRST, SECOND}, 1), ({SECOND}, 0)])

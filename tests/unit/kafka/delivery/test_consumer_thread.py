@@ -21,6 +21,7 @@ from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
+from app.kafka import topic_ids
 from app.kafka.delivery import epochs
 from app.kafka.delivery import thread as module
 from app.kafka.delivery.ledger import Ledger
@@ -67,6 +68,7 @@ async def thread(client: Client) -> Any:
     made._sought = {}
     made._sent_back = frozenset()
     made._epochs = {}
+    made._replaced = set()
     made._consumer = client
     made.consumer = SimpleNamespace(ledger=Ledger(), assignments=1)
     made.assignment = lambda: {OURS}
@@ -250,7 +252,7 @@ async def test_a_commit_that_is_not_answered_ends(
         await asyncio.Event().wait()
 
     client.answer = never
-    assert await thread._commit_what_can({OURS: 7}) == {OURS: TimeoutError}
+    assert await thread._commit_what_can({OURS: 7}, {}) == {OURS: TimeoutError}
 
 
 async def test_after_a_rebalance_nothing_counts_as_committed(thread: Any, client: Client) -> None:
@@ -258,7 +260,7 @@ async def test_after_a_rebalance_nothing_counts_as_committed(thread: Any, client
         raise CommitFailedError("the group has already rebalanced")
 
     client.answer = moved_on
-    assert await thread._commit_what_can({OURS: 7}) == {OURS: CommitFailedError}
+    assert await thread._commit_what_can({OURS: 7}, {}) == {OURS: CommitFailedError}
 
 
 @pytest.mark.parametrize(
@@ -273,7 +275,7 @@ async def test_a_brokers_own_trouble_ends_no_worker(
         raise error
 
     client.answer = in_trouble
-    assert await thread._commit_what_can({OURS: 7}) == {OURS: error}
+    assert await thread._commit_what_can({OURS: 7}, {}) == {OURS: error}
 
 
 async def test_partitions_of_somebody_else_are_not_committed(thread: Any, client: Client) -> None:
@@ -283,21 +285,23 @@ async def test_partitions_of_somebody_else_are_not_committed(thread: Any, client
         asked.append(offsets)
 
     client.answer = taken
-    assert await thread._commit_what_can({OURS: 7, TP("chunked", 1): 9}) == {}
+    assert await thread._commit_what_can({OURS: 7, TP("chunked", 1): 9}, {}) == {}
     assert [list(offsets) for offsets in asked] == [[TOPIC]]
 
 
-async def test_a_commit_says_up_to_which_epoch_was_read(thread: Any, client: Client) -> None:
+async def test_a_commit_says_of_which_topic_it_is_and_up_to_which_epoch_was_read(
+    thread: Any, client: Client
+) -> None:
     asked = []
 
     async def taken(offsets: dict[TopicPartition, Any]) -> None:
         asked.append(offsets[TOPIC].metadata)
 
     client.answer = taken
-    await thread._commit_what_can({OURS: 7})
+    await thread._commit_what_can({OURS: 7}, {})
     thread._epochs[OURS] = 3
-    await thread._commit_what_can({OURS: 8})
-    assert asked == ["", "epoch=3"]
+    await thread._commit_what_can({OURS: 8}, {OURS: bytes(16)})
+    assert asked == ["", "epoch=3 topic=AAAAAAAAAAAAAAAAAAAAAA"]
 
 
 class Coordinator:
@@ -329,6 +333,25 @@ async def test_a_log_that_was_cut_before_what_is_committed_is_noticed(
     assert await thread._overwritten([OURS]) == found
     # What is committed before something is read has the same epoch, if that still holds.
     assert thread._epochs == ({} if found else {OURS: 3})
+
+
+async def test_an_id_that_was_replaced_is_not_believed_any_more(
+    thread: Any, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Brokers that do not agree cost one rebalance, however often they tell the other id."""
+    told = {OURS: bytes(16)}
+
+    async def ids(*_: Any) -> dict[TP, bytes]:
+        return dict(told)
+
+    monkeypatch.setattr(topic_ids, "ids", ids)
+    client._client = None
+    old, new = bytes(16), b"new".ljust(16)
+    assert await thread._topic_ids([OURS], {}) == {OURS: old}
+    told[OURS] = new
+    assert await thread._topic_ids([OURS], {OURS: old}) == {OURS: new}
+    told[OURS] = old
+    assert await thread._topic_ids([OURS], {OURS: new}) == {}
 
 
 async def test_of_a_commit_without_an_epoch_nothing_is_asked(

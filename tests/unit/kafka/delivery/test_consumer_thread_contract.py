@@ -24,6 +24,10 @@ class FakeTopic:
     async def vanish(self) -> None:
         self.thread.gone = {self.first, self.second}
 
+    async def recreate(self) -> None:
+        self.thread.ids = {self.first.topic: bytes(16)}
+        self.thread.never_committed = {self.first, self.second}
+
     async def revoke(self) -> None:
         self.thread.assigned = set()
 

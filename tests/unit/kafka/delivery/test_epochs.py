@@ -1,4 +1,4 @@
-"""Where a leader's epoch ends: the request, the answer, and the note in a commit's metadata."""
+"""Where a leader's epoch ends: the request and the answer."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 from aiokafka.errors import IncompatibleBrokerVersion
 from faust.types import TP
 
-from app.kafka.delivery.epochs import OffsetForLeaderEpoch, ends, note, noted
+from app.kafka.delivery.epochs import OffsetForLeaderEpoch, ends
 
 FIRST, SECOND, OTHER = TP("one", 0), TP("one", 1), TP("two", 0)
 FENCED = 74
@@ -52,15 +52,3 @@ async def test_whom_nobody_leads_and_what_a_leader_does_not_know_are_left_out() 
 @pytest.mark.parametrize("error", [IncompatibleBrokerVersion("no"), NotImplementedError("no")])
 async def test_a_broker_that_is_too_old_is_not_asked(error: Exception) -> None:
     assert await ends(Client({FIRST: 1}, {1: error}), {FIRST: 5}) == {}
-
-
-def test_an_epoch_is_read_back_from_a_commit() -> None:
-    assert noted(note(7)) == 7
-    assert noted(note(None)) is None
-
-
-@pytest.mark.parametrize(
-    "metadata", [None, "", "epoch=", "epoch=-1", "epoch=7 ", "epoch=2147483648", "leader"]
-)
-def test_other_metadata_tell_nothing(metadata: str | None) -> None:
-    assert noted(metadata) is None

@@ -46,7 +46,7 @@ def test_where_to_resume(
         pytest.param(4, 0, 9, None, Start(4), id="what is finished"),
         pytest.param(2, 0, 9, None, Start(2), id="a commit of what is finished was refused"),
         pytest.param(9, 0, 9, None, Start(4, Overtaken(4, 9)), id="the end"),
-        pytest.param(50, 0, 9, None, Start(4, Overtaken(4, 50)), id="beyond the end"),
+        pytest.param(50, 2, 9, None, Start(2, Recreated(50, 9)), id="beyond the end, or new"),
         pytest.param(9, 5, 9, None, Start(5, Expired(4, 4)), id="and retention"),
         pytest.param(9, 0, 9, 3, Start(3, Overtaken(4, 9)), id="and a log that was cut"),
         pytest.param(9, 0, 9, 8, Start(4, Overtaken(4, 9)), id="a cut that means nothing"),
@@ -61,10 +61,33 @@ def test_where_to_resume_what_somebody_else_has_committed(
 
 
 @pytest.mark.parametrize(
+    "committed, own, expected",
+    [
+        pytest.param(7, None, Start(2, Recreated(7, 9)), id="shorter than the new one"),
+        pytest.param(50, None, Start(2, Recreated(50, 9)), id="longer"),
+        pytest.param(0, None, Start(2, Recreated(0, 9)), id="of which nothing was read"),
+        pytest.param(50, 4, Start(2, Recreated(50, 9)), id="and somebody else has committed"),
+        pytest.param(None, None, Start(2), id="whose offsets Kafka has deleted"),
+    ],
+)
+def test_a_topic_with_another_id_is_read_from_its_start_whatever_is_committed(
+    committed: int | None, own: int | None, expected: Start
+) -> None:
+    assert start(committed, 2, 9, 6, own, recreated=True) == expected
+
+
+def test_what_is_committed_beyond_the_end_of_the_same_topic_was_committed_by_somebody_else() -> (
+    None
+):
+    assert start(50, 0, 9, None, 4, recreated=False) == Start(4, Overtaken(4, 50))
+
+
+@pytest.mark.parametrize(
     "change, level, says",
     [
         (Expired(5, 6), logging.ERROR, "Lost 2 records of completed0/3: Kafka's retention"),
         (Recreated(10, 9), logging.WARNING, "completed0/3 was read up to offset 10, but ends at 9"),
+        (Recreated(7, 9), logging.WARNING, "completed0/3 was deleted and re-created since it was"),
         (Overtaken(4, 9), logging.ERROR, "Another client of the group has committed offset 9 of"),
         (Overwritten(8, 6), logging.ERROR, "completed0/3 was read up to offset 8, but Kafka has"),
     ],

@@ -1,0 +1,34 @@
+"""What a commit's metadata say of the log that its offset is of."""
+
+import pytest
+
+from app.kafka.delivery.notes import Note
+
+TOPIC = bytes(range(240, 256))
+
+
+@pytest.mark.parametrize(
+    "note, metadata",
+    [
+        (Note(), ""),
+        (Note(7), "epoch=7"),
+        (Note(topic=TOPIC), "topic=8PHy8_T19vf4-fr7_P3-_w"),
+        (Note(0, TOPIC), "epoch=0 topic=8PHy8_T19vf4-fr7_P3-_w"),
+    ],
+)
+def test_what_is_known_of_a_log_is_read_back_from_a_commit(note: Note, metadata: str) -> None:
+    assert str(note) == metadata
+    assert Note.read(metadata) == note
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        *(None, "", "epoch=", "epoch=-1", "epoch=7 ", "epoch=2147483648", "leader"),
+        *(" topic=8PHy8_T19vf4-fr7_P3-_w", "epoch=7topic=8PHy8_T19vf4-fr7_P3-_w"),
+        *("topic=8PHy8_T19vf4-fr7_P3-_", "topic=8PHy8_T19vf4-fr7_P3-_w=", "topic=" + "ä" * 22),
+        "topic=8PHy8_T19vf4-fr7_P3-_w epoch=7",
+    ],
+)
+def test_other_metadata_tell_nothing(metadata: str | None) -> None:
+    assert Note.read(metadata) == Note()
