@@ -6,7 +6,7 @@ kilobytes at a time. What the documents themselves are worth is left to who read
 """
 
 import re
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Final
 
 import msgspec
@@ -32,12 +32,10 @@ _MOST_BRACKETS: Final = 500_000
 """Most brackets of a body; each costs a microsecond."""
 
 _LONGEST_ID: Final = 64 * 1024
-_LONGEST_NAME: Final = len('"\\u005f\\u0069\\u0064"')
-"""Most bytes of the name `_id`."""
-
 _LONGEST_SCALAR: Final = 1000
 
 _SPACE: Final = rb"[ \t\n\r]{0,100}"
+_space = re.compile(_SPACE).match
 _between = re.compile(_SPACE + rb"(,?)" + _SPACE).match
 _begin = re.compile(_SPACE + rb"\{" + _SPACE).match
 _member = re.compile(
@@ -54,6 +52,7 @@ _end = re.compile(_SPACE + rb"\}" + _SPACE + rb"\Z").match
 _QUOTE: Final = ord('"')
 _OPENING: Final = b"[{"
 _CLOSING: Final = ord("}")
+_END_OF_ARRAY: Final = ord("]")
 _string = msgspec.json.Decoder(str).decode
 
 Bytes = bytes | bytearray | memoryview
@@ -72,7 +71,7 @@ def documents(
     Returns:
         None if it is more than a plain write, or visibly broken outside the documents.
     """
-    reading = _Reading(body, members)
+    reading = Reading(body, members)
     found: list[memoryview] | None = None
     try:
         at = _required(_begin(body)).end()
@@ -104,7 +103,7 @@ def id_of(document: Bytes, *, members: int = MOST_VALUES) -> Steps[str | None]:
     Raises:
         ValueError: it has more, or is visibly broken.
     """
-    reading = _Reading(document, members)
+    reading = Reading(document, members)
     try:
         return (yield from reading.id_of_object(0))[0]
     except IndexError:
@@ -119,7 +118,7 @@ async def pieces(parts: Iterable[Bytes]) -> AsyncIterator[memoryview]:
             yield view[at : at + _SENT]
 
 
-class _Reading:
+class Reading:
     """Finds the ends of JSON values; raises `ValueError` if there is none."""
 
     def __init__(self, text: Bytes, members: int) -> None:
@@ -138,26 +137,69 @@ class _Reading:
     def id_of_object(self, at: int) -> Steps[tuple[str | None, int]]:
         """The `_id` in an object, given its position, and where it ends."""
         found = None
+
+        def look(name: str | None, at: int) -> Steps[int]:
+            nonlocal found
+            end = yield from self.value_end(at)
+            if name == "_id":
+                found = _decoded(self._text, at, end)
+            return end
+
+        end = yield from self.members(at, look)
+        return found, end
+
+    def members(self, at: int, look: Callable[[str | None, int], Steps[int]]) -> Steps[int]:
+        """Look at each member of an object.
+
+        Args:
+            at: the object's position.
+            look: takes the name of a member, None if it is longer than any id, and the position of
+                its value; returns where that ends.
+
+        Returns:
+            Where the object ends.
+        """
         at = _required(_begin(self._text, at)).end()
+        yield from self._bracket()
         if self._text[at] == _CLOSING:
-            return None, at + 1
+            return at + 1
         while True:
             if self._text[at] != _QUOTE:
                 raise ValueError("something else than a member")
             yield from self.member()
             start, at = at, (yield from self.string_end(at))
-            is_id = at - start <= _LONGEST_NAME and _decoded(self._text, start, at) == "_id"
-            start = _required(_colon(self._text, at)).end()
-            at = yield from self.value_end(start)
-            if is_id:
-                found = _decoded(self._text, start, at)
+            name = _decoded(self._text, start, at) if at - start <= _LONGEST_ID else None
+            at = yield from look(name, _required(_colon(self._text, at)).end())
             comma = _required(_between(self._text, at))
             at = comma.end()
             if not comma[1]:
                 break
         if self._text[at] != _CLOSING:
             raise ValueError("no end of an object")
-        return found, at + 1
+        return at + 1
+
+    def each(self, at: int, look: Callable[[int], Steps[int]]) -> Steps[int]:
+        """Look at each item of an array.
+
+        Args:
+            at: the array's position.
+            look: takes the position of an item; returns where that ends.
+
+        Returns:
+            Where the array ends.
+        """
+        at = _required(_space(self._text, at + 1)).end()
+        if self._text[at] == _END_OF_ARRAY:
+            return at + 1
+        while True:
+            at = yield from look(at)
+            comma = _required(_between(self._text, at))
+            at = comma.end()
+            if not comma[1]:
+                break
+        if self._text[at] != _END_OF_ARRAY:
+            raise ValueError("no end of an array")
+        return at + 1
 
     def items(self, at: int, most: int) -> Steps[tuple[list[memoryview], int]]:
         """The objects of an array, given the position of its first item, and where it ends."""
@@ -175,7 +217,7 @@ class _Reading:
         else:
             if found:
                 raise ValueError("something else than an object")
-        if view[at] != ord("]"):
+        if view[at] != _END_OF_ARRAY:
             raise ValueError("no end of an array")
         return found, at + 1
 

@@ -1,8 +1,8 @@
 """Read-your-writes: serves records that were accepted and are not stored yet.
 
 CouchDB is always asked first: it decides who may read, and its answer is authoritative. Only for a
-document that it does not have yet does the gateway answer from memory. A write that names the
-revision of such a document waits until the persister has stored it, and is not answered if that
+document that it does not have yet does the gateway answer from memory. Any change of such a
+document that goes to CouchDB waits until the persister has stored it, and is not answered if that
 takes too long: CouchDB takes some deletions of a document that it does not have, and the persister
 would bring the document back.
 """
@@ -60,6 +60,15 @@ class Reads:
         self._metrics.early_reads.inc()
         return answers.read(record)
 
+    @property
+    def expect_any(self) -> bool:
+        """Whether there may be documents that are not stored yet."""
+        return bool(self._recent)
+
+    def expect(self, document_id: str) -> bool:
+        """Whether a document may be one that is not stored yet."""
+        return self._recent.get(document_id) is not None
+
     async def stored(self, document_ids: Iterable[str], headers: Mapping[str, str]) -> None:
         """Wait until the persister has stored recently accepted ones.
 
@@ -68,7 +77,7 @@ class Reads:
         """
         until = self._clock() + self._patience
         for document_id in document_ids:
-            while self._recent.get(document_id) and await self._missing(document_id, headers):
+            while self.expect(document_id) and await self._missing(document_id, headers):
                 if self._clock() >= until:
                     raise NotStoredYet
                 await asyncio.sleep(_PAUSE)

@@ -51,6 +51,11 @@ class Recent:
         self._clock = clock
         self._taken: OrderedDict[str, _Taken] = OrderedDict()
 
+    def __bool__(self) -> bool:
+        """Whether any are remembered."""
+        self._forget_old()
+        return bool(self._taken)
+
     def add(self, record: Record) -> None:
         """Remember a record that Kafka has acknowledged."""
         self.forget(record.id)

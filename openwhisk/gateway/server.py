@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -12,7 +13,7 @@ from app.process.connections import Connections, Patience, close_after_upgrade, 
 from app.process.expectations import answer_expectations
 from app.process.hosts import known
 from openwhisk.gateway import answers
-from openwhisk.gateway.bodies import BodyTooLarge, Bounds, NoRoom, TooSlow, received
+from openwhisk.gateway.bodies import Body, BodyTooLarge, Bounds, NoRoom, TooSlow, received
 from openwhisk.gateway.credentials import Credentials, Judgement, Verdict
 from openwhisk.gateway.decoder import Decoder
 from openwhisk.gateway.entrance import Entrance
@@ -25,9 +26,9 @@ from openwhisk.gateway.reads import NotStoredYet, Reads
 from openwhisk.gateway.recent import Recent
 from openwhisk.gateway.records import Taking
 from openwhisk.gateway.settings import Configuration
-from openwhisk.gateway.shares import Share, Shares
+from openwhisk.gateway.shares import Shares
 from openwhisk.gateway.storing import Storing
-from openwhisk.gateway.targets import Target, document, reads, target
+from openwhisk.gateway.targets import Change, Named, Target, change, read, target
 from openwhisk.gateway.turns import Turns
 from openwhisk.gateway.upstream import (
     CLIENT,
@@ -67,6 +68,8 @@ milliseconds).
 """
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Write = Callable[[web.Request, Body, str], Awaitable[web.StreamResponse]]
+"""Carries out a write whose body was received, for an owner."""
 
 
 class Gateway:
@@ -252,8 +255,12 @@ class Gateway:
         kind = Kind.PROXIED
         if wanted is not None:
             kind = Kind.DOCUMENT if wanted.document_id else Kind.BULK
+        changes = change(request.method, request.raw_path, request.headers, self._database)
         try:
-            response = await (self._write(request, wanted) if wanted else self._pass(request))
+            if wanted is not None or (changes.named and self._reads.expect_any):
+                response = await self._write(request, wanted, changes)
+            else:
+                response = await self._pass(request, changes)
         except RefusedError as refused:
             response = answers.refused(refused.refusal)
         except NotStoredYet:
@@ -263,15 +270,14 @@ class Gateway:
         self._metrics.requests.labels(kind, response.status).inc()
         return response
 
-    async def _pass(self, request: web.Request) -> web.StreamResponse:
+    async def _pass(self, request: web.Request, changes: Change) -> web.StreamResponse:
         """Pass a request through, unless it is about a document that is not stored yet."""
-        document_id = document(request.method, request.raw_path, self._database)
-        if document_id and reads(request.method):
+        document_id = read(request.method, request.raw_path, self._database)
+        if document_id is not None:
             early = await self._reads.document(request, document_id)
             if early is not None:
                 return early
-        elif document_id:
-            await self._reads.stored([document_id], request.headers)
+        await self._reads.stored(changes.ids, request.headers)
         return await self._upstream.forward(request)
 
     @web.middleware
@@ -292,24 +298,39 @@ class Gateway:
     async def _stop_decoder(self, _: web.Application) -> None:
         self._decoder.stop()
 
-    async def _write(self, request: web.Request, wanted: Target) -> web.StreamResponse:
+    async def _write(
+        self, request: web.Request, wanted: Target | None, changes: Change
+    ) -> web.StreamResponse:
+        """Take a write, or pass it through when the documents that it changes are stored.
+
+        Args:
+            request: the client's request.
+            wanted: the write that may be taken; None if it passes through.
+            changes: which documents it may change.
+        """
         judgement = await self._judged(request)
         if judgement.refusal is not None:
             return answers.refused(judgement.refusal)
-        if judgement.verdict is Verdict.HEARD_BY_COUCHDB:
-            return await self._heard(request)
-        if judgement.verdict is not Verdict.VALID:
+        if judgement.verdict not in (Verdict.VALID, Verdict.HEARD_BY_COUCHDB):
             return self._no_answer(request, Unanswered.CREDENTIALS)
         owners = [f"address {whose(request.remote or 'unknown')}"]
         if judgement.user is not None:
             owners.append(f"user {judgement.user}")
-        return await self._within_bounds(request, wanted, self._bodies.share(*owners))
+        if wanted is not None and judgement.verdict is Verdict.VALID:
+            return await self._within_bounds(request, owners, partial(self._take, wanted))
+        if changes.named and self._reads.expect_any:
+            passing = partial(self._pass_on, changes.named)
+            return await self._within_bounds(request, owners, passing)
+        return await self._heard(request, changes)
 
     async def _within_bounds(
-        self, request: web.Request, wanted: Target, share: Share
+        self, request: web.Request, owners: Sequence[str], write: Write
     ) -> web.StreamResponse:
+        """Receive the body of a write, and carry it out."""
         try:
-            return await self._receive_and_write(request, wanted, share)
+            share = self._bodies.share(*owners)
+            async with received(request, share, self._bounds, self._turns) as body:
+                return await write(request, body, owners[-1])
         except BodyTooLarge:
             return answers.too_large()
         except NoRoom:
@@ -319,15 +340,20 @@ class Gateway:
             # after a 408.
             return self._no_answer(request, Unanswered.BODY)
 
-    async def _receive_and_write(
-        self, request: web.Request, wanted: Target, share: Share
+    async def _take(
+        self, wanted: Target, request: web.Request, body: Body, owner: str
     ) -> web.StreamResponse:
-        async with received(request, share, self._bounds, self._turns) as body:
-            if wanted.document_id is None:
-                return await self._writes.bulk(request, body, share.owners[-1])
-            return await self._writes.document(request, body, wanted.document_id, share.owners[-1])
+        if wanted.document_id is None:
+            return await self._writes.bulk(request, body, owner)
+        return await self._writes.document(request, body, wanted.document_id, owner)
 
-    async def _heard(self, request: web.Request) -> web.StreamResponse:
+    async def _pass_on(
+        self, named: Named, request: web.Request, body: Body, owner: str
+    ) -> web.StreamResponse:
+        return await self._writes.pass_on(request, body, named, owner)
+
+    async def _heard(self, request: web.Request, changes: Change) -> web.StreamResponse:
+        await self._reads.stored(changes.ids, request.headers)
         until = time.monotonic() + self._settings.publish_deadline
         try:
             return await when_connected(lambda: self._upstream.forward(request), until)

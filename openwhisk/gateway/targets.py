@@ -1,10 +1,12 @@
 """Which requests may be writes of activations, judged by method, path and headers alone.
 
-In doubt a request is none and passes through, which is always right.
+In doubt a request is none and passes through, which is always right. Which documents one that
+passes through may change is judged as CouchDB reads it, however it is written.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 from urllib.parse import unquote_plus
 
 
@@ -21,8 +23,41 @@ class Target:
 
 BULK = Target(None)
 
+
+class Named(Enum):
+    """Where a body names the documents that its request changes; the paths of such requests."""
+
+    ONE = ""
+    """`POST /<database>`: the body is a document."""
+
+    DOCS = "_bulk_docs"
+    """The documents in its `docs`."""
+
+    NAMES = "_purge"
+    """The names of its members."""
+
+
+_NAMED = {named.value: named for named in Named}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Which documents a request may change.
+
+    Attributes:
+        ids: those that its path or its headers name.
+        named: where its body names others, if it does.
+    """
+
+    ids: tuple[str, ...] = ()
+    named: Named | None = None
+
+
+NOTHING = Change()
+
 _READS = frozenset({"GET", "HEAD"})
-_OF_A_DOCUMENT = _READS | {"PUT", "DELETE"}
+_OVERRIDES = _READS | {"POST", "PUT", "DELETE", "TRACE", "CONNECT", "COPY"}
+"""What CouchDB takes for a method in `X-HTTP-Method-Override`."""
 
 _CHANGES_MEANING = frozenset({"if-match", "if-none-match", "x-http-method-override"})
 """Headers that make a write more than one of new documents."""
@@ -65,23 +100,46 @@ def target(method: str, raw_path: str, headers: Mapping[str, str], database: str
     return Target(document_id) if document_id and "/" in document_id else None
 
 
-def document(method: str, raw_path: str, database: str) -> str | None:
-    """The id of the activation that a request reads, changes or deletes, if it does."""
-    path, _, query = raw_path.partition("?")
-    segments = path.split("/")
-    if method not in _OF_A_DOCUMENT or len(segments) != len(("", "database", "id")):
+def read(method: str, raw_path: str, database: str) -> str | None:
+    """The id of the activation that a request reads, if it asks for nothing more."""
+    segments = raw_path.split("/")
+    if method not in _READS or "?" in raw_path or len(segments) != len(("", "database", "id")):
         return None
     if segments[0] or _decoded(segments[1]) != database:
-        return None
-    if query and (method in _READS or not query.startswith("rev=")):
         return None
     document_id = _decoded(segments[2])
     return document_id if document_id and "/" in document_id else None
 
 
-def reads(method: str) -> bool:
-    """Whether a method only reads."""
-    return method in _READS
+def change(method: str, raw_path: str, headers: Mapping[str, str], database: str) -> Change:
+    """Which documents of the activations database a request may change.
+
+    Args:
+        method: the HTTP method.
+        raw_path: the path as in the request line, still encoded.
+        headers: the headers, with case-insensitive names.
+        database: the name of the activations database.
+    """
+    override = headers.get("X-HTTP-Method-Override")
+    if method == "POST" and override in _OVERRIDES:
+        method = override
+    if method in _READS:
+        return NOTHING
+    path = raw_path.partition("?")[0]
+    if not path.startswith("/"):
+        path = path.partition("://")[2].partition("/")[2]  # the absolute form
+    segments = [segment for segment in path.split("/") if segment]  # as CouchDB splits it
+    if not segments or _decoded(segments[0]) != database:
+        return NOTHING
+    document_id = _decoded(segments[1]) if segments[1:] else ""
+    if method == "POST" and not segments[2:] and document_id in _NAMED:
+        return Change(named=_NAMED[document_id])
+    ids = [document_id]
+    if document_id == "_design" and segments[3:4] == ["_update"]:
+        ids = [_decoded("/".join(segments[5:]))]
+    if method == "COPY":
+        ids.append(_decoded(headers.get("Destination", "").partition("?")[0]))
+    return Change(tuple(name for name in ids if name and "/" in name))
 
 
 def _plain(headers: Mapping[str, str]) -> bool:

@@ -12,6 +12,7 @@ from openwhisk.gateway.bodies import Body
 from openwhisk.gateway.counts import Document, few_documents, takes_long
 from openwhisk.gateway.decoder import Decoder
 from openwhisk.gateway.metrics import Forwarded, Metrics, Unanswered
+from openwhisk.gateway.named import ids_in
 from openwhisk.gateway.patience import when_connected
 from openwhisk.gateway.reads import NotStoredYet, Reads
 from openwhisk.gateway.records import (
@@ -22,6 +23,7 @@ from openwhisk.gateway.records import (
     without_repeated,
 )
 from openwhisk.gateway.storing import NotStored, Refused, Storing
+from openwhisk.gateway.targets import Named
 from openwhisk.gateway.turns import Steps, Turns, single
 from openwhisk.gateway.upstream import UnreachableError, Upstream, UpstreamError
 
@@ -163,9 +165,12 @@ class Writes:
             # CouchDB refuses such a document, and all others with it, or else its id may be that of
             # another one, and CouchDB takes the first.
             documents, records, ids = [], [], []
-        if not documents or not any(records):
+        if not documents:
+            self._metrics.forwarded.labels(Forwarded.NOT_TAKEN).inc()
+            return await self.pass_on(request, body, Named.DOCS, owner)
+        if not any(records):
             await self._reads.stored(filter(None, ids), request.headers)
-            return await self._forward(request, body, Forwarded.NOT_TAKEN, max(1, len(documents)))
+            return await self._forward(request, body, Forwarded.NOT_TAKEN, len(documents))
         entries: list[bytes] = [b""] * len(documents)
         others = [index for index, record in enumerate(records) if record is None]
         status = 201
@@ -188,6 +193,25 @@ class Writes:
         except Refused as refused:
             return answers.as_it_came(refused.answer.status, refused.answer.body)
         return answers.bulk(status, entries)
+
+    async def pass_on(
+        self, request: web.Request, body: Body, named: Named, owner: str
+    ) -> web.StreamResponse:
+        """Pass a write through as it came, once all documents that it names are stored.
+
+        Args:
+            request: the client's request.
+            body: its body.
+            named: where the body names them.
+            owner: who sends it, for fair turns.
+
+        Raises:
+            NotStoredYet: that takes too long.
+        """
+        if body.data and self._reads.expect_any:
+            ids = await self._turns.run(owner, ids_in(body.data, named, self._reads.expect))
+            await self._reads.stored(ids, request.headers)
+        return await self._send(request, body)
 
     async def _take(
         self, data: bytes | bytearray | None, owner: str
@@ -290,6 +314,9 @@ class Writes:
         self, request: web.Request, body: Body, reason: Forwarded, documents: int = 1
     ) -> web.StreamResponse:
         self._metrics.forwarded.labels(reason).inc(documents)
+        return await self._send(request, body)
+
+    async def _send(self, request: web.Request, body: Body) -> web.StreamResponse:
         try:
             return await when_connected(
                 lambda: self._upstream.forward(request, body.raw), self._until()

@@ -91,6 +91,8 @@ class FakeCouchDB:
     """
 
     user: tuple[str, str] | None = None
+    others: dict[str, str] = field(default_factory=dict)
+    """More users like that one, with their passwords."""
     administrator: bool = True
     member: bool = True
     reader: bool = True
@@ -175,7 +177,7 @@ class FakeCouchDB:
             if not given and (cookie is None or cookie != self._cookie()):
                 reason = "You are not authorized to access this db."
                 return failure(401, "unauthorized", reason)
-            if given and given != encode_basic_auth(*self.user):
+            if given and self._name(given) is None:
                 self.wrong_passwords += 1
                 return failure(401, "unauthorized", "Name or password is incorrect.")
         try:
@@ -189,15 +191,24 @@ class FakeCouchDB:
         if request.path == "/_session" and request.method == "POST":
             return await self._make_session(request)
         if request.path == "/_session":
-            return self._about_session()
+            return self._about_session(request)
         return await self._dispatch(request)
 
     def _cookie(self) -> str | None:
         """Of the user with this password."""
         return hashlib.sha256(repr(self.user).encode()).hexdigest() if self.sessions else None
 
-    def _about_session(self) -> web.Response:
-        name = self.user[0] if self.user else None
+    def _name(self, authorization: str) -> str | None:
+        """Of the user with these credentials."""
+        users = [self.user] if self.user else []
+        for name, password in [*users, *self.others.items()]:
+            if authorization == encode_basic_auth(name, password):
+                return name
+        return None
+
+    def _about_session(self, request: web.Request) -> web.Response:
+        authorization = request.headers.get("Authorization", "")
+        name = self._name(authorization) if authorization else self.user and self.user[0]
         roles = ["_admin"] if self.administrator else []
         return web.json_response({"ok": True, "userCtx": {"name": name, "roles": roles}})
 
@@ -216,16 +227,18 @@ class FakeCouchDB:
         return web.json_response({"couchdb": "Welcome", "version": "3.5.0", "vendor": vendor})
 
     async def _dispatch(self, request: web.Request) -> web.Response:
-        name, _, rest = request.raw_path.partition("?")[0].lstrip("/").partition("/")
-        name = unquote(name)
-        if not rest:
+        path = request.raw_path.partition("?")[0]
+        name, *segments = [segment for segment in path.split("/") if segment]
+        name, rest = unquote(name), "/".join(segments)
+        if not rest and request.method != "POST":
             return self._about_database(request.method, name)
         if name not in self.databases:
             raise RefusalError(404, "not_found", "Database does not exist.")
         self._check_member()
         database = self.databases[name]
-        if rest == "_bulk_docs":
-            return await self._bulk_docs(request, database)
+        posts = {"": self._post, "_bulk_docs": self._bulk_docs, "_purge": self._purge}
+        if request.method == "POST" and unquote(rest) in posts:
+            return await posts[unquote(rest)](request, database)
         self._check_reader()
         if rest == "_all_docs":
             return await self._all_docs(request, database)
@@ -387,6 +400,19 @@ class FakeCouchDB:
         return web.json_response(
             [self._write(database, document) for document in documents], status=201
         )
+
+    async def _post(self, request: web.Request, database: dict[str, Stored]) -> web.Response:
+        document = read_object(await request.read())
+        self._check(document)
+        document.setdefault("_id", uuid.uuid4().hex)
+        return web.json_response(self._written(database, document), status=201)
+
+    async def _purge(self, request: web.Request, database: dict[str, Stored]) -> web.Response:
+        purged: dict[str, list[str]] = {}
+        for id_, revisions in read_object(await request.read()).items():
+            there = id_ in database and database[id_].rev in revisions
+            purged[id_] = [database.pop(id_).rev] if there else []
+        return web.json_response({"purge_seq": None, "purged": purged}, status=201)
 
     def _read(self, body: bytes) -> list[dict[str, Any]]:
         content = read_object(body)

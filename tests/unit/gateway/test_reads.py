@@ -1,11 +1,10 @@
 """What was just written is there for its reader, before the persister has stored it."""
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.openwhisk_client import BrokenError, OpenWhiskClient
+from tests.openwhisk_client import OpenWhiskClient
 from tests.unit.gateway.conftest import StartGateway
 from tests.unit.gateway.doubles import DATABASE, FakeDatabase, document
 
@@ -102,64 +101,6 @@ async def test_a_wrong_password_costs_one_attempt(
     assert len(database.seen) == 1
     mine.close()
     theirs.close()
-
-
-@pytest.mark.parametrize("how", ["delete", "put", "bulk"])
-async def test_a_change_waits_until_the_record_is_stored(
-    client: OpenWhiskClient, database: FakeDatabase, how: str
-) -> None:
-    fields = document()
-    revision = (await client.put(fields)).json["rev"]
-    stored = (await client.get(fields["_id"])).json
-    del stored["_rev"]
-    changed = {**fields, "name": "changed", "_rev": revision}
-    if how == "delete":
-        changing = asyncio.ensure_future(client.delete(fields["_id"], revision))
-    elif how == "put":
-        changing = asyncio.ensure_future(client.put(changed, revision))
-    else:
-        changing = asyncio.ensure_future(client.store([changed, document()]))  # type: ignore[arg-type]
-    for _ in range(2):
-        database.asked.clear()
-        async with asyncio.timeout(5):
-            await database.asked.wait()
-    assert not changing.done()
-    database.write(stored)
-    answer = await changing
-    if how == "delete":
-        assert answer.json["ok"]
-        assert not database.held
-    else:
-        assert database.held[fields["_id"]]["name"] == "changed"
-
-
-async def test_a_change_of_what_is_not_stored_in_time_is_not_answered(
-    start: StartGateway, database: FakeDatabase
-) -> None:
-    """CouchDB would take a deletion, and the persister would bring the document back."""
-    gateway = await start(change_patience=0.2)
-    client = OpenWhiskClient(gateway.url.replace("//", "//whisk:secret@"), DATABASE)
-    fields = document()
-    revision = (await client.put(fields)).json["rev"]
-    with pytest.raises(BrokenError):
-        await client.delete(fields["_id"], revision)
-    assert not database.held
-    assert (await client.get(fields["_id"])).status == 200
-    client.close()
-
-
-async def test_new_records_beside_a_change_that_waits_too_long_are_taken(
-    start: StartGateway, database: FakeDatabase
-) -> None:
-    gateway = await start(change_patience=0.2)
-    client = OpenWhiskClient(gateway.url.replace("//", "//whisk:secret@"), DATABASE)
-    fields, other = document(), document()
-    revision = (await client.put(fields)).json["rev"]
-    with pytest.raises(BrokenError):
-        await client.store([{**fields, "name": "changed", "_rev": revision}, other])
-    assert (await client.get(other["_id"])).status == 200
-    assert not database.held
-    client.close()
 
 
 async def test_it_can_be_switched_off(start: StartGateway, database: FakeDatabase) -> None:

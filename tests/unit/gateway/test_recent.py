@@ -33,8 +33,11 @@ def test_what_was_taken_lately_is_there(recent: Recent) -> None:
 
 
 def test_it_is_there_for_a_while(recent: Recent, clock: Clock) -> None:
+    assert not recent
     recent.add(record())
+    assert recent
     clock.now += SECONDS
+    assert not recent
     assert recent.get("guest/a") is None
     assert recent.size == 0
 

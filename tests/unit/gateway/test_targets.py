@@ -1,7 +1,16 @@
 import pytest
 from multidict import CIMultiDict
 
-from openwhisk.gateway.targets import BULK, Target, target
+from openwhisk.gateway.targets import (
+    BULK,
+    NOTHING,
+    Change,
+    Named,
+    Target,
+    change,
+    read,
+    target,
+)
 
 DATABASE = "whisk_activations"
 PUT = f"/{DATABASE}/guest%2F0123"
@@ -102,3 +111,97 @@ def test_headers_that_do_not_change_the_meaning_are_understood(name: str, value:
 def test_a_database_name_may_need_encoding() -> None:
     headers = CIMultiDict({"Content-Type": "application/json"})
     assert target("POST", "/a%2Fb%2Bc/_bulk_docs", headers, "a/b+c") == BULK
+
+
+ID = "guest/0123"
+
+
+def changed(method: str, path: str, **headers: str) -> Change:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return change(method, path, CIMultiDict(named), DATABASE)
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "COPY", "POST"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        PUT,
+        f"{PUT}?rev=1-a",
+        f"{PUT}?batch=ok&rev=1-a",
+        f"{PUT}?new_edits=false",
+        f"{PUT}/an/attachment?rev=1-a",
+        f"/{DATABASE}//guest%2F0123/",
+        "/whisk%5Factivations/guest%2f0123?a/b",
+        f"http://host:5984{PUT}?rev=1-a",
+    ],
+)
+def test_what_a_path_names_is_changed(method: str, path: str) -> None:
+    assert changed(method, path) == Change((ID,))
+    assert changed(method, path, If_Match="1-a", Content_Type="multipart/related").ids == (ID,)
+
+
+def test_an_update_function_changes_what_its_path_names() -> None:
+    for path in ("guest%2F0123", "guest/0123?a=b"):
+        assert changed("PUT", f"/{DATABASE}/_design/a/_update/f/{path}").ids == (ID,)
+    assert changed("POST", f"/{DATABASE}/_design/a/_update/f") == NOTHING
+
+
+def test_a_copy_changes_what_it_is_copied_to() -> None:
+    copied = changed("COPY", PUT, Destination="guest%2F4567?rev=1-a")
+    assert copied == Change((ID, "guest/4567"))
+
+
+def test_a_method_in_a_header_counts_as_with_couchdb() -> None:
+    assert changed("POST", PUT, X_HTTP_Method_Override="DELETE").ids == (ID,)
+    assert changed("POST", f"/{DATABASE}/_bulk_docs", X_HTTP_Method_Override="GET") == NOTHING
+    assert changed("GET", PUT, X_HTTP_Method_Override="DELETE") == NOTHING
+    assert changed("POST", f"/{DATABASE}", X_HTTP_Method_Override="x").named is Named.ONE
+
+
+@pytest.mark.parametrize(
+    "path,named",
+    [
+        ("", Named.ONE),
+        ("/", Named.ONE),
+        ("?batch=ok", Named.ONE),
+        ("/_bulk_docs", Named.DOCS),
+        ("/_bulk_docs?w=2", Named.DOCS),
+        ("//%5Fbulk_docs/", Named.DOCS),
+        ("/_purge", Named.NAMES),
+    ],
+)
+def test_some_bodies_name_what_is_changed(path: str, named: Named) -> None:
+    assert changed("POST", f"/{DATABASE}{path}") == Change(named=named)
+
+
+@pytest.mark.parametrize(
+    "method, path",
+    [
+        ("GET", PUT),
+        ("HEAD", PUT),
+        ("POST", f"/{DATABASE}/_find"),
+        ("POST", f"/{DATABASE}/_all_docs"),
+        ("PUT", f"/{DATABASE}"),
+        ("DELETE", f"/{DATABASE}"),
+        ("PUT", f"/{DATABASE}/_design/whisks"),
+        ("PUT", f"/{DATABASE}/_local/a"),
+        ("POST", "/whisk_actions"),
+        ("PUT", "/whisk_actions/guest%2F0123"),
+        ("POST", "/"),
+        ("OPTIONS", "*"),
+    ],
+)
+def test_everything_else_changes_no_activation(method: str, path: str) -> None:
+    assert changed(method, path, Content_Type="application/json") == NOTHING
+
+
+def test_a_plain_read_of_an_activation_is_known() -> None:
+    assert read("GET", PUT, DATABASE) == read("HEAD", PUT, DATABASE) == ID
+    for method, path in [
+        ("DELETE", PUT),
+        ("GET", f"{PUT}?rev=1-a"),
+        ("GET", f"{PUT}/logs"),
+        ("GET", f"/{DATABASE}/_changes"),
+        ("GET", "/whisk_actions/guest%2F0123"),
+    ]:
+        assert read(method, path, DATABASE) is None

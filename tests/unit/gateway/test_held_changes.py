@@ -1,0 +1,184 @@
+"""What changes a record that is on its way over Kafka waits until it is stored."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from tests.fakes.time import until
+from tests.openwhisk_client import Answer, BrokenError, OpenWhiskClient
+from tests.unit.gateway.conftest import StartGateway
+from tests.unit.gateway.doubles import DATABASE, FakeDatabase, document
+
+Deletion = Callable[[OpenWhiskClient, str, str], Awaitable[Answer]]
+
+
+def path_of(document_id: str) -> str:
+    return f"/{DATABASE}/{document_id.replace('/', '%2F')}"
+
+
+def posted(path: str, body: Callable[[dict[str, Any]], object]) -> Deletion:
+    """Deletes by a body that has the tombstone in it."""
+
+    def delete(client: OpenWhiskClient, document_id: str, revision: str) -> Awaitable[Answer]:
+        tombstone = {"_id": document_id, "_rev": revision, "_deleted": True}
+        return client.request("POST", f"/{DATABASE}{path}", json.dumps(body(tombstone)).encode())
+
+    return delete
+
+
+def bulk(tombstone: dict[str, Any], **more: object) -> dict[str, Any]:
+    return {"docs": [{"_id": "guest/x"}, tombstone], **more}
+
+
+DELETIONS: dict[str, Deletion] = {
+    "delete": lambda client, id_, rev: client.delete(id_, rev),
+    "delete with a query": lambda client, id_, rev: client.request(
+        "DELETE", f"{path_of(id_)}?w=1&rev={rev}"
+    ),
+    "put": lambda client, id_, rev: client.put({"_id": id_, "_deleted": True}, rev),
+    "put with a query": lambda client, id_, rev: client.request(
+        "PUT", f"{path_of(id_)}?w=1&rev={rev}", b'{"_deleted":true}'
+    ),
+    "post": posted("", lambda tombstone: tombstone),
+    "post with a query": posted("?w=1", lambda tombstone: tombstone),
+    "bulk": posted("/_bulk_docs", bulk),
+    "bulk with a record": posted("/_bulk_docs", lambda one: {"docs": [document(), one]}),
+    "bulk with a query": posted("/_bulk_docs?w=1", bulk),
+    "bulk of another form": posted("/_bulk_docs", lambda one: bulk(one, w=1)),
+    "bulk of very many": posted(
+        "/_bulk_docs", lambda one: {"docs": [{"_id": "guest/x"}] * 10_000 + [one]}
+    ),
+    "bulk in another spelling": posted("//%5Fbulk_docs/", bulk),
+    "purge": lambda client, id_, rev: client.request(
+        "POST", f"/{DATABASE}/_purge", json.dumps({id_: [rev]}).encode()
+    ),
+}
+
+StartClients = Callable[..., Awaitable[tuple[OpenWhiskClient, OpenWhiskClient]]]
+
+
+@pytest.fixture
+async def clients(start: StartGateway, database: FakeDatabase) -> AsyncIterator[StartClients]:
+    """Starts a gateway; a client of one whose records are taken, and of one who changes them."""
+    made: list[OpenWhiskClient] = []
+
+    async def make(**settings: Any) -> tuple[OpenWhiskClient, OpenWhiskClient]:
+        database.couchdb.others["editor"] = "secret"
+        gateway = await start(**settings)
+        for name in ("whisk", "editor"):
+            url = gateway.url.replace("//", f"//{name}:secret@")
+            made.append(OpenWhiskClient(url, DATABASE))
+        return made[0], made[1]
+
+    yield make
+    for client in made:
+        client.close()
+
+
+def heard(*, whose: str) -> dict[str, frozenset[str]]:
+    """Settings with which CouchDB hears the editor's writes, or nobody's."""
+    return {"authorized_users": frozenset({"whisk"})} if whose == "the editor's" else {}
+
+
+def times_asked(database: FakeDatabase, document_id: str) -> int:
+    return [(one.method, one.path) for one in database.seen].count(("GET", path_of(document_id)))
+
+
+@pytest.mark.parametrize("whose", ["nobody's", "the editor's"])
+@pytest.mark.parametrize("how", DELETIONS)
+async def test_a_deletion_waits_until_the_record_is_stored(
+    clients: StartClients, database: FakeDatabase, how: str, whose: str
+) -> None:
+    writer, editor = await clients(change_patience=5, **heard(whose=whose))
+    fields = document()
+    revision = (await writer.put(fields)).json["rev"]
+    stored = (await writer.get(fields["_id"])).json
+    del stored["_rev"]
+    deleting = asyncio.ensure_future(DELETIONS[how](editor, fields["_id"], revision))
+    await until(lambda: times_asked(database, fields["_id"]) > 2 or deleting.done())
+    assert not deleting.done()
+    assert database.write(stored)["rev"] == revision
+    assert (await deleting).status in (200, 201)
+    assert fields["_id"] not in database.held
+    assert (await writer.get(fields["_id"])).status == 404
+
+
+@pytest.mark.parametrize("whose", ["nobody's", "the editor's"])
+@pytest.mark.parametrize("how", DELETIONS)
+async def test_a_deletion_of_what_is_not_stored_in_time_is_not_answered(
+    clients: StartClients, database: FakeDatabase, how: str, whose: str
+) -> None:
+    """CouchDB would take it, and the persister would bring the document back."""
+    writer, editor = await clients(change_patience=0.2, **heard(whose=whose))
+    fields = document()
+    revision = (await writer.put(fields)).json["rev"]
+    with pytest.raises(BrokenError):
+        await DELETIONS[how](editor, fields["_id"], revision)
+    assert not database.writes
+    assert (await writer.get(fields["_id"])).status == 200
+
+
+@pytest.mark.parametrize("whose", ["nobody's", "the editor's"])
+async def test_an_update_gets_the_answer_of_one_that_came_after_the_record(
+    clients: StartClients, database: FakeDatabase, whose: str
+) -> None:
+    writer, editor = await clients(change_patience=5, **heard(whose=whose))
+    fields = document()
+    await writer.put(fields)
+    body = json.dumps({"_id": fields["_id"], "name": "other"}).encode()
+    updating = asyncio.ensure_future(editor.request("POST", f"/{DATABASE}", body))
+    await until(lambda: times_asked(database, fields["_id"]) > 1 or updating.done())
+    database.write(fields)
+    assert (await updating).status == 409
+    assert database.held[fields["_id"]]["name"] == fields["name"]
+
+
+async def test_new_records_beside_a_change_that_waits_too_long_are_taken(
+    clients: StartClients, database: FakeDatabase
+) -> None:
+    writer, editor = await clients(change_patience=0.2)
+    fields, other = document(), document()
+    revision = (await writer.put(fields)).json["rev"]
+    with pytest.raises(BrokenError):
+        await editor.store([{**fields, "name": "changed", "_rev": revision}, other])
+    assert (await writer.get(other["_id"])).status == 200
+    assert not database.held
+
+
+@pytest.mark.parametrize("how", ["post", "bulk with a query", "purge"])
+async def test_other_documents_do_not_wait(
+    clients: StartClients, database: FakeDatabase, how: str
+) -> None:
+    writer, editor = await clients(change_patience=60)
+    await writer.put(document())
+    fields = document()
+    revision = database.write(fields)["rev"]
+    assert (await DELETIONS[how](editor, fields["_id"], revision)).status in (200, 201)
+    assert fields["_id"] not in database.held
+    assert times_asked(database, fields["_id"]) == 0
+
+
+@pytest.mark.parametrize("how", ["post", "bulk with a query", "purge"])
+async def test_who_may_not_write_is_refused_before_the_body_is_received(
+    clients: StartClients, database: FakeDatabase, how: str
+) -> None:
+    writer, stranger = await clients()
+    fields = document()
+    revision = (await writer.put(fields)).json["rev"]
+    database.couchdb.others.clear()
+    assert (await DELETIONS[how](stranger, fields["_id"], revision)).status == 401
+    assert not database.writes
+
+
+@pytest.mark.parametrize("path", ["", "/_bulk_docs?w=1", "/_purge"])
+async def test_what_names_nothing_goes_to_couchdb(
+    clients: StartClients, database: FakeDatabase, path: str
+) -> None:
+    writer, editor = await clients()
+    await writer.put(document())
+    for body in (b"{", b"", b"[]", b'{"docs":1}'):
+        await editor.request("POST", f"/{DATABASE}{path}", body)
+        assert database.seen[-1].body == body
