@@ -12,14 +12,13 @@ All functions take bytes that `models.json_grammar` has accepted. Places are `(s
 
 import json
 import re
-from array import array
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
-from itertools import accumulate, islice
+from itertools import islice
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from models.json_grammar import STEPS, WINDOW, after_text, steps
+from models.json_grammar import CLOSES, OPENS, STEPS, WINDOW, after_text, depths, steps
 from models.patterns import compiled
 
 MAX_NUMBER_LENGTH: Final = 100
@@ -206,7 +205,7 @@ def parts(text: bytes, start: int) -> Iterator[bytes]:
     while text[at] != _CLOSING:
         end = _after(_values_in_a_row, text, at, at + WINDOW)
         if end == at:
-            end = _skipped(text, at)
+            end = _after_long(text, at)
         yield b"[%b]" % text[at:end].rstrip(b" \t\n\r,")
         at = _after_comma(text, end)
 
@@ -241,26 +240,29 @@ def _after_long(text: bytes, at: int) -> int:
         return after_text(text, at)
     if text[at] not in _BRACKETS:
         return _after(_end_of_plain, text, at)
-    start, depth = at, 0
+    start, at, depth = at, at + 1, 1
     while True:
         window = min(max(_SHORTEST_WINDOW, (at - start) // 4), WINDOW)
-        piece = text[at : at + window]
-        if _QUOTE not in piece:
+        end = at + window
+        plain = _QUOTE not in text[at:end]
+        if plain:
             # All that is not a bracket is a step of 0, so a step's number is its place.
-            depths = array("l", accumulate(array("b", piece.translate(STEPS)), initial=depth))
-            if 0 in islice(depths, 1, None):
-                return at + depths.index(0, 1)
-            at, depth = at + window, depths[-1]
-            continue
-        end = _after(_whole_tokens, text, at, at + window)
-        if end == at:  # a string that is longer
-            at = after_text(text, at)
-            continue
-        depths = array("l", accumulate(steps(text[at:end], _texts), initial=depth))
-        if 0 in islice(depths, 1, None):
-            number = depths.index(0, 1)
-            return next(islice(_brackets(text, at), number - 1, None)).end()
-        at, depth = end, depths[-1]
+            found = text[at:end].translate(STEPS)
+        else:
+            end = _after(_whole_tokens, text, at, end)
+            if end == at:  # a string that is longer
+                at = after_text(text, at)
+                continue
+            found = steps(text[at:end], _texts)
+        closing = found.count(CLOSES)
+        if closing >= depth:
+            reached = depths(found, depth)
+            if 0 in reached:
+                number = reached.index(0)
+                if plain:
+                    return at + number
+                return next(islice(_brackets(text, at), number - 1, None)).end()
+        at, depth = end, depth + found.count(OPENS) - closing
 
 
 def name(text: bytes, member: Member) -> str:

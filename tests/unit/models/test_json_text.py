@@ -243,3 +243,23 @@ def test_no_letter_takes_the_place_of_half_a_pair(half: bytes) -> None:
     whole = json_grammar.with_whole_characters(b'"%b"' % half)
     assert len(whole) == len(half) + 2
     assert not json.loads(whole).isascii()
+
+
+@pytest.mark.parametrize("levels", [66, 990])
+def test_few_depths_are_counted(levels: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counting that before each bracket took half a second for a megabyte of annotations."""
+    counted = 0
+
+    def count(steps: bytes, depth: int) -> Any:
+        nonlocal counted
+        counted += len(steps)
+        return depths(steps, depth)
+
+    depths = json_grammar.depths
+    monkeypatch.setattr(json_grammar, "depths", count)
+    monkeypatch.setattr(json_text, "depths", count)
+    item = b"[" * levels + b"]" * levels
+    text = b"[%b]" % b",".join([item] * 200)
+    json_grammar.check(text)
+    assert [end - start for start, end in json_text.items(text)] == [2 * levels] * 200
+    assert counted < 2 * len(text)
