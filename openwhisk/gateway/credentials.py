@@ -82,6 +82,11 @@ class Refusal:
     locked: bool = False
 
 
+def is_lockout(status: int, body: bytes) -> bool:
+    """Whether CouchDB answers that a user is locked out for a while, whatever the password."""
+    return status == 403 and b"temporarily locked" in body  # noqa: PLR2004 - forbidden
+
+
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """A verdict on credentials, with the details.

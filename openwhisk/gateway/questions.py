@@ -12,7 +12,13 @@ import msgspec
 from yarl import URL
 
 from app.process.printable import shown
-from openwhisk.gateway.credentials import Judgement, Refusal, Verdict, credentials_of
+from openwhisk.gateway.credentials import (
+    Judgement,
+    Refusal,
+    Verdict,
+    credentials_of,
+    is_lockout,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -197,9 +203,9 @@ class Questions:
             busy = itself or status == _TOO_MANY
             return Judgement(Verdict.BUSY if busy else Verdict.UNREACHABLE)
         self._answered_at = time.monotonic()
-        locked = status == 403 and b"temporarily locked" in body  # noqa: PLR2004 - forbidden
         challenge = answer.headers.get("WWW-Authenticate")
-        return Judgement(Verdict.REFUSED, refusal=Refusal(status, body, challenge, locked))
+        refusal = Refusal(status, body, challenge, is_lockout(status, body))
+        return Judgement(Verdict.REFUSED, refusal=refusal)
 
     def _silent(self, problem: Exception) -> Verdict:
         """The verdict without an answer: CouchDB is busy if it answers others, and away if not."""

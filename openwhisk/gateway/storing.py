@@ -16,6 +16,7 @@ import msgspec
 from app.process.printable import shown
 from app.process.turn import Turn
 from openwhisk.gateway import answers
+from openwhisk.gateway.credentials import is_lockout
 from openwhisk.gateway.fallback import Fallback, Switch
 from openwhisk.gateway.metrics import Metrics
 from openwhisk.gateway.recent import Recent
@@ -190,6 +191,10 @@ class Storing:
         if answer.documents is None:
             if answer.status >= 500 or answer.status in _MAY_PASS:  # noqa: PLR2004 - server errors
                 direct.problem = f"status {answer.status}"
+                return False
+            if is_lockout(answer.status, answer.body):
+                # Of wrong passwords from this address, not of these credentials, which were right.
+                direct.problem = "the user is temporarily locked out"
                 return False
             raise Refused(answer)
         stored = direct.take(answer.documents)

@@ -68,8 +68,8 @@ _ONCE = ("authorization", "content-encoding", "content-type", "cookie", "x-auth-
 _JSON = "application/json"
 
 _LONGEST_SEGMENT = 8192
-"""Characters of a path segment that can name a document: CouchDB takes no longer line. Decoding one
-takes 75 times its size of memory.
+"""Characters of a path segment that may name an activation, whose id has at most 289, or 867 when
+encoded. By default, CouchDB takes no longer line. Decoding one takes 75 times its size of memory.
 """
 
 

@@ -680,3 +680,12 @@ class TestProxy:
         with pytest.raises(aiohttp.ClientError):
             async with gateway.client.get(f"{gateway.url}/db/a", headers=BASIC) as answer:
                 await answer.read()
+
+    @pytest.mark.parametrize("path", [b"/db/\xc3\xa4", b"/db/\xe4", b"/db/a?b=\xc3\xa4"])
+    async def test_an_address_beyond_ascii_is_refused(
+        self, gateway: Running, database: FakeDatabase, path: bytes
+    ) -> None:
+        """HTTP has none (RFC 3986); CouchDB takes them, and OpenWhisk sends none."""
+        request = b"GET %b HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" % path
+        assert b" 400 " in (await raw_answer(gateway, request)).partition(b"\r\n")[0]
+        assert not database.seen

@@ -19,6 +19,7 @@ from openwhisk.gateway.records import (
     without_repeated,
 )
 from openwhisk.gateway.revisions import first_revision
+from openwhisk.gateway.targets import change
 from tests.golden import Case, cases, exactly
 
 ID = "0123456789abcdef0123456789abcdef"
@@ -192,6 +193,18 @@ def test_bulk_documents_keep_their_bytes() -> None:
     documents = [document(), b'{"a": 1E+5}', b"3"]
     assert bulk_documents(b"".join(bulk_body(documents))) == documents
     assert bulk_documents(b'{"new_edits": true, "docs":[1 , 2]}') == [b"1", b"2"]
+
+
+def test_every_id_that_is_taken_can_be_named_by_a_path() -> None:
+    """CouchDB can be set to take longer lines, and then knows longer ids."""
+
+    def of(namespace: str) -> bytes:
+        return document().replace(b"guest", namespace.encode())
+
+    longest = taken(of("a" * 251)).id  # and what the subject has more makes 256
+    encoded = "".join(f"%{byte:02x}" for byte in longest.encode())
+    assert change("DELETE", f"/db/{encoded}?rev=1-a", {}, "db").ids == (longest,)
+    assert TAKING.take(of("a" * 257), NOW) is None
 
 
 @pytest.mark.parametrize(
