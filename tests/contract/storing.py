@@ -307,6 +307,24 @@ class TestWriting(Suite):
         assert await client.send("PUT", "/a", b'{"n":1}') == (409, taken)
         assert await client.send("GET", "/b") == (404, refused("not_found", "missing"))
 
+    async def test_a_posted_document_names_itself_or_is_given_an_id(self, client: Client) -> None:
+        status, entry = await client.send("POST", "", b'{"_id":"a","n":1}')
+        assert (status, written([entry])) == (201, ["a"])
+        taken = refused("conflict", "Document update conflict.")
+        assert await client.send("POST", "", b'{"_id":"a"}') == (409, taken)
+        status, entry = await client.send("POST", "", b'{"n":2}')
+        assert status == 201
+        assert await client.one(entry["id"]) == {"_id": entry["id"], "n": 2}
+
+    @beyond_the_stand_in
+    async def test_what_was_purged_never_was(self, client: Client) -> None:
+        _, [entry] = await client.bulk({"_id": "a"})
+        asked = {"a": [entry["rev"]], "b": ["1-a"]}
+        status, answer = await client.send("POST", "/_purge", json.dumps(asked).encode())
+        purged = {"a": [entry["rev"]], "b": []}
+        assert (status, answer) == (201, {"purge_seq": None, "purged": purged})
+        assert await client.send("GET", "/a") == (404, refused("not_found", "missing"))
+
     @pytest.mark.parametrize(
         "id_, reason",
         [
