@@ -56,7 +56,8 @@ class Change:
 NOTHING = Change()
 
 _READS = frozenset({"GET", "HEAD"})
-_OVERRIDES = _READS | {"POST", "PUT", "DELETE", "TRACE", "CONNECT", "COPY"}
+_CHANGES = frozenset({"POST", "PUT", "DELETE", "COPY"})
+_OVERRIDES = _READS | _CHANGES | {"TRACE", "CONNECT"}
 """What CouchDB takes for a method in `X-HTTP-Method-Override`."""
 
 _CHANGES_MEANING = frozenset({"if-match", "if-none-match", "x-http-method-override"})
@@ -123,7 +124,7 @@ def change(method: str, raw_path: str, headers: Mapping[str, str], database: str
     override = headers.get("X-HTTP-Method-Override")
     if method == "POST" and override in _OVERRIDES:
         method = override
-    if method in _READS:
+    if method not in _CHANGES:
         return NOTHING
     path = raw_path.partition("?")[0]
     if not path.startswith("/"):

@@ -179,6 +179,7 @@ def test_some_bodies_name_what_is_changed(path: str, named: Named) -> None:
     [
         ("GET", PUT),
         ("HEAD", PUT),
+        ("OPTIONS", PUT),
         ("POST", f"/{DATABASE}/_find"),
         ("POST", f"/{DATABASE}/_all_docs"),
         ("PUT", f"/{DATABASE}"),
