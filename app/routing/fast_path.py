@@ -84,7 +84,7 @@ _USUAL_LENGTH: Final = 4096
 """The most characters of a record's names that are cached, together."""
 
 _LARGE: Final = 64 * 1024
-_AT_ONCE: Final = 256 * 1024
+AT_ONCE: Final = 256 * 1024
 """Bytes that are read while everything else waits."""
 
 _SHORTEST_STRINGS: Final = 8
@@ -103,7 +103,7 @@ _NO_RECORD: Final = Skip(SkipReason.NO_RECORD)
 _ACKNOWLEDGEMENT: Final = Skip(SkipReason.ACKNOWLEDGEMENT)
 
 
-def read(value: bytes, timestamp: int, longest: int = _AT_ONCE) -> Candidate | Skip | None:
+def read(value: bytes, timestamp: int, longest: int = AT_ONCE) -> Candidate | Skip | None:
     """Read a message in the usual form; returns None for any other form.
 
     Args:

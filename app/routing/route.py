@@ -26,10 +26,7 @@ def route(role: TopicRole, value: bytes | None, timestamp: int, rules: Rules) ->
             `updated`.
         rules: store levels and excluded namespaces.
     """
-    if value is None:
-        return _NO_VALUE
-    found = fast_path.read(value, timestamp, len(value)) or slow_path.read(value, timestamp)
-    return (left_out(role, found, rules) or found) if isinstance(found, Candidate) else found
+    return quickly(role, value, timestamp, rules) or closely(role, value, timestamp, rules)
 
 
 def quickly(role: TopicRole, value: bytes | None, timestamp: int, rules: Rules) -> Decision | None:
@@ -37,4 +34,13 @@ def quickly(role: TopicRole, value: bytes | None, timestamp: int, rules: Rules) 
     if value is None:
         return _NO_VALUE
     found = fast_path.read(value, timestamp)
+    return (left_out(role, found, rules) or found) if isinstance(found, Candidate) else found
+
+
+def closely(role: TopicRole, value: bytes | None, timestamp: int, rules: Rules) -> Decision:
+    """As `route`, for what `quickly` says nothing about."""
+    if value is None:
+        return _NO_VALUE
+    usual = fast_path.read(value, timestamp, len(value)) if len(value) > fast_path.AT_ONCE else None
+    found = usual or slow_path.read(value, timestamp)
     return (left_out(role, found, rules) or found) if isinstance(found, Candidate) else found

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import cast
 
@@ -15,11 +15,11 @@ from app.kafka.producer import BatchProducer, Outgoing
 from app.kafka.records import Record
 from app.monitoring.outcomes import Key, Outcome, Outcomes, Step
 from app.process.turn import Turn
-from app.routing import Decision, Skip, Store, quickly, route
+from app.routing import Decision, Skip, Store, closely, quickly, route
 from app.routing.breaker import COUNTED, Breakers, Change
 from app.settings import RoutingSettings
 from app.tracing import Tracing
-from models.reasons import RejectReason
+from models.reasons import RejectReason, SkipReason
 from models.roles import TopicRole
 
 logger = get_logger(__name__)
@@ -34,6 +34,8 @@ _HELD = (
 
 _LARGE = 64 * 1024
 """Size in bytes above which a record that is not read at once is read in a thread."""
+
+_Decide = Callable[[TopicRole, bytes | None, int, RoutingSettings], Decision]
 
 _TOGETHER = 64
 """Records that are read without a look at the clock."""
@@ -73,7 +75,7 @@ class RoutingStep:
             await self._take(chunk, role)
 
     async def _take(self, chunk: Chunk, role: TopicRole) -> None:
-        counts: Counter[Key] = Counter()
+        skipped: Counter[SkipReason] = Counter()
         set_aside: list[SetAside] = []
         sources: list[Record] = []
         documents: list[Outgoing] = []
@@ -83,7 +85,7 @@ class RoutingStep:
                 documents.append(Outgoing(decision.activation_id.encode(), decision.document))
                 sources.append(record)
             elif isinstance(decision, Skip):
-                counts[Key(Step.ROUTE, Outcome.SKIPPED, decision.reason)] += 1
+                skipped[decision.reason] += 1
             elif isinstance(decision, SetAside):
                 set_aside.append(decision)
             else:
@@ -93,8 +95,11 @@ class RoutingStep:
         if too_large:
             set_aside += _too_large(zip(sources, documents, strict=True), too_large)
         shortened = await self._dead_letters.write(chunk.tp, set_aside)
-        counts[Key(Step.ROUTE, Outcome.ROUTED)] = len(documents) - len(too_large)
-        counts.update(Key(Step.ROUTE, Outcome.DEAD_LETTERED, letter.reason) for letter in set_aside)
+        counts = Counter({Key(Step.ROUTE, Outcome.ROUTED): len(documents) - len(too_large)})
+        for skip_reason, count in skipped.items():
+            counts[Key(Step.ROUTE, Outcome.SKIPPED, skip_reason)] = count
+        for reason, count in Counter(letter.reason for letter in set_aside).items():
+            counts[Key(Step.ROUTE, Outcome.DEAD_LETTERED, reason)] = count
         self._outcomes.add(Step.ROUTE, counts, len(chunk.records))
         self._outcomes.shortened += shortened
         self._watch(chunk, set_aside)
@@ -105,34 +110,37 @@ class RoutingStep:
         turn = Turn()
         for first in range(0, chunk.count, _TOGETHER):
             records = chunk.records[first : first + _TOGETHER]
-            decisions = self._decide_quickly(records, role)
+            decisions, decide = self._decide_quickly(records, role)
             if all(decisions):
                 decided += cast("list[Decision]", decisions)
                 if turn.over:
                     await turn.pass_on()
                 continue
             for record, decision in zip(records, decisions, strict=True):
-                decided.append(decision or await self._decide_alone(chunk.tp, record, role))
+                decided.append(decision or await self._decide_alone(chunk.tp, record, role, decide))
                 if turn.over:
                     await turn.pass_on()
         return decided
 
     def _decide_quickly(
         self, records: Sequence[Record], role: TopicRole
-    ) -> Sequence[Decision | None]:
+    ) -> tuple[Sequence[Decision | None], _Decide]:
+        """The decisions that are made at once, and how to make the others."""
         rules = self._rules
         try:
-            return [quickly(role, one.value, one.timestamp, rules) for one in records]
+            return [quickly(role, one.value, one.timestamp, rules) for one in records], closely
         except Exception:  # noqa: BLE001 - which one it is, is found alone
-            return [None] * len(records)
+            return [None] * len(records), route
 
-    async def _decide_alone(self, tp: TP, record: Record, role: TopicRole) -> Decision | SetAside:
+    async def _decide_alone(
+        self, tp: TP, record: Record, role: TopicRole, decide: _Decide
+    ) -> Decision | SetAside:
         value, given = record.value or b"", (record.timestamp, self._rules)
         try:
             if len(value) <= _LARGE:
-                return route(role, record.value, *given)
+                return decide(role, record.value, *given)
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._aside, route, role, value, *given)
+            return await loop.run_in_executor(self._aside, decide, role, value, *given)
         except Exception as error:  # noqa: BLE001 - no record may end the worker
             return unforeseen(tp, record, error)
 

@@ -147,7 +147,7 @@ async def test_a_record_at_which_the_persister_fails_costs_itself(
             raise RecursionError
         return route(role, value, timestamp, rules)
 
-    monkeypatch.setattr("app.routing.step.route", failing)
+    monkeypatch.setattr("app.routing.step.closely", failing)
     bench = Bench()
     first, last = Records(6).many(2)
     await bench.take(result(first), b"poison", b"ping", result(last))
@@ -165,6 +165,20 @@ async def test_a_record_at_which_the_persister_fails_costs_itself(
     )
 
 
+async def test_records_beside_one_that_cannot_be_decided_together_are_decided_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def failing(*_: Any) -> Decision:
+        raise KeyError
+
+    monkeypatch.setattr("app.routing.step.quickly", failing)
+    bench = Bench()
+    await bench.take(result(Records(6).one()), b"ping")
+    assert bench.outcomes.counts == Counter(
+        {routed(Outcome.ROUTED): 1, rejected(RejectReason.NOT_JSON): 1}
+    )
+
+
 async def test_defects_in_numbers_hold_the_topic() -> None:
     bench = Bench()
 
@@ -172,7 +186,7 @@ async def test_defects_in_numbers_hold_the_topic() -> None:
         raise KeyError
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("app.routing.step.route", failing)
+        patch.setattr("app.routing.step.closely", failing)
         await bench.take(*[b"ping"] * 1000)
     assert bench.breakers.holds("topic")
 
