@@ -203,6 +203,8 @@ class BatchProducer:
         self._turns: defaultdict[tuple[str, int], asyncio.Lock] = defaultdict(asyncio.Lock)
         """One batch at a time per partition, so that none waits inside a client that is discarded.
         """
+        self._waiting: set[asyncio.Timeout] = set()
+        """Of those who wait for metadata of the client in use; they end when it is discarded."""
         self._closing: set[asyncio.Task[None]] = set()
         self._stopped = False
         self._in_flight = ByteBudget(IN_FLIGHT_BYTES)
@@ -305,14 +307,14 @@ class BatchProducer:
         try:
             async with asyncio.timeout(timeout):
                 client = await self._connected()
-                await client.partitions_for(topic)
                 answered = await client.client.force_metadata_update()
+                return answered and bool(await client.partitions_for(topic))
         except (TimeoutError, KafkaError):
-            answered = False
-        if not answered and client is not None:
-            # Perhaps only this client cannot reach the brokers.
-            self._discard(client)
-        return answered
+            return False
+        finally:
+            if not answered and client is not None:
+                # Perhaps only this client cannot reach the brokers.
+                self._discard(client)
 
     async def _attempt(
         self, topic: str, records: Sequence[Outgoing], acknowledged: Acknowledged | None
@@ -320,7 +322,8 @@ class BatchProducer:
         """Send records to their partitions, as far as this client gets."""
         client = await self._connected()
         try:
-            count = len(await client.partitions_for(topic))
+            async with self._while_used(client):
+                count = len(await client.partitions_for(topic))
         except KafkaError as error:
             return [self._interrupted(topic, error, [], records)]
         by_partition: defaultdict[int, list[Outgoing]] = defaultdict(list)
@@ -382,9 +385,10 @@ class BatchProducer:
         """Return the offset of a batch once it is acknowledged; discards the client on failure."""
         async with self._in_flight.take(batch.size()):
             try:
-                if partition not in await client.partitions_for(topic):
-                    raise UnknownTopicOrPartitionError(f"{topic} has no partition {partition}")
-                sent = await client.send_batch(batch, topic, partition=partition)
+                async with self._while_used(client):
+                    if partition not in await client.partitions_for(topic):
+                        raise UnknownTopicOrPartitionError(f"{topic} has no partition {partition}")
+                    sent = await client.send_batch(batch, topic, partition=partition)
             except KafkaError as error:
                 if not isinstance(error, _NOT_NUMBERED):
                     self._discard(client)
@@ -476,10 +480,32 @@ class BatchProducer:
         )
         return client
 
+    @asynccontextmanager
+    async def _while_used(self, client: Client) -> AsyncIterator[None]:
+        """Wait for metadata of the client in use, for no longer than it is in use.
+
+        aiokafka 0.14 (`_wait_on_metadata`) waits for ever once its client is closed.
+
+        Raises:
+            KafkaTimeoutError: the client was discarded.
+        """
+        waiting = asyncio.timeout(None if client is self._client else 0)
+        try:
+            async with waiting:
+                self._waiting.add(waiting)
+                yield
+        except TimeoutError:
+            raise KafkaTimeoutError("the client was discarded") from None
+        finally:
+            self._waiting.discard(waiting)
+
     def _discard(self, client: Client) -> None:
         """Stop using a client, which may still finish its batches in flight."""
         if client is self._client:
             self._client = None
+            waiting, self._waiting = self._waiting, set()
+            for one in waiting:
+                one.reschedule(asyncio.get_running_loop().time())
             task = asyncio.get_running_loop().create_task(
                 close_client(client, self._answer_timeout)
             )

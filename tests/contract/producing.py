@@ -204,6 +204,24 @@ class TestTooLarge:
         assert 20 < len(refused) < 80
 
 
+class TestMissing:
+    """A topic that does not exist, or no longer."""
+
+    async def test_it_is_waited_for_whatever_becomes_of_the_client(self, kafka: Kafka) -> None:
+        topic = await kafka.create("topic")
+        producer = await kafka.producer()
+        missing = f"{topic}-missing"
+        waiting = asyncio.create_task(producer.send(missing, small(3)))
+        assert not await producer.answers(missing, 0.5)
+        for number in range(2):
+            refused = large(f"large{number}")
+            assert await producer.send(topic, [refused]) == [refused], "which costs a client"
+        assert not waiting.done()
+        assert await kafka.create("topic-missing") == missing
+        assert await waiting == []
+        assert (await kafka.values(missing))[0] == [record.value for record in small(3)]
+
+
 class TestPartitions:
     """Where a record goes."""
 

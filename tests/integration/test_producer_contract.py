@@ -13,6 +13,7 @@ from dev.admin import Admin
 from tests.contract.producing import (  # noqa: F401 - the suite
     LIMIT,
     TestClients,
+    TestMissing,
     TestPartitions,
     TestTooLarge,
     large,

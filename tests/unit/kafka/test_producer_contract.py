@@ -7,6 +7,7 @@ from app.settings import Compression, KafkaSettings
 from tests.contract.producing import (  # noqa: F401 - the suite
     LIMIT,
     TestClients,
+    TestMissing,
     TestPartitions,
     TestTooLarge,
 )
