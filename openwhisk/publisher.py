@@ -9,7 +9,8 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -28,6 +29,11 @@ _PROBE_TIMEOUT = 2.0
 
 _TOGETHER_BYTES = 1024 * 1024
 """Most bytes to publish together, because the first record then waits for the last."""
+
+_LARGE_BYTES = 256 * 1024
+"""Bytes of a record above which it has a connection of its own: on one connection Kafka takes one
+request after the other, and a large one takes it a while.
+"""
 
 
 class PublishError(Exception):
@@ -85,14 +91,23 @@ class _Record(msgspec.Struct, eq=False, gc=False):
         self.outcomes.set(self.place, error)
 
 
+class _Lane(NamedTuple):
+    """Records that are sent one batch after the other."""
+
+    topic: str
+    large: bool
+
+
 class Publisher:
-    """Publishes records with `acks=all` from an idempotent producer.
+    """Publishes records with `acks=all` from idempotent producers.
+
+    Large records have a producer of their own, so that no others wait behind them.
 
     Args:
         kafka: how to connect, and the largest record.
         deadline: seconds that one `publish` may take, including retries and waiting for room.
         bytes_in_flight: most bytes that are accepted and not yet acknowledged.
-        producer: the producer to use; by default a new one.
+        new_producer: makes a producer; by default one with time-outs that fit the deadline.
     """
 
     def __init__(
@@ -101,27 +116,26 @@ class Publisher:
         *,
         deadline: float = 30.0,
         bytes_in_flight: int = 64 * 1024 * 1024,
-        producer: BatchProducer | None = None,
+        new_producer: Callable[[], BatchProducer] | None = None,
     ) -> None:
         self.budget = ByteBudget(bytes_in_flight)
         self.failing_since: float | None = None
         """When the first failure since the last acknowledgement was (monotonic seconds)."""
         self._kafka = kafka
         self._deadline = deadline
-        self._producer = producer or BatchProducer(
-            kafka,
-            # Short enough to give up on a hanging broker and try again.
-            request_timeout=max(1.0, deadline / 3),
-            answer_timeout=min(ANSWER_SECONDS, max(2.0, deadline * 2 / 3)),
-        )
-        self._waiting: defaultdict[str, OrderedDict[_Record, None]] = defaultdict(OrderedDict)
-        """The records that the producer does not have yet, by topic, oldest first. Any of them may
-        be taken back, without a look at those before it.
+        new_producer = new_producer or self._new_producer
+        self._producer, self._large_producer = new_producer(), new_producer()
+        self._waiting: defaultdict[_Lane, OrderedDict[_Record, None]] = defaultdict(OrderedDict)
+        """The records that no producer has yet, oldest first. Any of them may be taken back,
+        without a look at those before it.
         """
-        self._sending: dict[str, asyncio.Task[None]] = {}
+        self._sending: dict[_Lane, asyncio.Task[None]] = {}
 
     async def start(self) -> None:
-        """Start to connect in the background; records wait for the connection."""
+        """Start to connect in the background; records wait for the connection.
+
+        The connection for large records is only made for the first of them.
+        """
         self._producer.connect_soon()
 
     async def stop(self, deadline: float = 10.0) -> None:
@@ -133,7 +147,7 @@ class Publisher:
                 task.cancel()
             if late:
                 logger.error("Kafka did not acknowledge everything within %s s", deadline)
-        await self._producer.stop()
+        await asyncio.gather(self._producer.stop(), self._large_producer.stop())
 
     async def publish(self, topic: str, value: bytes, key: bytes | None = None) -> None:
         """Publish a record; returns once Kafka has acknowledged it.
@@ -213,29 +227,31 @@ class Publisher:
             )
             return
         await self.budget.acquire(record.size)
-        self._waiting[topic][record] = None
-        if topic not in self._sending:
-            task = asyncio.get_running_loop().create_task(self._send_waiting(topic))
-            self._sending[topic] = task
+        lane = _lane(topic, record)
+        self._waiting[lane][record] = None
+        if lane not in self._sending:
+            task = asyncio.get_running_loop().create_task(self._send_waiting(lane))
+            self._sending[lane] = task
 
     def _withdraw(self, topic: str, records: Sequence[_Record]) -> None:
         """Take back records that nobody waits for any more and the producer does not have yet."""
-        waiting = self._waiting[topic]
-        left = [record for record in records if record in waiting]
-        for record in left:
-            del waiting[record]
-        self.budget.release(sum(record.size for record in left))
+        for large in (False, True):
+            waiting = self._waiting[_Lane(topic, large)]
+            left = [record for record in records if record in waiting]
+            for record in left:
+                del waiting[record]
+            self.budget.release(sum(record.size for record in left))
 
-    async def _send_waiting(self, topic: str) -> None:
+    async def _send_waiting(self, lane: _Lane) -> None:
         try:
-            while self._waiting[topic]:
-                await self._send(topic, self._next(topic))
+            while self._waiting[lane]:
+                await self._send(lane, self._next(lane))
         finally:
-            del self._sending[topic]
+            del self._sending[lane]
 
-    def _next(self, topic: str) -> list[_Record]:
+    def _next(self, lane: _Lane) -> list[_Record]:
         """The next records to send together, oldest first."""
-        waiting = self._waiting[topic]
+        waiting = self._waiting[lane]
         record, _ = waiting.popitem(last=False)
         records, size = [record], record.size
         while waiting and size + next(iter(waiting)).size <= _TOGETHER_BYTES:
@@ -244,9 +260,10 @@ class Publisher:
             size += record.size
         return records
 
-    async def _send(self, topic: str, records: Sequence[_Record]) -> None:
+    async def _send(self, lane: _Lane, records: Sequence[_Record]) -> None:
+        topic, producer = lane.topic, self._large_producer if lane.large else self._producer
         try:
-            refused = await self._producer.send(topic, [record.outgoing for record in records])
+            refused = await producer.send(topic, [record.outgoing for record in records])
         except KafkaError as failure:
             error = self._failed(f"topic {topic}: {failure!r}")
             for record in records:
@@ -264,6 +281,14 @@ class Publisher:
         finally:
             self.budget.release(sum(record.size for record in records))
 
+    def _new_producer(self) -> BatchProducer:
+        return BatchProducer(
+            self._kafka,
+            # Short enough to give up on a hanging broker and try again.
+            request_timeout=max(1.0, self._deadline / 3),
+            answer_timeout=min(ANSWER_SECONDS, max(2.0, self._deadline * 2 / 3)),
+        )
+
     def _failed(self, reason: str) -> NotAcknowledged:
         if self.failing_since is None:
             self.failing_since = time.monotonic()
@@ -275,3 +300,7 @@ class Publisher:
             failing = time.monotonic() - self.failing_since
             self.failing_since = None
             logger.warning("Kafka takes records again, after %.1f s", failing)
+
+
+def _lane(topic: str, record: _Record) -> _Lane:
+    return _Lane(topic, record.size > _LARGE_BYTES)

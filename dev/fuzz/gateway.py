@@ -294,7 +294,7 @@ async def _serving() -> AsyncIterator[tuple[Gateway, int]]:
             configuration.kafka,
             deadline=settings.publish_deadline,
             bytes_in_flight=settings.bytes_in_flight,
-            producer=cast("BatchProducer", _Kafka()),
+            new_producer=lambda: cast("BatchProducer", _Kafka()),
         )
         gateway = Gateway(configuration, publisher, upstream)
         runner = gateway.runner()

@@ -54,7 +54,7 @@ async def start(database: FakeDatabase, producer: FakeProducer) -> AsyncIterator
             configuration.kafka,
             deadline=chosen.publish_deadline,
             bytes_in_flight=chosen.bytes_in_flight,
-            producer=BatchProducer(configuration.kafka, new_client=producer.client),
+            new_producer=lambda: BatchProducer(configuration.kafka, new_client=producer.client),
         )
         await publisher.start()
         upstream = Upstream(

@@ -33,9 +33,13 @@ async def publisher(broker: FakeBroker) -> AsyncIterator[MakePublisher]:
 
     def make(deadline: float = 30.0, bytes_in_flight: int = 10_000_000) -> Publisher:
         kafka = KafkaSettings(max_record_bytes=1024 * 1024)
-        producer = BatchProducer(kafka, new_client=broker.client)
         made.append(
-            Publisher(kafka, deadline=deadline, bytes_in_flight=bytes_in_flight, producer=producer)
+            Publisher(
+                kafka,
+                deadline=deadline,
+                bytes_in_flight=bytes_in_flight,
+                new_producer=lambda: BatchProducer(kafka, new_client=broker.client),
+            )
         )
         return made[-1]
 
@@ -220,3 +224,38 @@ async def test_stopping_closes_the_client(publisher: MakePublisher, broker: Fake
     await sender.publish("topic", b"a")
     await sender.stop()
     assert broker.clients[0].stopped
+
+
+async def handed(broker: FakeBroker, values: list[bytes]) -> None:
+    """Return when Kafka was handed these."""
+    while sent(broker) != values:
+        broker.arrived.clear()
+        await broker.arrived.wait()
+
+
+async def test_no_other_record_waits_behind_a_large_one(
+    publisher: MakePublisher, broker: FakeBroker
+) -> None:
+    sender, large = publisher(), b"x" * 600_000
+    broker.answering = False
+    records = [large, large, b"small", b"another"]
+    publishing = [asyncio.create_task(sender.publish("topic", record)) for record in records]
+    await handed(broker, [large, b"small", b"another"])
+    broker.answering = True
+    await asyncio.gather(*publishing)
+    assert sender.budget.in_flight == 0
+
+
+async def test_large_records_are_taken_back_too(
+    publisher: MakePublisher, broker: FakeBroker
+) -> None:
+    sender, large = publisher(), b"x" * 600_000
+    broker.answering = False
+    publishing = [asyncio.create_task(sender.publish("topic", large)) for _ in range(2)]
+    await handed(broker, [large])
+    publishing[1].cancel()
+    await asyncio.wait(publishing[1:])
+    assert sender.budget.in_flight == len(large)
+    broker.answering = True
+    await publishing[0]
+    assert sent(broker) == [large]
