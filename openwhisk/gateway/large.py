@@ -128,7 +128,7 @@ class Reading:
         self._brackets = 0
 
     def member(self) -> Steps[None]:
-        """Count a member of the outermost object."""
+        """Count a member or an item that is looked at."""
         if not self._members_left:
             raise ValueError("too many members")
         self._members_left -= 1
@@ -192,6 +192,7 @@ class Reading:
         if self._text[at] == _END_OF_ARRAY:
             return at + 1
         while True:
+            yield from self.member()
             at = yield from look(at)
             comma = _required(_between(self._text, at))
             at = comma.end()

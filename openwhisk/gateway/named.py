@@ -12,12 +12,16 @@ from openwhisk.gateway.turns import Steps
 
 _OBJECT, _ARRAY = b"{["
 
-_MOST_MEMBERS: Final = 200_000
-"""Most members to look at, as fifty thousand deletions have; each takes some microseconds."""
+MOST_MEMBERS: Final = 200_000
+"""Most members and items to look at, as fifty thousand deletions have; each takes microseconds."""
 
 
 def ids_in(
-    body: bytes | bytearray, named: Named, wanted: Callable[[str], bool]
+    body: bytes | bytearray,
+    named: Named,
+    wanted: Callable[[str], bool],
+    *,
+    members: int = MOST_MEMBERS,
 ) -> Steps[list[str]]:
     """The ids of documents that a body names, of those that are wanted.
 
@@ -25,8 +29,9 @@ def ids_in(
         body: the decompressed body.
         named: where it names them.
         wanted: whether an id is of interest.
+        members: most members and items to look at.
     """
-    reading = Reading(body, _MOST_MEMBERS)
+    reading = Reading(body, members)
     found: dict[str, None] = {}
 
     def note(document_id: str | None) -> None:

@@ -12,7 +12,6 @@ from openwhisk.gateway.targets import Named
 from openwhisk.gateway.turns import Turns
 
 DEEP = b"[" * 5000 + b"]" * 5000
-MB = 1024 * 1024
 
 
 async def found(body: bytes, named: Named) -> list[str]:
@@ -55,10 +54,28 @@ def test_any_ids_are_found(ids: list[str], indent: int | None) -> None:
 
 
 @pytest.mark.parametrize("named", Named)
-@pytest.mark.parametrize("unit", [b'{"_id":"a"},', b'"":1,', b"[", b'{"a":', b'"\\', b" ", b"{},"])
+@pytest.mark.parametrize(
+    "unit",
+    [b'{"_id":"a"},', b'"":1,', b"[", b'{"a":', b'"\\', b" ", b"{},", b"1,", b'"",', b"[],"],
+)
 def test_what_is_looked_at_is_bounded(named: Named, unit: bytes) -> None:
     """Each step is a thousand brackets or members, or 64 KB, at most."""
-    body = b'{"docs":[' + unit * (4 * MB // len(unit))
+    body = b'{"docs":[' + unit * (256 * 1024 // len(unit))
+    looked: list[str] = []
+
+    def wanted(id_: str) -> bool:
+        looked.append(id_)
+        return True
+
     for begin in (0, 9):
-        steps = sum(1 for _ in ids_in(body[begin:], named, lambda _: True))
-        assert steps <= 200 + 500 + 64
+        steps = sum(1 for _ in ids_in(body[begin:], named, wanted, members=5000))
+        assert steps <= 5 + 263 + 5
+    assert len(looked) <= 2 * 5000
+
+
+async def test_items_that_are_no_documents_are_counted_too() -> None:
+    body = b'{"docs":[%b{"_id":"a"}]}' % (b"1," * 9998)
+    for members, ids in ((10_001, ["a"]), (10_000, [])):
+        steps = ids_in(body, Named.DOCS, bool, members=members)
+        assert await Turns().run("a client", steps) == ids
+    assert sum(1 for _ in ids_in(body, Named.DOCS, bool)) >= 10
