@@ -14,6 +14,11 @@ from app.couchdb.errors import Unavailable
 
 BATCH_DOCUMENTS = 500
 BATCH_BYTES = 8 * 1024 * 1024
+LARGEST_ANSWER = 2 * BATCH_BYTES
+"""Bytes of an answer above which fewer documents are asked for: what stands in the database may be
+larger than what was sent. An answer takes about twice its size of memory.
+"""
+
 IN_FLIGHT = 4
 RETRY_SECONDS = (1.0, 2.0, 4.0, 8.0)
 """How long to wait before a request is repeated; after the last one the audit gives up."""
@@ -58,13 +63,13 @@ async def read_back(database: Database, ids: Sequence[str]) -> dict[str, bytes]:
     began = monotonic()
     for seconds in RETRY_SECONDS:
         try:
-            return await database.read_back(ids)
+            return await database.read_back(ids, LARGEST_ANSWER)
         except Unavailable as error:
             # The one means that there is nobody at this address, the other a minute for each time.
             if error.cause == "connection" or monotonic() - began > LONGEST:
                 raise
             await sleep(min(error.retry_after or seconds, LONGEST_PAUSE))
-    return await database.read_back(ids)
+    return await database.read_back(ids, LARGEST_ANSWER)
 
 
 def _batches(documents: Iterable[tuple[str, int]]) -> Iterator[list[str]]:

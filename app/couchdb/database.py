@@ -294,23 +294,32 @@ class Database:
                 _cut_entry(entry, secrets)
         return BulkAnswer(status, entries)
 
-    async def read_back(self, ids: Sequence[str]) -> dict[str, bytes]:
-        """The stored documents with these ids, without missing and deleted ones."""
+    async def read_back(self, ids: Sequence[str], largest: int | None = None) -> dict[str, bytes]:
+        """The stored documents with these ids, without missing and deleted ones.
+
+        Args:
+            ids: of the documents.
+            largest: bytes of an answer that has more than one document; `LARGEST_ANSWER` by
+                default. When there are more, fewer documents are asked for at a time.
+        """
         keys = msgspec.json.encode({"keys": ids})
+        path = f"{self._path}/_all_docs?include_docs=true"
+        several = len(ids) > 1
         try:
-            _, body = await self._request("POST", f"{self._path}/_all_docs?include_docs=true", keys)
+            _, body = await self._request("POST", path, keys, largest=largest if several else None)
             read = partial(read_documents, most=len(ids))
             if len(body) > LARGE_ANSWER:
                 return await asyncio.to_thread(self._read, read, body)
             return self._read(read, body)
         except AnswerTooLarge:
-            if len(ids) < 2:  # noqa: PLR2004 - one cannot be divided
+            if not several:
                 raise
-            half = len(ids) // 2
-            return await self.read_back(ids[:half]) | await self.read_back(ids[half:])
         except (RequestRefused, RequestTooLarge) as error:
             # No document was sent, so no document is to blame.
             raise Unavailable(str(error), cause=error.cause) from None
+        half = len(ids) // 2
+        first, second = ids[:half], ids[half:]
+        return await self.read_back(first, largest) | await self.read_back(second, largest)
 
     async def probe(self, known_good: Document | None) -> bool:
         """Whether the database accepts a document that is known to be good.
@@ -550,15 +559,17 @@ class Database:
         path: str,
         data: bytes | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - aiohttp's own
+        *,
+        largest: int | None = None,
     ) -> tuple[int, bytes]:
         if method == "PUT":  # 401 may mean that only another user may do this
             headers = self._session.basic()
-            return await self._sent(method, path, data, headers, timeout)
+            return await self._sent(method, path, data, headers, timeout, largest=largest)
         asked = self._session.asked
         while True:
             headers = await self._session.headers(asked)
             try:
-                answer = await self._sent(method, path, data, headers, timeout)
+                answer = await self._sent(method, path, data, headers, timeout, largest=largest)
             except Misconfigured as error:
                 if error.cause != "401" or not self._session.rejected(headers):
                     raise
@@ -574,8 +585,13 @@ class Database:
         data: bytes | None,
         headers: dict[str, str],
         timeout: float | None,  # noqa: ASYNC109 - aiohttp's own
+        *,
+        largest: int | None,
     ) -> tuple[int, bytes]:
-        async with self._answered(method, path, data, headers, timeout) as (answer, body):
+        async with self._answered(method, path, data, headers, timeout, largest=largest) as (
+            answer,
+            body,
+        ):
             return answer.status, body
 
     async def _post_session(self, body: bytes, headers: dict[str, str]) -> CIMultiDictProxy[str]:
@@ -590,6 +606,8 @@ class Database:
         data: bytes | None,
         headers: dict[str, str],
         timeout: float | None,  # noqa: ASYNC109 - aiohttp's own
+        *,
+        largest: int | None = None,
     ) -> AsyncIterator[tuple[aiohttp.ClientResponse, bytes]]:
         if self._couchdb is None:
             raise RuntimeError("connect() first")
@@ -603,7 +621,7 @@ class Database:
                 allow_redirects=False,
                 timeout=self._timeout(timeout),
             ) as answer:
-                body = await _bounded(answer)
+                body = await _bounded(answer, largest or LARGEST_ANSWER)
                 self._date = answer.headers.get("Date")
                 if answer.status not in SUCCESS:
                     raise failure(answer.status, self._cut_out(answer.headers), self._cut(body))
@@ -656,14 +674,14 @@ def _cut_entry(entry: Entry, secrets: Sequence[str]) -> None:
             entry.error = error = error.replace(secret, "***")
 
 
-async def _bounded(answer: aiohttp.ClientResponse) -> bytes:
-    """Read the unpacked body, up to `LARGEST_ANSWER`."""
+async def _bounded(answer: aiohttp.ClientResponse, largest: int) -> bytes:
+    """Read the unpacked body; raises `AnswerTooLarge` if it has more bytes."""
     parts, size = [], 0
     async for part in answer.content.iter_any():
         size += len(part)
-        if size > LARGEST_ANSWER:
+        if size > largest:
             answer.close()
-            raise AnswerTooLarge(LARGEST_ANSWER)
+            raise AnswerTooLarge(largest)
         parts.append(part)
     return b"".join(parts)
 

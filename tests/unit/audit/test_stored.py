@@ -21,7 +21,8 @@ class Asked:
         self.requests: list[list[str]] = []
         self._failures = list(failures)
 
-    async def read_back(self, ids: Sequence[str]) -> dict[str, bytes]:
+    async def read_back(self, ids: Sequence[str], largest: int) -> dict[str, bytes]:
+        assert largest == stored.LARGEST_ANSWER
         if self._failures:
             raise self._failures.pop(0)
         self.requests.append(list(ids))
@@ -112,7 +113,7 @@ async def test_nothing_is_read_of_the_findings_any_more_when_the_database_fails(
 
 async def test_what_cannot_be_read_is_different(findings: Findings) -> None:
     class Strange(Asked):
-        async def read_back(self, ids: Sequence[str]) -> dict[str, bytes]:
+        async def read_back(self, ids: Sequence[str], largest: int) -> dict[str, bytes]:  # noqa: ARG002
             return dict.fromkeys(ids, b"[" * 5000)
 
     add(findings, ("a/1", 1))
@@ -143,7 +144,7 @@ async def test_a_database_that_does_not_answer_in_time_is_not_asked_five_times(
     now = 0.0
 
     class Slow(Asked):
-        async def read_back(self, ids: Sequence[str]) -> dict[str, bytes]:
+        async def read_back(self, ids: Sequence[str], largest: int) -> dict[str, bytes]:  # noqa: ARG002
             nonlocal now
             now += 30.0
             self.requests.append(list(ids))

@@ -243,6 +243,18 @@ async def test_an_answer_is_read_as_far_as_it_is_bounded(
         await database.read_back(["e"])
 
 
+async def test_fewer_documents_are_asked_for_when_an_answer_is_larger_than_wanted(
+    database: Database, couchdb: FakeCouchDB
+) -> None:
+    await database.prepare()
+    few = [Document(id_, json.dumps({"_id": id_, "s": "x" * 700}).encode()) for id_ in "abcd"]
+    await database.bulk(few)
+    assert (await database.read_back(["a", "b", "c", "d"], 2000)).keys() == {"a", "b", "c", "d"}
+    assert couchdb.read_backs == [["a", "b", "c", "d"], ["a", "b"], ["c", "d"]]
+    # One alone may be larger.
+    assert (await database.read_back(["a", "b"], 100)).keys() == {"a", "b"}
+
+
 async def test_info_tells_version_and_size(database: Database) -> None:
     await database.prepare()
     info = await database.info()
