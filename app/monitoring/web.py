@@ -22,7 +22,7 @@ from app.monitoring.page.handlers import SIGN_IN, Pages, Trace
 from app.monitoring.page.rendering import STATIC
 from app.monitoring.sign_in import COOKIE, SignIn
 from app.monitoring.status import status
-from app.process.connections import BoundedSite, Connections, close_after_upgrade, places
+from app.process.connections import BoundedSite, Connections, places
 from app.process.hosts import is_loopback, known
 from app.process.verbosity import Level, set_level
 from app.settings import WorkerSettings
@@ -110,7 +110,6 @@ class Web(driver.Web):
         self.sign_in = SignIn(settings.web_token) if settings.web_token else None
         self._one_page = asyncio.Lock()
         self.web_app.middlewares.append(self._guarded)
-        self.web_app.on_response_prepare.append(close_after_upgrade)
 
     @property
     def address(self) -> str:

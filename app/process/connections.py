@@ -629,20 +629,6 @@ class Connection(asyncio.BufferedProtocol):
             payload.read_nowait()
 
 
-async def close_after_upgrade(request: web.BaseRequest, response: web.StreamResponse) -> None:
-    """End the connection with the answer to a request for another protocol, or for a tunnel.
-
-    There is none here, and a proxy in front that takes `CONNECT` for granted would have what is
-    sent through the tunnel read as requests. aiohttp 3.14 drops what came behind a request with
-    `Upgrade` in the same piece, and would read on in the middle of what came next; a client that is
-    told of the end sends it again on a new connection. To be called when a response is prepared
-    (`on_response_prepare`).
-    """
-    if "Upgrade" in request.headers or request.method == hdrs.METH_CONNECT:
-        response.force_close()
-        response.headers["Connection"] = "close"
-
-
 def whose(peer: str) -> str:
     """Whose connection it is; of an IPv6 address the network that one customer has."""
     try:
@@ -653,10 +639,21 @@ def whose(peer: str) -> str:
 
 
 class _Parser:
-    """aiohttp's parser of a connection, which reads no further once something was no HTTP.
+    """aiohttp's parser of a connection, which reads no further than is safe.
 
-    aiohttp 3.14 goes on with what is left, an error for each piece of it, and tells none of them to
-    whoever waits for the rest of the body.
+    Where something was no HTTP, aiohttp 3.14 goes on with what is left, an error for each piece of
+    it, and tells none of them to whoever waits for the rest of the body.
+
+    A request with a chunked body is the last of its connection, which is closed with the answer.
+    Otherwise its last trailer would be the first header of the next request, which may be another
+    client's if a proxy shares the connection: `_http_parser.pyx` keeps name and value until the
+    next header begins, whichever message that is in. It also keeps a trailer's `Content-Encoding`.
+
+    So is a request for another protocol or for a tunnel the last. There is none here, and a proxy
+    in front that takes `CONNECT` for granted would have what is sent through the tunnel read as
+    requests; of what follows an `Upgrade`, aiohttp drops the part in the same piece.
+
+    A client that is told of the end sends what it sent behind it again, on a new connection.
 
     Args:
         parser: of aiohttp.
@@ -666,22 +663,35 @@ class _Parser:
     def __init__(self, parser: Any, connection: Connection) -> None:
         self._parser = parser
         self._connection = connection
+        self._last: Any = None
+        """The body of the connection's last request, once that is there."""
         self._ended = False
 
     def feed_data(self, data: bytes) -> tuple[Any, bool, bytes]:
-        """The messages in this piece, whether another protocol follows, and what is left."""
+        """The requests in this piece; no other protocol ever follows, and nothing is left."""
         if self._ended or (not data and self._connection._parse_later()):
             return (), False, b""
         began = time.perf_counter()
         try:
-            messages, upgraded, tail = self._parser.feed_data(data)
+            messages = self._up_to_last(self._parser.feed_data(data)[0])
         except HttpProcessingError:
             self._ended = True
             self._connection._broken()
             raise
         self._connection._arrived(len(data), messages)
         self._connection._parsed(time.perf_counter() - began)
-        return messages, upgraded, tail
+        return messages, False, b""
+
+    def _up_to_last(self, messages: Sequence[tuple[Any, Any]]) -> Sequence[tuple[Any, Any]]:
+        if self._last is not None:
+            messages = ()  # only what is left of its body was wanted
+        for number, (message, body) in enumerate(messages):
+            if message.chunked or message.upgrade or message.method == hdrs.METH_CONNECT:
+                self._last = body
+                messages = [*messages[:number], (message._replace(should_close=True), body)]
+                break
+        self._ended = self._last is not None and self._last.is_eof()
+        return messages
 
     def message_consumed(self) -> None:
         """A request that was complete is taken up."""
@@ -725,6 +735,9 @@ class BoundedSite(web.TCPSite):
         if server is None:
             raise RuntimeError("the runner is not set up")
         server._kwargs["read_bufsize"] = _UNREAD
+        # Whoever wants a body decompressed does it within bounds; here one that is no gzip would
+        # end its connection with a traceback in the log.
+        server._kwargs["auto_decompress"] = False
 
         def connection() -> Connection:
             return Connection(self._connections, server, time.monotonic)

@@ -9,7 +9,7 @@ from functools import partial
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from app.process.connections import Connections, Patience, close_after_upgrade, places, whose
+from app.process.connections import Connections, Patience, places, whose
 from app.process.expectations import answer_expectations
 from app.process.hosts import known
 from openwhisk.gateway import answers
@@ -165,13 +165,11 @@ class Gateway:
         # A path may contain encoded line ends.
         app.router.add_route("*", "/{path:(?s:.*)}", self.handle)
         app.on_response_prepare.append(self._close_when_draining)
-        app.on_response_prepare.append(close_after_upgrade)
         app.on_response_prepare.append(_left_out)
         app.on_cleanup.append(self._stop_decoder)
         return web.AppRunner(
             app,
             access_log=None,
-            auto_decompress=False,
             # Ends a long poll upstream when its client has left.
             handler_cancellation=True,
             keepalive_timeout=_IDLE_CONNECTION,

@@ -19,7 +19,6 @@ from app.process.connections import (
     Connection,
     Connections,
     Patience,
-    close_after_upgrade,
     places,
 )
 
@@ -117,7 +116,6 @@ async def bounded(
 
     app = web.Application(client_max_size=0)
     app.router.add_route("*", "/{path:.*}", answer)
-    app.on_response_prepare.append(close_after_upgrade)
     runner = web.AppRunner(app, max_field_size=65_536, shutdown_timeout=0.1)
     await runner.setup()
     site = BoundedSite(runner, "127.0.0.1", 0, connections)
