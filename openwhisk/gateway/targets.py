@@ -134,7 +134,7 @@ def change(method: str, raw_path: str, headers: Mapping[str, str], database: str
         return NOTHING
     document_id = _decoded(segments[1]) if segments[1:] else ""
     if method == "POST" and not segments[2:] and document_id in _NAMED:
-        return Change(named=_NAMED[document_id])
+        return Change(named=_NAMED[document_id]) if _may_be_json(headers) else NOTHING
     ids = [document_id]
     if document_id == "_design" and segments[3:4] == ["_update"]:
         ids = [_decoded("/".join(segments[5:]))]
@@ -152,6 +152,12 @@ def _plain(headers: Mapping[str, str]) -> bool:
         and not any(name in headers for name in _CHANGES_MEANING)
         and not any(names.count(name) > 1 for name in names if name.startswith(_ONCE))
     )
+
+
+def _may_be_json(headers: Mapping[str, str]) -> bool:
+    """Whether CouchDB may read a body as JSON; it answers 415 to any other type."""
+    types = [value for name, value in headers.items() if name.lower() == "content-type"]
+    return any(value.lstrip(";").partition(";")[0] == _JSON for value in types)
 
 
 def _decoded(segment: str) -> str | None:

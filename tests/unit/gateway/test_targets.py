@@ -155,7 +155,8 @@ def test_a_method_in_a_header_counts_as_with_couchdb() -> None:
     assert changed("POST", PUT, X_HTTP_Method_Override="DELETE").ids == (ID,)
     assert changed("POST", f"/{DATABASE}/_bulk_docs", X_HTTP_Method_Override="GET") == NOTHING
     assert changed("GET", PUT, X_HTTP_Method_Override="DELETE") == NOTHING
-    assert changed("POST", f"/{DATABASE}", X_HTTP_Method_Override="x").named is Named.ONE
+    given = {"X_HTTP_Method_Override": "x", "Content_Type": "application/json"}
+    assert changed("POST", f"/{DATABASE}", **given).named is Named.ONE
 
 
 @pytest.mark.parametrize(
@@ -171,7 +172,16 @@ def test_a_method_in_a_header_counts_as_with_couchdb() -> None:
     ],
 )
 def test_some_bodies_name_what_is_changed(path: str, named: Named) -> None:
-    assert changed("POST", f"/{DATABASE}{path}") == Change(named=named)
+    for given in ("application/json", "application/json;charset=UTF-8", ";application/json;"):
+        assert changed("POST", f"/{DATABASE}{path}", Content_Type=given) == Change(named=named)
+    twice = CIMultiDict([("Content-Type", "text/plain"), ("Content-Type", "application/json")])
+    assert change("POST", f"/{DATABASE}{path}", twice, DATABASE) == Change(named=named)
+
+
+@pytest.mark.parametrize("given", [{}, {"Content_Type": "text/plain"}, {"Content_Type": "a/json"}])
+def test_what_couchdb_answers_415_changes_nothing(given: dict[str, str]) -> None:
+    for path in ("", "/_bulk_docs", "/_purge"):
+        assert changed("POST", f"/{DATABASE}{path}", **given) == NOTHING
 
 
 @pytest.mark.parametrize(
