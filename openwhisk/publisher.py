@@ -131,6 +131,11 @@ class Publisher:
         """
         self._sending: dict[_Lane, asyncio.Task[None]] = {}
 
+    @property
+    def trouble(self) -> str:
+        """Why records are waiting to be sent; empty while none are."""
+        return self._producer.trouble
+
     async def start(self) -> None:
         """Start to connect in the background; records wait for the connection.
 

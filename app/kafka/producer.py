@@ -203,8 +203,10 @@ class BatchProducer:
         self._turns: defaultdict[tuple[str, int], asyncio.Lock] = defaultdict(asyncio.Lock)
         """One batch at a time per partition, so that none waits inside a client that is discarded.
         """
-        self._waiting: set[asyncio.Timeout] = set()
-        """Of those who wait for metadata of the client in use; they end when it is discarded."""
+        self._waiting: dict[asyncio.Timeout, tuple[float, str]] = {}
+        """Who waits for metadata of the client in use until it is discarded: since when, and for
+        which topic.
+        """
         self._closing: set[asyncio.Task[None]] = set()
         self._stopped = False
         self._in_flight = ByteBudget(IN_FLIGHT_BYTES)
@@ -296,7 +298,8 @@ class BatchProducer:
     def trouble(self) -> str:
         """Why records are waiting to be sent; empty while none are."""
         late = time.monotonic() - LATE_SECONDS
-        topics = {topic for since, topic in self._unanswered.values() if since < late}
+        waiting = chain(self._unanswered.values(), self._waiting.values())
+        topics = {topic for since, topic in waiting if since < late}
         topics |= {topic or "any topic" for topic in self._failing}
         return f"Kafka does not take records of {', '.join(sorted(topics))}" if topics else ""
 
@@ -322,7 +325,7 @@ class BatchProducer:
         """Send records to their partitions, as far as this client gets."""
         client = await self._connected()
         try:
-            async with self._while_used(client):
+            async with self._while_used(client, topic):
                 count = len(await client.partitions_for(topic))
         except KafkaError as error:
             return [self._interrupted(topic, error, [], records)]
@@ -385,7 +388,7 @@ class BatchProducer:
         """Return the offset of a batch once it is acknowledged; discards the client on failure."""
         async with self._in_flight.take(batch.size()):
             try:
-                async with self._while_used(client):
+                async with self._while_used(client, topic):
                     if partition not in await client.partitions_for(topic):
                         raise UnknownTopicOrPartitionError(f"{topic} has no partition {partition}")
                     sent = await client.send_batch(batch, topic, partition=partition)
@@ -481,7 +484,7 @@ class BatchProducer:
         return client
 
     @asynccontextmanager
-    async def _while_used(self, client: Client) -> AsyncIterator[None]:
+    async def _while_used(self, client: Client, topic: str) -> AsyncIterator[None]:
         """Wait for metadata of the client in use, for no longer than it is in use.
 
         aiokafka 0.14 (`_wait_on_metadata`) waits for ever once its client is closed.
@@ -492,18 +495,18 @@ class BatchProducer:
         waiting = asyncio.timeout(None if client is self._client else 0)
         try:
             async with waiting:
-                self._waiting.add(waiting)
+                self._waiting[waiting] = (time.monotonic(), topic)
                 yield
         except TimeoutError:
             raise KafkaTimeoutError("the client was discarded") from None
         finally:
-            self._waiting.discard(waiting)
+            self._waiting.pop(waiting, None)
 
     def _discard(self, client: Client) -> None:
         """Stop using a client, which may still finish its batches in flight."""
         if client is self._client:
             self._client = None
-            waiting, self._waiting = self._waiting, set()
+            waiting, self._waiting = self._waiting, {}
             for one in waiting:
                 one.reschedule(asyncio.get_running_loop().time())
             task = asyncio.get_running_loop().create_task(

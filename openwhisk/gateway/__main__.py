@@ -9,7 +9,6 @@ import sys
 import uvloop
 from aiohttp import web
 
-from app.kafka.errors import KafkaError
 from app.process.connections import BoundedSite, Connections
 from app.process.errors import WRONG_SETTINGS, StartError
 from app.process.logs import log_to_terminal
@@ -23,6 +22,7 @@ from app.settings.listing import of_group
 from app.version import VERSION
 from openwhisk.gateway.server import Gateway
 from openwhisk.gateway.settings import Configuration, load, variable_of
+from openwhisk.gateway.topic import keep_topic
 from openwhisk.gateway.upstream import Upstream
 from openwhisk.publisher import Publisher
 
@@ -45,9 +45,6 @@ reported as stored.
 
 _SWITCH_INTERVAL = 0.001
 """Seconds after which the thread that reads documents yields to the event loop."""
-
-_TOPIC_PAUSE = 2.0
-"""Seconds between two attempts to create the topic."""
 
 
 async def serve(configuration: Configuration) -> None:
@@ -82,7 +79,7 @@ async def serve(configuration: Configuration) -> None:
     await publisher.start()
     try:
         await _listen(runner, configuration, gateway.connections)
-        topic = asyncio.create_task(_ensure_topic(publisher, configuration))
+        topic = asyncio.create_task(keep_topic(publisher, configuration.topic_spec))
         await stop.wait()
         logger.info("stopping: finishing what is in flight")
         for site in runner.sites:
@@ -120,24 +117,6 @@ async def _listen(
         configuration.topic,
         configuration.upstream,
     )
-
-
-async def _ensure_topic(publisher: Publisher, configuration: Configuration) -> None:
-    told = False
-    while True:
-        try:
-            created = await publisher.ensure_topic(configuration.topic_spec)
-        except (KafkaError, OSError) as error:
-            if not told:
-                logger.error(  # noqa: TRY400 - one line
-                    "cannot create topic %s yet: %r; trying again", configuration.topic, error
-                )
-            told = True
-            await asyncio.sleep(_TOPIC_PAUSE)
-        else:
-            if created:
-                logger.info("created topic %s", configuration.topic)
-            return
 
 
 def main() -> int:

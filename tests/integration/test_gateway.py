@@ -138,6 +138,29 @@ async def test_the_topic_is_made_for_records_of_every_size(
     assert sorted(len(m.value) > 1_000_000 for m in messages) == [False, True, True]
 
 
+async def test_a_topic_that_is_deleted_is_made_again_and_what_waited_arrives(
+    start: StartGateway, admin: Admin, kafka_url: str, prefix: str
+) -> None:
+    topic = f"{prefix}completed-others"
+    gateway = start(fallback="none", topic_partitions=2)
+    records = Records(3).many(6)
+    assert await gateway.put(records[0]) == 201
+    await admin.delete_topics(topic)
+    assert [await gateway.put(record) for record in records[1:3]] == [201, 201]
+    messages = await read_topic(kafka_url, topic)
+    assert sorted(ids_on(messages)) == sorted(map(document_id, records[1:3]))
+
+    # By an operator, who wants other settings and comes first.
+    await admin.delete_topics(topic)
+    waiting = asyncio.create_task(gateway.put(records[3]))
+    status, health = await gateway.get("/_gateway/health")
+    assert (status, health["kafka"]) == (503, False)
+    await admin.create_topic(topic, 1)
+    assert await waiting == 201
+    assert [await gateway.put(record) for record in records[4:]] == [201, 201]
+    assert ids_on(await read_topic(kafka_url, topic)) == [document_id(one) for one in records[3:]]
+
+
 async def test_fifty_clients_at_once_lose_nothing(
     start: StartGateway, kafka_url: str, prefix: str
 ) -> None:
