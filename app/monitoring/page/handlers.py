@@ -1,5 +1,6 @@
 """What a browser asks for: the page, its parts and charts, an activation, and signing in."""
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
@@ -112,7 +113,8 @@ class Pages:
             response = self._traced(request, found.text, problem=_BUSY, status=503)
             response.headers["Retry-After"] = "5"
             return response
-        return self._traced(request, found.text, account=account)
+        # Megabytes of logs take seconds.
+        return await asyncio.to_thread(self._traced, request, found.text, account=account)
 
     async def sign_in_form(self, request: web.Request) -> web.Response:
         """Ask for the token."""

@@ -1,5 +1,7 @@
 """Searches for activations within a worker: a few at a time, briefly, beside its work."""
 
+import asyncio
+
 from app.monitoring.trace.account import Account
 from app.monitoring.trace.activation import ActivationId
 from app.monitoring.trace.search import Limits, trace
@@ -44,9 +46,9 @@ class Desk:
         finally:
             self._searches -= 1
 
-    def _remembered(self, partition: int, document: bytes) -> bool:
+    async def _remembered(self, partition: int, document: bytes) -> bool:
         try:
-            _, digest = identify(document)
+            _, digest = await asyncio.to_thread(identify, document)
         except ValueError:
             return False
         return bool(self._guard.known(partition, [digest]))

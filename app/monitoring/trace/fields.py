@@ -17,6 +17,9 @@ TOO_LONG = "(too long to be shown)"
 LOGS = 4 * 1024 * 1024
 """Most bytes of logs to show."""
 
+LINES = 100_000
+"""Most lines of logs to show: each takes a microsecond, however short it is."""
+
 _Field = Raw | UnsetType
 
 
@@ -77,9 +80,10 @@ def _logs(written: Raw) -> list[str]:
     if len(bytes(written)) > LOGS:
         return [TOO_LONG]
     try:
-        return _lines(written)
+        lines: list[str] = _lines(written)
     except _ERRORS:
         return []
+    return lines if len(lines) <= LINES else [TOO_LONG]
 
 
 def _read(written: Raw) -> Any:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
 from app.couchdb import DatabaseError, connected
@@ -16,21 +16,26 @@ from app.kafka.topics import TopicNames
 from app.monitoring.trace.account import Account
 from app.monitoring.trace.activation import ActivationId
 from app.monitoring.trace.fields import fields_of
-from app.monitoring.trace.sighting import Place, Sighting, of_document, of_letter, of_message
+from app.monitoring.trace.sighting import Kind, Place, Sighting, of_document, of_letter, of_message
 from app.settings import LogMode, RoutingSettings, Settings
 from models.dead_letter import DeadLetter
 from models.roles import TopicRole
 
 Look = Callable[[Place, Record], Sighting | None]
 
-Remembers = Callable[[int, bytes], bool]
+Remembers = Callable[[int, bytes], Awaitable[bool]]
 """Tells whether the guard remembers a document, given its partition and its bytes."""
 
-_PAUSE_RECORDS, _PAUSE_SECONDS = 64, 0.01
-"""After how many records to check whether to pause, and after how many seconds of work to do so."""
+_PAUSE_SECONDS = 0.01
+"""After how many seconds of work to pause."""
+
+_LARGE = 64 * 1024
+"""Bytes of a record above which it is looked at in a thread: that may take half a second for each
+megabyte.
+"""
 
 
-def _nobody(_partition: int, _document: bytes) -> bool:
+async def _nobody(_partition: int, _document: bytes) -> bool:
     return False
 
 
@@ -93,13 +98,13 @@ async def _in_kafka(
     async with open_admin(kafka) as admin, open_reader(kafka) as reader:
         partitions = await admin.partition_counts()
         committed = await admin.committed(kafka.app_id)
-        search = _Search(reader, account, committed, share)
+        search = _Search(reader, account, committed, share, remembered)
         topics = _topics(names, partitions)
         ours = [name for name in (names.documents, names.dead_letters) if name in partitions]
         left[:] = [*ours, *topics]
         count = partitions.get(names.documents, 0)
         only = partition_of(account.activation_id.encode(), count) if count else None
-        look = _documents(account, remembered)
+        look = _documents(account)
         await search.look_through(names.documents, count, look, only=only)
         count = partitions.get(names.dead_letters, 0)
         left[:] = [name for name in left if name != names.documents]
@@ -129,13 +134,9 @@ def _messages(account: Account, role: TopicRole, rules: RoutingSettings) -> Look
     return look
 
 
-def _documents(account: Account, remembered: Remembers) -> Look:
+def _documents(account: Account) -> Look:
     def look(place: Place, record: Record) -> Sighting | None:
-        value = record.value or b""
-        seen = of_document(account.activation_id, place, record.key, value)
-        if seen is not None and remembered(place.partition, value):
-            return replace(seen, decided=f"{seen.decided}; the guard remembers it as stored")
-        return seen
+        return of_document(account.activation_id, place, record.key, record.value or b"")
 
     return look
 
@@ -160,11 +161,13 @@ class _Search:
         account: Account,
         committed: Mapping[TopicPartition, int],
         share: float,
+        remembered: Remembers,
     ) -> None:
         self._reader = reader
         self._account = account
         self._committed = committed
         self._share = share
+        self._remembered = remembered
         self._began = time.monotonic()
 
     async def look_through(
@@ -194,14 +197,24 @@ class _Search:
     ) -> None:
         reached = self._committed.get(tp, bounds.start)
         async for record in self._reader.records(tp, bounds):
-            if record.offset % _PAUSE_RECORDS == 0:
-                await self._rest()
+            await self._rest()
             place = Place(tp.topic, tp.partition, record.offset, record.timestamp)
-            seen = look(place, record)
+            seen = await self._seen(look, place, record)
             if seen is not None:
                 waits = follow and record.offset >= reached
                 behind = record.offset - max(reached, bounds.start) if waits else None
                 self._account.add(replace(seen, behind=behind))
+
+    async def _seen(self, look: Look, place: Place, record: Record) -> Sighting | None:
+        if len(record.value or b"") > _LARGE:
+            seen = await asyncio.to_thread(look, place, record)
+        else:
+            seen = look(place, record)
+        if seen is None or seen.kind is not Kind.DOCUMENT:
+            return seen
+        if await self._remembered(place.partition, record.value or b""):
+            return replace(seen, decided=f"{seen.decided}; the guard remembers it as stored")
+        return seen
 
     async def _rest(self) -> None:
         """Pause to let other tasks run, if it is their turn."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from app.process.printable import shown
 from app.routing import Reject, Skip, Store, route
 from app.settings import RoutingSettings
 from models.dead_letter import DeadLetter
@@ -110,7 +111,7 @@ def of_letter(activation_id: str, place: Place, letter: DeadLetter) -> Sighting 
     """What a dead letter says about an activation."""
     if activation_id.encode() not in (letter.key or b"") + (letter.value or b""):
         return None
-    origin = f"{letter.topic}/{letter.partition} offset {letter.offset}"
-    return Sighting(
-        place, Kind.LETTER, f"set aside from {origin}, {letter.reason.value}: {letter.detail}"
-    )
+    # Whoever may write to the topic chooses these texts, and their lengths.
+    origin = f"{shown(letter.topic)}/{letter.partition} offset {letter.offset}"
+    why = f"{letter.reason.value}: {shown(letter.detail)}"
+    return Sighting(place, Kind.LETTER, f"set aside from {origin}, {why}")

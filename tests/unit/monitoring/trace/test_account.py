@@ -5,7 +5,7 @@ import json
 import pytest
 
 from app.monitoring.trace.account import MOST, Account, Fate
-from app.monitoring.trace.fields import LONGEST, TOO_LONG, fields_of
+from app.monitoring.trace.fields import LINES, LONGEST, TOO_LONG, fields_of
 from app.monitoring.trace.sighting import Kind, Place, Sighting, of_document, of_letter, of_message
 from app.settings import RoutingSettings
 from models.dead_letter import DeadLetter
@@ -170,3 +170,27 @@ def test_a_record_as_deep_as_python_may_go_is_shown_or_not(levels: int) -> None:
     """From Python 3.12 on it reads deeper than its limit of calls."""
     document = b'{"name":"a","newer":' + b"[" * levels + b"]" * levels + b"}"
     assert Account(ID, stored=fields_of(document)).facts() in ({}, {"name": "a"})
+
+
+def test_of_very_many_lines_of_logs_none_is_shown() -> None:
+    def logs(lines: int) -> list[str]:
+        return fields_of(json.dumps({"logs": ["x"] * lines}).encode())["logs"]  # type: ignore[no-any-return]
+
+    assert len(logs(LINES)) == LINES
+    assert logs(LINES + 1) == [TOO_LONG]
+
+
+def test_of_a_letters_long_texts_the_beginning_is_kept() -> None:
+    """A hundred letters with sixteen megabytes in a header each would be kept."""
+    letter = DeadLetter(
+        topic="t" * 100_000,
+        partition=0,
+        offset=1,
+        timestamp=1,
+        reason=RejectReason.NOT_JSON,
+        detail="d" * 100_000,
+        value=ID.encode(),
+    )
+    found = of_letter(ID, PLACE, letter)
+    assert found is not None
+    assert len(found.decided) < 3000
