@@ -91,6 +91,26 @@ async def test_requests_that_are_none_or_never_end(worker: StartWorker, scale: i
     assert len(running.log()) - before < 50_000
 
 
+async def test_a_trailer_lends_the_next_request_no_token(worker: StartWorker) -> None:
+    running = await worker(partitions=2, web_host="0.0.0.0", web_token=SECRET)  # noqa: S104
+    port = int(running.url.rpartition(":")[2])
+    host, token = f"Host: {HOST}\r\n", f"Authorization: Bearer {SECRET}\r\n"
+    asked = f"GET /status HTTP/1.1\r\n{host}Connection: close\r\n\r\n"
+    chunked = (
+        f"GET /health/live HTTP/1.1\r\n{host}Transfer-Encoding: chunked\r\n\r\n0\r\n{token}\r\n"
+    )
+    reader, writer = await asyncio.open_connection(HOST, port)
+    writer.write((chunked + asked).encode())
+    assert (await answer(reader)).count(b"HTTP/1.1 ") == 1
+    writer.close()
+    reader, writer = await asyncio.open_connection(HOST, port)
+    writer.write(chunked.encode())
+    assert b"Connection: close" in await reader.readuntil(b"\r\n\r\n")
+    writer.write(asked.encode())
+    assert b"HTTP/1.1 " not in await answer(reader)
+    writer.close()
+
+
 async def test_a_page_of_a_stranger_reads_nothing(worker: StartWorker) -> None:
     running = await worker(partitions=2)
     async with aiohttp.ClientSession() as http:

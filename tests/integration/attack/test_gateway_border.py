@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 import aiohttp
 import pytest
 
+from dev.process import HOST
 from tests.integration.attack.attacker import (
     ELSEWHERE,
     FRAMING,
@@ -165,6 +166,43 @@ async def test_requests_that_are_framed_as_none_may_be(victim: Victim, scale: in
     assert {name: taken for name, taken in found.items() if taken - REFUSED} == {}
     assert SECRET not in victim.gateway.log()
     assert len(victim.gateway.log()) < 50_000
+
+
+@pytest.mark.parametrize("later", [False, True], ids=["same-piece", "later"])
+async def test_trailers_lend_the_next_request_neither_credentials_nor_a_method(
+    victim: Victim, *, later: bool
+) -> None:
+    """As behind a proxy that sends requests of several clients on one connection."""
+    other = f"{victim.database}-other"
+    body = json.dumps({"docs": [document(Records(5).one(), 0)]})
+    sized = f"Content-Length: {len(body)}\r\n\r\n{body}"
+    host = f"Host: {HOST}\r\n"
+    signed = f"{host}Authorization: {victim.authorization}\r\n"
+    cases = {
+        f"Authorization: {victim.authorization}": (
+            f"POST /{victim.database}/_bulk_docs HTTP/1.1\r\n{host}{JSON}{sized}"
+        ),
+        "X-HTTP-Method-Override: DELETE": f"POST /{other} HTTP/1.1\r\n{signed}{JSON}{sized}",
+    }
+    async with aiohttp.ClientSession() as http:
+        await http.put(f"{victim.couchdb}/{other}")
+        for trailer, next_request in cases.items():
+            chunked = (
+                f"GET / HTTP/1.1\r\n{host}Transfer-Encoding: chunked\r\n\r\n0\r\n{trailer}\r\n\r\n"
+            ).encode()
+            if later:
+                reader, writer = await victim.open(chunked)
+                first = await reader.readuntil(b"\r\n\r\n")
+                writer.write(next_request.encode())
+                told = first + await answer(reader)
+            else:
+                told = await answer(await victim.connect(chunked + next_request.encode()))
+            assert told.count(b"HTTP/1.1 ") == 1
+            assert b"Connection: close" in told
+        async with http.get(f"{victim.couchdb}/{other}") as there:
+            assert there.status == 200
+        await http.delete(f"{victim.couchdb}/{other}")
+    await victim.unharmed()
 
 
 async def test_a_web_page_writes_nothing_in_the_name_of_who_looks_at_it(victim: Victim) -> None:
