@@ -102,6 +102,11 @@ def elsewhere() -> web.Response:
     return _error(421, "misdirected_request", reason)
 
 
+def unreadable_header() -> web.Response:
+    """The answer to a request with a header that CouchDB would not get as it came."""
+    return _error(400, "bad_request", "a header is not UTF-8")
+
+
 def too_large() -> web.Response:
     """The answer to a body over the limit, like CouchDB's for `max_http_request_size`."""
     return _error(413, "too_large", "the request entity is too large")

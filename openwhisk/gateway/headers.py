@@ -1,4 +1,9 @@
-"""Keeps control characters out of the headers of answers.
+"""Headers that cannot be passed on as they came.
+
+A header of a request whose bytes are not UTF-8 would lose them on its way to CouchDB: the client
+library sends text only. Such a request is refused.
+
+Control characters are kept out of the headers of answers.
 
 What CouchDB, a `_show` function or a proxy in between answers may have some, and so may a revision
 that becomes an `ETag`. Such a header is left out: sent, it could end where another one begins.
@@ -6,6 +11,7 @@ that becomes an `ETag`. Such a header is left out: sent, it could end where anot
 
 import logging
 import re
+from collections.abc import Mapping
 from typing import Final
 
 from multidict import MutableMultiMapping
@@ -16,6 +22,14 @@ logger = logging.getLogger(__name__)
 
 _control: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]").search
 """Characters that no header may have (RFC 9110, 5.5)."""
+
+_undecoded: Final = re.compile(r"[\udc80-\udcff]").search
+"""Bytes that were not UTF-8, as Python keeps them in text (`surrogateescape`)."""
+
+
+def can_be_passed_on(headers: Mapping[str, str]) -> bool:
+    """Whether the headers of a request can be sent to CouchDB as they came."""
+    return all(value.isascii() or not _undecoded(value) for value in headers.values())
 
 
 def leave_out_unsendable(headers: MutableMultiMapping[str]) -> None:

@@ -18,7 +18,7 @@ from openwhisk.gateway.credentials import Credentials, Judgement, Verdict
 from openwhisk.gateway.decoder import Decoder
 from openwhisk.gateway.entrance import Entrance
 from openwhisk.gateway.fallback import Fallback, Switch
-from openwhisk.gateway.headers import leave_out_unsendable
+from openwhisk.gateway.headers import can_be_passed_on, leave_out_unsendable
 from openwhisk.gateway.log_mode import LogModeWatch
 from openwhisk.gateway.metrics import Kind, Metrics, Unanswered
 from openwhisk.gateway.patience import when_connected
@@ -286,6 +286,8 @@ class Gateway:
         hosts = request.headers.getall("Host", ())
         if (own or names) and not known(hosts, names | {self._settings.listen_host}):
             return answers.elsewhere()
+        if not can_be_passed_on(request.headers):
+            return answers.unreadable_header()
         return await handler(request)
 
     async def _close_when_draining(self, _: web.Request, response: web.StreamResponse) -> None:

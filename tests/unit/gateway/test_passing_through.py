@@ -58,6 +58,54 @@ async def test_no_length_is_announced_for_a_body_that_does_not_follow(
         assert b"content-length: 0" in heads[0].lower()
 
 
+@pytest.mark.parametrize(
+    "request_line,header",
+    [
+        (b"GET /db/x", b"X-A: a\xff\xfeb"),
+        (b"GET /db/x", b"Authorization: Basic \xff"),
+        (b"POST /db/_bulk_docs", b"Authorization: Basic \xff"),
+        (b"GET /db/x", b"X-A: \xed\xb2\x80"),
+        (b"GET /db/x", b"X-A: a\r\nX-A: \xe9"),
+    ],
+)
+async def test_a_header_that_would_lose_bytes_is_refused(
+    start: StartGateway, database: FakeDatabase, request_line: bytes, header: bytes
+) -> None:
+    gateway = await start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    rest = (
+        b"Host: a\r\nContent-Type: application/json\r\nContent-Length: 11\r\nConnection: close\r\n"
+    )
+    writer.write(request_line + b" HTTP/1.1\r\n" + rest + header + b'\r\n\r\n{"docs":[]}')
+    async with asyncio.timeout(PATIENCE):
+        answer = await reader.read()
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b'{"error":"bad_request","reason":"a header is not UTF-8"}' in answer
+    assert database.seen == []
+
+
+async def test_a_header_in_utf_8_is_passed_on_as_it_came(
+    start: StartGateway, database: FakeDatabase
+) -> None:
+    heads: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n{}")
+        writer.close()
+
+    value = "é 漢 🜁".encode()
+    async with listening(database, serve):
+        gateway = await start()
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        writer.write(b"GET /db/x HTTP/1.1\r\nHost: a\r\nX-A: " + value + b"\r\n\r\n")
+        async with asyncio.timeout(PATIENCE):
+            assert b" 404 " in await reader.readline()
+        writer.close()
+    assert b"\r\nX-A: " + value + b"\r\n" in heads[0]
+
+
 async def test_what_a_client_does_not_read_stays_with_the_database(
     start: StartGateway, database: FakeDatabase
 ) -> None:
