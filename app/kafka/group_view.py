@@ -266,17 +266,18 @@ def _first_timestamp(data: bytes, offset: int) -> int | None:
     records = MemoryRecords(data)
     while (batch := records.next_batch()) is not None:
         if batch.next_offset > offset and not getattr(batch, "is_control_batch", False):
-            found = _timestamp(batch, offset)
+            # Kafka sends one batch that is larger than what was asked for.
+            found = _timestamp(batch, offset, large=len(data) > FETCH_BYTES)
             if found is not None:
                 return found
     return None
 
 
-def _timestamp(batch: Any, offset: int) -> int | None:
+def _timestamp(batch: Any, offset: int, *, large: bool) -> int | None:
     """The timestamp of the first record in a batch at or after an offset, or None without one."""
-    if getattr(batch, "compression_type", 0):
-        # Not unpacked, because that may take gigabytes. Its records have about the same time
-        # anyway.
+    if getattr(batch, "compression_type", 0) or (large and hasattr(batch, "first_timestamp")):
+        # Not unpacked: a compressed one may take gigabytes, and one of very many headers eighty
+        # times its size. Its records have about the same time anyway.
         return _of_all(batch)
     try:
         return next((_time(one) for one in batch if one.offset >= offset), None)

@@ -11,10 +11,12 @@ Here the error is judged at once: what can pass is tried again, what cannot ends
 """
 
 import asyncio
+import zlib
 from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Any
 
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from aiokafka.errors import (
     CommitFailedError,
     GroupAuthorizationFailedError,
@@ -38,6 +40,9 @@ Complete = Callable[..., Awaitable[None]]
 
 _LONGEST = 200
 """Characters shown of an error, which may quote names of topics."""
+
+_LARGEST = 16 * 1024 * 1024
+"""Bytes that an assignment may unpack to: enough for a million partitions."""
 
 RETRY_SECONDS = 2.0
 
@@ -238,15 +243,24 @@ class Membership:
 def completing(complete: Complete) -> Complete:
     """Wrap the coordinator's handling of an assignment to raise `AssignmentError` if it fails."""
 
-    async def completed(*joined: Any) -> None:
+    async def completed(generation: int, member: str, protocol: str, assignment: bytes) -> None:
         try:
-            await complete(*joined)
+            _check_unpacked_size(assignment)
+            await complete(generation, member, protocol, assignment)
         except KafkaError:
             raise
         except Exception as error:
             raise AssignmentError(printable(f"{error!r}", longest=_LONGEST)) from error
 
     return completed
+
+
+def _check_unpacked_size(assignment: bytes) -> None:
+    """Raise ValueError if what Faust is about to unpack, whatever it becomes, becomes too large."""
+    unpacking = zlib.decompressobj()
+    unpacking.decompress(ConsumerProtocolMemberAssignment.decode(assignment).user_data, _LARGEST)
+    if unpacking.unconsumed_tail:
+        raise ValueError(f"it unpacks to more than {_LARGEST} bytes")
 
 
 def _codes(request: Any, response: Any) -> list[int]:

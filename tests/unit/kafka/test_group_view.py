@@ -16,7 +16,13 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 from faust.types import TP
 
-from app.kafka.group_view import LONGEST_ASSIGNMENT, Observer, _assigned, _first_timestamp
+from app.kafka.group_view import (
+    FETCH_BYTES,
+    LONGEST_ASSIGNMENT,
+    Observer,
+    _assigned,
+    _first_timestamp,
+)
 from app.kafka.untimed import NO_TIMESTAMP
 from app.settings import KafkaSettings
 
@@ -126,3 +132,11 @@ def test_a_broken_batch_of_an_old_format_is_there_all_the_same() -> None:
     builder.append(0, timestamp=1000, key=None, value=b"value")
     encoded = bytes(builder.build())
     assert _first_timestamp(encoded[:-20] + bytes(20), 0) == NO_TIMESTAMP
+
+
+def test_a_large_batch_is_not_unpacked_for_a_time() -> None:
+    """One of a megabyte may have half a million headers, of which each takes eighty bytes."""
+    builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 1 << 30)
+    builder.append(0, 1000, None, b"", [])
+    builder.append(1, 2000, None, b"", [("", None)] * (FETCH_BYTES // 2))
+    assert _first_timestamp(bytes(builder.build()), 1) == 1000

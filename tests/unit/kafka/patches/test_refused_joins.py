@@ -1,10 +1,13 @@
 """What the group says to a member: what ends it, and what it tries again."""
 
 import asyncio
+import zlib
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from aiokafka.errors import (
     GroupAuthorizationFailedError,
     InconsistentGroupProtocolError,
@@ -17,6 +20,7 @@ from aiokafka.protocol.group import HeartbeatRequest, JoinGroupRequest
 
 from app.kafka.patches import refused_joins as module
 from app.kafka.patches.refused_joins import (
+    _LARGEST,
     FENCED,
     GROUP_FULL,
     ID_REQUIRED,
@@ -225,4 +229,23 @@ async def test_an_error_of_kafka_s_stays_what_it_is_while_an_assignment_is_taken
         raise GroupAuthorizationFailedError("group")
 
     with pytest.raises(GroupAuthorizationFailedError):
-        await completing(complete)()
+        await completing(complete)(1, "member", "faust", assignment(b""))
+
+
+@pytest.mark.parametrize("size, taken", [(_LARGEST, True), (_LARGEST + 1, False)])
+async def test_an_assignment_is_unpacked_up_to_a_size(size: int, taken: bool) -> None:  # noqa: FBT001
+    """Sixteen kilobytes may become sixteen megabytes, and a hundred megabytes too many."""
+    completed = []
+
+    async def complete(*given: object) -> None:
+        completed.append(given)
+
+    joined = (1, "member", "faust", assignment(zlib.compress(bytes(size))))
+    with nullcontext() if taken else pytest.raises(AssignmentError, match="more than"):
+        await completing(complete)(*joined)
+    assert completed == ([joined] if taken else [])
+
+
+def assignment(user_data: bytes) -> bytes:
+    encoded: bytes = ConsumerProtocolMemberAssignment(0, [("topic", [0])], user_data).encode()
+    return encoded
