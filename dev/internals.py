@@ -183,6 +183,12 @@ LEANED_ON: dict[str, tuple[str, ...]] = {
     "app/kafka/patches/missing_controller.py": (
         "aiokafka.admin.client:AIOKafkaAdminClient._send_to_controller",
     ),
+    "app/kafka/patches/copied_records.py": (
+        "aiokafka.protocol.struct:Struct.encode",
+        "aiokafka.protocol.types:Schema.encode",
+        "aiokafka.protocol.types:Array.encode",
+        "aiokafka.protocol.types:Bytes.encode",
+    ),
     "app/kafka/patches/noted_throttling.py": ("aiokafka.protocol.struct:Struct.decode",),
     "app/kafka/patches/closed_transport.py": (
         "aiokafka.conn:AIOKafkaConnection.send",

@@ -173,6 +173,8 @@ class Publisher:
     ) -> list[PublishError | None]:
         """Publish many records; returns for each what `publish` would have raised, in order.
 
+        Large records may overtake others, and be overtaken.
+
         Args:
             topic: its full name.
             values: the values of the records.

@@ -6,6 +6,7 @@ from aiokafka.record.default_records import DefaultRecordBatch
 
 from app.kafka.patches.bootstrap_failures import tell_why_none_answers
 from app.kafka.patches.closed_transport import mend_connections
+from app.kafka.patches.copied_records import copy_once
 from app.kafka.patches.lost_wakeups import wake_always
 from app.kafka.patches.missing_controller import miss_controllers
 from app.kafka.patches.moved_brokers import follow_moved_brokers
@@ -48,6 +49,7 @@ def mend_clients(settings: KafkaSettings) -> None:
     tell_why_none_answers()
     miss_controllers()
     note_throttling()
+    copy_once()
 
 
 def security_options(settings: KafkaSettings) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from aiokafka.errors import (
     TransactionalIdAuthorizationFailed,
     UnsupportedSaslMechanismError,
 )
+from aiokafka.protocol.api import RequestStruct
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -315,6 +316,7 @@ def test_only_what_cannot_pass_by_itself_is_final_and_a_setting_is_named(
         (AIOKafkaClient, "force_metadata_update"),
         (AIOKafkaClient, "bootstrap"),
         (AIOKafkaAdminClient, "_send_to_controller"),
+        (RequestStruct, "encode"),
     ],
 )
 def test_every_client_is_mended_not_only_a_workers(
