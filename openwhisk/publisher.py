@@ -169,7 +169,11 @@ class Publisher:
             raise error
 
     async def publish_all(
-        self, topic: str, values: Sequence[bytes], timestamps: Sequence[int] | None = None
+        self,
+        topic: str,
+        values: Sequence[bytes],
+        timestamps: Sequence[int] | None = None,
+        keys: Sequence[bytes] | None = None,
     ) -> list[PublishError | None]:
         """Publish many records; returns for each what `publish` would have raised, in order.
 
@@ -179,12 +183,12 @@ class Publisher:
             topic: its full name.
             values: the values of the records.
             timestamps: their timestamps in epoch millis; by default the time of sending.
+            keys: their keys, by which they are spread over partitions; by default at random.
         """
-        times: Sequence[int | None] = timestamps or [None] * len(values)
-        return await self._publish(
-            topic,
-            [Outgoing(None, value, timestamp=at) for value, at in zip(values, times, strict=True)],
-        )
+        none: list[None] = [None] * len(values)
+        given = zip(keys or none, values, timestamps or none, strict=True)
+        outgoing = [Outgoing(key, value, timestamp=at) for key, value, at in given]
+        return await self._publish(topic, outgoing)
 
     async def reachable(self, topic: str) -> bool:
         """Whether a broker answers now and knows the topic."""

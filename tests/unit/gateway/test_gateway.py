@@ -57,6 +57,16 @@ class TestTakenWrites:
         assert message["transid"][::2] == ["sid_gateway", True]
         assert database.writes == []
 
+    async def test_records_of_an_id_stay_in_order_whatever_partitions_the_topic_has(
+        self, gateway: Running, producer: FakeProducer
+    ) -> None:
+        producer.create(TOPIC, partitions=8)
+        fields = document()
+        for number in range(8):
+            async with gateway.put_document({**fields, "name": f"a{number}"}) as answer:
+                assert answer.status == 201
+        assert sorted(map(len, producer.records[TOPIC].values())) == [0] * 7 + [8]
+
     async def test_a_batch_is_answered_in_order(
         self, gateway: Running, producer: FakeProducer, database: FakeDatabase
     ) -> None:
