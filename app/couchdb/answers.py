@@ -23,6 +23,8 @@ from app.couchdb.errors import (
 )
 from app.process.printable import shown
 from models import json_grammar, json_text
+from models.json_grammar import MAX_DEPTH
+from models.recursion import room_for
 
 LONGEST_REASON = 200
 """Most characters of a reason to keep: a validation function can answer with anything."""
@@ -167,7 +169,8 @@ def read_documents(body: bytes, most: int) -> dict[str, bytes]:
     """
     token = _rows_left.set(most)
     try:
-        found: _Rows = _decoded(_rows, body)
+        with room_for(MAX_DEPTH):  # that of a record; what is deeper takes a hundred times as long
+            found: _Rows = _decoded(_rows, body)
     except RecursionError:
         if len(body) > _LARGEST_DEEP:
             raise AnswerTooLarge(_LARGEST_DEEP) from None

@@ -81,8 +81,10 @@ LARGEST_ANSWER = 64 * 1024 * 1024
 halves.
 """
 
-LARGE_ANSWER = 1024 * 1024
-"""Bytes above which an answer is parsed in a thread."""
+LARGE_ANSWER = 64 * 1024
+"""Bytes above which an answer is parsed in a thread: one of very many levels takes a second for
+each megabyte.
+"""
 
 SPARE_CONNECTIONS = 8 + MOST_ATTEMPTS
 """Connections for probes and diagnoses, in addition to those for requests in flight."""

@@ -21,9 +21,11 @@ from app.couchdb.errors import (
     RequestTooLarge,
     Unavailable,
 )
+from models.json_grammar import MAX_DEPTH
 
 PAGE = b"<html></html>"
-# Python 3.13 reads ten thousand levels, 3.11 a thousand.
+# Python 3.13 reads ten thousand levels, 3.11 a thousand.from models.json_grammar import MAX_DEPTH
+
 DEEP = b"[" * 25_000 + b"]" * 25_000
 
 
@@ -142,6 +144,14 @@ def test_documents_of_any_depth_are_read_back() -> None:
     gone = b'{"key":"x","error":"not_found"},{"key":"b","value":{"deleted":true},"doc":null}'
     rows = b'{"rows":[%b,{"key":"a","doc":%b}]}' % (gone, deep)
     assert read_documents(rows, 3) == {"a": deep}
+
+
+def test_documents_as_deep_as_records_are_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is needed for any depth takes a hundred times as long, a second for a megabyte."""
+    monkeypatch.delattr("models.json_grammar.check_of_any_depth")
+    levels = MAX_DEPTH - 1
+    document = b'{"_id":"a","r":%b%b}' % (b"[" * levels, b"]" * levels)
+    assert read_documents(b'{"rows":[{"key":"a","doc":%b}]}' % document, 1) == {"a": document}
 
 
 @pytest.mark.parametrize(
