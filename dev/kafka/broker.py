@@ -1,4 +1,4 @@
-"""One Kafka broker process with its own controller (KRaft)."""
+"""One Kafka broker process with its own controller (KRaft), or with that of another one."""
 
 import contextlib
 import shutil
@@ -37,6 +37,7 @@ class Kafka(Service):
         strangers: Mapping[str, str] | None = None,
         tls: Tls | None = None,
         settings: Mapping[str, str] | None = None,
+        joins: "Kafka | None" = None,
         flags: list[str] | None = None,
     ) -> None:
         """Prepare the broker's folder; call `start` to start it.
@@ -48,6 +49,7 @@ class Kafka(Service):
             strangers: The same of users who may log in and nothing else; needs `users`.
             tls: Opens listeners with TLS.
             settings: Of the broker, in place of those that tests usually have.
+            joins: A broker whose cluster it is to be the second one of.
             flags: For Java, in place of those that use the class-data archive.
         """
         data = folder / "kafka"
@@ -55,7 +57,7 @@ class Kafka(Service):
         configuration = Configuration(
             data=data,
             port=port,
-            controller_port=free_port(),
+            controller_port=joins.controller_port if joins else free_port(),
             sasl_port=free_port() if users else None,
             users=users or {},
             strangers=strangers or {},
@@ -63,7 +65,9 @@ class Kafka(Service):
             ssl_port=free_port() if tls else None,
             sasl_ssl_port=free_port() if tls and users else None,
             settings=settings or {},
+            node=2 if joins else 1,
         )
+        self.controller_port: int = configuration.controller_port
         properties = folder / "server.properties"
         properties.write_text(configuration.properties())
         if not data.exists():
@@ -103,7 +107,7 @@ def _url(port: int | None) -> str | None:
 
 
 def _format(configuration: Configuration, properties: Path) -> None:
-    if FORMATTED.exists() and not configuration.users:
+    if FORMATTED.exists() and not configuration.users and configuration.node == 1:
         shutil.copytree(FORMATTED, configuration.data)
         return
     command(

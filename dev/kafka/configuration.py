@@ -9,8 +9,6 @@ from dev.process import HOST
 SCRAM_MECHANISMS = ("SCRAM-SHA-256", "SCRAM-SHA-512")
 
 _FIXED = """\
-process.roles=broker,controller
-node.id=1
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
 auto.create.topics.enable=false
@@ -66,6 +64,7 @@ class Configuration:
         data: The folder of the log segments.
         port: Of the listener without authentication.
         controller_port: Of the KRaft controller.
+        node: Its number in the cluster; only the first one has the controller.
         sasl_port: Of the listener with SASL; None: there is none.
         users: Passwords by user name, for SASL PLAIN and SCRAM.
         strangers: The same of users who may log in, and nothing else.
@@ -85,12 +84,14 @@ class Configuration:
     ssl_port: int | None = None
     sasl_ssl_port: int | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
+    node: int = 1
 
     def properties(self) -> str:
         """The text of `server.properties`."""
+        first = self.node == 1
         listeners = {
             "PLAINTEXT": self.port,
-            "CONTROLLER": self.controller_port,
+            "CONTROLLER": self.controller_port if first else None,
             "SASL_PLAINTEXT": self.sasl_port,
             "SSL": self.ssl_port,
             "SASL_SSL": self.sasl_ssl_port,
@@ -99,6 +100,8 @@ class Configuration:
         protocols = {name: name for name in opened} | {"CONTROLLER": "PLAINTEXT"}
         addresses = (f"{name}://{HOST}:{port}" for name, port in opened.items())
         lines = [
+            f"process.roles={'broker,controller' if first else 'broker'}",
+            f"node.id={self.node}",
             f"log.dirs={self.data}",
             f"listeners={','.join(addresses)}",
             f"controller.quorum.voters=1@{HOST}:{self.controller_port}",

@@ -37,7 +37,7 @@ class TestConsumerThread:
         both = (topic.first, topic.second)
         assert await topic.thread.earliest_offsets(*both) == {topic.first: 1, topic.second: 0}
         assert await topic.thread.highwaters(*both) == {topic.first: 3, topic.second: 0}
-        assert await topic.thread.extent(topic.first) == (1, 3)
+        assert await topic.thread.extents(both) == {topic.first: (1, 3), topic.second: (0, 0)}
 
     async def test_what_was_never_committed_is_told_from_the_offset_0(self, topic: Topic) -> None:
         await topic.write(1)
@@ -119,5 +119,5 @@ class TestConsumerThread:
         await topic.write(1)
         await topic.vanish()
         assert await topic.thread.highwaters(topic.first) == {}
-        assert await topic.thread.extent(topic.first) is None
+        assert await topic.thread.extents([topic.first, topic.second]) == {}
         assert await topic.thread.earliest_offsets(topic.first, topic.second) == {}

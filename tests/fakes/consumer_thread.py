@@ -34,7 +34,8 @@ class FakeConsumerThread:
         ahead: where aiokafka stands past the ledger.
         on_seek: called at every seek.
         revocations: how often partitions have been revoked, as the consumer counts it.
-        leaders: set while there are some to say where logs begin and end.
+        answering: set while brokers say where logs begin and end.
+        leaderless: the partitions of which none does.
         began_in: what that was when the last fetch began.
     """
 
@@ -62,8 +63,9 @@ class FakeConsumerThread:
         self.on_seek: Callable[[], None] = lambda: None
         self.revocations: Callable[[], int] = lambda: 0
         self.began_in = 0
-        self.leaders = asyncio.Event()
-        self.leaders.set()
+        self.answering = asyncio.Event()
+        self.answering.set()
+        self.leaderless: set[TP] = set()
 
     def assignment(self) -> set[TP]:
         return set(self.assigned)
@@ -124,9 +126,20 @@ class FakeConsumerThread:
     async def highwaters(self, *partitions: TP) -> dict[TP, int]:
         return {tp: self.ends[tp] for tp in partitions if tp not in self.gone}
 
-    async def extent(self, tp: TP) -> tuple[int, int] | None:
-        await self.leaders.wait()
-        return None if tp in self.gone else (self.earliest[tp], self.ends[tp])
+    async def extents(self, partitions: Iterable[TP]) -> dict[TP, tuple[int, int]]:
+        await self.answering.wait()
+        return {
+            tp: (self.earliest[tp], self.ends[tp])
+            for tp in partitions
+            if tp not in self.gone | self.leaderless
+        }
+
+    def known_partitions(self, topics: Iterable[str]) -> dict[str, int]:
+        there = self.assigned - self.gone
+        return {
+            topic: max((tp.partition + 1 for tp in there if tp.topic == topic), default=0)
+            for topic in topics
+        }
 
     async def commit_what_can(
         self, offsets: dict[TP, int], topics: Mapping[TP, bytes]

@@ -51,12 +51,16 @@ class Steps:
         self._turn = asyncio.get_running_loop().create_future()
         await self._turn
 
+    async def end(self) -> None:
+        """End the sleep that is under way, as soon as there is one."""
+        await until(lambda: self._turn is not None and not self._turn.done())
+        assert self._turn is not None
+        self._turn.set_result(None)
+
     async def step(self) -> None:
         """End the sleep that is under way, and wait until there is another one."""
-        await until(lambda: self._turn is not None and not self._turn.done())
+        await self.end()
         turn = self._turn
-        assert turn is not None
-        turn.set_result(None)
         await until(lambda: self._turn is not turn)
 
 

@@ -59,6 +59,7 @@ class RealTopic:
             await again.create_topic(self.first.topic, 2)
 
         async def recreated() -> bool:
+            await self.thread.refresh_metadata()
             now = await self.thread.topic_ids([self.first], before)
             forgotten = await self.thread.without_commit([self.first, self.second])
             assigned = self.thread.assignment() == {self.first, self.second}

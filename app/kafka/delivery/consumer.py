@@ -40,6 +40,9 @@ NEW_LEADER_SECONDS = 2.0
 (KIP-207).
 """
 
+LEADER_SECONDS = 5.0
+"""Seconds between two looks whether partitions have leaders by now."""
+
 TRIES = 10
 """Of questions for offsets that a broker answers with what cannot be."""
 
@@ -264,8 +267,8 @@ class Consumer(driver.Consumer):
     def _find_out(self, tp: TP, came: int | None = None) -> None:
         """Find out why a partition has no records at its position, while the others go on.
 
-        Kafka may take 40 s to say where a log begins and ends, if it has no leader. Until then a
-        partition of which other records came is not fetched.
+        Kafka takes seconds to say where a log begins and ends, and longer if it has no leader.
+        Until then a partition of which other records came is not fetched.
 
         Args:
             tp: the partition.
@@ -280,9 +283,8 @@ class Consumer(driver.Consumer):
 
     async def _found_out(self, tp: TP, assignments: int, expected: int | None) -> None:
         try:
-            extent = await self.thread.extent(tp)
-        except (KafkaError, OSError):
-            extent = None  # the next fetch, or the next seek, asks again
+            # If nobody tells, the next fetch, or the next seek, asks again.
+            extent = (await self.thread.extents([tp])).get(tp)
         finally:
             came = self._finding_out.pop(tp)
         unchanged = (assignments, expected) == (self.assignments, self.ledger.position(tp))
@@ -541,26 +543,25 @@ class Consumer(driver.Consumer):
         # Before anything else is asked: an id that is older than the answers is noticed later.
         known = self._known(group)
         ids = await self.thread.topic_ids(group, known)
-        ends = dict(await self.highwaters(*group))
-        behind = [tp for tp, at in group.items() if at is not None and at > ends.get(tp, at)]
+        extents = await self.thread.extents(group)
+        self._wait_for_leaders(group.keys() - extents.keys())
+        behind = [tp for tp, (_, end) in extents.items() if (group[tp] or 0) > end]
         if behind:
             await self.sleep(NEW_LEADER_SECONDS)
-            ends |= await self.highwaters(*behind)
-        earliest = dict(await self.earliest_offsets(*group))
-        await self._clear_up(earliest, ends)
+            extents |= await self.thread.extents(behind)
+        await self._clear_up(extents)
         recreated = {tp: ids[tp] != before for tp, before in known.items() if tp in ids}
         same = [tp for tp, at in group.items() if at and not recreated.get(tp)]
         overwritten = await self._overwritten(same)
         starts = {}
         for tp, committed in group.items():
-            if tp in earliest and tp in ends:
+            if tp in extents:
                 own = self._own(tp)
                 if own and own.topic and own.topic != ids.get(tp, own.topic):
                     own = None
                 start = resume.start(
                     committed,
-                    earliest[tp],
-                    ends[tp],
+                    *extents[tp],
                     overwritten.get(tp),
                     own.offset if own else None,
                     recreated=recreated.get(tp),
@@ -598,26 +599,50 @@ class Consumer(driver.Consumer):
         recent = own and 0 <= self.app.consumer_generation_id - own.generation <= 1
         return own if recent else None
 
-    async def _clear_up(self, earliest: dict[TP, int], ends: dict[TP, int]) -> None:
+    async def _clear_up(self, extents: dict[TP, tuple[int, int]]) -> None:
         """Ask again where a log is said to begin after its end, which none does.
 
         Such a broker is in trouble, or lies. Where it does not stop soon, the partition is left
         out, and the group sets its positions anew.
         """
         for left in reversed(range(TRIES)):
-            wrong = [tp for tp, at in earliest.items() if at > ends.get(tp, at)]
+            wrong = {tp: extent for tp, extent in extents.items() if extent[0] > extent[1]}
             if not wrong:
                 return
             if left == TRIES - 1:
+                tp, extent = next(iter(wrong.items()))
                 self.log.warning(
                     "Kafka says that %s/%d begins at offset %d and ends at %d: asking again.",
-                    *(wrong[0].topic, wrong[0].partition, earliest[wrong[0]], ends[wrong[0]]),
+                    *(*tp, *extent),
                 )
             await self.sleep(TROUBLE_SECONDS)
-            ends |= await self.highwaters(*wrong)
-            earliest |= await self.earliest_offsets(*wrong)
+            extents |= await self.thread.extents(wrong)
         for tp in wrong:
-            del earliest[tp]
+            del extents[tp]
+        await self.thread.rejoin()
+
+    def _wait_for_leaders(self, partitions: Collection[TP]) -> None:
+        """Have the group rebalance once these partitions have leaders; the others are read.
+
+        Without those that do not exist any more: the group is about to rebalance without them.
+        """
+        known = self.thread.known_partitions({tp.topic for tp in partitions})
+        left = [tp for tp in partitions if tp.partition < known[tp.topic]]
+        if left:
+            self.log.warning(
+                "No broker says where %s/%d begins and ends%s: is the one that has it down? The "
+                "others are read, and this one once it is there.",
+                *(*left[0], f" (and {len(left) - 1} others)" if left[1:] else ""),
+            )
+            self.add_future(self._leaders_there(left, self.assignments))
+
+    async def _leaders_there(self, partitions: Collection[TP], assignments: int) -> None:
+        found: Mapping[TP, tuple[int, int]] = {}
+        while not found:
+            await self.sleep(LEADER_SECONDS)
+            if self.should_stop or self.assignments != assignments:
+                return
+            found = await self.thread.extents(partitions)
         await self.thread.rejoin()
 
     async def _overwritten(self, partitions: Collection[TP]) -> Mapping[TP, int]:

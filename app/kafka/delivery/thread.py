@@ -5,7 +5,9 @@ so their versions are pinned, and `python -m dev.internals` shows what a new ver
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
+from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -42,6 +44,9 @@ whether the partitions still exist, and asks again.
 
 TROUBLE_SECONDS = 0.5
 """Seconds between two look-ups of offsets that a broker fails to answer."""
+
+NO_LEADER = (None, -1)
+"""What aiokafka has for a leader that it does not know, and for one that there is not."""
 
 LOOK_SECONDS = 1.0
 """Seconds after which a waiting fetch checks whether the set of partitions to fetch has changed."""
@@ -353,26 +358,56 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         )
         return found
 
-    async def extent(self, tp: TP) -> tuple[int, int] | None:
-        """Where the log of a partition begins and where it ends; None if it no longer exists.
+    async def extents(self, partitions: Collection[TP]) -> dict[TP, tuple[int, int]]:
+        """Where the logs of partitions begin and where they end.
 
-        Asked beside the other calls, of which the thread takes two at a time: one is the fetch that
-        waits for records, and behind a look-up in a log without a leader nothing would be sought or
-        committed.
+        Leaders are asked apart from each other, and beside the other calls, of which the thread
+        takes two at a time: one is the fetch that waits for records, and behind a look-up in a log
+        without a leader nothing would be sought or committed.
 
-        Raises:
-            KafkaError: not within aiokafka's request time-out (40 s).
+        Returns:
+            What Kafka tells within some `OFFSETS_SECONDS`: nothing of a partition that is gone or
+            has no leader.
         """
-        return None if self.thread_loop.is_closed() else await self._beside(self._extent(tp))
+        if self.thread_loop.is_closed():
+            return {}
+        return await self._beside(self._extents(set(partitions)))
+
+    async def _extents(self, left: set[TP]) -> dict[TP, tuple[int, int]]:
+        client = self._ensure_consumer()._client  # noqa: SLF001
+        until = monotonic() + OFFSETS_SECONDS
+        found: dict[TP, tuple[int, int]] = {}
+        while True:
+            led: defaultdict[int, list[TopicPartition]] = defaultdict(list)
+            for tp in map(TopicPartition._make, left):
+                leader = client.cluster.leader_for_partition(tp)
+                if leader not in NO_LEADER:
+                    led[leader].append(tp)
+            for told in await asyncio.gather(*map(self._extents_of_one_leader, led.values())):
+                found |= told
+            left -= found.keys()
+            if not left or monotonic() >= until:
+                return found
+            await asyncio.sleep(TROUBLE_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(OFFSETS_SECONDS):
+                    await client.force_metadata_update()
+            known = self.known_partitions({tp.topic for tp in left})
+            left = {tp for tp in left if tp.partition < known[tp.topic]}
+
+    async def _extents_of_one_leader(
+        self, partitions: list[TopicPartition]
+    ) -> dict[TP, tuple[int, int]]:
+        fetcher = self._ensure_consumer()._fetcher  # noqa: SLF001
+        try:
+            earliest = await fetcher.beginning_offsets(partitions, OFFSETS_SECONDS * 1000)
+            ends = await fetcher.end_offsets(partitions, OFFSETS_SECONDS * 1000)
+        except KafkaError:
+            return {}
+        return {TP(*tp): (earliest[tp], ends[tp]) for tp in partitions}
 
     async def _beside(self, asked: Coroutine[Any, Any, Answer]) -> Answer:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(asked, self.thread_loop))
-
-    async def _extent(self, tp: TP) -> tuple[int, int] | None:
-        fetcher = self._ensure_consumer()._fetcher  # noqa: SLF001
-        earliest = await self._existing_offsets(fetcher.beginning_offsets, [tp])
-        ends = await self._existing_offsets(fetcher.end_offsets, [tp])
-        return (earliest[tp], ends[tp]) if earliest and ends else None
 
     async def _existing_offsets(
         self, ask: Callable[[list[TopicPartition], float], Any], partitions: Iterable[TP]

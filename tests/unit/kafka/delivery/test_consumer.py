@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -255,14 +255,14 @@ async def test_a_seek_that_a_revocation_has_passed_sets_no_positions(
     consumer: Consumer, kafka: FakeConsumerThread
 ) -> None:
     """Kafka tells the new generation only with the next assignment."""
-    ends = kafka.highwaters
+    ends = kafka.extents
 
-    async def revoke(*partitions: TP) -> dict[TP, int]:
+    async def revoke(partitions: Iterable[TP]) -> dict[TP, tuple[int, int]]:
         await consumer.on_partitions_revoked({FIRST, SECOND})
-        return await ends(*partitions)
+        return await ends(partitions)
 
     untyped: Any = kafka
-    untyped.highwaters = revoke
+    untyped.extents = revoke
     await begin(consumer)
     assert consumer.ledger.position(FIRST) is None
 
@@ -297,15 +297,15 @@ async def test_an_end_that_a_new_leader_does_not_know_yet_is_asked_for_again(
     monkeypatch.setattr(consumer, "sleep", Time().sleep)
     kafka.committed = {FIRST: 50, SECOND: 50}
     kafka.ends[FIRST] = 20
-    ends = kafka.highwaters
+    ends = kafka.extents
 
-    async def know_soon(*partitions: TP) -> dict[TP, int]:
-        known = await ends(*partitions)
+    async def know_soon(partitions: Iterable[TP]) -> dict[TP, tuple[int, int]]:
+        known = await ends(partitions)
         kafka.ends[FIRST] = 100
         return known
 
     untyped: Any = kafka
-    untyped.highwaters = know_soon
+    untyped.extents = know_soon
     await begin(consumer)
     assert (consumer.ledger.position(FIRST), consumer.ledger.position(SECOND)) == (50, 50)
     assert "re-created" not in caplog.text
@@ -322,17 +322,17 @@ async def test_a_log_that_begins_after_its_end_is_asked_about_again_and_nothing_
     monkeypatch.setattr(consumer, "sleep", time.sleep)
     kafka.committed = {FIRST: 50, SECOND: 50}
     kafka.earliest[FIRST] = 10**15
-    ends, asked = kafka.highwaters, 0
+    ends, asked = kafka.extents, 0
 
-    async def come_to_reason(*partitions: TP) -> dict[TP, int]:
+    async def come_to_reason(partitions: Iterable[TP]) -> dict[TP, tuple[int, int]]:
         nonlocal asked
         asked += 1
         if asked == 4:
             kafka.earliest[FIRST] = 0
-        return await ends(*partitions)
+        return await ends(partitions)
 
     untyped: Any = kafka
-    untyped.highwaters = come_to_reason
+    untyped.extents = come_to_reason
     await begin(consumer)
     assert (consumer.ledger.position(FIRST), consumer.ledger.position(SECOND)) == (50, 50)
     assert around.lost == []
@@ -361,6 +361,39 @@ async def test_a_partition_that_is_gone_keeps_no_other_from_its_position(
     kafka.gone = {FIRST}
     await begin(consumer)
     assert (consumer.ledger.position(FIRST), consumer.ledger.position(SECOND)) == (None, 50)
+
+
+async def test_a_partition_without_a_leader_keeps_no_other_from_its_position(
+    consumer: Consumer, kafka: FakeConsumerThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its only broker is down: no worker that had it could begin, or go on after a rebalance."""
+    steps = Steps()
+    monkeypatch.setattr(consumer, "sleep", steps.sleep)
+    kafka.committed = {FIRST: 50, SECOND: 50}
+    kafka.leaderless = {FIRST}
+    await begin(consumer)
+    assert (consumer.ledger.position(FIRST), consumer.ledger.position(SECOND)) == (None, 50)
+    await steps.step()
+    assert kafka.rejoins == 0
+    kafka.leaderless = set()
+    await steps.end()
+    await found_out(consumer)
+    assert kafka.rejoins == 1
+    await begin(consumer)
+    assert (consumer.ledger.position(FIRST), consumer.ledger.position(SECOND)) == (50, 50)
+
+
+async def test_after_a_rebalance_nobody_waits_for_a_leader_any_more(
+    consumer: Consumer, kafka: FakeConsumerThread, app: faust.App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = Steps()
+    monkeypatch.setattr(consumer, "sleep", steps.sleep)
+    kafka.leaderless = {FIRST}
+    await begin(consumer)
+    await rebalance(consumer, app, revoked={FIRST, SECOND})
+    await steps.end()
+    await found_out(consumer)
+    assert kafka.rejoins == 0
 
 
 async def test_where_a_group_begins_is_committed_so_that_it_knows_later_what_was_lost(
@@ -405,14 +438,14 @@ async def test_positions_of_an_older_generation_are_not_taken(
     consumer: Consumer, kafka: FakeConsumerThread, app: faust.App
 ) -> None:
     kafka.committed = {FIRST: 5}
-    ends = kafka.highwaters
+    ends = kafka.extents
 
-    async def rebalance(*partitions: TP) -> dict[TP, int]:
+    async def rebalance(partitions: Iterable[TP]) -> dict[TP, tuple[int, int]]:
         app.consumer_generation_id += 1
-        return await ends(*partitions)
+        return await ends(partitions)
 
     untyped: Any = kafka
-    untyped.highwaters = rebalance
+    untyped.extents = rebalance
     await begin(consumer)
     assert consumer.ledger.position(FIRST) is None
 
@@ -506,7 +539,7 @@ async def test_a_log_without_a_leader_keeps_no_other_partition_waiting(
 ) -> None:
     """Kafka may take 40 s to say where it begins and ends."""
     await begin(consumer)
-    kafka.leaders.clear()
+    kafka.answering.clear()
     kafka.earliest[FIRST] = 3
     kafka.ahead = {FIRST}
     await deliver_next(consumer, kafka, SECOND, 0, 1)
@@ -516,25 +549,30 @@ async def test_a_log_without_a_leader_keeps_no_other_partition_waiting(
     await deliver_next(consumer, kafka, SECOND, 2, 3)
     assert kafka.asked == [{FIRST, SECOND}] * 3 + [{SECOND}]
     assert (consumer.ledger.position(FIRST), around.lost) == (0, [])
-    kafka.leaders.set()
+    kafka.answering.set()
     await found_out(consumer)
     assert around.lost == [(FIRST, 3)]
     assert await deliver_next(consumer, kafka, FIRST, 4)
 
 
 async def test_what_kafka_says_of_a_log_counts_only_for_the_position_that_was_asked_about(
-    consumer: Consumer, kafka: FakeConsumerThread, around: Around
+    consumer: Consumer,
+    kafka: FakeConsumerThread,
+    around: Around,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     await begin(consumer)
-    kafka.leaders.clear()
-    kafka.earliest[FIRST] = 3
-    kafka.ahead = {FIRST}
-    await fetch(consumer)
+    told: asyncio.Future[dict[TP, tuple[int, int]]] = asyncio.get_running_loop().create_future()
+    with monkeypatch.context() as slow:
+        slow.setattr(kafka, "extents", lambda _: told)
+        kafka.ahead = {FIRST}
+        await fetch(consumer)
+        await asyncio.sleep(0)
     await consumer.on_partitions_revoked({FIRST, SECOND})
     await begin(consumer)
-    kafka.leaders.set()
+    told.set_result({FIRST: (3, 100)})
     await found_out(consumer)
-    assert (consumer.ledger.position(FIRST), around.lost) == (3, [(FIRST, 3)]), "of the new seek"
+    assert (consumer.ledger.position(FIRST), around.lost) == (0, [])
 
 
 async def test_a_log_that_is_said_to_begin_after_its_end_is_not_believed(
@@ -949,14 +987,14 @@ async def test_positions_that_are_not_taken_do_not_make_what_was_finished_one_of
     kafka.noted = dict.fromkeys(kafka.committed)  # by an older version
     await begin(consumer)
     kafka.ids = {"chunked": NEW}
-    ends = kafka.highwaters
+    ends = kafka.extents
 
-    async def revoke(*partitions: TP) -> dict[TP, int]:
+    async def revoke(partitions: Iterable[TP]) -> dict[TP, tuple[int, int]]:
         await rebalance(consumer, app, revoked={FIRST, SECOND})
-        return await ends(*partitions)
+        return await ends(partitions)
 
     with monkeypatch.context() as revoking:
-        revoking.setattr(kafka, "highwaters", revoke)
+        revoking.setattr(kafka, "extents", revoke)
         await begin(consumer)
     kafka.committed, kafka.noted = {FIRST: 50, SECOND: 50}, {FIRST: None, SECOND: None}
     await begin(consumer)

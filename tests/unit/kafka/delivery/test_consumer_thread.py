@@ -13,6 +13,7 @@ from aiokafka.errors import (
     CommitFailedError,
     InvalidCommitOffsetSizeError,
     KafkaError,
+    KafkaTimeoutError,
     OffsetMetadataTooLargeError,
     UnknownError,
 )
@@ -392,3 +393,73 @@ async def test_offsets_that_a_broker_fails_to_tell_are_asked_for_again(
     thread.known_partitions = lambda topics: dict.fromkeys(topics, 1)
 
     assert await thread._existing_offsets(ask, [OURS]) == {OURS: 7}
+
+
+class Leaders:
+    """A client's cluster, whose metadata change each time it looks, and what its leaders tell.
+
+    Args:
+        leaders: of the partitions of a topic of three, one for each look.
+        silent: a leader that does not answer.
+    """
+
+    def __init__(self, *leaders: list[int], silent: int | None = None) -> None:
+        self._leaders = list(leaders)
+        self._silent = silent
+        self.asked: list[list[int]] = []
+        self.cluster = SimpleNamespace(leader_for_partition=lambda tp: self.now()[tp.partition])
+
+    def now(self) -> list[int]:
+        return self._leaders[0]
+
+    async def force_metadata_update(self) -> None:
+        if self._leaders[1:]:
+            del self._leaders[0]
+
+    async def beginning_offsets(self, asked: list[TopicPartition], _ms: float) -> dict[Any, int]:
+        self.asked.append([tp.partition for tp in asked])
+        if self._silent in [self.now()[tp.partition] for tp in asked]:
+            raise KafkaTimeoutError
+        return dict.fromkeys(asked, 3)
+
+    async def end_offsets(self, asked: list[TopicPartition], _ms: float) -> dict[Any, int]:
+        return {tp: 7 + tp.partition for tp in asked}
+
+
+THREE = [TP("chunked", number) for number in range(3)]
+
+
+@pytest.mark.parametrize(
+    "leaders, missing",
+    [
+        pytest.param(Leaders([1, 1, 2]), [], id="all tell"),
+        pytest.param(Leaders([1, -1, 2]), [1], id="one has no leader"),
+        pytest.param(Leaders([1, -1, 2], [1, 2, 2]), [], id="one has none at first"),
+        pytest.param(Leaders([1, 5, 2], silent=5), [1], id="one does not answer"),
+        pytest.param(Leaders([1, 5, 2], [1, 2, 2], silent=5), [], id="another one leads by then"),
+    ],
+)
+async def test_a_leader_that_does_not_tell_where_a_log_ends_keeps_no_other_from_it(
+    thread: Any,
+    client: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    leaders: Leaders,
+    missing: list[int],
+) -> None:
+    now = iter(range(100))
+    monkeypatch.setattr(module, "monotonic", lambda: next(now))
+    monkeypatch.setattr(module, "TROUBLE_SECONDS", 0)
+    client._client = client._fetcher = leaders
+    thread.known_partitions = lambda topics: dict.fromkeys(topics, 3)
+    expected = {tp: (3, 7 + tp.partition) for tp in THREE if tp.partition not in missing}
+    assert await thread._extents(set(THREE)) == expected
+
+
+async def test_where_a_log_ends_that_is_gone_nobody_is_asked_twice(
+    thread: Any, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TROUBLE_SECONDS", 0)
+    client._client = client._fetcher = leaders = Leaders([1, -1, -1])
+    thread.known_partitions = lambda topics: dict.fromkeys(topics, 1)
+    assert await thread._extents(set(THREE)) == {THREE[0]: (3, 7)}
+    assert leaders.asked == [[0]]
