@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from app.couchdb.pace import ConcurrencyLimit, RateLimit
 
+PACED = "waiting for the pace that PERSISTER_DOCUMENTS_PER_SECOND sets"
+PAUSED = "waiting, because the database has asked for a pause (Retry-After)"
+
 
 @dataclass(frozen=True, slots=True)
 class Admission:
@@ -40,13 +43,26 @@ class Gate:
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         self.in_flight = 0
+        """How many requests were admitted and are not answered yet, without those beside."""
+        self._places = 0
         self._large = 0
+        self._paused = 0
+        self._paced = 0
         self._limit = limit
         self._rate = rate
         self._clock = clock
         self._sleep = sleep
         self._closed_until = float("-inf")
         self._waiting: list[asyncio.Future[None]] = []
+
+    @property
+    def waits(self) -> str:
+        """What requests wait for before they are sent; empty while any is under way."""
+        if self.in_flight:
+            return ""
+        if self._paused:
+            return PAUSED
+        return PACED if self._paced else ""
 
     @asynccontextmanager
     async def admit(
@@ -62,15 +78,18 @@ class Gate:
         """
         if not beside:
             await self._wait_for_place(large=large)
-        self.in_flight += not beside
+        self._places += not beside
         self._large += large and not beside
         try:
             await self._wait_for_opening()
-            if (wait := self._rate.reserve(documents, self._clock())) > 0:
-                await self._sleep(wait)
-            yield Admission(self._clock(), self.in_flight)
+            await self._wait_for_rate(documents)
+            self.in_flight += not beside
+            try:
+                yield Admission(self._clock(), self.in_flight)
+            finally:
+                self.in_flight -= not beside
         finally:
-            self.in_flight -= not beside
+            self._places -= not beside
             self._large -= large and not beside
             self._wake()
 
@@ -80,10 +99,22 @@ class Gate:
 
     async def _wait_for_opening(self) -> None:
         while (left := self._closed_until - self._clock()) > 0:
-            await self._sleep(left)
+            self._paused += 1
+            try:
+                await self._sleep(left)
+            finally:
+                self._paused -= 1
+
+    async def _wait_for_rate(self, documents: int) -> None:
+        if (wait := self._rate.reserve(documents, self._clock())) > 0:
+            self._paced += 1
+            try:
+                await self._sleep(wait)
+            finally:
+                self._paced -= 1
 
     async def _wait_for_place(self, *, large: bool) -> None:
-        while self.in_flight >= self._limit.current and (large or self.in_flight > self._large):
+        while self._places >= self._limit.current and (large or self._places > self._large):
             place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.append(place)
             await place

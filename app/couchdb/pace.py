@@ -79,7 +79,9 @@ class ConcurrencyLimit:
 
 
 class RateLimit:
-    """A hard limit in documents per second: a token bucket that holds one second's worth.
+    """A hard limit in documents per second: a token bucket of one second's worth.
+
+    It holds at least one document, so that the first one need not wait, however low the rate.
 
     Args:
         per_second: documents per second; 0 for no limit.
@@ -87,17 +89,18 @@ class RateLimit:
 
     def __init__(self, per_second: float) -> None:
         self.per_second = per_second
-        self._tokens = per_second
+        self._most = self._tokens = max(1.0, per_second)
         self._counted_at = float("-inf")
 
     def reserve(self, documents: int, now: float) -> float:
         """Take documents from the budget; returns the seconds to wait before sending them.
 
-        A request with more than a second's worth waits until the excess has been earned.
+        A request with more than a second's worth waits until the excess has been earned; one
+        without documents never waits.
         """
-        if not self.per_second:
+        if not self.per_second or not documents:
             return 0.0
         earned = (now - self._counted_at) * self.per_second
-        self._tokens = min(self.per_second, self._tokens + earned) - documents
+        self._tokens = min(self._most, self._tokens + earned) - documents
         self._counted_at = now
         return max(0.0, -self._tokens / self.per_second)

@@ -42,7 +42,8 @@ class BulkWriter(Service):
     A request is sent at once if no other is under way. Documents that arrive in the meantime gather
     for the next request. It is sent when the first one is answered or, as far as the pace allows,
     in parallel as soon as it is full or its first document has waited `settings.linger` seconds. So
-    requests are small while there is little to write, and large when there is much.
+    requests are small while there is little to write, and large when there is much: as large as
+    `settings.request_documents`, or as a second of `settings.documents_per_second`.
 
     Large documents have a queue of their own and leave half of the places to the others. If there
     is only one place, one request of the others is sent in addition, so that nobody waits behind
@@ -78,7 +79,9 @@ class BulkWriter(Service):
         self.stats = WriterStats()
         self.availability = Availability(database.address, clock=clock)
         self.limit = ConcurrencyLimit(settings.requests_in_flight)
-        self.queue = Queue(settings.request_documents, settings.request_bytes)
+        # One that has more than a second may take would wait until all of it is earned.
+        paced = settings.documents_of_a_second or settings.request_documents
+        self.queue = Queue(min(paced, settings.request_documents), settings.request_bytes)
         self.large = Queue(1, settings.request_bytes)
         """The queue of documents over `LARGE` bytes."""
         self.gate = Gate(
@@ -120,6 +123,7 @@ class BulkWriter(Service):
             self.requests, conflicts, self.diagnosis, self.stats, self.queue.shrink
         )
         self._linger = settings.linger
+        self._per_second = settings.documents_per_second
         self._clock = clock
         self._sleep = sleep
         self._found = asyncio.Event()
@@ -135,8 +139,13 @@ class BulkWriter(Service):
 
     @property
     def in_flight(self) -> int:
-        """How many HTTP requests are under way, or admitted and waiting for the rate limit."""
+        """How many HTTP requests are under way."""
         return self.gate.in_flight
+
+    @property
+    def busy(self) -> bool:
+        """Whether any documents are not settled, or the database is not found yet."""
+        return bool(self._unfinished or self.waiting_documents or not self._found.is_set())
 
     @property
     def narrowing(self) -> int:
@@ -161,6 +170,11 @@ class BulkWriter(Service):
     async def on_start(self) -> None:
         """Connect; looks for the database in the background until it is found."""
         await self._database.connect()
+        if self._per_second:
+            self.log.info(
+                "Writes at most %g documents per second (PERSISTER_DOCUMENTS_PER_SECOND).",
+                self._per_second,
+            )
         self.add_future(self._prepare())
         self.add_future(self._send_when_places_change())
 

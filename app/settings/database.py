@@ -94,7 +94,7 @@ class DatabaseSettings(Group):
     """Maximum concurrent requests per worker."""
 
     documents_per_second: float = Field(0.0, ge=0)
-    """Maximum documents per second and worker; 0: unlimited."""
+    """Maximum documents per second and worker, and in a request; 0: unlimited."""
 
     linger: float = Field(0.1, ge=0, le=10)
     """Seconds that documents wait for a request in flight before another one starts beside it."""
@@ -102,6 +102,11 @@ class DatabaseSettings(Group):
     view_refresh_seconds: float = Field(0.5, ge=0, le=3600)
     """Minimum seconds between requests that have CouchDB update the views of a design document,
     while documents are written; 0: leave the updates to CouchDB."""
+
+    @property
+    def documents_of_a_second(self) -> int | None:
+        """How many documents a second allows, at least one; None without a maximum."""
+        return max(1, int(self.documents_per_second)) if self.documents_per_second else None
 
     @model_validator(mode="after")
     def _password(self) -> Self:

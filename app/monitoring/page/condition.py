@@ -72,6 +72,7 @@ def _database(worker: Monitored) -> Database:
         limit=writer.limit.current,
         most=writer.limit.maximum,
         waiting=writer.waiting_documents,
+        waits=writer.gate.waits,
     )
 
 

@@ -94,6 +94,8 @@ class Database:
     limit: int = 0
     most: int = 0
     waiting: int = 0
+    waits: str = ""
+    """What requests wait for on purpose; empty while any is under way."""
 
 
 @dataclass(frozen=True)
@@ -473,9 +475,16 @@ def _retention(condition: Condition) -> Iterator[Finding]:
             Level.MIND,
             f"Storing is behind: {plural(lag, 'record waits', 'records wait')}, the oldest for "
             f"{duration(oldest)}.",
-            do="Nothing while the chart of waiting records falls. If it rises, the database is "
-            "too slow for what comes in: see its pace below.",
+            condition.database.waits,
+            "Nothing while the chart of waiting records falls. If it rises, "
+            f"{_too_slow(condition)}.",
         )
+
+
+def _too_slow(condition: Condition) -> str:
+    if condition.database.waits:
+        return "more comes in than that allows"
+    return "the database is too slow for what comes in: see its pace below"
 
 
 def _workers(condition: Condition) -> Iterator[Finding]:

@@ -26,6 +26,8 @@ class Database:
             when its chunk is finished; duplicates that the guard knows count only then.
         answers: how many requests were ever answered, in whatever way, or timed out.
         busy: whether requests are under way or waiting for the pace.
+        waits: what requests wait for on purpose, such as the maximum rate, while none is under
+            way; empty otherwise.
     """
 
     failing: str = ""
@@ -33,6 +35,17 @@ class Database:
     settled: int = 0
     answers: int = 0
     busy: bool = False
+    waits: str = ""
+
+    @property
+    def last_settled(self) -> tuple[int, str]:
+        """Changes when documents are settled, and when requests begin or cease to wait."""
+        return self.settled, self.waits
+
+    @property
+    def last_answered(self) -> tuple[int, str]:
+        """The same for answers."""
+        return self.answers, self.waits
 
 
 @dataclass(frozen=True, slots=True)

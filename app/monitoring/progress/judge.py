@@ -64,8 +64,8 @@ class Judge:
             worker: what the worker knows.
         """
         self._lasting.tick(at)
-        self._lasting.of("answers", worker.database.answers)
-        self._lasting.of("settled", worker.database.settled)
+        self._lasting.of("answers", worker.database.last_answered)
+        self._lasting.of("settled", worker.database.last_settled)
         causes = [*self._own(worker, silent=isinstance(seen, Silence))]
         if isinstance(seen, GroupView):
             findings = self._judge.judge(wall, seen, worker)
@@ -78,8 +78,8 @@ class Judge:
     def _own(self, worker: Worker, *, silent: bool) -> Iterator[_Cause]:
         """What the worker itself knows to be in its way."""
         unsettled, throttled = 0.0, bool(worker.throttled)
-        if worker.database.busy:
-            unsettled = self._lasting.of("unsettled", worker.database.settled)
+        if worker.database.busy and not worker.database.waits:
+            unsettled = self._lasting.of("unsettled", worker.database.last_settled)
         if not worker.started:
             # Each step forward restarts the clock, and while Kafka is silent there can be no step.
             step = (worker.generation, worker.recovery_left, silent)

@@ -111,7 +111,8 @@ class Knowledge:
             last_error=last_error,
             settled=stats.documents_written + stats.conflicts_read_back + consumed[Step.STORE],
             answers=stats.requests.total(),
-            busy=writer.in_flight > 0 or writer.waiting_documents > 0,
+            busy=writer.busy,
+            waits=writer.gate.waits,
         )
 
 

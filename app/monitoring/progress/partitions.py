@@ -175,13 +175,17 @@ class Partitions:
         if database.failing:
             # Reported once, for the worker as a whole.
             return Reason(database.failing, blocks=False)
-        unanswered = self._lasting.of("answers", database.answers)
+        unanswered = 0.0
+        if not database.waits:
+            unanswered = self._lasting.of("answers", database.last_answered)
         if not database.busy or unanswered > self._rules.request_timeout + STANDING:
             return UNKNOWN
         chunk, partition = database.settled - self._begun[tp], database.settled - self._settled[tp]
         if chunk > IN_FRONT * self._rules.in_flight or partition > AHEAD * self._rules.in_flight:
             return OVERTAKEN
-        if self._lasting.of("settled", database.settled) < STANDING:
+        if database.waits:
+            return Reason(database.waits, blocks=False)
+        if self._lasting.of("settled", database.last_settled) < STANDING:
             return PACE
         said = f"; it last said: {database.last_error}" if database.last_error else ""
         return Reason(f"{STORES_NOTHING}{said}")

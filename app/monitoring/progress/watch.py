@@ -117,6 +117,7 @@ class Progress(Service):
         self._was_ready = False
         self._said: str | None = None
         self._said_at = 0.0
+        self._told_waiting_at = 0.0
 
     @property
     def member(self) -> str:
@@ -154,6 +155,7 @@ class Progress(Service):
         self.verdict = self._judge.look(self._clock(), self._wall(), seen, worker)
         if not worker.stopping:
             self._say(self.verdict)
+            self._say_what_waits(self.verdict, worker.database.waits)
             await self._end_if_stuck(self.verdict)
 
     async def _ask(self) -> Seen:
@@ -238,6 +240,16 @@ class Progress(Service):
             if what != self._said or now - self._said_at >= REMIND_SECONDS:
                 self.log.warning("Not ready for %.0f s: %s", now - since, verdict.not_ready)
                 self._said, self._said_at = what, now
+
+    def _say_what_waits(self, verdict: Verdict, waits: str) -> None:
+        """Log, at most once a minute, that documents wait on purpose, of which none is stored."""
+        now = self._wall()
+        waiting = [one for one in verdict.partitions.values() if one.mine and one.why == waits]
+        if waits and waiting and now - self._told_waiting_at >= REMIND_SECONDS:
+            self._told_waiting_at = now
+            unread = sum(one.reach.lag or 0 for one in waiting)
+            since = min(now if one.since is None else one.since for one in waiting)
+            self.log.info("%d records wait, the first for %.0f s: %s", unread, now - since, waits)
 
     async def _end_if_stuck(self, verdict: Verdict) -> None:
         if self._ending or not self._stuck_after or verdict.stuck_for < self._stuck_after:

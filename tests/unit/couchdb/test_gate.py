@@ -2,9 +2,9 @@ import asyncio
 
 import pytest
 
-from app.couchdb.gate import Gate
+from app.couchdb.gate import PACED, PAUSED, Gate
 from app.couchdb.pace import ConcurrencyLimit, RateLimit
-from tests.fakes.time import Time
+from tests.fakes.time import Steps, Time
 
 
 def make(time: Time, *, rate: float = 0.0) -> tuple[Gate, ConcurrencyLimit]:
@@ -72,3 +72,31 @@ async def test_documents_wait_for_the_rate(time: Time) -> None:
         async with gate.admit(10):
             pass
     assert time.now == pytest.approx(1002.0)
+
+
+@pytest.mark.parametrize("reason", [PACED, PAUSED])
+async def test_it_says_what_is_waited_for_on_purpose_while_nothing_is_under_way(
+    time: Time, reason: str
+) -> None:
+    steps = Steps()
+    gate = Gate(risen(), RateLimit(1.0), clock=time.clock, sleep=steps.sleep)
+    assert gate.waits == ""
+    async with gate.admit(1):
+        if reason == PAUSED:
+            gate.close_for(30.0)
+        second = asyncio.create_task(gate.admit(1).__aenter__())
+        await spin()
+        assert steps.asked, "it waits"
+        assert (gate.waits, gate.in_flight) == ("", 1), "what is under way may be waited for, too"
+    assert (gate.waits, gate.in_flight) == (reason, 0)
+    time.now += 60.0
+    second.cancel()
+    await spin()
+    assert gate.waits == ""
+
+
+def risen() -> ConcurrencyLimit:
+    """A limit that lets two requests be under way."""
+    limit = ConcurrencyLimit(2)
+    limit.answered(started=0.0, ended=1.0, in_flight=1, documents=1, size=1)
+    return limit

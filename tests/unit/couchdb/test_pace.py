@@ -147,6 +147,24 @@ def test_a_request_larger_than_a_second_waits_for_its_excess() -> None:
     assert RateLimit(100).reserve(1000, 0.0) == pytest.approx(9.0)
 
 
+@pytest.mark.parametrize("rate", [5e-324, 0.01, 0.5])
+def test_at_less_than_one_a_second_the_first_document_goes_at_once(rate: float) -> None:
+    limit = RateLimit(rate)
+    assert limit.reserve(1, 0.0) == 0.0
+    assert limit.reserve(1, 0.0) == pytest.approx(1 / rate)
+
+
+def test_a_huge_rate_is_no_rate() -> None:
+    limit = RateLimit(1e308)
+    assert limit.reserve(1000, 0.0) == limit.reserve(1000, 1e9) == 0.0
+
+
+def test_what_writes_nothing_does_not_wait() -> None:
+    rate = RateLimit(1)
+    rate.reserve(100, 0.0)
+    assert rate.reserve(0, 0.0) == 0.0
+
+
 def test_the_rate_holds_over_time() -> None:
     rate, now = RateLimit(100), 0.0
     for _ in range(50):

@@ -29,7 +29,7 @@ from tests.fakes.couchdb import (
     rewrites,
     shows_page,
 )
-from tests.fakes.time import Time, until
+from tests.fakes.time import LoopTime, Time, until
 from tests.unit.couchdb.conftest import MakeWriter
 
 
@@ -249,6 +249,55 @@ async def test_the_rate_is_kept(make_writer: MakeWriter, time: Time) -> None:
     before = time.now
     await write(writer, documents(200))
     assert time.now - before >= (200 - 50) / 50
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize(
+    "rate, expected", [(10.0, [10] * 5), (1.9, [1] * 50), (0.01, [1] * 50), (1e12, [50])]
+)
+async def test_a_request_has_no_more_than_a_second_may_take(
+    make_writer: MakeWriter, couchdb: FakeCouchDB, rate: float, expected: list[int]
+) -> None:
+    writer = await make_writer(LoopTime(), documents_per_second=rate)
+    assert await write(writer, documents(50)) == [STORED] * 50
+    assert [len(ids) for ids in couchdb.bulk_requests] == expected
+
+
+@pytest.mark.virtual_time
+async def test_at_a_low_rate_each_second_has_its_documents(
+    make_writer: MakeWriter, couchdb: FakeCouchDB
+) -> None:
+    writer, loop = await make_writer(LoopTime(), documents_per_second=10.0), LoopTime()
+    begun = loop.clock()
+    writing = asyncio.create_task(write(writer, documents(1000)))
+    counts = []
+    for second in range(20):
+        await loop.sleep(begun + second + 0.5 - loop.clock())
+        counts.append(len(held(couchdb)))
+    assert counts == [10 * (second + 1) for second in range(20)]
+    writing.cancel()
+
+
+@pytest.mark.virtual_time
+async def test_large_documents_count_against_the_rate_like_others(
+    make_writer: MakeWriter, couchdb: FakeCouchDB
+) -> None:
+    writer, loop = await make_writer(LoopTime(), documents_per_second=2.0), LoopTime()
+    begun = loop.clock()
+    large = [document(f"large{number}", s="x" * LARGE) for number in range(3)]
+    assert await write(writer, [*documents(5), *large]) == [STORED] * 8
+    assert loop.clock() - begun == pytest.approx((8 - 2) / 2, abs=0.5)
+    assert max(map(len, couchdb.bulk_requests)) == 2
+
+
+async def test_it_is_busy_until_the_database_is_found(
+    make_writer: MakeWriter, couchdb: FakeCouchDB
+) -> None:
+    couchdb.script(fails(503))
+    writer = await make_writer()
+    assert writer.busy
+    await writer.found()
+    assert not writer.busy
 
 
 async def test_an_unmet_quorum_is_written_all_the_same(

@@ -218,6 +218,22 @@ def test_what_kafka_is_about_to_delete_is_told_in_time(
     assert whats(partitions=[replace(behind, kept=NOW + 3000)]) == []
 
 
+def test_a_group_that_is_behind_because_of_its_maximum_does_not_blame_the_database() -> None:
+    behind = Partition("a", 0, State.MOVING, 5000, "w0", oldest=NOW - 300)
+    waits = Database(waits="waiting for the pace that is set")
+    (finding,) = summary(condition(partitions=[behind], database=waits)).findings
+    assert finding.why == "waiting for the pace that is set"
+    assert "too slow" not in finding.do
+
+
+def test_what_waits_on_purpose_is_no_trouble() -> None:
+    waits = "waiting for the pace that is set"
+    still = Partition("a", 0, State.WAITING, 5, "w0", True, since=NOW - 60, why=waits)
+    told = condition(partitions=[still], database=Database(waits=waits))
+    (finding,) = summary(told).findings
+    assert (finding.level, finding.why) == (Level.MIND, waits)
+
+
 def test_a_group_that_is_behind_says_how_far() -> None:
     behind = Partition("a", 0, State.MOVING, 5000, "w0", oldest=NOW - 300)
     assert whats(partitions=[behind]) == [

@@ -326,6 +326,52 @@ def test_a_request_without_an_answer_is_waited_for_no_longer_than_its_time_out()
     assert world.after(20).state is State.STUCK
 
 
+PACED = "waiting for the pace that PERSISTER_DOCUMENTS_PER_SECOND sets"
+
+
+def test_what_waits_on_purpose_stays_ready_for_as_long_as_it_takes() -> None:
+    world = World()
+    world.reaches[DOCUMENTS] = Reach(0, 900, 10)
+    for stored in range(5):
+        world.database(settled=stored, answers=stored, busy=True, waits="")
+        assert world.after(2).not_ready is None, "a request is under way"
+        world.database(settled=stored, answers=stored, busy=True, waits=PACED)
+        verdict = world.after(100)
+        assert (verdict.not_ready, verdict.stuck_for) == (None, 0.0)
+        shown = verdict.partitions[DOCUMENTS]
+        assert (shown.state, shown.why) == (State.WAITING, PACED)
+
+
+def test_a_request_that_went_after_a_pause_and_is_not_answered_counts_from_then() -> None:
+    world = World()
+    world.reaches[DOCUMENTS] = Reach(0, 900, 10)
+    world.database(busy=True, waits=PACED)
+    world.after(100)
+    world.database(waits="")
+    assert world.after(6).not_ready is None
+    assert world.after(4).not_ready == "documents/0: the database stores nothing"
+
+
+def test_a_first_failure_after_a_pause_is_no_standstill_yet() -> None:
+    world = World()
+    world.reaches[DOCUMENTS] = Reach(0, 900, 10)
+    world.database(busy=True, waits=PACED)
+    world.after(100)
+    world.database(waits="", failing="connection refused", answers=1)
+    assert world.after(4).not_ready is None
+    assert world.after(6).not_ready == "the database takes no documents: connection refused"
+
+
+def test_a_chunk_that_the_others_pass_is_stuck_at_any_pace() -> None:
+    world = World()
+    world.reaches[DOCUMENTS] = Reach(0, 900, 10)
+    world.worker = replace(world.worker, at_work=frozenset({DOCUMENTS}))
+    for turn in range(100):
+        world.database(settled=turn * 100, answers=turn, busy=True, waits=PACED)
+        verdict = world.after(2)
+    assert verdict.state is State.STUCK
+
+
 def test_a_chunk_that_the_others_pass_is_stuck() -> None:
     world = World()
     world.reaches[DOCUMENTS] = Reach(0, 900, 10)

@@ -10,7 +10,7 @@ from faust.types import TP
 
 from app.kafka.group_view import Reach
 from app.kafka.untimed import NO_TIMESTAMP
-from app.monitoring.progress.facts import Worker
+from app.monitoring.progress.facts import Database, Worker
 from app.monitoring.progress.rules import Rules
 from app.monitoring.progress.watch import LOOK_SECONDS, STARTING_SECONDS, Progress
 from app.process.errors import StandstillError
@@ -107,6 +107,25 @@ async def test_a_kafka_that_throttles_the_question_is_told_as_that() -> None:
     verdict = await run.after(20)
     assert verdict.not_ready.endswith("Kafka throttles this client, for 20 s now")
     assert run.progress.kafka.last_error == run.throttled
+
+
+async def test_what_waits_on_purpose_is_said_once_a_minute(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    run = Run()
+    run.kafka.reaches[DOCUMENTS] = Reach(0, 12, 10)
+    run.kafka.written[DOCUMENTS] = {10: 1000}
+    run.worker = replace(run.worker, database=Database(busy=True, waits="waiting for its pace"))
+    run.now = 1000.0
+    assert (await run.after(100)).not_ready is None
+    said = [one.message for one in caplog.records if "its pace" in one.message]
+    assert (
+        said[0].removeprefix("[^Progress]: ")
+        == "2 records wait, the first for 8 s: waiting for its pace"
+    )
+    assert len(said) == 2
+    assert not run.ended
 
 
 async def test_what_stands_still_is_said_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
