@@ -128,6 +128,29 @@ async def test_a_record_that_is_acknowledged_too_costs_one_write(
     assert (status, document_read["activationId"]) == (200, records[0]["activationId"])
 
 
+async def test_a_deletion_in_a_body_waits_until_the_worker_has_stored_the_record(
+    start: StartGateway, worker: StartWorker, couchdb_url: str, database: str
+) -> None:
+    """It names no revision: the database would take it, but for the document that is there then."""
+    gateway = start(change_patience=60)
+    record = Records(4).one()
+    assert await gateway.put(record) == 201
+    tombstone = encode({"_id": document_id(record), "_deleted": True})
+
+    async def delete() -> int:
+        url, headers = f"{gateway.url}/{database}", {"Content-Type": "application/json"}
+        async with (
+            aiohttp.ClientSession() as http,
+            http.post(url, data=tombstone, headers=headers) as answer,
+        ):
+            return answer.status
+
+    deleting = asyncio.create_task(delete())
+    await worker(partitions=1)
+    assert await deleting == 409
+    assert (await stored(couchdb_url, database)).keys() == {document_id(record)}
+
+
 async def test_the_topic_is_made_for_records_of_every_size(
     start: StartGateway, kafka_url: str, prefix: str
 ) -> None:
