@@ -1,4 +1,4 @@
-"""Topics that have no copy on another broker, and the broker that has them is away."""
+"""One of two brokers is away: topics without a leader, and what it does not see meanwhile."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,12 +9,13 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from app.kafka.clients import bootstrap_servers
+from dev.admin import admin as connect_admin
 from dev.kafka import Kafka, install_kafka
 from tests.integration.support.database import all_stored
 from tests.integration.support.deployment import StartWorker
 from tests.integration.support.kafka import producer
 from tests.integration.support.records import Records
-from tests.integration.support.waiting import until
+from tests.integration.support.waiting import drained, until
 
 SOON = 20
 """Seconds within which the other topics must go on: half the time that Kafka's clients wait."""
@@ -35,14 +36,18 @@ class Brokers:
         self.first = Kafka(homes[0])
         self.second = Kafka(homes[1], joins=self.first)
 
-    async def create(self, topic: str, broker: int) -> None:
+    async def create(self, topic: str, broker: int, **settings: str) -> None:
         """Create a topic of one partition that only this broker has: 1 or 2."""
+        wanted = NewTopic(
+            topic,
+            *(-1, -1),
+            replica_assignments={0: [broker]},
+            topic_configs={name.replace("_", "."): value for name, value in settings.items()},
+        )
         client = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers(self.first.url))
         await client.start()
         try:
-            answer = await client.create_topics(
-                [NewTopic(topic, -1, -1, replica_assignments={0: [broker]})]
-            )
+            answer = await client.create_topics([wanted])
             assert [error for _, error, *_ in answer.topic_errors] == [0]
         finally:
             await client.close()
@@ -88,3 +93,36 @@ async def test_a_topic_whose_broker_is_away_holds_no_other_up(
     await stored_of(there)
     await stored_of(here)
     assert await asyncio.to_thread(running.terminate) == 0
+
+
+async def test_a_topic_that_is_recreated_while_the_coordinator_is_away_is_read_from_its_start(
+    brokers: Brokers, worker: StartWorker, couchdb_url: str, prefix: str, database: str
+) -> None:
+    """It keeps what was committed of the old one: Kafka deletes that where it sees the deletion."""
+    topic, group, records = f"{prefix}completed0", f"{prefix}persister", Records(62)
+    await asyncio.to_thread(brokers.second.start)
+    await brokers.create("__consumer_offsets", 2, cleanup_policy="compact")
+    await brokers.create(topic, 1)
+    running = await worker(kafka_url=brokers.first.url, partitions=1, session_timeout=3)
+    async with producer(brokers.first.url) as kafka:
+        await kafka.records(topic, records.many(10))
+    async with connect_admin(brokers.first.url) as admin:
+        await drained(admin, prefix, topic)
+        assert await asyncio.to_thread(running.terminate) == 0
+        await asyncio.to_thread(brokers.second.stop)
+        await admin.delete_topics(topic)
+        await brokers.create(topic, 1)
+        sent = records.many(20)
+        async with producer(brokers.first.url) as kafka:
+            await kafka.records(topic, sent)
+        await asyncio.to_thread(brokers.second.start)
+
+        async def kept() -> bool:
+            return await admin.committed(group, topic) == {0: 10}
+
+        await until(kept, "the coordinator has kept the offset in the old topic")
+    await asyncio.to_thread(running.start)
+    await until(partial(all_stored, couchdb_url, database, sent), "all of the new topic is stored")
+    assert (
+        f"{topic}/0 was deleted and re-created since it was read up to offset 10" in running.log()
+    )

@@ -65,7 +65,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         self._sent_back: frozenset[TP] = frozenset()
         self._shelf: Fetched | None = None
         self._epochs: dict[TP, int] = {}
-        self._replaced: set[bytes] = set()
+        self._replaced: set[tuple[str, bytes]] = set()
         self.noted_topics: Mapping[TP, bytes] = {}
         """The ids of the topics that the group's committed offsets are of, as far as they were
         committed with them: as of the last `seek_to_committed`.
@@ -237,8 +237,6 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         return committed
 
     async def _seek_to_committed(self) -> Mapping[TP, int | None]:
-        # Checked here, in the consumer's thread, because the assignment may be revoked at any
-        # moment.
         assigned = self.assignment()
         consumer = self._ensure_consumer()
         entries = await consumer._coordinator.fetch_committed_offsets(  # noqa: SLF001
@@ -246,11 +244,13 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         )
         committed: dict[TP, int | None] = dict.fromkeys(assigned)
         noted = {}
+        # The assignment may have been revoked meanwhile, and aiokafka seeks in nothing else.
+        still = self.assignment()
         for tp, entry in entries.items():
             committed[TP(*tp)] = entry.offset
             if (topic := Note.read(entry.metadata).topic) is not None:
                 noted[TP(*tp)] = topic
-            if entry.offset > 0:
+            if entry.offset > 0 and tp in still:
                 consumer.seek(tp, entry.offset)
         self.noted_topics = noted
         return committed
@@ -319,9 +319,9 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         self, partitions: Collection[TP], known: Mapping[TP, bytes]
     ) -> Mapping[TP, bytes]:
         told = await topic_ids.ids(self._ensure_consumer()._client, partitions, known)  # noqa: SLF001
-        found = {tp: topic for tp, topic in told.items() if topic not in self._replaced}
+        found = {tp: topic for tp, topic in told.items() if (tp.topic, topic) not in self._replaced}
         self._replaced |= {
-            known[tp] for tp, topic in found.items() if known.get(tp, topic) != topic
+            (tp.topic, known[tp]) for tp, topic in found.items() if known.get(tp, topic) != topic
         }
         return found
 

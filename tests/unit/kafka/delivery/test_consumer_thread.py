@@ -353,6 +353,20 @@ async def test_an_id_that_was_replaced_is_not_believed_any_more(
     assert await thread._topic_ids([OURS], {OURS: old}) == {OURS: new}
     told[OURS] = old
     assert await thread._topic_ids([OURS], {OURS: new}) == {}
+    other = TP("another", 0)
+    told[other] = old
+    assert await thread._topic_ids([other], {}) == {other: old}, "of another topic it may be true"
+
+
+async def test_what_is_revoked_while_kafka_says_what_is_committed_of_it_is_not_sought(
+    thread: Any, client: Any
+) -> None:
+    """aiokafka would fail an assertion, and that ends the worker."""
+    assigned = [{OURS}, set()]
+    thread.assignment = lambda: assigned.pop(0)
+    client._coordinator = Coordinator(8, "")
+    client._subscription.unsubscribe()
+    assert await thread._seek_to_committed() == {OURS: 8}
 
 
 async def test_of_a_commit_without_an_epoch_nothing_is_asked(
