@@ -48,7 +48,7 @@ class TooLarge(PublishError):  # noqa: N818
     """The record is larger than the topic or the producer accepts; it will never pass."""
 
 
-class _Outcomes:
+class Outcomes:
     """What became of records that are published together.
 
     One future for all of them: one for each would take longer than all else that is done.
@@ -69,6 +69,11 @@ class _Outcomes:
         if len(self._known) == self._number and not self.complete.done():
             self.complete.set_result(None)
 
+    @property
+    def unknown(self) -> list[int]:
+        """The places of those that the producer may still send, or has sent without an answer."""
+        return [place for place in range(self._number) if place not in self._known]
+
     def all(self, otherwise: PublishError | None) -> list[PublishError | None]:
         """Those of all, in order; `otherwise` where none is known."""
         return [self._known.get(place, otherwise) for place in range(self._number)]
@@ -78,7 +83,7 @@ class _Record(msgspec.Struct, eq=False, gc=False):
     """A record on its way: of those that are published together, the one at this place."""
 
     outgoing: Outgoing
-    outcomes: _Outcomes
+    outcomes: Outcomes
     place: int
 
     @property
@@ -134,7 +139,7 @@ class Publisher:
     @property
     def trouble(self) -> str:
         """Why records are waiting to be sent; empty while none are."""
-        return self._producer.trouble
+        return self._producer.trouble or self._large_producer.trouble
 
     async def start(self) -> None:
         """Start to connect in the background; records wait for the connection.
@@ -174,6 +179,7 @@ class Publisher:
         values: Sequence[bytes],
         timestamps: Sequence[int] | None = None,
         keys: Sequence[bytes] | None = None,
+        outcomes: Outcomes | None = None,
     ) -> list[PublishError | None]:
         """Publish many records; returns for each what `publish` would have raised, in order.
 
@@ -184,11 +190,13 @@ class Publisher:
             values: the values of the records.
             timestamps: their timestamps in epoch millis; by default the time of sending.
             keys: their keys, by which they are spread over partitions; by default at random.
+            outcomes: tells what becomes of them, also of those that the producer still has when the
+                deadline has passed or the caller was cancelled.
         """
         none: list[None] = [None] * len(values)
         given = zip(keys or none, values, timestamps or none, strict=True)
         outgoing = [Outgoing(key, value, timestamp=at) for key, value, at in given]
-        return await self._publish(topic, outgoing)
+        return await self._publish(topic, outgoing, outcomes)
 
     async def reachable(self, topic: str) -> bool:
         """Whether a broker answers now and knows the topic."""
@@ -206,25 +214,31 @@ class Publisher:
         async with open_admin(self._kafka) as admin:
             return await admin.create(topic, self._kafka.replication)
 
-    async def _publish(self, topic: str, outgoing: Sequence[Outgoing]) -> list[PublishError | None]:
+    async def _publish(
+        self, topic: str, outgoing: Sequence[Outgoing], outcomes: Outcomes | None = None
+    ) -> list[PublishError | None]:
         """Return the outcome of each record within the deadline."""
         if not outgoing:
             return []
-        outcomes = _Outcomes(len(outgoing))
+        outcomes = outcomes or Outcomes(len(outgoing))
         records = [_Record(one, outcomes, place) for place, one in enumerate(outgoing)]
-        late: PublishError | None = None
+        late = NotAcknowledged(f"topic {topic}: taken back")
+        handed_over = 0
         turn = Turn()
         try:
             async with asyncio.timeout(self._deadline):
                 for record in records:
                     await self._hand_over(topic, record)
+                    handed_over += 1
                     if turn.over:
                         await turn.pass_on()
-                await outcomes.complete
+                await asyncio.shield(outcomes.complete)
         except TimeoutError:
             late = self._failed(f"no acknowledgement for topic {topic} within {self._deadline:g} s")
         finally:
-            self._withdraw(topic, records)
+            taken_back = self._withdraw(topic, records) + records[handed_over:]
+            for record in taken_back:
+                record.settle(late)
         return outcomes.all(late)
 
     async def _hand_over(self, topic: str, record: _Record) -> None:
@@ -244,14 +258,17 @@ class Publisher:
             task = asyncio.get_running_loop().create_task(self._send_waiting(lane))
             self._sending[lane] = task
 
-    def _withdraw(self, topic: str, records: Sequence[_Record]) -> None:
-        """Take back records that nobody waits for any more and the producer does not have yet."""
+    def _withdraw(self, topic: str, records: Sequence[_Record]) -> list[_Record]:
+        """Take back records that nobody waits for and no producer has yet; returns them."""
+        taken_back: list[_Record] = []
         for large in (False, True):
             waiting = self._waiting[_Lane(topic, large)]
             left = [record for record in records if record in waiting]
             for record in left:
                 del waiting[record]
             self.budget.release(sum(record.size for record in left))
+            taken_back += left
+        return taken_back
 
     async def _send_waiting(self, lane: _Lane) -> None:
         try:

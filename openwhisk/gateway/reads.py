@@ -15,6 +15,7 @@ from aiohttp import web
 
 from openwhisk.gateway import answers
 from openwhisk.gateway.metrics import Metrics
+from openwhisk.gateway.on_the_wire import OnTheWire
 from openwhisk.gateway.recent import Recent
 from openwhisk.gateway.upstream import Upstream, UpstreamError
 
@@ -31,6 +32,7 @@ class Reads:
 
     Args:
         recent: recently accepted records.
+        on_the_wire: documents that CouchDB may have and the persister may store yet.
         upstream: CouchDB.
         patience: seconds to wait for the persister to store a document before it is changed.
         metrics: counts.
@@ -40,6 +42,7 @@ class Reads:
     def __init__(
         self,
         recent: Recent,
+        on_the_wire: OnTheWire,
         upstream: Upstream,
         *,
         patience: float,
@@ -47,6 +50,7 @@ class Reads:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._recent = recent
+        self._on_the_wire = on_the_wire
         self._upstream = upstream
         self._patience = patience
         self._metrics = metrics
@@ -62,12 +66,12 @@ class Reads:
 
     @property
     def expect_any(self) -> bool:
-        """Whether there may be documents that are not stored yet."""
-        return bool(self._recent)
+        """Whether there may be documents that the persister has yet to store."""
+        return bool(self._recent) or bool(self._on_the_wire)
 
     def expect(self, document_id: str) -> bool:
-        """Whether a document may be one that is not stored yet."""
-        return self._recent.get(document_id) is not None
+        """Whether the persister may have yet to store a document."""
+        return document_id in self._on_the_wire or self._recent.get(document_id) is not None
 
     async def stored(self, document_ids: Iterable[str], headers: Mapping[str, str]) -> None:
         """Wait until the persister has stored recently accepted ones.
@@ -77,10 +81,16 @@ class Reads:
         """
         until = self._clock() + self._patience
         for document_id in document_ids:
-            while self.expect(document_id) and await self._missing(document_id, headers):
+            while await self._awaited(document_id, headers):
                 if self._clock() >= until:
                     raise NotStoredYet
                 await asyncio.sleep(_PAUSE)
+
+    async def _awaited(self, document_id: str, headers: Mapping[str, str]) -> bool:
+        """Whether the persister has yet to store a document."""
+        if document_id in self._on_the_wire:
+            return True
+        return self.expect(document_id) and await self._missing(document_id, headers)
 
     async def _missing(self, document_id: str, headers: Mapping[str, str]) -> bool:
         """Whether CouchDB lacks a document; forgets the documents that it has."""

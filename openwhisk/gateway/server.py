@@ -21,6 +21,7 @@ from openwhisk.gateway.fallback import Fallback, Switch
 from openwhisk.gateway.headers import can_be_passed_on, leave_out_unsendable
 from openwhisk.gateway.log_mode import LogModeWatch
 from openwhisk.gateway.metrics import Kind, Metrics, Unanswered
+from openwhisk.gateway.on_the_wire import OnTheWire
 from openwhisk.gateway.patience import when_connected
 from openwhisk.gateway.reads import NotStoredYet, Reads
 from openwhisk.gateway.recent import Recent
@@ -105,6 +106,7 @@ class Gateway:
         self._switch = Switch(settings.fallback)
         self._log_mode = LogModeWatch(configuration.log_mode)
         recent = Recent(settings.recent_bytes, settings.recent_seconds)
+        on_the_wire = OnTheWire(settings.recent_seconds)
         self._metrics = Metrics(
             self._bodies, publisher.budget, recent, self._switch, self._log_mode
         )
@@ -128,7 +130,7 @@ class Gateway:
             patience=settings.connect_timeout,
         )
         self._reads = Reads(
-            recent, upstream, patience=settings.change_patience, metrics=self._metrics
+            recent, on_the_wire, upstream, patience=settings.change_patience, metrics=self._metrics
         )
         self._decoder = Decoder(
             configuration.role,
@@ -144,6 +146,7 @@ class Gateway:
                 patience=settings.fallback_after,
                 deadline=settings.publish_deadline,
                 recent=recent,
+                on_the_wire=on_the_wire,
                 metrics=self._metrics,
             ),
             upstream=upstream,

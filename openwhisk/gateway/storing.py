@@ -3,6 +3,7 @@
 Kafka first. What it has not acknowledged within a few seconds goes to CouchDB itself, unless the
 operator wants that spared. A record whose publishing was given up may still reach Kafka later: the
 persister then meets a document that is there already, equal to the byte, and counts a duplicate.
+Until then the document is not changed (`OnTheWire`).
 """
 
 import asyncio
@@ -19,10 +20,11 @@ from openwhisk.gateway import answers
 from openwhisk.gateway.credentials import is_lockout
 from openwhisk.gateway.fallback import Fallback, Switch
 from openwhisk.gateway.metrics import Metrics
+from openwhisk.gateway.on_the_wire import OnTheWire
 from openwhisk.gateway.recent import Recent
 from openwhisk.gateway.records import Record
 from openwhisk.gateway.upstream import BulkAnswer, Upstream, UpstreamError
-from openwhisk.publisher import PublishError, TooLarge
+from openwhisk.publisher import Outcomes, PublishError, TooLarge
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +59,7 @@ class Publishes(Protocol):
         values: Sequence[bytes],
         timestamps: Sequence[int],
         keys: Sequence[bytes],
+        outcomes: Outcomes,
     ) -> list[PublishError | None]:
         """Publish many records; returns the error of each, or None."""
 
@@ -75,6 +78,7 @@ class Storing:
         patience: seconds for Kafka to acknowledge, before records go to CouchDB.
         deadline: seconds for all attempts together.
         recent: remembers what Kafka has acknowledged.
+        on_the_wire: remembers what may still reach it, although it was given up.
         metrics: counts.
         clock: monotonic seconds.
     """
@@ -89,6 +93,7 @@ class Storing:
         patience: float,
         deadline: float,
         recent: Recent,
+        on_the_wire: OnTheWire,
         metrics: Metrics,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -99,6 +104,7 @@ class Storing:
         self._patience = patience
         self._deadline = deadline
         self._recent = recent
+        self._on_the_wire = on_the_wire
         self._metrics = metrics
         self._clock = clock
 
@@ -133,6 +139,7 @@ class Storing:
                     else:
                         self._switch.late(f"no acknowledgement within {self._patience:g} s")
                 if self._switch.open and await self._write(direct, headers):
+                    await _given_up(publishing)
                     return direct.entries
                 if self._clock() >= until:
                     if direct.problem:
@@ -157,15 +164,22 @@ class Storing:
 
     async def _publish(self, records: Sequence[Record]) -> list[PublishError | None]:
         started = time.perf_counter()
-        outcomes = await self._publisher.publish_all(
-            self._topic,
-            [record.message for record in records],
-            [record.updated for record in records],
-            # Those of an id share a partition, so that the first of them stays the first.
-            [record.id.encode() for record in records],
-        )
+        outcomes = Outcomes(len(records))
+        try:
+            errors = await self._publisher.publish_all(
+                self._topic,
+                [record.message for record in records],
+                [record.updated for record in records],
+                # Those of an id share a partition, so that the first of them stays the first.
+                [record.id.encode() for record in records],
+                outcomes,
+            )
+        finally:
+            if not outcomes.complete.done():
+                ids = [records[place].id for place in outcomes.unknown]
+                self._on_the_wire.add(ids, outcomes.complete)
         self._metrics.publish_seconds.observe(time.perf_counter() - started)
-        return outcomes
+        return errors
 
     async def _acknowledged(
         self, records: Sequence[Record], outcomes: Sequence[PublishError | None]
@@ -295,6 +309,13 @@ def _only_adds_logs(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether `one` differs from `other` only in having logs, where the other has none."""
     # Anything may be in CouchDB; like the persister, only `[]` counts as having no logs.
     return other.get("logs") == [] and _content(one, "logs") == _content(other, "logs")
+
+
+async def _given_up(publishing: asyncio.Task[list[PublishError | None]] | None) -> None:
+    """Cancel, and wait: what is on its way is remembered before the client may delete it."""
+    if publishing is not None:
+        publishing.cancel()
+        await asyncio.wait([publishing])
 
 
 def _reason(outcomes: Sequence[PublishError | None]) -> str:

@@ -36,7 +36,7 @@ from tests.integration.support.records import (
     result,
 )
 from tests.integration.support.waiting import drained, outcomes, until
-from tests.openwhisk_client import OpenWhiskClient
+from tests.openwhisk_client import BrokenError, OpenWhiskClient
 
 StartGateway = Callable[..., Gateway]
 
@@ -283,6 +283,36 @@ async def test_kafka_stands_still_under_load(
         fields = json.loads(routed.document)
         assert held.setdefault(fields["_id"], fields) == fields  # a duplicate, or new
     assert held == {fields["_id"]: fields for fields in sent}
+
+
+async def test_a_record_on_its_way_to_a_frozen_kafka_is_not_deleted_before_it_is_there(
+    start: StartGateway, stoppable: Kafka, prefix: str, database: str
+) -> None:
+    gateway = start(stoppable.url, fallback_after=1, change_patience=1, recent_seconds=1)
+    client = OpenWhiskClient(gateway.url, database)
+    first, sent, *waiting = [document(record, now()) for record in Records(10).many(5)]
+    assert (await client.put(first)).status == 201
+    os.kill(stoppable.pid, signal.SIGSTOP)
+    try:
+        written = (await client.put(sent)).json
+        directly = [(await client.put(fields)).json for fields in waiting]
+        with pytest.raises(BrokenError):
+            await client.delete(sent["_id"], written["rev"])
+        for one in directly:
+            assert (await client.delete(one["id"], one["rev"])).status == 200
+    finally:
+        os.kill(stoppable.pid, signal.SIGCONT)
+
+    async def deleted() -> bool:
+        try:
+            return (await client.delete(sent["_id"], written["rev"])).status == 200
+        except BrokenError:
+            return False
+
+    await until(deleted, "Kafka has it, and the persister has had its time")
+    client.close()
+    found = ids_on(await read_topic(stoppable.url, f"{prefix}completed-others"))
+    assert found == [first["_id"], sent["_id"]]
 
 
 async def test_it_starts_without_kafka(

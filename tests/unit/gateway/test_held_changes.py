@@ -10,7 +10,7 @@ import pytest
 from tests.fakes.time import until
 from tests.openwhisk_client import Answer, BrokenError, OpenWhiskClient
 from tests.unit.gateway.conftest import StartGateway
-from tests.unit.gateway.doubles import DATABASE, FakeDatabase, document
+from tests.unit.gateway.doubles import DATABASE, FakeDatabase, FakeProducer, document
 
 Deletion = Callable[[OpenWhiskClient, str, str], Awaitable[Answer]]
 
@@ -182,3 +182,40 @@ async def test_what_names_nothing_goes_to_couchdb(
     for body in (b"{", b"", b"[]", b'{"docs":1}'):
         await editor.request("POST", f"/{DATABASE}{path}", body)
         assert database.seen[-1].body == body
+
+
+async def test_what_may_reach_kafka_later_is_not_changed_before_it_has(
+    clients: StartClients, database: FakeDatabase, producer: FakeProducer
+) -> None:
+    """The persister would store it over the tombstone."""
+    writer, editor = await clients(change_patience=5, fallback_after=0.1, recent_seconds=0.1)
+    producer.answering = False
+    first = asyncio.ensure_future(writer.put(document()))
+    await producer.arrived.wait()
+    waiting = (await editor.put(document())).json
+    sent = (await first).json
+    assert len(producer.sent) == 1
+    # Nobody waits for the other one any more, and so Kafka never gets it.
+    assert (await editor.delete(waiting["id"], waiting["rev"])).status == 200
+
+    deleting = asyncio.ensure_future(editor.delete(sent["id"], sent["rev"]))
+    assert (await writer.get(sent["id"])).status == 200
+    assert not deleting.done()
+    producer.answering = True
+    assert (await deleting).status == 200
+    assert database.held == {}
+    assert len(producer.sent) == 1
+
+
+async def test_what_does_not_reach_kafka_in_time_is_not_deleted(
+    clients: StartClients, database: FakeDatabase, producer: FakeProducer
+) -> None:
+    writer, editor = await clients(change_patience=0.2, fallback_after=0.05)
+    producer.answering = False
+    fields = document()
+    revision = (await writer.put(fields)).json["rev"]
+    for how in ("delete", "bulk", "purge"):
+        with pytest.raises(BrokenError):
+            await DELETIONS[how](editor, fields["_id"], revision)
+    assert fields["_id"] in database.held
+    producer.answering = True

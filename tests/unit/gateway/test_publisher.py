@@ -7,7 +7,7 @@ from aiokafka.errors import OutOfOrderSequenceNumber, TopicAuthorizationFailedEr
 
 from app.kafka.producer import BatchProducer
 from app.settings import KafkaSettings
-from openwhisk.publisher import NotAcknowledged, Publisher, TooLarge
+from openwhisk.publisher import NotAcknowledged, Outcomes, Publisher, TooLarge
 from tests.fakes.kafka import FakeBroker
 
 SOON = 0.05
@@ -151,6 +151,28 @@ async def test_what_is_taken_back_leaves_what_came_before_and_after_it(
     assert await asyncio.gather(*others) == [[None], [None] * 3, [None] * 3]
     assert broker.values("topic")[0] == [b"first", *[b"before"] * 3, *[b"after"] * 3]
     assert sender.budget.in_flight == 0
+
+
+async def test_it_tells_what_the_producer_has_of_what_is_given_up(
+    publisher: MakePublisher, broker: FakeBroker
+) -> None:
+    sender = publisher()
+    broker.answering = False
+    sent, waiting = Outcomes(2), Outcomes(3)
+    tasks = [asyncio.create_task(sender.publish_all("topic", [b"a", b"b"], outcomes=sent))]
+    await broker.arrived.wait()
+    tasks += [asyncio.create_task(sender.publish_all("topic", [b"c"] * 3, outcomes=waiting))]
+    await asyncio.sleep(0)
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    assert sent.unknown == [0, 1]
+    assert not sent.complete.done()
+    assert waiting.unknown == []
+    assert waiting.complete.done()
+    broker.answering = True
+    await sent.complete
+    assert broker.values("topic")[0] == [b"a", b"b"]
 
 
 async def test_a_spent_client_is_replaced(publisher: MakePublisher, broker: FakeBroker) -> None:

@@ -1,0 +1,59 @@
+"""Remembers whose records may still reach Kafka, although nobody waits for that any more.
+
+A record that Kafka does not acknowledge in time is written to CouchDB, and may have been on its way
+to Kafka already. If it arrives, the persister stores it: over the tombstone, should the document
+have been deleted meanwhile. So a change of such a document waits until the persister has met it.
+"""
+
+import asyncio
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Sequence
+from functools import partial
+
+
+class OnTheWire:
+    """The ids of documents whose records are on their way to Kafka, or have just arrived there.
+
+    Args:
+        seconds: how long after its arrival the persister may take to store a record.
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._seconds = seconds
+        self._clock = clock
+        self._underway: Counter[str] = Counter()
+        self._arrived: OrderedDict[str, float] = OrderedDict()
+
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        self._forget_old()
+        return bool(self._underway or self._arrived)
+
+    def __contains__(self, document_id: str) -> bool:
+        """Whether the persister may still store a document."""
+        self._forget_old()
+        return document_id in self._underway or document_id in self._arrived
+
+    def add(self, document_ids: Sequence[str], settled: asyncio.Future[None]) -> None:
+        """Remember documents until their records have arrived, and for a while after that.
+
+        Args:
+            document_ids: of the documents.
+            settled: resolves once it is known what became of their records.
+        """
+        self._underway.update(document_ids)
+        settled.add_done_callback(partial(self._settled, document_ids))
+
+    def _settled(self, document_ids: Sequence[str], _: asyncio.Future[None]) -> None:
+        # Refused records count as well: a new client may have sent them again.
+        self._underway -= Counter(document_ids)
+        now = self._clock()
+        for document_id in document_ids:
+            self._arrived[document_id] = now
+            self._arrived.move_to_end(document_id)
+
+    def _forget_old(self) -> None:
+        while self._arrived and next(iter(self._arrived.values())) <= self._clock() - self._seconds:
+            self._arrived.popitem(last=False)

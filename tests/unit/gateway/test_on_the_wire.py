@@ -1,0 +1,61 @@
+"""Documents whose records may still reach Kafka."""
+
+import asyncio
+
+import pytest
+
+from openwhisk.gateway.on_the_wire import OnTheWire
+from tests.fakes.time import Clock
+
+SECONDS = 60.0
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def on_the_wire(clock: Clock) -> OnTheWire:
+    return OnTheWire(SECONDS, clock)
+
+
+async def settle(*records: asyncio.Future[None]) -> None:
+    for one in records:
+        one.set_result(None)
+    await asyncio.sleep(0)
+
+
+async def test_they_are_remembered_until_the_persister_has_had_its_time(
+    on_the_wire: OnTheWire, clock: Clock
+) -> None:
+    settled = asyncio.get_running_loop().create_future()
+    assert not on_the_wire
+    on_the_wire.add(["a", "b"], settled)
+    clock.now += 10 * SECONDS
+    assert on_the_wire
+    assert "a" in on_the_wire
+    assert "c" not in on_the_wire
+    await settle(settled)
+    clock.now += SECONDS - 1
+    assert "b" in on_the_wire
+    clock.now += 1
+    assert "b" not in on_the_wire
+    assert not on_the_wire
+
+
+async def test_one_that_was_sent_twice_counts_from_its_last_arrival(
+    on_the_wire: OnTheWire, clock: Clock
+) -> None:
+    first, second = (asyncio.get_running_loop().create_future() for _ in range(2))
+    on_the_wire.add(["a", "b"], first)
+    on_the_wire.add(["a"], second)
+    await settle(first)
+    clock.now += SECONDS
+    assert "b" not in on_the_wire
+    assert "a" in on_the_wire
+    await settle(second)
+    clock.now += SECONDS - 1
+    assert "a" in on_the_wire
+    clock.now += 1
+    assert not on_the_wire
