@@ -201,6 +201,7 @@ class Persister(faust.App):
             breaker=StoreBreaker(settings.store_breaker),
             stored=self.watched.stored,
             tracing=self.tracing,
+            paced=settings.database.documents_of_a_second,
             beacon=self.beacon,
         )
         self.documents_topic = ChunkTopic(

@@ -65,7 +65,8 @@ class WorkerSettings(Group):
     """Seconds without progress after which a worker exits, if a restart may help; 0: never."""
 
     in_flight_documents: int = Field(16_000, ge=1)
-    """Unsettled documents from the internal topic at which fetching pauses."""
+    """Unsettled documents from the internal topic at which fetching pauses; with
+    `PERSISTER_DOCUMENTS_PER_SECOND`, no more than those of five seconds."""
 
     in_flight_bytes: int = Field(64 * 1024 * 1024, ge=1024)
     """Total bytes of unsettled documents at which fetching pauses."""

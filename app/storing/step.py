@@ -59,6 +59,11 @@ class _Settling:
 _LARGE = 64 * 1024
 """Size in bytes above which a document is identified in a thread."""
 
+PACED_SECONDS = 5
+"""Seconds of the maximum rate that are taken in advance. What is taken is stored even after a
+rebalance, when the partition's next owner may store it, too.
+"""
+
 _STORED = Key(Step.STORE, Outcome.STORED)
 _SEEN = Key(Step.STORE, Outcome.DUPLICATE, "guard")
 _PRESENT = Key(Step.STORE, Outcome.DUPLICATE, "database")
@@ -76,6 +81,18 @@ class StoringStep(Service):
     Only one request at a time writes a document id. A record whose id is being written waits for
     that write and then asks the guard again, so that the same record in two chunks is written once.
     Records of an id are written in the order of their offsets: of two that differ, the first stays.
+
+    Args:
+        guard: knows what is stored.
+        sink: stores documents.
+        dead_letters: takes what is set aside.
+        outcomes: counts.
+        settings: how much may be in flight.
+        breaker: holds what would be set aside in great numbers.
+        stored: called with documents that were stored.
+        tracing: has a span for each chunk.
+        paced: how many documents the sink takes in a second; None for any number.
+        kwargs: passed to `mode.Service`.
     """
 
     def __init__(
@@ -89,6 +106,7 @@ class StoringStep(Service):
         breaker: StoreBreaker,
         stored: Callable[[Sequence[Document]], object] = lambda _: None,
         tracing: Tracing | None = None,
+        paced: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -99,6 +117,9 @@ class StoringStep(Service):
         self._dead_letters = dead_letters
         self._outcomes = outcomes
         self._settings = settings
+        self._most_documents = settings.in_flight_documents
+        if paced is not None:
+            self._most_documents = min(self._most_documents, PACED_SECONDS * paced)
         self.breaker = breaker
         self._aside = ThreadPoolExecutor(1, "large-documents")
         """Identifies large documents, while everything else goes on."""
@@ -126,7 +147,7 @@ class StoringStep(Service):
 
     def _has_room(self) -> bool:
         return (
-            self.documents_in_flight < self._settings.in_flight_documents
+            self.documents_in_flight < self._most_documents
             and self.bytes_in_flight < self._settings.in_flight_bytes
         )
 

@@ -1,4 +1,4 @@
-"""A chunk: the records that one fetch brought for one partition."""
+"""A chunk: the records that one fetch brought for one partition, or some of them."""
 
 import math
 from collections.abc import Sequence
@@ -18,6 +18,7 @@ class Chunk:
     __slots__ = (
         "count",
         "delivered_at",
+        "divided",
         "finished",
         "first_offset",
         "next_offset",
@@ -43,7 +44,21 @@ class Chunk:
         """When it was handed to Faust (monotonic seconds); infinite before that."""
         self.taken = False
         """Whether it has reached its agent."""
+        self.divided = False
+        """Whether its parts have taken its place."""
         self.finished = False
+
+    def divide(self, most: int) -> "list[Chunk]":
+        """Chunks of at most so many records each, which take this one's place."""
+        parts = [
+            Chunk(self.tp, self.records[start : start + most])
+            for start in range(0, self.count, most)
+        ]
+        for part in parts:
+            part.delivered_at, part.taken = self.delivered_at, self.taken
+        self.divided = True
+        self.release()
+        return parts
 
     def release(self) -> None:
         """Free the records: a finished chunk may have to wait long for its turn to be committed."""

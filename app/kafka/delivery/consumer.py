@@ -428,14 +428,20 @@ class Consumer(driver.Consumer):
         if not isinstance(chunk, Chunk):
             return bool(super().ack(message))
         message.acked = True
-        chunk.finished = True
-        self.transport.callbacks.finished(chunk)
-        # Frees the records now: the chunk itself stays until those before it are finished, too.
-        chunk.release()
+        if not chunk.divided:
+            self.finish(chunk)
         self._unacked_messages.discard(message)
         if self._waiting_for_ack is not None and not self._waiting_for_ack.done():
             self._waiting_for_ack.set_result(None)
         return True
+
+    def finish(self, chunk: Chunk) -> None:
+        """Mark a chunk, or a part of one, as finished."""
+        self._finished.set()
+        chunk.finished = True
+        self.transport.callbacks.finished(chunk)
+        # Frees the records now: the chunk itself stays until those before it are finished, too.
+        chunk.release()
 
     def _filter_committable_offsets(self, tps: Iterable[TP]) -> dict[TP, int]:
         """The end of the finished chunks at the head of each partition.

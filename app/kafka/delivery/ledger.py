@@ -116,6 +116,27 @@ class Ledger:
         position.expected = chunk.next_offset
         position.chunks.append(chunk)
 
+    def divide(self, chunk: Chunk, most: int) -> list[Chunk]:
+        """Replace a delivered chunk by parts of at most so many records, which may be committed.
+
+        Returns:
+            The parts; none if the chunk is to be delivered again, or to another worker.
+        """
+        if not self.holds(chunk):
+            return []
+        chunks = self._positions[chunk.tp].chunks
+        place = chunks.index(chunk)
+        del chunks[place]
+        parts = chunk.divide(most)
+        for number, part in enumerate(parts, place):
+            chunks.insert(number, part)
+        return parts
+
+    def holds(self, chunk: Chunk) -> bool:
+        """Whether a delivered chunk counts; if not, its records are delivered again."""
+        position = self._positions.get(chunk.tp)
+        return position is not None and chunk in position.chunks
+
     def untaken(self, tp: TP) -> Chunk | None:
         """The first delivered chunk of a partition that has not reached its agent yet."""
         position = self._positions.get(tp)

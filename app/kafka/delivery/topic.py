@@ -22,17 +22,60 @@ class ChunkEvent(Protocol):
         """Mark the chunk as finished."""
 
 
-async def chunk_events(stream: StreamT[Any]) -> AsyncIterator[ChunkEvent]:
+class PartEvent:
+    """An event for a part of a chunk; the last one to be finished finishes the chunk's own.
+
+    Args:
+        value: the part.
+        event: the chunk's event.
+        left: the parts that are not finished, which all of them share.
+        consumer: is told of each that is.
+    """
+
+    def __init__(
+        self, value: Chunk, event: ChunkEvent, left: set[Chunk], consumer: "Consumer"
+    ) -> None:
+        self.value = value
+        self._event = event
+        self._left = left
+        self._consumer = consumer
+
+    def ack(self) -> bool:
+        """Mark the part as finished."""
+        self._consumer.finish(self.value)
+        self._left.discard(self.value)
+        if not self._left:
+            self._event.ack()
+        return True
+
+
+async def chunk_events(stream: StreamT[Any], most: int | None = None) -> AsyncIterator[ChunkEvent]:
     """The events of a stream of chunks, acknowledged only by an explicit `event.ack()`.
 
     Faust's own iteration acknowledges an event as soon as the loop body is left, even by an
     exception.
+
+    Args:
+        stream: the stream.
+        most: how many records a chunk may have; a larger one comes in parts, each of which is
+            committed when it is finished. None for any number.
     """
     consumer = cast("Consumer", stream.app.consumer)
     events = cast("AsyncIterator[ChunkEvent]", cast("Any", stream).noack().events())
     async for event in events:
         consumer.taken(event.value)
-        yield event
+        if most is None or event.value.count <= most:
+            yield event
+            continue
+        parts = consumer.ledger.divide(event.value, most)
+        left = set(parts)
+        for part in parts:
+            if consumer.ledger.holds(part):
+                yield PartEvent(part, event, left, consumer)
+            else:
+                left.discard(part)  # delivered again, or to another worker
+        if not left:
+            event.ack()
 
 
 class ChunkTopic(faust.Topic):

@@ -89,7 +89,9 @@ class Writer:
 class Bench:
     """The storing step and what surrounds it."""
 
-    def __init__(self, *, remembered: int = 1000, **settings: Any) -> None:
+    def __init__(
+        self, *, remembered: int = 1000, paced: int | None = None, **settings: Any
+    ) -> None:
         self.time = Time()
         self.table: dict[str, bytes] = {}
         self.guard = Guard(
@@ -111,6 +113,7 @@ class Bench:
             breaker=StoreBreaker(
                 StoreBreakerSettings(), clock=self.time.clock, sleep=self.time.sleep
             ),
+            paced=paced,
         )
 
     async def submit(self, *values: bytes | None, first_offset: int = 0) -> Event:
@@ -445,6 +448,25 @@ async def test_what_is_in_flight_is_bounded(start: Start, bound: dict[str, int])
     await asyncio.wait_for(event.acked.wait(), 20)
     await until(lambda: bench.step.documents_in_flight == 0)
     assert bench.step.bytes_in_flight == 0
+
+
+@pytest.mark.parametrize("paced, most", [(1, 5), (2, 10), (1000, 20)])
+async def test_no_more_is_taken_in_advance_than_is_stored_in_seconds(
+    start: Start, paced: int, most: int
+) -> None:
+    bench = await start(in_flight_documents=20, paced=paced)
+    bench.writer.held = True
+    for number in range(most):
+        await bench.submit(body(f"{number}"), first_offset=number)
+    further = asyncio.create_task(bench.submit(body("further"), first_offset=most))
+    await until(lambda: len(bench.writer.waiting) == most)
+    assert not further.done()
+    bench.writer.answer(0)
+    await asyncio.wait_for(further, 20)
+    bench.writer.held = False
+    for waiting in bench.writer.waiting[1:]:
+        waiting.set_result(None)
+    await until(lambda: bench.step.documents_in_flight == 0)
 
 
 async def test_a_chunk_larger_than_the_bound_is_stored_when_nothing_else_is_in_flight(

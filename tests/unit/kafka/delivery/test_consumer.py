@@ -14,7 +14,7 @@ from faust.types import TP
 from faust.types.tuples import Message
 from yarl import URL
 
-from app.kafka.delivery import Callbacks, Chunk, ChunkTopic, Transport
+from app.kafka.delivery import Callbacks, Chunk, ChunkTopic, Transport, chunk_events
 from app.kafka.delivery import consumer as module
 from app.kafka.delivery.consumer import Consumer
 from app.kafka.delivery.ledger import Ledger
@@ -1307,3 +1307,61 @@ async def test_a_table_that_is_read_again_long_after_the_start_is_no_error(
     assert caplog.text == ""
     driver.Consumer.verify_recovery_event_path(consumer, 19 * 60.0, OTHER)
     assert "has not sent fetch request" in caplog.text, "Faust's own would say it"
+
+
+class Stream:
+    """The stream of an agent, with the messages that have reached it."""
+
+    def __init__(self, consumer: Consumer, *messages: Message) -> None:
+        self.app = SimpleNamespace(consumer=consumer)
+        self._consumer = consumer
+        self._messages = messages
+
+    def noack(self) -> "Stream":
+        return self
+
+    async def events(self) -> AsyncIterator[Any]:
+        for message in self._messages:
+            yield SimpleNamespace(
+                value=message.value,
+                ack=lambda message=message: self._consumer.ack(message),
+            )
+
+
+async def test_a_large_chunk_comes_in_parts_and_each_is_committed(
+    consumer: Consumer, kafka: FakeConsumerThread
+) -> None:
+    await begin(consumer)
+    large = await deliver_next(consumer, kafka, FIRST, 0, 1, 2, 3, 4)
+    small = await deliver_next(consumer, kafka, SECOND, 0, 1)
+    stream: Any = Stream(consumer, large, small)
+    events = [event async for event in chunk_events(stream, 2)]
+    offsets = [[one.offset for one in event.value.records] for event in events]
+    assert offsets == [[0, 1], [2, 3], [4], [0, 1]]
+    events[0].ack()
+    assert consumer._filter_committable_offsets([]) == {FIRST: 2}
+    assert not large.acked
+    events[2].ack()
+    assert consumer._filter_committable_offsets([]) == {}
+    events[1].ack()
+    assert consumer._filter_committable_offsets([]) == {FIRST: 5}
+    assert large.acked
+    assert large not in consumer._unacked_messages
+
+
+async def test_parts_that_are_delivered_again_do_not_reach_the_agent(
+    consumer: Consumer, kafka: FakeConsumerThread
+) -> None:
+    """At a low rate they may be an hour's work, and so would those of the next delivery."""
+    await begin(consumer)
+    message = await deliver_next(consumer, kafka, FIRST, 0, 1, 2, 3, 4)
+    stream: Any = Stream(consumer, message)
+    taken = []
+    async for event in chunk_events(stream, 2):
+        taken.append(event)
+        await begin(consumer)
+    assert len(taken) == 1
+    assert not message.acked, "one part is under way"
+    taken[0].ack()
+    assert message not in consumer._unacked_messages
+    assert consumer._filter_committable_offsets([]) == {}

@@ -168,3 +168,35 @@ def test_what_is_taken_back_is_delivered_again_and_what_was_before_it_is_committ
     again = deliver(ledger, 2, 3)
     again.finished = True
     assert ledger.committable() == {PARTITION: 4}
+
+
+def test_each_part_of_a_chunk_is_committed_when_it_is_finished() -> None:
+    ledger = ledger_at(0)
+    before, chunk, after = deliver(ledger, 0), deliver(ledger, 1, 2, 3, 5, 8), deliver(ledger, 9)
+    chunk.taken = True
+    parts = ledger.divide(chunk, 2)
+    assert [(part.first_offset, part.next_offset) for part in parts] == [(1, 3), (3, 6), (8, 9)]
+    assert all(part.taken for part in parts)
+    assert chunk.divided
+    assert chunk.records == ()
+    for one, committable in (
+        (parts[1], {}),
+        (after, {}),
+        (before, {PARTITION: 1}),
+        (parts[0], {PARTITION: 6}),
+        (parts[2], {PARTITION: 10}),
+    ):
+        one.finished = True
+        assert ledger.committable() == committable
+
+
+def test_a_chunk_that_is_to_be_delivered_again_has_no_parts() -> None:
+    ledger = ledger_at(0)
+    chunk, other = deliver(ledger, 0, 1, 2), deliver(ledger, 3, 4)
+    [first, second] = ledger.divide(other, 1)
+    ledger.take_back(PARTITION, 4)
+    assert ledger.holds(first)
+    assert not ledger.holds(second)
+    ledger.reset({PARTITION: 0})
+    assert not ledger.holds(first)
+    assert ledger.divide(chunk, 1) == []
