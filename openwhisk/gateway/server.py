@@ -16,6 +16,7 @@ from openwhisk.gateway import answers
 from openwhisk.gateway.bodies import Body, BodyTooLarge, Bounds, NoRoom, TooSlow, received
 from openwhisk.gateway.credentials import Credentials, Judgement, Verdict
 from openwhisk.gateway.decoder import Decoder
+from openwhisk.gateway.deleted import Deleted
 from openwhisk.gateway.entrance import Entrance
 from openwhisk.gateway.fallback import Fallback, Switch
 from openwhisk.gateway.headers import can_be_passed_on, leave_out_unsendable
@@ -132,6 +133,7 @@ class Gateway:
         self._reads = Reads(
             recent, on_the_wire, upstream, patience=settings.change_patience, metrics=self._metrics
         )
+        self._deleted = Deleted()
         self._decoder = Decoder(
             configuration.role,
             settings.max_document_bytes,
@@ -154,6 +156,7 @@ class Gateway:
             taking=Taking(configuration.role, settings.max_document_bytes, self._log_mode.look),
             decoder=self._decoder,
             reads=self._reads,
+            deleted=self._deleted,
             turns=self._turns,
             metrics=self._metrics,
             deadline=settings.publish_deadline,
@@ -279,7 +282,11 @@ class Gateway:
             if early is not None:
                 return early
         await self._reads.stored(changes.ids, request.headers)
-        return await self._upstream.forward(request)
+        response = await self._upstream.forward(request)
+        self._deleted.changed(changes.ids, response)
+        if document_id is not None:
+            self._deleted.read(document_id, response)
+        return response
 
     @web.middleware
     async def _meant_for_us(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -359,9 +366,11 @@ class Gateway:
         await self._reads.stored(changes.ids, request.headers)
         until = time.monotonic() + self._settings.publish_deadline
         try:
-            return await when_connected(lambda: self._upstream.forward(request), until)
+            response = await when_connected(lambda: self._upstream.forward(request), until)
         except UnreachableError:
             return self._no_answer(request, Unanswered.NOT_STORED)
+        self._deleted.changed(changes.ids, response)
+        return response
 
     async def _judged(self, request: web.Request) -> Judgement:
         """The verdict on a write, which is held while CouchDB cannot be asked."""

@@ -11,6 +11,7 @@ from openwhisk.gateway.aside import Aside
 from openwhisk.gateway.bodies import Body
 from openwhisk.gateway.counts import Document, few_documents, takes_long
 from openwhisk.gateway.decoder import Decoder
+from openwhisk.gateway.deleted import Deleted
 from openwhisk.gateway.metrics import Forwarded, Metrics, Unanswered
 from openwhisk.gateway.named import ids_in
 from openwhisk.gateway.patience import when_connected
@@ -43,6 +44,11 @@ def _documents(data: bytes | bytearray) -> Steps[_Documents]:
         return []
     yield
     return bulk_documents(data) or []
+
+
+def _may_delete(document: bytes | bytearray | memoryview) -> bool:
+    """Whether a document may be a tombstone."""
+    return len(document) > large.LARGE or b"_deleted" in bytes(document)
 
 
 class _UnknownIdError(Exception):
@@ -89,6 +95,7 @@ class Writes:
         taking: decides about documents.
         decoder: decides about large ones.
         reads: knows which records are accepted and not stored yet.
+        deleted: knows which documents were deleted.
         turns: does what takes a short time.
         metrics: counts.
         deadline: seconds to wait for CouchDB with what only it can store.
@@ -104,6 +111,7 @@ class Writes:
         taking: Taking,
         decoder: Decoder,
         reads: Reads,
+        deleted: Deleted,
         turns: Turns,
         metrics: Metrics,
         deadline: float,
@@ -115,6 +123,7 @@ class Writes:
         self._taking = taking
         self._decoder = decoder
         self._reads = reads
+        self._deleted = deleted
         self._turns = turns
         self._metrics = metrics
         self._deadline = deadline
@@ -135,9 +144,13 @@ class Writes:
             document_id: the id in the path.
             owner: who sends it, for fair turns.
         """
-        record = body.data and await self._take_one(body.data, owner, document_id)
+        record = None
+        if body.data and document_id not in self._deleted:
+            record = await self._take_one(body.data, owner, document_id)
         if not record:
             await self._reads.stored([document_id], request.headers)
+            if body.data and _may_delete(body.data):
+                self._deleted.note(document_id)
             return await self._forward(request, body, Forwarded.NOT_TAKEN)
         try:
             (entry,) = await self._storing.store([record], request.headers)
@@ -209,9 +222,14 @@ class Writes:
             NotStoredYet: that takes too long.
         """
         if body.data and self._reads.expect_any:
-            ids = await self._turns.run(owner, ids_in(body.data, named, self._reads.expect))
+            ids = await self._turns.run(owner, ids_in(body.data, named, self._expect))
             await self._reads.stored(ids, request.headers)
         return await self._send(request, body)
+
+    def _expect(self, document_id: str) -> bool:
+        """Whether a document that may be deleted may be one that is not stored yet."""
+        self._deleted.note(document_id)
+        return self._reads.expect(document_id)
 
     async def _take(
         self, data: bytes | bytearray | None, owner: str
@@ -228,8 +246,9 @@ class Writes:
         documents, records, ids = looked.documents, looked.records, looked.ids
         for index in looked.later:
             document = documents[index]
-            record = records[index] = await self._take_aside(document, now, owner)
+            record = await self._take_aside(document, now, owner)
             ids[index] = record.id if record else await self._turns.run(owner, _id_of(document))
+            records[index] = self._unless_deleted(record, document, ids[index])
         return documents, without_repeated(ids, records), ids
 
     def _looked(self, data: bytes | bytearray, now: int) -> Steps[_Looked]:
@@ -246,9 +265,19 @@ class Writes:
             else:
                 record = self._taking.take(bytes(document), now)
                 document_id = record.id if record else (yield from _id_of(document))
-            looked.records.append(record)
+            looked.records.append(self._unless_deleted(record, document, document_id))
             looked.ids.append(document_id)
         return looked
+
+    def _unless_deleted(
+        self, record: Record | None, document: bytes | memoryview, document_id: str | None
+    ) -> Record | None:
+        """The accepted record, unless its document was deleted before."""
+        if document_id is None:
+            return record
+        if record is None and _may_delete(document):
+            self._deleted.note(document_id)
+        return None if document_id in self._deleted else record
 
     async def _take_one(
         self, document: bytes | bytearray, owner: str, path_id: str

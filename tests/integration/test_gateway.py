@@ -151,6 +151,29 @@ async def test_a_deletion_in_a_body_waits_until_the_worker_has_stored_the_record
     assert (await stored(couchdb_url, database)).keys() == {document_id(record)}
 
 
+@pytest.mark.parametrize("changed", [{}, {"name": "other"}], ids=["the same", "changed"])
+async def test_a_deleted_record_that_is_written_again_is_stored_again(
+    start: StartGateway,
+    worker: StartWorker,
+    couchdb_url: str,
+    database: str,
+    changed: dict[str, str],
+) -> None:
+    gateway = start()
+    await worker(partitions=1)
+    client = OpenWhiskClient(gateway.url, database)
+    (record,) = Records(1).many(1)
+    fields = document(record, now())
+    revision = (await client.put(fields)).json["rev"]
+    assert (await client.delete(fields["_id"], revision)).status == 200
+    answer = await client.put({**fields, **changed})
+    assert answer.status == 201
+    assert answer.json["rev"].startswith("3-")
+    found = await stored(couchdb_url, database)
+    assert found[fields["_id"]] == {**fields, **changed, "_rev": answer.json["rev"]}
+    client.close()
+
+
 async def test_the_topic_is_made_for_records_of_every_size(
     start: StartGateway, kafka_url: str, prefix: str
 ) -> None:

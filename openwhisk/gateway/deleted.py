@@ -1,0 +1,66 @@
+"""Remembers which documents were deleted lately: only CouchDB can write those again.
+
+To the persister, a record that it has stored once is a duplicate: a late copy from Kafka must not
+bring a deleted document back. Whoever writes it again through the gateway, though, means it.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from aiohttp import web
+
+from openwhisk.gateway.answers import NO_ANSWER
+
+_MOST: Final = 100_000
+"""Most ids to remember; each takes a hundred bytes."""
+
+_NOT_FOUND: Final = 404
+_DENIED: Final = range(400, NO_ANSWER)
+
+
+class Deleted:
+    """The ids of documents that were deleted, or may have been, the newest ones if too many.
+
+    Args:
+        most: most ids to remember.
+    """
+
+    def __init__(self, most: int = _MOST) -> None:
+        self._most = most
+        # By hash, since ids are long: of two that have the same, CouchDB may hear both.
+        self._hashes: dict[int, None] = {}
+
+    def __contains__(self, document_id: str) -> bool:
+        return hash(document_id) in self._hashes
+
+    def note(self, document_id: str) -> None:
+        """Remember that a document was deleted."""
+        key = hash(document_id)
+        self._hashes.pop(key, None)
+        self._hashes[key] = None
+        if len(self._hashes) > self._most:
+            del self._hashes[next(iter(self._hashes))]
+
+    def changed(self, ids: Iterable[str], response: web.StreamResponse) -> None:
+        """Remember documents that a request may have deleted, unless CouchDB did not carry it out.
+
+        Args:
+            ids: the ids of the documents.
+            response: the answer to the request.
+        """
+        # After a connection that broke, they may be deleted as well.
+        if response.status not in _DENIED or _says_deleted(response):
+            for document_id in ids:
+                self.note(document_id)
+
+    def read(self, document_id: str, response: web.StreamResponse) -> None:
+        """Remember a document that CouchDB's answer to a read calls deleted."""
+        if _says_deleted(response):
+            self.note(document_id)
+
+
+def _says_deleted(response: web.StreamResponse) -> bool:
+    if response.status != _NOT_FOUND or not isinstance(response, web.Response):
+        return False
+    body = response.body
+    return isinstance(body, bytes | bytearray) and b'"deleted"' in body

@@ -1,0 +1,128 @@
+"""A deleted record that is written again goes to CouchDB: the persister calls it a duplicate."""
+
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import web
+
+from openwhisk.gateway.deleted import Deleted
+from tests.openwhisk_client import BrokenError, OpenWhiskClient
+from tests.unit.gateway.conftest import StartGateway
+from tests.unit.gateway.doubles import DATABASE, FakeDatabase, FakeProducer, document
+from tests.unit.gateway.test_held_changes import DELETIONS, path_of
+
+READ_ONLY_WITH_A_RECORD = {
+    "post",
+    "post with a query",
+    "bulk with a query",
+    "bulk of another form",
+    "bulk of very many",
+    "bulk in another spelling",
+    "purge",
+}
+"""Deletions in a body that passes through unread, unless there is a record that is not stored yet.
+"""
+
+
+@pytest.fixture
+async def client(start: StartGateway) -> AsyncIterator[OpenWhiskClient]:
+    running = await start()
+    made = OpenWhiskClient(running.url.replace("//", "//whisk:secret@"), DATABASE)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("again", ["alone", "beside another record"])
+@pytest.mark.parametrize("how", DELETIONS)
+async def test_a_deleted_record_is_written_again_by_couchdb(
+    client: OpenWhiskClient, database: FakeDatabase, producer: FakeProducer, how: str, again: str
+) -> None:
+    if how in READ_ONLY_WITH_A_RECORD:
+        await client.put(document())
+    fields = document()
+    deleted = await DELETIONS[how](client, fields["_id"], database.write(fields)["rev"])
+    assert deleted.status in (200, 201)
+    assert fields["_id"] not in database.held
+    taken = len(producer.sent)
+    if again == "alone":
+        answer = await client.put(fields)
+        assert answer.status == 201
+        assert answer.json["rev"] == database.held[fields["_id"]]["_rev"]
+    else:
+        assert await client.store([document(), fields]) == [True, True]
+        assert fields["_id"] in database.held
+    assert len(producer.sent) == taken + (again != "alone")
+
+
+async def test_couchdbs_word_counts_for_what_was_deleted_elsewhere(
+    client: OpenWhiskClient, database: FakeDatabase, producer: FakeProducer
+) -> None:
+    fields, other = document(), document()
+    for one in (fields, other):
+        database.write(one)
+        database.delete(one["_id"])
+    assert (await client.get(fields["_id"])).status == 404
+    assert (await client.delete(other["_id"], "1-a")).status == 404
+    assert await client.store([fields, other]) == [True, True]
+    assert database.held.keys() == {fields["_id"], other["_id"]}
+    assert not producer.sent
+
+
+@pytest.mark.parametrize("again", ["once more", "with other content"])
+async def test_what_is_deleted_and_written_by_turns_has_couchdbs_revisions(
+    client: OpenWhiskClient, database: FakeDatabase, again: str
+) -> None:
+    fields = document()
+    revision = database.write(fields)["rev"]
+    for generation in (3, 5):
+        await client.delete(fields["_id"], revision)
+        if again == "with other content":
+            fields["name"] = f"name{generation}"
+        revision = (await client.put(fields)).json["rev"]
+        assert revision.startswith(f"{generation}-")
+        assert database.held[fields["_id"]]["_rev"] == revision
+
+
+async def test_a_refused_deletion_is_none(
+    start: StartGateway, database: FakeDatabase, producer: FakeProducer
+) -> None:
+    running = await start()
+    client = OpenWhiskClient(running.url.replace("//", "//whisk:secret@"), DATABASE)
+    stranger = OpenWhiskClient(running.url.replace("//", "//whisk:wrong@"), DATABASE)
+    fields = document()
+    revision = database.write(fields)["rev"]
+    assert (await stranger.delete(fields["_id"], revision)).status == 401
+    assert (await client.delete(fields["_id"], "1-a")).status == 409
+    await client.put(fields)
+    assert len(producer.sent) == 1
+    client.close()
+    stranger.close()
+
+
+async def test_a_deletion_that_was_not_answered_may_be_one(
+    client: OpenWhiskClient, database: FakeDatabase, producer: FakeProducer
+) -> None:
+    fields = document()
+    revision = database.write(fields)["rev"]
+
+    async def deletes_and_breaks(request: web.Request) -> web.Response:
+        database.answer = None
+        database.delete(fields["_id"])
+        assert request.transport is not None
+        request.transport.close()
+        return web.Response()
+
+    database.answer = deletes_and_breaks
+    with contextlib.suppress(BrokenError):  # or what CouchDB answers to the second attempt
+        await client.request("DELETE", f"{path_of(fields['_id'])}?rev={revision}")
+    await client.put(fields)
+    assert fields["_id"] in database.held
+    assert not producer.sent
+
+
+def test_the_newest_are_remembered() -> None:
+    deleted = Deleted(most=3)
+    for name in ("a", "b", "a", "c", "d"):
+        deleted.note(name)
+    assert [name for name in "abcd" if name in deleted] == ["a", "c", "d"]
