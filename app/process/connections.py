@@ -52,6 +52,9 @@ _ARRIVAL = 1.0
 _LONGEST_HEAD = 256 * 1024
 """Bytes of a request's head; aiohttp bounds each line and their number, not what they make."""
 
+_LONGEST_TRAILERS = 64 * 1024
+"""Bytes behind a body that do not end; aiohttp bounds each line and their number, and keeps all."""
+
 _MOST_HEADS = 32 * 1024 * 1024
 """Bytes of memory for the heads of all requests that are not answered yet."""
 
@@ -397,6 +400,8 @@ class Connection(asyncio.BufferedProtocol):
         self._body_bytes = 0
         """What there was of it when something came last."""
         self._body_ended = True
+        self._trailers = 0
+        """Bytes that came since it grew last and are no part of it."""
         self._awaited = 0.0
         """Seconds that its client has had so far to send that body."""
         self._looked_at = clock()
@@ -526,14 +531,16 @@ class Connection(asyncio.BufferedProtocol):
                 return
         if new or body_goes_on:
             self._head_since, self.since = None, now
-        if new or self._head_bytes:
+        if self._trailers > _LONGEST_TRAILERS:
+            self._all.end(self, Closed.BROKEN)
+        elif new or self._head_bytes or self._trailers:
             self._all.hold(self, self.heads())
 
     def heads(self) -> int:
-        """Bytes of memory for the heads of its requests that are not answered yet."""
+        """Bytes of memory for the heads of its requests that are not answered yet, and trailers."""
         while len(self._heads) > self._unanswered:
             self._heads.popleft()
-        return sum(self._heads) + self._head_bytes
+        return sum(self._heads) + self._head_bytes + _OF_A_BYTE * self._trailers
 
     def _arrived(self, size: int, messages: Sequence[tuple[Any, Any]]) -> None:
         """So many bytes came, or none where aiohttp goes on with what it had, and made requests."""
@@ -551,8 +558,15 @@ class Connection(asyncio.BufferedProtocol):
         if size and (messages or in_body):
             rest = min(rest, size)  # whatever was before it, is part of what became a request
         latest = self._payload
+        grew = latest is not before or (
+            before is not None and before.total_bytes > self._body_bytes
+        )
         self._body_bytes = latest.total_bytes if latest is not None else 0
         self._body_ended = latest is None or latest.is_eof()
+        if grew or self._body_ended:
+            self._trailers = 0
+        elif not self._handler._reading_paused:  # otherwise it may be more of the body, unparsed
+            self._trailers += size
         self._head_bytes = max(0, rest) if self._body_ended else 0
 
     def _parsed(self, seconds: float) -> None:

@@ -33,6 +33,7 @@ CLIENTS = 5
 HASTE = Patience(head=0.05, first=0.05, body=0.05, answer=0.05)
 HEAD = b"GET / HTTP/1.1\r\nHost: a\r\n"
 GET = HEAD + b"\r\n"
+CHUNKED = HEAD.replace(b"GET", b"POST") + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -340,6 +341,39 @@ async def test_who_has_the_most_heads_goes_when_there_is_no_room(start: Start) -
     assert len(answered) >= 30
 
 
+TRAILERS = CHUNKED + b"1\r\na\r\n0\r\n" + (b"X-A: " + b"b" * 45_000 + b"\r\n") * 2
+
+
+async def test_trailers_count_as_heads(start: Start) -> None:
+    running = await start(limit=400)
+    for _ in range(400):
+        await running.connect(TRAILERS, "127.0.0.2")
+    await until(lambda: running.closed[Closed.HEADS] > 100)
+    assert 16 * 1024 * 1024 < running.connections.heads < 33 * 1024 * 1024
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_trailers_without_an_end_end_the_connection(
+    loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    async def sent() -> int:
+        async with bounded() as running:
+            reader = await running.connect(TRAILERS + b"X-B: b\r\n" * 5000)
+            assert await ended(reader)
+            return running.closed[Closed.BROKEN]
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        assert runner.run(sent()) == 1
+
+
+async def test_a_body_in_any_pieces_is_no_trailer(start: Start) -> None:
+    running = await start()
+    sizes = [1, 50_000, 3, 200_000]
+    chunks = b"".join(b"%x;%b\r\n%b\r\n" % (n, b"e" * 5000, b"x" * n) for n in sizes)
+    reader = await running.connect(CHUNKED + chunks + b"0\r\nX-A: " + b"b" * 50_000 + b"\r\n\r\n")
+    assert b"%d bytes" % sum(sizes) in await reader.readuntil(b"bytes")
+
+
 async def test_heads_of_answered_requests_leave_room(start: Start) -> None:
     running = await start(limit=400)
     for _ in range(80):
@@ -614,7 +648,6 @@ async def test_many_addresses_that_wait_cost_no_more_than_one() -> None:
     assert connections.looks < 10
 
 
-CHUNKED = HEAD.replace(b"GET", b"POST") + b"Transfer-Encoding: chunked\r\n\r\n"
 CHUNKS = CHUNKED + b"1\r\na\r\n" * 5000
 
 
