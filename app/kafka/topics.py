@@ -144,6 +144,11 @@ def other_mode(log_mode: LogMode) -> str:
     )
 
 
+def is_own(topic: str) -> bool:
+    """Whether this is a topic of the persister's own in some deployment."""
+    return _OURS.fullmatch(topic) is not None
+
+
 def is_internal(topic: str) -> bool:
     """Whether this is the internal topic of some deployment; OpenWhisk has none of that name."""
     return topic.endswith(TopicNames().documents)

@@ -25,6 +25,7 @@ LOGIN = {
     "kafka_password": "battery-staple",
 }
 SOON = 12
+NOT_READY_WITHIN = 20
 ENDED_WITHIN = 30
 
 
@@ -110,6 +111,44 @@ async def test_a_guard_whose_changelog_may_not_be_written_says_what_to_grant(
 
         await until(written, "written", within=SOON)
         assert "is written to Kafka again" in running.log()
+
+
+async def test_a_worker_that_may_not_read_its_own_topic_any_more_is_not_ready_until_it_may(
+    worker: StartWorker, broker: Kafka, couchdb_url: str, prefix: str, database: str
+) -> None:
+    topic, internal = f"{prefix}completed0", f"{prefix}persister-documents"
+    async with (
+        connect_admin(broker.url) as admin,
+        rights(broker.url, "stranger") as stranger,
+        producer(broker.url) as records,
+    ):
+        await stranger.allow_everything()
+        await admin.create_topic(topic)
+        running = await worker(**LOGIN, kafka_url=broker.sasl_url, partitions=1)
+        await stranger.deny_reading(internal)
+        sent = Records(8).many(10)
+        await records.records(topic, sent)
+
+        async def not_ready() -> bool:
+            return not (await status(running))["ready"]
+
+        await until(not_ready, "not ready", within=NOT_READY_WITHIN)
+        told = await status(running)
+        assert f"the topic {internal} may not be read" in told["not_ready"]
+        (finding,) = [
+            one for one in told["summary"]["findings"] if one["what"].startswith("The topic")
+        ]
+        assert "own: grant Read on it" in finding["do"]
+
+        await stranger.stop_denying(internal)
+        within = refused_fetches.RETRY_SECONDS + SOON
+        await until(lambda: all_stored(couchdb_url, database, sent), "stored", within=within)
+
+        async def ready() -> bool:
+            return bool((await status(running))["ready"])
+
+        await until(ready, "ready again", within=SOON)
+        assert running.running
 
 
 async def test_a_worker_that_may_not_use_its_group_any_more_ends_and_says_so(

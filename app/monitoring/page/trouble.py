@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-from app.kafka.topics import after_loss
+from app.kafka.topics import after_loss, is_own
 from app.monitoring.group.roster import Heard
 from app.monitoring.page.wording import duration, moment, number, plural
 from app.monitoring.progress import NOT_YET, STORES_NOTHING, State
@@ -295,9 +295,20 @@ def _kafka(condition: Condition) -> Iterator[Finding]:
             Level.TROUBLE,
             f"The topic {topic} may not be read.",
             why,
-            "If it is one of OpenWhisk's, grant Read on it to this worker's user. All others are "
-            "read meanwhile, and this one is tried again every 10 seconds.",
+            _OWN_UNREADABLE if is_own(topic) else _OTHER_UNREADABLE,
         )
+
+
+_OTHER_UNREADABLE = (
+    "If it is one of OpenWhisk's, grant Read on it to this worker's user. All others are read "
+    "meanwhile, and this one is tried again every 10 seconds."
+)
+
+_OWN_UNREADABLE = (
+    "It is one of the persister's own: grant Read on it to this worker's user. Until then the "
+    "worker is not ready, and what it would read there waits in Kafka, for as long as that keeps "
+    "it. It is tried again every 10 seconds."
+)
 
 
 _SAID_ANYWAY = (

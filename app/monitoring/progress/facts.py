@@ -60,6 +60,7 @@ class Worker:
         rebalancing: whether Faust is between two assignments.
         recovery_left: how many changes of the guard's table it still has to read.
         held: why topics are not fetched on purpose, such as an open breaker.
+        unreadable: why topics may not be fetched.
         refused: why the group does not accept this worker; empty while it does.
         unsent: why Kafka does not take what the worker sends; empty while it does.
         throttled: how much Kafka throttles the worker; empty while it does not.
@@ -75,6 +76,7 @@ class Worker:
     rebalancing: bool = False
     recovery_left: int = 0
     held: Mapping[str, str] = field(default_factory=dict)
+    unreadable: Mapping[str, str] = field(default_factory=dict)
     refused: str = ""
     unsent: str = ""
     throttled: str = ""

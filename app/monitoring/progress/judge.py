@@ -94,6 +94,9 @@ class Judge:
             )
             why = f"rebalancing: waiting for the group's next assignment{_refusal(worker)}"
             yield _Cause(why, stands, self._joining(stands, silent=silent or throttled))
+        for topic in sorted(worker.unreadable.keys() & self._rules.required):
+            why = f"the topic {topic} may not be read: {worker.unreadable[topic]}"
+            yield _Cause(why, self._lasting.of(("unreadable", topic)))
         if worker.database.failing:
             why = f"the database takes no documents: {worker.database.failing}"
             # Nothing may have been settled for a while before requests began to fail.

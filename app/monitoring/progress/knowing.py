@@ -77,6 +77,7 @@ class Knowledge:
             rebalancing=app.rebalancing or not recovered,
             recovery_left=0 if recovered else recovery.active_remaining_total(),
             held=self._held(),
+            unreadable=self._discovery.unreadable,
             refused=self._discovery.refused or "",
             unsent=self._producer.trouble,
             throttled=throttling.told,
@@ -99,7 +100,7 @@ class Knowledge:
             held[self._documents] = f"documents under diagnosis: {parked}"
         for opened in self._storing_step.breaker.reasons().values():
             held[self._documents] = opened.why
-        return held | self._discovery.unreadable
+        return held
 
     def _database(self) -> Database:
         writer, consumed = self._writer, self._outcomes.consumed

@@ -158,8 +158,9 @@ class Partitions:
             return BETWEEN
         if reach.lag is None:
             return NO_LEADER
-        if tp.topic in worker.held:
-            return Reason(worker.held[tp.topic], blocks=False)
+        if on_purpose := worker.unreadable.get(tp.topic) or worker.held.get(tp.topic):
+            # A topic that the worker needs is reported once, for the worker as a whole.
+            return Reason(on_purpose, blocks=False)
         reason = UNKNOWN
         if tp.topic == self._rules.documents:
             reason = self._database(tp, worker.database)

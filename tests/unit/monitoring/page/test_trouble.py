@@ -205,6 +205,19 @@ def test_an_unreadable_topic_and_a_group_that_refuses_are_trouble() -> None:
 
 
 @pytest.mark.parametrize(
+    "topic, advice",
+    [
+        ("p-completed0", "If it is one of OpenWhisk's, grant Read on it"),
+        ("p-persister-documents", "It is one of the persister's own: grant Read on it"),
+        ("p-persister-guard-changelog", "It is one of the persister's own: grant Read on it"),
+    ],
+)
+def test_whose_an_unreadable_topic_is_decides_what_is_advised(topic: str, advice: str) -> None:
+    (finding,) = summary(condition(kafka=Kafka(unreadable={topic: "no Read"}))).findings
+    assert finding.do.startswith(advice)
+
+
+@pytest.mark.parametrize(
     "left,low,level",
     [(300.0, False, Level.TROUBLE), (3000.0, True, Level.MIND), (-5.0, True, Level.TROUBLE)],
 )

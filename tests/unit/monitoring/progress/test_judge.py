@@ -426,6 +426,37 @@ def test_a_topic_that_is_held_on_purpose_is_waited_for_by_a_ready_worker() -> No
     assert verdict.partitions[INPUT].why == "100 of 100 rejected"
 
 
+def test_a_topic_of_others_that_may_not_be_read_is_waited_for_by_a_ready_worker() -> None:
+    world = World()
+    world.reaches[INPUT] = Reach(0, 900, 10)
+    world.worker = replace(world.worker, unreadable={"completed0": "no Read"})
+    verdict = world.after(120)
+    assert (verdict.not_ready, verdict.stuck_for, verdict.state) == (None, 0.0, State.WAITING)
+    assert verdict.partitions[INPUT].why == "no Read"
+
+
+@pytest.mark.parametrize("lag", [0, 90])
+def test_a_worker_whose_own_topic_may_not_be_read_is_not_ready_and_no_restart_mends_it(
+    lag: int,
+) -> None:
+    world = World()
+    world.after(3600)
+    world.reaches[DOCUMENTS] = Reach(0, 10 + lag, 10)
+    world.worker = replace(world.worker, unreadable={"documents": "no Read"})
+    assert world.after(4).not_ready is None
+    verdict = world.after(8)
+    assert verdict.not_ready == "the topic documents may not be read: no Read"
+    assert (verdict.state, verdict.stuck_for) == (State.WAITING, 0.0)
+    world.worker = replace(world.worker, unreadable={})
+    world.reaches[DOCUMENTS] = Reach(0, 10 + lag, 10 + lag)
+    assert world.after(2).not_ready is None
+
+
+def test_a_worker_that_was_never_ready_is_not_taken_for_ready_without_its_own_topic() -> None:
+    world = World(worker=Worker(member="me", generation=1, unreadable={"documents": "no Read"}))
+    assert "may not be read" in (world.look().not_ready or "")
+
+
 def test_an_own_topic_that_is_gone_is_mended_by_a_restart() -> None:
     world = World(topics={"completed0"})
     verdict = world.after(12)
