@@ -24,8 +24,7 @@ from app.couchdb.errors import (
 from models.json_grammar import MAX_DEPTH
 
 PAGE = b"<html></html>"
-# Python 3.13 reads ten thousand levels, 3.11 a thousand.from models.json_grammar import MAX_DEPTH
-
+# Python 3.13 reads ten thousand levels, 3.11 a thousand.
 DEEP = b"[" * 25_000 + b"]" * 25_000
 
 
