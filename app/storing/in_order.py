@@ -2,58 +2,77 @@
 
 The first of two that differ is the one that stays in the database, so a small one must not overtake
 a large one that takes longer to read, nor one whose chunk is busy with other documents.
+
+Nobody looks through the documents whose turn it is not: whoever writes records decides how many of
+them have the same id.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Iterable
+from typing import Generic, TypeVar
 
 from app.storing.sink import Document
 
+D = TypeVar("D", bound=Document)
 
-class InOrder:
+
+class Line(Generic[D]):
+    """The documents of one chunk: those whose turn it is, and how many wait for theirs."""
+
+    def __init__(self) -> None:
+        self.ready: list[D] = []
+        """Whose turn has come; whoever takes care of a document takes it out."""
+        self.waiting = 0
+        """How many have not had their turn."""
+        self._moved: asyncio.Future[None] | None = None
+
+    def moved(self) -> "asyncio.Future[None]":
+        """Resolves when another document has its turn."""
+        if self._moved is None:
+            self._moved = asyncio.get_running_loop().create_future()
+        return self._moved
+
+    def advance(self, document: D) -> None:
+        """Note that it is the turn of a document that has been waiting."""
+        self.waiting -= 1
+        self.ready.append(document)
+        if self._moved is not None:
+            moved, self._moved = self._moved, None
+            if not moved.done():
+                moved.set_result(None)
+
+
+class InOrder(Generic[D]):
     """Whose turn it is, by document id.
 
     Every document that enters has to leave, unless the worker ends.
     """
 
     def __init__(self) -> None:
-        self._first: dict[str, Document] = {}
-        self._behind: dict[str, deque[Document]] = {}
-        """The others of an id, if there are any."""
-        self._moved: dict[str, asyncio.Future[None]] = {}
-        """Resolves when the next of an id becomes the first, if somebody waits for that."""
+        self._behind: dict[str, deque[tuple[D, Line[D]]] | None] = {}
+        """Of each id that a document has its turn of, the others, if there are any."""
 
-    def enter(self, documents: Iterable[Document]) -> None:
-        """Put documents behind all others of their ids."""
-        first = self._first
+    def enter(self, documents: Iterable[D], line: Line[D]) -> None:
+        """Put documents behind all others of their ids; those that are the first are ready."""
+        behind = self._behind
         for document in documents:
-            if first.setdefault(document.id, document) is not document:
-                self._behind.setdefault(document.id, deque()).append(document)
+            if document.id not in behind:
+                behind[document.id] = None
+                line.ready.append(document)
+                continue
+            line.waiting += 1
+            others = behind[document.id]
+            if others is None:
+                others = behind[document.id] = deque()
+            others.append((document, line))
 
-    def is_first(self, document: Document) -> bool:
-        """Whether it is this document's turn."""
-        return self._first[document.id] is document
-
-    def leave(self, documents: Iterable[Document]) -> None:
+    def leave(self, documents: Iterable[D]) -> None:
         """Take out documents whose turn it was; the next ones of their ids have theirs."""
         for document in documents:
-            document_id = document.id
-            del self._first[document_id]
-            if document_id in self._behind:
-                self._advance(document_id)
-
-    def moved(self, document: Document) -> asyncio.Future[None]:
-        """Resolves when another document of this id has its turn, which may be this one's."""
-        if document.id not in self._moved:
-            self._moved[document.id] = asyncio.get_running_loop().create_future()
-        return self._moved[document.id]
-
-    def _advance(self, document_id: str) -> None:
-        behind = self._behind[document_id]
-        self._first[document_id] = behind.popleft()
-        if not behind:
-            del self._behind[document_id]
-        moved = self._moved.pop(document_id, None)
-        if moved is not None:
-            moved.set_result(None)
+            others = self._behind[document.id]
+            if not others:
+                del self._behind[document.id]
+                continue
+            following, line = others.popleft()
+            line.advance(following)

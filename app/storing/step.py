@@ -18,7 +18,7 @@ from app.process.turn import Turn
 from app.settings import WorkerSettings
 from app.storing.breaker import StoreBreaker, reason_of
 from app.storing.guard import Guard, identify
-from app.storing.in_order import InOrder
+from app.storing.in_order import InOrder, Line
 from app.storing.sink import Document, Parked, Refused, Settled, Sink, SinkStopped
 from app.storing.sink import Outcome as Ended
 from app.tracing import Tracing
@@ -42,10 +42,15 @@ class _Settling:
 
     records: int
     bytes: int
-    """Bytes of the documents that are not finished: the room that the chunk takes."""
+    """Bytes of its documents that count as in flight: the room that the chunk takes."""
     documents: int
     """The number of these documents."""
-    open: list[_Received] = field(default_factory=list)
+    left: int = 0
+    """The number of documents that are not finished."""
+    left_bytes: int = 0
+    """The bytes of these documents."""
+    line: Line[_Received] = field(default_factory=Line)
+    """The documents that no request has."""
     parked: dict[asyncio.Future[Ended], _Received] = field(default_factory=dict)
     forgetful: bool = False
     """Whether the guard must not remember the chunk, because it is unclear which database has it.
@@ -125,7 +130,7 @@ class StoringStep(Service):
         """Identifies large documents, while everything else goes on."""
         self._identifying: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         """One chunk at a time per partition, because the order of its ids is the chunks' own."""
-        self._order = InOrder()
+        self._order = InOrder[_Received]()
         self._room = asyncio.Condition()
         self.documents_in_flight = 0
         self.bytes_in_flight = 0
@@ -163,43 +168,47 @@ class StoringStep(Service):
         await self._give_back(settling)
 
     async def _settle(self, chunk: Chunk, settling: _Settling) -> None:
+        line = settling.line
         async with self._identifying[chunk.tp.partition]:
-            await self._identify(chunk.tp, chunk.records, settling)
-            self._order.enter(settling.open)
+            documents = await self._identify(chunk.tp, chunk.records, settling)
+            self._order.enter(documents, line)
+        settling.left = len(documents)
+        settling.left_bytes = sum([len(document.body) for document in documents])
+        del documents
         # The guard can neither be asked nor remember anything before the database is known.
         await self._sink.found()
-        while settling.open or settling.parked:
-            fresh, waiting = self._sort_out(chunk.tp.partition, settling)
-            settling.open = waiting
+        turn = Turn()
+        while settling.left:
+            if turn.over:
+                await turn.pass_on()
+            fresh = self._sort_out(chunk.tp.partition, settling)
             if fresh:
                 await self._write(chunk, fresh, settling)
-            elif waiting or settling.parked:
+            elif settling.left and not line.ready:
                 # A few documents may take long, so free the memory of the others.
                 chunk.release()
                 await self._give_back(settling)
                 await self._wait(chunk, settling)
         shortened = await self._dead_letters.write(chunk.tp, settling.set_aside)
-        settling.counts.update(
-            Key(Step.STORE, Outcome.DEAD_LETTERED, letter.reason) for letter in settling.set_aside
-        )
+        for reason, count in Counter(letter.reason for letter in settling.set_aside).items():
+            settling.counts[Key(Step.STORE, Outcome.DEAD_LETTERED, reason)] = count
         self._outcomes.add(Step.STORE, settling.counts, settling.records)
         self._outcomes.shortened += shortened
 
     async def _give_back(self, settling: _Settling) -> None:
         """Return the room of finished documents."""
-        left = [*settling.open, *settling.parked.values()]
-        size = sum([len(item.body) for item in left])
         async with self._room:
-            self.documents_in_flight -= settling.documents - len(left)
-            self.bytes_in_flight -= settling.bytes - size
-            settling.documents, settling.bytes = len(left), size
+            self.documents_in_flight -= settling.documents - settling.left
+            self.bytes_in_flight -= settling.bytes - settling.left_bytes
+            settling.documents, settling.bytes = settling.left, settling.left_bytes
             self._room.notify_all()
 
     async def _wait(self, chunk: Chunk, settling: _Settling) -> None:
         """Wait for a document that another chunk is writing, or that is under diagnosis."""
-        if any(self._order.is_first(item) for item in settling.open):
+        line = settling.line
+        if line.ready:  # in the meantime
             return
-        others: set[asyncio.Future[Any]] = {self._order.moved(item) for item in settling.open}
+        others: set[asyncio.Future[Any]] = {line.moved()} if line.waiting else set()
         await asyncio.wait(others | settling.parked.keys(), return_when=asyncio.FIRST_COMPLETED)
         done = {future: item for future, item in settling.parked.items() if future.done()}
         for future in done:
@@ -207,8 +216,17 @@ class StoringStep(Service):
         results = [(item, future.result()) for future, item in done.items()]
         await self._take(chunk, results, settling)
 
-    async def _identify(self, tp: TP, records: Iterable[Record], settling: _Settling) -> None:
-        """Identify the records; anything may be in the internal topic."""
+    def _leave(self, finished: Sequence[_Received], settling: _Settling) -> None:
+        """Let the next documents of their ids be written."""
+        settling.left -= len(finished)
+        settling.left_bytes -= sum([len(item.body) for item in finished])
+        self._order.leave(finished)
+
+    async def _identify(
+        self, tp: TP, records: Iterable[Record], settling: _Settling
+    ) -> list[_Received]:
+        """The documents among the records; anything may be in the internal topic."""
+        documents: list[_Received] = []
         turn = Turn()
         for record in records:
             if turn.over:
@@ -229,25 +247,24 @@ class StoringStep(Service):
                 settling.set_aside.append(unforeseen(tp, record, error))
             else:
                 repair = bool(record.headers) and is_repair(record.headers)
-                settling.open.append(_Received(document_id, value, record, digest, repair))
+                documents.append(_Received(document_id, value, record, digest, repair))
+        return documents
 
-    def _sort_out(
-        self, partition: int, settling: _Settling
-    ) -> tuple[list[_Received], list[_Received]]:
-        """Count documents that are already stored; split the others into new and busy ones."""
+    def _sort_out(self, partition: int, settling: _Settling) -> list[_Received]:
+        """Count the ready documents that are already stored; returns the others."""
+        line = settling.line
+        ready, line.ready = line.ready, []
         self._guard.bind(self._sink.identity)
-        known = self._guard.known(partition, [item.digest for item in settling.open])
+        known = self._guard.known(partition, [item.digest for item in ready])
         fresh: list[_Received] = []
-        waiting: list[_Received] = []
-        for item in settling.open:
-            if not self._order.is_first(item):
-                waiting.append(item)
-            elif item.digest in known and not item.repair:
-                settling.counts[_SEEN] += 1
-                self._order.leave([item])
-            else:
-                fresh.append(item)
-        return fresh, waiting
+        seen: list[_Received] = []
+        for item in ready:
+            stored = item.digest in known and not item.repair
+            (seen if stored else fresh).append(item)
+        if seen:
+            settling.counts[_SEEN] += len(seen)
+            self._leave(seen, settling)
+        return fresh
 
     async def _write(self, chunk: Chunk, fresh: list[_Received], settling: _Settling) -> None:
         """Write documents and remember them, then let the next ones of their ids be written."""
@@ -262,7 +279,7 @@ class StoringStep(Service):
             self.breaker.observe(len(results), [])
             self._stored(fresh)
             self._remember(chunk, [item.digest for item in fresh], settling)
-            self._order.leave(fresh)
+            self._leave(fresh, settling)
             return
         ended = []
         for item, result in zip(fresh, results, strict=True):
@@ -280,7 +297,7 @@ class StoringStep(Service):
         self.breaker.observe(len(ended), refused)
         stored = []
         new: list[Document] = []
-        done: list[Document] = []
+        done: list[_Received] = []
         for item, result in ended:
             before = settling.held.pop(item.id, None)
             refused_again = isinstance(result, Refused) and reason_of(result) == before
@@ -293,7 +310,7 @@ class StoringStep(Service):
                     new.append(item)
             elif self.breaker.holds(result):
                 settling.held[item.id] = reason_of(result)
-                settling.open.append(item)
+                settling.line.ready.append(item)
                 continue
             else:
                 settling.set_aside.append(SetAside(item.record, result.reason, result.detail))
@@ -301,7 +318,7 @@ class StoringStep(Service):
         if new:
             self._stored(new)
         self._remember(chunk, stored, settling)
-        self._order.leave(done)
+        self._leave(done, settling)
         if len(done) < len(ended):
             await self.breaker.closed()
 

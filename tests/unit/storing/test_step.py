@@ -57,6 +57,8 @@ class Writer:
         self.there.set()
         self.answers: dict[bytes, Result] = {}
         self.error: Exception | None = None
+        self.verdict = Refused(RejectReason.DIVERGENT, "value differs")
+        """On a document that differs from the first one of its id."""
         self._bodies: dict[str, bytes] = {}
 
     async def found(self) -> None:
@@ -77,7 +79,7 @@ class Writer:
             return Settled.STORED
         if stored == document.body:
             return Settled.DUPLICATE
-        return Refused(RejectReason.DIVERGENT, "value differs")
+        return self.verdict
 
     def answer(self, number: int) -> None:
         self.waiting[number].set_result(None)
@@ -167,6 +169,31 @@ async def test_what_comes_before_the_database_is_found_is_judged_by_what_is_know
     await asyncio.wait_for(event.acked.wait(), 20)
     assert bench.writer.bodies() == [[body("a")], [body("b")]]
     assert sum(bench.guard.remembered().values()) == 2
+
+
+async def test_each_of_many_records_of_an_id_is_looked_at_once(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With each of ten thousand, all others were looked at again: that took ten seconds."""
+    bench = await start()
+    bench.writer.verdict = Refused(RejectReason.DIVERGENT, "value differs", proven=True)
+    looked = 0
+    known: Callable[[int, Sequence[bytes]], set[bytes]] = bench.guard.known
+
+    def count(partition: int, digests: Sequence[bytes]) -> set[bytes]:
+        nonlocal looked
+        looked += len(digests)
+        return known(partition, digests)
+
+    monkeypatch.setattr(bench.guard, "known", count)
+    await bench.store(*(body("a", number) for number in range(300)), body("b"), body("a", 0))
+    assert looked == 302
+    assert bench.writer.bodies()[0] == [body("a", 0), body("b")]
+    assert bench.writer.bodies()[1:] == [[body("a", number)] for number in range(1, 300)]
+    assert bench.outcomes.counts == Counter(
+        {STORED: 2, dead_lettered(RejectReason.DIVERGENT): 299, BY_GUARD: 1}
+    )
+    assert (bench.step.documents_in_flight, bench.step.bytes_in_flight) == (0, 0)
 
 
 async def test_documents_of_a_chunk_are_written_in_one_request_and_remembered(
