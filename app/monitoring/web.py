@@ -20,7 +20,7 @@ from app.monitoring import metrics
 from app.monitoring.monitored import Monitored, not_ready
 from app.monitoring.page.handlers import SIGN_IN, Pages, Trace
 from app.monitoring.page.rendering import STATIC
-from app.monitoring.sign_in import COOKIE, SignIn
+from app.monitoring.sign_in import SignIn, cookie_in
 from app.monitoring.status import status
 from app.process.connections import BoundedSite, Connections, places
 from app.process.hosts import is_loopback, known
@@ -165,7 +165,10 @@ class Web(driver.Web):
 
     def _known(self, request: web.Request) -> bool:
         """Whether the request comes from a signed-in browser."""
-        return self.sign_in is not None and self.sign_in.accepts(request.cookies.get(COOKIE, ""))
+        if self.sign_in is None:
+            return False
+        cookie = cookie_in(request.headers.get("Cookie", ""))
+        return cookie is not None and self.sign_in.accepts(cookie)
 
 
 def _is_browser(request: web.Request) -> bool:

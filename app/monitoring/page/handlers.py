@@ -17,6 +17,7 @@ from app.monitoring.sign_in import (
     SignIn,
     TooManyAttemptsError,
     after_sign_in,
+    cookie_in,
 )
 from app.monitoring.trace import Account
 from app.monitoring.trace.account import Fate
@@ -144,7 +145,7 @@ class Pages:
         """Sign out, and delete the cookie."""
         assert self._sign_in is not None  # noqa: S101 - there is no such route without
         _refuse_strangers(request)
-        self._sign_in.sign_out(request.cookies.get(COOKIE, ""))
+        self._sign_in.sign_out(_cookie(request) or "")
         response = web.Response(status=303, headers={"Location": SIGN_IN})
         response.del_cookie(COOKIE, path="/")
         return response
@@ -157,7 +158,7 @@ class Pages:
             condition=view.condition,
             database=view.condition.database,
             lately=view.lately,
-            signed_in=COOKIE in request.cookies,
+            signed_in=_cookie(request) is not None,
         )
 
     def _sign_in_page(self, after: str, problem: str = "", status: int = 200) -> web.Response:
@@ -190,7 +191,7 @@ class Pages:
             level=_level(account),
             logs_left_out=max(0, len(logs) - LOG_LINES),
             json_link=_json_link(asked),
-            signed_in=COOKIE in request.cookies,
+            signed_in=_cookie(request) is not None,
         )
 
 
@@ -221,6 +222,10 @@ def _compressed(response: web.Response) -> web.Response:
     # If the client accepts it. No page has a secret beside text that somebody else may choose.
     response.enable_compression()
     return response
+
+
+def _cookie(request: web.Request) -> str | None:
+    return cookie_in(request.headers.get("Cookie", ""))
 
 
 class _CookieRules(NamedTuple):

@@ -5,12 +5,14 @@ from pydantic import SecretStr
 
 from app.monitoring.sign_in import (
     ATTEMPTS,
+    COOKIE,
     LASTS,
     REMEMBERED,
     WINDOW,
     SignIn,
     TooManyAttemptsError,
     after_sign_in,
+    cookie_in,
 )
 
 TOKEN = SecretStr("0123456789-abcdef")
@@ -135,3 +137,20 @@ def test_memory_is_bounded_whoever_guesses() -> None:
 )
 def test_nobody_is_sent_to_another_site(path: str, expected: str) -> None:
     assert after_sign_in(path) == expected
+
+
+@pytest.mark.parametrize(
+    "header, cookie",
+    [
+        ("", None),
+        ("other=1", None),
+        (f"{COOKIE}=1.a.b", "1.a.b"),
+        (f"a=b; {COOKIE}=1.a.b; c", "1.a.b"),
+        (f"{COOKIE}=1.a.b;{COOKIE} = 2.a.b ", "2.a.b"),
+        (f"x{COOKIE}=1.a.b", None),
+        (f"{COOKIE}", ""),
+        ("a=b;" * 2000, None),
+    ],
+)
+def test_our_cookie_is_found_among_others(header: str, cookie: str | None) -> None:
+    assert cookie_in(header) == cookie
