@@ -70,7 +70,7 @@ def document(text: bytes, database: str, request: web.Request) -> web.Response:
     path = f"/{quote(database, safe='')}/{quote(told.id, safe='')}"
     headers = {
         "ETag": f'"{told.rev}"',
-        "Location": f"{request.scheme}://{request.host}{path}",
+        "Location": f"{_origin(request)}{path}",
     }
     return _json(201, text, headers)
 
@@ -131,6 +131,14 @@ def none(request: web.Request) -> web.Response:
     return web.Response(status=NO_ANSWER)
 
 
+def _origin(request: web.Request) -> str:
+    """Scheme and host by which a client knows this server, as CouchDB reads what proxies say."""
+    given = request.headers
+    secure = given.get("X-Forwarded-Ssl") == "on" or given.get("X-Forwarded-Proto") == "https"
+    scheme = "https" if secure else request.scheme
+    return f"{scheme}://{given.get('X-Forwarded-Host', request.host)}"
+
+
 def _error(
     status: int, error: str, reason: Any, headers: dict[str, str] | None = None
 ) -> web.Response:
@@ -140,7 +148,7 @@ def _error(
 def _json(status: int, body: bytes, headers: dict[str, str] | None = None) -> web.Response:
     return web.Response(
         status=status,
-        body=body,
+        body=body if body.endswith(b"\n") else body + b"\n",  # as CouchDB ends its own
         content_type="application/json",
         headers={**_UNCACHED, **(headers or {})},
     )

@@ -1,7 +1,8 @@
 """Turns CouchDB documents into Kafka records. Pure.
 
-A document is accepted only if it is certain to be stored later: it is a new activation under the id
-that OpenWhisk gives it, the persister's routing would store it, and CouchDB would not refuse it.
+A document is accepted only if it is certain to be stored later, as it is: it is a new activation
+under the id that OpenWhisk gives it, the persister's routing would store it unchanged, and CouchDB
+would not refuse it.
 """
 
 from collections import Counter
@@ -33,6 +34,8 @@ _CLOCKS_AGREE = 600_000
 """Milliseconds by which OpenWhisk's clock and the gateway's may differ, including the time that a
 batch waits.
 """
+
+_NOTHING = Raw(b"")
 
 _UNREADABLE = (KeyError, ValueError, RecursionError)
 """Errors from reading; msgspec's and Unicode's errors are `ValueError`s."""
@@ -104,7 +107,7 @@ class Taking:
             return None
         try:
             document_id, fields = _activation(document, path_id)
-            updated = _updated(fields.pop("updated", None), now)
+            updated = _updated(fields.pop("updated"), now)
             message = result_message(_encode(fields), now)
             routed = route(self._role, message, updated, RULES)
             if not isinstance(routed, Candidate) or _id(routed) != document_id:
@@ -138,6 +141,9 @@ def _activation(document: bytes, path_id: str | None) -> tuple[str, dict[str, Ra
     # `_`, but CouchDB reserves such ids.
     if document_id.startswith("_") or any(name.startswith("_") for name in fields):
         raise _NotNewError
+    # The persister would make millis of a text.
+    if any(bytes(fields.get(name, _NOTHING)).startswith(b'"') for name in ("start", "end")):
+        raise _NotNewError
     return document_id, fields
 
 
@@ -146,14 +152,12 @@ def _id(routed: Candidate) -> str:
     return f"{routed.namespace}/{routed.activation_id}"
 
 
-def _updated(given: Raw | None, now: int) -> int:
+def _updated(given: Raw, now: int) -> int:
     """OpenWhisk's own `updated`, so that the document is what OpenWhisk would have stored.
 
     It becomes the timestamp of the record on Kafka, by which retention is computed, so a wrong
     clock must not be able to shorten that.
     """
-    if given is None:
-        return now
     updated = _integer(given)
     return updated if abs(updated - now) <= _CLOCKS_AGREE else now
 

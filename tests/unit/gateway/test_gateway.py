@@ -57,6 +57,42 @@ class TestTakenWrites:
         assert message["transid"][::2] == ["sid_gateway", True]
         assert database.writes == []
 
+    @pytest.mark.parametrize(
+        "headers, origin",
+        [
+            ({}, "{url}"),
+            ({"X-Forwarded-Host": "pub.example:8443"}, "http://pub.example:8443"),
+            ({"X-Forwarded-Ssl": "on", "X-Forwarded-Proto": "http"}, "https://{host}"),
+            ({"X-Forwarded-Ssl": "ON"}, "{url}"),
+            ({"X-Forwarded-Proto": "https"}, "https://{host}"),
+            ({"X-Forwarded-Proto": "HTTPS"}, "{url}"),
+            ({"X-Forwarded-Proto": "ftp"}, "{url}"),
+        ],
+    )
+    async def test_its_location_is_the_one_that_proxies_say(
+        self, gateway: Running, headers: dict[str, str], origin: str
+    ) -> None:
+        """The table is recorded from CouchDB 3.5.0."""
+        fields = document()
+        async with gateway.put_document(fields, **headers) as answer:
+            path = f"/{DATABASE}/{fields['_id'].replace('/', '%2F')}"
+            host = gateway.url.removeprefix("http://")
+            expected = origin.format(url=gateway.url, host=host)
+            assert answer.headers["Location"] == expected + path
+
+    async def test_every_answer_ends_with_a_line_end(self, gateway: Running) -> None:
+        """As all of CouchDB's do."""
+        fields = document()
+        path = f"/{DATABASE}/{fields['_id'].replace('/', '%2F')}"
+        async with gateway.put_document(fields) as put:
+            assert (put.status, (await put.read())[-2:]) == (201, b"}\n")
+        async with gateway.bulk_documents([document(), {"_id": "a"}]) as bulk:
+            assert (bulk.status, (await bulk.read())[-2:]) == (201, b"]\n")
+        async with gateway.client.get(gateway.url + path, headers=BASIC) as read:
+            assert (read.status, (await read.read())[-2:]) == (200, b"}\n")
+        async with gateway.put_document(fields, Authorization="Basic eA==") as refused:
+            assert (refused.status, (await refused.read())[-2:]) == (401, b"}\n")
+
     async def test_records_of_an_id_stay_in_order_whatever_partitions_the_topic_has(
         self, gateway: Running, producer: FakeProducer
     ) -> None:
