@@ -31,8 +31,8 @@ _TOGETHER_BYTES = 1024 * 1024
 """Most bytes to publish together, because the first record then waits for the last."""
 
 _LARGE_BYTES = 256 * 1024
-"""Bytes of a record above which it has a connection of its own: on one connection Kafka takes one
-request after the other, and a large one takes it a while.
+"""Bytes of records published together above which they go over the connection for large ones:
+Kafka takes one request after the other on a connection, and a large one takes it a while.
 """
 
 
@@ -106,7 +106,8 @@ class _Lane(NamedTuple):
 class Publisher:
     """Publishes records with `acks=all` from idempotent producers.
 
-    Large records have a producer of their own, so that no others wait behind them.
+    Large records, and many that are published together, have a producer of their own, so that no
+    others wait behind them.
 
     Args:
         kafka: how to connect, and the largest record.
@@ -183,7 +184,7 @@ class Publisher:
     ) -> list[PublishError | None]:
         """Publish many records; returns for each what `publish` would have raised, in order.
 
-        Large records may overtake others, and be overtaken.
+        Large ones may overtake what was published before, and be overtaken.
 
         Args:
             topic: its full name.
@@ -222,13 +223,14 @@ class Publisher:
             return []
         outcomes = outcomes or Outcomes(len(outgoing))
         records = [_Record(one, outcomes, place) for place, one in enumerate(outgoing)]
+        lane = _Lane(topic, sum(record.size for record in records) > _LARGE_BYTES)
         late = NotAcknowledged(f"topic {topic}: taken back")
         handed_over = 0
         turn = Turn()
         try:
             async with asyncio.timeout(self._deadline):
                 for record in records:
-                    await self._hand_over(topic, record)
+                    await self._hand_over(lane, record)
                     handed_over += 1
                     if turn.over:
                         await turn.pass_on()
@@ -236,12 +238,12 @@ class Publisher:
         except TimeoutError:
             late = self._failed(f"no acknowledgement for topic {topic} within {self._deadline:g} s")
         finally:
-            taken_back = self._withdraw(topic, records) + records[handed_over:]
+            taken_back = self._withdraw(lane, records) + records[handed_over:]
             for record in taken_back:
                 record.settle(late)
         return outcomes.all(late)
 
-    async def _hand_over(self, topic: str, record: _Record) -> None:
+    async def _hand_over(self, lane: _Lane, record: _Record) -> None:
         """Queue a record once there is room for its bytes."""
         if record.size > self._kafka.max_record_bytes:
             record.settle(
@@ -252,23 +254,19 @@ class Publisher:
             )
             return
         await self.budget.acquire(record.size)
-        lane = _lane(topic, record)
         self._waiting[lane][record] = None
         if lane not in self._sending:
             task = asyncio.get_running_loop().create_task(self._send_waiting(lane))
             self._sending[lane] = task
 
-    def _withdraw(self, topic: str, records: Sequence[_Record]) -> list[_Record]:
+    def _withdraw(self, lane: _Lane, records: Sequence[_Record]) -> list[_Record]:
         """Take back records that nobody waits for and no producer has yet; returns them."""
-        taken_back: list[_Record] = []
-        for large in (False, True):
-            waiting = self._waiting[_Lane(topic, large)]
-            left = [record for record in records if record in waiting]
-            for record in left:
-                del waiting[record]
-            self.budget.release(sum(record.size for record in left))
-            taken_back += left
-        return taken_back
+        waiting = self._waiting[lane]
+        left = [record for record in records if record in waiting]
+        for record in left:
+            del waiting[record]
+        self.budget.release(sum(record.size for record in left))
+        return left
 
     async def _send_waiting(self, lane: _Lane) -> None:
         try:
@@ -328,7 +326,3 @@ class Publisher:
             failing = time.monotonic() - self.failing_since
             self.failing_since = None
             logger.warning("Kafka takes records again, after %.1f s", failing)
-
-
-def _lane(topic: str, record: _Record) -> _Lane:
-    return _Lane(topic, record.size > _LARGE_BYTES)

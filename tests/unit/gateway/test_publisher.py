@@ -255,13 +255,14 @@ async def handed(broker: FakeBroker, values: list[bytes]) -> None:
         await broker.arrived.wait()
 
 
-async def test_no_other_record_waits_behind_a_large_one(
+async def test_no_other_record_waits_behind_large_ones(
     publisher: MakePublisher, broker: FakeBroker
 ) -> None:
     sender, large = publisher(), b"x" * 600_000
     broker.answering = False
-    records = [large, large, b"small", b"another"]
-    publishing = [asyncio.create_task(sender.publish("topic", record)) for record in records]
+    many = [b"%d" % number for number in range(70_000)]
+    requests = [[large], many, [b"small"], [large, b"beside a large one"], [b"another"]]
+    publishing = [asyncio.create_task(sender.publish_all("topic", values)) for values in requests]
     await handed(broker, [large, b"small", b"another"])
     broker.answering = True
     await asyncio.gather(*publishing)
