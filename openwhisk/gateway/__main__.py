@@ -1,6 +1,7 @@
 """`python -m openwhisk.gateway`: run the gateway until SIGTERM."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -79,6 +80,9 @@ async def serve(configuration: Configuration) -> None:
     await publisher.start()
     try:
         await _listen(runner, configuration, gateway.connections)
+        # A full collection would look at all that was imported, too, for tens of milliseconds.
+        gc.collect()
+        gc.freeze()
         topic = asyncio.create_task(keep_topic(publisher, configuration.topic_spec))
         await stop.wait()
         logger.info("stopping: finishing what is in flight")
