@@ -5,22 +5,27 @@ when it is run, so that one command's help does not wait for the imports of all.
 """
 
 import os
-import runpy
 import signal
 import sys
-from importlib import import_module
-from typing import Any, NamedTuple
 
-import click
-from click.utils import PacifyFlushWrapper
+try:
+    import runpy
+    from importlib import import_module
+    from typing import Any, NamedTuple
 
-from app.process.errors import CANNOT_BE_WRITTEN, WRONG_SETTINGS, SettingsError
-from app.process.surroundings import (
-    forget_faust,
-    open_standard_streams,
-    why_no_working_folder,
-)
-from app.version import VERSION
+    import click
+    from click.utils import PacifyFlushWrapper
+
+    from app.process.errors import CANNOT_BE_WRITTEN, WRONG_SETTINGS, SettingsError
+    from app.process.surroundings import (
+        forget_faust,
+        open_standard_streams,
+        why_no_working_folder,
+    )
+    from app.version import VERSION
+except KeyboardInterrupt:
+    # Imports are most of a start.
+    sys.exit(128 + signal.SIGINT)
 
 INTERRUPTED = 128 + signal.SIGINT
 """As a shell has it."""
@@ -67,7 +72,10 @@ class _Lazy(click.Group):
         forget_faust(os.environ)
         try:
             return super().main(*args, **kwargs)
-        except SystemExit:
+        except SystemExit as ended:
+            # click ends with 1 then, and so does Faust's command line, which is one of click's.
+            if isinstance(getattr(ended.__context__, "__cause__", None), KeyboardInterrupt):
+                sys.exit(INTERRUPTED)
             # click ends with 1 when nobody reads on, with which many a command says that it has
             # found something.
             if isinstance(sys.stdout, PacifyFlushWrapper):

@@ -27,7 +27,7 @@ Exit codes are the same everywhere:
 |---|---|
 | 0 | done, and all is well |
 | 1 | done, and something is not as it should be |
-| 2 | could not be done: a setting or option is wrong, or what it needs does not answer or is full |
+| 2 | could not be done: wrong setting or option, no answer, full disk, output that nobody reads |
 | 130 | interrupted (Ctrl-C) |
 
 No command waits without end for somebody who does not answer. It gives up after 15 seconds for each

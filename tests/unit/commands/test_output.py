@@ -94,6 +94,39 @@ def test_a_server_runs_with_streams_that_are_closed(closed: str) -> None:
     assert ran.returncode == 0, ran
 
 
+INTERRUPTED = """
+import runpy, sys
+_, module, *arguments = sys.argv
+class Interrupts:
+    def find_spec(self, name, *_):
+        if name == module:
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupts())
+sys.argv = ["persister", *arguments]
+runpy.run_module("app.commands.main", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize(
+    "module, command",
+    [("click", "config"), ("app.commands.config", "config"), ("app.application", "worker")],
+)
+def test_ctrl_c_during_the_imports_is_no_traceback(
+    module: str, command: str, tmp_path: Path
+) -> None:
+    ran = subprocess.run(  # noqa: S603 - ours
+        [sys.executable, "-c", INTERRUPTED, module, command],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(paths.PROJECT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "Traceback" not in ran.stderr
+    assert ran.returncode == 130
+
+
 def test_ctrl_c_is_neither_success_nor_something_found(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
