@@ -212,13 +212,14 @@ class Persister(faust.App):
             self.topics, self.role_topics, self.names, settings.routing.log_mode
         )
         own = own_topics(self.names, settings.kafka)
-        self.access = Access(settings.kafka, own, self, beacon=self.beacon)
+        needed = [*own, guard_changelog(settings.kafka)]
+        self.access = Access(settings.kafka, needed, self, beacon=self.beacon)
         self.own_topics = OwnTopics(
             settings.kafka, self.names, self.subscription, self, beacon=self.beacon
         )
         self.discovery = Discovery(
             settings.kafka,
-            {spec.name: spec.partitions for spec in (*own, guard_changelog(settings.kafka))},
+            {spec.name: spec.partitions for spec in needed},
             self.subscription,
             fixed=[self.names.documents],
             thread=self._consumer_thread,

@@ -6,7 +6,7 @@ whether the network is down or the password is wrong. So the first connection is
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 from aiokafka.conn import create_conn
@@ -33,11 +33,12 @@ from mode import Service
 from app.kafka.admin import Admin, open_admin
 from app.kafka.clients import bootstrap_servers, security_options
 from app.kafka.errors import error_text
+from app.kafka.metadata import Right
 from app.kafka.patches.refused_logins import logins, refusal_text, refuses
 from app.kafka.patches.unreadable_answers import UnreadableAnswerError, unreadable
 from app.kafka.topics import TopicSpec
 from app.process.errors import StartError
-from app.process.words import system_reason
+from app.process.words import listed, system_reason
 from app.settings import KafkaSettings
 
 ANSWER_SECONDS = 10.0
@@ -149,7 +150,7 @@ async def _ask(server: str, settings: KafkaSettings) -> None:
         connection.close()
 
 
-async def check_rights(settings: KafkaSettings, topics: Iterable[TopicSpec]) -> None:
+async def check_rights(settings: KafkaSettings, topics: Collection[TopicSpec]) -> None:
     """Check that the user has the rights to these topics and to the consumer group.
 
     To a user without Describe on a topic, Kafka pretends that the topic does not exist.
@@ -168,7 +169,31 @@ async def check_rights(settings: KafkaSettings, topics: Iterable[TopicSpec]) -> 
                     f"{_user(settings)} may neither see nor create topic {name}: grant Describe, "
                     "Read and Write on it, and Create unless it exists"
                 )
+        await check_own(admin, settings, [topic.name for topic in topics if topic.name in existing])
         await _check_group(admin, settings)
+
+
+async def check_own(admin: Admin, settings: KafkaSettings, topics: Collection[str]) -> None:
+    """Check that the user may read and write topics that exist, as far as Kafka tells.
+
+    Raises:
+        AccessError: a right is missing.
+        KafkaError, OSError: Kafka does not answer.
+    """
+    told = await admin.rights(topics)
+    if grants := [
+        grant for topic, rights in told.items() if (grant := lacking(topic, rights, *READ_WRITE))
+    ]:
+        raise AccessError(f"{_user(settings)} lacks rights to topics: grant {listed(grants)}")
+
+
+READ_WRITE = (Right.READ, Right.WRITE)
+
+
+def lacking(topic: str, rights: Collection[Right], *needed: Right) -> str:
+    """Which of the needed rights to grant on a topic, such as `Read and Write on x`; or nothing."""
+    missing = listed([right for right in needed if right not in rights])
+    return f"{missing} on {topic}" if missing else ""
 
 
 async def _check_group(admin: Admin, settings: KafkaSettings) -> None:

@@ -14,6 +14,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.admin.records_to_delete import RecordsToDelete
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
+    IncompatibleBrokerVersion,
     InvalidReplicationFactorError,
     KafkaError,
     NoError,
@@ -24,6 +25,7 @@ from aiokafka.errors import (
 from aiokafka.protocol.commit import OffsetFetchRequest
 
 from app.kafka.clients import client_options
+from app.kafka.metadata import Metadata, Right, rights_in
 from app.kafka.patches.committed_offsets import checked
 from app.kafka.topics import TopicSpec
 from app.process.printable import shown
@@ -183,6 +185,28 @@ class Admin:
                 found[topic] = {entry[0]: entry[1] for entry in entries if entry[0] in keys}
                 _check_settings(topic, found[topic], keys)
         return found
+
+    async def rights(self, topics: Collection[str]) -> dict[str, frozenset[Right]]:
+        """Which rights this client has to topics.
+
+        Returns:
+            Only what the broker tells: nothing of a topic that it does not know, and nothing at all
+            if it is older than 2.8.
+        """
+        if not topics:
+            return {}
+        try:
+            answer = await self._client._send_request(  # noqa: SLF001 - has no public one
+                Metadata(topics, rights=True)
+            )
+        except (IncompatibleBrokerVersion, NotImplementedError):
+            return {}
+        told = {
+            topic: rights_in(operations)
+            for error, topic, *_, operations, _ in answer.topics
+            if not error
+        }
+        return {topic: found for topic in topics if (found := told.get(topic)) is not None}
 
     async def largest_batch(self, topic: str) -> int:
         """The `max.message.bytes` of a topic.

@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError
 from faust.types import TP
 from mode import Service
 
-from app.kafka.access import when_kafka_answers
+from app.kafka.access import check_own, when_kafka_answers
 from app.kafka.admin import Admin, UnreadableSettingsError, open_admin
 from app.kafka.delivery.thread import ConsumerThread
 from app.kafka.group_past import would_begin_again
@@ -79,17 +79,21 @@ class OwnTopics(Service):
 
         Raises:
             OwnTopicError: one of them cannot be created, or has the wrong number of partitions.
+            AccessError: one that was created may not be read or written.
         """
         await when_kafka_answers(self._settings, self._worker, self._prepare)
 
     async def _prepare(self) -> None:
         async with open_admin(self._settings) as admin:
             existing = await admin.partition_counts()
-            for spec in own_topics(self._names, self._settings):
+            own = own_topics(self._names, self._settings)
+            for spec in own:
                 if spec.name in existing:
                     await self._check(admin, spec, existing[spec.name])
                 else:
                     await self._create(admin, spec, self._settings.replication)
+            # Of those that were missing, Kafka tells it only now.
+            await check_own(admin, self._settings, [spec.name for spec in own])
             changelog = guard_changelog(self._settings)
             if changelog.name in existing:
                 await self._fit(admin, changelog, existing[changelog.name])

@@ -12,6 +12,7 @@ from aiokafka.errors import (
 )
 
 from app.kafka.admin import Admin, UnreadableSettingsError
+from app.kafka.metadata import Right
 from app.kafka.topics import TopicSpec
 
 Until = Callable[[Callable[[], Awaitable[Any]]], Awaitable[None]]
@@ -42,6 +43,19 @@ class TestAdmin:
             await kafka.delete([f"{prefix}none"])
         with pytest.raises(UnreadableSettingsError, match=f"{prefix}none: "):
             await kafka.topic_settings([f"{prefix}none"], ["retention.ms"])
+
+    async def test_rights_are_told_of_topics_that_exist(
+        self, kafka: Admin, prefix: str, until: Until
+    ) -> None:
+        topic, none = f"{prefix}topic", f"{prefix}none"
+        await kafka.create(TopicSpec(topic, 1, {}), 1)
+
+        async def told() -> bool:
+            return await kafka.rights([topic, none]) == {topic: frozenset(Right)}
+
+        await until(told)
+        assert none not in await kafka.topics()
+        assert await kafka.rights([]) == {}
 
     async def test_asking_what_would_be_refused_creates_nothing(
         self, kafka: Admin, prefix: str, until: Until

@@ -13,6 +13,14 @@ from aiokafka.errors import (
 )
 from aiokafka.protocol.commit import OffsetFetchRequest
 
+from app.kafka.metadata import NO_ID, Metadata
+
+ALL_RIGHTS = sum(1 << operation for operation in (3, 4, 5, 6, 7, 8, 10, 11))
+"""The bits that a real broker without ACLs gives for a topic."""
+
+NOT_TOLD = -(2**31)
+"""What a broker gives for rights that it was not asked for, or cannot tell."""
+
 _DEFAULTS = {
     "cleanup.policy": "delete",
     "max.message.bytes": "1048588",
@@ -34,6 +42,8 @@ class FakeAdminClient:
         fenced: how often creations are refused as by brokers that have just started.
         unreadable: the error code when settings are asked for.
         failures: what the next connections fail with.
+        rights: the bits of the authorized operations, by topic; all of those not named.
+        old: whether the broker is older than 2.8, which tells no rights.
         committed: what consumer groups have committed, by group, topic and partition.
         brokers: as many replicas are possible.
         attempts: how often somebody connected.
@@ -49,6 +59,8 @@ class FakeAdminClient:
         self.fenced = 0
         self.unreadable = 0
         self.failures: list[Exception] = []
+        self.rights: dict[str, int] = {}
+        self.old = False
         self.committed: dict[str, dict[tuple[str, int], int]] = {}
         self.brokers = 3
         self.attempts = 0
@@ -119,11 +131,30 @@ class FakeAdminClient:
     async def list_consumer_groups(self) -> list[tuple[str, str]]:
         return [(group, "consumer") for group in self.committed]
 
-    async def _send_request(self, request: OffsetFetchRequest, _broker: int) -> Any:
+    async def _send_request(
+        self, request: OffsetFetchRequest | Metadata, _broker: int | None = None
+    ) -> Any:
+        if isinstance(request, Metadata):
+            return self._metadata(request)
         partitions: dict[str, list[Any]] = {}
         for (topic, number), offset in self.committed.get(request._consumer_group, {}).items():
             partitions.setdefault(topic, []).append((number, offset, "", 0))
         return SimpleNamespace(topics=list(partitions.items()), error_code=0, API_VERSION=3)
+
+    def _metadata(self, request: Metadata) -> Any:
+        if self.old:
+            return request.prepare({Metadata.API_KEY: (0, 9)})  # raises what aiokafka raises
+        # What is on the wire, and back.
+        struct = request.prepare({Metadata.API_KEY: (0, 12)})
+        asked = type(struct).decode(struct.encode())
+        assert asked.include_topic_authorized_operations
+        topics: list[Any] = [
+            (0, topic, NO_ID, False, [], self.rights.get(topic, ALL_RIGHTS), {})
+            if topic in self.topics
+            else (UnknownTopicOrPartitionError.errno, topic, NO_ID, False, [], ALL_RIGHTS, {})
+            for _, topic, _ in asked.topics
+        ]
+        return SimpleNamespace(topics=topics)
 
     def _refusal(self, topic: Any) -> Any:
         if not re.fullmatch(r"[\w.-]{1,249}", topic.name, re.ASCII):

@@ -151,6 +151,35 @@ async def test_a_worker_that_may_not_read_its_own_topic_any_more_is_not_ready_un
         assert running.running
 
 
+@pytest.mark.parametrize("exists", [True, False])
+async def test_a_worker_without_a_right_to_its_own_topics_ends_before_it_reads_anything(
+    worker: StartWorker, broker: Kafka, prefix: str, *, exists: bool
+) -> None:
+    topic, internal = f"{prefix}completed0", f"{prefix}persister-documents"
+    letters, changelog = f"{prefix}persister-dead-letters", f"{prefix}persister-guard-changelog"
+    async with (
+        connect_admin(broker.url) as admin,
+        rights(broker.url, "stranger") as stranger,
+        producer(broker.url) as records,
+    ):
+        await stranger.allow_everything()
+        await stranger.deny_reading(internal)
+        await stranger.deny_writing(letters)
+        await admin.create_topic(topic)
+        grants = f"Read on {internal} and Write on {letters}"
+        if exists:
+            for own in (internal, letters, changelog):
+                await admin.create_topic(own)
+            await stranger.deny_reading(changelog)
+            grants = f"Read on {internal}, Write on {letters} and Read on {changelog}"
+        await records.records(topic, Records(9).many(5))
+        running = await worker(ready=False, **LOGIN, kafka_url=broker.sasl_url, partitions=1)
+        assert await asyncio.to_thread(running.wait, ENDED_WITHIN) == 1
+        assert f"user 'stranger' lacks rights to topics: grant {grants}" in running.log()
+        assert "Traceback" not in running.log()
+        assert await admin.committed(f"{prefix}persister", topic) == {}
+
+
 async def test_a_worker_that_may_not_use_its_group_any_more_ends_and_says_so(
     worker: StartWorker, broker: Kafka, prefix: str
 ) -> None:

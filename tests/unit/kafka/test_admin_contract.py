@@ -11,8 +11,9 @@ from aiokafka.errors import (
 )
 
 from app.kafka.admin import UNCLEAN, Admin, UnreadableSettingsError
+from app.kafka.metadata import Right
 from tests.contract.administering import TestAdmin, Until  # noqa: F401 - the suite
-from tests.fakes.kafka_admin import FakeAdminClient
+from tests.fakes.kafka_admin import NOT_TOLD, FakeAdminClient
 
 
 @pytest.fixture
@@ -62,6 +63,16 @@ async def test_a_missing_right_is_named(error: type[KafkaError], *, right: bool)
     with pytest.raises(UnreadableSettingsError) as raised:
         await Admin(client).topic_settings(["topic"], ["retention.ms"])
     assert ("grant DescribeConfigs" in str(raised.value)) is right
+
+
+async def test_rights_are_those_that_a_broker_tells() -> None:
+    client = FakeAdminClient()
+    client.topics |= {"told": 1, "hidden": 1, "nonsense": 1}
+    client.rights |= {"told": 1 << 4 | 1 << 8, "hidden": NOT_TOLD, "nonsense": 1 << 3}
+    asked = [*client.topics, "none"]
+    assert await Admin(client).rights(asked) == {"told": {Right.WRITE, Right.DESCRIBE}}
+    client.old = True
+    assert await Admin(client).rights(asked) == {}
 
 
 async def test_what_cannot_be_read_of_a_group_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

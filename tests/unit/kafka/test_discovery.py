@@ -93,6 +93,18 @@ def kafka(monkeypatch: pytest.MonkeyPatch) -> FakeAdminClient:
     return behind
 
 
+@pytest.mark.parametrize("exists", [True, False])
+async def test_a_topic_that_may_not_be_read_or_written_ends_the_start(
+    kafka: FakeAdminClient, *, exists: bool
+) -> None:
+    if exists:
+        await Around().own_topics().on_start()
+    kafka.rights |= {OWN[0]: 1 << 8 | 1 << 4, OWN[1]: 1 << 8 | 1 << 3}
+    named = f"grant Read on {OWN[0]} and Write on {OWN[1]}"
+    with pytest.raises(access.AccessError, match=named):
+        await Around().own_topics().on_start()
+
+
 async def test_missing_topics_are_created_as_the_settings_say(kafka: FakeAdminClient) -> None:
     await Around(partitions=3, replication=2).own_topics().on_start()
     assert [topic.name for topic in kafka.created] == OWN
