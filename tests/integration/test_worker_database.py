@@ -157,3 +157,30 @@ async def test_a_worker_that_is_stopped_under_load_finishes_what_it_has_begun(
     assert {line: n for line, n in ended.items() if line[0] == "store"} == {
         ("store", "stored", ""): 2000 - done
     }
+
+
+async def test_a_worker_at_a_low_rate_is_ready_and_each_start_gets_further(
+    deployment: Deployment, kafka: Producer
+) -> None:
+    """A chunk may take minutes then, and no worker may live as long."""
+    topic = await deployment.topic("completed0")
+    quick = {"partitions": 2, "session_timeout": 3, "shutdown_deadline": 1}
+    await kafka.records(topic, Records(35).many(1000))
+    done = [0]
+    for _ in range(3):
+        running = await deployment.worker(**quick, documents_per_second=10)
+
+        async def gets_further() -> bool:
+            return sum((await deployment.committed(deployment.documents)).values()) > done[-1]
+
+        await until(gets_further, "more is stored, and committed")
+        shown = await status(running)
+        assert shown["not_ready"] is None
+        assert await asyncio.to_thread(running.terminate, timeout=15) == 0
+        done.append(sum((await deployment.committed(deployment.documents)).values()))
+    assert done == sorted(set(done))
+    assert done[-1] < 1000
+
+    await deployment.worker(**quick)
+    await deployment.drained(topic)
+    await deployment.holds_what_was_sent()
