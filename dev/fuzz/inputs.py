@@ -61,7 +61,12 @@ _RECORD: Final = {
     "annotations": [{"key": "path", "value": "guest/hello"}],
     "duration": 87,
 }
-_DOCUMENT: Final = {"_id": f"guest/{_ID}", "entityType": "activation", **_RECORD}
+_DOCUMENT: Final = {
+    "_id": f"guest/{_ID}",
+    "entityType": "activation",
+    "updated": 1,
+    **_RECORD,
+}
 _HERE: Final = "<here>"
 _AS_MEMBERS: Final = 5
 """Every so manieth input is an object of very many members."""

@@ -70,6 +70,7 @@ def _document(activation_id: str, **changed: object) -> dict[str, object]:
     return {
         "_id": f"guest/{activation_id}",
         "entityType": "activation",
+        "updated": 1_767_325_445_300,
         "namespace": "guest",
         "name": "hello",
         "subject": "guest",

@@ -1,6 +1,7 @@
 """Answers in CouchDB's form."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -92,8 +93,7 @@ def as_it_came(status: int, body: bytes) -> web.Response:
 
 def refused(refusal: Refusal) -> web.Response:
     """CouchDB's own answer to credentials that it refuses."""
-    challenge = {"WWW-Authenticate": refusal.challenge} if refusal.challenge else None
-    return _json(refusal.status, refusal.body, challenge)
+    return _json(refusal.status, refusal.body, refusal.headers)
 
 
 def elsewhere() -> web.Response:
@@ -145,7 +145,7 @@ def _error(
     return _json(status, msgspec.json.encode({"error": error, "reason": reason}), headers)
 
 
-def _json(status: int, body: bytes, headers: dict[str, str] | None = None) -> web.Response:
+def _json(status: int, body: bytes, headers: Mapping[str, str] | None = None) -> web.Response:
     return web.Response(
         status=status,
         body=body if body.endswith(b"\n") else body + b"\n",  # as CouchDB ends its own

@@ -17,7 +17,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from app.process.connections import whose
@@ -47,8 +47,17 @@ _MOST_QUESTIONS = 8
 hash a password.
 """
 
+_SESSION_TTL = 10.0
+"""Seconds that a verdict on a session is valid. CouchDB renews a session when it is used in its
+last nine tenths. Of a client that only writes what the gateway takes, it sees only the questions.
+"""
+
 _LONGEST_NAME = 100
 _NOT_FOUND = 404
+
+
+SESSION = "AuthSession"
+"""CouchDB's name for the cookie of a session."""
 
 
 class Verdict(StrEnum):
@@ -72,13 +81,13 @@ class Refusal:
     Attributes:
         status: the HTTP status.
         body: the JSON body as received.
-        challenge: its `WWW-Authenticate` header, if any.
+        headers: those of its headers that are for the client.
         locked: whether the user is locked out for a while, whatever the password.
     """
 
     status: int
     body: bytes
-    challenge: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
     locked: bool = False
 
 
@@ -96,12 +105,16 @@ class Judgement:
         user: the user according to CouchDB; None for an anonymous one.
         refusal: CouchDB's answer, if it refused them.
         age: seconds since the oldest of what it relies on was asked.
+        headers: CouchDB's headers that any answer to the client should have.
+        session: the cookie with which CouchDB renews the session, for who waits for this verdict.
     """
 
     verdict: Verdict
     user: str | None = None
     refusal: Refusal | None = None
     age: float = 0.0
+    headers: Mapping[str, str] = field(default_factory=dict)
+    session: str | None = None
 
     @property
     def locked(self) -> bool:
@@ -126,12 +139,24 @@ Ask = Callable[[Mapping[str, str], str | None], Awaitable[Judgement]]
 
 
 def credentials_of(headers: Mapping[str, str]) -> dict[str, str]:
-    """The headers that authenticate a user to CouchDB: basic, token, cookie or proxy."""
+    """The headers that authenticate a user to CouchDB: basic, token, cookie or proxy.
+
+    And the page that a browser sends the request for: what CouchDB allows it may differ, too.
+    """
     return {
         name: value
         for name, value in headers.items()
-        if (lower := name.lower()) in ("authorization", "cookie")
+        if (lower := name.lower()) in ("authorization", "cookie", "origin")
         or lower.startswith("x-auth-couchdb-")
+    }
+
+
+def for_the_client(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers of an answer of CouchDB's to the gateway that are for the client (CORS, 401)."""
+    return {
+        name: value
+        for name, value in headers.items()
+        if (lower := name.lower()) == "www-authenticate" or lower.startswith("access-control-")
     }
 
 
@@ -227,7 +252,9 @@ class Credentials:
             judgement = await self._ask(credentials, None)
         if judgement.verdict in (Verdict.VALID, Verdict.HEARD_BY_COUCHDB):
             asked_at = min(asked_at, self._clock() - judgement.age)
-            self._known.put(key, _Known(judgement, asked_at, asked_at + self._ttl))
+            ttl = min(self._ttl, _SESSION_TTL) if _is_session(credentials) else self._ttl
+            known = replace(judgement, session=None)  # a secret is not kept
+            self._known.put(key, _Known(known, asked_at, asked_at + ttl))
             return judgement
         if judgement.verdict is not Verdict.REFUSED:
             return self._meanwhile(key, judgement.verdict)
@@ -300,6 +327,12 @@ class _Memory:
         del keys[key]
         if not keys:
             del self._of_user[known.judgement.user]
+
+
+def _is_session(credentials: Mapping[str, str]) -> bool:
+    return any(
+        name.lower() == "cookie" and f"{SESSION}=" in value for name, value in credentials.items()
+    )
 
 
 def _named(credentials: Mapping[str, str]) -> str:

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 
 import aiohttp
 import msgspec
@@ -13,10 +14,12 @@ from yarl import URL
 
 from app.process.printable import shown
 from openwhisk.gateway.credentials import (
+    SESSION,
     Judgement,
     Refusal,
     Verdict,
     credentials_of,
+    for_the_client,
     is_lockout,
 )
 
@@ -170,13 +173,14 @@ class Questions:
                 return judgement
             user = await self._user(headers)
             if user in self._trusted:
-                return Judgement(Verdict.VALID, user)
+                return replace(judgement, user=user)
             if self._trusted:
-                return Judgement(Verdict.HEARD_BY_COUCHDB, user)
+                return replace(judgement, verdict=Verdict.HEARD_BY_COUCHDB, user=user)
             async with self._one_asks:
                 validates, asked_at = await self._validates(headers)
             verdict = Verdict.HEARD_BY_COUCHDB if validates else Verdict.VALID
-            return Judgement(verdict, user, age=time.monotonic() - asked_at)
+            age = time.monotonic() - asked_at
+            return replace(judgement, verdict=verdict, user=user, age=age)
         except (aiohttp.ClientError, OSError, ValueError, RecursionError) as problem:
             return Judgement(self._silent(problem))
 
@@ -193,7 +197,8 @@ class Questions:
         status = answer.status
         if status in (201, 202) and body.strip() == _NO_ENTRIES:
             self._answered_at = time.monotonic()
-            return Judgement(Verdict.VALID)
+            headers = for_the_client(answer.headers)
+            return Judgement(Verdict.VALID, headers=headers, session=_session_in(answer))
         if status in _TOO_LONG and asked > _LONG:
             return Judgement(Verdict.REFUSED, refusal=Refusal(status, _TOLD_TOO_LONG))
         itself = "couchdb" in answer.headers.get("Server", "").lower()
@@ -203,8 +208,8 @@ class Questions:
             busy = itself or status == _TOO_MANY
             return Judgement(Verdict.BUSY if busy else Verdict.UNREACHABLE)
         self._answered_at = time.monotonic()
-        challenge = answer.headers.get("WWW-Authenticate")
-        refusal = Refusal(status, body, challenge, is_lockout(status, body))
+        headers = for_the_client(answer.headers)
+        refusal = Refusal(status, body, headers, is_lockout(status, body))
         return Judgement(Verdict.REFUSED, refusal=refusal)
 
     def _silent(self, problem: Exception) -> Verdict:
@@ -268,6 +273,12 @@ class Questions:
                 if len(body) > longest:
                     raise TooLong
             return answer.status, bytes(body)
+
+
+def _session_in(answer: aiohttp.ClientResponse) -> str | None:
+    """The cookie with which CouchDB renews the session of who asks, if it does."""
+    given = answer.headers.getall("Set-Cookie", ())
+    return next((cookie for cookie in given if cookie.startswith(f"{SESSION}=")), None)
 
 
 def _length(credentials: Mapping[str, str]) -> int:

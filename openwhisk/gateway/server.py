@@ -69,6 +69,9 @@ _TIMES_AS_LONG = 20
 milliseconds).
 """
 
+_FROM_COUCHDB = web.RequestKey("headers from CouchDB", dict[str, str])
+"""Headers of CouchDB's verdict on a request that its answer should have."""
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Write = Callable[[web.Request, Body, str], Awaitable[web.StreamResponse]]
 """Carries out a write whose body was received, for an owner."""
@@ -171,6 +174,7 @@ class Gateway:
         # A path may contain encoded line ends.
         app.router.add_route("*", "/{path:(?s:.*)}", self.handle)
         app.on_response_prepare.append(self._close_when_draining)
+        app.on_response_prepare.append(_completed)
         app.on_response_prepare.append(_left_out)
         app.on_cleanup.append(self._stop_decoder)
         return web.AppRunner(
@@ -280,6 +284,9 @@ class Gateway:
         if document_id is not None:
             early = await self._reads.document(request, document_id)
             if early is not None:
+                if "Origin" in request.headers:
+                    client = request.remote or "unknown"
+                    _hand_on(await self._credentials.judge(request.headers, client), request)
                 return early
         await self._reads.stored(changes.ids, request.headers)
         response = await self._upstream.forward(request)
@@ -319,6 +326,7 @@ class Gateway:
             changes: which documents it may change.
         """
         judgement = await self._judged(request)
+        _hand_on(judgement, request)
         if judgement.refusal is not None:
             return answers.refused(judgement.refusal)
         if judgement.verdict not in (Verdict.VALID, Verdict.HEARD_BY_COUCHDB):
@@ -386,6 +394,19 @@ class Gateway:
     def _no_answer(self, request: web.Request, cause: Unanswered) -> web.Response:
         self._metrics.refused.labels(cause).inc()
         return answers.none(request)
+
+
+def _hand_on(judgement: Judgement, request: web.Request) -> None:
+    """Have the answer to a request say what CouchDB said to the question about it."""
+    request[_FROM_COUCHDB] = {**judgement.headers}
+    if judgement.session is not None:
+        request[_FROM_COUCHDB]["Set-Cookie"] = judgement.session
+
+
+async def _completed(request: web.Request, response: web.StreamResponse) -> None:
+    """Add what CouchDB would have said, unless the answer is CouchDB's own."""
+    for name, value in request.get(_FROM_COUCHDB, {}).items():
+        response.headers.setdefault(name, value)
 
 
 async def _left_out(_: web.Request, response: web.StreamResponse) -> None:

@@ -19,7 +19,7 @@ from yarl import URL
 from app.process.unasked import Connector, UnaskedError
 from app.settings.security import client_context
 from openwhisk.gateway import answers
-from openwhisk.gateway.credentials import Judgement, Refusal, credentials_of
+from openwhisk.gateway.credentials import Judgement, Refusal, credentials_of, for_the_client
 from openwhisk.gateway.headers import sendable_reason
 from openwhisk.gateway.large import LARGE, Bytes, pieces
 from openwhisk.gateway.questions import Questions
@@ -358,8 +358,8 @@ class Upstream:
                     return answer.status, await _read(answer, most) if most else b""
                 body = await _read(answer, _LARGEST_ERROR)
                 if answer.status in _REFUSED:
-                    challenge = answer.headers.get("WWW-Authenticate")
-                    raise RefusedError(Refusal(answer.status, body, challenge))
+                    headers = for_the_client(answer.headers)
+                    raise RefusedError(Refusal(answer.status, body, headers))
                 return answer.status, body
         except (aiohttp.ClientError, OSError) as problem:
             raise _no_answer(problem) from problem

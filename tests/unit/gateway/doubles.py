@@ -108,6 +108,8 @@ class FakeDatabase:
         """Set by each request."""
         self.answer: Answer | None = None
         """To all but the gateway's own questions, of those whose password is right."""
+        self.headers: Callable[[web.Request], dict[str, str]] = lambda _: {}
+        """What every answer to a request has beside its own."""
         self.up = True
         self.url = ""
 
@@ -156,7 +158,9 @@ class FakeDatabase:
         authorized = request.headers.get("Authorization") == BASIC["Authorization"]
         if self.answer is not None and authorized and not self._is_own(request):
             return await self.answer(request)
-        return await self.couchdb.answer(request)
+        answer = await self.couchdb.answer(request)
+        answer.headers.update(self.headers(request))
+        return answer
 
     def _is_own(self, request: web.Request) -> bool:
         """Whether the gateway asks about users and their rights."""

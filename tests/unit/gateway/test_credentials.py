@@ -44,6 +44,7 @@ class CouchDB:
         self.silence: Verdict | None = None
         self.refusal = WRONG
         self.age = 0.0
+        self.renewed: str | None = None
         self.hanging: asyncio.Event | None = None
         self.now = 1000.0
         self.knows: dict[str, str] = {str(ALICE): "alice"}
@@ -71,7 +72,8 @@ class CouchDB:
         if client in self.locked:
             return Judgement(Verdict.REFUSED, refusal=LOCKED)
         if str(headers) in self.knows:
-            return Judgement(Verdict.VALID, self.knows[str(headers)], age=self.age)
+            user = self.knows[str(headers)]
+            return Judgement(Verdict.VALID, user, age=self.age, session=self.renewed)
         return Judgement(Verdict.REFUSED, refusal=self.refusal)
 
     async def verdict(self, headers: Mapping[str, str] = ALICE) -> Verdict:
@@ -92,6 +94,20 @@ async def test_a_positive_verdict_is_remembered_for_a_short_time(couchdb: CouchD
     couchdb.knows.clear()
     assert await couchdb.verdict() is Verdict.REFUSED
     assert len(couchdb.asked) == 2
+
+
+async def test_a_session_is_asked_about_often_enough_to_last(couchdb: CouchDB) -> None:
+    mine = session("alice", 1)
+    couchdb.knows[str(mine)] = "alice"
+    couchdb.renewed = "AuthSession=alice-2"
+    for asked in (1, 2, 3):
+        waiting = [couchdb.credentials.judge(mine, CLIENT) for _ in range(3)]
+        found = await asyncio.gather(*waiting)
+        assert [one.session for one in found] == ["AuthSession=alice-2"] * 3
+        again = await couchdb.credentials.judge(mine, CLIENT)
+        assert (again.verdict, again.session) == (Verdict.VALID, None)
+        assert len(couchdb.asked) == asked
+        couchdb.now += 10
 
 
 async def test_one_user_is_not_another(couchdb: CouchDB) -> None:
