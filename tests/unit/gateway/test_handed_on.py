@@ -1,5 +1,6 @@
 """What CouchDB says to the client in headers is in the gateway's own answers, too."""
 
+import aiohttp
 from aiohttp import web
 
 from tests.unit.gateway.conftest import StartGateway
@@ -18,7 +19,7 @@ def allow(database: FakeDatabase) -> None:
     database.headers = lambda request: ALLOWED if request.headers.get("Origin") == PAGE else {}
 
 
-def said(answer: web.Response) -> dict[str, str]:
+def said(answer: aiohttp.ClientResponse) -> dict[str, str]:
     return {k: v for k, v in answer.headers.items() if k.startswith("Access-Control")}
 
 

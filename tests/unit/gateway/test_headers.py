@@ -72,7 +72,7 @@ async def test_a_refusal_is_answered_without_its_challenge(
         "Content-Length: 2\r\n\r\n{}"
     ).encode()
     async with gateway.put_document(document()) as answer:
-        assert (answer.status, await answer.read()) == (401, b"{}")
+        assert (answer.status, await answer.read()) == (401, b"{}\n")
         assert "WWW-Authenticate" not in answer.headers
     _one_line(caplog)
 

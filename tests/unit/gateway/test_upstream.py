@@ -94,7 +94,7 @@ def test_a_validation_function_gives_any_reason(reason: bytes) -> None:
     entry = b'{"id":"a/1","error":"forbidden","reason":%b}' % reason
     answer = answers.document(entry, DATABASE, make_mocked_request("PUT", "/"))
     assert answer.status == 403
-    assert answer.body == b'{"error":"forbidden","reason":%b}' % reason
+    assert answer.body == b'{"error":"forbidden","reason":%b}\n' % reason
 
 
 @pytest.mark.parametrize("body", [b"[" + b" " * 3_000_000, b"{" * 3_000_000], ids=["[", "{"])
