@@ -92,7 +92,7 @@ class Replay:
                 check: Check = no_check
                 if not self.force:
                     check = await stack.enter_async_context(open_check(settings.database))
-                sender = Sender(producer, reader, log, check)
+                sender = Sender(producer, reader, log, check, admin=admin, settings=kafka)
             progress = Progress()
             if sender or names.replays in partitions:
                 progress = await read_progress(kafka, names.replays)

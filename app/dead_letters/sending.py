@@ -3,17 +3,25 @@
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from app.dead_letters.errors import LettersError
 from app.dead_letters.planning import Planned, size
 from app.dead_letters.progress import Note, Progress, ProgressLog, State, digest
 from app.dead_letters.readiness import Check
 from app.dead_letters.reading import LetterId
-from app.kafka.errors import KafkaError
+from app.kafka.access import why_refused
+from app.kafka.admin import Admin
+from app.kafka.errors import (
+    ClusterAuthorizationFailedError,
+    KafkaError,
+    TopicAuthorizationFailedError,
+)
+from app.kafka.metadata import Right
 from app.kafka.producer import BatchProducer, Outgoing
 from app.kafka.reader import Bounds, Reader, TopicPartition
 from app.kafka.records import PlacedRecord
+from app.settings import KafkaSettings
 from models.dead_letter import REPLAY_OF
 
 BATCH_LETTERS = 200
@@ -37,12 +45,23 @@ class Sender:
         reader: reads the topics that letters are sent to.
         log: the log of replayed letters.
         check: called before each batch is claimed.
+        admin: tells the rights to the topics that letters are sent to.
+        settings: name the user.
     """
 
     def __init__(
-        self, producer: BatchProducer, reader: Reader, log: ProgressLog, check: Check
+        self,
+        producer: BatchProducer,
+        reader: Reader,
+        log: ProgressLog,
+        check: Check,
+        *,
+        admin: Admin,
+        settings: KafkaSettings,
     ) -> None:
         self._check = check
+        self._admin = admin
+        self._settings = settings
         self._producer = producer
         self._reader = reader
         self._log = log
@@ -64,13 +83,14 @@ class Sender:
         """Send the batch; returns how many letters it had, all of them acknowledged and noted.
 
         Raises:
-            LettersError: the check fails, Kafka does not take the letters, or another replay has
-            started.
+            LettersError: the check fails, a right is missing, Kafka does not take the letters, or
+            another replay has started.
         """
         batch, self._batch, self._bytes = self._batch, [], 0
         if not batch:
             return 0
         await self._check()
+        await self._check_rights({to.topic for _, to in batch})
         ends = await self._reader.ends({TopicPartition(*to) for _, to in batch})
         claims = {
             letter.id: Note(
@@ -102,6 +122,16 @@ class Sender:
             )
         return len(batch)
 
+    async def _check_rights(self, topics: Collection[str]) -> None:
+        """Find out before they are claimed: what is claimed is waited for by the next run."""
+        told = await self._admin.rights(topics)
+        if refused := sorted(name for name, rights in told.items() if Right.WRITE not in rights):
+            raise self._refused(refused, TopicAuthorizationFailedError())
+
+    def _refused(self, topics: Iterable[str], error: KafkaError) -> LettersError:
+        why = "; ".join(why_refused(topic, error, self._settings) for topic in topics)
+        return LettersError(f"{why}. Then run it again, it goes on")
+
     async def _send(self, batch: Iterable[Planned]) -> dict[LetterId, int | None]:
         """Send letters; returns the offset of each acknowledged one, None if unknown.
 
@@ -122,12 +152,13 @@ class Sender:
                 # A batch that Kafka had already written is acknowledged without an offset.
                 landed[letters[id(outgoing)]] = place if offset >= 0 else None
 
-        await asyncio.gather(
-            *(
-                self._producer.send(topic, records, acknowledged)
-                for topic, records in by_topic.items()
-            )
-        )
+        async def send(topic: str, records: Sequence[Outgoing]) -> None:
+            try:
+                await self._producer.send(topic, records, acknowledged)
+            except (TopicAuthorizationFailedError, ClusterAuthorizationFailedError) as error:
+                raise self._refused([topic], error) from error
+
+        await asyncio.gather(*(send(topic, records) for topic, records in by_topic.items()))
         return landed
 
     async def settle(

@@ -4,14 +4,27 @@
 broken connection is an `OSError`.
 """
 
-from aiokafka.errors import GroupAuthorizationFailedError, GroupLoadInProgressError, KafkaError
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    GroupLoadInProgressError,
+    KafkaError,
+    TopicAuthorizationFailedError,
+)
 
 from app.kafka.patches.committed_offsets import ELSEWHERE
 
 COORDINATOR_NOT_READY = (GroupLoadInProgressError, *ELSEWHERE)
 """A group's coordinator is missing, or is still loading the group."""
 
-__all__ = ["COORDINATOR_NOT_READY", "GroupAuthorizationFailedError", "KafkaError", "error_text"]
+__all__ = [
+    "COORDINATOR_NOT_READY",
+    "ClusterAuthorizationFailedError",
+    "GroupAuthorizationFailedError",
+    "KafkaError",
+    "TopicAuthorizationFailedError",
+    "error_text",
+]
 
 
 def error_text(error: BaseException) -> str:

@@ -12,7 +12,7 @@ from app.kafka.clients import client_options
 from app.settings import KafkaSettings
 
 # Numbers of Kafka's protocol: ResourceType, PatternType, AclOperation, AclPermissionType.
-TOPIC, GROUP, CLUSTER = 2, 3, 4
+TOPIC, GROUP, CLUSTER, TRANSACTIONAL_ID = 2, 3, 4, 5
 LITERAL = 3
 ALL, READ, WRITE = 2, 3, 4
 DENY, ALLOW = 2, 3
@@ -32,9 +32,10 @@ class Rights:
         self._principal = f"User:{user}"
 
     async def allow_everything(self) -> None:
-        """All on every topic and group, and on the cluster."""
-        for kind, name in ((TOPIC, "*"), (GROUP, "*"), (CLUSTER, "kafka-cluster")):
-            await self._create(kind, name, ALL, ALLOW)
+        """All on every topic, group and transactional id, and on the cluster."""
+        for kind in (TOPIC, GROUP, TRANSACTIONAL_ID):
+            await self._create(kind, "*", ALL, ALLOW)
+        await self._create(CLUSTER, "kafka-cluster", ALL, ALLOW)
 
     async def deny_reading(self, topic: str) -> None:
         """Leave the right to see the topic, and take the one to read it."""

@@ -3,18 +3,22 @@
 import asyncio
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from app.kafka.patches import refused_fetches
+from app.kafka.topics import TopicNames
 from app.monitoring.progress.watch import LOOK_SECONDS
 from dev.admin import admin as connect_admin
 from dev.kafka import Kafka, kafka
 from dev.kafka.rights import WRITE, rights
+from models.dead_letter import DeadLetter
+from models.reasons import RejectReason
 from tests.integration.support.commands import Commands
 from tests.integration.support.database import all_stored
 from tests.integration.support.deployment import StartWorker
-from tests.integration.support.kafka import producer
+from tests.integration.support.kafka import producer, read_topic
 from tests.integration.support.records import Records
 from tests.integration.support.waiting import drained, status, until
 
@@ -178,6 +182,39 @@ async def test_a_worker_without_a_right_to_its_own_topics_ends_before_it_reads_a
         assert f"user 'stranger' lacks rights to topics: grant {grants}" in running.log()
         assert "Traceback" not in running.log()
         assert await admin.committed(f"{prefix}persister", topic) == {}
+
+
+async def test_a_replay_that_may_not_write_names_the_right_and_goes_on_once_it_is_granted(
+    broker: Kafka, couchdb_url: str, prefix: str, database: str
+) -> None:
+    topic, names = f"{prefix}completed0", TopicNames(prefix)
+    letter = DeadLetter(
+        topic, 0, 0, 1_767_325_445_000, RejectReason.NOT_JSON, "no JSON", value=b"x"
+    )
+    async with (
+        connect_admin(broker.url) as admin,
+        rights(broker.url, "stranger") as stranger,
+        producer(broker.url) as records,
+    ):
+        await stranger.allow_everything()
+        await stranger.deny_writing(topic)
+        for name in (topic, names.dead_letters):
+            await admin.create_topic(name)
+        headers: Any = letter.to_headers()
+        await records.send(names.dead_letters, letter.value, headers=headers)
+        settings = {"topic_prefix": prefix, "app_id": f"{prefix}persister", "database": database}
+        commands = Commands(str(broker.sasl_url), couchdb_url, **settings, **LOGIN)
+
+        ran = await commands.run("dead-letters", "replay", "--yes")
+        assert ran.code == 2
+        assert f"user 'stranger' may not write to topic {topic}: grant Write on it" in ran.errors
+        # It has claimed nothing, which the next run would wait for.
+        assert await read_topic(broker.url, names.replays) == []
+
+        await stranger.stop_denying(topic, WRITE)
+        ran = await commands.run("dead-letters", "replay", "--yes")
+        assert (ran.code, ran.output) == (0, "Replayed 1 letter.\n")
+        assert "Waiting" not in ran.errors
 
 
 async def test_a_worker_that_may_not_use_its_group_any_more_ends_and_says_so(

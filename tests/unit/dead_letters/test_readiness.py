@@ -10,7 +10,7 @@ from app.dead_letters.errors import LettersError
 from app.dead_letters.planning import Planned
 from app.dead_letters.readiness import open_check
 from app.dead_letters.sending import Sender
-from app.settings import DatabaseSettings
+from app.settings import DatabaseSettings, KafkaSettings
 from tests.fakes.couchdb import FakeCouchDB, fails
 from tests.unit.dead_letters.letters import letter
 
@@ -74,7 +74,9 @@ async def test_nothing_is_claimed_or_sent_while_it_fails() -> None:
         raise LettersError("not now")
 
     untouched: Any = None  # has no methods: any use of it is an error
-    sender = Sender(untouched, untouched, untouched, fails_)
+    sender = Sender(
+        *(untouched, untouched, untouched, fails_), admin=untouched, settings=KafkaSettings()
+    )
     assert await sender.flush() == 0
     await sender.add(Planned(letter(), Destination("completed0", 0)))
     with pytest.raises(LettersError, match="not now"):
