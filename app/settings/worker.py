@@ -31,7 +31,7 @@ class WorkerSettings(Group):
     web_host: Annotated[str, AfterValidator(host)] = "127.0.0.1"
     """Address that the web endpoint listens on; also `--web-host` of `persister worker`."""
 
-    web_port: Annotated[int, BeforeValidator(not_of_kubernetes(6066))] = Field(6066, ge=0, le=65535)
+    web_port: Annotated[int, BeforeValidator(not_of_kubernetes(6066))] = Field(6066, ge=1, le=65535)
     """Port of the web endpoint; also `--web-port`."""
 
     web_token: SecretStr | None = None
