@@ -1,19 +1,28 @@
 """Checks Kafka: connection, rights and topic settings."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from typing import NamedTuple
 
 from faust.types import TP
 
 from app.doctor.finding import Finding, State
-from app.kafka.access import ask, check_rights, explain
+from app.kafka.access import READ_WRITE, ask, check_rights, explain, lacking
 from app.kafka.admin import UNCLEAN, Admin, UnreadableSettingsError, open_admin
 from app.kafka.clients import RECORD_OVERHEAD
 from app.kafka.errors import KafkaError
 from app.kafka.group_past import would_begin_again
 from app.kafka.group_view import Observer, Reach
+from app.kafka.metadata import Right
 from app.kafka.topic_settings import shortcomings
-from app.kafka.topics import TopicNames, TopicSpec, after_loss, not_created, other_mode, own_topics
+from app.kafka.topics import (
+    TopicNames,
+    TopicSpec,
+    after_loss,
+    guard_changelog,
+    not_created,
+    other_mode,
+    own_topics,
+)
 from app.process.errors import StartError
 from app.process.words import counted, listed
 from app.settings import KafkaSettings, Settings
@@ -44,8 +53,10 @@ async def examine_kafka(settings: Settings) -> AsyncIterator[Finding]:
     yield Finding("Kafka", State.OK, f"{kafka.url} answers")
     specs = own_topics(TopicNames(kafka.topic_prefix), kafka)
     try:
-        await check_rights(kafka, specs)
-        yield Finding("rights in Kafka", State.OK, f"topics, and the group {kafka.app_id}")
+        await check_rights(kafka, [*specs, guard_changelog(kafka)])
+        yield Finding(
+            "rights in Kafka", State.OK, f"a worker's topics, and the group {kafka.app_id}"
+        )
         async with open_admin(kafka) as admin:
             yield await _group(admin, kafka)
             async for finding in _topics(admin, settings, specs):
@@ -80,9 +91,48 @@ async def _topics(
             yield Finding(topic, State.WRONG, detail)
         else:
             yield await _openwhisk(admin, topic, settings.kafka.max_record_bytes)
+    names = TopicNames(settings.kafka.topic_prefix)
+    rights = await admin.rights(
+        sorted({*seen.topics, names.replays, names.workers} & {*partitions})
+    )
+    for finding in further_rights(names, seen.topics, rights):
+        yield finding
     for topic in dict.fromkeys(tp.topic for tp in seen.reaches):
         if lost := lost_unread(topic, seen.reaches):
             yield lost
+
+
+def further_rights(
+    names: TopicNames, topics: Collection[str], rights: Mapping[str, Collection[Right]]
+) -> Iterator[Finding]:
+    """Rights that a worker can do without.
+
+    Args:
+        names: the persister's own topics.
+        topics: those of OpenWhisk that are read.
+        rights: to these topics, as far as Kafka tells.
+    """
+    if names.workers in rights and (
+        grant := lacking(names.workers, rights[names.workers], *READ_WRITE)
+    ):
+        detail = f"workers do not all hear one another: grant {grant}"
+        yield Finding(names.workers, State.WARNING, detail)
+    what = "rights to replay"
+    # Kafka tells nothing of it without beginning a transaction, which ends a replay under way.
+    unseen = f"Describe and Write on the transactional id {names.replays}"
+    told = [topic for topic in topics if topic in rights]
+    grants = [lacking(topic, rights[topic], Right.WRITE) for topic in told]
+    if names.replays in rights:
+        grants.append(lacking(names.replays, rights[names.replays], *READ_WRITE))
+    if missing := [grant for grant in grants if grant]:
+        detail = (
+            "`dead-letters replay` needs more than this user has: grant "
+            f"{listed(missing)}, and {unseen}, which was not looked at"
+        )
+        yield Finding(what, State.WARNING, detail)
+    else:
+        seen = f"Write on {listed(told)}; " if told else ""
+        yield Finding(what, State.OK, f"{seen}not looked at: {unseen}")
 
 
 class _Seen(NamedTuple):

@@ -69,6 +69,12 @@ async def test_a_topic_that_may_not_be_read_is_left_out_until_it_may(
         ran = await doctor.run("doctor", "--json")
         found = {one["what"]: one for one in json.loads(ran.output)}
         assert (ran.code, found[open_]["state"], found[closed]["state"]) == (1, "ok", "wrong")
+        assert found["rights to replay"]["state"] == "ok"
+        await stranger.deny_writing(open_)
+        found = {
+            one["what"]: one for one in json.loads((await doctor.run("doctor", "--json")).output)
+        }
+        assert f"grant Write on {open_}" in found["rights to replay"]["detail"]
         assert running.log().count(f"{closed} may be seen, but not read") == 1
 
         await stranger.stop_denying(closed)

@@ -4,9 +4,11 @@ import pytest
 from faust.types import TP
 
 from app.doctor import Finding, State, worst
-from app.doctor.kafka import judge_limits, log_mode, lost_unread
+from app.doctor.kafka import further_rights, judge_limits, log_mode, lost_unread
 from app.kafka.clients import RECORD_OVERHEAD
 from app.kafka.group_view import Reach
+from app.kafka.metadata import Right
+from app.kafka.topics import TopicNames
 from app.settings import load
 
 MIB = 1024 * 1024
@@ -93,3 +95,29 @@ def test_the_worst_of_all_counts() -> None:
     assert worst(findings) is State.WARNING
     assert worst([*findings, Finding("b", State.WRONG, "")]) is State.WRONG
     assert worst([]) is State.OK
+
+
+READ, BOTH = {Right.READ}, {Right.READ, Right.WRITE}
+
+
+@pytest.mark.parametrize(
+    "rights, state, said",
+    [
+        ({"a": BOTH, "b": BOTH}, State.OK, "Write on a and b; not looked at: Describe and"),
+        ({"a": READ, "b": BOTH}, State.WARNING, "grant Write on a, and Describe and Write on the"),
+        ({"a": BOTH, "persister-replays": READ}, State.WARNING, "Write on persister-replays"),
+        ({}, State.OK, "not looked at: Describe and Write on the transactional id persister-rep"),
+    ],
+)
+def test_what_replay_needs_is_said_and_what_was_not_looked_at(
+    rights: dict[str, set[Right]], state: State, said: str
+) -> None:
+    (finding,) = further_rights(TopicNames(), ["a", "b"], rights)
+    assert (finding.what, finding.state) == ("rights to replay", state)
+    assert said in finding.detail
+
+
+def test_a_right_that_workers_need_to_hear_one_another_is_a_warning() -> None:
+    finding, _ = further_rights(TopicNames(), [], {"persister-workers": READ})
+    assert (finding.what, finding.state) == ("persister-workers", State.WARNING)
+    assert finding.detail.endswith("grant Write on persister-workers")
