@@ -92,9 +92,8 @@ async def _topics(
         else:
             yield await _openwhisk(admin, topic, settings.kafka.max_record_bytes)
     names = TopicNames(settings.kafka.topic_prefix)
-    rights = await admin.rights(
-        sorted({*seen.topics, names.replays, names.workers} & {*partitions})
-    )
+    further = {*seen.topics, names.replays, names.workers} & partitions.keys()
+    rights = await admin.rights(sorted(further))
     for finding in further_rights(names, seen.topics, rights):
         yield finding
     for topic in dict.fromkeys(tp.topic for tp in seen.reaches):
@@ -118,16 +117,18 @@ def further_rights(
         detail = f"workers do not all hear one another: grant {grant}"
         yield Finding(names.workers, State.WARNING, detail)
     what = "rights to replay"
-    # Kafka tells nothing of it without beginning a transaction, which ends a replay under way.
+    # To find out would begin a transaction, which ends a replay that is under way.
     unseen = f"Describe and Write on the transactional id {names.replays}"
     told = [topic for topic in topics if topic in rights]
+    if untold := [topic for topic in topics if topic not in rights]:
+        unseen = f"Write on {listed(untold)}; {unseen}"
     grants = [lacking(topic, rights[topic], Right.WRITE) for topic in told]
     if names.replays in rights:
         grants.append(lacking(names.replays, rights[names.replays], *READ_WRITE))
     if missing := [grant for grant in grants if grant]:
         detail = (
             "`dead-letters replay` needs more than this user has: grant "
-            f"{listed(missing)}, and {unseen}, which was not looked at"
+            f"{listed(missing)}; not looked at: {unseen}"
         )
         yield Finding(what, State.WARNING, detail)
     else:

@@ -104,9 +104,9 @@ READ, BOTH = {Right.READ}, {Right.READ, Right.WRITE}
     "rights, state, said",
     [
         ({"a": BOTH, "b": BOTH}, State.OK, "Write on a and b; not looked at: Describe and"),
-        ({"a": READ, "b": BOTH}, State.WARNING, "grant Write on a, and Describe and Write on the"),
+        ({"a": READ, "b": BOTH}, State.WARNING, "grant Write on a; not looked at: Describe and"),
         ({"a": BOTH, "persister-replays": READ}, State.WARNING, "Write on persister-replays"),
-        ({}, State.OK, "not looked at: Describe and Write on the transactional id persister-rep"),
+        ({}, State.OK, "not looked at: Write on a and b; Describe and Write on the transactional"),
     ],
 )
 def test_what_replay_needs_is_said_and_what_was_not_looked_at(
