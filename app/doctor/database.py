@@ -1,6 +1,6 @@
 """Checks the database: connection, rights and setup."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from app.couchdb import Database, DatabaseError, connected
 from app.couchdb.availability import advice
@@ -74,11 +74,25 @@ async def _examine(database: Database, settings: DatabaseSettings) -> AsyncItera
         yield Finding("design documents", State.WARNING, str(error))
         return
     if missing:
-        who = "the first worker creates them" if settings.create else "nobody creates them"
-        detail = f"{', '.join(missing)} are missing, without which OpenWhisk lists nothing; {who}"
-        yield Finding("design documents", State.WARNING, detail)
+        yield missing_design_documents(missing, created=settings.create)
     else:
         yield Finding("design documents", State.OK, "those of OpenWhisk are there")
+
+
+def missing_design_documents(names: Sequence[str], *, created: bool) -> Finding:
+    """What it means that design documents are missing.
+
+    Args:
+        names: which.
+        created: whether workers create them, as far as they have the rights.
+    """
+    detail = f"{', '.join(names)} are missing, without which OpenWhisk lists nothing"
+    if created:
+        detail += "; the first worker creates them if its user administers the database. If not, "
+    else:
+        detail += " and which no worker creates: "
+    detail += "have `persister setup` run with the credentials of an administrator of the database"
+    return Finding("design documents", State.WARNING if created else State.WRONG, detail)
 
 
 def clocks(ahead: float) -> Finding:

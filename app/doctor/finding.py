@@ -13,7 +13,7 @@ class State(StrEnum):
     """A worker runs; something will go wrong, or is not as it should be."""
 
     WRONG = "wrong"
-    """A worker does not start, or stores nothing."""
+    """A worker does not start or stores nothing, or OpenWhisk does not find what it stores."""
 
 
 _BY_WEIGHT = list(State)

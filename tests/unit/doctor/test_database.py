@@ -1,0 +1,64 @@
+"""What doctor and setup say of a database, and what setup creates."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from app.doctor import Finding, State, worst
+from app.doctor.database import examine_database
+from app.doctor.setting_up import set_up_database
+from app.settings import DatabaseSettings
+from tests.fakes.couchdb import FakeCouchDB
+
+WHO = "have `persister setup` run with the credentials of an administrator of the database"
+
+
+@pytest.fixture
+async def couchdb() -> AsyncIterator[FakeCouchDB]:
+    server = FakeCouchDB(databases={"activations": {}})
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest.fixture
+def settings(couchdb: FakeCouchDB) -> DatabaseSettings:
+    return DatabaseSettings(url=couchdb.url, name="activations")
+
+
+async def set_up(settings: DatabaseSettings, *, check: bool = False) -> list[Finding]:
+    return [finding async for finding in set_up_database(settings, check=check)]
+
+
+def design_documents(findings: list[Finding]) -> Finding:
+    (found,) = [finding for finding in findings if finding.what == "design documents"]
+    return found
+
+
+async def test_setup_that_may_not_create_design_documents_has_failed(
+    couchdb: FakeCouchDB, settings: DatabaseSettings
+) -> None:
+    couchdb.administrator = False
+    for _ in range(2):
+        found = design_documents(await set_up(settings))
+        assert found.state is State.WRONG
+        assert "which no worker creates" in found.detail
+        assert WHO in found.detail
+    found = design_documents(await set_up(settings, check=True))
+    assert (found.state, "no worker creates" in found.detail) == (State.WRONG, True)
+
+    couchdb.administrator = True
+    assert design_documents(await set_up(settings, check=True)).state is State.WRONG
+    assert worst(await set_up(settings)) is State.OK
+    assert worst(await set_up(settings, check=True)) is State.OK
+
+
+@pytest.mark.parametrize("create, state", [(True, State.WARNING), (False, State.WRONG)])
+async def test_doctor_says_who_creates_missing_design_documents(
+    settings: DatabaseSettings, state: State, *, create: bool
+) -> None:
+    asked = settings.model_copy(update={"create": create})
+    found = design_documents([finding async for finding in examine_database(asked)])
+    assert found.state is state
+    assert ("the first worker creates them if" in found.detail) is create
+    assert WHO in found.detail
