@@ -65,6 +65,10 @@ logger = logging.getLogger(__name__)
 
 JSON = {"Content-Type": "application/json"}
 MISSING_RIGHT = ("401", "403")
+
+SERVER_ADMIN = "_admin"
+"""The role of the administrators of a CouchDB server, who administer every database."""
+
 UNMARKED = (*MISSING_RIGHT, "400", "404", "405", "501", "redirect")
 """Causes that concern only the path of the mark, once the database itself has answered."""
 
@@ -422,6 +426,22 @@ class Database:
         _, body = await self._request("GET", f"{self._path}/{ONLY_DESIGN}")
         return wanted(self._read(read_ids, body))
 
+    async def administers(self) -> bool | None:
+        """Whether the user may create design documents; None if the database does not tell."""
+        try:
+            _, body = await self._request("GET", "/_session")
+            user = self._read(read_object, body).get("userCtx")
+            _, body = await self._request("GET", f"{self._path}/_security")
+            admins = _part(self._read(read_object, body), "admins")
+        except DatabaseError:
+            return None
+        if not isinstance(user, dict):
+            return None
+        roles, names = _list(admins, "roles"), _list(admins, "names")
+        return user.get("name") in names or any(
+            role == SERVER_ADMIN or role in roles for role in _list(user, "roles")
+        )
+
     async def info(self) -> DatabaseInfo:
         """The server's version, and the database's size."""
         _, body = await self._request("GET", "/")
@@ -699,6 +719,11 @@ def _ahead(date: str | None) -> float | None:
 def _part(about: dict[str, Any], name: str) -> dict[str, Any]:
     part = about.get(name)
     return part if isinstance(part, dict) else {}
+
+
+def _list(about: dict[str, Any], name: str) -> list[Any]:
+    part = about.get(name)
+    return part if isinstance(part, list) else []
 
 
 def _count(value: object) -> int:

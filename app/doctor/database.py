@@ -74,7 +74,8 @@ async def _examine(database: Database, settings: DatabaseSettings) -> AsyncItera
         yield Finding("design documents", State.WARNING, str(error))
         return
     if missing:
-        yield missing_design_documents(missing, created=settings.create)
+        created = settings.create and await database.administers() is not False
+        yield missing_design_documents(missing, created=created)
     else:
         yield Finding("design documents", State.OK, "those of OpenWhisk are there")
 
@@ -84,14 +85,13 @@ def missing_design_documents(names: Sequence[str], *, created: bool) -> Finding:
 
     Args:
         names: which.
-        created: whether workers create them, as far as they have the rights.
+        created: whether workers create them, as far as is known.
     """
     detail = f"{', '.join(names)} are missing, without which OpenWhisk lists nothing"
     if created:
-        detail += "; the first worker creates them if its user administers the database. If not, "
+        detail += "; the first worker creates them, if it has an administrator's credentials"
     else:
-        detail += " and which no worker creates: "
-    detail += "have `persister setup` run with the credentials of an administrator of the database"
+        detail += ": run `persister setup` with the credentials of an administrator of the database"
     return Finding("design documents", State.WARNING if created else State.WRONG, detail)
 
 

@@ -94,6 +94,8 @@ class FakeCouchDB:
     others: dict[str, str] = field(default_factory=dict)
     """More users like that one, with their passwords."""
     administrator: bool = True
+    security: dict[str, Any] = field(default_factory=lambda: {"admins": {"roles": ["_admin"]}})
+    """Who administers and reads each database."""
     member: bool = True
     reader: bool = True
     max_document_size: int = 8_000_000
@@ -240,13 +242,17 @@ class FakeCouchDB:
         if request.method == "POST" and unquote(rest) in posts:
             return await posts[unquote(rest)](request, database)
         self._check_reader()
-        if rest == "_all_docs":
-            return await self._all_docs(request, database)
+        gets = {"_all_docs": self._all_docs, "_security": self._security}
+        if rest in gets:
+            return await gets[rest](request, database)
         if rest.startswith("_local/"):
             return await self._local_document(request, (rest, self._made(name)))
         if "/_view/" in rest:
             return await self._view(request, database, rest)
         return await self._one_document(request, database, unquote(rest))
+
+    async def _security(self, _request: web.Request, _database: object) -> web.Response:
+        return web.json_response(self.security)
 
     async def _view(
         self, request: web.Request, database: dict[str, Stored], path: str

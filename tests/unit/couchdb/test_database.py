@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from io import BytesIO
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -476,3 +477,25 @@ async def test_the_password_is_cut_out_of_a_reason(
     (entry,) = (await database.bulk([document("a/1")])).entries
     assert PASSWORD not in entry.explanation
     assert "***" in entry.explanation
+
+
+@pytest.mark.parametrize(
+    "security, administers",
+    [
+        ({"admins": {"names": ["writer"], "roles": []}}, True),
+        ({"admins": {"names": ["other"], "roles": ["_admin"]}}, False),
+        ({"admins": {"names": "writer"}}, False),
+        ({}, False),
+    ],
+)
+async def test_who_administers_a_database_is_the_servers_admin_or_named_there(
+    connect: Connect, couchdb: FakeCouchDB, security: dict[str, Any], *, administers: bool
+) -> None:
+    couchdb.user, couchdb.security = ("writer", PASSWORD), security
+    couchdb.databases["activations"] = {}
+    database = await connect(user="writer", password=PASSWORD)
+    assert await database.administers() is True
+    couchdb.administrator = False
+    assert await database.administers() is administers
+    couchdb.member = False
+    assert await database.administers() is None
