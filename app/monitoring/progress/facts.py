@@ -22,8 +22,9 @@ class Database:
     Args:
         failing: why every request currently fails; empty while some succeed.
         last_error: the last error of any request; empty before the first.
-        settled: how many documents were ever settled. Each counts when it is written, and again
-            when its chunk is finished; duplicates that the guard knows count only then.
+        stored: how many documents it ever took, or turned out to have when they were read back.
+        finished: how many were ever done with, with those that never came to the database, such as
+            duplicates that the guard knows.
         answers: how many requests were ever answered, in whatever way, or timed out.
         busy: whether requests are under way or waiting for the pace.
         waits: what requests wait for on purpose, such as the maximum rate, while none is under
@@ -32,15 +33,21 @@ class Database:
 
     failing: str = ""
     last_error: str = ""
-    settled: int = 0
+    stored: int = 0
+    finished: int = 0
     answers: int = 0
     busy: bool = False
     waits: str = ""
 
     @property
-    def last_settled(self) -> tuple[int, str]:
-        """Changes when documents are settled, and when requests begin or cease to wait."""
-        return self.settled, self.waits
+    def settled(self) -> int:
+        """Grows with each document that is stored, and again when it is finished."""
+        return self.stored + self.finished
+
+    @property
+    def last_stored(self) -> tuple[int, str]:
+        """Changes when documents are stored, and when requests begin or cease to wait."""
+        return self.stored, self.waits
 
     @property
     def last_answered(self) -> tuple[int, str]:

@@ -65,7 +65,7 @@ class Judge:
         """
         self._lasting.tick(at)
         self._lasting.of("answers", worker.database.last_answered)
-        self._lasting.of("settled", worker.database.last_settled)
+        self._lasting.of("stored", worker.database.last_stored)
         causes = [*self._own(worker, silent=isinstance(seen, Silence))]
         if isinstance(seen, GroupView):
             findings = self._judge.judge(wall, seen, worker)
@@ -77,9 +77,9 @@ class Judge:
 
     def _own(self, worker: Worker, *, silent: bool) -> Iterator[_Cause]:
         """What the worker itself knows to be in its way."""
-        unsettled, throttled = 0.0, bool(worker.throttled)
+        unstored, throttled = 0.0, bool(worker.throttled)
         if worker.database.busy and not worker.database.waits:
-            unsettled = self._lasting.of("unsettled", worker.database.last_settled)
+            unstored = self._lasting.of("unstored", worker.database.last_stored)
         if not worker.started:
             # Each step forward restarts the clock, and while Kafka is silent there can be no step.
             step = (worker.generation, worker.recovery_left, silent)
@@ -99,8 +99,8 @@ class Judge:
             yield _Cause(why, self._lasting.of(("unreadable", topic)))
         if worker.database.failing:
             why = f"the database takes no documents: {worker.database.failing}"
-            # Nothing may have been settled for a while before requests began to fail.
-            yield _Cause(why, max(self._lasting.of("database"), unsettled))
+            # Nothing may have been stored for a while before requests began to fail.
+            yield _Cause(why, max(self._lasting.of("database"), unstored))
 
     def _joining(self, stands: float, *, silent: bool = False) -> float:
         """The part of `stands` in which a restart might help: the group may await a dead member."""

@@ -110,7 +110,8 @@ class Knowledge:
         return Database(
             failing=last_error if failing else "",
             last_error=last_error,
-            settled=stats.documents_written + stats.conflicts_read_back + consumed[Step.STORE],
+            stored=stats.documents_written + stats.conflicts_read_back,
+            finished=consumed[Step.STORE],
             answers=stats.requests.total(),
             busy=writer.busy,
             waits=writer.gate.waits,

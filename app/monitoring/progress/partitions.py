@@ -186,7 +186,7 @@ class Partitions:
             return OVERTAKEN
         if database.waits:
             return Reason(database.waits, blocks=False)
-        if self._lasting.of("settled", database.last_settled) < STANDING:
+        if self._lasting.of("stored", database.last_stored) < STANDING:
             return PACE
         said = f"; it last said: {database.last_error}" if database.last_error else ""
         return Reason(f"{STORES_NOTHING}{said}")

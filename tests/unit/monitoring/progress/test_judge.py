@@ -300,8 +300,8 @@ def test_a_database_that_is_down_is_said_by_a_worker_with_nothing_unread_too() -
 def test_a_slow_database_sets_the_pace() -> None:
     world = World()
     world.reaches[DOCUMENTS] = Reach(0, 900, 10)
-    for settled in range(100):
-        world.database(settled=settled, answers=settled, busy=True)
+    for stored in range(100):
+        world.database(stored=stored, answers=stored, busy=True)
         verdict = world.after(4)
         assert (verdict.not_ready, verdict.stuck_for) == (None, 0.0)
     shown = verdict.partitions[DOCUMENTS]
@@ -316,6 +316,18 @@ def test_a_database_that_only_says_slow_down_stores_nothing() -> None:
         verdict = world.after(2)
     assert verdict.stuck_for == 0.0
     assert verdict.not_ready == "documents/0: the database stores nothing; it last said: 429"
+
+
+def test_duplicates_that_are_dropped_are_no_pace_of_a_frozen_database() -> None:
+    world = World()
+    world.reaches[DOCUMENTS] = Reach(0, 900, 10)
+    world.database(stored=100, answers=1, busy=True)
+    world.after(1)
+    for finished in range(0, 100, 5):
+        world.database(stored=100, finished=finished, answers=1, busy=True)
+        verdict = world.after(1)
+    assert verdict.not_ready == "documents/0: the database stores nothing"
+    assert verdict.stuck_for == 0.0
 
 
 def test_a_request_without_an_answer_is_waited_for_no_longer_than_its_time_out() -> None:
@@ -333,9 +345,9 @@ def test_what_waits_on_purpose_stays_ready_for_as_long_as_it_takes() -> None:
     world = World()
     world.reaches[DOCUMENTS] = Reach(0, 900, 10)
     for stored in range(5):
-        world.database(settled=stored, answers=stored, busy=True, waits="")
+        world.database(stored=stored, answers=stored, busy=True, waits="")
         assert world.after(2).not_ready is None, "a request is under way"
-        world.database(settled=stored, answers=stored, busy=True, waits=PACED)
+        world.database(stored=stored, answers=stored, busy=True, waits=PACED)
         verdict = world.after(100)
         assert (verdict.not_ready, verdict.stuck_for) == (None, 0.0)
         shown = verdict.partitions[DOCUMENTS]
@@ -367,7 +379,7 @@ def test_a_chunk_that_the_others_pass_is_stuck_at_any_pace() -> None:
     world.reaches[DOCUMENTS] = Reach(0, 900, 10)
     world.worker = replace(world.worker, at_work=frozenset({DOCUMENTS}))
     for turn in range(100):
-        world.database(settled=turn * 100, answers=turn, busy=True, waits=PACED)
+        world.database(stored=turn * 100, answers=turn, busy=True, waits=PACED)
         verdict = world.after(2)
     assert verdict.state is State.STUCK
 
@@ -377,7 +389,7 @@ def test_a_chunk_that_the_others_pass_is_stuck() -> None:
     world.reaches[DOCUMENTS] = Reach(0, 900, 10)
     world.worker = replace(world.worker, at_work=frozenset({DOCUMENTS}))
     for turn in range(100):
-        world.database(settled=turn * 100, answers=turn, busy=True)
+        world.database(stored=turn * 100, answers=turn, busy=True)
         verdict = world.after(2)
     assert verdict.state is State.STUCK
     assert "what came after it is stored" in (verdict.not_ready or "")
@@ -389,15 +401,15 @@ def test_a_partition_waits_while_what_was_fetched_of_others_is_stored() -> None:
     world.reaches[DOCUMENTS] = Reach(0, 900, 10)
     in_flight = RULES.in_flight
     for turn in range(1, 41):
-        world.database(settled=turn * in_flight, answers=turn, busy=True)
+        world.database(stored=turn * in_flight, answers=turn, busy=True)
         verdict = world.after(4)
         assert (verdict.not_ready, verdict.stuck_for) == (None, 0.0)
     world.worker = replace(world.worker, at_work=frozenset({DOCUMENTS}))
     for turn in range(41, 48):
-        world.database(settled=turn * in_flight, answers=turn, busy=True)
+        world.database(stored=turn * in_flight, answers=turn, busy=True)
         assert world.after(4).state is State.WAITING, "it waits behind what is in flight now"
     for turn in range(48, 60):
-        world.database(settled=turn * in_flight, answers=turn, busy=True)
+        world.database(stored=turn * in_flight, answers=turn, busy=True)
         verdict = world.after(4)
     assert verdict.state is State.STUCK
 
@@ -406,7 +418,7 @@ def test_a_partition_whose_records_never_reach_their_agent_is_stuck() -> None:
     world = World()
     world.reaches[DOCUMENTS] = Reach(0, 900, 10)
     for turn in range(100):
-        world.database(settled=turn * RULES.in_flight, answers=turn, busy=True)
+        world.database(stored=turn * RULES.in_flight, answers=turn, busy=True)
         verdict = world.after(2)
     assert "what came after it is stored" in (verdict.not_ready or "")
 
@@ -519,7 +531,7 @@ def test_a_full_queue_in_front_of_a_slow_database_is_its_pace() -> None:
     while written < RULES.in_flight + 250 + 250:
         written += 5
         finished = min(written, RULES.in_flight + 250) // 250 * 250
-        world.database(settled=written + finished, answers=written, busy=True)
+        world.database(stored=written, finished=finished, answers=written, busy=True)
         assert world.after(2).stuck_for == 0.0
 
 
