@@ -322,10 +322,10 @@ def test_duplicates_that_are_dropped_are_no_pace_of_a_frozen_database() -> None:
     world = World()
     world.reaches[DOCUMENTS] = Reach(0, 900, 10)
     world.database(stored=100, answers=1, busy=True)
-    world.after(1)
-    for finished in range(0, 100, 5):
+    world.after(4)
+    for finished in range(0, 100, 20):
         world.database(stored=100, finished=finished, answers=1, busy=True)
-        verdict = world.after(1)
+        verdict = world.after(4)
     assert verdict.not_ready == "documents/0: the database stores nothing"
     assert verdict.stuck_for == 0.0
 
