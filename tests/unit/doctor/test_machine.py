@@ -13,22 +13,23 @@ from app.doctor import State, machine
 from app.doctor.database import clocks
 from app.doctor.machine import examine_machine
 from app.settings import WorkerSettings
+from dev.process import free_port
 
 
 def found(**settings: object) -> dict[str, tuple[State, str]]:
-    findings = examine_machine(WorkerSettings.model_validate(settings))
+    findings = examine_machine(WorkerSettings.model_validate({"web_port": free_port(), **settings}))
     return {one.what: (one.state, one.detail) for one in findings}
 
 
 def test_a_folder_that_can_be_made_is_not_made(tmp_path: Path) -> None:
     folder = tmp_path / "one" / "two"
-    assert found(datadir=folder, web_port=0)["data folder"] == (State.OK, str(folder))
+    assert found(datadir=folder)["data folder"] == (State.OK, str(folder))
     assert not folder.exists()
 
 
 def test_a_folder_in_which_nothing_can_be_written_is_wrong() -> None:
     # Rights alone say that root may.
-    state, detail = found(datadir="/proc/persister", web_port=0)["data folder"]
+    state, detail = found(datadir="/proc/persister")["data folder"]
     assert state is State.WRONG
     assert "PERSISTER_DATADIR" in detail
 
@@ -40,14 +41,14 @@ def test_a_full_disk_is_said_and_keeps_no_worker_from_running(
         raise OSError(errno.ENOSPC, "full")
 
     monkeypatch.setattr(tempfile, "TemporaryFile", full)
-    state, detail = found(datadir=tmp_path, web_port=0)["data folder"]
+    state, detail = found(datadir=tmp_path)["data folder"]
     assert state is State.WARNING
     assert "full" in detail
 
 
 def test_a_folder_beneath_a_file_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    state, detail = found(datadir=tmp_path / "file" / "data", web_port=0)["data folder"]
+    state, detail = found(datadir=tmp_path / "file" / "data")["data folder"]
     assert state is State.WRONG
     assert "PERSISTER_DATADIR" in detail
 
