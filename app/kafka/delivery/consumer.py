@@ -107,6 +107,8 @@ class Consumer(driver.Consumer):
         """The ids of the topics that positions are in, as far as known."""
         self._placed_in = 0
         """The generation of the group in which positions were last set."""
+        self._start_over: set[TP] = set()
+        """Partitions of re-created topics, whose start the next commit includes."""
         self._finished_to: dict[TP, Finished] = {}
         self._ready: set[TP] = set()
         self._held: set[TP] = set()
@@ -304,7 +306,7 @@ class Consumer(driver.Consumer):
         Fetches notice that a topic is gone (`refused_fetches`), unless it is re-created while Kafka
         is out of reach, or while the topic is held. Once the new topic is longer than what was read
         of the old one, only its id tells them apart. Whoever gets the partition then reads it from
-        its start: what the group has committed has the old id with it.
+        its start.
         """
         placed = {tp for tp in self.assignment() if self.ledger.position(tp) is not None}
         known = {tp: self._topics[tp] for tp in placed if tp in self._topics}
@@ -328,7 +330,21 @@ class Consumer(driver.Consumer):
                     *(tp.topic, tp.partition),
                 )
             self._forget(recreated)
+            await self._commit_start({tp: ids[tp] for tp in recreated})
             await self.thread.rejoin()
+
+    async def _commit_start(self, ids: Mapping[TP, bytes]) -> None:
+        """Commit the start of re-created topics, with the ids that they have now.
+
+        With the old offset the group has the old id, but a member of a version that commits no ids
+        does not read it, and would go on at that offset. It is offset 0, not the earliest: nothing
+        of the new topic has been read, and a broker that lags may still tell where the old log
+        begins. If Kafka does not take it, the old id has to do.
+        """
+        await self.maybe_wait_for_commit_to_finish()  # it may be one of the old offset
+        self._start_over |= ids.keys()
+        self._topics |= ids
+        await self.commit()
 
     def _placed(self, tp: TP) -> bool:
         return self.ledger.position(tp) is not None or not self.delivers_chunks(tp)
@@ -450,7 +466,9 @@ class Consumer(driver.Consumer):
         unfinished record at the head, any gap before the group's first commit, and unfinished
         records of topics with holes.
         """
-        return {**super()._filter_committable_offsets(tps), **self.ledger.committable()}
+        start_over, self._start_over = dict.fromkeys(self._start_over, 0), set()
+        finished = self.ledger.committable()
+        return {**super()._filter_committable_offsets(tps), **start_over, **finished}
 
     async def _commit_offsets(
         self,

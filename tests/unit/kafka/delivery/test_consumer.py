@@ -613,6 +613,57 @@ async def test_a_topic_that_is_recreated_is_read_from_its_start_after_a_rebalanc
     assert kafka.rejoins == 1
 
 
+async def test_a_member_of_an_older_version_reads_a_recreated_topic_from_its_start_too(
+    consumer: Consumer, kafka: FakeConsumerThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It knows no ids, and gets the partition from the rebalance of a rolling upgrade."""
+    kafka.committed = {FIRST: 50, SECOND: 60}
+    await begin(consumer)
+    kafka.ids = {"chunked": NEW}
+    commits_before = []
+
+    async def rejoin() -> None:
+        commits_before.extend(kafka.commits)
+
+    monkeypatch.setattr(kafka, "rejoin", rejoin)
+    await consumer.look_for_recreated()
+    assert commits_before == [{FIRST: 0, SECOND: 0}]
+    assert kafka.noted == {FIRST: NEW, SECOND: NEW}
+
+
+async def test_the_start_of_a_recreated_topic_is_committed_after_what_was_finished_of_the_old_one(
+    consumer: Consumer, kafka: FakeConsumerThread
+) -> None:
+    await begin(consumer)
+    consumer.ack(await deliver_next(consumer, kafka, FIRST, 0, 1))
+    going_on = asyncio.Event()
+    flushed: Any = consumer.app.producer
+    flushed.flush = going_on.wait
+    committing = asyncio.create_task(consumer.commit())
+    untyped: Any = consumer
+    await until(lambda: untyped._commit_fut)
+    kafka.ids = {"chunked": NEW}
+    looking = asyncio.create_task(consumer.look_for_recreated())
+    await until(lambda: consumer.ledger.position(FIRST) is None)
+    going_on.set()
+    await asyncio.gather(committing, looking)
+    assert kafka.commits == [{FIRST: 2}, {FIRST: 0, SECOND: 0}]
+    assert kafka.noted == {FIRST: NEW, SECOND: NEW}
+
+
+async def test_a_recreated_topic_whose_start_kafka_does_not_take_is_still_read_from_it(
+    consumer: Consumer, kafka: FakeConsumerThread
+) -> None:
+    kafka.committed = {FIRST: 50, SECOND: 60}
+    await begin(consumer)
+    kafka.ids = {"chunked": NEW}
+    kafka.refused = dict.fromkeys([FIRST, SECOND], UnknownTopicOrPartitionError)
+    await consumer.look_for_recreated()
+    assert (kafka.rejoins, kafka.committed[FIRST]) == (1, 50)
+    await begin(consumer)
+    assert (consumer.ledger.position(FIRST), consumer.ledger.position(SECOND)) == (0, 0)
+
+
 async def test_whoever_gets_a_partition_knows_of_which_topic_the_committed_offset_is(
     consumer: Consumer, kafka: FakeConsumerThread, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -689,6 +740,16 @@ async def test_an_id_that_kafka_does_not_tell_at_first_is_committed_later(
     kafka.ids = {"chunked": NEW}
     await consumer.look_for_recreated()
     assert kafka.rejoins == 1
+
+
+async def test_an_id_that_kafka_does_not_tell_any_more_is_still_committed(
+    consumer: Consumer, kafka: FakeConsumerThread
+) -> None:
+    kafka.tells_ids = False
+    await begin(consumer)
+    consumer.ack(await deliver_next(consumer, kafka, FIRST, 0, 1))
+    await consumer.commit()
+    assert (kafka.committed[FIRST], kafka.noted[FIRST]) == (2, OLD)
 
 
 async def test_what_kafka_tells_while_positions_are_set_anew_is_not_of_the_old_ones(
