@@ -131,6 +131,7 @@ class BulkWriter(Service):
         self._unfinished: set[Request] = set()
         self._settled_at = float("-inf")
         self._settled = asyncio.Event()
+        self._taken = asyncio.Event()
 
     @property
     def identity(self) -> bytes | None:
@@ -154,7 +155,7 @@ class BulkWriter(Service):
 
     @property
     def waiting_documents(self) -> int:
-        """How many documents no request has taken yet."""
+        """How many documents no request has taken yet; see `app.storing.sink.Sink`."""
         return self.queue.documents + self.large.documents
 
     @property
@@ -166,6 +167,11 @@ class BulkWriter(Service):
         """Wait until another request is settled; one caller at a time."""
         self._settled.clear()
         await self._settled.wait()
+
+    async def next_taken(self) -> None:
+        """Wait until another request takes documents; see `app.storing.sink.Sink`."""
+        await self._taken.wait()
+        self._taken.clear()
 
     async def on_start(self) -> None:
         """Connect; looks for the database in the background until it is found."""
@@ -268,6 +274,7 @@ class BulkWriter(Service):
         while self._found.is_set() and (queue := self._next()) is not None:
             request = queue.take()
             queue.under_way += 1
+            self._taken.set()
             self._unfinished.add(request)
             self.add_future(self._settle(request, queue))
         if self.queue.documents and not self._due(self.queue) and not self._lingering:

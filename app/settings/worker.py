@@ -66,7 +66,7 @@ class WorkerSettings(Group):
 
     in_flight_documents: int = Field(16_000, ge=1)
     """Unsettled documents from the internal topic at which fetching pauses; with
-    `PERSISTER_DOCUMENTS_PER_SECOND`, no more than those of five seconds."""
+    `PERSISTER_DOCUMENTS_PER_SECOND`, five seconds' worth that no request has taken, too."""
 
     in_flight_bytes: int = Field(64 * 1024 * 1024, ge=1024)
     """Total bytes of unsettled documents at which fetching pauses."""

@@ -97,6 +97,13 @@ class Sink(Protocol):
         None until it has answered for the first time.
         """
 
+    @property
+    def waiting_documents(self) -> int:
+        """How many documents no request has taken yet."""
+
+    async def next_taken(self) -> None:
+        """Wait until another request takes documents; one caller at a time."""
+
     async def found(self) -> None:
         """Wait until the database has answered for the first time and its `identity` is known."""
 

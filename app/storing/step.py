@@ -65,8 +65,11 @@ _LARGE = 64 * 1024
 """Size in bytes above which a document is identified in a thread."""
 
 PACED_SECONDS = 5
-"""Seconds of the maximum rate that are taken in advance. What is taken is stored even after a
+"""Seconds of the maximum rate that may wait for a request. What is taken is stored even after a
 rebalance, when the partition's next owner may store it, too.
+
+Documents that a request has do not count: those that fail stay until others pass, which those that
+wait here have to show.
 """
 
 _STORED = Key(Step.STORE, Outcome.STORED)
@@ -122,9 +125,7 @@ class StoringStep(Service):
         self._dead_letters = dead_letters
         self._outcomes = outcomes
         self._settings = settings
-        self._most_documents = settings.in_flight_documents
-        if paced is not None:
-            self._most_documents = min(self._most_documents, PACED_SECONDS * paced)
+        self._most_waiting = None if paced is None else PACED_SECONDS * paced
         self.breaker = breaker
         self._aside = ThreadPoolExecutor(1, "large-documents")
         """Identifies large documents, while everything else goes on."""
@@ -134,6 +135,19 @@ class StoringStep(Service):
         self._room = asyncio.Condition()
         self.documents_in_flight = 0
         self.bytes_in_flight = 0
+        self._before_sink = 0
+        """How many of them have not been offered to the sink yet."""
+
+    async def on_start(self) -> None:
+        """With a maximum rate, look for room whenever a request takes documents."""
+        if self._most_waiting is not None:
+            self.add_future(self._look_when_taken())
+
+    async def _look_when_taken(self) -> None:
+        while not self.should_stop:
+            await self._sink.next_taken()
+            async with self._room:
+                self._room.notify_all()
 
     async def submit(self, event: ChunkEvent) -> None:
         """Start to store an event's chunk; waits first until there is room for it.
@@ -148,13 +162,20 @@ class StoringStep(Service):
             await self._room.wait_for(self._has_room)
             self.documents_in_flight += settling.documents
             self.bytes_in_flight += settling.bytes
+            self._before_sink += settling.documents
         self.add_future(self._store(event, settling))
 
     def _has_room(self) -> bool:
         return (
-            self.documents_in_flight < self._most_documents
+            self.documents_in_flight < self._settings.in_flight_documents
             and self.bytes_in_flight < self._settings.in_flight_bytes
+            and (self._most_waiting is None or self._waiting < self._most_waiting)
         )
+
+    @property
+    def _waiting(self) -> int:
+        """How many documents no request has taken yet, without those behind others of their ids."""
+        return self._before_sink + self._sink.waiting_documents
 
     async def _store(self, event: ChunkEvent, settling: _Settling) -> None:
         try:
@@ -177,6 +198,7 @@ class StoringStep(Service):
         del documents
         # The guard can neither be asked nor remember anything before the database is known.
         await self._sink.found()
+        self._before_sink -= settling.documents
         turn = Turn()
         while settling.left:
             if turn.over:

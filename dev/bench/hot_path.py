@@ -94,6 +94,10 @@ class Everything:
     """A sink that takes everything at once (`app.storing.sink.Sink`)."""
 
     identity = b"database"
+    waiting_documents = 0
+
+    async def next_taken(self) -> None:
+        """Nothing waits."""
 
     async def found(self) -> None:
         """It is there."""

@@ -61,10 +61,14 @@ class Written:
     """A database that has nothing yet, and keeps what was written."""
 
     identity = b"a database"
+    waiting_documents = 0
 
     def __init__(self) -> None:
         self.batches: list[list[bytes]] = []
         self._known: set[str] = set()
+
+    async def next_taken(self) -> None:
+        pass
 
     async def found(self) -> None:
         pass
