@@ -8,6 +8,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
 from contextlib import suppress
+from itertools import chain
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -365,9 +366,13 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         takes two at a time: one is the fetch that waits for records, and behind a look-up in a log
         without a leader nothing would be sought or committed.
 
+        A leader is asked for all of its partitions at once, and aiokafka tells either of all or of
+        none. So what is left after that is asked for partition by partition, at least once, and of
+        those that lead by then.
+
         Returns:
             What Kafka tells within some `OFFSETS_SECONDS`: nothing of a partition that is gone or
-            has no leader.
+            has no leader, or of which its leader tells nothing.
         """
         if self.thread_loop.is_closed():
             return {}
@@ -376,28 +381,39 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     async def _extents(self, left: set[TP]) -> dict[TP, tuple[int, int]]:
         client = self._ensure_consumer()._client  # noqa: SLF001
         until = monotonic() + OFFSETS_SECONDS
-        found: dict[TP, tuple[int, int]] = {}
-        while True:
-            led: defaultdict[int, list[TopicPartition]] = defaultdict(list)
-            for tp in map(TopicPartition._make, left):
-                leader = client.cluster.leader_for_partition(tp)
-                if leader not in NO_LEADER:
-                    led[leader].append(tp)
-            for told in await asyncio.gather(*map(self._extents_of_one_leader, led.values())):
-                found |= told
-            left -= found.keys()
-            if not left or monotonic() >= until:
-                return found
+        found = await self._extents_of_each(self._by_leader(left))
+        left -= found.keys()
+        asked_apart = False
+        while left and not (asked_apart and monotonic() >= until):
             await asyncio.sleep(TROUBLE_SECONDS)
             with suppress(TimeoutError):
                 async with asyncio.timeout(OFFSETS_SECONDS):
                     await client.force_metadata_update()
             known = self.known_partitions({tp.topic for tp in left})
             left = {tp for tp in left if tp.partition < known[tp.topic]}
+            led = chain.from_iterable(self._by_leader(left))
+            found |= await self._extents_of_each([tp] for tp in led)
+            left -= found.keys()
+            asked_apart = True
+        return found
 
-    async def _extents_of_one_leader(
-        self, partitions: list[TopicPartition]
+    def _by_leader(self, partitions: Iterable[TP]) -> Collection[list[TopicPartition]]:
+        """Those that have a leader, those of each together."""
+        cluster = self._ensure_consumer()._client.cluster  # noqa: SLF001
+        led: defaultdict[int, list[TopicPartition]] = defaultdict(list)
+        for tp in map(TopicPartition._make, partitions):
+            leader = cluster.leader_for_partition(tp)
+            if leader not in NO_LEADER:
+                led[leader].append(tp)
+        return led.values()
+
+    async def _extents_of_each(
+        self, together: Iterable[list[TopicPartition]]
     ) -> dict[TP, tuple[int, int]]:
+        told = await asyncio.gather(*map(self._extents_of, together))
+        return {tp: extent for one in told for tp, extent in one.items()}
+
+    async def _extents_of(self, partitions: list[TopicPartition]) -> dict[TP, tuple[int, int]]:
         fetcher = self._ensure_consumer()._fetcher  # noqa: SLF001
         try:
             earliest = await fetcher.beginning_offsets(partitions, OFFSETS_SECONDS * 1000)

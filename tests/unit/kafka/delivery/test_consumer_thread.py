@@ -415,12 +415,17 @@ class Leaders:
     Args:
         leaders: of the partitions of a topic of three, one for each look.
         silent: a leader that does not answer.
+        unanswered: a partition for which none does.
     """
 
-    def __init__(self, *leaders: list[int], silent: int | None = None) -> None:
+    def __init__(
+        self, *leaders: list[int], silent: int | None = None, unanswered: int | None = None
+    ) -> None:
         self._leaders = list(leaders)
         self._silent = silent
+        self._unanswered = unanswered
         self.asked: list[list[int]] = []
+        self.clock = 100.0
         self.cluster = SimpleNamespace(leader_for_partition=lambda tp: self.now()[tp.partition])
 
     def now(self) -> list[int]:
@@ -429,10 +434,14 @@ class Leaders:
     async def force_metadata_update(self) -> None:
         if self._leaders[1:]:
             del self._leaders[0]
+        self.clock += 0.5
 
-    async def beginning_offsets(self, asked: list[TopicPartition], _ms: float) -> dict[Any, int]:
-        self.asked.append([tp.partition for tp in asked])
-        if self._silent in [self.now()[tp.partition] for tp in asked]:
+    async def beginning_offsets(self, asked: list[TopicPartition], ms: float) -> dict[Any, int]:
+        partitions = [tp.partition for tp in asked]
+        self.asked.append(partitions)
+        leaders = [self.now()[partition] for partition in partitions]
+        if self._silent in leaders or self._unanswered in partitions:
+            self.clock += ms / 1000
             raise KafkaTimeoutError
         return dict.fromkeys(asked, 3)
 
@@ -451,6 +460,7 @@ THREE = [TP("chunked", number) for number in range(3)]
         pytest.param(Leaders([1, -1, 2], [1, 2, 2]), [], id="one has none at first"),
         pytest.param(Leaders([1, 5, 2], silent=5), [1], id="one does not answer"),
         pytest.param(Leaders([1, 5, 2], [1, 2, 2], silent=5), [], id="another one leads by then"),
+        pytest.param(Leaders([1, 1, 1], unanswered=1), [1], id="one tells of the others"),
     ],
 )
 async def test_a_leader_that_does_not_tell_where_a_log_ends_keeps_no_other_from_it(
@@ -460,13 +470,20 @@ async def test_a_leader_that_does_not_tell_where_a_log_ends_keeps_no_other_from_
     leaders: Leaders,
     missing: list[int],
 ) -> None:
-    now = iter(range(100))
-    monkeypatch.setattr(module, "monotonic", lambda: next(now))
+    monkeypatch.setattr(module, "monotonic", lambda: leaders.clock)
     monkeypatch.setattr(module, "TROUBLE_SECONDS", 0)
     client._client = client._fetcher = leaders
     thread.known_partitions = lambda topics: dict.fromkeys(topics, 3)
     expected = {tp: (3, 7 + tp.partition) for tp in THREE if tp.partition not in missing}
     assert await thread._extents(set(THREE)) == expected
+
+
+async def test_a_leader_that_tells_is_asked_once_for_all_of_its_partitions(
+    thread: Any, client: Any
+) -> None:
+    client._client = client._fetcher = leaders = Leaders([1, 1, 2])
+    await thread._extents(set(THREE))
+    assert sorted(map(sorted, leaders.asked)) == [[0, 1], [2]]
 
 
 async def test_where_a_log_ends_that_is_gone_nobody_is_asked_twice(
