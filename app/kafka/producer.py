@@ -490,9 +490,11 @@ class BatchProducer:
         aiokafka 0.14 (`_wait_on_metadata`) waits for ever once its client is closed.
 
         Raises:
-            KafkaTimeoutError: the client was discarded.
+            KafkaTimeoutError: the client was discarded, perhaps before.
         """
-        waiting = asyncio.timeout(None if client is self._client else 0)
+        if client is not self._client:
+            raise KafkaTimeoutError("the client was discarded")
+        waiting = asyncio.timeout(None)
         try:
             async with waiting:
                 self._waiting[waiting] = (time.monotonic(), topic)

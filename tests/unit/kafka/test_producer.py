@@ -4,6 +4,7 @@ import asyncio
 import logging
 import zlib
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -347,3 +348,26 @@ async def test_what_kafka_does_not_acknowledge_is_known(
     sending.cancel()
     await asyncio.wait([sending])
     assert made.trouble == ""
+
+
+async def test_who_comes_with_a_discarded_client_is_none_of_the_next_ones_that_wait(
+    broker: FakeBroker,
+) -> None:
+    """Its time was up at once, and the end of the next client in the same turn ended the worker."""
+    made: Any = producer(broker)
+    await made.start()
+    discarded = made._client
+    made._discard(discarded)
+    await made.start()
+
+    async def wait() -> None:
+        async with made._while_used(discarded, "t"):
+            await asyncio.Event().wait()
+
+    async def discard() -> None:
+        await asyncio.sleep(0)
+        made._discard(made._client)
+
+    came, ended = await asyncio.gather(wait(), discard(), return_exceptions=True)
+    await made.stop()
+    assert (type(came), ended) == (KafkaTimeoutError, None)
