@@ -67,6 +67,7 @@ _DOCUMENT: Final = {
     "updated": 1,
     **_RECORD,
 }
+_TEXTS: Final = ("namespace", "name", "subject", "version", "cause")
 _HERE: Final = "<here>"
 _AS_MEMBERS: Final = 5
 """Every so manieth input is an object of very many members."""
@@ -119,7 +120,7 @@ _PLACES: Final = (
     _in_record(_HERE, 1),
     *(
         json.dumps(_DOCUMENT | {name: _HERE}).encode()
-        for name in ("logs", "response", "annotations", "newer", "updated")
+        for name in (*_TEXTS, "logs", "response", "annotations", "newer", "updated")
     ),
     json.dumps(_DOCUMENT | {"response": {"statusCode": 0, "result": _HERE}}).encode(),
     json.dumps(_DOCUMENT | {_HERE: 1}).encode(),
@@ -135,6 +136,7 @@ _PLACES: Final = (
 _AROUND: Final[tuple[tuple[bytes, bytes], ...]] = (
     (b"", b""),
     (b'"', b'"'),
+    (b'"', b'\xf0\x9f\x9a\x80"'),
     (b"[", b"0]"),
     (b"[", b'""]'),
     (b"[", b'{"key":"z","value":0}]'),

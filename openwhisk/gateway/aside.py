@@ -1,8 +1,8 @@
 """Work for one thread beside the loop, taken in turns from those who ask for it.
 
-One thread: of several, each would get the interpreter before the loop does. (A second one that only
-waits for another process takes nothing of it.) One queue would be
-filled by whoever sends the most; here each has its own, and the next piece comes from another one.
+One thread: of several, each would get the interpreter before the loop does. A second one that only
+waits for another process takes nothing of it. One queue would be filled by whoever sends the most;
+here each has its own, and the next piece comes from another one.
 """
 
 import asyncio

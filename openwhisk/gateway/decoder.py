@@ -2,7 +2,8 @@
 
 In a thread, a single call of a JSON decoder would keep the event loop waiting for as long as it
 reads the document. `concurrent.futures` has process pools, but their processes outlive a gateway
-that is killed, start a further one that looks after semaphores, and cannot be ended in the middle.
+that is killed and start a further one that looks after semaphores, and such a pool has no way to
+end a call that has begun.
 """
 
 import logging
@@ -25,7 +26,13 @@ from openwhisk.gateway.records import Record
 
 logger = logging.getLogger(__name__)
 
-_NOT_FOR_IT: Final = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+_NOT_FOR_IT: Final = {
+    signal.SIGINT,
+    signal.SIGTERM,
+    signal.SIGHUP,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+}
 """A terminal or a supervisor may send them to all processes of a gateway, which finishes first what
 is in flight.
 """
@@ -49,13 +56,20 @@ class Decoder:
         role: as in `Taking`.
         max_bytes: the same.
         look_at_logs: called for each accepted record with whether its `logs` have a log line.
+        patience: seconds that a document may take, whether or not the process gets any CPU time.
     """
 
     def __init__(
-        self, role: TopicRole, max_bytes: int, look_at_logs: Callable[[bool], None]
+        self,
+        role: TopicRole,
+        max_bytes: int,
+        look_at_logs: Callable[[bool], None],
+        *,
+        patience: float,
     ) -> None:
         self._arguments = (role.value, str(max_bytes))
         self._look_at_logs = look_at_logs
+        self._patience = patience
         self._process: _Process | None = None
         self._lock = threading.Lock()
         """Held to start the process, and to stop it for good."""
@@ -82,12 +96,17 @@ class Decoder:
             return None
         if process is None:
             return None
+        late = threading.Event()
+        timer = threading.Timer(self._patience, _give_up, (process, late))
+        timer.start()
         try:
             send(process.questions, Question(now, path_id), document)
             head, message, stored = receive(process.answers)
         except (OSError, EOFError):
-            self._ended(process, len(document))
+            self._ended(process, len(document), late=late.is_set())
             return None
+        finally:
+            timer.cancel()
         answer = _answer(head)
         if answer.error:
             raise RuntimeError(answer.error)
@@ -116,7 +135,7 @@ class Decoder:
                 self._process = _started(self._arguments)
             return self._process
 
-    def _ended(self, process: _Process, size: int) -> None:
+    def _ended(self, process: _Process, size: int, *, late: bool) -> None:
         """The process has ended, or is ending, with a document of `size` bytes."""
         process.running.kill()
         code = process.running.wait()
@@ -124,7 +143,7 @@ class Decoder:
             logger.error(
                 "the process that reads large documents ended (%s) while it read one of %d bytes, "
                 "which goes to CouchDB",
-                _why(code),
+                f"no answer within {self._patience:g} s" if late else _why(code),
                 size,
             )
 
@@ -143,6 +162,12 @@ def _started(arguments: Iterable[str]) -> _Process:
     assert running.stdin is not None  # noqa: S101 - both are pipes
     assert running.stdout is not None  # noqa: S101
     return _Process(running, running.stdin, running.stdout)
+
+
+def _give_up(process: _Process, late: threading.Event) -> None:
+    """End a process that was stopped, or hangs, and note that this is why."""
+    late.set()
+    process.running.kill()
 
 
 def _close(process: _Process) -> None:

@@ -69,6 +69,11 @@ _TIMES_AS_LONG = 20
 milliseconds).
 """
 
+_OF_THE_DEADLINE = 1 / 3
+"""Share of the publish deadline that a large document may take to be read. By default that is more
+than 20 seconds, of which the largest takes a few even on a busy machine.
+"""
+
 _FROM_COUCHDB = web.RequestKey("headers from CouchDB", dict[str, str])
 """Headers of CouchDB's verdict on a request that its answer should have."""
 
@@ -141,6 +146,8 @@ class Gateway:
             configuration.role,
             settings.max_document_bytes,
             lambda line: self._log_mode.looked(line=line),
+            # What it has not read is stored otherwise while the client waits.
+            patience=settings.publish_deadline * _OF_THE_DEADLINE,
         )
         self._writes = Writes(
             Storing(

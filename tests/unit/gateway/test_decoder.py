@@ -38,7 +38,7 @@ def lines() -> list[bool]:
 
 @pytest.fixture
 def decoder(lines: list[bool]) -> Iterator[Decoder]:
-    reading = Decoder(TopicRole.OTHERS, MOST, lines.append)
+    reading = Decoder(TopicRole.OTHERS, MOST, lines.append, patience=60)
     yield reading
     reading.stop()
 
@@ -114,7 +114,10 @@ def test_it_is_nicer_than_the_gateway_and_bounded(decoder: Decoder) -> None:
     assert decoding.MOST_SECONDS <= seconds < 2 * decoding.MOST_SECONDS
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2],
+)
 def test_what_a_supervisor_sends_to_all_is_for_the_gateway_only(
     decoder: Decoder, number: int
 ) -> None:
@@ -124,12 +127,62 @@ def test_what_a_supervisor_sends_to_all_is_for_the_gateway_only(
     assert decoder.pid == pid
 
 
-def test_another_one_is_started_when_it_has_ended(decoder: Decoder) -> None:
+def test_another_one_is_started_when_it_has_ended(
+    decoder: Decoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run: list[subprocess.Popen[bytes]] = []
+
+    def noted(*arguments: Any, **more: Any) -> subprocess.Popen[bytes]:
+        run.append(popen(*arguments, **more))
+        return run[-1]
+
+    popen = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", noted)
     pid = started(decoder)
     os.kill(pid, signal.SIGKILL)
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     assert decoder.take(encoded(), NOW)
     assert decoder.pid != pid
+    closed = [(one.stdin and one.stdin.closed, one.stdout and one.stdout.closed) for one in run]
+    assert closed == [(True, True), (False, False)]
+
+
+def test_one_that_hangs_is_ended(
+    decoder: Decoder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    os.kill(started(decoder), signal.SIGSTOP)
+    with monkeypatch.context() as hasty:
+        hasty.setattr(decoder, "_patience", 0.1)
+        assert decoder.take(b"[" * MOST, NOW) is None
+    (line,) = told(caplog)
+    assert "ended (no answer within 0.1 s) while it read one of 1000000 bytes" in line
+    assert decoder.take(encoded(), NOW)
+
+
+def test_the_kernel_ends_it_before_the_gateway(decoder: Decoder) -> None:
+    assert Path(f"/proc/{started(decoder)}/oom_score_adj").read_text().strip() == "1000"
+
+
+@pytest.mark.parametrize("name", ["name", "subject", "version", "cause"])
+def test_the_longest_texts_take_no_more_memory_than_it_allows_for(name: str) -> None:
+    size = 7_000_000
+    large = json.dumps(document(**{name: "x" * size + "🚀"}), ensure_ascii=False).encode()
+    reading = Decoder(TopicRole.OTHERS, len(large), lambda _: None, patience=60)
+    try:
+        pid = started(reading)
+        before = highest(pid)
+        reading.take(large, NOW)
+        assert reading.pid == pid
+        assert highest(pid) - before < decoding.MEMORY_RATIO * len(large)
+    finally:
+        reading.stop()
+
+
+def highest(pid: int) -> int:
+    """Most bytes of memory that a process has had."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    (found,) = [line for line in lines if line.startswith("VmHWM:")]
+    return int(found.split()[1]) * 1024
 
 
 def told(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -202,7 +255,7 @@ def test_it_ends_with_a_gateway_that_is_killed() -> None:
         from models.roles import TopicRole
         from openwhisk.gateway.decoder import Decoder
 
-        decoder = Decoder(TopicRole.OTHERS, {MOST}, print)
+        decoder = Decoder(TopicRole.OTHERS, {MOST}, print, patience=60)
         assert decoder.take({encoded()!r}, {NOW})
         os.kill(os.getpid(), signal.SIGKILL)
     """
@@ -245,8 +298,8 @@ def of_gateway(monkeypatch: pytest.MonkeyPatch) -> list[Decoder]:
     """The decoders of gateways that are started from here on."""
     made: list[Decoder] = []
 
-    def noted(*arguments: Any) -> Decoder:
-        made.append(Decoder(*arguments))
+    def noted(*arguments: Any, **more: Any) -> Decoder:
+        made.append(Decoder(*arguments, **more))
         return made[-1]
 
     monkeypatch.setattr("openwhisk.gateway.server.Decoder", noted)
@@ -258,9 +311,12 @@ def of_size(size: int) -> dict[str, Any]:
 
 
 async def test_nobody_waits_for_a_document_that_is_being_read(
-    of_gateway: list[Decoder], start: StartGateway, producer: FakeProducer
+    of_gateway: list[Decoder],
+    asking: threading.Semaphore,
+    start: StartGateway,
+    producer: FakeProducer,
 ) -> None:
-    gateway = await start()
+    gateway = await start(publish_deadline=3600)
     (decoder,) = of_gateway
     assert (await gateway.put_document(of_size(200_000))).status == 201
     assert decoder.pid is None
@@ -272,12 +328,13 @@ async def test_nobody_waits_for_a_document_that_is_being_read(
             gateway.put_document(of_size(6_000_000)), gateway.bulk_documents([of_size(300_000)])
         )
     )
-    await asyncio.sleep(0)
-    for other in (document(), of_size(200_000)):
-        assert (await gateway.put_document(other)).status == 201
-    assert not large.done()
-    os.kill(decoder.pid, signal.SIGCONT)
-    assert [answer.status for answer in await large] == [201, 201]
+    async with asyncio.timeout(60):
+        await acquired(asking, 2)
+        for other in (document(), of_size(200_000)):
+            assert (await gateway.put_document(other)).status == 201
+        assert not large.done()
+        os.kill(decoder.pid, signal.SIGCONT)
+        assert [answer.status for answer in await large] == [201, 201]
     assert len(producer.sent) == 6
 
 
