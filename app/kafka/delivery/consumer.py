@@ -575,7 +575,7 @@ class Consumer(driver.Consumer):
             extents |= await self.thread.extents(behind)
         await self._clear_up(extents)
         recreated = {tp: ids[tp] != before for tp, before in known.items() if tp in ids}
-        same = [tp for tp, at in group.items() if at and not recreated.get(tp)]
+        same = [tp for tp in extents if group[tp] and not recreated.get(tp)]
         overwritten = await self._overwritten(same)
         starts = {}
         for tp, committed in group.items():
@@ -670,7 +670,7 @@ class Consumer(driver.Consumer):
         await self.thread.rejoin()
 
     async def _overwritten(self, partitions: Collection[TP]) -> Mapping[TP, int]:
-        """As `ConsumerThread.overwritten`, but empty while Kafka does not say."""
+        """As `ConsumerThread.overwritten`, but empty while Kafka does not say what is committed."""
         if not partitions:
             return {}
         try:

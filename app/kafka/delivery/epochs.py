@@ -13,15 +13,22 @@ field of the commit that aiokafka 0.14 does not have, and this is not in it at a
 aio-libs/aiokafka, where nobody has asked for it).
 """
 
+import asyncio
+import logging
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
-from aiokafka.errors import IncompatibleBrokerVersion
+from aiokafka.errors import IncompatibleBrokerVersion, KafkaError
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Int16, Int32, Int64, Schema, String
 from aiokafka.structs import TopicPartition
 from faust.types import TP
+
+logger = logging.getLogger(__name__)
+
+ANSWER_SECONDS = 3.0
+"""Seconds that a leader gets to answer, while positions wait for it."""
 
 _UNKNOWN = -1
 _NO_LEADER = (None, -1)
@@ -96,25 +103,34 @@ async def ends(client: Any, epochs: Mapping[TP, int]) -> dict[TP, int]:
         epochs: an epoch for each partition.
 
     Returns:
-        Only offsets that the leaders know. A leader does not know an epoch whose records were
-        deleted by retention, nor one later than its own.
-
-    Raises:
-        KafkaError: a broker did not answer.
+        Only offsets that the leaders know and tell within `ANSWER_SECONDS`. A leader does not know
+        an epoch whose records were deleted by retention, nor one later than its own.
     """
     by_leader: defaultdict[int, dict[TP, int]] = defaultdict(dict)
     for tp, epoch in epochs.items():
         leader = client.cluster.leader_for_partition(TopicPartition(*tp))
         if leader not in _NO_LEADER:
             by_leader[leader][tp] = epoch
-    found = {}
-    for leader, asked in by_leader.items():
-        try:
-            answer = await client.send(leader, OffsetForLeaderEpoch(asked))
-        except (IncompatibleBrokerVersion, NotImplementedError):
-            continue  # older than 2.1
-        for topic, partitions in answer.topics:
-            for error, partition, _, end in partitions:
-                if not error and end != _UNKNOWN and TP(topic, partition) in asked:
-                    found[TP(topic, partition)] = end
-    return found
+    told = await asyncio.gather(*(_told(client, *asked) for asked in by_leader.items()))
+    return {tp: end for one in told for tp, end in one.items()}
+
+
+async def _told(client: Any, leader: int, epochs: Mapping[TP, int]) -> dict[TP, int]:
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            answer = await client.send(leader, OffsetForLeaderEpoch(epochs))
+    except (IncompatibleBrokerVersion, NotImplementedError):
+        return {}  # older than 2.1
+    except (KafkaError, TimeoutError) as error:
+        logger.warning(
+            "Broker %s does not say whether it still has what was read of %s (%s): if a log has "
+            "lost its end and is longer again by now, nobody notices.",
+            *(leader, ", ".join(sorted({tp.topic for tp in epochs})), type(error).__name__),
+        )
+        return {}
+    return {
+        TP(topic, partition): end
+        for topic, partitions in answer.topics
+        for error, partition, _, end in partitions
+        if not error and end != _UNKNOWN and (topic, partition) in epochs
+    }

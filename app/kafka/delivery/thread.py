@@ -260,10 +260,10 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         """The offsets from which on partitions have other records than those that were read.
 
         Contains the partitions whose log was cut before the committed offset (see `epochs`), as far
-        as Kafka can tell.
+        as their leaders tell.
 
         Raises:
-            KafkaError: a broker did not answer.
+            KafkaError: the group's coordinator did not tell what is committed.
             TimeoutError: not within `OFFSETS_SECONDS`.
         """
         found: Mapping[TP, int] = await self.call_thread(self._overwritten, partitions)
@@ -275,13 +275,15 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             committed = await consumer._coordinator.fetch_committed_offsets(  # noqa: SLF001
                 [TopicPartition(*tp) for tp in partitions]
             )
-            offsets = {TP(*tp): entry.offset for tp, entry in committed.items()}
-            noted = {TP(*tp): Note.read(entry.metadata) for tp, entry in committed.items()}
-            known = {tp: note.epoch for tp, note in noted.items() if note.epoch is not None}
-            ends = await epochs.ends(consumer._client, known)  # noqa: SLF001
+        offsets = {TP(*tp): entry.offset for tp, entry in committed.items()}
+        noted = {TP(*tp): Note.read(entry.metadata) for tp, entry in committed.items()}
+        known = {tp: note.epoch for tp, note in noted.items() if note.epoch is not None}
+        # Commits that precede the next fetched batch carry these, whatever leaders tell of them.
+        self._epochs.update(known)
+        ends = await epochs.ends(consumer._client, known)  # noqa: SLF001
         cut = {tp: end for tp, end in ends.items() if end < offsets[tp]}
-        # Commits that precede the next fetched batch carry this epoch, too.
-        self._epochs.update({tp: epoch for tp, epoch in known.items() if tp not in cut})
+        for tp in cut:
+            self._epochs.pop(tp, None)
         return cut
 
     async def without_commit(self, partitions: Collection[TP]) -> set[TP]:

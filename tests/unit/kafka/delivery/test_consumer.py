@@ -383,6 +383,24 @@ async def test_a_partition_without_a_leader_keeps_no_other_from_its_position(
     assert (consumer.ledger.position(FIRST), consumer.ledger.position(SECOND)) == (50, 50)
 
 
+async def test_a_partition_without_a_leader_is_not_asked_for_its_epochs(
+    consumer: Consumer, kafka: FakeConsumerThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Positions would wait once more for one that does not answer."""
+    asked: list[TP] = []
+
+    async def overwritten(partitions: Iterable[TP]) -> dict[TP, int]:
+        asked.extend(partitions)
+        return {}
+
+    monkeypatch.setattr(consumer, "sleep", Steps().sleep)
+    monkeypatch.setattr(kafka, "overwritten", overwritten)
+    kafka.committed = {FIRST: 50, SECOND: 50}
+    kafka.leaderless = {FIRST}
+    await begin(consumer)
+    assert asked == [SECOND]
+
+
 async def test_after_a_rebalance_nobody_waits_for_a_leader_any_more(
     consumer: Consumer, kafka: FakeConsumerThread, app: faust.App, monkeypatch: pytest.MonkeyPatch
 ) -> None:

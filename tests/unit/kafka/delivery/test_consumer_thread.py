@@ -14,6 +14,7 @@ from aiokafka.errors import (
     InvalidCommitOffsetSizeError,
     KafkaError,
     KafkaTimeoutError,
+    NodeNotReadyError,
     OffsetMetadataTooLargeError,
     UnknownError,
 )
@@ -334,6 +335,27 @@ async def test_a_log_that_was_cut_before_what_is_committed_is_noticed(
     assert await thread._overwritten([OURS]) == found
     # What is committed before something is read has the same epoch, if that still holds.
     assert thread._epochs == ({} if found else {OURS: 3})
+
+
+async def test_an_epoch_stays_committed_while_its_leader_does_not_tell_where_it_ends(
+    thread: Any, client: Any
+) -> None:
+    """The offset is committed once more, with the id of its topic."""
+    committed = {}
+
+    async def away(*_: Any) -> None:
+        raise NodeNotReadyError
+
+    async def taken(offsets: dict[TopicPartition, Any]) -> None:
+        committed.update(offsets)
+
+    client._client = SimpleNamespace(
+        cluster=SimpleNamespace(leader_for_partition=lambda _: 1), send=away
+    )
+    client._coordinator, client.answer = Coordinator(8, "epoch=3"), taken
+    assert await thread._overwritten([OURS]) == {}
+    await thread._commit_what_can({OURS: 8}, {OURS: bytes(16)})
+    assert committed[TOPIC].metadata == "epoch=3 topic=AAAAAAAAAAAAAAAAAAAAAA"
 
 
 async def test_an_id_that_was_replaced_is_not_believed_any_more(

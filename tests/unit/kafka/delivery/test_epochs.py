@@ -1,16 +1,19 @@
 """Where a leader's epoch ends: the request and the answer."""
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka.errors import IncompatibleBrokerVersion
+from aiokafka.errors import IncompatibleBrokerVersion, NodeNotReadyError
 from faust.types import TP
 
+from app.kafka.delivery import epochs
 from app.kafka.delivery.epochs import OffsetForLeaderEpoch, ends
 
 FIRST, SECOND, OTHER = TP("one", 0), TP("one", 1), TP("two", 0)
 FENCED = 74
+NEVER = "never"
 
 
 class Client:
@@ -28,6 +31,8 @@ class Client:
         answer = self._answers[node]
         if isinstance(answer, Exception):
             raise answer
+        if answer is NEVER:
+            await asyncio.Event().wait()
         return SimpleNamespace(topics=answer)
 
 
@@ -52,3 +57,13 @@ async def test_whom_nobody_leads_and_what_a_leader_does_not_know_are_left_out() 
 @pytest.mark.parametrize("error", [IncompatibleBrokerVersion("no"), NotImplementedError("no")])
 async def test_a_broker_that_is_too_old_is_not_asked(error: Exception) -> None:
     assert await ends(Client({FIRST: 1}, {1: error}), {FIRST: 5}) == {}
+
+
+@pytest.mark.parametrize("answer", [NodeNotReadyError("away"), NEVER])
+async def test_a_leader_that_does_not_answer_keeps_none_of_the_others_from_it(
+    answer: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(epochs, "ANSWER_SECONDS", 0.01)
+    client = Client({FIRST: 1, OTHER: 2}, {1: answer, 2: [("two", [(0, 0, 7, 9)])]})
+    assert await ends(client, {FIRST: 5, OTHER: 7}) == {OTHER: 9}
+    assert "Broker 1 does not say whether it still has what was read of one (" in caplog.text
