@@ -20,6 +20,7 @@ from enum import Enum
 from itertools import starmap, zip_longest
 from typing import Any, Final, NamedTuple
 
+from app.couchdb.errors import Unavailable
 from app.process.printable import shown
 from models import couchdb_numbers, json_grammar, json_text
 from models.patterns import compiled
@@ -75,8 +76,8 @@ def compare(ours: bytes, stored: bytes) -> Same | str:
     Returns:
         A `Same` if they are the same record; otherwise the names of differing top-level fields,
         never contents. Unreadable documents count as different, so that the first one stays and
-        nothing is lost. So do documents with keys in another order if they are too large
-        (`is_large`) or too deeply nested to be decoded.
+        nothing is lost. So do documents whose nested objects have their keys in another order, or
+        one of them twice, if they are too large (`is_large`) or too deeply nested to be decoded.
     """
     try:
         found = _difference(ours, stored)
@@ -84,7 +85,7 @@ def compare(ours: bytes, stored: bytes) -> Same | str:
         return "the documents cannot be compared"
     if not found.number:
         return Same.EQUAL
-    if found.names == ["logs"] and [] in found.logs and any(found.logs):
+    if found.names == ["logs"] and [] in found.logs and any(map(_is_filled, found.logs)):
         return Same.OURS_HAS_LOGS if found.logs[1] == [] else Same.STORED_HAS_LOGS
     more = f" and {found.number - SHOWN_FIELDS} more" if found.number > SHOWN_FIELDS else ""
     shown_names = ", ".join(shown(name, longest=LONGEST_NAME) for name in found.names)
@@ -163,8 +164,18 @@ def _pieces(document: bytes, groups: int) -> Iterator[dict[str, Any]]:
         }
 
 
+_empty_array = re.compile(rb"\[\s*\]").fullmatch
+
+
 def _piece(value: bytes) -> Any:
-    return [] if value == b"[]" else _Piece(value)
+    return [] if _empty_array(value) else _Piece(value)
+
+
+def _is_filled(logs: Any) -> bool:
+    """Whether it is an array that is not empty, decoded or not."""
+    if isinstance(logs, _Piece):
+        return logs.startswith(b"[")  # an empty one is never a piece
+    return isinstance(logs, list) and bool(logs)
 
 
 _tokens = compiled(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{},:]|[^\s\[\]{},:"]++', re.DOTALL).finditer
@@ -193,8 +204,18 @@ _REVISION = re.compile(rb'\{"_rev":"[^"]*",')
 
 
 def with_revision(ours: bytes, stored: bytes) -> bytes:
-    """Our document with the stored one's revision, as an update of it."""
-    *_, start, end = [*_revisions(stored)][-1]
+    """Our document with the stored one's revision, as an update of it.
+
+    Raises:
+        Unavailable: the stored one has no revision, so the answer is not as CouchDB gave it.
+    """
+    found = [*_revisions(stored)]
+    start, end = found[-1][-2:] if found else (0, 0)
+    if stored[start : start + 1] != b'"':
+        raise Unavailable(
+            "a stored document has no `_rev`: is a proxy answering in CouchDB's place?",
+            cause="not-json",
+        )
     plain = _REVISION.sub(b"{", ours, count=1) if ours.startswith(b'{"_rev":') else ours
     return b'{"_rev":' + stored[start:end] + b"," + plain.lstrip()[1:]
 

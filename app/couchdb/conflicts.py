@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from app.couchdb.comparison import Same, compare, is_large, with_revision
-from app.couchdb.requests import Requests
+from app.couchdb.errors import Unavailable
+from app.couchdb.requests import FailedRequest, Others, Requests
 from app.couchdb.stats import WriterStats
 from app.storing.sink import COMPLETED, DUPLICATE, STORED, Document, Outcome, Refused
 from models.reasons import RejectReason
@@ -64,7 +65,7 @@ class Conflicts:
             beside: see `Gate.admit`.
 
         Raises:
-            FailedRequest: they cannot be read now.
+            FailedRequest: they cannot be read now, or one of them has no revision to replace.
         """
         found = Reconciled()
         if not documents:
@@ -86,8 +87,7 @@ class Conflicts:
                     found.settled[document.id] = DUPLICATE
                 case Same.OURS_HAS_LOGS:
                     self._tell(document)
-                    body = with_revision(document.body, stored[document.id])
-                    found.fuller.append(Document(document.id, body))
+                    found.fuller.append(_update(document, stored[document.id]))
                 case str(differs):
                     found.settled[document.id] = Refused(
                         RejectReason.DIVERGENT, differs, proven=True
@@ -98,6 +98,19 @@ class Conflicts:
         if not self._told:
             self._told = True
             logger.warning(_WRONG_LOG_MODE, document.id, self._topic_prefix)
+
+
+def _update(document: Document, stored: bytes) -> Document:
+    """The document as an update of the stored one.
+
+    Raises:
+        FailedRequest: the answer does not say of which revision.
+    """
+    try:
+        return Document(document.id, with_revision(document.body, stored))
+    except Unavailable as error:
+        # Everything else can be read, so this document alone may be to blame.
+        raise FailedRequest(error, Others.RECORDS) from None
 
 
 async def _compared(ours: bytes, stored: bytes) -> Same | str:

@@ -117,6 +117,8 @@ class FakeCouchDB:
     """Whether local documents are allowed."""
     unreadable: set[str] = field(default_factory=set)
     """Ids of documents whose place in the file is damaged."""
+    unrevised: set[str] = field(default_factory=set)
+    """Ids of documents that are read without their `_rev`, as behind a proxy that leaves it out."""
     unanswered: set[str] = field(default_factory=set)
     """Ids of documents of which an answer to many says nothing, as apache/couchdb#3059 has it."""
     refuses: Callable[[bytes], int | None] = lambda _: None
@@ -487,6 +489,8 @@ class FakeCouchDB:
         if self.unreadable.intersection(keys):
             raise RefusalError(500, "error", "{badmatch,{error,checksum}}")
         rows = [row(database, key) for key in keys if key not in self.unanswered]
+        for key in self.unrevised.intersection(keys):
+            del rows[keys.index(key)]["doc"]["_rev"]
         return web.json_response({"total_rows": living(database), "offset": None, "rows": rows})
 
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.couchdb.comparison import MOST_VALUES, Same, compare, is_large, with_revision
+from app.couchdb.errors import Unavailable
 
 JSON = st.recursive(
     st.none()
@@ -138,6 +139,9 @@ def test_subnormal_numbers_are_zero_as_couchdb_reads_them() -> None:
         (["a line"], ["another"], "differs from the stored document in: logs"),
         (["a line"], None, "differs from the stored document in: logs"),
         (None, [], "differs from the stored document in: logs"),
+        ([], 1, "differs from the stored document in: logs"),
+        ("a line", [], "differs from the stored document in: logs"),
+        ({"a": "line"}, [], "differs from the stored document in: logs"),
     ],
 )
 def test_what_differs_only_in_logs_that_are_missing_is_the_same_record(
@@ -156,6 +160,12 @@ def test_an_update_names_the_revision_that_it_replaces() -> None:
     again = with_revision(update, stored.replace(b"3-abc", b"4-def"))
     assert json.loads(again) == {"_rev": "4-def", "_id": "a", "logs": ["x"]}
     assert again.count(b"_rev") == 1
+
+
+@pytest.mark.parametrize("stored", [b'{"_id":"a","logs":[]}', b'{"_id":"a","_rev":5,"logs":[]}'])
+def test_what_has_no_revision_is_no_answer_of_couchdb(stored: bytes) -> None:
+    with pytest.raises(Unavailable, match="has no `_rev`"):
+        with_revision(b'{"_id":"a","logs":["x"]}', stored)
 
 
 def test_a_document_of_very_many_values_is_compared_as_it_is_written() -> None:
@@ -194,6 +204,15 @@ def large(*, more: bytes = b"", logs: bytes = b"[]", first: bytes = b'"a":1E2,"b
         (large(logs=b'["x"]'), large(), Same.OURS_HAS_LOGS),
         (large(), large(logs=b'["x"]'), Same.STORED_HAS_LOGS),
         (large(logs=b'["x"]'), large(logs=b'["y"]'), "differs from the stored document in: logs"),
+        (large(logs=b"[ ]"), large(), Same.EQUAL),
+        (large(), large(logs=b"[\n\t]"), Same.EQUAL),
+        (large(logs=b'["x"]'), large(logs=b"[ ]"), Same.OURS_HAS_LOGS),
+        (large(logs=b"{}"), large(logs=b"{ }"), Same.EQUAL),
+        (large(logs=b"{}"), large(), "differs from the stored document in: logs"),
+        (large(), large(logs=b"0"), "differs from the stored document in: logs"),
+        (large(logs=b'"x"'), large(), "differs from the stored document in: logs"),
+        (large(logs=b'{"x":1}'), large(), "differs from the stored document in: logs"),
+        (large(more=b",[ ]"), large(more=b",[]"), Same.EQUAL),
         (large(more=b",1"), large(more=b",true"), "differs from the stored document in: v"),
         (large(more=b",[]"), large(more=b",{}"), "differs from the stored document in: v"),
         (large(more=b",[]"), large(), "differs from the stored document in: v"),
@@ -210,6 +229,7 @@ def test_large_documents_are_compared_as_they_are_written(
     "ours, stored",
     [
         (large(), large(first=b'"b":2,"a":1E2')),
+        (large(first=b'"a":1,"a":2'), large(first=b'"a":2')),
         (b"[" * MOST_VALUES + b"]" * MOST_VALUES,) * 2,
         (b"[%b]" % EMPTY,) * 2,
     ],

@@ -497,6 +497,30 @@ async def test_a_document_that_cannot_be_read_back_ends(
     assert not writer.reading.down
 
 
+async def test_a_stored_document_without_a_revision_ends_no_worker(
+    writer: BulkWriter, couchdb: FakeCouchDB
+) -> None:
+    """As behind a proxy that leaves out what begins with an underscore."""
+    await writer.write([document(f"d{n}", logs=[]) for n in range(3)])
+    couchdb.unrevised.add("d1")
+    full = [document(f"d{n}", logs=["a line"]) for n in range(3)]
+    results = await ended(await writer.write([*full, *documents(3, prefix="e")]))
+    assert reasons(results) == [None, RejectReason.REFUSED, None, None, None, None]
+    assert isinstance(results[1], Refused)
+    assert "has no `_rev`" in results[1].detail
+
+
+async def test_a_revision_that_is_missing_once_is_read_again(
+    writer: BulkWriter, couchdb: FakeCouchDB
+) -> None:
+    await writer.write([document("d", logs=[])])
+    couchdb.unrevised.add("d")
+    writing = asyncio.create_task(writer.write([document("d", logs=["a line"])]))
+    await until(lambda: writer.narrowing == 1)
+    couchdb.unrevised.clear()
+    assert await ended(await writing) == [COMPLETED]
+
+
 async def without_deletion(writer: BulkWriter, couchdb: FakeCouchDB) -> None:
     """Documents pass, and no deletion: the probe is refused as well."""
     couchdb.validate = lambda one: (
