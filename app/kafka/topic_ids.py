@@ -56,22 +56,31 @@ async def ids(
         *(_told(client, node, {tp.topic for tp in tps}) for node, tps in asked.items())
     )
     found: dict[TP, bytes] = {}
+    doubted: defaultdict[Any, dict[TP, bytes]] = defaultdict(dict)
     for (node, tps), told in zip(asked.items(), answers, strict=True):
         for tp in (tp for tp in tps if tp.topic in told):
             topic_id = told[tp.topic]
             expected = known.get(tp, topic_id if tp in sure else None)
-            if topic_id == expected or await _confirmed(client, node, tp.topic, topic_id):
-                found[tp] = topic_id
+            believed = found if topic_id == expected else doubted[node]
+            believed[tp] = topic_id
+    for confirmed in await asyncio.gather(*(_confirmed(client, *one) for one in doubted.items())):
+        found |= confirmed
     return found
 
 
-async def _confirmed(client: Any, node: Any, topic: str, topic_id: bytes) -> bool:
+async def _confirmed(client: Any, node: Any, ids: Mapping[TP, bytes]) -> dict[TP, bytes]:
+    """Those of the ids that `node` has told which another broker tells, too."""
     others = [broker.nodeId for broker in client.cluster.brokers() if broker.nodeId != node]
     random.shuffle(others)
-    for other in others[:MOST_OTHERS] or [node]:
-        if (await _told(client, other, {topic})).get(topic) == topic_id:
-            return True
-    return False
+    topics = {tp.topic for tp in ids}
+    answers = await asyncio.gather(
+        *(_told(client, other, topics) for other in others[:MOST_OTHERS] or [node])
+    )
+    return {
+        tp: topic_id
+        for tp, topic_id in ids.items()
+        if any(told.get(tp.topic) == topic_id for told in answers)
+    }
 
 
 async def _told(client: Any, node: Any, topics: Collection[str]) -> dict[str, bytes]:

@@ -82,6 +82,16 @@ async def test_of_a_large_cluster_not_all_are_asked() -> None:
     assert len(cluster.asked) == 1 + MOST_OTHERS
 
 
+async def test_however_many_ids_are_new_each_broker_is_asked_once() -> None:
+    """One that is frozen would cost its time for each of them, and positions wait for that."""
+    now = {f"topic{number}": NEW for number in range(30)}
+    partitions = [TP(topic, number) for topic in now for number in range(2)]
+    cluster = Cluster({1: now, 2: now, 3: {}}, dict.fromkeys(partitions, 1))
+    found = await ids(cluster, partitions, dict.fromkeys(partitions, OLD))
+    assert found == dict.fromkeys(partitions, NEW)
+    assert sorted(cluster.asked) == [1, 2, 3]
+
+
 async def test_the_only_broker_is_asked_twice() -> None:
     cluster = Cluster({1: {"one": NEW}}, {ONE: 1})
     assert await ids(cluster, [ONE], {ONE: OLD}) == {ONE: NEW}
