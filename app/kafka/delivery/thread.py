@@ -21,6 +21,7 @@ from mode import Service
 from app.kafka import topic_ids
 from app.kafka.delivery import epochs
 from app.kafka.delivery.notes import Note
+from app.kafka.patches.abandoned_commits import drop_abandoned_commits
 from app.kafka.patches.changed_subscriptions import notice_changed_subscriptions
 from app.kafka.patches.committed_offsets import watch_committed_offsets
 from app.kafka.patches.fetched_batches import Fetched, Reassigned, unpack_chunks
@@ -109,6 +110,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         self.membership.watch(consumer)
         notice_changed_subscriptions(coordinator)
         watch_committed_offsets(coordinator)
+        drop_abandoned_commits(coordinator)
         fetch_apart(consumer._client)  # noqa: SLF001
         self.fetches.watch(consumer)
         set_refused_aside(coordinator, self._refused)
