@@ -166,17 +166,15 @@ class Persister(faust.App):
             settings.database.view_refresh_seconds,
             beacon=self.beacon,
         )
+        changelog = guard_changelog(settings.kafka)
         table = self.Table(
             "guard",
             partitions=settings.kafka.partitions,
             key_type=str,
             value_type=bytes,
             schema=EntrySchema(lambda key, value: partition_of(key, value) is not None),
-            # Kafka refuses records of a worker whose clock is more than an hour ahead of its own.
-            extra_topic_configs={"message.timestamp.type": "LogAppendTime"},
-            explain=lambda error: not_written(
-                guard_changelog(settings.kafka).name, error, settings.kafka
-            ),
+            extra_topic_configs=changelog.config,
+            explain=lambda error: not_written(changelog.name, error, settings.kafka),
         )
         self.guard_table = cast("GuardTable", table)
         self.sieve = Sieve(
@@ -212,7 +210,7 @@ class Persister(faust.App):
             self.topics, self.role_topics, self.names, settings.routing.log_mode
         )
         own = own_topics(self.names, settings.kafka)
-        needed = [*own, guard_changelog(settings.kafka)]
+        needed = [*own, changelog]
         self.access = Access(settings.kafka, needed, self, beacon=self.beacon)
         self.own_topics = OwnTopics(
             settings.kafka, self.names, self.subscription, self, beacon=self.beacon

@@ -19,9 +19,11 @@ from app.kafka.topics import (
     TopicSpec,
     after_loss,
     guard_changelog,
+    may_not_grow,
     not_created,
     other_mode,
     own_topics,
+    too_many_partitions,
 )
 from app.process.errors import StartError
 from app.process.words import counted, listed
@@ -51,9 +53,9 @@ async def examine_kafka(settings: Settings) -> AsyncIterator[Finding]:
         yield Finding("Kafka", State.WRONG, f"{kafka.url}: {explain(error, kafka)}")
         return
     yield Finding("Kafka", State.OK, f"{kafka.url} answers")
-    specs = own_topics(TopicNames(kafka.topic_prefix), kafka)
+    specs = needed_topics(kafka)
     try:
-        await check_rights(kafka, [*specs, guard_changelog(kafka)])
+        await check_rights(kafka, specs)
         yield Finding(
             "rights in Kafka", State.OK, f"a worker's topics, and the group {kafka.app_id}"
         )
@@ -76,7 +78,7 @@ async def _topics(
     refused = await admin.would_refuse(missing, replication)
     for spec in specs:
         if spec.name in partitions:
-            yield await examine_own(admin, spec, partitions[spec.name])
+            yield await examine_own(admin, spec, partitions[spec.name], settings.kafka)
         elif spec.name in refused:
             detail = not_created(spec, replication, refused[spec.name])
             yield Finding(spec.name, State.WRONG, f"missing; {detail}")
@@ -192,8 +194,17 @@ async def _group(admin: Admin, kafka: KafkaSettings) -> Finding:
     return Finding(what, State.OK, "goes on where it stopped, or begins a new installation")
 
 
-async def examine_own(admin: Admin, spec: TopicSpec, partitions: int) -> Finding:
+def needed_topics(kafka: KafkaSettings) -> list[TopicSpec]:
+    """The topics without which no worker starts."""
+    return [*own_topics(TopicNames(kafka.topic_prefix), kafka), guard_changelog(kafka)]
+
+
+async def examine_own(
+    admin: Admin, spec: TopicSpec, partitions: int, kafka: KafkaSettings
+) -> Finding:
     """Look at a topic of the persister's own."""
+    if spec == guard_changelog(kafka):
+        return await _examine_changelog(admin, spec, partitions, kafka.topic_prefix)
     fixed = spec.partitions > 1
     if fixed and partitions != spec.partitions:
         advice = f"it has {partitions} partitions: set PERSISTER_PARTITIONS={partitions}"
@@ -208,6 +219,23 @@ async def examine_own(admin: Admin, spec: TopicSpec, partitions: int) -> Finding
     return Finding(
         spec.name, State.OK, f"{counted(partitions, 'partition')}, set up as it should be"
     )
+
+
+async def _examine_changelog(
+    admin: Admin, changelog: TopicSpec, partitions: int, prefix: str
+) -> Finding:
+    """Look at the guard's changelog, which needs as many partitions as the internal topic has."""
+    if partitions > changelog.partitions:
+        detail = too_many_partitions(changelog, partitions, TopicNames(prefix).documents)
+        return Finding(changelog.name, State.WRONG, detail)
+    if partitions == changelog.partitions:
+        return Finding(changelog.name, State.OK, counted(partitions, "partition"))
+    rights = await admin.rights([changelog.name])
+    if changelog.name in rights and Right.ALTER not in rights[changelog.name]:
+        detail = may_not_grow(changelog, partitions, "this user lacks the right")
+        return Finding(changelog.name, State.WRONG, detail)
+    grows = f"{counted(partitions, 'partition')}; the next worker gives it {changelog.partitions}"
+    return Finding(changelog.name, State.OK, grows)
 
 
 async def _openwhisk(admin: Admin, topic: str, largest: int) -> Finding:

@@ -7,11 +7,11 @@ from app.couchdb.availability import advice
 from app.couchdb.errors import DatabaseMissing
 from app.doctor.database import examine_database
 from app.doctor.finding import Finding, State
-from app.doctor.kafka import examine_own
+from app.doctor.kafka import examine_own, needed_topics
 from app.kafka.access import ask, explain
 from app.kafka.admin import Admin, open_admin
 from app.kafka.errors import KafkaError
-from app.kafka.topics import TopicNames, TopicSpec, not_created, own_topics
+from app.kafka.topics import TopicSpec, not_created
 from app.process.errors import StartError
 from app.process.words import counted
 from app.settings import DatabaseSettings, KafkaSettings, Settings
@@ -35,9 +35,9 @@ async def _topics(kafka: KafkaSettings, *, check: bool) -> AsyncIterator[Finding
         await ask(kafka)
         async with open_admin(kafka) as admin:
             existing = await admin.partition_counts()
-            for spec in own_topics(TopicNames(kafka.topic_prefix), kafka):
+            for spec in needed_topics(kafka):
                 if spec.name in existing:
-                    yield await examine_own(admin, spec, existing[spec.name])
+                    yield await examine_own(admin, spec, existing[spec.name], kafka)
                 elif check:
                     yield Finding(spec.name, State.WRONG, MISSING)
                 else:

@@ -19,7 +19,15 @@ from app.kafka.delivery.thread import ConsumerThread
 from app.kafka.group_past import would_begin_again
 from app.kafka.subscription import Subscription
 from app.kafka.topic_settings import made_by_kafka, shortcomings
-from app.kafka.topics import TopicNames, TopicSpec, guard_changelog, not_created, own_topics
+from app.kafka.topics import (
+    TopicNames,
+    TopicSpec,
+    guard_changelog,
+    may_not_grow,
+    not_created,
+    own_topics,
+    too_many_partitions,
+)
 from app.process.errors import StartError
 from app.process.words import counted, listed
 from app.settings import KafkaSettings
@@ -142,20 +150,13 @@ class OwnTopics(Service):
         ):
             return
         if partitions > changelog.partitions:
-            raise OwnTopicError(
-                f"{changelog.name} has {partitions} partitions, and {self._names.documents} has "
-                f"{changelog.partitions}: stop all workers and delete {changelog.name}; the next "
-                "start makes it again, and the database tells what is stored already"
-            )
+            raise OwnTopicError(too_many_partitions(changelog, partitions, self._names.documents))
         try:
             await admin.grow(changelog.name, changelog.partitions)
         except KafkaError as error:
             if error.retriable:
                 raise
-            raise OwnTopicError(
-                f"{changelog.name} has {partitions} partitions, needs {changelog.partitions}, and "
-                f"Kafka does not let it be changed ({error}): grant Alter on it, or delete it"
-            ) from None
+            raise OwnTopicError(may_not_grow(changelog, partitions, str(error))) from None
         self.log.warning(
             "%s has %d partitions now instead of %d, as %s has.",
             *(changelog.name, changelog.partitions, partitions, self._names.documents),

@@ -29,11 +29,18 @@ class Right(StrEnum):
 
     READ = "Read"
     WRITE = "Write"
+    ALTER = "Alter"
     DESCRIBE = "Describe"
     DESCRIBE_CONFIGS = "DescribeConfigs"
 
 
-_BITS = {3: Right.READ, 4: Right.WRITE, 8: Right.DESCRIBE, 10: Right.DESCRIBE_CONFIGS}
+_BITS = {
+    3: Right.READ,
+    4: Right.WRITE,
+    7: Right.ALTER,
+    8: Right.DESCRIBE,
+    10: Right.DESCRIBE_CONFIGS,
+}
 """By the number of the operation in Kafka's protocol (`AclOperation`)."""
 
 

@@ -205,6 +205,23 @@ def not_created(spec: TopicSpec, replication: int, error: Exception) -> str:
     )
 
 
+def too_many_partitions(changelog: TopicSpec, partitions: int, documents: str) -> str:
+    """What to do about a guard's changelog that has more partitions than the internal topic."""
+    return (
+        f"{changelog.name} has {partitions} partitions, and {documents} has "
+        f"{changelog.partitions}: stop all workers and delete {changelog.name}; the next "
+        "start makes it again, and the database tells what is stored already"
+    )
+
+
+def may_not_grow(changelog: TopicSpec, partitions: int, why: str) -> str:
+    """What to do about a guard's changelog that has too few partitions and cannot get more."""
+    return (
+        f"{changelog.name} has {partitions} partitions, needs {changelog.partitions}, and Kafka "
+        f"does not let it be changed ({why}): grant Alter on it, or delete it"
+    )
+
+
 def completed_topic(name: str, largest: int = LARGEST_ACKNOWLEDGEMENT) -> TopicSpec:
     """A topic as OpenWhisk creates its `completed` topics (`whisk.kafka.topics.completed`).
 
@@ -265,9 +282,15 @@ def workers_topic(name: str) -> TopicSpec:
 
 
 def guard_changelog(settings: KafkaSettings) -> TopicSpec:
-    """The changelog of the guard's table, which Faust creates."""
+    """The changelog of the guard's table; `persister setup` creates it, otherwise Faust does.
+
+    Kafka refuses records of a worker whose clock is more than an hour ahead of its own, unless it
+    dates them itself.
+    """
     return TopicSpec(
-        f"{settings.app_id}-guard-changelog", settings.partitions, {"cleanup.policy": "compact"}
+        f"{settings.app_id}-guard-changelog",
+        settings.partitions,
+        {"cleanup.policy": "compact", "message.timestamp.type": "LogAppendTime"},
     )
 
 

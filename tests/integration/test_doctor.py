@@ -62,16 +62,22 @@ async def test_setup_makes_what_is_missing_and_check_only_says_so(
         assert "Traceback" not in ran.errors
         return ran.code, {found["what"]: found for found in json.loads(ran.output)}
 
-    documents = f"{prefix}persister-documents"
+    documents, changelog = f"{prefix}persister-documents", f"{prefix}persister-guard-changelog"
     code, found = await set_up("--check")
-    assert (code, found[documents]["state"]) == (1, "wrong")
+    assert (code, found[documents]["state"], found[changelog]["state"]) == (1, "wrong", "wrong")
     assert found["database"]["state"] == "wrong"
     assert documents not in await admin.topics(prefix)
 
     code, found = await set_up()
     assert (code, {one["state"] for one in found.values()}) == (0, {"ok"}), found
     assert "created" in found[documents]["detail"]
-    assert documents in await admin.topics(prefix)
+    assert {documents, changelog} <= {*await admin.topics(prefix)}
 
     code, found = await set_up("--check")
     assert (code, {one["state"] for one in found.values()}) == (0, {"ok"}), found
+
+    await admin.grow_topic(changelog, 30)
+    for ran in (await examined(commands), await set_up(), await set_up("--check")):
+        code, found = ran
+        assert (code, found[changelog]["state"]) == (1, "wrong")
+        assert f"delete {changelog}" in found[changelog]["detail"]

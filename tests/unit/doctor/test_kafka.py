@@ -4,12 +4,14 @@ import pytest
 from faust.types import TP
 
 from app.doctor import Finding, State, worst
-from app.doctor.kafka import further_rights, judge_limits, log_mode, lost_unread
+from app.doctor.kafka import examine_own, further_rights, judge_limits, log_mode, lost_unread
+from app.kafka import admin
 from app.kafka.clients import RECORD_OVERHEAD
 from app.kafka.group_view import Reach
 from app.kafka.metadata import Right
-from app.kafka.topics import TopicNames
-from app.settings import load
+from app.kafka.topics import TopicNames, guard_changelog
+from app.settings import KafkaSettings, load
+from tests.fakes.kafka_admin import FakeAdminClient
 
 MIB = 1024 * 1024
 HOUR = "3600000"
@@ -37,6 +39,37 @@ def test_the_log_mode_fits_the_topics_or_is_said_not_to(
     monkeypatch.setenv("PERSISTER_LOG_MODE", mode)
     (finding,) = log_mode(load(), dict.fromkeys(topics, 1))
     assert finding.state is state
+    assert said in finding.detail
+
+
+CHANGELOG = guard_changelog(KafkaSettings(partitions=4))
+
+
+@pytest.mark.parametrize(
+    "partitions,may_alter,state,said",
+    [
+        (5, True, State.WRONG, f"stop all workers and delete {CHANGELOG.name}"),
+        (4, False, State.OK, "4 partitions"),
+        (1, True, State.OK, "1 partition; the next worker gives it 4"),
+        (1, False, State.WRONG, "grant Alter on it"),
+    ],
+)
+async def test_the_guards_changelog_is_one_with_which_a_worker_starts(
+    monkeypatch: pytest.MonkeyPatch,
+    partitions: int,
+    *,
+    may_alter: bool,
+    state: State,
+    said: str,
+) -> None:
+    behind = FakeAdminClient()
+    monkeypatch.setattr(admin, "AIOKafkaAdminClient", lambda **_: behind)
+    behind.topics = {CHANGELOG.name: partitions}
+    behind.rights = {CHANGELOG.name: 1 << 8 | 1 << 3 | 1 << 4 | may_alter << 7}
+    settings = KafkaSettings(partitions=4)
+    async with admin.open_admin(settings) as kafka:
+        finding = await examine_own(kafka, CHANGELOG, partitions, settings)
+    assert (finding.what, finding.state) == (CHANGELOG.name, state)
     assert said in finding.detail
 
 

@@ -199,7 +199,7 @@ async def test_topics_that_kafka_made_by_itself_are_put_right(
     await Around(partitions=4).own_topics().on_start()
     assert kafka.topics == {OWN[0]: 4, OWN[1]: 1, CHANGELOG: 4}
     assert kafka.settings[OWN[0]]["message.timestamp.type"] == "LogAppendTime"
-    assert kafka.settings[CHANGELOG] == {"cleanup.policy": "compact"}
+    assert kafka.settings[CHANGELOG]["cleanup.policy"] == "compact"
     assert caplog.text.count("auto.create.topics.enable") == 2
 
 
