@@ -6,6 +6,7 @@ records there. Otherwise something has happened to the log since:
 - `Expired`: retention deleted records before they were read, which are lost.
 - `Recreated`: the topic was deleted and re-created, and its offsets start over (see `notes`).
 - `Overwritten`: Kafka lost the end of the log and has written other records there (see `epochs`).
+- `Shortened`: it is the same topic, but its log ends before the offset.
 
 Or somebody else has committed what nobody has read:
 
@@ -103,6 +104,30 @@ class Overwritten:
 
 
 @dataclass(frozen=True)
+class Shortened:
+    """The log ends before what was read, and the topic has the same id.
+
+    Args:
+        read_to: the next offset to read, as committed.
+        end: where the log ends now.
+    """
+
+    read_to: int
+    end: int
+
+    level: ClassVar = logging.ERROR
+
+    def message(self, tp: TP) -> str:
+        """What to log."""
+        return (
+            f"{tp.topic}/{tp.partition} was read up to offset {self.read_to}, but ends at "
+            f"{self.end}: Kafka has lost its end since (an unclean leader election, or a disk "
+            "restored from a copy), or another client of the group has committed that offset. "
+            "Reading it from its start."
+        )
+
+
+@dataclass(frozen=True)
 class Overtaken:
     """Another client of the group has committed an offset up to which this worker has not read.
 
@@ -126,7 +151,7 @@ class Overtaken:
         )
 
 
-Change: TypeAlias = Expired | Recreated | Overwritten | Overtaken
+Change: TypeAlias = Expired | Recreated | Overwritten | Shortened | Overtaken
 
 
 @dataclass(frozen=True)
@@ -174,7 +199,8 @@ def start(
         lost = expired(read_to, earliest)
         return Start(max(read_to, earliest), lost or Overtaken(own, committed))
     if committed > end:
-        return Start(earliest, Recreated(committed, end))
+        change = Shortened if recreated is False else Recreated
+        return Start(earliest, change(committed, end))
     if cut is not None:
         return Start(max(cut, earliest), Overwritten(committed, cut))
     return Start(max(committed, earliest), expired(committed, earliest))

@@ -11,6 +11,7 @@ from app.kafka.delivery.resume import (
     Overtaken,
     Overwritten,
     Recreated,
+    Shortened,
     Start,
     passed,
     start,
@@ -82,12 +83,20 @@ def test_what_is_committed_beyond_the_end_of_the_same_topic_was_committed_by_som
     assert start(50, 0, 9, None, 4, recreated=False) == Start(4, Overtaken(4, 50))
 
 
+@pytest.mark.parametrize("own", [None, 12])
+def test_the_same_topic_that_ends_before_what_is_committed_was_not_recreated(
+    own: int | None,
+) -> None:
+    assert start(10, 2, 9, None, own, recreated=False) == Start(2, Shortened(10, 9))
+
+
 @pytest.mark.parametrize(
     "change, level, says",
     [
         (Expired(5, 6), logging.ERROR, "Lost 2 records of completed0/3: Kafka's retention"),
         (Recreated(10, 9), logging.WARNING, "completed0/3 was read up to offset 10, but ends at 9"),
         (Recreated(7, 9), logging.WARNING, "completed0/3 was deleted and re-created since it was"),
+        (Shortened(10, 9), logging.ERROR, "completed0/3 was read up to offset 10, but ends at 9"),
         (Overtaken(4, 9), logging.ERROR, "Another client of the group has committed offset 9 of"),
         (Overwritten(8, 6), logging.ERROR, "completed0/3 was read up to offset 8, but Kafka has"),
     ],
