@@ -118,6 +118,10 @@ class Consumer(driver.Consumer):
         self._finding_out: dict[TP, int | None] = {}
         self._uncommitted: set[TP] = set()
         self._finished = Event()
+        self._parts: set[Chunk] = set()
+        """Parts of chunks that agents have and have not finished."""
+        self._handing_out = Event()
+        self._handing_out.set()
         self._chunked: set[str] = set()
 
     @property
@@ -215,6 +219,17 @@ class Consumer(driver.Consumer):
         """Note that a chunk has reached its agent, and fetch what was held because of it."""
         chunk.taken = True
         self._free()
+
+    async def may_hand_out(self) -> None:
+        """Wait while partitions are being revoked; for ever if the worker stops.
+
+        Who waits for work in flight would otherwise be handed further parts of it meanwhile.
+        """
+        await self._handing_out.wait()
+
+    def hand_out(self, part: Chunk) -> None:
+        """Note that a part of a chunk goes to its agent."""
+        self._parts.add(part)
 
     def _free(self) -> None:
         """Fetch at once the held partitions that may be fetched by now."""
@@ -447,8 +462,7 @@ class Consumer(driver.Consumer):
         if not chunk.divided:
             self.finish(chunk)
         self._unacked_messages.discard(message)
-        if self._waiting_for_ack is not None and not self._waiting_for_ack.done():
-            self._waiting_for_ack.set_result(None)
+        self._tell_waiting()
         return True
 
     def finish(self, chunk: Chunk) -> None:
@@ -458,6 +472,12 @@ class Consumer(driver.Consumer):
         self.transport.callbacks.finished(chunk)
         # Frees the records now: the chunk itself stays until those before it are finished, too.
         chunk.release()
+        self._parts.discard(chunk)
+        self._tell_waiting()
+
+    def _tell_waiting(self) -> None:
+        if self._waiting_for_ack is not None and not self._waiting_for_ack.done():
+            self._waiting_for_ack.set_result(None)
 
     def _filter_committable_offsets(self, tps: Iterable[TP]) -> dict[TP, int]:
         """The end of the finished chunks at the head of each partition.
@@ -691,6 +711,7 @@ class Consumer(driver.Consumer):
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Give in-flight work a moment to finish, commit it, then forget the partitions."""
         self._revoking = True
+        self._handing_out.clear()
         self.assignments += 1
         self._sought = None
         try:
@@ -699,6 +720,8 @@ class Consumer(driver.Consumer):
             self._revoking = False
             self._note_finished(revoked)
             self.ledger.forget(revoked)
+            if not self.app.should_stop:
+                self._handing_out.set()
             if self.transport.sieve is not None:
                 self.transport.sieve.forget(revoked)
 
@@ -706,23 +729,32 @@ class Consumer(driver.Consumer):
         """Wait, within a deadline, for the chunks that agents are working on, and commit.
 
         Faust's waits for ever, so a worker whose database is down would never stop.
-        `_unacked_messages` holds what the streams have taken; chunks that still wait in a queue are
-        delivered again.
+        Chunks that still wait in a queue are delivered again, as are the parts of a chunk that have
+        not been handed out.
         """
         if self.app.crashed:
             return
+        if self.app.should_stop:
+            self._handing_out.clear()
         deadline = self._deadline()
         may_wait = monotonic() < deadline
-        while self._unacked_messages and monotonic() < deadline:
+        while self._at_work and monotonic() < deadline:
             await self._wait_for_ack(timeout=deadline - monotonic())
-        if self._unacked_messages and may_wait:
+        if self._at_work and may_wait:
             self.log.warning(
-                "%s not finished in time, to be delivered again.",
-                counted(len(self._unacked_messages), "chunk"),
+                "%s not finished in time, to be delivered again.", counted(self._at_work, "chunk")
             )
         # A commit that is already running may not include the last chunks.
         await self.maybe_wait_for_commit_to_finish()
         await self.commit_and_end_transactions()
+
+    @property
+    def _at_work(self) -> int:
+        """How many chunks agents have and have not finished, each part of one counted alone."""
+        # What the streams have taken.
+        values: list[object] = [message.value for message in self._unacked_messages]
+        divided = sum(isinstance(value, Chunk) and value.divided for value in values)
+        return len(values) - divided + len(self._parts)
 
     def _deadline(self) -> float:
         """When to stop waiting for in-flight work (monotonic); a stop has only one deadline."""

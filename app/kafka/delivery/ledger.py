@@ -124,12 +124,11 @@ class Ledger:
         """
         if not self.holds(chunk):
             return []
-        chunks = self._positions[chunk.tp].chunks
-        place = chunks.index(chunk)
-        del chunks[place]
+        position = self._positions[chunk.tp]
         parts = chunk.divide(most)
-        for number, part in enumerate(parts, place):
-            chunks.insert(number, part)
+        position.chunks = deque(
+            each for one in position.chunks for each in (parts if one is chunk else [one])
+        )
         return parts
 
     def holds(self, chunk: Chunk) -> bool:

@@ -70,7 +70,9 @@ async def chunk_events(stream: StreamT[Any], most: int | None = None) -> AsyncIt
         parts = consumer.ledger.divide(event.value, most)
         left = set(parts)
         for part in parts:
+            await consumer.may_hand_out()
             if consumer.ledger.holds(part):
+                consumer.hand_out(part)
                 yield PartEvent(part, event, left, consumer)
             else:
                 left.discard(part)  # delivered again, or to another worker

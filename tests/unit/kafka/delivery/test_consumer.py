@@ -14,7 +14,7 @@ from faust.types import TP
 from faust.types.tuples import Message
 from yarl import URL
 
-from app.kafka.delivery import Callbacks, Chunk, ChunkTopic, Transport, chunk_events
+from app.kafka.delivery import Callbacks, Chunk, ChunkEvent, ChunkTopic, Transport, chunk_events
 from app.kafka.delivery import consumer as module
 from app.kafka.delivery.consumer import Consumer
 from app.kafka.delivery.ledger import Ledger
@@ -1444,3 +1444,101 @@ async def test_parts_that_are_delivered_again_do_not_reach_the_agent(
     taken[0].ack()
     assert message not in consumer._unacked_messages
     assert consumer._filter_committable_offsets([]) == {}
+
+
+class Agent:
+    """Takes one event after the other of a chunk of five records in parts of two."""
+
+    def __init__(self, consumer: Consumer, message: Message) -> None:
+        stream: Any = Stream(consumer, message)
+        self._events = chunk_events(stream, 2)
+
+    async def next(self) -> ChunkEvent:
+        return await anext(self._events)
+
+
+async def test_a_stop_waits_for_the_parts_that_were_handed_out_and_hands_out_no_more(
+    consumer: Consumer,
+    kafka: FakeConsumerThread,
+    app: faust.App,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await begin(consumer)
+    message = await deliver_next(consumer, kafka, FIRST, 0, 1, 2, 3, 4)
+    agent = Agent(consumer, message)
+    first = await agent.next()
+    app._stopped.set()
+    waiting = asyncio.create_task(consumer.wait_empty())
+    await until(lambda: consumer._waiting_for_ack)
+    further = asyncio.create_task(agent.next())
+    first.ack()
+    await asyncio.wait_for(waiting, 20)
+    assert kafka.commits == [{FIRST: 2}]
+    assert not further.done()
+    assert not message.acked, "the rest of it is delivered again"
+    assert "not finished in time" not in caplog.text
+    further.cancel()
+
+
+async def test_parts_that_are_not_finished_in_time_are_counted(
+    consumer: Consumer,
+    kafka: FakeConsumerThread,
+    app: faust.App,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clock = Clock()
+
+    async def wait_for_ack(timeout: float) -> None:  # noqa: ASYNC109 - Faust's signature
+        clock.now += timeout
+
+    monkeypatch.setattr(module, "monotonic", clock)
+    monkeypatch.setattr(consumer, "_wait_for_ack", wait_for_ack)
+    await begin(consumer)
+    small = await deliver_next(consumer, kafka, SECOND, 0)
+    large = await deliver_next(consumer, kafka, FIRST, 0, 1, 2, 3, 4)
+    agent = Agent(consumer, large)
+    await agent.next()
+    (await agent.next()).ack()
+    app._stopped.set()
+    await consumer.wait_empty()
+    assert "2 chunks not finished in time" in caplog.text
+    assert not small.acked
+    assert kafka.commits == []
+
+
+async def test_a_rebalance_hands_out_no_more_parts_and_drops_the_rest(
+    consumer: Consumer, kafka: FakeConsumerThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await begin(consumer)
+    message = await deliver_next(consumer, kafka, FIRST, 0, 1, 2, 3, 4)
+    agent = Agent(consumer, message)
+    first = await agent.next()
+    seen = []
+
+    async def revoked(*_: object) -> None:
+        further = asyncio.create_task(agent.next())
+        waiting = asyncio.create_task(consumer.wait_empty())
+        await until(lambda: consumer._waiting_for_ack)
+        first.ack()
+        await asyncio.wait_for(waiting, 20)
+        seen.append(further)
+
+    monkeypatch.setattr(driver.Consumer, "on_partitions_revoked", revoked)
+    await consumer.on_partitions_revoked({FIRST, SECOND})
+    assert kafka.commits == [{FIRST: 2}]
+    with pytest.raises(StopAsyncIteration):
+        await asyncio.wait_for(seen[0], 20)
+    assert message not in consumer._unacked_messages
+
+
+async def test_parts_of_a_partition_that_stays_are_handed_out_after_a_rebalance(
+    consumer: Consumer, kafka: FakeConsumerThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await begin(consumer)
+    agent = Agent(consumer, await deliver_next(consumer, kafka, FIRST, 0, 1, 2, 3, 4))
+    await agent.next()
+    monkeypatch.setattr(driver.Consumer, "on_partitions_revoked", nothing)
+    await consumer.on_partitions_revoked({SECOND})
+    further = await asyncio.wait_for(agent.next(), 20)
+    assert further.value.first_offset == 2
