@@ -4,12 +4,13 @@ To the persister, a record that it has stored once is a duplicate: a late copy f
 bring a deleted document back. Whoever writes it again through the gateway, though, means it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from typing import Final
 
 from aiohttp import web
 
 from openwhisk.gateway.answers import NO_ANSWER
+from openwhisk.gateway.upstream import UnreachableError
 
 _MOST: Final = 100_000
 """Most ids to remember; each takes a hundred bytes."""
@@ -41,17 +42,34 @@ class Deleted:
         if len(self._hashes) > self._most:
             del self._hashes[next(iter(self._hashes))]
 
-    def changed(self, ids: Iterable[str], response: web.StreamResponse) -> None:
+    async def changing(
+        self, ids: Iterable[str], answer: Awaitable[web.StreamResponse]
+    ) -> web.StreamResponse:
         """Remember documents that a request may have deleted, unless CouchDB did not carry it out.
 
         Args:
             ids: the ids of the documents.
-            response: the answer to the request.
+            answer: CouchDB's to the request.
+
+        Returns:
+            The answer.
+
+        Raises:
+            UnreachableError: what `answer` raises. It may raise anything else as well.
         """
-        # After a connection that broke, they may be deleted as well.
-        if response.status not in _DENIED or _says_deleted(response):
-            for document_id in ids:
-                self.note(document_id)
+        refused = False
+        try:
+            response = await answer
+            refused = response.status in _DENIED and not _says_deleted(response)
+        except UnreachableError:
+            refused = True
+            raise
+        finally:
+            # After a connection that broke, or a client that left, they may be deleted as well.
+            if not refused:
+                for document_id in ids:
+                    self.note(document_id)
+        return response
 
     def read(self, document_id: str, response: web.StreamResponse) -> None:
         """Remember a document that CouchDB's answer to a read calls deleted."""

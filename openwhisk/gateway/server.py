@@ -296,8 +296,7 @@ class Gateway:
                     _hand_on(await self._credentials.judge(request.headers, client), request)
                 return early
         await self._reads.stored(changes.ids, request.headers)
-        response = await self._upstream.forward(request)
-        self._deleted.changed(changes.ids, response)
+        response = await self._deleted.changing(changes.ids, self._upstream.forward(request))
         if document_id is not None:
             self._deleted.read(document_id, response)
         return response
@@ -380,12 +379,11 @@ class Gateway:
     async def _heard(self, request: web.Request, changes: Change) -> web.StreamResponse:
         await self._reads.stored(changes.ids, request.headers)
         until = time.monotonic() + self._settings.publish_deadline
+        answer = when_connected(lambda: self._upstream.forward(request), until)
         try:
-            response = await when_connected(lambda: self._upstream.forward(request), until)
+            return await self._deleted.changing(changes.ids, answer)
         except UnreachableError:
             return self._no_answer(request, Unanswered.NOT_STORED)
-        self._deleted.changed(changes.ids, response)
-        return response
 
     async def _judged(self, request: web.Request) -> Judgement:
         """The verdict on a write, which is held while CouchDB cannot be asked."""

@@ -12,9 +12,11 @@ from openwhisk.gateway.server import Gateway
 from openwhisk.gateway.settings import Configuration, GatewaySettings
 from openwhisk.gateway.upstream import Upstream
 from openwhisk.publisher import Publisher
+from tests.openwhisk_client import OpenWhiskClient
 from tests.unit.gateway.doubles import DATABASE, FakeDatabase, FakeProducer, Running
 
 StartGateway = Callable[..., Awaitable[Running]]
+StartClients = Callable[..., Awaitable[tuple[OpenWhiskClient, OpenWhiskClient]]]
 
 
 @pytest.fixture
@@ -77,3 +79,21 @@ async def start(database: FakeDatabase, producer: FakeProducer) -> AsyncIterator
 @pytest.fixture
 async def gateway(start: StartGateway) -> Running:
     return await start()
+
+
+@pytest.fixture
+async def clients(start: StartGateway, database: FakeDatabase) -> AsyncIterator[StartClients]:
+    """Starts a gateway; a client of one whose records are taken, and of one who changes them."""
+    made: list[OpenWhiskClient] = []
+
+    async def make(**settings: Any) -> tuple[OpenWhiskClient, OpenWhiskClient]:
+        database.couchdb.others["editor"] = "secret"
+        gateway = await start(**settings)
+        for name in ("whisk", "editor"):
+            url = gateway.url.replace("//", f"//{name}:secret@")
+            made.append(OpenWhiskClient(url, DATABASE))
+        return made[0], made[1]
+
+    yield make
+    for client in made:
+        client.close()

@@ -1,5 +1,6 @@
 """A deleted record that is written again goes to CouchDB: the persister calls it a duplicate."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
@@ -7,8 +8,9 @@ import pytest
 from aiohttp import web
 
 from openwhisk.gateway.deleted import Deleted
+from tests.fakes.time import until
 from tests.openwhisk_client import BrokenError, OpenWhiskClient
-from tests.unit.gateway.conftest import StartGateway
+from tests.unit.gateway.conftest import StartClients, StartGateway
 from tests.unit.gateway.doubles import DATABASE, FakeDatabase, FakeProducer, document
 from tests.unit.gateway.test_held_changes import DELETIONS, path_of
 
@@ -119,6 +121,42 @@ async def test_a_deletion_that_was_not_answered_may_be_one(
     await client.put(fields)
     assert fields["_id"] in database.held
     assert not producer.sent
+
+
+@pytest.mark.parametrize("whose", ["nobody's", "the client's"])
+@pytest.mark.parametrize("how", DELETIONS)
+async def test_a_deletion_whose_client_leaves_is_one(
+    clients: StartClients,
+    database: FakeDatabase,
+    producer: FakeProducer,
+    how: str,
+    whose: str,
+) -> None:
+    trusted = {} if whose == "nobody's" else {"authorized_users": frozenset({"editor"})}
+    client, writer = await clients(**trusted)
+    await writer.put(document())  # so that every body is read
+    fields = document()
+    revision = database.write(fields)["rev"]
+    deleted, left = asyncio.Event(), asyncio.Event()
+
+    async def deletes_and_is_left(request: web.Request) -> web.StreamResponse:
+        answer = await database.couchdb.answer(request)
+        if fields["_id"] not in database.held:
+            database.answer = None
+            deleted.set()
+            await until(lambda: request.transport is None or request.transport.is_closing())
+            left.set()
+        return answer
+
+    database.answer = deletes_and_is_left
+    deleting = asyncio.ensure_future(DELETIONS[how](client, fields["_id"], revision))
+    await deleted.wait()
+    deleting.cancel()
+    await left.wait()
+    taken = len(producer.sent)
+    await writer.put(fields)
+    assert fields["_id"] in database.held
+    assert len(producer.sent) == taken
 
 
 def test_the_newest_are_remembered() -> None:

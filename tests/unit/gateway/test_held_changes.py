@@ -2,14 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
 from tests.fakes.time import until
 from tests.openwhisk_client import Answer, BrokenError, OpenWhiskClient
-from tests.unit.gateway.conftest import StartGateway
+from tests.unit.gateway.conftest import StartClients
 from tests.unit.gateway.doubles import DATABASE, FakeDatabase, FakeProducer, document
 
 Deletion = Callable[[OpenWhiskClient, str, str], Awaitable[Answer]]
@@ -56,26 +56,6 @@ DELETIONS: dict[str, Deletion] = {
         "POST", f"/{DATABASE}/_purge", json.dumps({id_: [rev]}).encode()
     ),
 }
-
-StartClients = Callable[..., Awaitable[tuple[OpenWhiskClient, OpenWhiskClient]]]
-
-
-@pytest.fixture
-async def clients(start: StartGateway, database: FakeDatabase) -> AsyncIterator[StartClients]:
-    """Starts a gateway; a client of one whose records are taken, and of one who changes them."""
-    made: list[OpenWhiskClient] = []
-
-    async def make(**settings: Any) -> tuple[OpenWhiskClient, OpenWhiskClient]:
-        database.couchdb.others["editor"] = "secret"
-        gateway = await start(**settings)
-        for name in ("whisk", "editor"):
-            url = gateway.url.replace("//", f"//{name}:secret@")
-            made.append(OpenWhiskClient(url, DATABASE))
-        return made[0], made[1]
-
-    yield make
-    for client in made:
-        client.close()
 
 
 def heard(*, whose: str) -> dict[str, frozenset[str]]:
