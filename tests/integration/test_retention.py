@@ -112,8 +112,9 @@ async def test_a_topic_that_is_recreated_while_kafka_is_out_of_reach_is_read_fro
         running = await deployment.worker(partitions=1, kafka_url=broker.url, discovery_interval=1)
         await kafka.records(topic, records.many(10))
         await deployment.drained(topic)
-        # It knows the topic once it has looked for topics.
+        # It knows the topic once it has looked for topics, and all positions once it reads another.
         found = await deployment.topic("completed1")
+        await kafka.records(found, records.many(1))
         await deployment.drained(found)
         broker.away = True
         broker.disconnect()
