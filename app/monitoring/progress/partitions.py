@@ -15,6 +15,9 @@ IN_FRONT = 8
 """If this many times the documents that may be in flight have been settled since, a chunk at its
 agent counts as overtaken. In front of it can only be that many documents, the chunk that exceeded
 the limit, and its own, each of which is counted twice.
+
+With a maximum rate it is this many times what the rate lets pass. Duplicates that the guard knows
+do not count then, because they pass at any rate.
 """
 
 AHEAD = 64
@@ -89,8 +92,8 @@ class Partitions:
         self._holders: Mapping[TP, str] = {}
         self._settled: dict[TP, int] = {}
         """How many documents had been settled when a partition last moved."""
-        self._begun: dict[TP, int] = {}
-        """The same for when it last moved, or last had no chunk at its agent."""
+        self._begun: dict[TP, Database] = {}
+        """The state of the database when it last moved, or last had no chunk at its agent."""
         self._waits: dict[TP, bool] = {}
         """Whether a partition, when a member last held it, waited for something that no restart
         helps.
@@ -136,7 +139,7 @@ class Partitions:
         if not stands:
             self._settled[tp] = look.worker.database.settled
         if not stands or tp not in look.worker.at_work:
-            self._begun[tp] = look.worker.database.settled
+            self._begun[tp] = look.worker.database
         self._waits.pop(tp, None)
         if reach.lag == 0:
             return Finding(PartitionVerdict(State.IDLE, reach, host, mine, member=member))
@@ -181,8 +184,7 @@ class Partitions:
             unanswered = self._lasting.of("answers", database.last_answered)
         if not database.busy or unanswered > self._rules.request_timeout + STANDING:
             return UNKNOWN
-        chunk, partition = database.settled - self._begun[tp], database.settled - self._settled[tp]
-        if chunk > IN_FRONT * self._rules.in_flight or partition > AHEAD * self._rules.in_flight:
+        if self._overtaken(tp, database):
             return OVERTAKEN
         if database.waits:
             return Reason(database.waits, blocks=False)
@@ -190,3 +192,11 @@ class Partitions:
             return PACE
         said = f"; it last said: {database.last_error}" if database.last_error else ""
         return Reason(f"{STORES_NOTHING}{said}")
+
+    def _overtaken(self, tp: TP, database: Database) -> bool:
+        """Whether more has been settled since than can have been in front of it."""
+        rules, begun = self._rules, self._begun[tp]
+        if rules.paced is not None and database.stored - begun.stored > IN_FRONT * rules.paced:
+            return True
+        chunk, partition = database.settled - begun.settled, database.settled - self._settled[tp]
+        return chunk > IN_FRONT * rules.in_flight or partition > AHEAD * rules.in_flight

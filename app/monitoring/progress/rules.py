@@ -4,7 +4,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from app.kafka.topics import TopicNames
-from app.settings import Settings
+from app.settings import DatabaseSettings, Settings
+from app.storing.step import PACED_SECONDS
 
 STANDING = 8.0
 """Seconds without movement after which something stands still.
@@ -26,6 +27,8 @@ class Rules:
         in_flight: how many documents may be on their way to the database at a time.
         request_timeout: seconds that a request to the database may take.
         session: seconds that the group waits for a dead member before it rebalances.
+        paced: with a maximum rate, how many documents may be stored from when one is taken until it
+            is; None without.
     """
 
     documents: str
@@ -35,6 +38,7 @@ class Rules:
     in_flight: int
     request_timeout: float
     session: float
+    paced: float | None = None
 
 
 def rules_of(settings: Settings, names: TopicNames) -> Rules:
@@ -49,4 +53,16 @@ def rules_of(settings: Settings, names: TopicNames) -> Rules:
         in_flight=settings.worker.in_flight_documents,
         request_timeout=settings.database.request_timeout,
         session=kafka.session_timeout,
+        paced=_paced(settings.database),
     )
+
+
+def _paced(database: DatabaseSettings) -> float | None:
+    """What waits for a request, what requests have, and what passes one until it times out.
+
+    No request has more than a second's worth.
+    """
+    if not (most := database.documents_of_a_second):
+        return None
+    passing = database.documents_per_second * database.request_timeout
+    return most * (PACED_SECONDS + database.requests_in_flight) + passing

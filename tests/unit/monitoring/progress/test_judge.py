@@ -6,10 +6,12 @@ import pytest
 from faust.types import TP
 
 from app.kafka.group_view import STABLE, GroupView, Member, Reach
+from app.kafka.topics import TopicNames
 from app.monitoring.progress.facts import Silence, Worker
 from app.monitoring.progress.judge import Judge
-from app.monitoring.progress.rules import Rules
+from app.monitoring.progress.rules import Rules, rules_of
 from app.monitoring.progress.verdict import State, Verdict
+from app.settings import load
 
 RULES = Rules(
     documents="documents",
@@ -393,6 +395,30 @@ def test_a_chunk_that_the_others_pass_is_stuck() -> None:
         verdict = world.after(2)
     assert verdict.state is State.STUCK
     assert "what came after it is stored" in (verdict.not_ready or "")
+
+
+def test_at_a_low_rate_a_chunk_that_the_others_pass_is_stuck_in_minutes() -> None:
+    world = World(Judge(replace(RULES, in_flight=16_000, paced=69.0)))
+    world.reaches[DOCUMENTS] = Reach(0, 900, 10)
+    world.worker = replace(world.worker, at_work=frozenset({DOCUMENTS}))
+    for second in range(0, 8 * 69, 2):
+        world.database(stored=second, finished=100 * second, busy=True, waits="its pace")
+        verdict = world.after(2)
+        assert (verdict.not_ready, verdict.stuck_for) == (None, 0.0), "duplicates pass at any rate"
+    for second in range(8 * 69, 8 * 69 + 20, 2):
+        world.database(stored=second, busy=True, waits="its pace")
+        verdict = world.after(2)
+    assert verdict.state is State.STUCK
+    assert "what came after it is stored" in (verdict.not_ready or "")
+
+
+@pytest.mark.parametrize("rate, paced", [(0, None), (0.1, 15), (1, 69), (10, 690)])
+def test_what_may_be_in_front_of_a_chunk_is_told_by_the_rate(
+    monkeypatch: pytest.MonkeyPatch, rate: float, paced: float | None
+) -> None:
+    monkeypatch.setenv("PERSISTER_DOCUMENTS_PER_SECOND", str(rate))
+    settings = load()
+    assert rules_of(settings, TopicNames()).paced == paced
 
 
 def test_a_partition_waits_while_what_was_fetched_of_others_is_stored() -> None:
