@@ -24,6 +24,7 @@ from app.audit.findings import Findings
 from app.audit.reading import MARGIN_MILLIS, Extent, KafkaReader, Scope, Source, Watcher
 from app.audit.stored import read_stored
 from app.couchdb import Database, connected
+from app.couchdb.first_answer import Say, first_answer
 from app.kafka.admin import Admin, open_admin
 from app.kafka.reader import Reader, TopicPartition, open_reader
 from app.kafka.topics import TopicNames
@@ -60,10 +61,10 @@ class Audited:
 
 
 @asynccontextmanager
-async def open_database(settings: Settings) -> AsyncIterator[Database]:
+async def open_database(settings: Settings, say: Say) -> AsyncIterator[Database]:
     """Connect, and see whether the database is there; raises `DatabaseError`."""
+    await first_answer(settings.database, say)
     async with connected(settings.database) as database:
-        await database.info()
         yield database
 
 
@@ -93,7 +94,7 @@ class Auditor:
             ReadError: Kafka stops sending.
         """
         async with (
-            open_database(self._settings) as database,
+            open_database(self._settings, self._watcher.say) as database,
             open_admin(self._settings.kafka) as admin,
             open_reader(self._settings.kafka) as kafka,
         ):

@@ -36,6 +36,9 @@ class Watcher(Protocol):
     def forward(self, count: int) -> None:
         """This many more of them are done."""
 
+    def say(self, text: str) -> None:
+        """Show a remark to the operator."""
+
 
 class Silent(Watcher):
     """Ignores all progress."""
@@ -44,6 +47,9 @@ class Silent(Watcher):
         """Ignore it."""
 
     def forward(self, count: int) -> None:
+        """Ignore it."""
+
+    def say(self, text: str) -> None:
         """Ignore it."""
 
 

@@ -156,7 +156,7 @@ async def _audit(
         if not report.records and not audited.lost:
             raise AuditError(f"nothing to audit: no record in {', '.join(audited.topics)}")
         if different := report.examples[Verdict.DIFFERENT]:
-            async with open_database(settings) as database:
+            async with open_database(settings, bar.say) as database:
                 report.differing = await differences(settings, database, different)
         if repair:
             report.repaired = await _repair(settings, findings, bar, dry_run=dry_run)
@@ -187,3 +187,6 @@ class _Bar(Watcher):
 
     def forward(self, count: int) -> None:
         self._bar.update(count)
+
+    def say(self, text: str) -> None:
+        self._bar.write(text, file=sys.stderr)

@@ -7,6 +7,7 @@ import sys
 import click
 
 from app.commands.findings import CODES, tell
+from app.commands.printing import remark
 from app.doctor import Finding, State, worst
 from app.doctor.database import examine_database
 from app.doctor.kafka import examine_kafka
@@ -32,5 +33,5 @@ async def examine(settings: Settings) -> list[Finding]:
     findings = [Finding("settings", State.OK, "every variable is known and valid")]
     findings += examine_machine(settings.worker)
     findings += [finding async for finding in examine_kafka(settings)]
-    findings += [finding async for finding in examine_database(settings.database)]
+    findings += [finding async for finding in examine_database(settings.database, remark)]
     return findings

@@ -31,6 +31,11 @@ def print_json(value: object, *, indent: int | None = 2) -> None:
     print_pieces(json.JSONEncoder(indent=indent).iterencode(value))
 
 
+def remark(text: str) -> None:
+    """Tell somebody who waits what is going on, beside the result."""
+    click.echo(text, err=True)
+
+
 def print_pieces(pieces: Iterable[str]) -> None:
     """Print a text of any length, and a line end; no copy is made of all of it."""
     out = click.get_text_stream("stdout")

@@ -7,6 +7,7 @@ import sys
 import click
 
 from app.commands.findings import CODES, tell
+from app.commands.printing import remark
 from app.doctor import Finding, worst
 from app.doctor.setting_up import set_up
 from app.settings import load
@@ -27,7 +28,7 @@ def setup(*, check: bool, as_objects: bool) -> None:
     settings = load()
 
     async def found() -> list[Finding]:
-        return [finding async for finding in set_up(settings, check=check)]
+        return [finding async for finding in set_up(settings, check=check, say=remark)]
 
     findings = asyncio.run(found())
     tell(findings, as_objects=as_objects)

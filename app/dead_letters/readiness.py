@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from app.couchdb import Database, DatabaseError, connected
 from app.couchdb.errors import DatabaseMissing
+from app.couchdb.first_answer import Say, first_answer
 from app.dead_letters.errors import LettersError
 from app.settings import DatabaseSettings
 
@@ -13,12 +14,22 @@ Check = Callable[[], Awaitable[None]]
 
 
 @asynccontextmanager
-async def open_check(settings: DatabaseSettings) -> AsyncIterator[Check]:
-    """Open a check that the database takes documents; its error has CouchDB's reason."""
+async def open_check(settings: DatabaseSettings, say: Say) -> AsyncIterator[Check]:
+    """Open a check that the database takes documents; its error has CouchDB's reason.
+
+    Args:
+        settings: how to connect.
+        say: is told what is waited for, if the first answer takes long.
+    """
+    answered = False
     async with connected(settings) as database:
 
         async def check() -> None:
+            nonlocal answered
             try:
+                if not answered:
+                    await first_answer(settings, say)
+                    answered = True
                 await database.check_takes_documents()
             except DatabaseMissing as error:
                 if not settings.create:  # else a worker creates it

@@ -91,7 +91,9 @@ class Replay:
                 reader = await stack.enter_async_context(open_reader(kafka))
                 check: Check = no_check
                 if not self.force:
-                    check = await stack.enter_async_context(open_check(settings.database))
+                    check = await stack.enter_async_context(
+                        open_check(settings.database, watcher.say)
+                    )
                 sender = Sender(producer, reader, log, check, admin=admin, settings=kafka)
             progress = Progress()
             if sender or names.replays in partitions:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from app.couchdb import Database, DatabaseError, connected
 from app.couchdb.availability import advice
 from app.couchdb.errors import DatabaseMissing
+from app.couchdb.first_answer import Say, asked, hurried
 from app.doctor.finding import Finding, State
 from app.doctor.validation import examine_validation
 from app.process.words import counted
@@ -13,22 +14,19 @@ from app.settings import DatabaseSettings
 APART = 5.0
 """Seconds that clocks may differ; the header that tells is exact to one."""
 
-ANSWER_SECONDS = 10.0
-"""For a question; somebody waits, and a database that takes longer is what they want to know."""
 
-
-async def examine_database(settings: DatabaseSettings) -> AsyncIterator[Finding]:
-    """Look at the database, without changing it."""
-    patience = min(settings.request_timeout, ANSWER_SECONDS)
-    hurried = settings.model_copy(update={"request_timeout": patience})
-    async with connected(hurried) as database:
-        async for finding in _examine(database, settings):
+async def examine_database(settings: DatabaseSettings, say: Say) -> AsyncIterator[Finding]:
+    """Look at the database, without changing it; `say` is told what is waited for."""
+    async with connected(hurried(settings)) as database:
+        async for finding in _examine(database, settings, say):
             yield finding
 
 
-async def _examine(database: Database, settings: DatabaseSettings) -> AsyncIterator[Finding]:
+async def _examine(
+    database: Database, settings: DatabaseSettings, say: Say
+) -> AsyncIterator[Finding]:
     try:
-        info = await database.info()
+        info = await asked(database, say)
     except DatabaseMissing as error:
         if settings.create:
             yield Finding(

@@ -2,9 +2,10 @@
 
 from collections.abc import AsyncIterator
 
-from app.couchdb import Database, DatabaseError, connected
+from app.couchdb import DatabaseError, connected
 from app.couchdb.availability import advice
 from app.couchdb.errors import DatabaseMissing
+from app.couchdb.first_answer import Say, first_answer
 from app.doctor.database import examine_database
 from app.doctor.finding import Finding, State
 from app.doctor.kafka import examine_own, needed_topics
@@ -19,14 +20,19 @@ from app.settings import DatabaseSettings, KafkaSettings, Settings
 MISSING = "missing; `persister setup` creates it"
 
 
-async def set_up(settings: Settings, *, check: bool) -> AsyncIterator[Finding]:
+async def set_up(settings: Settings, *, check: bool, say: Say) -> AsyncIterator[Finding]:
     """Create what is missing, or with `check` only say what that is.
 
     What exists is left as it is; whether it is as it should be is said.
+
+    Args:
+        settings: the worker's.
+        check: change nothing.
+        say: is told what is waited for, if that takes long.
     """
     async for finding in _topics(settings.kafka, check=check):
         yield finding
-    async for finding in set_up_database(settings.database, check=check):
+    async for finding in set_up_database(settings.database, check=check, say=say):
         yield finding
 
 
@@ -56,13 +62,16 @@ async def _created(admin: Admin, spec: TopicSpec, replication: int) -> Finding:
     return Finding(spec.name, State.OK, f"created, with {counted(spec.partitions, 'partition')}")
 
 
-async def set_up_database(settings: DatabaseSettings, *, check: bool) -> AsyncIterator[Finding]:
+async def set_up_database(
+    settings: DatabaseSettings, *, check: bool, say: Say
+) -> AsyncIterator[Finding]:
     """The same for the database and its design documents alone."""
     # The workers may be told not to create it because this does.
     if not check:
         async with connected(settings.model_copy(update={"create": True})) as database:
             try:
-                made = await _made(database)
+                made = await _is_missing(settings, say)
+                await database.prepare()
             except DatabaseError as error:
                 detail = f"{database.address}: {error}; {advice(error, retried=False)}"
                 yield Finding("database", State.WRONG, detail)
@@ -70,17 +79,13 @@ async def set_up_database(settings: DatabaseSettings, *, check: bool) -> AsyncIt
             if made:
                 yield Finding("database", State.OK, f"{database.address}: created")
     # What is missing now, nobody else is relied on to create.
-    async for finding in examine_database(settings.model_copy(update={"create": False})):
+    async for finding in examine_database(settings.model_copy(update={"create": False}), say):
         yield finding
 
 
-async def _made(database: Database) -> bool:
-    """Create the database and its design documents; whether it was missing."""
+async def _is_missing(settings: DatabaseSettings, say: Say) -> bool:
     try:
-        await database.info()
+        await first_answer(settings, say)
     except DatabaseMissing:
-        missing = True
-    else:
-        missing = False
-    await database.prepare()
-    return missing
+        return True
+    return False

@@ -39,6 +39,9 @@ class Quiet:
     def forward(self, count: int) -> None:
         self.done += count
 
+    def say(self, text: str) -> None:
+        pass
+
 
 @pytest.fixture
 def findings() -> Iterator[Findings]:

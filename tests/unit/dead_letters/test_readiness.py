@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from app.couchdb import first_answer
 from app.dead_letters.destination import Destination
 from app.dead_letters.errors import LettersError
 from app.dead_letters.planning import Planned
@@ -12,6 +13,7 @@ from app.dead_letters.readiness import open_check
 from app.dead_letters.sending import Sender
 from app.settings import DatabaseSettings, KafkaSettings
 from tests.fakes.couchdb import FakeCouchDB, fails
+from tests.fakes.silent import silent_server
 from tests.unit.dead_letters.letters import letter
 
 
@@ -25,7 +27,7 @@ async def couchdb() -> AsyncIterator[FakeCouchDB]:
 
 async def check(couchdb: FakeCouchDB, **changed: Any) -> None:
     settings = DatabaseSettings(**{"url": couchdb.url, "name": "activations", **changed})
-    async with open_check(settings) as asked:
+    async with open_check(settings, print) as asked:
         await asked()
 
 
@@ -59,6 +61,20 @@ async def test_a_database_that_does_not_answer(couchdb: FakeCouchDB) -> None:
     await couchdb.stop()
     with pytest.raises(LettersError, match="no connection"):
         await check(couchdb)
+
+
+async def test_it_is_said_that_the_first_answer_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(first_answer, "SILENCE_SECONDS", 0)
+    monkeypatch.setattr(first_answer, "ANSWER_SECONDS", 0.1)
+    said: list[str] = []
+    async with silent_server() as url:
+        settings = DatabaseSettings(url=url, name="activations")
+        async with open_check(settings, said.append) as check_:
+            with pytest.raises(LettersError, match="no answer"):
+                await check_()
+    assert said == [f"Waiting for the database at {url}/activations to answer."]
 
 
 async def test_one_that_is_missing_is_trouble_where_no_worker_creates_it(

@@ -4,11 +4,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from app.couchdb import first_answer
 from app.doctor import Finding, State, worst
 from app.doctor.database import examine_database
 from app.doctor.setting_up import set_up_database
 from app.settings import DatabaseSettings
 from tests.fakes.couchdb import FakeCouchDB
+from tests.fakes.silent import silent_server
 
 WHO = "run `persister setup` with the credentials of an administrator of the database"
 
@@ -27,7 +29,7 @@ def settings(couchdb: FakeCouchDB) -> DatabaseSettings:
 
 
 async def set_up(settings: DatabaseSettings, *, check: bool = False) -> list[Finding]:
-    return [finding async for finding in set_up_database(settings, check=check)]
+    return [finding async for finding in set_up_database(settings, check=check, say=print)]
 
 
 def design_documents(findings: list[Finding]) -> Finding:
@@ -59,9 +61,24 @@ async def test_doctor_says_who_creates_missing_design_documents(
 ) -> None:
     couchdb.administrator = administrator
     asked = settings.model_copy(update={"create": create})
-    found = design_documents([finding async for finding in examine_database(asked)])
+    found = design_documents([finding async for finding in examine_database(asked, print)])
     if create and administrator:
         assert (found.state, WHO in found.detail) == (State.WARNING, False)
         assert "the first worker creates them" in found.detail
     else:
         assert (found.state, WHO in found.detail) == (State.WRONG, True)
+
+
+@pytest.mark.parametrize("check", [True, False])
+async def test_setup_says_that_it_waits_for_a_database_and_gives_up_before_long(
+    monkeypatch: pytest.MonkeyPatch, *, check: bool
+) -> None:
+    monkeypatch.setattr(first_answer, "SILENCE_SECONDS", 0)
+    monkeypatch.setattr(first_answer, "ANSWER_SECONDS", 0.1)
+    said: list[str] = []
+    async with silent_server() as url:
+        settings = DatabaseSettings(url=url, name="activations")
+        found = [one async for one in set_up_database(settings, check=check, say=said.append)]
+    assert [one.state for one in found] == [State.WRONG]
+    assert "no answer in time" in found[0].detail
+    assert said == [f"Waiting for the database at {url}/activations to answer."]
