@@ -70,6 +70,11 @@ class Outcomes:
             self.complete.set_result(None)
 
     @property
+    def acknowledged(self) -> list[int]:
+        """The places of those that Kafka has acknowledged."""
+        return [place for place, error in self._known.items() if error is None]
+
+    @property
     def unknown(self) -> list[int]:
         """The places of those that the producer may still send, or has sent without an answer."""
         return [place for place in range(self._number) if place not in self._known]

@@ -1,4 +1,4 @@
-"""Remembers whose records may still reach Kafka, although nobody waits for that any more.
+"""Remembers whose records may still reach Kafka, or have, although nobody waited for that.
 
 A record that Kafka does not acknowledge in time is written to CouchDB, and may have been on its way
 to Kafka already. If it arrives, the persister stores it: over the tombstone, should the document
@@ -8,7 +8,7 @@ have been deleted meanwhile. So a change of such a document waits until the pers
 import asyncio
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 
@@ -25,6 +25,8 @@ class OnTheWire:
         self._clock = clock
         self._underway: Counter[str] = Counter()
         self._arrived: OrderedDict[str, float] = OrderedDict()
+        self._written: set[str] = set()
+        """Those of both that may be in CouchDB without the persister."""
 
     def __bool__(self) -> bool:
         """Whether there are any."""
@@ -36,6 +38,10 @@ class OnTheWire:
         self._forget_old()
         return document_id in self._underway or document_id in self._arrived
 
+    def is_written(self, document_id: str) -> bool:
+        """Whether it may still store one that may be in CouchDB already."""
+        return document_id in self and document_id in self._written
+
     def add(self, document_ids: Sequence[str], settled: asyncio.Future[None]) -> None:
         """Remember documents until their records have arrived, and for a while after that.
 
@@ -46,14 +52,27 @@ class OnTheWire:
         self._underway.update(document_ids)
         settled.add_done_callback(partial(self._settled, document_ids))
 
-    def _settled(self, document_ids: Sequence[str], _: asyncio.Future[None]) -> None:
-        # Refused records count as well: a new client may have sent them again.
-        self._underway -= Counter(document_ids)
+    def arrived(self, document_ids: Iterable[str]) -> None:
+        """Remember for a while documents whose records have just reached Kafka."""
         now = self._clock()
         for document_id in document_ids:
             self._arrived[document_id] = now
             self._arrived.move_to_end(document_id)
 
+    def write(self, document_ids: Iterable[str]) -> None:
+        """Note that those documents of these that are remembered are written to CouchDB as well."""
+        self._written.update(one for one in document_ids if one in self)
+
+    def _settled(self, document_ids: Sequence[str], _: asyncio.Future[None]) -> None:
+        for document_id in document_ids:
+            self._underway[document_id] -= 1
+            if not self._underway[document_id]:
+                del self._underway[document_id]
+        # Refused records count as well: a new client may have sent them again.
+        self.arrived(document_ids)
+
     def _forget_old(self) -> None:
         while self._arrived and next(iter(self._arrived.values())) <= self._clock() - self._seconds:
-            self._arrived.popitem(last=False)
+            document_id, _ = self._arrived.popitem(last=False)
+            if document_id not in self._underway:
+                self._written.discard(document_id)

@@ -32,7 +32,7 @@ class Reads:
 
     Args:
         recent: recently accepted records.
-        on_the_wire: documents that CouchDB may have and the persister may store yet.
+        on_the_wire: documents that the persister may store yet, unknown to their clients.
         upstream: CouchDB.
         patience: seconds to wait for the persister to store a document before it is changed.
         metrics: counts.
@@ -88,8 +88,8 @@ class Reads:
 
     async def _awaited(self, document_id: str, headers: Mapping[str, str]) -> bool:
         """Whether the persister has yet to store a document."""
-        if document_id in self._on_the_wire:
-            return True
+        if self._on_the_wire.is_written(document_id):
+            return True  # that CouchDB has it proves nothing
         return self.expect(document_id) and await self._missing(document_id, headers)
 
     async def _missing(self, document_id: str, headers: Mapping[str, str]) -> bool:

@@ -3,7 +3,7 @@
 Kafka first. What it has not acknowledged within a few seconds goes to CouchDB itself, unless the
 operator wants that spared. A record whose publishing was given up may still reach Kafka later: the
 persister then meets a document that is there already, equal to the byte, and counts a duplicate.
-Until then the document is not changed (`OnTheWire`).
+Until then the gateway holds changes of the document that pass through it (`OnTheWire`).
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from openwhisk.gateway.metrics import Metrics
 from openwhisk.gateway.on_the_wire import OnTheWire
 from openwhisk.gateway.recent import Recent
 from openwhisk.gateway.records import Record
-from openwhisk.gateway.upstream import BulkAnswer, Upstream, UpstreamError
+from openwhisk.gateway.upstream import BulkAnswer, RefusedError, Upstream, UpstreamError
 from openwhisk.publisher import Outcomes, PublishError, TooLarge
 
 logger = logging.getLogger(__name__)
@@ -32,6 +32,9 @@ _PAUSE = 0.5
 """Seconds between two attempts while neither of the two takes records."""
 
 _LONGEST_PROBLEM = 200
+
+_LOCKED_OUT = "the user is temporarily locked out"
+"""For wrong passwords from this address, not for these credentials, which were right."""
 
 _MAY_PASS = (408, 429)
 _FINAL = frozenset({"conflict", "forbidden", "unauthorized"})
@@ -78,7 +81,8 @@ class Storing:
         patience: seconds for Kafka to acknowledge, before records go to CouchDB.
         deadline: seconds for all attempts together.
         recent: remembers what Kafka has acknowledged.
-        on_the_wire: remembers what may still reach it, although it was given up.
+        on_the_wire: remembers what may still reach it although it was given up, or has reached it
+            although CouchDB was written to.
         metrics: counts.
         clock: monotonic seconds.
     """
@@ -120,6 +124,7 @@ class Storing:
         Raises:
             NotStored: not all of them are known to be safe.
             Refused: CouchDB refused to be written to.
+            RefusedError: it refused to be read.
         """
         until = self._clock() + self._deadline
         direct = _Direct(records)
@@ -127,13 +132,13 @@ class Storing:
         try:
             while True:
                 if publishing is None and self._switch.tries_kafka():
-                    publishing = asyncio.create_task(self._publish(records))
+                    publishing = asyncio.create_task(self._publish(records, direct))
                 if publishing is not None:
                     await asyncio.wait([publishing], timeout=self._wait(until))
                     if publishing.done():
                         outcomes = publishing.result()
                         publishing = None
-                        if all(isinstance(o, TooLarge | None) for o in outcomes):
+                        if _final(outcomes):
                             return await self._acknowledged(records, outcomes)
                         self._switch.late(_reason(outcomes))
                     else:
@@ -162,7 +167,9 @@ class Storing:
             return left
         return min(self._patience, left)
 
-    async def _publish(self, records: Sequence[Record]) -> list[PublishError | None]:
+    async def _publish(
+        self, records: Sequence[Record], direct: "_Direct"
+    ) -> list[PublishError | None]:
         started = time.perf_counter()
         outcomes = Outcomes(len(records))
         try:
@@ -175,18 +182,28 @@ class Storing:
                 outcomes,
             )
         finally:
-            if not outcomes.complete.done():
-                ids = [records[place].id for place in outcomes.unknown]
-                self._on_the_wire.add(ids, outcomes.complete)
+            self._remember(records, outcomes, direct)
         self._metrics.publish_seconds.observe(time.perf_counter() - started)
+        if _final(errors) and None in errors:
+            self._switch.acknowledged()
         return errors
+
+    def _remember(self, records: Sequence[Record], outcomes: Outcomes, direct: "_Direct") -> None:
+        """Remember what the persister may store, although CouchDB has or will get it from here."""
+        acknowledged = [records[place].id for place in outcomes.acknowledged]
+        if not direct.tried and len(acknowledged) == len(records):
+            return
+        unknown = [records[place].id for place in outcomes.unknown]
+        if unknown:
+            self._on_the_wire.add(unknown, outcomes.complete)
+        self._on_the_wire.arrived(acknowledged)
+        if direct.tried:
+            self._on_the_wire.write(acknowledged + unknown)
 
     async def _acknowledged(
         self, records: Sequence[Record], outcomes: Sequence[PublishError | None]
     ) -> list[bytes | None]:
         taken = [r for r, o in zip(records, outcomes, strict=True) if o is None]
-        if taken:
-            self._switch.acknowledged()
         self._metrics.records.inc(len(taken))
         self._metrics.record_bytes.inc(sum(len(record.message) for record in taken))
         turn = Turn()
@@ -202,6 +219,8 @@ class Storing:
     async def _write(self, direct: "_Direct", headers: Mapping[str, str]) -> bool:
         """Try once to write the remaining records to CouchDB; returns whether none are left."""
         left = direct.left
+        direct.tried = True
+        self._on_the_wire.write(direct.records[index].id for index in left)
         documents = [direct.body(index) for index in left]
         try:
             answer = await self._upstream.write(documents, headers)
@@ -213,8 +232,7 @@ class Storing:
                 direct.problem = f"status {answer.status}"
                 return False
             if is_lockout(answer.status, answer.body):
-                # Of wrong passwords from this address, not of these credentials, which were right.
-                direct.problem = "the user is temporarily locked out"
+                direct.problem = _LOCKED_OUT
                 return False
             raise Refused(answer)
         stored = direct.take(answer.documents)
@@ -232,6 +250,11 @@ class Storing:
         except UpstreamError as problem:
             direct.problem = str(problem)
             return 0
+        except RefusedError as refused:
+            if not is_lockout(refused.refusal.status, refused.refusal.body):
+                raise
+            direct.problem = _LOCKED_OUT
+            return 0
 
 
 class _Direct:
@@ -246,6 +269,8 @@ class _Direct:
         self.replaced: dict[int, str] = {}
         """Revisions of stored documents to replace, because they lack the record's logs, by index.
         """
+        self.tried = False
+        """Whether CouchDB may have any of them."""
         self.problem = ""
         """Why records are left after the last attempt; empty before the first."""
 
@@ -316,6 +341,11 @@ async def _given_up(publishing: asyncio.Task[list[PublishError | None]] | None) 
     if publishing is not None:
         publishing.cancel()
         await asyncio.wait([publishing])
+
+
+def _final(outcomes: Sequence[PublishError | None]) -> bool:
+    """Whether Kafka has all records that it will ever take."""
+    return all(isinstance(outcome, TooLarge | None) for outcome in outcomes)
 
 
 def _reason(outcomes: Sequence[PublishError | None]) -> str:

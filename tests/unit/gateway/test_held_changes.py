@@ -199,3 +199,24 @@ async def test_what_does_not_reach_kafka_in_time_is_not_deleted(
             await DELETIONS[how](editor, fields["_id"], revision)
     assert fields["_id"] in database.held
     producer.answering = True
+
+
+async def test_what_reached_kafka_late_is_changed_once_it_is_stored(
+    clients: StartClients, database: FakeDatabase, producer: FakeProducer
+) -> None:
+    """Its client had given up; the second attempt was acknowledged, and nothing written here."""
+    writer, editor = await clients(change_patience=0.2)
+    producer.answering = False
+    fields = document()
+    first = asyncio.ensure_future(writer.put(fields))
+    await producer.arrived.wait()
+    first.cancel()
+    await asyncio.wait([first])
+    second = asyncio.ensure_future(writer.put(fields))
+    producer.answering = True
+    assert (await second).status == 201
+    assert len(producer.sent) == 2
+    with pytest.raises(BrokenError):
+        await editor.delete(fields["_id"], "1-a")
+    revision = database.write(fields)["rev"]
+    assert (await editor.delete(fields["_id"], revision)).status == 200

@@ -59,3 +59,21 @@ async def test_one_that_was_sent_twice_counts_from_its_last_arrival(
     assert "a" in on_the_wire
     clock.now += 1
     assert not on_the_wire
+
+
+async def test_those_that_are_written_to_couchdb_are_known_until_the_persister_has_met_them(
+    on_the_wire: OnTheWire, clock: Clock
+) -> None:
+    settled = asyncio.get_running_loop().create_future()
+    on_the_wire.add(["a", "b"], settled)
+    on_the_wire.arrived(["a", "c"])
+    on_the_wire.write(["a", "c", "d"])
+    assert [name for name in "abcd" if on_the_wire.is_written(name)] == ["a", "c"]
+    clock.now += SECONDS
+    assert [name for name in "abcd" if on_the_wire.is_written(name)] == ["a"]
+    await settle(settled)
+    assert [name for name in "abcd" if on_the_wire.is_written(name)] == ["a"]
+    clock.now += SECONDS
+    assert not on_the_wire
+    on_the_wire.arrived(["a"])
+    assert not on_the_wire.is_written("a")
