@@ -7,7 +7,7 @@ kilobytes at a time. What the documents themselves are worth is left to who read
 
 import re
 from collections.abc import AsyncIterator, Callable, Iterable
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -34,7 +34,11 @@ _MOST_BRACKETS: Final = 500_000
 _LONGEST_ID: Final = 64 * 1024
 _LONGEST_SCALAR: Final = 1000
 
-_SPACE: Final = rb"[ \t\n\r]{0,100}"
+_MOST_BLANKS: Final = _PIECE
+"""Most blanks in a row."""
+
+_BLANKS: Final = b" \t\n\r"
+_SPACE: Final = rb"[ \t\n\r]{0,%d}+" % _MOST_BLANKS
 _space = re.compile(_SPACE).match
 _between = re.compile(_SPACE + rb"(,?)" + _SPACE).match
 _begin = re.compile(_SPACE + rb"\{" + _SPACE).match
@@ -56,6 +60,11 @@ _END_OF_ARRAY: Final = ord("]")
 _string = msgspec.json.Decoder(str).decode
 
 Bytes = bytes | bytearray | memoryview
+_Match: TypeAlias = Callable[[Bytes, int], re.Match[bytes] | None]
+
+
+class TooMuchError(ValueError):
+    """There is more of something than is looked at, which may be JSON all the same."""
 
 
 def documents(
@@ -74,16 +83,16 @@ def documents(
     reading = Reading(body, members)
     found: list[memoryview] | None = None
     try:
-        at = _required(_begin(body)).end()
+        at = (yield from reading.expected(_begin, 0)).end()
         while body[at] == _QUOTE:
             yield from reading.member()
-            member = _required(_member(body, at))
+            member = yield from reading.expected(_member, at)
             at = member.end()
             if member[2] or (member[1] and found is not None):
                 return None
             if member[1]:
                 found, at = yield from reading.items(at, most)
-            comma = _required(_between(body, at))
+            comma = yield from reading.expected(_between, at)
             if comma[1]:
                 at = comma.end()
                 continue
@@ -95,6 +104,8 @@ def documents(
 
 def id_of(document: Bytes, *, members: int = MOST_VALUES) -> Steps[str | None]:
     """The `_id` in a document, if any; the last one if there are several.
+
+    One that is longer than any activation's counts as none.
 
     Args:
         document: the document as received.
@@ -119,7 +130,11 @@ async def pieces(parts: Iterable[Bytes]) -> AsyncIterator[memoryview]:
 
 
 class Reading:
-    """Finds the ends of JSON values; raises `ValueError` if there is none."""
+    """Finds the ends of JSON values.
+
+    Raises `TooMuchError` where it stops, and another `ValueError` or an `IndexError` if there is no
+    end.
+    """
 
     def __init__(self, text: Bytes, members: int) -> None:
         self._text = text
@@ -130,9 +145,23 @@ class Reading:
     def member(self) -> Steps[None]:
         """Count a member or an item that is looked at."""
         if not self._members_left:
-            raise ValueError("too many members")
+            raise TooMuchError("too many members")
         self._members_left -= 1
         yield from self._pass(1 / _STEPS_OF_A_PIECE)
+
+    def expected(self, match: _Match, at: int) -> Steps[re.Match[bytes]]:
+        """What has to be at `at`, with blanks around it."""
+        found = match(self._text, at)
+        if found is None:
+            blanks = _required(_space(self._text, at))
+            if blanks.end() - at == _MOST_BLANKS:
+                raise TooMuchError("too many blanks")
+            raise ValueError("something else is expected")
+        end = found.end()
+        if end < len(self._text) and self._text[end] in _BLANKS:
+            raise TooMuchError("too many blanks")
+        yield from self._pass((end - at) / _PIECE)
+        return found
 
     def id_of_object(self, at: int) -> Steps[tuple[str | None, int]]:
         """The `_id` in an object, given its position, and where it ends."""
@@ -142,7 +171,7 @@ class Reading:
             nonlocal found
             end = yield from self.value_end(at)
             if name == "_id":
-                found = _decoded(self._text, at, end)
+                found = _decoded(self._text, at, end) if end - at <= _LONGEST_ID else None
             return end
 
         end = yield from self.members(at, look)
@@ -159,7 +188,7 @@ class Reading:
         Returns:
             Where the object ends.
         """
-        at = _required(_begin(self._text, at)).end()
+        at = (yield from self.expected(_begin, at)).end()
         yield from self._bracket()
         if self._text[at] == _CLOSING:
             return at + 1
@@ -169,8 +198,9 @@ class Reading:
             yield from self.member()
             start, at = at, (yield from self.string_end(at))
             name = _decoded(self._text, start, at) if at - start <= _LONGEST_ID else None
-            at = yield from look(name, _required(_colon(self._text, at)).end())
-            comma = _required(_between(self._text, at))
+            colon = yield from self.expected(_colon, at)
+            at = yield from look(name, colon.end())
+            comma = yield from self.expected(_between, at)
             at = comma.end()
             if not comma[1]:
                 break
@@ -188,13 +218,13 @@ class Reading:
         Returns:
             Where the array ends.
         """
-        at = _required(_space(self._text, at + 1)).end()
+        at = (yield from self.expected(_space, at + 1)).end()
         if self._text[at] == _END_OF_ARRAY:
             return at + 1
         while True:
             yield from self.member()
             at = yield from look(at)
-            comma = _required(_between(self._text, at))
+            comma = yield from self.expected(_between, at)
             at = comma.end()
             if not comma[1]:
                 break
@@ -211,7 +241,7 @@ class Reading:
                 raise ValueError("too many")
             end = yield from self.value_end(at)
             found.append(view[at:end])
-            comma = _required(_between(self._text, end))
+            comma = yield from self.expected(_between, end)
             at = comma.end()
             if not comma[1]:
                 break
@@ -228,7 +258,10 @@ class Reading:
         if first == _QUOTE:
             return (yield from self.string_end(at))
         if first not in _OPENING:
-            return _required(_scalar(self._text, at)).end()
+            scalar = _required(_scalar(self._text, at))
+            if len(scalar[0]) == _LONGEST_SCALAR:
+                raise TooMuchError("too long a number")
+            return scalar.end()
         depth = 0
         while True:
             limit = min(at + _PIECE, len(self._text))
@@ -261,7 +294,7 @@ class Reading:
     def _bracket(self) -> Steps[None]:
         self._brackets += 1
         if self._brackets > _MOST_BRACKETS:
-            raise ValueError("too many values")
+            raise TooMuchError("too many values")
         yield from self._pass(1 / _STEPS_OF_A_PIECE)
 
     def _pass(self, share: float) -> Steps[None]:
@@ -279,7 +312,5 @@ def _required(found: re.Match[bytes] | None) -> re.Match[bytes]:
 
 
 def _decoded(text: Bytes, start: int, end: int) -> str:
-    """Decode a string; raises `ValueError` if it is none, or too long for an id."""
-    if end - start > _LONGEST_ID:
-        raise ValueError("too long")
+    """Decode a string; raises `ValueError` if it is none."""
     return _string(bytes(text[start:end]))

@@ -1,12 +1,12 @@
 """Which documents the body of a request names, whatever else is in it.
 
-What can't be read names none: CouchDB refuses what is broken. Nothing is decoded but names and ids.
+What is broken names none, because CouchDB refuses it. Nothing is decoded but names and ids.
 """
 
 from collections.abc import Callable
 from typing import Final
 
-from openwhisk.gateway.large import Reading
+from openwhisk.gateway.large import Reading, TooMuchError
 from openwhisk.gateway.targets import Named
 from openwhisk.gateway.turns import Steps
 
@@ -22,8 +22,10 @@ def ids_in(
     wanted: Callable[[str], bool],
     *,
     members: int = MOST_MEMBERS,
-) -> Steps[list[str]]:
+) -> Steps[list[str] | None]:
     """The ids of documents that a body names, of those that are wanted.
+
+    None if it has more than is looked at, and may name any.
 
     Args:
         body: the decompressed body.
@@ -59,6 +61,6 @@ def ids_in(
             note((yield from reading.id_of_object(0))[0])
         else:
             yield from reading.members(0, documents if named is Named.DOCS else revisions)
-    except (ValueError, IndexError):
-        pass
+    except (ValueError, IndexError) as error:
+        return None if isinstance(error, TooMuchError) else list(found)
     return list(found)

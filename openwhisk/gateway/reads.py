@@ -86,6 +86,18 @@ class Reads:
                     raise NotStoredYet
                 await asyncio.sleep(_PAUSE)
 
+    async def all_stored(self) -> None:
+        """Wait until there is no document that the persister may have yet to store.
+
+        Raises:
+            NotStoredYet: not within `patience`.
+        """
+        until = self._clock() + self._patience
+        while self.expect_any:
+            if self._clock() >= until:
+                raise NotStoredYet
+            await asyncio.sleep(_PAUSE)
+
     async def _awaited(self, document_id: str, headers: Mapping[str, str]) -> bool:
         """Whether the persister has yet to store a document."""
         if self._on_the_wire.is_written(document_id):

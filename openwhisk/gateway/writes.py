@@ -48,7 +48,10 @@ def _documents(data: bytes | bytearray) -> Steps[_Documents]:
 
 def _may_delete(document: bytes | bytearray | memoryview) -> bool:
     """Whether a document may be a tombstone."""
-    return len(document) > large.LARGE or b"_deleted" in bytes(document)
+    if len(document) > large.LARGE:
+        return True
+    text = bytes(document)
+    return b"_deleted" in text or b"\\u00" in text  # letters of the name may be escaped
 
 
 class _UnknownIdError(Exception):
@@ -223,7 +226,10 @@ class Writes:
         """
         if body.data and self._reads.expect_any:
             ids = await self._turns.run(owner, ids_in(body.data, named, self._expect))
-            await self._reads.stored(ids, request.headers)
+            if ids is None:
+                await self._reads.all_stored()
+            else:
+                await self._reads.stored(ids, request.headers)
         return await self._send(request, body)
 
     def _expect(self, document_id: str) -> bool:

@@ -29,6 +29,17 @@ def posted(path: str, body: Callable[[dict[str, Any]], object]) -> Deletion:
     return delete
 
 
+def posted_as(body: bytes, much: bytes) -> Deletion:
+    """Deletes by a bulk request that has so much beside the tombstone."""
+
+    def delete(client: OpenWhiskClient, document_id: str, revision: str) -> Awaitable[Answer]:
+        tombstone = {"_id": document_id, "_rev": revision, "_deleted": True}
+        sent = body % (much, json.dumps(tombstone).encode())
+        return client.request("POST", f"/{DATABASE}/_bulk_docs?w=1", sent)
+
+    return delete
+
+
 def bulk(tombstone: dict[str, Any], **more: object) -> dict[str, Any]:
     return {"docs": [{"_id": "guest/x"}, tombstone], **more}
 
@@ -51,6 +62,8 @@ DELETIONS: dict[str, Deletion] = {
     "bulk of very many": posted(
         "/_bulk_docs", lambda one: {"docs": [{"_id": "guest/x"}] * 10_000 + [one]}
     ),
+    "bulk with many blanks": posted_as(b'{"docs":[{"_id":"guest/x"},%b%b]}', b" " * 9999),
+    "bulk with a long id": posted_as(b'{"docs":[{"_id":"%b"},%b]}', b"a" * 99_999),
     "bulk in another spelling": posted("//%5Fbulk_docs/", bulk),
     "purge": lambda client, id_, rev: client.request(
         "POST", f"/{DATABASE}/_purge", json.dumps({id_: [rev]}).encode()
@@ -99,6 +112,41 @@ async def test_a_deletion_of_what_is_not_stored_in_time_is_not_answered(
         await DELETIONS[how](editor, fields["_id"], revision)
     assert not database.writes
     assert (await writer.get(fields["_id"])).status == 200
+
+
+@pytest.mark.parametrize("path", ["/_bulk_docs", "/_bulk_docs?w=1"])
+@pytest.mark.parametrize("much", [b"[]," * 700_000, b"1" * 9999 + b",", b" " * 99_999])
+async def test_what_may_name_any_document_waits_until_all_are_stored(
+    clients: StartClients, database: FakeDatabase, path: str, much: bytes
+) -> None:
+    writer, editor = await clients(change_patience=0.2)
+    fields = document()
+    await writer.put(fields)
+    tombstone = json.dumps({"_id": fields["_id"], "_deleted": True}).encode()
+    body = b'{"w":0,"docs":[{"_id":"a","x":[%b1]},%b]}' % (much, tombstone)
+    with pytest.raises(BrokenError):
+        await editor.request("POST", f"/{DATABASE}{path}", body)
+    assert not database.writes
+    stored = (await writer.get(fields["_id"])).json
+    del stored["_rev"]
+    database.write(stored)
+    assert (await writer.get(fields["_id"])).status == 200
+    await editor.request("POST", f"/{DATABASE}{path}", body)
+    assert database.writes
+
+
+async def test_a_document_that_was_deleted_under_an_escaped_name_is_written_by_couchdb(
+    clients: StartClients, database: FakeDatabase
+) -> None:
+    writer, editor = await clients()
+    fields = document()
+    revision = database.write(fields)["rev"]
+    tombstone = b'{"_id":"%b","_rev":"%b","_delete\\u0064":true}'
+    body = b'{"docs":[%b]}' % tombstone % (fields["_id"].encode(), revision.encode())
+    await editor.request("POST", f"/{DATABASE}/_bulk_docs", body)
+    assert fields["_id"] not in database.held
+    assert (await writer.put(fields)).status == 201
+    assert fields["_id"] in database.held
 
 
 @pytest.mark.parametrize("whose", ["nobody's", "the editor's"])

@@ -123,6 +123,7 @@ def test_any_id_is_found(fields: dict[str, object]) -> None:
         (b'{"' + b"x" * 100_000 + b'":1,"_id":"a"}', "a"),
         (b'{"\\u005f\\u0069\\u0064":"a"}', "a"),
         (b'{"_id":"a","x":' + b"[" * 5000 + b"]" * 5000 + b"}", "a"),
+        (b'{"_id":"' + b"a" * 100_000 + b'"}', None),
         (b"{}", None),
     ],
 )
@@ -133,7 +134,6 @@ async def test_an_id_is_one_of_the_fields(body: bytes, named: str | None) -> Non
 @pytest.mark.parametrize(
     "body",
     [
-        b'{"_id":"' + b"a" * 100_000 + b'"}',
         b'{"_id":1}',
         b'{"_id":["a"]}',
         b'{"x":' + b"1" * 100_000 + b"}",

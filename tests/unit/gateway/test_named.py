@@ -14,7 +14,7 @@ from openwhisk.gateway.turns import Turns
 DEEP = b"[" * 5000 + b"]" * 5000
 
 
-async def found(body: bytes, named: Named) -> list[str]:
+async def found(body: bytes, named: Named) -> list[str] | None:
     return await Turns().run("a client", ids_in(body, named, lambda id_: id_ != "other"))
 
 
@@ -29,6 +29,9 @@ async def found(body: bytes, named: Named) -> list[str]:
         (b'{"x":{"docs":[{"_id":"x"}]},"docs":{"_id":"x"}}', []),
         (b'{"\\u0064ocs":[{"\\u005fid":"\\u0061"}]}', ["a"]),
         (b'{"docs":[{"x":%b,"_id":"a"}],"y":%b}' % (DEEP, DEEP), ["a"]),
+        (b'{"docs":[%b{"_id":%b"a"%b}%b]%b}' % ((b" " * 9999,) * 5), ["a"]),
+        (b'{"docs":[{"_id":"%b"},{"_id":"a"}]}' % (b"x" * 99_999), ["a"]),
+        (b'{"%b":1,"docs":[{"_id":"a"}]}' % (b"x" * 99_999), ["a"]),
         (b'{"docs":[{"_id":"other"},{"_id":"a"},{"_id":"a"}]}', ["a"]),
         (b'{"docs":[{"_id":"a"},{"_id"', ["a"]),
         (b'{"docs":[]}', []),
@@ -39,6 +42,20 @@ async def found(body: bytes, named: Named) -> list[str]:
 )
 async def test_ids_of_documents_are_found(body: bytes, ids: list[str]) -> None:
     assert await found(body, Named.DOCS) == ids
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"docs":[%b{"_id":"a"}]}' % (b" " * 99_999),
+        b'{"docs"%b:[{"_id":"a"}]}' % (b" " * 99_999),
+        b'{"x":%b,"docs":[{"_id":"a"}]}' % (b"1" * 1000),
+        b'{"x":[%b1],"docs":[{"_id":"a"}]}' % (b"[]," * 300_000),
+        b'{"docs":[{"_id":"a"},{"x":[%b1]}]}' % (b"[]," * 300_000),
+    ],
+)
+async def test_of_more_than_is_looked_at_no_ids_can_be_said(body: bytes) -> None:
+    assert await found(body, Named.DOCS) is None
 
 
 @given(st.lists(st.text(max_size=5), max_size=5), st.sampled_from([None, 0, 2]))
@@ -75,7 +92,7 @@ def test_what_is_looked_at_is_bounded(named: Named, unit: bytes) -> None:
 
 async def test_items_that_are_no_documents_are_counted_too() -> None:
     body = b'{"docs":[%b{"_id":"a"}]}' % (b"1," * 9998)
-    for members, ids in ((10_001, ["a"]), (10_000, [])):
+    for members, ids in ((10_001, ["a"]), (10_000, None)):
         steps = ids_in(body, Named.DOCS, bool, members=members)
         assert await Turns().run("a client", steps) == ids
     assert sum(1 for _ in ids_in(body, Named.DOCS, bool)) >= 10
