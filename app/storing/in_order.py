@@ -39,8 +39,7 @@ class Line(Generic[D]):
         self.ready.append(document)
         if self._moved is not None:
             moved, self._moved = self._moved, None
-            if not moved.done():
-                moved.set_result(None)
+            moved.set_result(None)
 
 
 class InOrder(Generic[D]):

@@ -58,6 +58,15 @@ async def test_a_failed_request_gives_its_place_back(time: Time) -> None:
     assert gate.in_flight == 0
 
 
+async def test_what_goes_beside_takes_no_place_and_is_not_counted(time: Time) -> None:
+    gate, _ = make(time)
+    async with gate.admit(1, beside=True):
+        async with gate.admit(1) as admission:
+            assert admission.in_flight == 1
+        assert gate.in_flight == 0
+    assert gate.in_flight == 0
+
+
 async def test_nothing_is_admitted_during_a_pause(time: Time) -> None:
     gate, _ = make(time)
     gate.close_for(30.0)

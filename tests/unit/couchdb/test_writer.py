@@ -290,6 +290,17 @@ async def test_large_documents_count_against_the_rate_like_others(
     assert max(map(len, couchdb.bulk_requests)) == 2
 
 
+@pytest.mark.virtual_time
+async def test_it_is_busy_while_a_request_waits_for_the_pace(make_writer: MakeWriter) -> None:
+    writer = await make_writer(LoopTime(), documents_per_second=1.0)
+    await write(writer, documents(1))
+    writing = asyncio.create_task(write(writer, documents(1, prefix="e")))
+    await until(lambda: bool(writer.gate.waits))
+    assert (writer.busy, writer.in_flight, writer.waiting_documents) == (True, 0, 0)
+    await writing
+    assert not writer.busy
+
+
 async def test_it_is_busy_until_the_database_is_found(
     make_writer: MakeWriter, couchdb: FakeCouchDB
 ) -> None:

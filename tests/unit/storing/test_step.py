@@ -488,6 +488,20 @@ async def test_what_is_in_flight_is_bounded(start: Start, bound: dict[str, int])
     assert bench.step.bytes_in_flight == 0
 
 
+async def test_a_turn_that_comes_while_room_is_given_back_is_taken(start: Start) -> None:
+    bench = await start()
+    bench.writer.held = True
+    first = await bench.submit(body("a"))
+    await until(lambda: bool(bench.writer.waiting))
+    second = await bench.submit(body("a"), first_offset=1)
+    async with bench.step._room:
+        await until(lambda: second.value.records == ())  # nothing is left but to give back room
+        bench.writer.answer(0)
+        await asyncio.wait_for(first.acked.wait(), 20)
+    await asyncio.wait_for(second.acked.wait(), 20)
+    assert bench.outcomes.counts == Counter({STORED: 1, BY_GUARD: 1})
+
+
 @pytest.mark.parametrize("paced, most", [(1, 5), (2, 10)])
 async def test_no_more_waits_for_a_request_than_is_stored_in_seconds(
     start: Start, paced: int, most: int

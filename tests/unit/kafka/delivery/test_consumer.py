@@ -36,6 +36,7 @@ class Around:
         self.lost: list[tuple[TP, int]] = []
         self.held: set[TP] = set()
         self.committing: Callable[[], object] = lambda: None
+        self.finished: list[Chunk] = []
 
     def before_commits(self) -> None:
         self.committing()
@@ -49,7 +50,7 @@ class Around:
             shutdown_deadline=DEADLINE,
             callbacks=Callbacks(
                 held=lambda tp: tp in self.held,
-                finished=lambda _: None,
+                finished=self.finished.append,
                 committing=self.before_commits,
                 lost=lambda tp, count: self.lost.append((tp, count)),
                 end=lambda _: None,
@@ -1408,15 +1409,16 @@ class Stream:
 
 
 async def test_a_large_chunk_comes_in_parts_and_each_is_committed(
-    consumer: Consumer, kafka: FakeConsumerThread
+    consumer: Consumer, kafka: FakeConsumerThread, around: Around
 ) -> None:
     await begin(consumer)
-    large = await deliver_next(consumer, kafka, FIRST, 0, 1, 2, 3, 4)
+    large: Any = await deliver_next(consumer, kafka, FIRST, 0, 1, 2, 3, 4)
     small = await deliver_next(consumer, kafka, SECOND, 0, 1)
     stream: Any = Stream(consumer, large, small)
     events = [event async for event in chunk_events(stream, 2)]
     offsets = [[one.offset for one in event.value.records] for event in events]
     assert offsets == [[0, 1], [2, 3], [4], [0, 1]]
+    assert {event.value.delivered_at for event in events[:3]} == {large.value.delivered_at}
     events[0].ack()
     assert consumer._filter_committable_offsets([]) == {FIRST: 2}
     assert not large.acked
@@ -1426,6 +1428,7 @@ async def test_a_large_chunk_comes_in_parts_and_each_is_committed(
     assert consumer._filter_committable_offsets([]) == {FIRST: 5}
     assert large.acked
     assert large not in consumer._unacked_messages
+    assert around.finished == [events[0].value, events[2].value, events[1].value]
 
 
 async def test_parts_that_are_delivered_again_do_not_reach_the_agent(

@@ -421,6 +421,15 @@ def test_what_may_be_in_front_of_a_chunk_is_told_by_the_rate(
     assert rules_of(settings, TopicNames()).paced == paced
 
 
+def test_what_has_waited_on_purpose_is_not_held_against_a_database_that_begins_to_fail() -> None:
+    world = World()
+    world.database(busy=True, waits="a pause")
+    assert world.after(600).not_ready is None
+    world.database(failing="HTTP 503")
+    assert world.after(2).not_ready is None
+    assert world.after(20).not_ready == "the database takes no documents: HTTP 503"
+
+
 def test_a_partition_waits_while_what_was_fetched_of_others_is_stored() -> None:
     """As after a burst, with a slow database: each chunk is thousands of documents."""
     world = World()
