@@ -462,6 +462,7 @@ class BatchProducer:
                         raise
                     self._failed("", error)
                     await asyncio.sleep(RETRY_SECONDS)
+            self._failing.discard("")  # there may be nothing to send, by which it would show
         finally:
             self._connecting = None
 

@@ -33,6 +33,7 @@ from app.kafka.patches.unpacked_size import SLACK
 from app.kafka.producer import BatchProducer, Outgoing, close_client, partition_of
 from app.settings import Compression, KafkaSettings
 from tests.fakes.kafka import FakeBroker
+from tests.fakes.time import until
 
 BATCH = 170
 """Bytes that a batch takes: two records of 40."""
@@ -217,6 +218,17 @@ async def test_records_wait_for_the_connection(broker: FakeBroker) -> None:
     broker.refused_starts = 3
     assert await producer(broker).send("t", records(b"a")) == []
     assert [client.stopped for client in broker.clients] == [True, True, True, False]
+
+
+async def test_there_is_no_trouble_once_it_is_connected(broker: FakeBroker) -> None:
+    """Nothing is sent meanwhile."""
+    broker.refused_starts = 1000
+    made = producer(broker)
+    connecting = made.connect_soon()
+    await until(lambda: made.trouble == "Kafka does not take records of any topic")
+    broker.refused_starts = 0
+    await connecting
+    assert made.trouble == ""
 
 
 async def test_who_stops_waiting_leaves_the_connection_to_the_others(broker: FakeBroker) -> None:
