@@ -4,16 +4,21 @@ To the persister, a record that it has stored once is a duplicate: a late copy f
 bring a deleted document back. Whoever writes it again through the gateway, though, means it.
 """
 
-from collections.abc import Awaitable, Iterable
+import time
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from aiohttp import web
 
 from openwhisk.gateway.answers import NO_ANSWER
+from openwhisk.gateway.targets import Change
 from openwhisk.gateway.upstream import UnreachableError
 
 _MOST: Final = 100_000
 """Most ids to remember; each takes a hundred bytes."""
+
+_NOTICED: Final = 60.0
+"""Seconds within which the workers notice that the database is another one. They look every ten."""
 
 _NOT_FOUND: Final = 404
 _DENIED: Final = range(400, NO_ANSWER)
@@ -24,15 +29,18 @@ class Deleted:
 
     Args:
         most: most ids to remember.
+        clock: monotonic seconds.
     """
 
-    def __init__(self, most: int = _MOST) -> None:
+    def __init__(self, most: int = _MOST, clock: Callable[[], float] = time.monotonic) -> None:
         self._most = most
+        self._clock = clock
+        self._all_until = float("-inf")
         # By hash, since ids are long: of two that have the same, CouchDB may hear both.
         self._hashes: dict[int, None] = {}
 
     def __contains__(self, document_id: str) -> bool:
-        return hash(document_id) in self._hashes
+        return hash(document_id) in self._hashes or self._clock() < self._all_until
 
     def note(self, document_id: str) -> None:
         """Remember that a document was deleted."""
@@ -43,12 +51,12 @@ class Deleted:
             del self._hashes[next(iter(self._hashes))]
 
     async def changing(
-        self, ids: Iterable[str], answer: Awaitable[web.StreamResponse]
+        self, change: Change, answer: Awaitable[web.StreamResponse]
     ) -> web.StreamResponse:
         """Remember documents that a request may have deleted, unless CouchDB did not carry it out.
 
         Args:
-            ids: the ids of the documents.
+            change: what the request may change.
             answer: CouchDB's to the request.
 
         Returns:
@@ -67,8 +75,10 @@ class Deleted:
         finally:
             # After a connection that broke, or a client that left, they may be deleted as well.
             if not refused:
-                for document_id in ids:
+                for document_id in change.ids:
                     self.note(document_id)
+                if change.all:
+                    self._all_until = self._clock() + _NOTICED
         return response
 
     def read(self, document_id: str, response: web.StreamResponse) -> None:

@@ -73,6 +73,10 @@ class Reads:
         """Whether the persister may have yet to store a document."""
         return document_id in self._on_the_wire or self._recent.get(document_id) is not None
 
+    def forget(self) -> None:
+        """The database is another one: what was accepted before is no longer in it."""
+        self._recent.clear()
+
     async def stored(self, document_ids: Iterable[str], headers: Mapping[str, str]) -> None:
         """Wait until the persister has stored recently accepted ones.
 

@@ -81,6 +81,11 @@ class Recent:
         if taken:
             self.size -= _size(taken.record)
 
+    def clear(self) -> None:
+        """Forget all."""
+        self._taken.clear()
+        self.size = 0
+
     def _forget_old(self) -> None:
         old = takewhile(lambda one: self._is_old(one[1]), self._taken.items())
         for document_id, _ in list(islice(old, AT_ONCE)):

@@ -77,6 +77,8 @@ than 20 seconds, of which the largest takes a few even on a busy machine.
 _FROM_COUCHDB = web.RequestKey("headers from CouchDB", dict[str, str])
 """Headers of CouchDB's verdict on a request that its answer should have."""
 
+_ERROR = 300
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Write = Callable[[web.Request, Body, str], Awaitable[web.StreamResponse]]
 """Carries out a write whose body was received, for an owner."""
@@ -296,7 +298,7 @@ class Gateway:
                     _hand_on(await self._credentials.judge(request.headers, client), request)
                 return early
         await self._reads.stored(changes.ids, request.headers)
-        response = await self._deleted.changing(changes.ids, self._upstream.forward(request))
+        response = await self._changing(changes, self._upstream.forward(request))
         if document_id is not None:
             self._deleted.read(document_id, response)
         return response
@@ -381,9 +383,18 @@ class Gateway:
         until = time.monotonic() + self._settings.publish_deadline
         answer = when_connected(lambda: self._upstream.forward(request), until)
         try:
-            return await self._deleted.changing(changes.ids, answer)
+            return await self._changing(changes, answer)
         except UnreachableError:
             return self._no_answer(request, Unanswered.NOT_STORED)
+
+    async def _changing(
+        self, changes: Change, answer: Awaitable[web.StreamResponse]
+    ) -> web.StreamResponse:
+        """CouchDB's answer to a request that may have deleted documents."""
+        response = await self._deleted.changing(changes, answer)
+        if changes.all and response.status < _ERROR:
+            self._reads.forget()
+        return response
 
     async def _judged(self, request: web.Request) -> Judgement:
         """The verdict on a write, which is held while CouchDB cannot be asked."""
@@ -409,7 +420,7 @@ def _hand_on(judgement: Judgement, request: web.Request) -> None:
 
 
 async def _completed(request: web.Request, response: web.StreamResponse) -> None:
-    """Add what CouchDB would have said, unless the answer is CouchDB's own."""
+    """Add what CouchDB said about the request, where the answer does not say it itself."""
     for name, value in request.get(_FROM_COUCHDB, {}).items():
         response.headers.setdefault(name, value)
 

@@ -47,10 +47,12 @@ class Change:
     Attributes:
         ids: those that its path or its headers name.
         named: where its body names others, if it does.
+        all: whether it drops or creates the database.
     """
 
     ids: tuple[str, ...] = ()
     named: Named | None = None
+    all: bool = False
 
 
 NOTHING = Change()
@@ -132,6 +134,8 @@ def change(method: str, raw_path: str, headers: Mapping[str, str], database: str
     segments = [segment for segment in path.split("/") if segment]  # as CouchDB splits it
     if not segments or _decoded(segments[0]) != database:
         return NOTHING
+    if method in ("DELETE", "PUT") and not segments[1:]:
+        return Change(all=True)
     document_id = _decoded(segments[1]) if segments[1:] else ""
     if method == "POST" and not segments[2:] and document_id in _NAMED:
         return Change(named=_NAMED[document_id]) if _may_be_json(headers) else NOTHING

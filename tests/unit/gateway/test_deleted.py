@@ -8,7 +8,8 @@ import pytest
 from aiohttp import web
 
 from openwhisk.gateway.deleted import Deleted
-from tests.fakes.time import until
+from openwhisk.gateway.targets import Change
+from tests.fakes.time import Clock, until
 from tests.openwhisk_client import BrokenError, OpenWhiskClient
 from tests.unit.gateway.conftest import StartClients, StartGateway
 from tests.unit.gateway.doubles import DATABASE, FakeDatabase, FakeProducer, document
@@ -157,6 +158,55 @@ async def test_a_deletion_whose_client_leaves_is_one(
     await writer.put(fields)
     assert fields["_id"] in database.held
     assert len(producer.sent) == taken
+
+
+@pytest.mark.parametrize("how", ["dropped and created", "dropped", "created"])
+async def test_a_database_that_is_made_again_has_its_records_from_couchdb(
+    client: OpenWhiskClient, database: FakeDatabase, producer: FakeProducer, how: str
+) -> None:
+    """The workers' guard remembers those of the one before, until they look."""
+    fields = document()
+    await client.put(fields)
+    database.write(fields)
+    if how == "created":
+        del database.couchdb.databases[DATABASE]
+    else:
+        assert (await client.request("DELETE", f"/{DATABASE}")).status == 200
+    if how == "dropped":
+        database.couchdb.databases[DATABASE] = {}
+    else:
+        assert (await client.request("PUT", f"/{DATABASE}")).status == 201
+    if how != "created":
+        assert (await client.get(fields["_id"])).status == 404
+    answer = await client.put(fields)
+    assert answer.json["rev"] == database.held[fields["_id"]]["_rev"]
+    assert await client.store([document(), document()]) == [True, True]
+    assert len(producer.sent) == 1
+    assert len(database.held) == 3
+
+
+async def test_a_database_that_is_there_already_is_no_other(
+    client: OpenWhiskClient, database: FakeDatabase, producer: FakeProducer
+) -> None:
+    assert (await client.request("PUT", f"/{DATABASE}")).status == 412
+    await client.put(document())
+    assert len(producer.sent) == 1
+    assert not database.held
+
+
+async def test_a_database_that_was_made_again_counts_as_known_after_a_while() -> None:
+    clock = Clock()
+    deleted = Deleted(clock=clock)
+
+    async def answer() -> web.Response:
+        return web.json_response({"ok": True})
+
+    await deleted.changing(Change(all=True), answer())
+    assert "a" in deleted
+    clock.now += 59
+    assert "a" in deleted
+    clock.now += 1
+    assert "a" not in deleted
 
 
 def test_the_newest_are_remembered() -> None:
