@@ -76,9 +76,9 @@ def document(text: bytes, database: str, request: web.Request) -> web.Response:
     return _json(201, text, headers)
 
 
-def read(record: Record) -> web.Response:
-    """The answer to a `GET` or `HEAD` of a document."""
-    return _json(200, as_read(record), {"ETag": f'"{record.revision}"'})
+def read(record: Record, said: Mapping[str, str]) -> web.Response:
+    """The answer to a `GET` or `HEAD` of a document, with what CouchDB said to the client."""
+    return _json(200, as_read(record), {"ETag": f'"{record.revision}"', **said})
 
 
 def bulk(status: int, documents: list[bytes]) -> web.Response:

@@ -59,10 +59,13 @@ class Reads:
     async def document(self, request: web.Request, document_id: str) -> web.Response | None:
         """The answer to `GET` or `HEAD` of a document; None if CouchDB has it."""
         record = self._recent.get(document_id)
-        if record is None or not await self._missing(document_id, request.headers):
+        if record is None:
+            return None
+        missing, said = await self._missing(document_id, request.headers)
+        if not missing:
             return None
         self._metrics.early_reads.inc()
-        return answers.read(record)
+        return answers.read(record, said)
 
     @property
     def expect_any(self) -> bool:
@@ -85,6 +88,10 @@ class Reads:
         """
         until = self._clock() + self._patience
         for document_id in document_ids:
+            if self._on_the_wire.is_written(document_id):
+                # Raises if it refuses the credentials: who is a stranger to CouchDB is not to learn
+                # which documents are on the wire.
+                await self._missing(document_id, headers)
             while await self._awaited(document_id, headers):
                 if self._clock() >= until:
                     raise NotStoredYet
@@ -106,14 +113,19 @@ class Reads:
         """Whether the persister has yet to store a document."""
         if self._on_the_wire.is_written(document_id):
             return True  # that CouchDB has it proves nothing
-        return self.expect(document_id) and await self._missing(document_id, headers)
+        return self.expect(document_id) and (await self._missing(document_id, headers))[0]
 
-    async def _missing(self, document_id: str, headers: Mapping[str, str]) -> bool:
-        """Whether CouchDB lacks a document; forgets the documents that it has."""
+    async def _missing(
+        self, document_id: str, headers: Mapping[str, str]
+    ) -> tuple[bool, Mapping[str, str]]:
+        """Whether CouchDB lacks a document, and what it says to the client in headers.
+
+        Forgets the documents that it has.
+        """
         try:
-            missing = await self._upstream.missing(document_id, headers)
+            missing, said = await self._upstream.missing(document_id, headers)
         except UpstreamError:
-            return False
+            return False, {}
         if missing is False:
             self._recent.forget(document_id)
-        return bool(missing)
+        return bool(missing), said

@@ -293,9 +293,6 @@ class Gateway:
         if document_id is not None:
             early = await self._reads.document(request, document_id)
             if early is not None:
-                if "Origin" in request.headers:
-                    client = request.remote or "unknown"
-                    _hand_on(await self._credentials.judge(request.headers, client), request)
                 return early
         await self._reads.stored(changes.ids, request.headers)
         response = await self._changing(changes, self._upstream.forward(request))

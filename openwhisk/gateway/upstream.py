@@ -306,7 +306,7 @@ class Upstream:
             UpstreamError: no answer, or one that is not CouchDB's.
             RefusedError: CouchDB refuses the credentials.
         """
-        status, body = await self._own_request(
+        status, body, _ = await self._own_request(
             "POST",
             "/_all_docs?include_docs=true",
             headers,
@@ -322,19 +322,24 @@ class Upstream:
             raise UpstreamError(f"{len(rows)} rows for {len(ids)} documents")
         return [row.doc for row in rows]
 
-    async def missing(self, document_id: str, headers: Mapping[str, str]) -> bool | None:
-        """Whether a document never existed; None if CouchDB does not say.
+    async def missing(
+        self, document_id: str, headers: Mapping[str, str]
+    ) -> tuple[bool | None, dict[str, str]]:
+        """Whether a document never existed, and what CouchDB says to the client in headers.
+
+        Returns:
+            None for the first if CouchDB does not say.
 
         Raises:
             UpstreamError: no answer.
             RefusedError: CouchDB refuses the credentials.
         """
         path = f"/{quote(document_id, safe='')}"
-        status, body = await self._own_request("GET", path, headers, most=0)
+        status, body, said = await self._own_request("GET", path, headers, most=0)
         if status == 404:  # noqa: PLR2004 - not found
             # For a deleted one it says `deleted` instead.
-            return b'"missing"' in body
-        return False if status == 200 else None  # noqa: PLR2004 - OK
+            return b'"missing"' in body, said
+        return False if status == 200 else None, said  # noqa: PLR2004 - OK
 
     async def _own_request(
         self,
@@ -344,8 +349,11 @@ class Upstream:
         body: bytes | None = None,
         *,
         most: int = _LARGEST_ANSWER,
-    ) -> tuple[int, bytes]:
-        """Status and body of an answer; reads at most `most` bytes of a good one, none if 0."""
+    ) -> tuple[int, bytes, dict[str, str]]:
+        """Status and body of an answer, and its headers that are for the client.
+
+        Reads at most `most` bytes of a good one, none if 0.
+        """
         try:
             async with self._request(
                 method,
@@ -354,13 +362,13 @@ class Upstream:
                 headers=_own(headers),
                 timeout=aiohttp.ClientTimeout(total=_BULK_TIMEOUT),
             ) as answer:
+                said = for_the_client(answer.headers)
                 if answer.status < _ERROR:
-                    return answer.status, await _read(answer, most) if most else b""
+                    return answer.status, await _read(answer, most) if most else b"", said
                 body = await _read(answer, _LARGEST_ERROR)
                 if answer.status in _REFUSED:
-                    headers = for_the_client(answer.headers)
-                    raise RefusedError(Refusal(answer.status, body, headers))
-                return answer.status, body
+                    raise RefusedError(Refusal(answer.status, body, said))
+                return answer.status, body, said
         except (aiohttp.ClientError, OSError) as problem:
             raise _no_answer(problem) from problem
 

@@ -1,6 +1,9 @@
 """What CouchDB says to the client in headers is in the gateway's own answers, too."""
 
+from base64 import b64encode
+
 import aiohttp
+import pytest
 from aiohttp import web
 
 from tests.unit.gateway.conftest import StartGateway
@@ -46,6 +49,24 @@ async def test_pages_may_read_the_answers_that_couchdb_lets_them_read(
         database.couchdb.databases[DATABASE].clear()
 
 
+async def test_who_may_only_read_may_read_what_is_not_stored_yet_from_a_page(
+    gateway: Running, database: FakeDatabase, caplog: pytest.LogCaptureFixture
+) -> None:
+    fields = document()
+    async with gateway.put_document(fields) as answer:
+        assert answer.status == 201
+    asked = len(database.questions)
+    allow(database)
+    database.couchdb.others["reader"] = "secret"
+    reader = {"Authorization": f"Basic {b64encode(b'reader:secret').decode()}", "Origin": PAGE}
+    path = f"/{DATABASE}/{fields['_id'].replace('/', '%2F')}"
+    for _ in range(2):
+        async with gateway.client.get(gateway.url + path, headers=reader) as answer:
+            assert (answer.status, said(answer)) == (200, ALLOWED)
+    assert len(database.questions) == asked
+    assert not caplog.records
+
+
 async def test_a_renewed_session_reaches_its_client_and_nobody_else(
     start: StartGateway, database: FakeDatabase
 ) -> None:
@@ -54,16 +75,21 @@ async def test_a_renewed_session_reaches_its_client_and_nobody_else(
 
     def renew(request: web.Request) -> dict[str, str]:
         cookie = request.cookies.get("AuthSession")
-        return {"Set-Cookie": f"AuthSession={cookie}2; HttpOnly"} if cookie else {}
+        return {"Set-Cookie": renewed(cookie)} if cookie else {}
+
+    def renewed(cookie: str) -> str:
+        """Another one for each request, of which the last is the write itself, if there is one."""
+        return f"AuthSession={cookie}-{len(database.seen)}; HttpOnly"
 
     database.headers = renew
     for cookie in ("alice", "bob", "alice"):
         sent = {"Cookie": f"AuthSession={cookie}", "Authorization": ""}
         async with gateway.put_document(document(), **sent) as answer:
             assert answer.status == 201
-            assert answer.headers.getall("Set-Cookie") == [f"AuthSession={cookie}2; HttpOnly"]
+            (given,) = answer.headers.getall("Set-Cookie")
+            assert given.startswith(f"AuthSession={cookie}-")
         async with gateway.put_document({"_id": "x/y"}, **sent) as answer:
-            assert answer.headers.getall("Set-Cookie") == [f"AuthSession={cookie}2; HttpOnly"]
+            assert answer.headers.getall("Set-Cookie") == [renewed(cookie)]
         async with gateway.put_document(document()) as answer:
             assert answer.status == 201
             assert "Set-Cookie" not in answer.headers

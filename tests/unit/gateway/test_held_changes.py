@@ -235,6 +235,19 @@ async def test_what_may_reach_kafka_later_is_not_changed_before_it_has(
     assert len(producer.sent) == 1
 
 
+async def test_strangers_do_not_learn_what_may_reach_kafka_later(
+    clients: StartClients, database: FakeDatabase, producer: FakeProducer
+) -> None:
+    writer, stranger = await clients(change_patience=60, fallback_after=0.1)
+    producer.answering = False
+    fields = document()
+    revision = (await writer.put(fields)).json["rev"]
+    database.couchdb.others.clear()
+    for document_id in (fields["_id"], document()["_id"]):
+        assert (await stranger.delete(document_id, revision)).status == 401
+    producer.answering = True
+
+
 async def test_what_does_not_reach_kafka_in_time_is_not_deleted(
     clients: StartClients, database: FakeDatabase, producer: FakeProducer
 ) -> None:

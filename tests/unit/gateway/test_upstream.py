@@ -104,7 +104,7 @@ async def test_no_more_is_read_of_an_answer_than_an_answer_has(
     couchdb.body = body
     with pytest.raises(UpstreamError, match="longer than any that is expected"):
         await upstream.write([b"{}"], {})
-    assert await upstream.missing("a", {}) is False
+    assert (await upstream.missing("a", {}))[0] is False
 
 
 async def test_no_question_goes_where_couchdb_redirects_to(
@@ -117,7 +117,7 @@ async def test_no_question_goes_where_couchdb_redirects_to(
         await upstream.write([b"{}"], {})
     with pytest.raises(UpstreamError):
         await upstream.documents(["a"], {})
-    assert await upstream.missing("a", {}) is None
+    assert (await upstream.missing("a", {}))[0] is None
     assert couchdb.asked_elsewhere == []
 
 
