@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from faust.types import TP
 
+from app.kafka.patches.refused_logins import logins
 from app.kafka.topics import TopicNames
 from app.monitoring.group.snapshot import Unread
 from app.monitoring.monitored import Monitored, not_ready, seconds_left
@@ -49,6 +50,7 @@ def _kafka(worker: Monitored) -> Kafka:
         address=worker.kafka.url,
         away_since=kafka.away_since,
         error=kafka.last_error or "",
+        login_refused=logins.refused is not None,
         refuses=worker.discovery.refused or "",
         unreadable=worker.discovery.unreadable,
         overlooked=worker.discovery.overlooked,

@@ -64,6 +64,8 @@ class Kafka:
     address: str = ""
     away_since: float | None = None
     error: str = ""
+    login_refused: bool = False
+    """Whether a broker answers and does not take the login."""
     refuses: str = ""
     """Why the group does not accept this worker."""
     unreadable: Mapping[str, str] = field(default_factory=dict)
@@ -259,6 +261,17 @@ def _restarts(condition: Condition) -> str:
     )
 
 
+_CHECK_BROKERS = (
+    "Check that the brokers run and that PERSISTER_KAFKA_URL names them. The worker goes on by "
+    "itself as soon as they answer."
+)
+_CHECK_LOGIN = (
+    "Give the worker the login that the brokers take: PERSISTER_KAFKA_USER, "
+    "PERSISTER_KAFKA_PASSWORD and PERSISTER_KAFKA_SASL_MECHANISM. Another password in the file of "
+    "PERSISTER_KAFKA_PASSWORD_FILE is taken within a minute; any other change needs a restart."
+)
+
+
 def _kafka(condition: Condition) -> Iterator[Finding]:
     kafka = condition.kafka
     if kafka.away_since is not None:
@@ -266,9 +279,8 @@ def _kafka(condition: Condition) -> Iterator[Finding]:
             Level.TROUBLE,
             f"Kafka has not answered{_since(kafka.away_since, condition)}.",
             f"{kafka.address}: {kafka.error}",
-            "Check that the brokers run and that PERSISTER_KAFKA_URL names them. The worker goes "
-            "on by itself as soon as they answer, and nothing that it has read is lost. What is "
-            "shown here of topics is from before.",
+            f"{_CHECK_LOGIN if kafka.login_refused else _CHECK_BROKERS} Nothing that was read is "
+            "lost. What is shown here of topics is from before.",
         )
     if kafka.refuses:
         yield Finding(

@@ -66,6 +66,7 @@ class Judge:
         self._lasting.tick(at)
         self._lasting.of("answers", worker.database.last_answered)
         self._lasting.of("stored", worker.database.last_stored)
+        self._lasting.of("failing", bool(worker.database.failing))
         causes = [*self._own(worker, silent=isinstance(seen, Silence))]
         if isinstance(seen, GroupView):
             findings = self._judge.judge(wall, seen, worker)

@@ -48,6 +48,7 @@ NOT_YET = "nobody reads it yet"
 STORES_NOTHING = "the database stores nothing"
 """A request is under way, and has not failed."""
 
+JUST_BACK = Reason("the database answers again, and what it has taken is not committed yet")
 UNKNOWN = Reason("nothing is committed, for no known reason", restart=True)
 OVERTAKEN = Reason("what came after it is stored, and it is not", restart=True)
 NO_LEADER = Reason("Kafka does not say where it ends")
@@ -94,6 +95,8 @@ class Partitions:
         """How many documents had been settled when a partition last moved."""
         self._begun: dict[TP, Database] = {}
         """The state of the database when it last moved, or last had no chunk at its agent."""
+        self._has_failed = False
+        """Whether the database ever took nothing."""
         self._waits: dict[TP, bool] = {}
         """Whether a partition, when a member last held it, waited for something that no restart
         helps.
@@ -106,6 +109,7 @@ class Partitions:
         if seen.stable or not seen.members:
             # During a rebalance Kafka does not say who holds what.
             self._holders = seen.holders()
+        self._has_failed |= bool(worker.database.failing)
         for known in (self._settled, self._begun, self._waits):
             for gone in known.keys() - seen.partitions.keys():
                 del known[gone]
@@ -174,6 +178,11 @@ class Partitions:
         known = worker.unsent or worker.throttled
         return Reason(known) if known else reason
 
+    def _is_just_back(self, database: Database) -> bool:
+        """Whether all is stored that waited for a database that was down, a moment ago."""
+        answers = self._lasting.of("failing", bool(database.failing))
+        return self._has_failed and not database.busy and answers < STANDING
+
     def _database(self, tp: TP, database: Database) -> Reason:
         """Why documents are not stored."""
         if database.failing:
@@ -183,7 +192,7 @@ class Partitions:
         if not database.waits:
             unanswered = self._lasting.of("answers", database.last_answered)
         if not database.busy or unanswered > self._rules.request_timeout + STANDING:
-            return UNKNOWN
+            return JUST_BACK if self._is_just_back(database) else UNKNOWN
         if self._overtaken(tp, database):
             return OVERTAKEN
         if database.waits:

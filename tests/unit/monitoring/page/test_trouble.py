@@ -87,6 +87,13 @@ def test_a_silent_kafka_is_told_once_with_its_address_and_what_to_check() -> Non
     assert "goes on by itself" in finding.do
 
 
+def test_a_login_that_kafka_refuses_is_what_to_change() -> None:
+    kafka = Kafka(away_since=NOW, error="it knows no user 'u'", login_refused=True)
+    (finding,) = findings(condition(kafka=kafka))
+    assert "PERSISTER_KAFKA_PASSWORD" in finding.do
+    assert "PERSISTER_KAFKA_URL" not in finding.do
+
+
 def test_a_database_that_is_down_is_told_with_its_own_words_and_advice() -> None:
     database = Database(
         "http://c:5984/db",

@@ -293,6 +293,23 @@ def test_a_database_that_is_down_is_waited_for() -> None:
     assert (shown.state, shown.why) == (State.WAITING, "connection refused")
 
 
+def test_a_database_that_has_just_come_back_is_the_reason_until_the_next_commit() -> None:
+    world = World()
+    world.look()
+    world.reaches[DOCUMENTS] = Reach(0, 20, 10)
+    world.database(failing="connection refused", busy=True)
+    world.after(20)
+    world.database(failing="", busy=False, stored=10, finished=10, answers=1)
+    verdict = world.look()
+    assert verdict.not_ready is not None
+    assert "the database answers again" in verdict.not_ready
+    assert verdict.stuck_for == 0.0
+    # What is stored and never committed is trouble of another kind.
+    verdict = world.after(20)
+    assert verdict.not_ready == "documents/0: nothing is committed, for no known reason"
+    assert verdict.stuck_for > 0
+
+
 def test_a_database_that_is_down_is_said_by_a_worker_with_nothing_unread_too() -> None:
     world = World()
     world.database(failing="connection refused")
