@@ -293,23 +293,27 @@ class Publisher:
 
     async def _send(self, lane: _Lane, records: Sequence[_Record]) -> None:
         topic, producer = lane.topic, self._large_producer if lane.large else self._producer
+        error: PublishError | None = NotAcknowledged(f"topic {topic}: stopped")
+        too_large: set[int] = set()
         try:
             refused = await producer.send(topic, [record.outgoing for record in records])
-        except KafkaError as failure:
+        except Exception as failure:
+            if not isinstance(failure, KafkaError):
+                logger.exception("cannot publish to topic %s for a reason unforeseen", topic)
             error = self._failed(f"topic {topic}: {failure!r}")
-            for record in records:
-                record.settle(error)
         else:
+            error = None
             too_large = {id(outgoing) for outgoing in refused}
+            if len(refused) < len(records):
+                self._acknowledged()
+        finally:
+            # Whatever has happened: somebody may wait for the outcomes for ever.
             for record in records:
                 record.settle(
                     TooLarge(f"topic {topic} takes no record of this size: {record.size} bytes")
                     if id(record.outgoing) in too_large
-                    else None
+                    else error
                 )
-            if len(refused) < len(records):
-                self._acknowledged()
-        finally:
             self.budget.release(sum(record.size for record in records))
 
     def _new_producer(self) -> BatchProducer:

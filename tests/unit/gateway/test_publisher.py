@@ -175,6 +175,34 @@ async def test_it_tells_what_the_producer_has_of_what_is_given_up(
     assert broker.values("topic")[0] == [b"a", b"b"]
 
 
+async def test_what_is_not_foreseen_ends_with_an_outcome_too(
+    publisher: MakePublisher, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fails(*_: object) -> None:
+        raise LookupError("unforeseen")
+
+    publishing, outcomes = publisher(), Outcomes(2)
+    with monkeypatch.context() as broken:
+        broken.setattr(BatchProducer, "send", fails)
+        told = await publishing.publish_all("topic", [b"a", b"b"], outcomes=outcomes)
+    assert [type(one) for one in told] == [NotAcknowledged] * 2
+    assert outcomes.complete.done()
+    assert "LookupError: unforeseen" in caplog.text
+    await publishing.publish("topic", b"c")
+
+
+async def test_what_is_sent_when_it_stops_has_an_outcome(
+    publisher: MakePublisher, broker: FakeBroker
+) -> None:
+    broker.answering = False
+    publishing, outcomes = publisher(), Outcomes(1)
+    sending = asyncio.ensure_future(publishing.publish_all("topic", [b"value"], outcomes=outcomes))
+    await broker.arrived.wait()
+    await publishing.stop(0)
+    (told,) = await asyncio.wait_for(sending, 10)
+    assert isinstance(told, NotAcknowledged)
+
+
 async def test_a_spent_client_is_replaced(publisher: MakePublisher, broker: FakeBroker) -> None:
     broker.failures = [OutOfOrderSequenceNumber()]
     assert await publisher().publish_all("topic", [b"a", b"b", b"c"]) == [None] * 3
