@@ -21,6 +21,8 @@ READ_ONLY_WITH_A_RECORD = {
     "bulk with a query",
     "bulk of another form",
     "bulk of very many",
+    "bulk with many blanks",
+    "bulk with a long id",
     "bulk in another spelling",
     "purge",
 }

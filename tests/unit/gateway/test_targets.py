@@ -55,7 +55,6 @@ def test_a_put_names_its_document(segment: str, document_id: str) -> None:
         ("POST", f"/{DATABASE}"),
         ("POST", f"/{DATABASE}/_purge"),
         ("POST", f"/{DATABASE}/_bulk_get"),
-        ("PUT", f"/{DATABASE}"),
         ("PUT", f"/{DATABASE}/_bulk_docs"),
         ("PUT", f"/{DATABASE}/_design/whisks"),
         ("PUT", f"/{DATABASE}/guest/0123"),  # an attachment
@@ -185,6 +184,14 @@ def test_what_couchdb_answers_415_changes_nothing(given: dict[str, str]) -> None
 
 
 @pytest.mark.parametrize(
+    "path", ["/whisk_activations", "//whisk%5Factivations/", "/whisk_activations?q=8"]
+)
+def test_a_request_may_be_about_the_whole_database(path: str) -> None:
+    assert changed("DELETE", path) == changed("PUT", path) == Change(all=True)
+    assert not changed("GET", path).all
+
+
+@pytest.mark.parametrize(
     "method, path",
     [
         ("GET", PUT),
@@ -192,8 +199,6 @@ def test_what_couchdb_answers_415_changes_nothing(given: dict[str, str]) -> None
         ("OPTIONS", PUT),
         ("POST", f"/{DATABASE}/_find"),
         ("POST", f"/{DATABASE}/_all_docs"),
-        ("PUT", f"/{DATABASE}"),
-        ("DELETE", f"/{DATABASE}"),
         ("PUT", f"/{DATABASE}/_design/whisks"),
         ("PUT", f"/{DATABASE}/_local/a"),
         ("POST", "/whisk_actions"),
