@@ -43,9 +43,9 @@ _space = re.compile(_SPACE).match
 _between = re.compile(_SPACE + rb"(,?)" + _SPACE).match
 _begin = re.compile(_SPACE + rb"\{" + _SPACE).match
 _member = re.compile(
-    rb'(?:"docs"' + _SPACE + rb":" + _SPACE + rb"(\[)" + _SPACE
+    rb'(?:"docs"' + _SPACE + rb":" + _SPACE + rb"(\[)"
     # OpenWhisk does not write this field, but others may.
-    + rb'|"new_edits"' + _SPACE + rb":" + _SPACE + rb"(?:true|(false))" + rb")"
+    + rb'|"new_edits"' + _SPACE + rb":" + _SPACE + rb"(?:true|(false))" + rb")" + _SPACE
 ).match  # fmt: skip
 _colon = re.compile(_SPACE + rb":" + _SPACE).match
 _scalar = re.compile(rb"[^\s,\]\[{}\"]{1,%d}" % _LONGEST_SCALAR).match
