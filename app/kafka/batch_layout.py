@@ -7,6 +7,7 @@ AFTER_LENGTH: Final = 12
 """The length counts the bytes from here on."""
 
 EPOCH_AT: Final = 12
+MAGIC_AT: Final = 16
 SUMMED_FROM: Final = 21
 ATTRIBUTES_AT: Final = 21
 COUNT_AT: Final = 57

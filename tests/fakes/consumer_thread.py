@@ -19,6 +19,8 @@ class FakeConsumerThread:
         earliest: where each log begins.
         ends: where each log ends.
         cut: where logs were cut before what is committed, and written on.
+        lost: where logs were cut before what was read while they were assigned.
+        went_back: where partitions were read on from, and whether in another log, in order.
         ids: the ids of topics, where they are not their names.
         tells_ids: whether brokers know ids.
         noted: the ids with which offsets were committed, where those are not the topics' names.
@@ -46,6 +48,8 @@ class FakeConsumerThread:
         self.earliest: defaultdict[TP, int] = defaultdict(int)
         self.ends: defaultdict[TP, int] = defaultdict(lambda: end)
         self.cut: dict[TP, int] = {}
+        self.lost: dict[TP, int] = {}
+        self.went_back: list[tuple[TP, int, bool]] = []
         self.ids: dict[str, bytes] = {}
         self.tells_ids = True
         self.noted: dict[TP, bytes | None] = {}
@@ -105,6 +109,12 @@ class FakeConsumerThread:
 
     async def overwritten(self, partitions: Iterable[TP]) -> dict[TP, int]:
         return {tp: self.cut[tp] for tp in partitions if tp in self.cut}
+
+    async def lost_from(self, tp: TP) -> int | None:
+        return self.lost.get(tp)
+
+    def goes_back(self, tp: TP, offset: int, *, recreated: bool) -> None:
+        self.went_back.append((tp, offset, recreated))
 
     async def topic_ids(
         self,

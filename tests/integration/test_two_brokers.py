@@ -1,6 +1,7 @@
 """One of two brokers is away: topics without a leader, and what it does not see meanwhile."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from functools import partial
@@ -37,6 +38,7 @@ class Brokers:
             home.mkdir()
         self.first = Kafka(homes[0])
         self.second = Kafka(homes[1], joins=self.first)
+        self._disk, self._copy = homes[1] / "kafka", folder / "copy"
 
     async def create(self, topic: str, broker: int, **settings: str) -> None:
         """Create a topic of one partition that only this broker has: 1 or 2."""
@@ -53,6 +55,15 @@ class Brokers:
             assert [error for _, error, *_ in answer.topic_errors] == [0]
         finally:
             await client.close()
+
+    def copy_disk(self) -> None:
+        """Copy what the second broker has on its disk; it must be stopped."""
+        shutil.copytree(self._disk, self._copy)
+
+    def restore_disk(self) -> None:
+        """Bring back what was copied; the second broker must be stopped."""
+        shutil.rmtree(self._disk)
+        shutil.copytree(self._copy, self._disk)
 
 
 @pytest.fixture
@@ -130,3 +141,47 @@ async def test_a_topic_that_is_recreated_while_the_coordinator_is_away_is_read_f
     assert (
         f"{topic}/0 was deleted and re-created since it was read up to offset 10" in running.log()
     )
+
+
+@pytest.mark.parametrize("written", [200, 5], ids=["longer by then", "still shorter"])
+async def test_what_stands_in_the_place_of_records_that_a_broker_has_lost_is_read(
+    brokers: Brokers,
+    worker: StartWorker,
+    couchdb_url: str,
+    prefix: str,
+    database: str,
+    written: int,
+) -> None:
+    """It comes back with its disk as it was before them, as after a power failure."""
+    topic, records = f"{prefix}completed0", Records(63)
+    # Its own topics, and the group's offsets, are on the broker that stays.
+    running = await worker(kafka_url=brokers.first.url, partitions=1, session_timeout=10)
+    await asyncio.to_thread(brokers.second.start)
+    await brokers.create(topic, 2)
+
+    async def stored_of(count: int) -> None:
+        sent = records.many(count)
+        async with producer(brokers.first.url) as kafka:
+            await kafka.records(topic, sent)
+        await until(partial(all_stored, couchdb_url, database, sent), "what is sent is stored")
+
+    await stored_of(30)
+    # A leader that has lost nothing is no news.
+    await asyncio.to_thread(brokers.second.stop)
+    await asyncio.to_thread(brokers.copy_disk)
+    await asyncio.to_thread(brokers.second.start)
+    await stored_of(40)
+    assert "has lost" not in running.log()
+    await asyncio.to_thread(brokers.second.kill)
+    await asyncio.to_thread(brokers.restore_disk)
+    # A producer waits with its records, and writes them before anybody else has seen the log.
+    waiting = asyncio.create_task(stored_of(written))
+    await asyncio.to_thread(brokers.second.start)
+    await waiting
+    said = running.log()
+    assert f"{topic}/0 was read up to offset 70, but Kafka has lost its end" in said
+    assert "what it has from offset 30 on is new" in said
+    assert "re-created" not in said
+    async with connect_admin(brokers.first.url) as admin:
+        await drained(admin, prefix, topic)
+    assert await asyncio.to_thread(running.terminate) == 0

@@ -302,18 +302,57 @@ class Consumer(driver.Consumer):
         try:
             # If nobody tells, the next fetch, or the next seek, asks again.
             extent = (await self.thread.extents([tp])).get(tp)
+            cut = await self._cut(tp, expected, *extent) if expected and extent else None
         finally:
             came = self._finding_out.pop(tp)
         unchanged = (assignments, expected) == (self.assignments, self.ledger.position(tp))
         if extent is not None and expected is not None and unchanged:
-            passed = resume.passed(expected, *extent, came)
-            if passed is not None:
+            passed = resume.passed(expected, *extent, came, cut)
+            if passed is not None and passed.offset < expected:
+                self._go_back(tp, passed)
+            elif passed is not None:
                 self._report(tp, passed.change)
                 self.ledger.skip_to(tp, passed.offset)
                 self._finished.set()
         if came is not None and self._placed(tp):
             await self._rewind(tp, self.ledger.position(tp) or 0)
         self._free()
+
+    async def _cut(self, tp: TP, expected: int, _earliest: int, end: int) -> int | None:
+        """Where a log that is shorter than what was read has lost its end, if it is the same log.
+
+        The epochs of a topic that was re-created start over, and mean nothing here.
+        """
+        topic = self._topics.get(tp)
+        if end >= expected or topic is None:
+            return None
+        if (await self.thread.topic_ids([tp], {tp: topic})).get(tp) != topic:
+            return None
+        return await self.thread.lost_from(tp)
+
+    def lost_end(self, tp: TP, cut: int) -> None:
+        """Read a partition from `cut` on: a new leader has other records there."""
+        self.add_future(self._lost_end(tp, cut, self.assignments))
+
+    async def _lost_end(self, tp: TP, cut: int, assignments: int) -> None:
+        # One that is under way must not be taken for one of what is read from here on.
+        await self.maybe_wait_for_commit_to_finish()
+        position = self.ledger.position(tp)
+        if self.assignments != assignments or position is None:
+            return  # it is noticed when the position is set
+        if cut < position:
+            self._go_back(tp, resume.Start(cut, resume.Overwritten(position, cut)))
+        else:
+            self.thread.goes_back(tp, cut, recreated=False)
+        await self._rewind(tp, min(cut, position))
+
+    def _go_back(self, tp: TP, start: resume.Start) -> None:
+        """Start over in a log that has other records now; the caller seeks."""
+        self._report(tp, start.change)
+        self.ledger.restart(tp, start.offset)
+        recreated = isinstance(start.change, resume.Recreated)
+        self.thread.goes_back(tp, start.offset, recreated=recreated)
+        self._finished.set()
 
     async def look_for_recreated(self) -> None:
         """Have the group rebalance if a topic has been re-created since its position was set.

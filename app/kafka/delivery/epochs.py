@@ -8,24 +8,22 @@ Once it is longer they do not, and what was written between would never be read.
 
 So the epoch up to which was read is committed with an offset (see `notes`), and when a partition is
 assigned its leader is asked where that epoch ends (OffsetForLeaderEpoch, KIP-320): before the
-committed offset means that what follows is new. Kafka's own client for Java keeps the epoch in a
-field of the commit that aiokafka 0.14 does not have, and this is not in it at all (see
-aio-libs/aiokafka, where nobody has asked for it).
+committed offset means that what follows is new. The same is asked when a batch of a later epoch
+comes while the partition stays assigned (see `app.kafka.patches.new_leaders`). Kafka's own client
+for Java keeps the epoch in a field of the commit that aiokafka 0.14 does not have, and this is not
+in it at all (see aio-libs/aiokafka, where nobody has asked for it).
 """
 
 import asyncio
-import logging
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
-from aiokafka.errors import IncompatibleBrokerVersion, KafkaError
+from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, for_code
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Int16, Int32, Int64, Schema, String
 from aiokafka.structs import TopicPartition
 from faust.types import TP
-
-logger = logging.getLogger(__name__)
 
 ANSWER_SECONDS = 3.0
 """Seconds that a leader gets to answer, while positions wait for it."""
@@ -95,7 +93,7 @@ class OffsetForLeaderEpoch(Request[_Question]):
         return request_struct_class(self._topics)
 
 
-async def ends(client: Any, epochs: Mapping[TP, int]) -> dict[TP, int]:
+async def ends(client: Any, epochs: Mapping[TP, int]) -> dict[TP, int | None]:
     """The offsets at which epochs end: where the next epoch begins, or the end of the log.
 
     Args:
@@ -103,8 +101,9 @@ async def ends(client: Any, epochs: Mapping[TP, int]) -> dict[TP, int]:
         epochs: an epoch for each partition.
 
     Returns:
-        Only offsets that the leaders know and tell within `ANSWER_SECONDS`. A leader does not know
-        an epoch whose records were deleted by retention, nor one later than its own.
+        None where a leader cannot say: it does not know an epoch whose records were deleted by
+        retention, nor one later than its own. Nothing for a partition that has no leader, or whose
+        leader is in trouble that may pass, or does not answer within `ANSWER_SECONDS`.
     """
     by_leader: defaultdict[int, dict[TP, int]] = defaultdict(dict)
     for tp, epoch in epochs.items():
@@ -115,22 +114,17 @@ async def ends(client: Any, epochs: Mapping[TP, int]) -> dict[TP, int]:
     return {tp: end for one in told for tp, end in one.items()}
 
 
-async def _told(client: Any, leader: int, epochs: Mapping[TP, int]) -> dict[TP, int]:
+async def _told(client: Any, leader: int, epochs: Mapping[TP, int]) -> dict[TP, int | None]:
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
             answer = await client.send(leader, OffsetForLeaderEpoch(epochs))
     except (IncompatibleBrokerVersion, NotImplementedError):
-        return {}  # older than 2.1
-    except (KafkaError, TimeoutError) as error:
-        logger.warning(
-            "Broker %s does not say whether it still has what was read of %s (%s): if a log has "
-            "lost its end and is longer again by now, nobody notices.",
-            *(leader, ", ".join(sorted({tp.topic for tp in epochs})), type(error).__name__),
-        )
+        return dict.fromkeys(epochs)  # older than 2.1
+    except (KafkaError, TimeoutError):
         return {}
     return {
-        TP(topic, partition): end
+        TP(topic, partition): None if error or end == _UNKNOWN else end
         for topic, partitions in answer.topics
         for error, partition, _, end in partitions
-        if not error and end != _UNKNOWN and (topic, partition) in epochs
+        if (topic, partition) in epochs and not for_code(error).retriable
     }

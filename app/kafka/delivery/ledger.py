@@ -94,6 +94,14 @@ class Ledger:
             return Rewind(expected)
         return Admitted(records, hole=expected)
 
+    def restart(self, tp: TP, offset: int) -> None:
+        """Start over at an offset, which is committed: the log has other records from there on.
+
+        As after `reset`, chunks that were delivered before are never committed.
+        """
+        if tp in self._positions:
+            self._positions[tp] = _Position(offset, offset, moved=True)
+
     def skip_to(self, tp: TP, offset: int) -> None:
         """Continue at `offset`, because there is nothing before it.
 

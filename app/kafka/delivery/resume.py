@@ -98,8 +98,8 @@ class Overwritten:
         """What to log."""
         return (
             f"{tp.topic}/{tp.partition} was read up to offset {self.read_to}, but Kafka has lost "
-            "its end since (an unclean leader election, or a disk restored from a copy) and has "
-            f"other records from offset {self.cut} on. Reading those."
+            "its end since (an unclean leader election, or a disk restored from a copy): what it "
+            f"has from offset {self.cut} on is new, and is read."
         )
 
 
@@ -198,7 +198,7 @@ def start(
         read_to = own if cut is None else min(own, cut)
         lost = expired(read_to, earliest)
         return Start(max(read_to, earliest), lost or Overtaken(own, committed))
-    if committed > end:
+    if committed > end and not (recreated is False and cut is not None):
         change = Shortened if recreated is False else Recreated
         return Start(earliest, change(committed, end))
     if cut is not None:
@@ -206,7 +206,9 @@ def start(
     return Start(max(committed, earliest), expired(committed, earliest))
 
 
-def passed(expected: int, earliest: int, end: int, came: int | None) -> Start | None:
+def passed(
+    expected: int, earliest: int, end: int, came: int | None, cut: int | None = None
+) -> Start | None:
     """Where to go on with a partition that has no records at its position.
 
     Args:
@@ -214,6 +216,7 @@ def passed(expected: int, earliest: int, end: int, came: int | None) -> Start | 
         earliest: where the log begins.
         end: where the log ends.
         came: the offset of the first record that came instead; None if none has come.
+        cut: the offset from which on the same topic has lost what was read, or None.
 
     Returns:
         None if there is no reason to go on elsewhere: a broker that lags or lies has told something
@@ -221,6 +224,8 @@ def passed(expected: int, earliest: int, end: int, came: int | None) -> Start | 
     """
     if came is None:
         return Start(earliest, expired(expected, earliest)) if expected < earliest <= end else None
+    if came < expected and cut is not None and cut < expected:
+        return Start(max(cut, earliest), Overwritten(expected, cut))
     if came < expected:
         # The fetcher has reset itself to the start of a new topic.
         return Start(came, Recreated(expected, end)) if end < expected else None

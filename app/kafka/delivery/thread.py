@@ -25,6 +25,7 @@ from app.kafka.patches.abandoned_commits import drop_abandoned_commits
 from app.kafka.patches.changed_subscriptions import notice_changed_subscriptions
 from app.kafka.patches.committed_offsets import watch_committed_offsets
 from app.kafka.patches.fetched_batches import Fetched, Reassigned, unpack_chunks
+from app.kafka.patches.new_leaders import NewLeaders, Read
 from app.kafka.patches.refused_fetches import Fetches
 from app.kafka.patches.refused_joins import Membership
 from app.kafka.patches.refused_offsets import Refused, set_refused_aside
@@ -66,7 +67,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         self._sought: dict[TP, float] = {}
         self._sent_back: frozenset[TP] = frozenset()
         self._shelf: Fetched | None = None
-        self._epochs: dict[TP, int] = {}
+        self._leaders = NewLeaders(self._ask_new_leader)
         self._replaced: set[tuple[str, bytes]] = set()
         self.noted_topics: Mapping[TP, bytes] = {}
         """The ids of the topics that the group's committed offsets are of, as far as they were
@@ -121,8 +122,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             kafka.max_record_bytes,
             kafka.fetch_bytes,
             sieve.sift if sieve else None,
+            leaders=self._leaders,
         )
-        self._epochs = self._shelf.epochs
 
     def _stopped_set(self) -> None:
         # After a crash the thread may have ended before it is told to.
@@ -148,9 +149,10 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     ) -> Refused:
         consumer = self._ensure_consumer()
         assigned = self.assignment()
+        read = {tp: self._leaders.read(tp) for tp in offsets}
         wanted = {
             TopicPartition(*tp): OffsetAndMetadata(
-                offset, str(Note(self._epochs.get(tp), topics.get(tp)))
+                offset, str(Note(last.epoch if (last := read[tp]) else None, topics.get(tp)))
             )
             for tp, offset in offsets.items()
             if tp in assigned
@@ -245,6 +247,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         entries = await consumer._coordinator.fetch_committed_offsets(  # noqa: SLF001
             [TopicPartition(*tp) for tp in assigned]
         )
+        self._leaders.forget()
         committed: dict[TP, int | None] = dict.fromkeys(assigned)
         noted = {}
         # The assignment may have been revoked meanwhile, and aiokafka seeks in nothing else.
@@ -281,12 +284,65 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         noted = {TP(*tp): Note.read(entry.metadata) for tp, entry in committed.items()}
         known = {tp: note.epoch for tp, note in noted.items() if note.epoch is not None}
         # Commits that precede the next fetched batch carry these, whatever leaders tell of them.
-        self._epochs.update(known)
+        for tp, epoch in known.items():
+            self._leaders.read_from(tp, offsets[tp], epoch)
         ends = await epochs.ends(consumer._client, known)  # noqa: SLF001
-        cut = {tp: end for tp, end in ends.items() if end < offsets[tp]}
-        for tp in cut:
-            self._epochs.pop(tp, None)
+        cut = {tp: end for tp, end in ends.items() if end is not None and end < offsets[tp]}
+        for tp, end in cut.items():
+            self._leaders.read_from(tp, end, known[tp])
         return cut
+
+    def _ask_new_leader(self, tp: TP, read: Read) -> None:
+        self.add_future(self._new_leader_has(tp, read))
+
+    async def _new_leader_has(self, tp: TP, read: Read) -> None:
+        """Hand over what a new leader wrote, or have the consumer go back to where that begins."""
+        client = self._ensure_consumer()._client  # noqa: SLF001
+        told: Mapping[TP, int | None] = {}
+        while tp not in told:
+            told = await epochs.ends(client, {tp: read.epoch})
+            if not self._leaders.waits(tp, read) or self.should_stop:
+                return  # positions have been set anew
+            if tp not in told:
+                await self.sleep(TROUBLE_SECONDS)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(OFFSETS_SECONDS):
+                        await client.force_metadata_update()
+        end = told[tp]
+        if end is None or end >= read.offset:
+            self._leaders.go_on(tp, read)
+            self._look_again(())
+        else:
+            self.app.loop.call_soon_threadsafe(self._delivery.lost_end, tp, end)
+
+    async def lost_from(self, tp: TP) -> int | None:
+        """The offset from which on the log has lost what was read; None if nobody says so."""
+        if self.thread_loop.is_closed():
+            return None
+        return await self._beside(self._lost_from(tp))
+
+    async def _lost_from(self, tp: TP) -> int | None:
+        read = self._leaders.read(tp)
+        if read is None:
+            return None
+        client = self._ensure_consumer()._client  # noqa: SLF001
+        end = (await epochs.ends(client, {tp: read.epoch})).get(tp)
+        return end if end is not None and end < read.offset else None
+
+    def goes_back(self, tp: TP, offset: int, *, recreated: bool) -> None:
+        """Note that a partition is about to be sought back to an offset.
+
+        Args:
+            tp: the partition.
+            offset: from which on the log has other records than those that were read.
+            recreated: whether it is another log, in which the epoch means nothing.
+        """
+        if not self.thread_loop.is_closed():
+            self.thread_loop.call_soon_threadsafe(self._goes_back, tp, offset, recreated)
+
+    def _goes_back(self, tp: TP, offset: int, recreated: bool) -> None:  # noqa: FBT001 - by position
+        read = None if recreated else self._leaders.read(tp)
+        self._leaders.read_from(tp, offset, read.epoch if read else None)
 
     async def without_commit(self, partitions: Collection[TP]) -> set[TP]:
         """Those of the partitions for which the group has committed no offset.

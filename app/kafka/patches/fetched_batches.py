@@ -29,11 +29,12 @@ from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import ConsumerRecord
 from faust.types import TP
 
-from app.kafka.batch_layout import AFTER_LENGTH, EPOCH_AT, LENGTH_AT, SUMMED_FROM
+from app.kafka.batch_layout import AFTER_LENGTH, EPOCH_AT, LENGTH_AT, MAGIC_AT, SUMMED_FROM
 from app.kafka.errors import error_text
 from app.kafka.gathering import Gathering
 from app.kafka.patches.fetch_budget import keep_within
 from app.kafka.patches.finished_fetches import notice_finished
+from app.kafka.patches.new_leaders import NewLeaders
 from app.kafka.patches.unpacking import (
     CHUNK_BYTES,
     COUNTED,
@@ -124,8 +125,19 @@ class Unpacked:
         """Whether nothing is left to take."""
         return not self._begun and (self._damaged or not self._fetched.has_next())
 
+    @property
+    def next_epoch(self) -> int | None:
+        """Leader epoch of the batch that `take` would begin with; None if unknown or within it."""
+        encoded = self._fetched.encoded
+        if self.begun or self.ended or encoded[self._start + MAGIC_AT] < COUNTED:
+            return None
+        epoch: int = _length(encoded, self._start + EPOCH_AT)[0]
+        return epoch if epoch >= 0 else None
+
     def take(self, enough: int) -> list[Any]:
         """The next records, batch by batch until they have `enough` bytes, or part of a large one.
+
+        No batch of a later epoch than the one before it: see `NewLeaders`.
 
         Raises:
             CorruptRecordException: a checksum is wrong, or there is no batch; the records have to
@@ -144,6 +156,9 @@ class Unpacked:
             size += weight(records)
             if self._begun is not None:
                 break  # a part is nearly a chunk
+            later = self.next_epoch
+            if later is not None and (self.epoch is None or later > self.epoch):
+                break
         self.taken = size
         return taken
 
@@ -293,7 +308,7 @@ class Fetch(FetchResult):
             return []
         shelf = self.shelf
         enough = min(CHUNK_BYTES, shelf.allowance) if shelf else CHUNK_BYTES
-        if enough <= 0:
+        if enough <= 0 or (shelf and shelf.holds_back(TP(*self._topic_partition), records)):
             return []
         try:
             taken = records.take(enough)
@@ -307,7 +322,8 @@ class Fetch(FetchResult):
             shelf.turn(self._topic_partition)
             shelf.gathering.taken(len(taken))
             if records.epoch is not None and records.epoch >= 0:
-                shelf.epochs[TP(*self._topic_partition)] = records.epoch
+                tp = TP(*self._topic_partition)
+                shelf.leaders.taken(tp, records.epoch, records.next_fetch_offset)
         self._update_position()
         if records.ended:
             self._partition_records = None
@@ -322,6 +338,7 @@ class Fetched(OrderedDict[Any, Any]):
         largest: see `Unpacked`.
         at_once: bytes that are handed over at a time, over all partitions.
         sift: chooses the records that a table needs; None: all of them.
+        leaders: told of what is taken, and asked whether what comes next may be.
     """
 
     def __init__(
@@ -330,6 +347,8 @@ class Fetched(OrderedDict[Any, Any]):
         largest: int = LARGEST,
         at_once: int = AT_ONCE,
         sift: Sift | None = None,
+        *,
+        leaders: NewLeaders | None = None,
     ) -> None:
         super().__init__()
         self._sift = sift
@@ -342,8 +361,8 @@ class Fetched(OrderedDict[Any, Any]):
         self.allowance = at_once
         """Bytes that may still be handed over this time."""
         self.gathering = Gathering()
-        self.epochs: dict[TP, int] = {}
-        """Leader epoch of the last batch taken, by partition."""
+        self.leaders = leaders or NewLeaders()
+        """What was taken of each partition, and what has to wait."""
         self._damaged: dict[TP, int] = {}
         self.arrived_at = 0.0
         """When records last arrived (monotonic seconds)."""
@@ -395,6 +414,10 @@ class Fetched(OrderedDict[Any, Any]):
         """Whether nobody has asked for records of a partition in a while."""
         return self._now - self._wanted.get(tp, self._now) > UNWANTED
 
+    def holds_back(self, tp: TP, records: Unpacked) -> bool:
+        """Whether records have to wait until it is known what their leader has."""
+        return self._chunked(tp) and self.leaders.holds_back(tp, records.next_epoch)
+
     def leave_out(self, tp: TP, offset: int, error: CorruptRecordException) -> None:
         """Fetch a damaged batch again after a while; says so once for each."""
         self.gathering.leave_out(tp, DAMAGED_SECONDS)
@@ -445,6 +468,8 @@ def unpack_chunks(
     largest: int = LARGEST,
     budget: int = 2 * AT_ONCE,
     sift: Sift | None = None,
+    *,
+    leaders: NewLeaders | None = None,
 ) -> Fetched:
     """Make an aiokafka `Fetcher`, before its first fetch, unpack records as this module does.
 
@@ -454,10 +479,11 @@ def unpack_chunks(
         largest: see `Unpacked`.
         budget: bytes that may wait, as they are in Kafka; half as many are handed over at a time.
         sift: chooses the records that a table needs; None: all of them.
+        leaders: see `Fetched`.
     """
     aiokafka_fetcher.MemoryRecords = Batches
     aiokafka_fetcher.FetchResult = Fetch
-    shelf = fetcher._records = Fetched(chunked, largest, budget // 2, sift)  # noqa: SLF001
+    shelf = fetcher._records = Fetched(chunked, largest, budget // 2, sift, leaders=leaders)  # noqa: SLF001
     keep_within(fetcher, shelf, budget)
     notice_finished(fetcher)
     return shelf

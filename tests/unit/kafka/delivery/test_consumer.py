@@ -829,6 +829,81 @@ async def test_a_topic_that_is_recreated_while_it_is_read_is_read_from_its_start
     assert consumer._filter_committable_offsets([]) == {FIRST: 2}
 
 
+async def test_a_log_that_loses_its_end_while_it_is_read_is_read_from_there(
+    consumer: Consumer, kafka: FakeConsumerThread, caplog: pytest.LogCaptureFixture
+) -> None:
+    await begin(consumer)
+    consumer.ack(await deliver_next(consumer, kafka, FIRST, 0, 1, 2))
+    late = await deliver_next(consumer, kafka, FIRST, 3, 4)
+    await consumer.commit()
+    consumer.lost_end(FIRST, 2)
+    await found_out(consumer)
+    assert consumer.ledger.position(FIRST) == 2
+    assert "chunked/0 was read up to offset 5, but Kafka has lost its end since" in caplog.text
+    assert kafka.seeks[-1] == {FIRST: 2}
+    assert kafka.went_back == [(FIRST, 2, False)]
+    consumer.ack(late)  # of the log that is no more
+    await consumer.commit()
+    assert kafka.commits == [{FIRST: 3}, {FIRST: 2}]
+    consumer.ack(await deliver_next(consumer, kafka, FIRST, 2, 3))
+    assert consumer._filter_committable_offsets([]) == {FIRST: 4}
+
+
+async def test_what_was_lost_after_the_position_is_no_news(
+    consumer: Consumer, kafka: FakeConsumerThread, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Records that were fetched, and dropped on their way."""
+    kafka.committed = {FIRST: 50}
+    await begin(consumer)
+    consumer.lost_end(FIRST, 60)
+    await found_out(consumer)
+    assert (consumer.ledger.position(FIRST), kafka.seeks[-1]) == (50, {FIRST: 50})
+    assert kafka.went_back == [(FIRST, 60, False)]
+    assert not caplog.records
+
+
+async def test_a_lost_end_means_nothing_once_positions_are_set_anew(
+    consumer: Consumer, kafka: FakeConsumerThread
+) -> None:
+    kafka.committed = {FIRST: 50}
+    await begin(consumer)
+    consumer.lost_end(FIRST, 40)
+    consumer.assignments += 1
+    await found_out(consumer)
+    assert (consumer.ledger.position(FIRST), kafka.went_back) == (50, [])
+
+
+async def test_a_log_that_is_shorter_than_what_was_read_has_lost_its_end_if_the_topic_is_the_same(
+    consumer: Consumer, kafka: FakeConsumerThread, caplog: pytest.LogCaptureFixture
+) -> None:
+    """aiokafka begins at its start: the position is out of range."""
+    kafka.committed = {FIRST: 50, SECOND: 50}
+    await begin(consumer)
+    kafka.ends[FIRST] = kafka.ends[SECOND] = 35
+    kafka.lost = {FIRST: 30}
+    kafka.fetched = [{FIRST: records(0, 1), SECOND: records(0, 1)}]
+    assert await fetch(consumer) == {FIRST: [], SECOND: []}
+    await found_out(consumer)
+    assert (consumer.ledger.position(FIRST), consumer.ledger.position(SECOND)) == (30, 0)
+    assert "chunked/0 was read up to offset 50, but Kafka has lost its end since" in caplog.text
+    assert "chunked/1 was read up to offset 50, but ends at 35: it was deleted" in caplog.text
+    assert sorted(kafka.went_back) == [(FIRST, 30, False), (SECOND, 0, True)]
+
+
+async def test_a_shorter_log_of_a_new_topic_has_lost_nothing(
+    consumer: Consumer, kafka: FakeConsumerThread
+) -> None:
+    """Its epochs start over: that of what was read may end anywhere in it."""
+    kafka.committed = {FIRST: 50}
+    await begin(consumer)
+    kafka.ends[FIRST], kafka.lost = 35, {FIRST: 35}
+    kafka.ids = {"chunked": NEW}
+    kafka.fetched = [{FIRST: records(0, 1)}]
+    assert await fetch(consumer) == {FIRST: []}
+    await found_out(consumer)
+    assert consumer.ledger.position(FIRST) == 0
+
+
 async def test_what_comes_again_is_not_taken_for_a_new_topic(
     consumer: Consumer, kafka: FakeConsumerThread
 ) -> None:

@@ -29,6 +29,7 @@ from app.kafka.delivery import thread as module
 from app.kafka.delivery.ledger import Ledger
 from app.kafka.delivery.thread import ConsumerThread
 from app.kafka.patches.fetched_batches import Batches, Fetch, Fetched
+from app.kafka.patches.new_leaders import NewLeaders, Read
 from tests.fakes.time import until
 
 TOPIC = TopicPartition("chunked", 0)
@@ -69,7 +70,7 @@ async def thread(client: Client) -> Any:
     made._refused = {}
     made._sought = {}
     made._sent_back = frozenset()
-    made._epochs = {}
+    made._leaders = NewLeaders(made._ask_new_leader)
     made._replaced = set()
     made._consumer = client
     made.consumer = SimpleNamespace(ledger=Ledger(), assignments=1)
@@ -301,7 +302,7 @@ async def test_a_commit_says_of_which_topic_it_is_and_up_to_which_epoch_was_read
 
     client.answer = taken
     await thread._commit_what_can({OURS: 7}, {})
-    thread._epochs[OURS] = 3
+    thread._leaders.taken(OURS, 3, 8)
     await thread._commit_what_can({OURS: 8}, {OURS: bytes(16)})
     assert asked == ["", "epoch=3 topic=AAAAAAAAAAAAAAAAAAAAAA"]
 
@@ -334,7 +335,125 @@ async def test_a_log_that_was_cut_before_what_is_committed_is_noticed(
     client._client, client._coordinator = None, Coordinator(8, "epoch=3")
     assert await thread._overwritten([OURS]) == found
     # What is committed before something is read has the same epoch, if that still holds.
-    assert thread._epochs == ({} if found else {OURS: 3})
+    assert thread._leaders.read(OURS) == Read(found.get(OURS, 8), 3)
+
+
+class Leader:
+    """A leader that is asked where epoch 3 ends, up to which 8 records were read."""
+
+    def __init__(self, thread: Any, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.answers: list[dict[TP, int | None]] = []
+        self.asked: list[dict[TP, int]] = []
+        self.refreshed = self.looked = 0
+        self.lost: list[tuple[TP, int]] = []
+        self.pauses: list[float] = []
+        monkeypatch.setattr(epochs, "ends", self.ends)
+        client._client = SimpleNamespace(force_metadata_update=self.refresh)
+        loop = asyncio.get_running_loop()
+        thread.app = SimpleNamespace(loop=loop)
+        thread._stopped = thread._crashed = SimpleNamespace(is_set=lambda: False)
+        thread.consumer.lost_end = lambda tp, cut: self.lost.append((tp, cut))
+        thread._look_again = self.look_again
+        thread.sleep = self.sleep
+        self.tasks: list[asyncio.Task[None]] = []
+        thread.add_future = lambda asking: self.tasks.append(loop.create_task(asking))
+        thread._leaders.taken(OURS, 3, 8)
+
+    async def ends(self, _client: object, asked: dict[TP, int]) -> dict[TP, int | None]:
+        self.asked.append(dict(asked))
+        return self.answers.pop(0)
+
+    async def refresh(self) -> None:
+        self.refreshed += 1
+
+    async def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+
+    def look_again(self, _added: object) -> None:
+        self.looked += 1
+
+    async def told(self) -> None:
+        await asyncio.gather(*self.tasks)
+        await asyncio.sleep(0)
+
+
+async def test_a_new_leader_that_has_all_that_was_read_costs_one_question(
+    thread: Any, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leader = Leader(thread, client, monkeypatch)
+    leader.answers = [{OURS: 8}]
+    assert not thread._leaders.holds_back(OURS, 3)
+    assert thread._leaders.holds_back(OURS, 5)
+    assert thread._leaders.holds_back(OURS, 5), "nobody asks twice"
+    await leader.told()
+    assert not thread._leaders.holds_back(OURS, 5)
+    assert (leader.asked, leader.looked, leader.lost, leader.pauses) == ([{OURS: 3}], 1, [], [])
+
+
+async def test_what_a_new_leader_writes_in_the_place_of_what_was_read_is_not_handed_over(
+    thread: Any, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leader = Leader(thread, client, monkeypatch)
+    leader.answers = [{OURS: 5}]
+    assert thread._leaders.holds_back(OURS, 5)
+    await leader.told()
+    assert leader.lost == [(OURS, 5)]
+    assert thread._leaders.holds_back(OURS, 5), "until it is sought"
+    assert len(leader.asked) == 1
+    thread._goes_back(OURS, 5, recreated=False)
+    assert thread._leaders.read(OURS) == Read(5, 3)
+    thread._goes_back(OURS, 0, recreated=True)
+    assert thread._leaders.read(OURS) is None
+
+
+async def test_a_leader_that_cannot_say_is_believed(
+    thread: Any, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leader = Leader(thread, client, monkeypatch)
+    leader.answers = [{OURS: None}]
+    assert thread._leaders.holds_back(OURS, 5)
+    await leader.told()
+    assert not thread._leaders.holds_back(OURS, 5)
+    assert leader.lost == []
+
+
+async def test_whoever_leads_is_asked_until_somebody_answers(
+    thread: Any, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leader = Leader(thread, client, monkeypatch)
+    leader.answers = [{}, {}, {OURS: 9}]
+    assert thread._leaders.holds_back(OURS, 5)
+    await leader.told()
+    assert (len(leader.asked), leader.refreshed, leader.lost) == (3, 2, [])
+    assert leader.pauses == [module.TROUBLE_SECONDS] * 2
+    assert not thread._leaders.holds_back(OURS, 5)
+
+
+async def test_what_a_new_leader_has_means_nothing_once_positions_are_set_anew(
+    thread: Any, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leader = Leader(thread, client, monkeypatch)
+    leader.answers = [{OURS: 5}]
+    assert thread._leaders.holds_back(OURS, 5)
+    thread._leaders.forget()
+    await leader.told()
+    assert leader.lost == []
+    assert thread._leaders.read(OURS) is None
+
+
+@pytest.mark.parametrize("answer, expected", [({OURS: 5}, 5), ({OURS: 8}, None), ({}, None)])
+async def test_from_where_on_a_log_has_lost_what_was_read(
+    thread: Any,
+    client: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: Any,
+    expected: int | None,
+) -> None:
+    leader = Leader(thread, client, monkeypatch)
+    leader.answers = [answer]
+    assert await thread._lost_from(OURS) == expected
+    assert await thread._lost_from(TP("chunked", 1)) is None
+    assert len(leader.asked) == 1
 
 
 async def test_an_epoch_stays_committed_while_its_leader_does_not_tell_where_it_ends(

@@ -11,8 +11,8 @@ from faust.types import TP
 from app.kafka.delivery import epochs
 from app.kafka.delivery.epochs import OffsetForLeaderEpoch, ends
 
-FIRST, SECOND, OTHER = TP("one", 0), TP("one", 1), TP("two", 0)
-FENCED = 74
+FIRST, SECOND, THIRD, OTHER = TP("one", 0), TP("one", 1), TP("one", 2), TP("two", 0)
+NOT_LEADER, FENCED = 6, 74
 NEVER = "never"
 
 
@@ -46,24 +46,30 @@ async def test_each_leader_is_asked_of_its_partitions() -> None:
     assert client.asked[2] == [("one", [(1, -1, 5)])]
 
 
-async def test_whom_nobody_leads_and_what_a_leader_does_not_know_are_left_out() -> None:
+async def test_what_a_leader_cannot_say_is_told_from_who_does_not_answer() -> None:
     client = Client(
-        {FIRST: None, SECOND: 2, OTHER: 2},
-        {2: [("one", [(0, 1, -1, -1)]), ("two", [(FENCED, 0, -1, 7)]), ("three", [(0, 0, 1, 1)])]},
+        {FIRST: None, SECOND: 2, OTHER: 2, THIRD: 2},
+        {
+            2: [
+                ("one", [(0, 1, -1, -1), (NOT_LEADER, 2, -1, -1)]),
+                ("two", [(FENCED, 0, -1, 7)]),
+                ("three", [(0, 0, 1, 1)]),
+            ]
+        },
     )
-    assert await ends(client, {FIRST: 5, SECOND: 5, OTHER: 7}) == {}
+    asked = {FIRST: 5, SECOND: 5, THIRD: 5, OTHER: 7}
+    assert await ends(client, asked) == {SECOND: None, OTHER: None}
 
 
 @pytest.mark.parametrize("error", [IncompatibleBrokerVersion("no"), NotImplementedError("no")])
-async def test_a_broker_that_is_too_old_is_not_asked(error: Exception) -> None:
-    assert await ends(Client({FIRST: 1}, {1: error}), {FIRST: 5}) == {}
+async def test_a_broker_that_is_too_old_cannot_say(error: Exception) -> None:
+    assert await ends(Client({FIRST: 1}, {1: error}), {FIRST: 5}) == {FIRST: None}
 
 
 @pytest.mark.parametrize("answer", [NodeNotReadyError("away"), NEVER])
 async def test_a_leader_that_does_not_answer_keeps_none_of_the_others_from_it(
-    answer: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    answer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(epochs, "ANSWER_SECONDS", 0.01)
     client = Client({FIRST: 1, OTHER: 2}, {1: answer, 2: [("two", [(0, 0, 7, 9)])]})
     assert await ends(client, {FIRST: 5, OTHER: 7}) == {OTHER: 9}
-    assert "Broker 1 does not say whether it still has what was read of one (" in caplog.text

@@ -77,6 +77,23 @@ def test_a_topic_with_another_id_is_read_from_its_start_whatever_is_committed(
     assert start(committed, 2, 9, 6, own, recreated=True) == expected
 
 
+def test_the_same_topic_that_ends_before_what_is_committed_has_lost_its_end() -> None:
+    assert start(10, 2, 9, 6, recreated=False) == Start(6, Overwritten(10, 6))
+    assert start(10, 2, 9, None, recreated=False) == Start(2, Shortened(10, 9))
+
+
+@pytest.mark.parametrize(
+    "earliest, cut, expected",
+    [
+        pytest.param(0, 2, Start(2, Overwritten(5, 2)), id="its end"),
+        pytest.param(3, 2, Start(3, Overwritten(5, 2)), id="and its start has expired"),
+        pytest.param(0, 5, Start(0, Recreated(5, 3)), id="nothing"),
+    ],
+)
+def test_where_to_go_on_in_a_log_that_has_lost(earliest: int, cut: int, expected: Start) -> None:
+    assert passed(5, earliest, 3, 0, cut) == expected
+
+
 def test_what_is_committed_beyond_the_end_of_the_same_topic_was_committed_by_somebody_else() -> (
     None
 ):

@@ -20,6 +20,7 @@ from faust.types import TP
 from app.kafka.delivery import Chunk
 from app.kafka.patches import fetched_batches, packed_records, unpacking
 from app.kafka.patches.fetched_batches import Batches, Entries, Fetch, Fetched, Unpacked
+from app.kafka.patches.new_leaders import NewLeaders, Read
 from app.kafka.unreadable import Unreadable
 from app.kafka.untimed import NO_TIMESTAMP
 
@@ -30,12 +31,18 @@ CHUNKED, PLAIN = TP("chunked", 0), TP("plain", 0)
 HEADERS = [("trace", b"\x01"), ("none", None)]
 
 # Where the fields of a batch stand: Kafka's protocol guide, "Record Batch".
-BASE_OFFSET, LENGTH, CRC, ATTRIBUTES, LAST_OFFSET_DELTA, SUMMED = 0, 8, 17, 21, 23, 21
+BASE_OFFSET, LENGTH, EPOCH, CRC, ATTRIBUTES, LAST_OFFSET_DELTA, SUMMED = 0, 8, 12, 17, 21, 23, 21
 CONTROL = 0x20
 
 
 def batch(
-    first: int, count: int, *, attributes: int = 0, removed: int = 0, key: bytes | None = b"key"
+    first: int,
+    count: int,
+    *,
+    attributes: int = 0,
+    removed: int = 0,
+    key: bytes | None = b"key",
+    epoch: int = -1,
 ) -> bytearray:
     """An encoded batch; so many records at its end were removed by compaction."""
     builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 1 << 20)
@@ -43,6 +50,7 @@ def batch(
         builder.append(number, 1000 + number, key, b"value %d" % (first + number), HEADERS)
     encoded = bytearray(builder.build())
     struct.pack_into(">q", encoded, BASE_OFFSET, first)
+    struct.pack_into(">i", encoded, EPOCH, epoch)
     struct.pack_into(">h", encoded, ATTRIBUTES, attributes)
     struct.pack_into(">i", encoded, LAST_OFFSET_DELTA, count + removed - 1)
     struct.pack_into(">I", encoded, CRC, calc_crc32c(bytes(encoded[SUMMED:])))
@@ -602,3 +610,42 @@ def test_more_records_than_there_is_memory_for_are_not_made() -> None:
     (unreadable,) = Unpacked(fetched(0, builder.build())).take(ENOUGH)
     assert isinstance(unreadable, Unreadable)
     assert "there are 210000 of them" in unreadable.why
+
+
+def test_what_a_new_leader_wrote_waits_until_it_is_known_what_that_has() -> None:
+    asked: list[tuple[TP, Read]] = []
+    leaders = NewLeaders(lambda tp, read: asked.append((tp, read)))
+    shelf = Fetched(lambda tp: tp == CHUNKED, leaders=leaders)
+    batches = [batch(0, 2, epoch=3), batch(2, 2, epoch=3), batch(4, 2, epoch=5)]
+    result = kept(shelf, CHUNKED, *batches)
+    state = shelf.assignment.state_value(CHUNKED)
+    assert [record.offset for record in result.getall()] == [0, 1, 2, 3]
+    assert (result.getall(), state.position, asked) == ([], 4, [(CHUNKED, Read(4, 3))])
+    assert (result.getall(), len(asked), result.has_more()) == ([], 1, True)
+    leaders.go_on(CHUNKED, Read(4, 3))
+    assert [record.offset for record in result.getall()] == [4, 5]
+    assert leaders.read(CHUNKED) == Read(6, 5)
+
+
+def test_a_changelog_waits_for_no_leader() -> None:
+    leaders = NewLeaders()
+    shelf = Fetched(lambda tp: tp == CHUNKED, leaders=leaders)
+    result = kept(shelf, PLAIN, batch(0, 2, epoch=3), batch(2, 2, epoch=5))
+    taken = result.getall() + result.getall()
+    assert [record.offset for record in taken] == [0, 1, 2, 3]
+
+
+def test_a_large_batch_is_read_to_its_end_whatever_its_epoch() -> None:
+    large = tiny(25_000, 0)
+    struct.pack_into(">i", large, EPOCH, 5)
+    leaders = NewLeaders()
+    shelf = Fetched(lambda _tp: True, leaders=leaders)
+    leaders.read_from(CHUNKED, 0, 3)
+    result = kept(shelf, CHUNKED, large)
+    assert result.getall() == []
+    leaders.go_on(CHUNKED, Read(0, 3))
+    count = 0
+    while result.has_more():
+        shelf.hand_over(shelf, now=1.0)
+        count += len(result.getall())
+    assert count == 25_000
