@@ -9,6 +9,7 @@ from app.couchdb.comparison import Same, compare, is_large, with_revision
 from app.couchdb.errors import Unavailable
 from app.couchdb.requests import FailedRequest, Others, Requests
 from app.couchdb.stats import WriterStats
+from app.process.turn import Turn
 from app.storing.sink import COMPLETED, DUPLICATE, STORED, Document, Outcome, Refused
 from models.reasons import RejectReason
 
@@ -74,25 +75,51 @@ class Conflicts:
             [document.id for document in documents], beside=beside
         )
         self._stats.conflicts_read_back += len(documents)
+        written = COMPLETED if completes else STORED
+        equal = written if maybe_ours else DUPLICATE
         for document in documents:
             if document.id not in stored:
                 found.absent.append(document)
                 continue
-            match await _compared(document.body, stored[document.id]):
-                case Same.EQUAL:
-                    ours = COMPLETED if completes else STORED
-                    found.settled[document.id] = ours if maybe_ours else DUPLICATE
-                case Same.STORED_HAS_LOGS:
-                    self._tell(document)
-                    found.settled[document.id] = DUPLICATE
-                case Same.OURS_HAS_LOGS:
-                    self._tell(document)
-                    found.fuller.append(_update(document, stored[document.id]))
-                case str(differs):
-                    found.settled[document.id] = Refused(
-                        RejectReason.DIVERGENT, differs, proven=True
-                    )
+            outcome = await self._outcome(document, stored[document.id], equal=equal)
+            if outcome is None:
+                found.fuller.append(_update(document, stored[document.id]))
+            else:
+                found.settled[document.id] = outcome
         return found
+
+    async def compare(self, documents: Sequence[Document]) -> list[Outcome | None]:
+        """Settle documents as far as nothing has to be written; see `app.storing.sink.Sink`.
+
+        Raises:
+            FailedRequest: what is stored cannot be read now.
+        """
+        stored = await self._requests.read_back(list({document.id for document in documents}))
+        self._stats.conflicts_read_back += len(documents)
+        outcomes: list[Outcome | None] = []
+        turn = Turn()
+        for document in documents:
+            if turn.over:
+                await turn.pass_on()
+            found = stored.get(document.id)
+            outcome = None if found is None else await self._outcome(document, found)
+            if found is not None and outcome is None:
+                # Those behind it have to be compared with what it will have written.
+                del stored[document.id]
+            outcomes.append(outcome)
+        return outcomes
+
+    async def _outcome(
+        self, document: Document, stored: bytes, *, equal: Outcome = DUPLICATE
+    ) -> Outcome | None:
+        """What the stored document makes of another; None if that has the logs which it lacks."""
+        same = await _compared(document.body, stored)
+        if isinstance(same, str):
+            return Refused(RejectReason.DIVERGENT, same, proven=True)
+        if same is Same.EQUAL:
+            return equal
+        self._tell(document)
+        return DUPLICATE if same is Same.STORED_HAS_LOGS else None
 
     def _tell(self, document: Document) -> None:
         if not self._told:

@@ -17,11 +17,11 @@ from app.couchdb.evidence import Evidence
 from app.couchdb.gate import Gate
 from app.couchdb.pace import ConcurrencyLimit, RateLimit
 from app.couchdb.queue import LARGE, Call, Queue, Request
-from app.couchdb.requests import Requests
+from app.couchdb.requests import FailedRequest, Requests
 from app.couchdb.settling import Settling
 from app.couchdb.stats import WriterStats
 from app.settings import DatabaseSettings, DiagnosisSettings
-from app.storing.sink import Document, Refused, Result, SinkStopped
+from app.storing.sink import Document, Outcome, Refused, Result, SinkStopped
 from app.tracing import CHUNKS
 from models.reasons import RejectReason
 
@@ -109,7 +109,7 @@ class BulkWriter(Service):
             clock=clock,
             random=random,
         )
-        conflicts = Conflicts(self.requests, self.stats, topic_prefix)
+        self._conflicts = conflicts = Conflicts(self.requests, self.stats, topic_prefix)
         self.diagnosis = Diagnosis(
             self.requests,
             conflicts,
@@ -228,6 +228,18 @@ class BulkWriter(Service):
             return await self._write(documents)
         results = iter(await self._write(allowed))
         return [RESERVED_ID if document.id[:1] == "_" else next(results) for document in documents]
+
+    async def compare(self, documents: Sequence[Document]) -> list[Outcome | None]:
+        """Settle documents by what is stored; see `app.storing.sink.Sink`.
+
+        It is one attempt: what keeps documents from being read is dealt with when one is written.
+        """
+        if not self.started or self.should_stop:
+            raise SinkStopped("the writer is not running")
+        try:
+            return await self._conflicts.compare(documents)
+        except FailedRequest:
+            return [None] * len(documents)
 
     async def _write(self, documents: Sequence[Document]) -> list[Result]:
         large = [document for document in documents if len(document.body) > LARGE]

@@ -4,12 +4,13 @@ The first of two that differ is the one that stays in the database, so a small o
 a large one that takes longer to read, nor one whose chunk is busy with other documents.
 
 Nobody looks through the documents whose turn it is not: whoever writes records decides how many of
-them have the same id.
+them have the same id. Those behind one that is in the database need not have their turn, unless
+they are to be written: the step takes them out together, and puts the others back.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Generic, TypeVar
 
 from app.storing.sink import Document
@@ -75,3 +76,25 @@ class InOrder(Generic[D]):
                 continue
             following, line = others.popleft()
             line.advance(following)
+
+    def take_behind(self, documents: Iterable[D], line: Line[D]) -> list[D]:
+        """Take out what comes next behind documents whose turn it is, as far as it is of one chunk.
+
+        Until these documents leave, no others of their ids have their turn.
+        """
+        taken: list[D] = []
+        for document in documents:
+            others = self._behind[document.id]
+            while others and others[0][1] is line:
+                taken.append(others.popleft()[0])
+        line.waiting -= len(taken)
+        return taken
+
+    def put_back(self, documents: Sequence[D], line: Line[D]) -> None:
+        """Put documents that were taken out back to where they were."""
+        for document in reversed(documents):
+            others = self._behind[document.id]
+            if others is None:
+                others = self._behind[document.id] = deque()
+            others.appendleft((document, line))
+        line.waiting += len(documents)

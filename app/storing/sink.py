@@ -119,3 +119,21 @@ class Sink(Protocol):
         Raises:
             SinkStopped: what became of the documents is unknown.
         """
+
+    async def compare(self, documents: Sequence[Document]) -> list[Outcome | None]:
+        """Settle documents by what is stored under their ids, without writing anything.
+
+        So those behind a document that is in the database do not cost a request each.
+
+        Args:
+            documents: any number of an id, in the order in which they came; none of an id that is
+                being written.
+
+        Returns:
+            One outcome for each document, in order. None for those that `write` has to settle, one
+            after the other: the database does not hold the id, or cannot be read now, or lacks the
+            logs that the first of them has.
+
+        Raises:
+            SinkStopped: the sink was stopped.
+        """

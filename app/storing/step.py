@@ -240,9 +240,13 @@ class StoringStep(Service):
 
     def _leave(self, finished: Sequence[_Received], settling: _Settling) -> None:
         """Let the next documents of their ids be written."""
+        self._finish(finished, settling)
+        self._order.leave(finished)
+
+    @staticmethod
+    def _finish(finished: Sequence[_Received], settling: _Settling) -> None:
         settling.left -= len(finished)
         settling.left_bytes -= sum([len(item.body) for item in finished])
-        self._order.leave(finished)
 
     async def _identify(
         self, tp: TP, records: Iterable[Record], settling: _Settling
@@ -273,20 +277,27 @@ class StoringStep(Service):
         return documents
 
     def _sort_out(self, partition: int, settling: _Settling) -> list[_Received]:
-        """Count the ready documents that are already stored; returns the others."""
+        """The ready documents, without those that are already stored."""
         line = settling.line
         ready, line.ready = line.ready, []
+        fresh, seen = self._divide(partition, ready, settling)
+        self._leave(seen, settling)
+        return fresh
+
+    def _divide(
+        self, partition: int, items: list[_Received], settling: _Settling
+    ) -> tuple[list[_Received], list[_Received]]:
+        """What is fresh, and what the guard has seen, which is counted."""
         self._guard.bind(self._sink.identity)
-        known = self._guard.known(partition, [item.digest for item in ready])
+        known = self._guard.known(partition, [item.digest for item in items])
         fresh: list[_Received] = []
         seen: list[_Received] = []
-        for item in ready:
+        for item in items:
             stored = item.digest in known and not item.repair
             (seen if stored else fresh).append(item)
         if seen:
             settling.counts[_SEEN] += len(seen)
-            self._leave(seen, settling)
-        return fresh
+        return fresh, seen
 
     async def _write(self, chunk: Chunk, fresh: list[_Received], settling: _Settling) -> None:
         """Write documents and remember them, then let the next ones of their ids be written."""
@@ -296,7 +307,8 @@ class StoringStep(Service):
             # The database was replaced during the write, so it is unclear which one has the
             # documents. If they are delivered again, the new database decides.
             settling.forgetful = True
-        if not settling.held and results.count(Settled.STORED) == len(results):
+        alone = not settling.held and not settling.line.waiting
+        if alone and results.count(Settled.STORED) == len(results):
             settling.counts[_STORED] += len(results)
             self.breaker.observe(len(results), [])
             self._stored(fresh)
@@ -314,36 +326,77 @@ class StoringStep(Service):
     async def _take(
         self, chunk: Chunk, ended: list[tuple[_Received, Ended]], settling: _Settling
     ) -> None:
-        """Count and remember what is stored; set aside what is refused and not held."""
-        refused = [result for _, result in ended if isinstance(result, Refused)]
-        self.breaker.observe(len(ended), refused)
-        stored = []
-        new: list[Document] = []
-        done: list[_Received] = []
+        """Settle documents, and those behind them, except for the refused ones that are held."""
+        self.breaker.observe(len(ended), _refusals(ended))
+        done: list[tuple[_Received, Ended]] = []
         for item, result in ended:
             before = settling.held.pop(item.id, None)
             refused_again = isinstance(result, Refused) and reason_of(result) == before
             if before is not None and not refused_again:
                 self.breaker.passed(before)
-            if not isinstance(result, Refused):
-                settling.counts[_SETTLED[result]] += 1
-                stored.append(item.digest)
-                if result is Settled.STORED:
-                    new.append(item)
-            elif self.breaker.holds(result):
+            if isinstance(result, Refused) and self.breaker.holds(result):
                 settling.held[item.id] = reason_of(result)
                 settling.line.ready.append(item)
-                continue
             else:
+                done.append((item, result))
+        self._note(chunk, done, settling)
+        leaving = [item for item, _ in done]
+        there = [item for item, result in done if _is_there(result)]
+        if behind := self._order.take_behind(there, settling.line):
+            ids = {item.id for item in behind}
+            self._leave([item for item in leaving if item.id not in ids], settling)
+            await self._compare(chunk, behind, settling)
+            leaving = [item for item in leaving if item.id in ids]
+        self._leave(leaving, settling)
+        if len(done) < len(ended):
+            await self.breaker.closed()
+
+    async def _compare(self, chunk: Chunk, behind: list[_Received], settling: _Settling) -> None:
+        """Settle documents whose ids the database has, as far as they need not be written.
+
+        Whoever writes records decides how many of them have the same id, and a request for each
+        would take the room of all others for minutes.
+        """
+        identity = self._sink.identity
+        fresh, seen = self._divide(chunk.tp.partition, behind, settling)
+        outcomes = await self._sink.compare(fresh) if fresh else []
+        if self._sink.identity != identity:
+            settling.forgetful = True
+        compared = list(zip(fresh, outcomes, strict=True))
+        ended = [(item, outcome) for item, outcome in compared if outcome is not None]
+        self.breaker.observe(len(ended), _refusals(ended))
+        self._note(chunk, ended, settling)
+        self._finish(seen + [item for item, _ in ended], settling)
+        left = [item for item, outcome in compared if outcome is None]
+        self._order.put_back(left, settling.line)
+
+    def _note(
+        self, chunk: Chunk, ended: list[tuple[_Received, Ended]], settling: _Settling
+    ) -> None:
+        """Count and remember what is stored; set aside what is refused."""
+        stored = []
+        new: list[Document] = []
+        for item, result in ended:
+            if isinstance(result, Refused):
                 settling.set_aside.append(SetAside(item.record, result.reason, result.detail))
-            done.append(item)
+                continue
+            settling.counts[_SETTLED[result]] += 1
+            stored.append(item.digest)
+            if result is Settled.STORED:
+                new.append(item)
         if new:
             self._stored(new)
         self._remember(chunk, stored, settling)
-        self._leave(done, settling)
-        if len(done) < len(ended):
-            await self.breaker.closed()
 
     def _remember(self, chunk: Chunk, stored: list[bytes], settling: _Settling) -> None:
         if not settling.forgetful:
             self._guard.remember(chunk.tp.partition, chunk.first_offset, stored)
+
+
+def _refusals(ended: list[tuple[_Received, Ended]]) -> list[Refused]:
+    return [result for _, result in ended if isinstance(result, Refused)]
+
+
+def _is_there(result: Ended) -> bool:
+    """Whether the database has a document of this id."""
+    return not isinstance(result, Refused) or result.reason is RejectReason.DIVERGENT

@@ -41,7 +41,7 @@ from app.settings import (
 )
 from app.storing.breaker import StoreBreaker
 from app.storing.guard import Guard
-from app.storing.sink import STORED, Document, Result
+from app.storing.sink import STORED, Document, Outcome, Result
 from app.storing.step import StoringStep
 from dev.bench.throughput import document
 from dev.traffic.backlog import NAMESPACE, messages
@@ -101,6 +101,10 @@ class Everything:
 
     async def found(self) -> None:
         """It is there."""
+
+    async def compare(self, documents: Sequence[Document]) -> list[Outcome | None]:
+        """Nothing is there."""
+        return [None] * len(documents)
 
     async def write(self, documents: Sequence[Document]) -> list[Result]:
         """All of it is new."""

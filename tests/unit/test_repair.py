@@ -25,6 +25,7 @@ from app.settings import (
 from app.storing.breaker import StoreBreaker
 from app.storing.guard import Guard
 from app.storing.sink import Document, Result, Settled
+from app.storing.sink import Outcome as Ended
 from app.storing.step import StoringStep
 from models.dead_letter import ATTEMPTS
 from models.repair import REPAIR
@@ -72,6 +73,9 @@ class Written:
 
     async def found(self) -> None:
         pass
+
+    async def compare(self, documents: Sequence[Document]) -> list[Ended | None]:
+        return [None] * len(documents)
 
     async def write(self, documents: Sequence[Document]) -> list[Result]:
         self.batches.append([one.body for one in documents])

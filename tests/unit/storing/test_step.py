@@ -13,8 +13,9 @@ from app.process import turn
 from app.process.errors import StartError
 from app.settings import GuardSettings, StoreBreakerSettings, WorkerSettings
 from app.storing.breaker import StoreBreaker
-from app.storing.guard import Guard
+from app.storing.guard import Guard, identify
 from app.storing.sink import Document, Parked, Refused, Result, Settled, SinkStopped
+from app.storing.sink import Outcome as Ended
 from app.storing.step import StoringStep
 from models.dead_letter import DeadLetter
 from models.reasons import RejectReason
@@ -24,6 +25,7 @@ from tests.support import Event, Producer, chunk, longest_turn
 LETTERS = "persister-dead-letters"
 STORED = Key(Step.STORE, Outcome.STORED)
 BY_GUARD = Key(Step.STORE, Outcome.DUPLICATE, "guard")
+COMPLETED = Key(Step.STORE, Outcome.DUPLICATE, "completed by logs")
 BY_DATABASE = Key(Step.STORE, Outcome.DUPLICATE, "database")
 
 
@@ -42,6 +44,8 @@ class Writer:
 
     Attributes:
         requests: The documents of each.
+        compared: The documents of each request that only reads.
+        comparing: What such a request waits for, if anything.
         waiting: One future for each request that is not answered.
         held: Whether requests wait for `answer`.
         waiting_documents: How many documents of them no request is said to have taken.
@@ -52,6 +56,8 @@ class Writer:
 
     def __init__(self) -> None:
         self.requests: list[list[Document]] = []
+        self.compared: list[list[Document]] = []
+        self.comparing: asyncio.Future[None] | None = None
         self.waiting: list[asyncio.Future[None]] = []
         self.held = False
         self.waiting_documents = 0
@@ -60,7 +66,7 @@ class Writer:
         self.there.set()
         self.answers: dict[bytes, Result] = {}
         self.error: Exception | None = None
-        self.verdict = Refused(RejectReason.DIVERGENT, "value differs")
+        self.verdict: Ended = Refused(RejectReason.DIVERGENT, "value differs")
         """On a document that differs from the first one of its id."""
         self._bodies: dict[str, bytes] = {}
 
@@ -84,6 +90,25 @@ class Writer:
             raise self.error
         return [self.answers.get(one.body) or self._judge(one) for one in documents]
 
+    async def compare(self, documents: Sequence[Document]) -> list[Ended | None]:
+        self.compared.append(list(documents))
+        if self.comparing is not None:
+            await self.comparing
+        outcomes: list[Ended | None] = []
+        left: set[str] = set()
+        for one in documents:
+            found = None if one.id in left or one.id not in self._bodies else self._found(one)
+            left |= {one.id} if found is None else set()
+            outcomes.append(found)
+        return outcomes
+
+    def _found(self, document: Document) -> Ended | None:
+        answer = self.answers.get(document.body)
+        if answer is not None:  # it can be known only by writing
+            return None
+        same = self._bodies[document.id] == document.body
+        return Settled.DUPLICATE if same else self.verdict
+
     def _judge(self, document: Document) -> Result:
         stored = self._bodies.setdefault(document.id, document.body)
         if stored is document.body:
@@ -95,8 +120,15 @@ class Writer:
     def answer(self, number: int) -> None:
         self.waiting[number].set_result(None)
 
+    def keep(self, value: bytes) -> None:
+        """Have this document, as if it had been written."""
+        self._bodies[identify(value)[0]] = value
+
     def bodies(self) -> list[list[bytes]]:
         return [[one.body for one in documents] for documents in self.requests]
+
+    def read(self) -> list[list[bytes]]:
+        return [[one.body for one in documents] for documents in self.compared]
 
 
 class Bench:
@@ -199,8 +231,7 @@ async def test_each_of_many_records_of_an_id_is_looked_at_once(
     monkeypatch.setattr(bench.guard, "known", count)
     await bench.store(*(body("a", number) for number in range(300)), body("b"), body("a", 0))
     assert looked == 302
-    assert bench.writer.bodies()[0] == [body("a", 0), body("b")]
-    assert bench.writer.bodies()[1:] == [[body("a", number)] for number in range(1, 300)]
+    assert bench.writer.bodies() == [[body("a", 0), body("b")]]
     assert bench.outcomes.counts == Counter(
         {STORED: 2, dead_lettered(RejectReason.DIVERGENT): 299, BY_GUARD: 1}
     )
@@ -334,19 +365,136 @@ async def test_what_waits_for_an_id_keeps_its_place_while_its_chunk_is_busy(star
     assert bench.writer.bodies() == written
 
 
-async def test_three_contents_under_an_id_in_a_chunk_go_to_the_writer_one_by_one(
+async def test_what_is_behind_a_stored_document_is_compared_with_it_in_one_request(
+    start: Start,
+) -> None:
+    """Each variant was a request of its own: with thousands, the room of all others was taken."""
+    bench = await start()
+    await bench.store(*(body("a", n) for n in (1, 2, 3, 1, 2)), body("b", 1), body("b", 2))
+    assert bench.writer.bodies() == [[body("a", 1), body("b", 1)]]
+    assert bench.writer.read() == [[body("a", 2), body("a", 3), body("a", 2), body("b", 2)]]
+    assert bench.outcomes.counts == Counter(
+        {STORED: 2, BY_GUARD: 1, dead_lettered(RejectReason.DIVERGENT): 4}
+    )
+    assert {letter.offset: letter.value for letter in bench.letters()} == {
+        1: body("a", 2),
+        2: body("a", 3),
+        4: body("a", 2),
+        6: body("b", 2),
+    }
+
+
+async def test_in_each_chunk_the_first_of_an_id_is_written_and_the_others_are_compared(
     start: Start,
 ) -> None:
     bench = await start()
-    await bench.store(body("a", 1), body("a", 2), body("a", 3), body("a", 1))
-    assert bench.writer.bodies() == [[body("a", 1)], [body("a", 2)], [body("a", 3)]]
+    bench.writer.held = True
+    events = [
+        await bench.submit(*(body("a", n) for n in range(first, first + 3)), first_offset=first)
+        for first in (0, 3)
+    ]
+    await until(lambda: len(bench.writer.waiting) == 1)
+    bench.writer.answer(0)
+    await until(lambda: len(bench.writer.waiting) == 2)
+    assert events[0].acked.is_set()
+    bench.writer.answer(1)
+    await asyncio.wait_for(events[1].acked.wait(), 20)
+    assert bench.writer.bodies() == [[body("a", 0)], [body("a", 3)]]
+    assert bench.writer.read() == [[body("a", n) for n in (1, 2)], [body("a", n) for n in (4, 5)]]
+
+
+async def test_another_chunk_waits_while_those_before_it_are_compared(start: Start) -> None:
+    bench = await start()
+    bench.writer.held = True
+    first = await bench.submit(body("a", 1), body("a", 2), body("b"))
+    second = await bench.submit(body("a", 3), first_offset=3)
+    third = await bench.submit(body("b", 2), first_offset=4)
+    await until(lambda: bool(bench.writer.waiting))
+    bench.writer.comparing = asyncio.get_running_loop().create_future()
+    bench.writer.answer(0)
+    await until(lambda: len(bench.writer.waiting) == 2)
+    assert bench.writer.read() == [[body("a", 2)]]
+    assert bench.writer.bodies()[1:] == [[body("b", 2)]], "only what is behind others waits"
+    bench.writer.comparing.set_result(None)
+    await until(lambda: len(bench.writer.waiting) == 3)
+    for number in (1, 2):
+        bench.writer.answer(number)
+    await asyncio.wait_for(asyncio.gather(*(e.acked.wait() for e in (first, second, third))), 20)
+    assert bench.writer.bodies()[2] == [body("a", 3)]
+
+
+async def test_what_is_behind_a_record_with_logs_is_compared_after_that_is_written(
+    start: Start,
+) -> None:
+    bench = await start()
+    bench.writer.answers[body("a", 3)] = Settled.COMPLETED
+    await bench.store(*(body("a", n) for n in range(1, 6)))
+    assert bench.writer.bodies() == [[body("a", 1)], [body("a", 3)]]
+    assert bench.writer.read() == [
+        [body("a", n) for n in (2, 3, 4, 5)],
+        [body("a", n) for n in (4, 5)],
+    ]
     assert bench.outcomes.counts == Counter(
-        {
-            STORED: 1,
-            BY_GUARD: 1,
-            dead_lettered(RejectReason.DIVERGENT): 2,
-        }
+        {STORED: 1, COMPLETED: 1, dead_lettered(RejectReason.DIVERGENT): 3}
     )
+    assert [letter.offset for letter in bench.letters()] == [1, 3, 4]
+
+
+@pytest.mark.parametrize("end", [Settled.STORED, Refused(RejectReason.REFUSED, "forbidden: no")])
+async def test_what_is_behind_a_document_under_diagnosis_waits_for_its_end(
+    start: Start, end: Ended
+) -> None:
+    bench = await start()
+    parked: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
+    bench.writer.answers[body("a", 1)] = Parked(parked)
+    event = await bench.submit(*(body("a", n) for n in (1, 2, 3)), body("b"))
+    await until(lambda: bench.step.documents_in_flight == 3)
+    assert bench.writer.bodies() == [[body("a", 1), body("b")]]
+    assert bench.writer.read() == []
+    if end is Settled.STORED:
+        bench.writer.keep(body("a", 1))
+    parked.set_result(end)
+    await asyncio.wait_for(event.acked.wait(), 20)
+    if end is Settled.STORED:
+        assert bench.writer.bodies()[1:] == []
+        assert bench.writer.read() == [[body("a", 2), body("a", 3)]]
+    else:
+        assert bench.writer.bodies()[1:] == [[body("a", 2)]], "now this is the first"
+        assert bench.writer.read() == [[body("a", 3)]]
+
+
+async def test_what_is_behind_a_document_that_is_held_waits(start: Start) -> None:
+    bench = await start()
+    values = [body(f"r{number}") for number in range(1000)]
+    refused = Refused(RejectReason.REFUSED, "forbidden: read-only")
+    bench.writer.answers = dict.fromkeys(values, refused)
+    event = await bench.submit(*values, body("r0", 2), body("r0", 3))
+    await until(bench.step.breaker.reasons)
+    assert bench.writer.read() == []
+    bench.writer.answers.clear()
+    await asyncio.wait_for(event.acked.wait(), 20)
+    assert bench.writer.read() == [[body("r0", 2), body("r0", 3)]]
+    assert [letter.offset for letter in bench.letters()] == [1000, 1001]
+
+
+async def test_what_was_compared_while_the_database_was_replaced_is_not_remembered(
+    start: Start,
+) -> None:
+    bench = await start()
+    bench.writer.held = True
+    bench.writer.verdict = Settled.DUPLICATE
+    event = await bench.submit(body("a", 1), body("a", 2))
+    await until(lambda: bool(bench.writer.waiting))
+    bench.writer.comparing = asyncio.get_running_loop().create_future()
+    bench.writer.answer(0)
+    await until(bench.writer.read)
+    untyped: Any = bench.writer
+    untyped.identity = b"another"
+    bench.writer.comparing.set_result(None)
+    await asyncio.wait_for(event.acked.wait(), 20)
+    bench.writer.held = False
+    await bench.store(body("a", 2), first_offset=2)
+    assert bench.writer.bodies() == [[body("a", 1)], [body("a", 2)]]
 
 
 async def test_a_refused_document_is_set_aside_and_not_remembered(start: Start) -> None:
@@ -372,7 +520,7 @@ async def test_what_the_database_had_is_a_duplicate_and_remembered(start: Start)
 async def test_without_a_guard_the_database_is_asked_each_time(start: Start) -> None:
     bench = await start(remembered=0)
     await bench.store(body("a"), body("a"))
-    assert bench.writer.bodies() == [[body("a")], [body("a")]]
+    assert bench.writer.bodies() == bench.writer.read() == [[body("a")]]
     assert bench.outcomes.consumed[Step.STORE] == 2
     assert bench.table == {}
 
@@ -581,8 +729,7 @@ async def test_a_record_completed_by_its_logs_is_counted_as_such(start: Start) -
     bench = await start()
     bench.writer.answers[body("a")] = Settled.COMPLETED
     await bench.store(body("a"))
-    key = Key(Step.STORE, Outcome.DUPLICATE, "completed by logs")
-    assert bench.outcomes.counts == Counter({key: 1})
+    assert bench.outcomes.counts == Counter({COMPLETED: 1})
 
 
 async def test_the_same_refusal_for_everything_holds_storing_and_loses_nothing(
