@@ -344,14 +344,14 @@ class Consumer(driver.Consumer):
             self._go_back(tp, resume.Start(cut, resume.Overwritten(position, cut)))
         else:
             self.thread.goes_back(tp, cut, recreated=False)
-        await self._rewind(tp, min(cut, position))
+        await self._rewind(tp, self.ledger.position(tp) or 0)
 
     def _go_back(self, tp: TP, start: resume.Start) -> None:
         """Start over in a log that has other records now; the caller seeks."""
         self._report(tp, start.change)
-        self.ledger.restart(tp, start.offset)
+        self.ledger.go_back(tp, start.offset)
         recreated = isinstance(start.change, resume.Recreated)
-        self.thread.goes_back(tp, start.offset, recreated=recreated)
+        self.thread.goes_back(tp, self.ledger.position(tp) or 0, recreated=recreated)
         self._finished.set()
 
     async def look_for_recreated(self) -> None:

@@ -48,6 +48,17 @@ class _Position:
     rewound_at: int | None = None
     chunks: deque[Chunk] = field(default_factory=deque)
 
+    def advance(self) -> None:
+        """Pass the finished chunks at the head, and what is skipped behind them."""
+        to = self.committed
+        while self.chunks and self.chunks[0].finished:
+            to = self.chunks.popleft().next_offset
+        if self.skipped and not self.chunks:
+            self.skipped = False
+            to = self.expected
+        self.moved |= to != self.committed
+        self.committed = to
+
 
 class OutOfOrderError(Exception):
     """A delivered chunk does not begin at its partition's position; this is a defect."""
@@ -94,13 +105,17 @@ class Ledger:
             return Rewind(expected)
         return Admitted(records, hole=expected)
 
-    def restart(self, tp: TP, offset: int) -> None:
-        """Start over at an offset, which is committed: the log has other records from there on.
+    def go_back(self, tp: TP, offset: int) -> None:
+        """Start over, because the log has other records from an offset before the position on.
 
-        As after `reset`, chunks that were delivered before are never committed.
+        As after `reset`, chunks that were delivered before are never committed. So what is not
+        finished before that offset has to come again, too: the new position is never beyond it.
         """
-        if tp in self._positions:
-            self._positions[tp] = _Position(offset, offset, moved=True)
+        before = self._positions[tp]
+        before.advance()
+        start = min(offset, before.committed)
+        moved = before.moved or start != before.committed
+        self._positions[tp] = _Position(start, start, moved=moved)
 
     def skip_to(self, tp: TP, offset: int) -> None:
         """Continue at `offset`, because there is nothing before it.
@@ -168,16 +183,10 @@ class Ledger:
         """The offset to commit for each partition in which it has advanced."""
         moved = {}
         for tp, position in self._positions.items():
-            chunks = position.chunks
+            position.advance()
             if position.moved:
                 position.moved = False
                 moved[tp] = position.committed
-            while chunks and chunks[0].finished:
-                position.committed = chunks.popleft().next_offset
-                moved[tp] = position.committed
-            if position.skipped and not chunks:
-                position.skipped = False
-                position.committed = moved[tp] = position.expected
         return moved
 
     def put_back(self, partitions: Iterable[TP]) -> None:

@@ -849,6 +849,37 @@ async def test_a_log_that_loses_its_end_while_it_is_read_is_read_from_there(
     assert consumer._filter_committable_offsets([]) == {FIRST: 4}
 
 
+async def test_what_is_not_finished_comes_again_when_a_log_loses_its_end(
+    consumer: Consumer, kafka: FakeConsumerThread
+) -> None:
+    """Its chunks count no more, and a commit of the cut would pass over them."""
+    await begin(consumer)
+    late = await deliver_next(consumer, kafka, FIRST, *range(50))
+    await deliver_next(consumer, kafka, FIRST, *range(50, 70))
+    consumer.lost_end(FIRST, 30)
+    await found_out(consumer)
+    assert (consumer.ledger.position(FIRST), kafka.seeks[-1]) == (0, {FIRST: 0})
+    assert kafka.went_back == [(FIRST, 0, False)]
+    consumer.ack(late)
+    await consumer.commit()
+    assert kafka.commits == []
+
+
+async def test_what_is_not_finished_comes_again_when_a_log_is_shorter_than_what_was_read(
+    consumer: Consumer, kafka: FakeConsumerThread
+) -> None:
+    await begin(consumer)
+    consumer.ack(await deliver_next(consumer, kafka, FIRST, *range(20)))
+    await deliver_next(consumer, kafka, FIRST, *range(20, 50))
+    kafka.ends[FIRST], kafka.lost = 35, {FIRST: 30}
+    kafka.fetched = [{FIRST: records(0, 1)}]
+    assert await fetch(consumer) == {FIRST: []}
+    await found_out(consumer)
+    assert (consumer.ledger.position(FIRST), kafka.seeks[-1]) == (20, {FIRST: 20})
+    await consumer.commit()
+    assert kafka.commits == [{FIRST: 20}]
+
+
 async def test_what_was_lost_after_the_position_is_no_news(
     consumer: Consumer, kafka: FakeConsumerThread, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -1522,6 +1553,25 @@ async def test_parts_that_are_delivered_again_do_not_reach_the_agent(
     taken[0].ack()
     assert message not in consumer._unacked_messages
     assert consumer._filter_committable_offsets([]) == {}
+
+
+@pytest.mark.parametrize("begun", [True, False], ids=["a part is done", "still in the queue"])
+async def test_parts_of_a_chunk_that_straddles_a_lost_end_come_again(
+    consumer: Consumer,
+    kafka: FakeConsumerThread,
+    begun: bool,  # noqa: FBT001 - of the list above
+) -> None:
+    """Nobody hands them out any more, though the log still has some of them."""
+    await begin(consumer)
+    stream: Any = Stream(consumer, await deliver_next(consumer, kafka, FIRST, *range(7)))
+    events = chunk_events(stream, 2)
+    if begun:
+        (await anext(events)).ack()
+    consumer.lost_end(FIRST, 5)
+    await found_out(consumer)
+    async for event in events:
+        event.ack()
+    assert consumer.ledger.position(FIRST) == (2 if begun else 0)
 
 
 class Agent:

@@ -200,3 +200,47 @@ def test_a_chunk_that_is_to_be_delivered_again_has_no_parts() -> None:
     ledger.reset({PARTITION: 0})
     assert not ledger.holds(first)
     assert ledger.divide(chunk, 1) == []
+
+
+@pytest.mark.parametrize(
+    "cut, finished, expected",
+    [
+        pytest.param(5, 4, 5, id="all before it is finished"),
+        pytest.param(5, 2, 4, id="some before it is under way"),
+        pytest.param(5, 0, 0, id="nothing is finished"),
+        pytest.param(2, 2, 2, id="what was committed is lost, too"),
+    ],
+)
+def test_whoever_goes_back_passes_over_nothing_that_is_not_finished(
+    cut: int, finished: int, expected: int
+) -> None:
+    ledger = ledger_at(0)
+    chunks = [deliver(ledger, *pair) for pair in ((0, 1), (2, 3), (4, 5), (6, 7))]
+    for chunk in chunks[:finished]:
+        chunk.finished = True
+    first = ledger.committable() if finished else {}
+    ledger.go_back(PARTITION, cut)
+    assert ledger.position(PARTITION) == ledger.committed(PARTITION) == expected
+    moved = {PARTITION: expected} if first.get(PARTITION, 0) != expected else {}
+    assert ledger.committable() == moved
+    for chunk in chunks:
+        chunk.finished = True
+    assert ledger.committable() == {}, "they come again"
+
+
+def test_what_is_finished_and_not_yet_committed_is_committed_when_it_goes_back() -> None:
+    ledger = ledger_at(0)
+    deliver(ledger, 0, 1).finished = True
+    deliver(ledger, 2)
+    ledger.go_back(PARTITION, 2)
+    assert ledger.committable() == {PARTITION: 2}
+
+
+def test_what_kafka_did_not_take_is_still_to_be_committed_when_it_goes_back() -> None:
+    ledger = ledger_at(0)
+    deliver(ledger, 0, 1).finished = True
+    deliver(ledger, 2)
+    ledger.committable()
+    ledger.put_back([PARTITION])
+    ledger.go_back(PARTITION, 2)
+    assert ledger.committable() == {PARTITION: 2}
