@@ -6,6 +6,8 @@ import pytest
 from aiokafka.errors import IllegalStateError
 from faust.types import TP
 
+from app.kafka.delivery.notes import Note
+
 
 class Topic(Protocol):
     """A topic of two partitions that the thread is assigned, of which nothing is committed."""
@@ -60,7 +62,8 @@ class TestConsumerThread:
         await topic.thread.seek_wait({topic.first: 0})
         while not await topic.thread.getmany({topic.first}, 1.0):
             pass
-        assert await topic.thread.commit_what_can({topic.first: 2}, {}) == {}
+        notes = {topic.first: Note(topic.thread.epoch_read(topic.first))}
+        assert await topic.thread.commit_what_can({topic.first: 2}, notes) == {}
         assert await topic.thread.overwritten([topic.first, topic.second]) == {}
 
     async def test_a_topic_has_an_id_while_it_is_there(self, topic: Topic) -> None:
@@ -76,7 +79,8 @@ class TestConsumerThread:
     async def test_a_commit_says_of_which_topic_it_is(self, topic: Topic) -> None:
         await topic.write(3)
         known = await topic.thread.topic_ids([topic.first, topic.second], {})
-        assert await topic.thread.commit_what_can({topic.first: 2, topic.second: 0}, known) == {}
+        notes = {tp: Note(topic=one) for tp, one in known.items()}
+        assert await topic.thread.commit_what_can({topic.first: 2, topic.second: 0}, notes) == {}
         await topic.thread.seek_to_committed()
         assert topic.thread.noted_topics == known
 
@@ -87,7 +91,8 @@ class TestConsumerThread:
         known = await topic.thread.topic_ids([topic.first], {})
         await topic.recreate()
         assert await topic.thread.seek_to_committed() == {topic.first: None, topic.second: None}
-        while await topic.thread.commit_what_can({topic.first: 2}, known):
+        notes = {topic.first: Note(topic=known[topic.first])}
+        while await topic.thread.commit_what_can({topic.first: 2}, notes):
             pass  # the group rebalances
         assert await topic.thread.seek_to_committed() == {topic.first: 2, topic.second: None}
         assert topic.thread.noted_topics == known

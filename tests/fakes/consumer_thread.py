@@ -8,6 +8,8 @@ from typing import Any
 from aiokafka.errors import IllegalStateError
 from faust.types import TP
 
+from app.kafka.delivery.notes import Note
+
 
 class FakeConsumerThread:
     """What the consumer uses of its thread, with a Kafka behind it.
@@ -24,6 +26,8 @@ class FakeConsumerThread:
         ids: the ids of topics, where they are not their names.
         tells_ids: whether brokers know ids.
         noted: the ids with which offsets were committed, where those are not the topics' names.
+        epochs: those up to which partitions are read.
+        noted_epochs: those with which offsets were committed.
         noted_topics: those that the last `seek_to_committed` has found.
         fetched: what the next fetches bring.
         pending: what they bring as soon as it is there, instead.
@@ -54,6 +58,8 @@ class FakeConsumerThread:
         self.tells_ids = True
         self.noted: dict[TP, bytes | None] = {}
         self.noted_topics: dict[TP, bytes] = {}
+        self.epochs: dict[TP, int] = {}
+        self.noted_epochs: dict[TP, int | None] = {}
         self.fetched: list[dict[TP, list[Any]]] = []
         self.asked: list[set[TP]] = []
         self.pending: Awaitable[dict[TP, list[Any]]] | None = None
@@ -151,8 +157,11 @@ class FakeConsumerThread:
             for topic in topics
         }
 
+    def epoch_read(self, tp: TP) -> int | None:
+        return self.epochs.get(tp)
+
     async def commit_what_can(
-        self, offsets: dict[TP, int], topics: Mapping[TP, bytes]
+        self, offsets: dict[TP, int], notes: Mapping[TP, Note]
     ) -> dict[TP, type[BaseException]]:
         mine = {tp: offset for tp, offset in offsets.items() if tp in self.assigned}
         taken = {tp: offset for tp, offset in mine.items() if tp not in self.refused}
@@ -160,7 +169,8 @@ class FakeConsumerThread:
         self.committed |= taken
         self.never_committed -= taken.keys()
         for tp in taken:
-            self.noted[tp] = topics.get(tp)
+            self.noted[tp] = notes.get(tp, Note()).topic
+            self.noted_epochs[tp] = notes.get(tp, Note()).epoch
         return dict(self.refused)
 
 

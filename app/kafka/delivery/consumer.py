@@ -21,6 +21,7 @@ from mode.utils.locks import Event
 from app.kafka.delivery import resume
 from app.kafka.delivery.chunk import Chunk
 from app.kafka.delivery.ledger import NOTHING, Rewind
+from app.kafka.delivery.notes import Note
 from app.kafka.delivery.thread import TROUBLE_SECONDS, ConsumerThread
 from app.kafka.delivery.topic import ChunkTopic
 from app.process.words import counted
@@ -109,6 +110,8 @@ class Consumer(driver.Consumer):
         """The generation of the group in which positions were last set."""
         self._start_over: set[TP] = set()
         """Partitions of re-created topics, whose start the next commit includes."""
+        self._notes: Mapping[TP, Note] = {}
+        """What is known of the logs that the commit under way has offsets of."""
         self._finished_to: dict[TP, Finished] = {}
         self._ready: set[TP] = set()
         self._held: set[TP] = set()
@@ -335,8 +338,6 @@ class Consumer(driver.Consumer):
         self.add_future(self._lost_end(tp, cut, self.assignments))
 
     async def _lost_end(self, tp: TP, cut: int, assignments: int) -> None:
-        # One that is under way must not be taken for one of what is read from here on.
-        await self.maybe_wait_for_commit_to_finish()
         position = self.ledger.position(tp)
         if self.assignments != assignments or position is None:
             return  # it is noticed when the position is set
@@ -524,10 +525,15 @@ class Consumer(driver.Consumer):
         Faust's `_new_offset` looks for gaps in the acknowledged offsets, and misses some: a single
         unfinished record at the head, any gap before the group's first commit, and unfinished
         records of topics with holes.
+
+        What is known of a log is taken with its offset. Until they are sent, the worker may have
+        gone back in the log, or read on in another one.
         """
         start_over, self._start_over = dict.fromkeys(self._start_over, 0), set()
         finished = self.ledger.committable()
-        return {**super()._filter_committable_offsets(tps), **start_over, **finished}
+        offsets = {**super()._filter_committable_offsets(tps), **start_over, **finished}
+        self._notes = {tp: Note(self.thread.epoch_read(tp), self._topics.get(tp)) for tp in offsets}
+        return offsets
 
     async def _commit_offsets(
         self,
@@ -542,7 +548,7 @@ class Consumer(driver.Consumer):
         return bool(await super()._commit_offsets(offsets, start_new_transaction))
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-        left = await self.thread.commit_what_can(offsets, self._topics)
+        left = await self.thread.commit_what_can(offsets, self._notes)
         if left:
             self.ledger.put_back(left)
             self._finished.set()
@@ -574,7 +580,7 @@ class Consumer(driver.Consumer):
         self._sought = None
         self._note_finished(self.assignment())
         self.ledger.reset({})
-        # One that is under way must not be taken for one of what is read from here on.
+        # What the group has committed is read next, and has to include what is under way.
         await self.maybe_wait_for_commit_to_finish()
         await super().perform_seek()
         # Not the current assignment, which may have changed since: a partition that was added would

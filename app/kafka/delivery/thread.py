@@ -130,30 +130,31 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         if not self.thread_loop.is_closed():
             super()._stopped_set()
 
-    async def commit_what_can(
-        self, offsets: Mapping[TP, int], topics: Mapping[TP, bytes]
-    ) -> Refused:
+    def epoch_read(self, tp: TP) -> int | None:
+        """The epoch up to which a partition was read, if it is known; any thread may ask."""
+        read = self._leaders.read(tp)
+        return read.epoch if read else None
+
+    async def commit_what_can(self, offsets: Mapping[TP, int], notes: Mapping[TP, Note]) -> Refused:
         """Commit within `COMMIT_DEADLINE`; returns the partitions whose offset was not committed.
 
         Replaces Faust's `commit`, which waits as long as Kafka answers with an error that may pass.
 
         Args:
             offsets: to commit, of which those of partitions that are not assigned are left out.
-            topics: the ids of the topics that they are offsets of, as far as known.
+            notes: what is known of the logs that they are offsets of. It was taken with them: by
+                now the partition may be read from elsewhere, and up to another epoch.
         """
-        left: Refused = await self.call_thread(self._commit_what_can, offsets, dict(topics))
+        left: Refused = await self.call_thread(self._commit_what_can, offsets, notes)
         return left
 
     async def _commit_what_can(
-        self, offsets: Mapping[TP, int], topics: Mapping[TP, bytes]
+        self, offsets: Mapping[TP, int], notes: Mapping[TP, Note]
     ) -> Refused:
         consumer = self._ensure_consumer()
         assigned = self.assignment()
-        read = {tp: self._leaders.read(tp) for tp in offsets}
         wanted = {
-            TopicPartition(*tp): OffsetAndMetadata(
-                offset, str(Note(last.epoch if (last := read[tp]) else None, topics.get(tp)))
-            )
+            TopicPartition(*tp): OffsetAndMetadata(offset, str(notes.get(tp, Note())))
             for tp, offset in offsets.items()
             if tp in assigned
         }

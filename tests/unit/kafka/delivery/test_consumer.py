@@ -731,6 +731,38 @@ async def test_a_commit_under_way_is_none_of_the_positions_that_are_set_meanwhil
     assert consumer.ledger.position(FIRST) == 0
 
 
+@pytest.mark.parametrize("shorter", [True, False])
+async def test_a_commit_under_way_says_up_to_which_epoch_was_read_when_it_was_made(
+    consumer: Consumer,
+    kafka: FakeConsumerThread,
+    shorter: bool,  # noqa: FBT001 - of the list above
+) -> None:
+    """With the next leader's epoch nobody would notice that what it passes over is new."""
+    await begin(consumer)
+    kafka.epochs = {FIRST: 3}
+    consumer.ack(await deliver_next(consumer, kafka, FIRST, *range(50)))
+    going_on = asyncio.Event()
+    flushed: Any = consumer.app.producer
+    flushed.flush = going_on.wait
+    committing = asyncio.create_task(consumer.commit())
+    untyped: Any = consumer
+    await until(lambda: untyped._commit_fut)
+    if shorter:
+        kafka.ends[FIRST], kafka.lost = 35, {FIRST: 30}
+        kafka.fetched = [{FIRST: records(0, 1)}]
+        await fetch(consumer)
+    else:
+        consumer.lost_end(FIRST, 30)
+    await found_out(consumer)
+    await deliver_next(consumer, kafka, FIRST, *range(30, 40))
+    kafka.epochs = {FIRST: 5}
+    going_on.set()
+    await committing
+    assert (kafka.committed[FIRST], kafka.noted_epochs[FIRST]) == (50, 3)
+    await consumer.commit()
+    assert (kafka.committed[FIRST], kafka.noted_epochs[FIRST]) == (30, 5)
+
+
 async def test_what_was_committed_without_an_id_is_committed_with_it(
     consumer: Consumer, kafka: FakeConsumerThread
 ) -> None:

@@ -27,6 +27,7 @@ from app.kafka import topic_ids
 from app.kafka.delivery import epochs
 from app.kafka.delivery import thread as module
 from app.kafka.delivery.ledger import Ledger
+from app.kafka.delivery.notes import Note
 from app.kafka.delivery.thread import ConsumerThread
 from app.kafka.patches.fetched_batches import Batches, Fetch, Fetched
 from app.kafka.patches.new_leaders import NewLeaders, Read
@@ -292,9 +293,7 @@ async def test_partitions_of_somebody_else_are_not_committed(thread: Any, client
     assert [list(offsets) for offsets in asked] == [[TOPIC]]
 
 
-async def test_a_commit_says_of_which_topic_it_is_and_up_to_which_epoch_was_read(
-    thread: Any, client: Client
-) -> None:
+async def test_a_commit_says_what_is_known_of_its_log(thread: Any, client: Client) -> None:
     asked = []
 
     async def taken(offsets: dict[TopicPartition, Any]) -> None:
@@ -302,8 +301,7 @@ async def test_a_commit_says_of_which_topic_it_is_and_up_to_which_epoch_was_read
 
     client.answer = taken
     await thread._commit_what_can({OURS: 7}, {})
-    thread._leaders.taken(OURS, 3, 8)
-    await thread._commit_what_can({OURS: 8}, {OURS: bytes(16)})
+    await thread._commit_what_can({OURS: 8}, {OURS: Note(3, bytes(16))})
     assert asked == ["", "epoch=3 topic=AAAAAAAAAAAAAAAAAAAAAA"]
 
 
@@ -460,21 +458,16 @@ async def test_an_epoch_stays_committed_while_its_leader_does_not_tell_where_it_
     thread: Any, client: Any
 ) -> None:
     """The offset is committed once more, with the id of its topic."""
-    committed = {}
 
     async def away(*_: Any) -> None:
         raise NodeNotReadyError
 
-    async def taken(offsets: dict[TopicPartition, Any]) -> None:
-        committed.update(offsets)
-
     client._client = SimpleNamespace(
         cluster=SimpleNamespace(leader_for_partition=lambda _: 1), send=away
     )
-    client._coordinator, client.answer = Coordinator(8, "epoch=3"), taken
+    client._coordinator = Coordinator(8, "epoch=3")
     assert await thread._overwritten([OURS]) == {}
-    await thread._commit_what_can({OURS: 8}, {OURS: bytes(16)})
-    assert committed[TOPIC].metadata == "epoch=3 topic=AAAAAAAAAAAAAAAAAAAAAA"
+    assert thread.epoch_read(OURS) == 3
 
 
 async def test_an_id_that_was_replaced_is_not_believed_any_more(
