@@ -1,6 +1,7 @@
 """Parses CouchDB's answers: status, headers and body to entries or an error. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -57,6 +58,9 @@ UNANSWERED = "unanswered"
 _NULL = msgspec.Raw(b"null")
 
 _rows_left: ContextVar[int] = ContextVar("_rows_left")
+
+_own_fields = json_text.Names(["_id", "_rev"]).members
+_OWN_FIELDS = 2
 
 
 class Entry(msgspec.Struct):
@@ -153,39 +157,50 @@ def read_entries(body: bytes) -> list[Entry]:
     return entries
 
 
-def read_documents(body: bytes, most: int) -> dict[str, bytes]:
+def read_documents(body: bytes, ids: Sequence[str]) -> dict[str, bytes]:
     """The documents of an `_all_docs` answer by id, without missing and deleted ones.
+
+    Each has its `_id` and a `_rev`: what is no document of CouchDB's condemns no record.
 
     Args:
         body: the body of the answer.
-        most: how many documents were asked for.
+        ids: which documents were asked for.
 
     Raises:
-        Unavailable: the answer is not CouchDB's, or has more rows.
+        Unavailable: the answer is not CouchDB's: it is about other documents, or lacks what begins
+            with `_`.
         EntriesFailed: the answer does not have each document or say that there is none. When a
             shard does not answer, CouchDB ends its answer early, with status 200
             (apache/couchdb#3059).
         AnswerTooLarge: some documents are deeply nested, and the answer is too large to scan.
     """
-    token = _rows_left.set(most)
+    token = _rows_left.set(len(ids))
     try:
         with room_for(MAX_DEPTH):  # that of a record; what is deeper takes a hundred times as long
             found: _Rows = _decoded(_rows, body)
     except RecursionError:
         if len(body) > _LARGEST_DEEP:
             raise AnswerTooLarge(_LARGEST_DEEP) from None
-        return dict(_deep_documents(body, most))
+        rows = _deep_rows(body, len(ids))
+    else:
+        rows = found.rows
     finally:
         _rows_left.reset(token)
-    _check_answered(found.rows, most)
-    return {row.key: bytes(row.doc) for row in found.rows if bytes(row.doc) != b"null"}
+    _check_answered(rows, ids)
+    documents = {row.key: bytes(row.doc) for row in rows if bytes(row.doc) != b"null"}
+    for id_, document in documents.items():
+        if not _is_of(document, id_):
+            raise _foreign("a document lacks its `_rev`, or is not the one that was asked for")
+    return documents
 
 
-def _check_answered(rows: list[Row], asked: int) -> None:
-    if len(rows) < asked:
+def _check_answered(rows: list[Row], ids: Sequence[str]) -> None:
+    if len(rows) < len(ids):
         raise EntriesFailed(
-            f"the answer has {len(rows)} rows for {asked} documents", error=UNANSWERED
+            f"the answer has {len(rows)} rows for {len(ids)} documents", error=UNANSWERED
         )
+    if Counter(row.key for row in rows) != Counter(ids):
+        raise _foreign("it is about documents that nobody asked for")
     for row in rows:
         error = _why_not_read(row)
         if error:
@@ -205,8 +220,24 @@ def _why_not_read(row: Row) -> str:
         return UNANSWERED
 
 
-def _deep_documents(body: bytes, most: int) -> Iterator[tuple[str, bytes]]:
-    """As `read_documents`, for any nesting depth: OpenWhisk writes up to 1,000 levels."""
+def _is_of(document: bytes, id_: str) -> bool:
+    """Whether a document has this `_id`, and a revision, which CouchDB writes first of all."""
+    found: dict[str, tuple[int, int]] = {}
+    if document[:1] != b"{":
+        return False
+    try:
+        for name, _, _, start, end in _own_fields(document):
+            found[name] = start, end
+            if len(found) == _OWN_FIELDS:
+                own, revision = (document[slice(*found[name])] for name in ("_id", "_rev"))
+                return _word.decode(own) == id_ and revision[:1] == b'"'
+    except (ValueError, LookupError):  # its `_id` is no text
+        return False
+    return False
+
+
+def _deep_rows(body: bytes, most: int) -> list[Row]:
+    """The rows of an `_all_docs` answer of any depth: OpenWhisk writes up to 1,000 levels."""
     try:
         json_grammar.check_of_any_depth(body)
         rows = list(islice(_rows_of(body), most + 1))
@@ -215,10 +246,7 @@ def _deep_documents(body: bytes, most: int) -> Iterator[tuple[str, bytes]]:
         raise _not_json(body) from None
     if len(rows) > most:
         raise _not_json(body)
-    _check_answered(found, most)
-    for one in found:
-        if bytes(one.doc) != b"null":
-            yield one.key, bytes(one.doc)
+    return found
 
 
 def _deep_row(body: bytes, start: int) -> Row:
@@ -291,6 +319,12 @@ def _not_json(body: bytes) -> Unavailable:
         f"the answer is not CouchDB's JSON ({_first_words(body)}): is a proxy answering in its "
         "place?",
         cause="not-json",
+    )
+
+
+def _foreign(why: str) -> Unavailable:
+    return Unavailable(
+        f"the answer is not CouchDB's: {why}; is a proxy answering in its place?", cause="not-json"
     )
 
 

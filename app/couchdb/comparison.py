@@ -20,7 +20,6 @@ from enum import Enum
 from itertools import starmap, zip_longest
 from typing import Any, Final, NamedTuple
 
-from app.couchdb.errors import Unavailable
 from app.process.printable import shown
 from models import couchdb_numbers, json_grammar, json_text
 from models.patterns import compiled
@@ -198,26 +197,6 @@ def _same_scalars(one: bytes, other: bytes) -> bool:
 
 
 _STRUCTURE = {b"[", b"]", b"{", b"}", b",", b":"}
-
-_revisions = json_text.Names(["_rev"]).members
-_REVISION = re.compile(rb'\{"_rev":"[^"]*",')
-
-
-def with_revision(ours: bytes, stored: bytes) -> bytes:
-    """Our document with the stored one's revision, as an update of it.
-
-    Raises:
-        Unavailable: the stored one has no revision, so the answer is not as CouchDB gave it.
-    """
-    found = [*_revisions(stored)]
-    start, end = found[-1][-2:] if found else (0, 0)
-    if stored[start : start + 1] != b'"':
-        raise Unavailable(
-            "a stored document has no `_rev`: is a proxy answering in CouchDB's place?",
-            cause="not-json",
-        )
-    plain = _REVISION.sub(b"{", ours, count=1) if ours.startswith(b'{"_rev":') else ours
-    return b'{"_rev":' + stored[start:end] + b"," + plain.lstrip()[1:]
 
 
 def differing_fields(ours: dict[str, Any], stored: dict[str, Any]) -> list[str]:

@@ -5,10 +5,10 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from app.couchdb.comparison import Same, compare, is_large, with_revision
-from app.couchdb.errors import Unavailable
-from app.couchdb.requests import FailedRequest, Others, Requests
+from app.couchdb.comparison import Same, compare, is_large
+from app.couchdb.requests import Requests
 from app.couchdb.stats import WriterStats
+from app.couchdb.update import Update, update_of
 from app.process.turn import Turn
 from app.storing.sink import COMPLETED, DUPLICATE, STORED, Document, Outcome, Refused
 from models.reasons import RejectReason
@@ -30,7 +30,7 @@ class Reconciled:
     settled: dict[str, Outcome] = field(default_factory=dict)
     absent: list[Document] = field(default_factory=list)
     """Documents that the database does not have."""
-    fuller: list[Document] = field(default_factory=list)
+    fuller: list[Update] = field(default_factory=list)
     """Updates that add logs to documents that are stored without them."""
 
 
@@ -66,7 +66,7 @@ class Conflicts:
             beside: see `Gate.admit`.
 
         Raises:
-            FailedRequest: they cannot be read now, or one of them has no revision to replace.
+            FailedRequest: they cannot be read now.
         """
         found = Reconciled()
         if not documents:
@@ -83,7 +83,7 @@ class Conflicts:
                 continue
             outcome = await self._outcome(document, stored[document.id], equal=equal)
             if outcome is None:
-                found.fuller.append(_update(document, stored[document.id]))
+                found.fuller.append(update_of(document, stored[document.id]))
             else:
                 found.settled[document.id] = outcome
         return found
@@ -125,19 +125,6 @@ class Conflicts:
         if not self._told:
             self._told = True
             logger.warning(_WRONG_LOG_MODE, document.id, self._topic_prefix)
-
-
-def _update(document: Document, stored: bytes) -> Document:
-    """The document as an update of the stored one.
-
-    Raises:
-        FailedRequest: the answer does not say of which revision.
-    """
-    try:
-        return Document(document.id, with_revision(document.body, stored))
-    except Unavailable as error:
-        # Everything else can be read, so this document alone may be to blame.
-        raise FailedRequest(error, Others.RECORDS) from None
 
 
 async def _compared(ours: bytes, stored: bytes) -> Same | str:

@@ -313,7 +313,7 @@ class Database:
         several = len(ids) > 1
         try:
             _, body = await self._request("POST", path, keys, largest=largest if several else None)
-            read = partial(read_documents, most=len(ids))
+            read = partial(read_documents, ids=ids)
             if len(body) > LARGE_ANSWER:
                 return await asyncio.to_thread(self._read, read, body)
             return self._read(read, body)

@@ -20,6 +20,7 @@ from app.couchdb.faults import fault_of, is_misnamed
 from app.couchdb.parts import Part, suspect_timeout
 from app.couchdb.requests import FailedRequest, Others, Requests, entry_failure
 from app.couchdb.turns import Turns
+from app.couchdb.update import plain_of
 from app.storing.sink import COMPLETED, STORED, Document, Outcome, Parked, Refused, SinkStopped
 from models.reasons import RejectReason
 
@@ -214,8 +215,8 @@ class Diagnosis:
                 return COMPLETED if suspect.completes else STORED
             conflict = entry is not None and entry.error == "conflict"
             if conflict or _ambiguous(entry):
-                maybe_written = suspect.maybe_written or not conflict
-                settled = await self._reconcile(suspect, maybe_written=maybe_written)
+                suspect.maybe_written |= not conflict
+                settled = await self._reconcile(suspect)
                 if settled is not None:
                     return settled
             if conflict:
@@ -229,21 +230,24 @@ class Diagnosis:
         refused = await certain(suspect.document, error, others)
         return refused or self._weigh(suspect, error, others)
 
-    async def _reconcile(self, suspect: _Suspect, *, maybe_written: bool) -> Outcome | None:
+    async def _reconcile(self, suspect: _Suspect) -> Outcome | None:
         """The outcome by comparison with the stored document, if there is one."""
         found = await self._conflicts.reconcile(
             [suspect.document],
-            maybe_ours=maybe_written,
+            maybe_ours=suspect.maybe_written,
             completes=suspect.completes,
             beside=True,
         )
         if found.settled:
             return found.settled[suspect.document.id]
         if found.fuller:
+            if not suspect.completes:
+                suspect.contradictions = -1  # that it conflicted has a reason
             suspect.document, suspect.completes = found.fuller[0], True
-            suspect.contradictions = -1
         elif await is_misnamed(suspect.document):
             return MISNAMED
+        else:
+            suspect.document, suspect.completes = plain_of(suspect.document), False
         return None
 
     def _weigh(self, suspect: _Suspect, error: DatabaseError, others: Others) -> Refused | None:
@@ -279,7 +283,7 @@ async def certain(document: Document, error: DatabaseError, others: Others) -> R
     """The refusal of a document that failed alone, if no further evidence is needed."""
     if isinstance(error, RequestTooLarge) and error.document_id == document.id:
         return Refused(RejectReason.TOO_LARGE, str(error))
-    if error.cause not in ("400", "500"):
+    if error.cause not in ("400", "500") or error.foreign:
         return None
     fault = await fault_of(document)
     # A 500 may have another cause, and another database may accept what CouchDB does not.

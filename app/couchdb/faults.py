@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 
+from app.couchdb.update import plain_of
 from app.storing.sink import Document
 
 T = TypeVar("T")
@@ -31,7 +32,11 @@ class _UnstorableError(ValueError):
 
 
 def known_fault(document: Document) -> str | None:  # noqa: PLR0911 - one return for each rule
-    """Why CouchDB 3 does not store a document, or None if no reason is known."""
+    """Why CouchDB 3 does not store a document, or None if no reason is known.
+
+    An update is judged without the revision that it was given.
+    """
+    document = plain_of(document)
     try:
         content = _decode(document.body.decode())
     except _UnstorableError as error:

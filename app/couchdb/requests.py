@@ -266,6 +266,7 @@ class Requests:
                     self._reading.succeeded()
                     return found
             self._stats.retries[failure.cause] += 1
+            failure.maybe_written = False  # it is a question
             if self._reads > reads:
                 raise FailedRequest(failure, Others.RECORDS)
             if not failure.says_whose_fault and await self._reads_known_good():

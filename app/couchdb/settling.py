@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 
 from app.couchdb.answers import Entry
-from app.couchdb.conflicts import Conflicts, Reconciled
+from app.couchdb.conflicts import Conflicts
 from app.couchdb.diagnosis import (
     AMBIGUOUS,
     CONTRADICTIONS,
@@ -14,12 +14,13 @@ from app.couchdb.diagnosis import (
     Diagnosis,
     certain,
 )
-from app.couchdb.errors import DatabaseError, RequestTooLarge
+from app.couchdb.errors import DatabaseError, EntriesFailed, RequestTooLarge
 from app.couchdb.evidence import BY_CHANCE, UNLIKELY
 from app.couchdb.faults import fault_of, is_misnamed
 from app.couchdb.parts import WAYS, WAYS_OF_HANGING, Part, divide, like
 from app.couchdb.requests import Answer, FailedRequest, Others, Requests, entry_failure
 from app.couchdb.stats import WriterStats
+from app.couchdb.update import Update, plain_of
 from app.storing.sink import COMPLETED, STORED, Document, Refused, Result
 from models.reasons import RejectReason
 
@@ -186,9 +187,11 @@ class Settling:
                 unsure.append(document)
             else:
                 failing.append(document)
+        maybe_ours = part.maybe_written
+        part.maybe_written |= bool(unsure)  # in case these cannot be read
         known = await self._conflicts.reconcile(
             conflicts,
-            maybe_ours=part.maybe_written,
+            maybe_ours=maybe_ours,
             completes=part.completes,
             beside=part.apart,
         )
@@ -197,14 +200,29 @@ class Settling:
             unsure, maybe_ours=True, completes=part.completes, beside=part.apart
         )
         results.update(maybe.settled)
-        parts = self._complete(known) + self._complete(maybe)
+        parts = await self._complete(part, [*known.fuller, *maybe.fuller], results)
         parts += await self._contradicted(part, known.absent, results)
         failing += await self._named(maybe.absent, results)
         return parts + await self._entries_failed(part, failing, entries, answer, results)
 
-    @staticmethod
-    def _complete(found: Reconciled) -> list[Part]:
-        return [Part(found.fuller, completes=True)] if found.fuller else []
+    async def _complete(
+        self, part: Part, fuller: list[Update], results: dict[str, Result]
+    ) -> list[Part]:
+        """Write the logs that stored documents lack.
+
+        An update that conflicts, while what is read has no logs still, meets two copies of a shard
+        of which one lags behind. It is tried again for a while, then alone.
+        """
+        if not fuller:
+            return []
+        contradictions = part.contradictions + part.completes
+        if contradictions >= CONTRADICTIONS:
+            for document in fuller:
+                self._park(part, document, LAGGING, Others.NONE, results)
+            return []
+        if contradictions:
+            await self._requests.rest(contradictions)
+        return [Part(fuller, completes=True, contradictions=contradictions)]
 
     async def _contradicted(
         self, part: Part, absent: list[Document], results: dict[str, Result]
@@ -217,7 +235,9 @@ class Settling:
             results.update(dict.fromkeys((document.id for document in absent), CONTRADICTORY))
             return []
         await self._requests.rest(contradictions)
-        return [Part(absent, part.maybe_written, contradictions=contradictions)]
+        # What was to be completed is gone: it is written as it came.
+        plain = [plain_of(document) for document in absent]
+        return [Part(plain, part.maybe_written, contradictions=contradictions)]
 
     @staticmethod
     async def _named(documents: list[Document], results: dict[str, Result]) -> list[Document]:
@@ -331,6 +351,12 @@ class Settling:
 
 
 NO_ENTRY = Entry()
+
+LAGGING = EntriesFailed(
+    "conflict: it was changed since it was read, and reading it again tells nothing new",
+    error="conflict",
+)
+"""Said of an update that conflicts again and again."""
 
 
 def _needed(error: DatabaseError) -> int:

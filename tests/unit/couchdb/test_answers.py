@@ -139,18 +139,19 @@ def test_an_error_that_is_no_text_has_a_short_cause(error: bytes) -> None:
 
 def test_documents_of_any_depth_are_read_back() -> None:
     """OpenWhisk and CouchDB take more levels than Python has frames."""
-    deep = b'{"_id":"a","r":%b}' % DEEP
+    deep = b'{"_id":"a","_rev":"1-x","r":%b}' % DEEP
     gone = b'{"key":"x","error":"not_found"},{"key":"b","value":{"deleted":true},"doc":null}'
     rows = b'{"rows":[%b,{"key":"a","doc":%b}]}' % (gone, deep)
-    assert read_documents(rows, 3) == {"a": deep}
+    assert read_documents(rows, ["x", "b", "a"]) == {"a": deep}
 
 
 def test_documents_as_deep_as_records_are_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is needed for any depth takes a hundred times as long, a second for a megabyte."""
     monkeypatch.delattr("models.json_grammar.check_of_any_depth")
     levels = MAX_DEPTH - 1
-    document = b'{"_id":"a","r":%b%b}' % (b"[" * levels, b"]" * levels)
-    assert read_documents(b'{"rows":[{"key":"a","doc":%b}]}' % document, 1) == {"a": document}
+    document = b'{"_id":"a","_rev":"1-x","r":%b%b}' % (b"[" * levels, b"]" * levels)
+    rows = b'{"rows":[{"key":"a","doc":%b}]}' % document
+    assert read_documents(rows, ["a"]) == {"a": document}
 
 
 @pytest.mark.parametrize(
@@ -165,23 +166,24 @@ def test_documents_as_deep_as_records_are_read_at_once(monkeypatch: pytest.Monke
 )
 def test_what_is_deep_and_no_answer_is_not_couchdbs(body: bytes) -> None:
     with pytest.raises(Unavailable):
-        read_documents(body, 2)
+        read_documents(body, ["a", "b"])
 
 
-@pytest.mark.parametrize("document", [b"1", DEEP])
-def test_rows_that_nobody_asked_for_are_not_read(document: bytes) -> None:
+@pytest.mark.parametrize("more", [b"1", DEEP])
+def test_rows_that_nobody_asked_for_are_not_read(more: bytes) -> None:
+    document = b'{"_rev":"1-x","_id":"a","r":%b}' % more
     missing = b'{"key":"b","error":"not_found"},'
     rows = b'{"rows":[%b{"key":"a","doc":%b}]}' % (missing * 2, document)
-    assert read_documents(rows, 3) == {"a": document}
+    assert read_documents(rows, ["b", "b", "a"]) == {"a": document}
     with pytest.raises(Unavailable) as error:
-        read_documents(rows, 2)
+        read_documents(rows, ["b", "a"])
     assert error.value.cause == "not-json"
 
 
 def test_large_answers_of_many_levels_are_asked_for_in_halves() -> None:
     rows = b'{"rows":[{"key":"a","doc":%b},{"key":"b","doc":"%b"}]}' % (DEEP, b"x" * 9_000_000)
     with pytest.raises(AnswerTooLarge):
-        read_documents(rows, 2)
+        read_documents(rows, ["a", "b"])
 
 
 @pytest.mark.parametrize(
@@ -199,7 +201,7 @@ def test_what_an_answer_says_nothing_of_is_not_missing(
     document: bytes, row: bytes, cause: str
 ) -> None:
     with pytest.raises(EntriesFailed) as error:
-        read_documents(b'{"rows":[{"key":"a","doc":%b}%b]}' % (document, row), 2)
+        read_documents(b'{"rows":[{"key":"a","doc":%b}%b]}' % (document, row), ["a", "b"])
     assert error.value.cause == cause
     assert error.value.says_whose_fault
 
@@ -215,9 +217,39 @@ def test_missing_and_deleted_documents_are_left_out() -> None:
     rows = (
         b'{"rows":[{"key":"a","error":"not_found"},'
         b'{"id":"b","key":"b","value":{"rev":"2-x","deleted":true},"doc":null},'
-        b'{"id":"c","key":"c","value":{"rev":"1-x"},"doc":{"_id":"c","n":1.0}}]}'
+        b'{"id":"c","key":"c","value":{"rev":"1-x"},"doc":{"_id":"c","_rev":"1-x","n":1.0}}]}'
     )
-    assert read_documents(rows, 3) == {"c": b'{"_id":"c","n":1.0}'}
+    assert read_documents(rows, ["a", "b", "c"]) == {"c": b'{"_id":"c","_rev":"1-x","n":1.0}'}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        b'{"key":"a","doc":{"n":1}}',
+        b'{"key":"a","doc":{}}',
+        b'{"key":"a","doc":false}',
+        b'{"key":"a","doc":["_id","a","_rev","1-x"]}',
+        b'{"key":"a","doc":{"_id":"a"}}',
+        b'{"key":"a","doc":{"_id":"a","_rev":5}}',
+        b'{"key":"a","doc":{"_id":5,"_rev":"1-x"}}',
+        b'{"key":"a","doc":{"_id":"b","_rev":"1-x"}}',
+        b'{"key":"a","doc":{"_id":"a","n":%b}}' % DEEP,
+        b'{"key":"b","doc":{"_id":"b","_rev":"1-x"}}',
+        b'{"key":"b","error":"not_found"}',
+        b'{"key":"b","error":"timeout"}',
+    ],
+)
+def test_what_was_not_asked_for_or_is_no_document_of_couchdb_is_no_answer(row: bytes) -> None:
+    """Compared with a record, it would condemn it."""
+    with pytest.raises(Unavailable, match="proxy") as error:
+        read_documents(b'{"rows":[%b]}' % row, ["a"])
+    assert error.value.cause == "not-json"
+
+
+def test_documents_may_come_in_any_order() -> None:
+    one, other = (b'{"_id":"%b","_rev":"1-x"}' % id_ for id_ in (b"a", b"b"))
+    rows = b'{"rows":[{"key":"b","doc":%b},{"key":"a","doc":%b}]}' % (other, one)
+    assert read_documents(rows, ["a", "b"]) == {"a": one, "b": other}
 
 
 @pytest.mark.parametrize("body", [b'{"error":[%b[]]}', b'{"reason":"x","error":{"a":[%b[]]}}'])

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.couchdb.comparison import MOST_VALUES, Same, compare, is_large, with_revision
-from app.couchdb.errors import Unavailable
+from app.couchdb.comparison import MOST_VALUES, Same, compare, is_large
+from app.couchdb.update import update_of
+from app.storing.sink import Document
 
 JSON = st.recursive(
     st.none()
@@ -153,21 +154,6 @@ def test_what_differs_only_in_logs_that_are_missing_is_the_same_record(
     assert not isinstance(compare(encode(one), encode(other)), Same)
 
 
-def test_an_update_names_the_revision_that_it_replaces() -> None:
-    stored = b'{"_id":"a","_rev":"3-abc","logs":[]}'
-    update = with_revision(b'{"_id":"a","logs":["x"]}', stored)
-    assert json.loads(update) == {"_rev": "3-abc", "_id": "a", "logs": ["x"]}
-    again = with_revision(update, stored.replace(b"3-abc", b"4-def"))
-    assert json.loads(again) == {"_rev": "4-def", "_id": "a", "logs": ["x"]}
-    assert again.count(b"_rev") == 1
-
-
-@pytest.mark.parametrize("stored", [b'{"_id":"a","logs":[]}', b'{"_id":"a","_rev":5,"logs":[]}'])
-def test_what_has_no_revision_is_no_answer_of_couchdb(stored: bytes) -> None:
-    with pytest.raises(Unavailable, match="has no `_rev`"):
-        with_revision(b'{"_id":"a","logs":["x"]}', stored)
-
-
 def test_a_document_of_very_many_values_is_compared_as_it_is_written() -> None:
     """Taken apart, a few megabytes of `[],[],…` would be hundreds."""
     many: list[Any] = [[]] * MOST_VALUES
@@ -305,4 +291,5 @@ def test_nested_documents_are_compared_whatever_their_depth(depth: int) -> None:
     assert "differs" in str(compare(nested(b"1"), nested(b"2")))
     full = nested(b"1", b'["x"]')
     assert compare(full, nested(b"1")) is Same.OURS_HAS_LOGS
-    assert with_revision(full, nested(b"1")).startswith(b'{"_rev":"3-abc",')
+    update = update_of(Document("a", full), nested(b"1"))
+    assert update.body.startswith(b'{"_rev":"3-abc",')

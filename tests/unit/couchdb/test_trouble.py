@@ -507,7 +507,77 @@ async def test_a_stored_document_without_a_revision_ends_no_worker(
     results = await ended(await writer.write([*full, *documents(3, prefix="e")]))
     assert reasons(results) == [None, RejectReason.REFUSED, None, None, None, None]
     assert isinstance(results[1], Refused)
-    assert "has no `_rev`" in results[1].detail
+    assert "lacks its `_rev`" in results[1].detail
+
+
+async def test_revisions_that_no_answer_has_condemn_nothing(
+    writer: BulkWriter, couchdb: FakeCouchDB, time: Time
+) -> None:
+    """Nothing passes then, so whatever fails is the database's fault, or the proxy's before it."""
+    few = [document(f"d{n}", logs=[]) for n in range(40)]
+    await writer.write(few)
+    couchdb.unrevised.update(one.id for one in few)
+    writing = asyncio.create_task(
+        writer.write([document(f"d{n}", logs=["a line"]) for n in range(40)])
+    )
+    started = time.clock()
+    await until(lambda: time.clock() > started + 600)
+    assert writer.reading.down
+    assert not writing.done()
+    couchdb.unrevised.clear()
+    assert await ended(await writing) == [COMPLETED] * 40
+
+
+async def passed_on(_request: web.Request, answer: Answer) -> web.Response:
+    return await answer()
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        fails(500, "internal_server_error", "No DB shards could be opened."),
+        fails(400, "bad_request", "x"),
+        shows_page(500),
+        shows_page(400),
+    ],
+)
+async def test_an_update_that_fails_once_says_nothing_about_the_record(
+    writer: BulkWriter, couchdb: FakeCouchDB, fault: Any
+) -> None:
+    """The revision in it is ours: nobody finds a fault of the record in that."""
+    await writer.write([document("d", logs=[])])
+    couchdb.script(passed_on, fault)
+    assert await ended(await writer.write([document("d", logs=["a line"])])) == [COMPLETED]
+
+
+async def test_an_update_that_conflicts_for_no_reason_is_tried_more_and_more_seldom(
+    writer: BulkWriter, couchdb: FakeCouchDB, time: Time
+) -> None:
+    """As while a copy of the shard that lags behind is read."""
+    await writer.write([document("d", logs=[])])
+    couchdb.script(passed_on, *[rewrites(conflicts, writing=False)] * 15)
+    asked, slept = len(couchdb.bulk_requests), len(time.slept)
+    assert await ended(await writer.write([document("d", logs=["a line"])])) == [COMPLETED]
+    assert len(time.slept) - slept >= 15
+    assert len(couchdb.bulk_requests) - asked == 2
+
+
+async def test_an_update_of_what_is_deleted_meanwhile_is_written_as_it_came(
+    writer: BulkWriter, couchdb: FakeCouchDB
+) -> None:
+    await writer.write([document("d", logs=[])])
+
+    async def deleted(_request: web.Request, answer: Answer) -> web.Response:
+        couchdb.databases["activations"]["d"].deleted = True
+        return await answer()
+
+    couchdb.script(passed_on, deleted)
+    assert await ended(await writer.write([document("d", logs=["a line"])])) == [STORED]
+    assert not couchdb.databases["activations"]["d"].deleted
+
+
+def conflicts(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{"id": one["id"], "error": "conflict", "reason": "…"} for one in entries]
 
 
 async def test_a_revision_that_is_missing_once_is_read_again(
