@@ -8,7 +8,7 @@ have been deleted meanwhile. So a change of such a document waits until the pers
 import asyncio
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
 
@@ -32,6 +32,10 @@ class OnTheWire:
         """Whether there are any."""
         self._forget_old()
         return bool(self._underway or self._arrived)
+
+    def __iter__(self) -> Iterator[str]:
+        """Their ids."""
+        return iter(self._underway.keys() | self._arrived.keys())
 
     def __contains__(self, document_id: str) -> bool:
         """Whether the persister may still store a document."""

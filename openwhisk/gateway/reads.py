@@ -9,10 +9,11 @@ would bring the document back.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from aiohttp import web
 
+from app.process.turn import Turn
 from openwhisk.gateway import answers
 from openwhisk.gateway.metrics import Metrics
 from openwhisk.gateway.on_the_wire import OnTheWire
@@ -21,6 +22,12 @@ from openwhisk.gateway.upstream import Upstream, UpstreamError
 
 _PAUSE = 0.1
 """Seconds between two checks whether a document is stored."""
+
+_QUESTION = 1.0
+"""Seconds that CouchDB has for the answer at least, however little patience is left."""
+
+_TOGETHER = 1000
+"""How many documents to ask about at once."""
 
 
 class NotStoredYet(Exception):  # noqa: N818 - what is the case
@@ -57,11 +64,16 @@ class Reads:
         self._clock = clock
 
     async def document(self, request: web.Request, document_id: str) -> web.Response | None:
-        """The answer to `GET` or `HEAD` of a document; None if CouchDB has it."""
+        """The answer to `GET` or `HEAD` of a document; None if that is left to CouchDB."""
         record = self._recent.get(document_id)
         if record is None:
             return None
-        missing, said = await self._missing(document_id, request.headers)
+        try:
+            missing, said = await self._upstream.missing(document_id, request.headers)
+        except UpstreamError:
+            return None
+        if missing is False:
+            self._recent.forget(document_id)
         if not missing:
             return None
         self._metrics.early_reads.inc()
@@ -81,51 +93,53 @@ class Reads:
         self._recent.clear()
 
     async def stored(self, document_ids: Iterable[str], headers: Mapping[str, str]) -> None:
-        """Wait until the persister has stored recently accepted ones.
+        """Wait until the persister has stored recently accepted ones, and CouchDB says so.
 
         Raises:
             NotStoredYet: not within `patience`.
+            RefusedError: CouchDB refuses the credentials. So who is a stranger to it does not learn
+                which documents are on the wire.
         """
         until = self._clock() + self._patience
-        for document_id in document_ids:
-            if self._on_the_wire.is_written(document_id):
-                # Raises if it refuses the credentials: who is a stranger to CouchDB is not to learn
-                # which documents are on the wire.
-                await self._missing(document_id, headers)
-            while await self._awaited(document_id, headers):
-                if self._clock() >= until:
-                    raise NotStoredYet
-                await asyncio.sleep(_PAUSE)
-
-    async def all_stored(self) -> None:
-        """Wait until there is no document that the persister may have yet to store.
-
-        Raises:
-            NotStoredYet: not within `patience`.
-        """
-        until = self._clock() + self._patience
-        while self.expect_any:
+        waiting = list(document_ids)
+        while True:
+            try:
+                async with asyncio.timeout(max(until - self._clock(), _QUESTION)):
+                    waiting = await self._not_stored(waiting, headers)
+            except (UpstreamError, TimeoutError):
+                pass  # it does not say, and takes the change as soon as it is back
+            if not waiting:
+                return
             if self._clock() >= until:
                 raise NotStoredYet
             await asyncio.sleep(_PAUSE)
 
-    async def _awaited(self, document_id: str, headers: Mapping[str, str]) -> bool:
-        """Whether the persister has yet to store a document."""
-        if self._on_the_wire.is_written(document_id):
-            return True  # that CouchDB has it proves nothing
-        return self.expect(document_id) and (await self._missing(document_id, headers))[0]
+    async def all_stored(self, headers: Mapping[str, str]) -> None:
+        """Wait until all documents that the persister may have yet to store by now are stored.
 
-    async def _missing(
-        self, document_id: str, headers: Mapping[str, str]
-    ) -> tuple[bool, Mapping[str, str]]:
-        """Whether CouchDB lacks a document, and what it says to the client in headers.
-
-        Forgets the documents that it has.
+        Raises:
+            NotStoredYet: not within `patience`.
+            RefusedError: CouchDB refuses the credentials.
         """
-        try:
-            missing, said = await self._upstream.missing(document_id, headers)
-        except UpstreamError:
-            return False, {}
-        if missing is False:
-            self._recent.forget(document_id)
-        return bool(missing), said
+        await self.stored({*self._recent, *self._on_the_wire}, headers)
+
+    async def _not_stored(
+        self, document_ids: Sequence[str], headers: Mapping[str, str]
+    ) -> list[str]:
+        """Those that the persister may have yet to store."""
+        left: list[str] = []
+        turn = Turn()
+        for first in range(0, len(document_ids), _TOGETHER):
+            some = [one for one in document_ids[first : first + _TOGETHER] if self.expect(one)]
+            stored = await self._upstream.stored(some, headers) if some else frozenset()
+            for one in stored:
+                self._recent.forget(one)
+            left += [
+                one
+                for one in some
+                # That CouchDB has one that was also written to it proves nothing.
+                if one not in stored or self._on_the_wire.is_written(one)
+            ]
+            if turn.over:
+                await turn.pass_on()
+        return left

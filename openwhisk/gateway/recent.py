@@ -2,7 +2,7 @@
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice, takewhile
 
@@ -55,6 +55,10 @@ class Recent:
         """Whether any are remembered."""
         self._forget_old()
         return bool(self._taken)
+
+    def __iter__(self) -> Iterator[str]:
+        """The ids of their documents."""
+        return iter(self._taken)
 
     def add(self, record: Record) -> None:
         """Remember a record that Kafka has acknowledged."""

@@ -95,7 +95,9 @@ _Data = bytes | AsyncIterator[bytes] | AsyncIterator[memoryview] | None
 
 
 class _Row(msgspec.Struct):
+    id: str | None = None
     doc: dict[str, Any] | None = None
+    error: str | None = None
 
 
 class _Rows(msgspec.Struct):
@@ -306,21 +308,31 @@ class Upstream:
             UpstreamError: no answer, or one that is not CouchDB's.
             RefusedError: CouchDB refuses the credentials.
         """
-        status, body, _ = await self._own_request(
-            "POST",
-            "/_all_docs?include_docs=true",
-            headers,
-            msgspec.json.encode({"keys": ids}),
-        )
-        if status != 200:  # noqa: PLR2004 - OK
-            raise UpstreamError(f"CouchDB answers {status}")
-        try:
-            rows = _rows(body).rows
-        except _UNREADABLE as problem:
-            raise UpstreamError("the answer to _all_docs is not CouchDB's JSON") from problem
+        rows = await self._rows("?include_docs=true", ids, headers)
         if len(rows) != len(ids):
             raise UpstreamError(f"{len(rows)} rows for {len(ids)} documents")
         return [row.doc for row in rows]
+
+    async def stored(self, ids: Sequence[str], headers: Mapping[str, str]) -> frozenset[str]:
+        """Those of these documents that exist, or existed: deleted ones are among them.
+
+        Raises:
+            UpstreamError: no answer, or one that is not CouchDB's.
+            RefusedError: CouchDB refuses the credentials.
+        """
+        rows = await self._rows("", ids, headers)
+        return frozenset(row.id for row in rows if row.id and not row.error).intersection(ids)
+
+    async def _rows(self, query: str, ids: Sequence[str], headers: Mapping[str, str]) -> list[_Row]:
+        """The rows of `_all_docs` about these documents."""
+        body = msgspec.json.encode({"keys": ids})
+        status, body, _ = await self._own_request("POST", f"/_all_docs{query}", headers, body)
+        if status != 200:  # noqa: PLR2004 - OK
+            raise UpstreamError(f"CouchDB answers {status}")
+        try:
+            return _rows(body).rows
+        except _UNREADABLE as problem:
+            raise UpstreamError("the answer to _all_docs is not CouchDB's JSON") from problem
 
     async def missing(
         self, document_id: str, headers: Mapping[str, str]

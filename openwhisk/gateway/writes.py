@@ -227,7 +227,7 @@ class Writes:
         if body.data and self._reads.expect_any:
             ids = await self._turns.run(owner, ids_in(body.data, named, self._expect))
             if ids is None:
-                await self._reads.all_stored()
+                await self._reads.all_stored(request.headers)
             else:
                 await self._reads.stored(ids, request.headers)
         return await self._send(request, body)

@@ -6,11 +6,18 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from tests.fakes.time import until
 from tests.openwhisk_client import Answer, BrokenError, OpenWhiskClient
 from tests.unit.gateway.conftest import StartClients
-from tests.unit.gateway.doubles import DATABASE, FakeDatabase, FakeProducer, document
+from tests.unit.gateway.doubles import (
+    DATABASE,
+    FakeDatabase,
+    FakeProducer,
+    asks_what_is_stored,
+    document,
+)
 
 Deletion = Callable[[OpenWhiskClient, str, str], Awaitable[Answer]]
 
@@ -77,7 +84,8 @@ def heard(*, whose: str) -> dict[str, frozenset[str]]:
 
 
 def times_asked(database: FakeDatabase, document_id: str) -> int:
-    return [(one.method, one.path) for one in database.seen].count(("GET", path_of(document_id)))
+    asked = [json.loads(one.body)["keys"] for one in database.seen if asks_what_is_stored(one)]
+    return sum(document_id in keys for keys in asked)
 
 
 @pytest.mark.parametrize("whose", ["nobody's", "the editor's"])
@@ -112,6 +120,98 @@ async def test_a_deletion_of_what_is_not_stored_in_time_is_not_answered(
         await DELETIONS[how](editor, fields["_id"], revision)
     assert not database.writes
     assert (await writer.get(fields["_id"])).status == 200
+
+
+@pytest.mark.parametrize("status", [404, 429, 500, 503, None])
+@pytest.mark.parametrize("how", ["delete", "bulk", "purge"])
+async def test_a_deletion_waits_while_couchdb_does_not_say_what_is_stored(
+    clients: StartClients, database: FakeDatabase, how: str, status: int | None
+) -> None:
+    """It takes the deletion as soon as it is back, before the persister has stored the record."""
+    writer, _ = await clients(change_patience=5)
+    fields = document()
+    revision = (await writer.put(fields)).json["rev"]
+    stored = (await writer.get(fields["_id"])).json
+    del stored["_rev"]
+    asked = 0
+
+    async def busy(request: web.Request) -> web.StreamResponse:
+        nonlocal asked
+        if request.path != f"/{DATABASE}/_all_docs":
+            return await database.couchdb.answer(request)
+        asked += 1
+        if status is None:
+            assert request.transport is not None
+            request.transport.abort()
+        return web.json_response({"error": "timeout", "reason": "busy"}, status=status or 500)
+
+    database.answer = busy
+    deleting = asyncio.ensure_future(DELETIONS[how](writer, fields["_id"], revision))
+    await until(lambda: asked > 1 or deleting.done())
+    assert not deleting.done()
+    database.write(stored)
+    database.answer = None
+    assert (await deleting).status in (200, 201)
+    assert fields["_id"] not in database.held
+
+
+async def test_couchdb_that_never_says_what_is_stored_costs_no_more_than_the_patience(
+    clients: StartClients, database: FakeDatabase
+) -> None:
+    writer, _ = await clients(change_patience=0.1)
+    fields = document()
+    revision = (await writer.put(fields)).json["rev"]
+    asked, over = asyncio.Event(), asyncio.Event()
+
+    async def silent(request: web.Request) -> web.StreamResponse:
+        asked.set()
+        await over.wait()
+        return await database.couchdb.answer(request)
+
+    database.answer = silent
+    deleting = asyncio.ensure_future(writer.delete(fields["_id"], revision))
+    await asked.wait()
+    with pytest.raises(BrokenError):
+        await deleting
+    assert not over.is_set()
+    over.set()
+    assert not [one for one in database.seen if one.method == "DELETE"]
+
+
+async def test_couchdb_is_asked_about_many_documents_at_once(
+    clients: StartClients, database: FakeDatabase
+) -> None:
+    writer, _ = await clients()
+    batch = [document() for _ in range(300)]
+    await writer.store(batch)
+    for fields in batch:
+        database.write(fields)
+    tombstones = [
+        {"_id": one["_id"], "_rev": database.held[one["_id"]]["_rev"], "_deleted": True}
+        for one in batch
+    ]
+    await writer.store(tombstones)
+    assert database.held == {}
+    assert len([one for one in database.seen if asks_what_is_stored(one)]) == 1
+
+
+@pytest.mark.parametrize("path", ["/_bulk_docs", "/_bulk_docs?w=1"])
+async def test_what_may_name_any_document_does_not_wait_for_those_that_come_meanwhile(
+    clients: StartClients, database: FakeDatabase, path: str
+) -> None:
+    writer, editor = await clients(change_patience=5)
+    first, second = document(), document()
+    await writer.put(first)
+    body = b'{"w":0,"docs":[{"_id":"a","x":[%b1]}]}' % (b"[]," * 700_000)
+    sending = asyncio.ensure_future(editor.request("POST", f"/{DATABASE}{path}", body))
+    await until(lambda: times_asked(database, first["_id"]) > 1 or sending.done())
+    assert not sending.done()
+    await writer.put(second)
+    # Nobody reads it, so that nobody but the change notices.
+    database.write(first)
+    await sending
+    assert "a" in {one["_id"] for one in database.writes[-1].documents}
+    assert second["_id"] not in database.held
 
 
 @pytest.mark.parametrize("path", ["/_bulk_docs", "/_bulk_docs?w=1"])

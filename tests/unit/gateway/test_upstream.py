@@ -117,6 +117,8 @@ async def test_no_question_goes_where_couchdb_redirects_to(
         await upstream.write([b"{}"], {})
     with pytest.raises(UpstreamError):
         await upstream.documents(["a"], {})
+    with pytest.raises(UpstreamError):
+        await upstream.stored(["a"], {})
     assert (await upstream.missing("a", {}))[0] is None
     assert couchdb.asked_elsewhere == []
 
