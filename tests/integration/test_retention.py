@@ -127,6 +127,37 @@ async def test_a_topic_that_is_recreated_while_kafka_is_out_of_reach_is_read_fro
         assert f"{topic}/0 was deleted and re-created" in running.log()
 
 
+async def test_a_topic_that_is_recreated_while_its_breaker_is_open_is_read_from_its_start(
+    deployment: Deployment, kafka: Producer, client: KafkaAdmin
+) -> None:
+    """It is not fetched, and nobody else looks for its id: who asks is whoever reads on in it."""
+    topic, records = await deployment.topic("completed-others"), Records(47)
+    async with liar(deployment.kafka_url) as broker:
+        running = await deployment.worker(
+            partitions=1,
+            kafka_url=broker.url,
+            discovery_interval=600,
+            breaker_minimum=50,
+            breaker_cooldown=6,
+        )
+        await kafka.send_all(topic, [b"no json"] * 60)
+
+        async def held() -> bool:
+            return topic in (await status(running))["breaker"]
+
+        await until(held, "the breaker opens")
+        await deployment.drained(topic)
+        broker.away = True
+        broker.disconnect()
+        await client.delete([topic])
+        await deployment.topic("completed-others")
+        sent = records.many(100)
+        await kafka.records(topic, sent)
+        broker.away = False
+        await until(lambda: deployment.all_stored(sent), "all of the new topic is stored")
+        assert running.log().count(f"{topic}/0 was deleted and re-created: the group rejoins") == 1
+
+
 async def test_an_offset_that_outlives_its_topic_is_not_taken_for_one_of_the_next_topic(
     deployment: Deployment, kafka: Producer, client: KafkaAdmin
 ) -> None:

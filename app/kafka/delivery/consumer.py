@@ -44,6 +44,9 @@ NEW_LEADER_SECONDS = 2.0
 LEADER_SECONDS = 5.0
 """Seconds between two looks whether partitions have leaders by now."""
 
+NO_IDS: Mapping[TP, bytes] = {}
+"""Of topics: brokers tell none."""
+
 TRIES = 10
 """Of questions for offsets that a broker answers with what cannot be."""
 
@@ -255,8 +258,9 @@ class Consumer(driver.Consumer):
 
         Fetches notice when a topic is gone, but a held topic is not fetched. If it is re-created
         between two metadata refreshes, the new topic looks like the old one, and would be read from
-        the old offset. What gives it away is that Kafka deletes a topic's committed offsets with
-        the topic. It stays paused until Kafka answers; the others go on.
+        the old offset. What gives it away is its id or, with brokers that tell none, that Kafka
+        deletes a topic's committed offsets with the topic. It stays paused until Kafka answers; the
+        others go on.
         """
         held = self.transport.callbacks.held
         released = {tp for tp in self._paused - self._releasing if not held(tp)}
@@ -267,21 +271,15 @@ class Consumer(driver.Consumer):
 
     async def _release(self, released: set[TP], committed: set[TP]) -> None:
         try:
-            recreated = await self.thread.without_commit(committed)
+            untold = committed - await self._look_for_recreated(committed)
+            without = await self.thread.without_commit(untold) if untold else set()
         except (KafkaError, TimeoutError):
             return  # the next fetch asks again
         finally:
             self._releasing -= released
         self._paused -= released
-        if recreated:
-            for tp in recreated:
-                self.log.warning(
-                    "%s/%d was deleted and re-created while it was paused: the group rejoins to "
-                    "reset its positions.",
-                    *(tp.topic, tp.partition),
-                )
-            self._forget(recreated)
-            await self.thread.rejoin()
+        if recreated := {tp for tp in without if self.ledger.position(tp) is not None}:
+            await self._read_anew(recreated)
         self._free()
 
     def _find_out(self, tp: TP, came: int | None = None) -> None:
@@ -302,57 +300,59 @@ class Consumer(driver.Consumer):
             self._finding_out[tp] = came
 
     async def _found_out(self, tp: TP, assignments: int, expected: int | None) -> None:
+        recreated = cut = None
         try:
             # If nobody tells, the next fetch, or the next seek, asks again.
             extent = (await self.thread.extents([tp])).get(tp)
-            cut = await self._cut(tp, expected, *extent) if expected and extent else None
+            if expected is not None and extent is not None and extent[1] < expected:
+                recreated, ids = await self._is_recreated(tp)
+                # The epochs of a topic that was re-created start over, and mean nothing here.
+                cut = await self.thread.lost_from(tp) if recreated is False else None
         finally:
             came = self._finding_out.pop(tp)
         unchanged = (assignments, expected) == (self.assignments, self.ledger.position(tp))
         if extent is not None and expected is not None and unchanged:
-            passed = resume.passed(expected, *extent, came, cut)
-            if passed is not None and passed.offset < expected:
-                self._go_back(tp, passed)
-            elif passed is not None:
-                self._report(tp, passed.change)
-                self.ledger.skip_to(tp, passed.offset)
-                self._finished.set()
+            if recreated:
+                await self._read_anew([tp], ids)
+            elif passed := resume.passed(expected, *extent, came, cut, recreated=recreated):
+                self._go_on(tp, passed)
         if came is not None and self._placed(tp):
             await self._rewind(tp, self.ledger.position(tp) or 0)
         self._free()
 
-    async def _cut(self, tp: TP, expected: int, _earliest: int, end: int) -> int | None:
-        """Where a log that is shorter than what was read has lost its end, if it is the same log.
-
-        The epochs of a topic that was re-created start over, and mean nothing here.
-        """
-        topic = self._topics.get(tp)
-        if end >= expected or topic is None:
-            return None
-        if (await self.thread.topic_ids([tp], {tp: topic})).get(tp) != topic:
-            return None
-        return await self.thread.lost_from(tp)
+    async def _is_recreated(self, tp: TP) -> tuple[bool | None, Mapping[TP, bytes]]:
+        """Whether a topic is another one than was read, if that is known, and the id it has now."""
+        known = {tp: topic} if (topic := self._topics.get(tp)) else {}
+        ids = await self.thread.topic_ids([tp], known)
+        return (ids[tp] != topic if topic and tp in ids else None), ids
 
     def lost_end(self, tp: TP, cut: int) -> None:
         """Read a partition from `cut` on: a new leader has other records there."""
         self.add_future(self._lost_end(tp, cut, self.assignments))
 
     async def _lost_end(self, tp: TP, cut: int, assignments: int) -> None:
+        recreated, ids = await self._is_recreated(tp)
         position = self.ledger.position(tp)
         if self.assignments != assignments or position is None:
             return  # it is noticed when the position is set
+        if recreated:
+            await self._read_anew([tp], ids)
+            return
         if cut < position:
-            self._go_back(tp, resume.Start(cut, resume.Overwritten(position, cut)))
+            self._go_on(tp, resume.Start(cut, resume.Overwritten(position, cut)))
         else:
             self.thread.goes_back(tp, cut, recreated=False)
         await self._rewind(tp, self.ledger.position(tp) or 0)
 
-    def _go_back(self, tp: TP, start: resume.Start) -> None:
-        """Start over in a log that has other records now; the caller seeks."""
+    def _go_on(self, tp: TP, start: resume.Start) -> None:
+        """Go on elsewhere in a log, before the position or behind it; the caller seeks."""
         self._report(tp, start.change)
-        self.ledger.go_back(tp, start.offset)
-        recreated = isinstance(start.change, resume.Recreated)
-        self.thread.goes_back(tp, self.ledger.position(tp) or 0, recreated=recreated)
+        if start.offset < (self.ledger.position(tp) or 0):
+            self.ledger.go_back(tp, start.offset)
+            recreated = isinstance(start.change, resume.Recreated)
+            self.thread.goes_back(tp, self.ledger.position(tp) or 0, recreated=recreated)
+        else:
+            self.ledger.skip_to(tp, start.offset)
         self._finished.set()
 
     async def look_for_recreated(self) -> None:
@@ -363,7 +363,11 @@ class Consumer(driver.Consumer):
         of the old one, only its id tells them apart. Whoever gets the partition then reads it from
         its start.
         """
-        placed = {tp for tp in self.assignment() if self.ledger.position(tp) is not None}
+        await self._look_for_recreated(self.assignment())
+
+    async def _look_for_recreated(self, partitions: Iterable[TP]) -> set[TP]:
+        """As `look_for_recreated`; returns the partitions of which brokers tell the topic's id."""
+        placed = {tp for tp in partitions if self.ledger.position(tp) is not None}
         known = {tp: self._topics[tp] for tp in placed if tp in self._topics}
         told = await self.thread.topic_ids(placed, known)
         # Positions may have been set anew meanwhile, or forgotten.
@@ -378,28 +382,39 @@ class Consumer(driver.Consumer):
             self.ledger.put_back(first)
             self._finished.set()
         if recreated:
-            for tp in recreated:
-                self.log.warning(
-                    "%s/%d was deleted and re-created: the group rejoins to read it from its "
-                    "start.",
-                    *(tp.topic, tp.partition),
-                )
-            self._forget(recreated)
-            await self._commit_start({tp: ids[tp] for tp in recreated})
-            await self.thread.rejoin()
+            await self._read_anew(recreated, ids)
+        return set(told)
 
-    async def _commit_start(self, ids: Mapping[TP, bytes]) -> None:
-        """Commit the start of re-created topics, with the ids that they have now.
+    async def _read_anew(
+        self, partitions: Collection[TP], ids: Mapping[TP, bytes] = NO_IDS
+    ) -> None:
+        """Have the group rejoin to read re-created topics from their start, which is committed.
 
         With the old offset the group has the old id, but a member of a version that commits no ids
         does not read it, and would go on at that offset. It is offset 0, not the earliest: nothing
         of the new topic has been read, and a broker that lags may still tell where the old log
         begins. If Kafka does not take it, the old id has to do.
+
+        Args:
+            partitions: of these topics.
+            ids: that their topics have now, as far as brokers tell.
         """
-        await self.maybe_wait_for_commit_to_finish()  # it may be one of the old offset
-        self._start_over |= ids.keys()
-        self._topics |= ids
+        for tp in partitions:
+            self.log.warning(
+                "%s/%d was deleted and re-created: the group rejoins to read it from its start.",
+                *(tp.topic, tp.partition),
+            )
+            self._topics.pop(tp, None)
+        self._forget(partitions)
+        assignments = self.assignments
+        while await self.maybe_wait_for_commit_to_finish():
+            pass  # it may be one of the old offset
+        if self.assignments != assignments:
+            return  # positions are set anew, and somebody may have read on from there
+        self._start_over |= set(partitions)
+        self._topics |= {tp: ids[tp] for tp in partitions if tp in ids}
         await self.commit()
+        await self.thread.rejoin()
 
     def _placed(self, tp: TP) -> bool:
         return self.ledger.position(tp) is not None or not self.delivers_chunks(tp)

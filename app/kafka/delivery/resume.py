@@ -23,6 +23,10 @@ from faust.types import TP
 from app.kafka.topics import after_loss
 from app.process.words import counted
 
+_LOST_END = (
+    "Kafka has lost its end since (an unclean leader election, or a disk restored from a copy)"
+)
+
 
 @dataclass(frozen=True)
 class Expired:
@@ -97,9 +101,8 @@ class Overwritten:
     def message(self, tp: TP) -> str:
         """What to log."""
         return (
-            f"{tp.topic}/{tp.partition} was read up to offset {self.read_to}, but Kafka has lost "
-            "its end since (an unclean leader election, or a disk restored from a copy): what it "
-            f"has from offset {self.cut} on is new, and is read."
+            f"{tp.topic}/{tp.partition} was read up to offset {self.read_to}, but {_LOST_END}: "
+            f"what it has from offset {self.cut} on is new, and is read."
         )
 
 
@@ -121,8 +124,7 @@ class Shortened:
         """What to log."""
         return (
             f"{tp.topic}/{tp.partition} was read up to offset {self.read_to}, but ends at "
-            f"{self.end}: Kafka has lost its end since (an unclean leader election, or a disk "
-            "restored from a copy), or another client of the group has committed that offset. "
+            f"{self.end}: {_LOST_END}, or another client of the group has committed that offset. "
             "Reading it from its start."
         )
 
@@ -199,15 +201,20 @@ def start(
         lost = expired(read_to, earliest)
         return Start(max(read_to, earliest), lost or Overtaken(own, committed))
     if committed > end and not (recreated is False and cut is not None):
-        change = Shortened if recreated is False else Recreated
-        return Start(earliest, change(committed, end))
+        return Start(earliest, _shorter(committed, end, recreated))
     if cut is not None:
         return Start(max(cut, earliest), Overwritten(committed, cut))
     return Start(max(committed, earliest), expired(committed, earliest))
 
 
 def passed(
-    expected: int, earliest: int, end: int, came: int | None, cut: int | None = None
+    expected: int,
+    earliest: int,
+    end: int,
+    came: int | None,
+    cut: int | None = None,
+    *,
+    recreated: bool | None = None,
 ) -> Start | None:
     """Where to go on with a partition that has no records at its position.
 
@@ -217,6 +224,7 @@ def passed(
         end: where the log ends.
         came: the offset of the first record that came instead; None if none has come.
         cut: the offset from which on the same topic has lost what was read, or None.
+        recreated: False if it is known to be the same topic; None if that is not known.
 
     Returns:
         None if there is no reason to go on elsewhere: a broker that lags or lies has told something
@@ -227,11 +235,16 @@ def passed(
     if came < expected and cut is not None and cut < expected:
         return Start(max(cut, earliest), Overwritten(expected, cut))
     if came < expected:
-        # The fetcher has reset itself to the start of a new topic.
-        return Start(came, Recreated(expected, end)) if end < expected else None
+        # The fetcher has reset itself to the start of a log that ends before the position.
+        return Start(came, _shorter(expected, end, recreated)) if end < expected else None
     return Start(came, expired(expected, min(earliest, came)))
 
 
 def expired(expected: int, earliest: int) -> Expired | None:
     """What retention deleted before it was read; None if the expected offset is still there."""
     return Expired(expected, earliest - 1) if earliest > expected else None
+
+
+def _shorter(read_to: int, end: int, recreated: bool | None) -> Change:  # noqa: FBT001
+    """What has become of a log that ends before what was read, and was cut nobody knows where."""
+    return Shortened(read_to, end) if recreated is False else Recreated(read_to, end)

@@ -850,6 +850,8 @@ async def test_a_log_that_was_cut_and_written_on_is_read_from_the_cut(
 async def test_a_topic_that_is_recreated_while_it_is_read_is_read_from_its_start(
     consumer: Consumer, kafka: FakeConsumerThread
 ) -> None:
+    """Brokers before 2.8 tell no ids: its end is what gives it away."""
+    kafka.tells_ids, kafka.noted = False, {FIRST: None}
     kafka.committed = {FIRST: 50}
     await begin(consumer)
     kafka.ends[FIRST] = 2
@@ -949,21 +951,33 @@ async def test_a_log_that_is_shorter_than_what_was_read_has_lost_its_end_if_the_
     await found_out(consumer)
     assert (consumer.ledger.position(FIRST), consumer.ledger.position(SECOND)) == (30, 0)
     assert "chunked/0 was read up to offset 50, but Kafka has lost its end since" in caplog.text
-    assert "chunked/1 was read up to offset 50, but ends at 35: it was deleted" in caplog.text
-    assert sorted(kafka.went_back) == [(FIRST, 30, False), (SECOND, 0, True)]
+    assert "chunked/1 was read up to offset 50, but ends at 35: Kafka has lost its" in caplog.text
+    assert "re-created" not in caplog.text
+    assert sorted(kafka.went_back) == [(FIRST, 30, False), (SECOND, 0, False)]
 
 
-async def test_a_shorter_log_of_a_new_topic_has_lost_nothing(
-    consumer: Consumer, kafka: FakeConsumerThread
+@pytest.mark.parametrize("told", ["by its end", "by a batch of a new leader"])
+async def test_a_new_topic_has_lost_nothing(
+    consumer: Consumer, kafka: FakeConsumerThread, caplog: pytest.LogCaptureFixture, told: str
 ) -> None:
     """Its epochs start over: that of what was read may end anywhere in it."""
     kafka.committed = {FIRST: 50}
     await begin(consumer)
-    kafka.ends[FIRST], kafka.lost = 35, {FIRST: 35}
     kafka.ids = {"chunked": NEW}
-    kafka.fetched = [{FIRST: records(0, 1)}]
-    assert await fetch(consumer) == {FIRST: []}
+    if told == "by its end":
+        kafka.ends[FIRST], kafka.lost = 35, {FIRST: 35}
+        kafka.fetched = [{FIRST: records(0, 1)}]
+        assert await fetch(consumer) == {FIRST: []}
+    else:
+        consumer.lost_end(FIRST, 35)
     await found_out(consumer)
+    assert (consumer.ledger.position(FIRST), kafka.rejoins) == (None, 1)
+    assert (kafka.committed[FIRST], kafka.noted[FIRST]) == (0, NEW)
+    (said,) = (one.getMessage() for one in caplog.records)
+    assert said.endswith(
+        "chunked/0 was deleted and re-created: the group rejoins to read it from its start."
+    )
+    await begin(consumer)
     assert consumer.ledger.position(FIRST) == 0
 
 
@@ -1284,10 +1298,17 @@ async def test_nothing_is_fetched_while_everything_is_held(
     assert kafka.asked == [{SECOND}]
 
 
+@pytest.mark.parametrize("told", [True, False], ids=["by its id", "with brokers before 2.8"])
 async def test_a_topic_that_was_re_created_while_it_was_held_is_not_read_on_at_the_old_offset(
-    consumer: Consumer, kafka: FakeConsumerThread, around: Around
+    consumer: Consumer,
+    kafka: FakeConsumerThread,
+    around: Around,
+    monkeypatch: pytest.MonkeyPatch,
+    told: bool,  # noqa: FBT001 - of the list above
 ) -> None:
-    """Kafka forgets with a topic what the group has committed of it."""
+    """Kafka forgets with a topic what the group has committed of it, but takes a late commit."""
+    kafka.tells_ids = told
+    kafka.noted = {} if told else {FIRST: None, SECOND: None}
     await begin(consumer)
     for tp in (FIRST, SECOND):
         consumer.ack(await deliver_next(consumer, kafka, tp, 0, 1))
@@ -1295,17 +1316,40 @@ async def test_a_topic_that_was_re_created_while_it_was_held_is_not_read_on_at_t
     around.held = {FIRST, SECOND}
     await consumer._getmany({FIRST, SECOND}, 0.001)
     kafka.asked.clear()
-    kafka.never_committed = {FIRST}
+    if told:
+        ids = kafka.topic_ids
+
+        async def of_two_topics(asked: Iterable[TP], known: Mapping[TP, bytes]) -> dict[TP, bytes]:
+            return await ids(asked, known) | ({FIRST: NEW} if FIRST in asked else {})
+
+        monkeypatch.setattr(kafka, "topic_ids", of_two_topics)
+    else:
+        kafka.never_committed = {FIRST}
     around.held = set()
     await consumer._getmany({FIRST, SECOND}, 0.001)
     await found_out(consumer)
     await fetch(consumer)
     assert (kafka.asked, kafka.rejoins) == ([{SECOND}], 1)
+    assert kafka.commits[-1] == {FIRST: 0}, "for whoever knows no ids"
     await begin(consumer)
     await fetch(consumer)
     assert kafka.asked[1:] == [{FIRST, SECOND}]
     assert consumer.ledger.position(FIRST) == 0
     assert kafka.rejoins == 1
+
+
+async def test_what_was_held_is_read_on_if_it_is_the_same_topic_whatever_is_committed(
+    consumer: Consumer, kafka: FakeConsumerThread, around: Around
+) -> None:
+    """Somebody has deleted the group's offsets: the next commit brings them again."""
+    kafka.committed = {FIRST: 50}
+    await begin(consumer)
+    around.held = {FIRST}
+    await fetch(consumer)
+    around.held, kafka.never_committed = set(), {FIRST}
+    await fetch(consumer)
+    await found_out(consumer)
+    assert (consumer.ledger.position(FIRST), kafka.rejoins) == (50, 0)
 
 
 async def test_what_was_held_waits_until_kafka_says_what_is_committed_of_it(
@@ -1314,6 +1358,7 @@ async def test_what_was_held_waits_until_kafka_says_what_is_committed_of_it(
     around: Around,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    kafka.tells_ids, kafka.noted = False, {FIRST: None}
     await begin(consumer)
     around.held = {FIRST}
     await fetch(consumer)

@@ -94,6 +94,11 @@ def test_where_to_go_on_in_a_log_that_has_lost(earliest: int, cut: int, expected
     assert passed(5, earliest, 3, 0, cut) == expected
 
 
+def test_a_log_of_the_same_topic_that_ends_before_the_position_has_lost_its_end() -> None:
+    assert passed(5, 0, 3, 0, recreated=False) == Start(0, Shortened(5, 3))
+    assert passed(5, 0, 3, 0, 2, recreated=False) == Start(2, Overwritten(5, 2))
+
+
 def test_what_is_committed_beyond_the_end_of_the_same_topic_was_committed_by_somebody_else() -> (
     None
 ):
