@@ -10,6 +10,7 @@ The offset to commit is the end of the last chunk before which every chunk is fi
   delivered, acknowledged and committed.
 - `thread`: what the consumer does in the thread in which aiokafka runs.
 - `resume`: pure; where to resume reading a partition, and what has become of its log.
+- `own_progress`: how far this worker was with a partition before the present assignment.
 - `epochs`: notices a log whose end Kafka lost and wrote anew.
 - `notes`: what is committed beside an offset, to tell the log that it is of from another one.
 - `topic`: a Faust topic whose events carry chunks.

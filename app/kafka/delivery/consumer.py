@@ -5,8 +5,7 @@ pinned, and `python -m dev.internals` shows what a new version changes.
 """
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping
 from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
@@ -22,6 +21,7 @@ from app.kafka.delivery import resume
 from app.kafka.delivery.chunk import Chunk
 from app.kafka.delivery.ledger import NOTHING, Rewind
 from app.kafka.delivery.notes import Note
+from app.kafka.delivery.own_progress import OwnProgress
 from app.kafka.delivery.thread import TROUBLE_SECONDS, ConsumerThread
 from app.kafka.delivery.topic import ChunkTopic
 from app.process.words import counted
@@ -77,21 +77,6 @@ class ReadOffsets(dict[TP, int | None]):
         return None if self._consumer.delivers_chunks(tp) else self.get(tp)
 
 
-@dataclass(frozen=True)
-class Finished:
-    """How far this worker was with a partition.
-
-    Args:
-        offset: up to which everything was finished.
-        topic: the id of the topic that it is an offset of; None if that is not known.
-        generation: of the group, in which that was so.
-    """
-
-    offset: int
-    topic: bytes | None
-    generation: int
-
-
 class Consumer(driver.Consumer):
     """Delivers chunks of topics that agents read as `ChunkTopic`; others as Faust does."""
 
@@ -104,18 +89,16 @@ class Consumer(driver.Consumer):
         self._revoking = False
         self.assignments = 0
         """How many times partitions have been revoked."""
-        self._sought: tuple[Mapping[TP, int], Sequence[TP]] | None = None
+        self._sought: tuple[Mapping[TP, int], Mapping[TP, int | None]] | None = None
         self._stop_deadline: float | None = None
         self._group_offsets: dict[TP, int | None] = {}
         self._topics: dict[TP, bytes] = {}
         """The ids of the topics that positions are in, as far as known."""
-        self._placed_in = 0
-        """The generation of the group in which positions were last set."""
         self._start_over: set[TP] = set()
         """Partitions of re-created topics, whose start the next commit includes."""
         self._notes: Mapping[TP, Note] = {}
         """What is known of the logs that the commit under way has offsets of."""
-        self._finished_to: dict[TP, Finished] = {}
+        self._own = OwnProgress(self.ledger, lambda: self.app.consumer_generation_id)
         self._ready: set[TP] = set()
         self._held: set[TP] = set()
         self._freed = Event()
@@ -576,7 +559,9 @@ class Consumer(driver.Consumer):
                     *(tp.topic, tp.partition, error.__name__),
                 )
         self._uncommitted = set(left)
-        self._group_offsets |= {tp: at for tp, at in offsets.items() if tp not in left}
+        taken = {tp: at for tp, at in offsets.items() if tp not in left}
+        self.ledger.taken(taken)
+        self._group_offsets |= taken
         return not left
 
     async def perform_seek(self) -> None:
@@ -593,7 +578,7 @@ class Consumer(driver.Consumer):
         assignments, generation = self.assignments, self.app.consumer_generation_id
         # Chunks that finish from here on are delivered again, so they must not be committed.
         self._sought = None
-        self._note_finished(self.assignment())
+        self._own.note(self.assignment(), self._topics)
         self.ledger.reset({})
         # What the group has committed is read next, and has to include what is under way.
         await self.maybe_wait_for_commit_to_finish()
@@ -609,11 +594,11 @@ class Consumer(driver.Consumer):
             noted = self.thread.noted_topics
             self._sought = (
                 starts,
-                [
-                    tp
+                {
+                    tp: group[tp]
                     for tp, at in starts.items()
                     if (at, self._topics.get(tp)) != (group[tp], noted.get(tp))
-                ],
+                },
             )
 
     def resume_flow(self) -> None:
@@ -628,7 +613,7 @@ class Consumer(driver.Consumer):
             starts, moved = self._sought
             self._sought = None
             self.ledger.reset(starts, moved)
-            self._placed_in = self.app.consumer_generation_id
+            self._own.placed()
             if moved:
                 self._finished.set()
             self._free()
@@ -645,7 +630,8 @@ class Consumer(driver.Consumer):
         A partition that is gone gets no position; the group is about to rebalance without it.
         """
         # Before anything else is asked: an id that is older than the answers is noticed later.
-        known = self._known(group)
+        known = {**self._own.topics(group), **self.thread.noted_topics}
+        known = {tp: known[tp] for tp in group if tp in known}
         ids = await self.thread.topic_ids(group, known)
         extents = await self.thread.extents(group)
         self._wait_for_leaders(group.keys() - extents.keys())
@@ -660,14 +646,11 @@ class Consumer(driver.Consumer):
         starts = {}
         for tp, committed in group.items():
             if tp in extents:
-                own = self._own(tp)
-                if own and own.topic and own.topic != ids.get(tp, own.topic):
-                    own = None
                 start = resume.start(
                     committed,
                     *extents[tp],
                     overwritten.get(tp),
-                    own.offset if own else None,
+                    self._own.of(tp, ids.get(tp)),
                     recreated=recreated.get(tp),
                 )
                 self._report(tp, start.change)
@@ -675,33 +658,10 @@ class Consumer(driver.Consumer):
         self._topics = {**known, **ids}
         return starts
 
-    def _known(self, partitions: Collection[TP]) -> dict[TP, bytes]:
-        """The ids of the topics that offsets are of: the committed ones, or else our own."""
-        own = {tp: finished.topic for tp in partitions if (finished := self._own(tp))}
-        known = {**own, **self.thread.noted_topics}
-        return {tp: topic for tp in partitions if (topic := known.get(tp)) is not None}
-
-    def _note_finished(self, partitions: Iterable[TP]) -> None:
-        """Remember how far these partitions are, and forget the others."""
-        known = {}
-        for tp in partitions:
-            if (offset := self.ledger.committed(tp)) is not None:
-                known[tp] = Finished(offset, self._topics.get(tp), self._placed_in)
-            elif (own := self._own(tp)) is not None:
-                known[tp] = replace(own, generation=self.app.consumer_generation_id)
-        self._finished_to = known
-
     def _forget(self, partitions: Iterable[TP]) -> None:
         """Forget how far these partitions are: they are read from where the group says."""
         self.ledger.forget(partitions)
-        for tp in partitions:
-            self._finished_to.pop(tp, None)
-
-    def _own(self, tp: TP) -> Finished | None:
-        """How far this worker was, unless another may have had the partition since."""
-        own = self._finished_to.get(tp)
-        recent = own and 0 <= self.app.consumer_generation_id - own.generation <= 1
-        return own if recent else None
+        self._own.forget(partitions)
 
     async def _clear_up(self, extents: dict[TP, tuple[int, int]]) -> None:
         """Ask again where a log is said to begin after its end, which none does.
@@ -778,7 +738,7 @@ class Consumer(driver.Consumer):
             await super().on_partitions_revoked(revoked)
         finally:
             self._revoking = False
-            self._note_finished(revoked)
+            self._own.note(revoked, self._topics)
             self.ledger.forget(revoked)
             if not self.app.should_stop:
                 self._handing_out.set()

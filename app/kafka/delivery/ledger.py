@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from faust.types import TP
 
 from app.kafka.delivery.chunk import Chunk
+from app.kafka.delivery.resume import Own
 from app.kafka.records import Record
 
 
@@ -38,11 +39,15 @@ class Admitted:
 
 NOTHING = Admitted(())
 
+NOWHERE: Mapping[TP, int | None] = {}
+"""All partitions start where the group has committed."""
+
 
 @dataclass
 class _Position:
     expected: int
     committed: int
+    most: int
     moved: bool = False
     skipped: bool = False
     rewound_at: int | None = None
@@ -70,18 +75,19 @@ class Ledger:
     def __init__(self) -> None:
         self._positions: dict[TP, _Position] = {}
 
-    def reset(self, offsets: Mapping[TP, int], moved: Iterable[TP] = ()) -> None:
+    def reset(self, offsets: Mapping[TP, int], moved: Mapping[TP, int | None] = NOWHERE) -> None:
         """Start over at these offsets; chunks that were delivered before are never committed.
 
         Args:
             offsets: the next offset of each partition.
-            moved: partitions that do not start at the group's committed offset, because there is
-                none or its records are gone. Their start is committed, so that a loss is reported
-                once, and the next start can tell what was lost since.
+            moved: the group's committed offsets of partitions that do not start there, because
+                there is none or its records are gone. Their start is committed, so that a loss is
+                reported once, and the next start can tell what was lost since.
         """
-        self._positions = {tp: _Position(offset, offset) for tp, offset in offsets.items()}
-        for tp in moved:
-            self._positions[tp].moved = True
+        self._positions = {
+            tp: _Position(offset, offset, max(offset, moved.get(tp) or 0), moved=tp in moved)
+            for tp, offset in offsets.items()
+        }
 
     def forget(self, partitions: Iterable[TP]) -> None:
         """Drop revoked partitions: discard what is fetched for them, and commit nothing more."""
@@ -115,7 +121,7 @@ class Ledger:
         before.advance()
         start = min(offset, before.committed)
         moved = before.moved or start != before.committed
-        self._positions[tp] = _Position(start, start, moved=moved)
+        self._positions[tp] = _Position(start, start, before.most, moved=moved)
 
     def skip_to(self, tp: TP, offset: int) -> None:
         """Continue at `offset`, because there is nothing before it.
@@ -187,6 +193,7 @@ class Ledger:
             if position.moved:
                 position.moved = False
                 moved[tp] = position.committed
+                position.most = max(position.most, position.committed)
         return moved
 
     def put_back(self, partitions: Iterable[TP]) -> None:
@@ -195,15 +202,22 @@ class Ledger:
             if tp in self._positions:
                 self._positions[tp].moved = True
 
+    def taken(self, offsets: Mapping[TP, int]) -> None:
+        """Note that Kafka has taken these offsets, the last ones that were to be committed."""
+        for tp in offsets.keys() & self._positions.keys():
+            self._positions[tp].most = offsets[tp]
+
     def position(self, tp: TP) -> int | None:
         """The next offset to deliver, or None while it is unknown."""
         position = self._positions.get(tp)
         return position.expected if position else None
 
     def committed(self, tp: TP) -> int | None:
-        """The offset up to which everything is finished, or None while it is unknown.
-
-        No greater one has been committed for the partition by this worker.
-        """
+        """The offset up to which everything is finished, or None while it is unknown."""
         position = self._positions.get(tp)
         return position.committed if position else None
+
+    def own(self, tp: TP) -> Own | None:
+        """How far this worker is with a partition, or None while it is unknown."""
+        position = self._positions.get(tp)
+        return Own(position.committed, position.most) if position else None

@@ -157,6 +157,20 @@ Change: TypeAlias = Expired | Recreated | Overwritten | Shortened | Overtaken
 
 
 @dataclass(frozen=True)
+class Own:
+    """How far this worker was with a partition.
+
+    Args:
+        finished: the offset up to which it has finished everything.
+        committed: the greatest offset that the group may have without anybody else's doing. It is
+            greater after the worker has gone back in the log, until a commit of that gets through.
+    """
+
+    finished: int
+    committed: int
+
+
+@dataclass(frozen=True)
 class Start:
     """Where to resume reading a partition.
 
@@ -174,7 +188,7 @@ def start(
     earliest: int,
     end: int,
     cut: int | None = None,
-    own: int | None = None,
+    own: Own | None = None,
     *,
     recreated: bool | None = None,
 ) -> Start:
@@ -185,8 +199,7 @@ def start(
         earliest: where the log begins.
         end: where the log ends.
         cut: the offset from which on the log has other records than those that were read, or None.
-        own: the offset up to which this worker has finished everything, and so the most that it may
-            have committed, if it had the partition up to now; otherwise None.
+        own: how far this worker was, if it had the partition up to now; otherwise None.
         recreated: whether the log is of another topic than the offsets; None if that is not known.
     """
     if committed is None:
@@ -196,10 +209,10 @@ def start(
     # Beyond the end may also mean that the topic was re-created. Then what this worker has finished
     # is of the old one, too, and nothing may be passed over.
     possible = committed <= end or recreated is False
-    if possible and own is not None and own < committed and own <= end:
-        read_to = own if cut is None else min(own, cut)
-        lost = expired(read_to, earliest)
-        return Start(max(read_to, earliest), lost or Overtaken(own, committed))
+    if possible and own is not None and own.finished < committed and own.finished <= end:
+        read_to = own.finished if cut is None else min(own.finished, cut)
+        change = expired(read_to, earliest) or _since(own, committed, cut)
+        return Start(max(read_to, earliest), change)
     if committed > end and not (recreated is False and cut is not None):
         return Start(earliest, _shorter(committed, end, recreated))
     if cut is not None:
@@ -238,6 +251,14 @@ def passed(
         # The fetcher has reset itself to the start of a log that ends before the position.
         return Start(came, _shorter(expected, end, recreated)) if end < expected else None
     return Start(came, expired(expected, min(earliest, came)))
+
+
+def _since(own: Own, committed: int, cut: int | None) -> Change | None:
+    """What has happened to a partition of which more is committed than this worker has finished."""
+    if committed > own.committed:
+        return Overtaken(own.finished, committed)
+    # It has gone back since, and has said so; the log may have lost more by now.
+    return Overwritten(own.finished, cut) if cut is not None and cut < own.finished else None
 
 
 def expired(expected: int, earliest: int) -> Expired | None:

@@ -1190,6 +1190,35 @@ async def test_what_another_member_has_committed_is_not_passed_over(
     assert kafka.commits[-1] == {FIRST: 2}
 
 
+@pytest.mark.parametrize("kept", [True, False], ids=["while it is read", "at the assignment"])
+async def test_whoever_has_gone_back_and_could_not_commit_it_accuses_nobody(
+    consumer: Consumer,
+    kafka: FakeConsumerThread,
+    app: faust.App,
+    caplog: pytest.LogCaptureFixture,
+    kept: bool,  # noqa: FBT001 - of the list above
+) -> None:
+    await begin(consumer)
+    consumer.ack(await deliver_next(consumer, kafka, FIRST, *range(70)))
+    await consumer.commit()
+    kafka.refused = {FIRST: UnknownTopicOrPartitionError}
+    if kept:
+        consumer.lost_end(FIRST, 30)
+        await found_out(consumer)
+    kafka.cut = {FIRST: 30}
+    for _ in range(3):
+        await rebalance(consumer, app, revoked={FIRST, SECOND})
+        await begin(consumer)
+        assert consumer.ledger.position(FIRST) == 30
+    assert "Another client" not in caplog.text
+    assert caplog.text.count("chunked/0 was read up to offset 70, but Kafka has lost its end") == 1
+    kafka.committed = {FIRST: 90}
+    await rebalance(consumer, app, revoked={FIRST, SECOND})
+    await begin(consumer)
+    assert consumer.ledger.position(FIRST) == 30
+    assert "Another client of the group has committed offset 90 of chunked/0" in caplog.text
+
+
 @pytest.mark.parametrize("told", [True, False], ids=["with another id", "with brokers before 2.8"])
 async def test_what_was_finished_of_a_topic_passes_over_nothing_of_the_next_one(
     consumer: Consumer,

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from app.kafka.delivery.chunk import Chunk
 from app.kafka.delivery.ledger import Admitted, Ledger, OutOfOrderError, Rewind
+from app.kafka.delivery.resume import Own
 
 PARTITION = TP("topic", 0)
 
@@ -244,3 +245,24 @@ def test_what_kafka_did_not_take_is_still_to_be_committed_when_it_goes_back() ->
     ledger.put_back([PARTITION])
     ledger.go_back(PARTITION, 2)
     assert ledger.committable() == {PARTITION: 2}
+
+
+def test_what_may_be_committed_stays_known_when_it_goes_back_until_kafka_takes_that() -> None:
+    ledger = ledger_at(0)
+    assert ledger.own(TP("topic", 1)) is None
+    deliver(ledger, *range(8)).finished = True
+    assert ledger.own(PARTITION) == Own(0, 0)
+    ledger.committable()
+    assert ledger.own(PARTITION) == Own(8, 8)
+    ledger.go_back(PARTITION, 3)
+    assert ledger.own(PARTITION) == Own(3, 8)
+    ledger.taken(ledger.committable() | {TP("topic", 1): 9})
+    assert ledger.own(PARTITION) == Own(3, 3)
+
+
+def test_what_the_group_has_committed_stays_known_where_a_partition_starts_elsewhere() -> None:
+    ledger = Ledger()
+    ledger.reset({PARTITION: 3}, {PARTITION: 8})
+    assert ledger.own(PARTITION) == Own(3, 8)
+    ledger.reset({PARTITION: 3}, {PARTITION: None})
+    assert ledger.own(PARTITION) == Own(3, 3)

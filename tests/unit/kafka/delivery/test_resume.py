@@ -10,6 +10,7 @@ from app.kafka.delivery.resume import (
     Expired,
     Overtaken,
     Overwritten,
+    Own,
     Recreated,
     Shortened,
     Start,
@@ -58,7 +59,24 @@ def test_where_to_resume(
 def test_where_to_resume_what_somebody_else_has_committed(
     committed: int | None, earliest: int, end: int, cut: int | None, expected: Start
 ) -> None:
-    assert start(committed, earliest, end, cut, own=4) == expected
+    assert start(committed, earliest, end, cut, own=Own(4, 4)) == expected
+
+
+@pytest.mark.parametrize(
+    "committed, earliest, end, cut, expected",
+    [
+        pytest.param(7, 0, 9, None, Start(4), id="before the end"),
+        pytest.param(8, 0, 6, 4, Start(4), id="beyond it"),
+        pytest.param(8, 5, 9, 4, Start(5, Expired(4, 4)), id="and retention"),
+        pytest.param(8, 0, 9, 3, Start(3, Overwritten(4, 3)), id="and more was cut"),
+        pytest.param(9, 0, 9, None, Start(4, Overtaken(4, 9)), id="and somebody else's"),
+        pytest.param(8, 0, 3, 2, Start(2, Overwritten(8, 2)), id="and more of the end is lost"),
+    ],
+)
+def test_whoever_has_gone_back_and_could_not_commit_it_reads_on_from_there_and_accuses_nobody(
+    committed: int, earliest: int, end: int, cut: int | None, expected: Start
+) -> None:
+    assert start(committed, earliest, end, cut, Own(4, 8), recreated=False) == expected
 
 
 @pytest.mark.parametrize(
@@ -67,12 +85,14 @@ def test_where_to_resume_what_somebody_else_has_committed(
         pytest.param(7, None, Start(2, Recreated(7, 9)), id="shorter than the new one"),
         pytest.param(50, None, Start(2, Recreated(50, 9)), id="longer"),
         pytest.param(0, None, Start(2, Recreated(0, 9)), id="of which nothing was read"),
-        pytest.param(50, 4, Start(2, Recreated(50, 9)), id="and somebody else has committed"),
+        pytest.param(
+            50, Own(4, 4), Start(2, Recreated(50, 9)), id="and somebody else has committed"
+        ),
         pytest.param(None, None, Start(2), id="whose offsets Kafka has deleted"),
     ],
 )
 def test_a_topic_with_another_id_is_read_from_its_start_whatever_is_committed(
-    committed: int | None, own: int | None, expected: Start
+    committed: int | None, own: Own | None, expected: Start
 ) -> None:
     assert start(committed, 2, 9, 6, own, recreated=True) == expected
 
@@ -102,12 +122,12 @@ def test_a_log_of_the_same_topic_that_ends_before_the_position_has_lost_its_end(
 def test_what_is_committed_beyond_the_end_of_the_same_topic_was_committed_by_somebody_else() -> (
     None
 ):
-    assert start(50, 0, 9, None, 4, recreated=False) == Start(4, Overtaken(4, 50))
+    assert start(50, 0, 9, None, Own(4, 4), recreated=False) == Start(4, Overtaken(4, 50))
 
 
-@pytest.mark.parametrize("own", [None, 12])
+@pytest.mark.parametrize("own", [None, Own(12, 12)])
 def test_the_same_topic_that_ends_before_what_is_committed_was_not_recreated(
-    own: int | None,
+    own: Own | None,
 ) -> None:
     assert start(10, 2, 9, None, own, recreated=False) == Start(2, Shortened(10, 9))
 
