@@ -65,10 +65,6 @@ class _Position:
         self.committed = to
 
 
-class OutOfOrderError(Exception):
-    """A delivered chunk does not begin at its partition's position; this is a defect."""
-
-
 class Ledger:
     """The positions of the assigned partitions."""
 
@@ -136,14 +132,13 @@ class Ledger:
     def deliver(self, chunk: Chunk) -> None:
         """Advance past `chunk`, which is handed over now.
 
-        Raises:
-            OutOfOrderError: the chunk does not begin at the expected offset.
+        One that does not begin at the position counts for nothing, as after `reset`: the position
+        has been set elsewhere since it was fetched, and is fetched from there.
         """
         position = self._positions.get(chunk.tp)
-        if position is None or position.expected != chunk.first_offset:
-            raise OutOfOrderError(f"{chunk!r} delivered, expected {position and position.expected}")
-        position.expected = chunk.next_offset
-        position.chunks.append(chunk)
+        if position is not None and position.expected == chunk.first_offset:
+            position.expected = chunk.next_offset
+            position.chunks.append(chunk)
 
     def divide(self, chunk: Chunk, most: int) -> list[Chunk]:
         """Replace a delivered chunk by parts of at most so many records, which may be committed.

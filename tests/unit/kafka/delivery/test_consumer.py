@@ -914,6 +914,29 @@ async def test_what_is_not_finished_comes_again_when_a_log_is_shorter_than_what_
     assert kafka.commits == [{FIRST: 20}]
 
 
+@pytest.mark.parametrize("what", ["a lost end", "a re-created topic"])
+async def test_what_was_fetched_before_it_went_back_counts_for_nothing(
+    consumer: Consumer, kafka: FakeConsumerThread, what: str
+) -> None:
+    """Faust hands over the chunks of a fetch one after the other, and waits in between."""
+    await begin(consumer)
+    consumer.ack(await deliver_next(consumer, kafka, SECOND, *range(50)))
+    kafka.fetched = [{FIRST: records(0, 1), SECOND: records(50, 51)}]
+    fetched = await fetch(consumer)
+    deliver(consumer, *fetched[FIRST])
+    if what == "a lost end":
+        consumer.lost_end(SECOND, 30)
+        await found_out(consumer)
+    else:
+        kafka.ids = {"chunked": NEW}
+        await consumer.look_for_recreated()
+    position = consumer.ledger.position(SECOND)
+    consumer.ack(deliver(consumer, *fetched[SECOND]))
+    assert consumer.ledger.position(SECOND) == position
+    committed = consumer._filter_committable_offsets([])
+    assert committed == ({SECOND: 30} if what == "a lost end" else {})
+
+
 async def test_what_was_lost_after_the_position_is_no_news(
     consumer: Consumer, kafka: FakeConsumerThread, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.kafka.delivery.chunk import Chunk
-from app.kafka.delivery.ledger import Admitted, Ledger, OutOfOrderError, Rewind
+from app.kafka.delivery.ledger import Admitted, Ledger, Rewind
 from app.kafka.delivery.resume import Own
 
 PARTITION = TP("topic", 0)
@@ -79,10 +79,13 @@ def test_a_second_jump_elsewhere_is_checked_again() -> None:
     assert ledger.admit(PARTITION, records(12)) == Rewind(9)
 
 
-def test_a_chunk_out_of_order_is_a_defect() -> None:
+@pytest.mark.parametrize("first", [3, 6])
+def test_a_chunk_that_does_not_begin_at_the_position_counts_for_nothing(first: int) -> None:
     ledger = ledger_at(5)
-    with pytest.raises(OutOfOrderError, match=r"topic/0 6:7.*expected 5"):
-        deliver(ledger, 6)
+    chunk = deliver(ledger, first)
+    chunk.finished = True
+    assert not ledger.holds(chunk)
+    assert (ledger.position(PARTITION), ledger.committable()) == (5, {})
 
 
 def test_nothing_is_committable_before_a_chunk_is_finished() -> None:
