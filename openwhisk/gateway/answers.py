@@ -107,6 +107,14 @@ def unreadable_header() -> web.Response:
     return _error(400, "bad_request", "a header is not UTF-8")
 
 
+def fragment() -> web.Response:
+    """The answer to a request whose target has a `#`: it ends there for CouchDB, and not for all.
+
+    RFC 9112 (3.2) allows no fragment.
+    """
+    return _error(400, "bad_request", "the request target has a fragment (#)")
+
+
 def too_large() -> web.Response:
     """The answer to a body over the limit, like CouchDB's for `max_http_request_size`."""
     return _error(413, "too_large", "the request entity is too large")

@@ -15,6 +15,11 @@ _PIECE = 256 * 1024
 _GZIP_HEADER = 16
 """Makes zlib expect gzip's header and trailer."""
 
+_MOST_MEMBERS = 1000
+"""Most members of a gzip file, which CouchDB reads one after the other. Each takes microseconds,
+however few bytes are in it; tools that write several put 64 KB into each.
+"""
+
 _PAUSE = 5.0
 """Seconds that a client may pause while it sends a body."""
 
@@ -54,7 +59,7 @@ class Body:
 
     Attributes:
         raw: the body as received.
-        data: the decompressed body; None if that fails, which CouchDB may explain.
+        data: the decompressed body; None if that fails. CouchDB explains that, or can read it.
     """
 
     raw: bytes | bytearray
@@ -120,27 +125,29 @@ class _Receiving:
             body += piece
 
     async def unzip(self, raw: bytearray) -> bytearray | None:
-        unzip = zlib.decompressobj(zlib.MAX_WBITS | _GZIP_HEADER)
+        """What is in all members of a gzip file; None if it is cut off, or is something else."""
         data = bytearray()
-        fed = 0
+        unzip = None
+        members = fed = 0
+        rest = b""
         try:
-            while not unzip.eof and fed < len(raw):
-                # In slices, because zlib copies what it has not consumed each time.
-                rest = bytes(raw[fed : fed + _PIECE])
-                fed += len(rest)
-                # Checks for the end: there zlib may keep unconsumed input and return nothing for
-                # ever.
-                while not unzip.eof and (rest or unzip.unconsumed_tail):
-                    piece = await self._turns.run(
-                        self._owner, single(unzip.decompress, rest, _PIECE)
-                    )
-                    rest = unzip.unconsumed_tail
-                    await self._hold(len(raw) + len(data) + len(piece))
-                    data += piece
+            while rest or fed < len(raw):
+                if not rest:  # in slices, because zlib copies what it has not consumed each time
+                    rest = bytes(raw[fed : fed + _PIECE])
+                    fed += len(rest)
+                if unzip is None or unzip.eof:
+                    members += 1
+                    if members > _MOST_MEMBERS:
+                        return None
+                    unzip = zlib.decompressobj(zlib.MAX_WBITS | _GZIP_HEADER)
+                piece = await self._turns.run(self._owner, single(unzip.decompress, rest, _PIECE))
+                # At a member's end, zlib may keep unconsumed input and return nothing for ever.
+                rest = unzip.unused_data if unzip.eof else unzip.unconsumed_tail
+                await self._hold(len(raw) + len(data) + len(piece))
+                data += piece
         except zlib.error:
             return None
-        # None if it was cut off, or is followed by something else.
-        return data if unzip.eof and not unzip.unused_data and fed >= len(raw) else None
+        return data if unzip is not None and unzip.eof else None
 
     async def _hold(self, size: int) -> None:
         if size > self._bounds.size:

@@ -5,6 +5,7 @@ bring a deleted document back. Whoever writes it again through the gateway, thou
 """
 
 import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -15,7 +16,7 @@ from openwhisk.gateway.targets import Change
 from openwhisk.gateway.upstream import UnreachableError
 
 _MOST: Final = 100_000
-"""Most ids to remember; each takes a hundred bytes."""
+"""Most ids to remember; each takes some two hundred bytes."""
 
 _NOTICED: Final = 60.0
 """Seconds within which the workers notice that the database is another one. They look every ten."""
@@ -37,7 +38,7 @@ class Deleted:
         self._clock = clock
         self._all_until = float("-inf")
         # By hash, since ids are long: of two that have the same, CouchDB may hear both.
-        self._hashes: dict[int, None] = {}
+        self._hashes: OrderedDict[int, None] = OrderedDict()
 
     def __contains__(self, document_id: str) -> bool:
         return hash(document_id) in self._hashes or self._clock() < self._all_until
@@ -45,10 +46,10 @@ class Deleted:
     def note(self, document_id: str) -> None:
         """Remember that a document was deleted."""
         key = hash(document_id)
-        self._hashes.pop(key, None)
         self._hashes[key] = None
+        self._hashes.move_to_end(key)
         if len(self._hashes) > self._most:
-            del self._hashes[next(iter(self._hashes))]
+            self._hashes.popitem(last=False)
 
     async def changing(
         self, change: Change, answer: Awaitable[web.StreamResponse]

@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from multidict import MutableMultiMapping
+from multidict import CIMultiDict, CIMultiDictProxy, MutableMultiMapping
 
 from app.process.printable import shown
 
@@ -27,9 +27,39 @@ _undecoded: Final = re.compile(r"[\udc80-\udcff]").search
 """Bytes that were not UTF-8, as Python keeps them in text (`surrogateescape`)."""
 
 
+_HOP_BY_HOP: Final = frozenset(
+    {
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+"""Headers about a single connection (RFC 9110, 7.6.1)."""
+
+
 def can_be_passed_on(headers: Mapping[str, str]) -> bool:
     """Whether the headers of a request can be sent to CouchDB as they came."""
     return all(value.isascii() or not _undecoded(value) for value in headers.values())
+
+
+def without_hops(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
+    """The headers that are meant for whoever is behind this connection, too."""
+    dropped = {
+        name.strip().lower()
+        for value in headers.getall("Connection", ())
+        for name in value.split(",")
+    }
+    return CIMultiDict(
+        (name, value)
+        for name, value in headers.items()
+        if (lower := name.lower()) not in _HOP_BY_HOP and lower not in dropped
+    )
 
 
 def leave_out_unsendable(headers: MutableMultiMapping[str]) -> None:

@@ -19,7 +19,7 @@ from openwhisk.gateway.decoder import Decoder
 from openwhisk.gateway.deleted import Deleted
 from openwhisk.gateway.entrance import Entrance
 from openwhisk.gateway.fallback import Fallback, Switch
-from openwhisk.gateway.headers import can_be_passed_on, leave_out_unsendable
+from openwhisk.gateway.headers import can_be_passed_on, leave_out_unsendable, without_hops
 from openwhisk.gateway.log_mode import LogModeWatch
 from openwhisk.gateway.metrics import Kind, Metrics, Unanswered
 from openwhisk.gateway.on_the_wire import OnTheWire
@@ -268,11 +268,12 @@ class Gateway:
         )
 
     async def _handled(self, request: web.Request) -> web.StreamResponse:
-        wanted = target(request.method, request.raw_path, request.headers, self._database)
+        headers = without_hops(request.headers)  # as CouchDB would see them
+        wanted = target(request.method, request.raw_path, headers, self._database)
         kind = Kind.PROXIED
         if wanted is not None:
             kind = Kind.DOCUMENT if wanted.document_id else Kind.BULK
-        changes = change(request.method, request.raw_path, request.headers, self._database)
+        changes = change(request.method, request.raw_path, headers, self._database)
         try:
             if wanted is not None or (changes.named and self._reads.expect_any):
                 response = await self._write(request, wanted, changes)
@@ -308,6 +309,8 @@ class Gateway:
         hosts = request.headers.getall("Host", ())
         if (own or names) and not known(hosts, names | {self._settings.listen_host}):
             return answers.elsewhere()
+        if "#" in request.raw_path:
+            return answers.fragment()
         if not can_be_passed_on(request.headers):
             return answers.unreadable_header()
         return await handler(request)

@@ -123,9 +123,8 @@ def change(method: str, raw_path: str, headers: Mapping[str, str], database: str
         headers: the headers, with case-insensitive names.
         database: the name of the activations database.
     """
-    override = headers.get("X-HTTP-Method-Override")
-    if method == "POST" and override in _OVERRIDES:
-        method = override
+    if method == "POST":
+        method = _overridden(headers)
     if method not in _CHANGES:
         return NOTHING
     path = raw_path.partition("?")[0]
@@ -140,7 +139,7 @@ def change(method: str, raw_path: str, headers: Mapping[str, str], database: str
     if method == "POST" and not segments[2:] and document_id in _NAMED:
         return Change(named=_NAMED[document_id]) if _may_be_json(headers) else NOTHING
     ids = [document_id]
-    if document_id == "_design" and segments[3:4] == ["_update"]:
+    if document_id == "_design" and segments[3:] and _decoded(segments[3]) == "_update":
         ids = [_decoded("/".join(segments[5:]))]
     if method == "COPY":
         ids.append(_decoded(headers.get("Destination", "").partition("?")[0]))
@@ -156,6 +155,13 @@ def _plain(headers: Mapping[str, str]) -> bool:
         and not any(name in headers for name in _CHANGES_MEANING)
         and not any(names.count(name) > 1 for name in names if name.startswith(_ONCE))
     )
+
+
+def _overridden(headers: Mapping[str, str]) -> str:
+    """The method of a POST, as CouchDB reads it: it joins several headers, and stops at `;`."""
+    given = [value for name, value in headers.items() if name.lower() == "x-http-method-override"]
+    override = ", ".join(given).partition(";")[0]
+    return override if override in _OVERRIDES else "POST"
 
 
 def _may_be_json(headers: Mapping[str, str]) -> bool:

@@ -13,14 +13,15 @@ from urllib.parse import quote
 import aiohttp
 import msgspec
 from aiohttp import AddrInfoType, web
-from multidict import CIMultiDict, CIMultiDictProxy
+from aiohttp.http import HttpVersion11
+from multidict import CIMultiDict
 from yarl import URL
 
 from app.process.unasked import Connector, UnaskedError
 from app.settings.security import client_context
 from openwhisk.gateway import answers
 from openwhisk.gateway.credentials import Judgement, Refusal, credentials_of, for_the_client
-from openwhisk.gateway.headers import sendable_reason
+from openwhisk.gateway.headers import sendable_reason, without_hops
 from openwhisk.gateway.large import LARGE, Bytes, pieces
 from openwhisk.gateway.questions import Questions
 from openwhisk.gateway.records import bulk_body
@@ -33,21 +34,6 @@ CLIENT: ContextVar[str] = ContextVar("CLIENT", default="unknown")
 """The address of the client on whose behalf CouchDB is asked. CouchDB counts wrong passwords by
 address, and the gateway and the persister may share one.
 """
-
-_HOP_BY_HOP = frozenset(
-    {
-        "connection",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
-"""Headers about a single connection (RFC 9110, 7.6.1)."""
 
 _ANSWERED_HERE = frozenset({"host", "expect"})
 """Not passed on: the client library sets the host, and `100 Continue` was already sent."""
@@ -240,7 +226,7 @@ class Upstream:
                 data=data,
             ) as answer:
                 beginning, ended = await _beginning(answer)
-                headers = _without_hops(answer.headers)
+                headers = without_hops(answer.headers)
                 if ended:
                     return web.Response(
                         status=answer.status,
@@ -251,6 +237,8 @@ class Upstream:
                 response = web.StreamResponse(
                     status=answer.status, reason=sendable_reason(answer.reason), headers=headers
                 )
+                if request.version < HttpVersion11 and "Content-Length" not in headers:
+                    response.force_close()  # its end is where the answer ends
                 await response.prepare(request)
                 await response.write(beginning)
                 async for piece in answer.content.iter_any():
@@ -447,7 +435,7 @@ async def _beginning(answer: aiohttp.ClientResponse) -> tuple[bytes, bool]:
 
 
 def _to_upstream(request: web.Request) -> CIMultiDict[str]:
-    headers = _without_hops(request.headers)
+    headers = without_hops(request.headers)
     for name in _ANSWERED_HERE:
         headers.popall(name, None)
     # CouchDB uses it to build the Location header of its answers.
@@ -457,19 +445,6 @@ def _to_upstream(request: web.Request) -> CIMultiDict[str]:
     before = headers.popall("X-Forwarded-For", [])
     headers["X-Forwarded-For"] = ", ".join([*before, request.remote or "unknown"])
     return headers
-
-
-def _without_hops(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
-    dropped = {
-        name.strip().lower()
-        for value in headers.getall("Connection", ())
-        for name in value.split(",")
-    }
-    return CIMultiDict(
-        (name, value)
-        for name, value in headers.items()
-        if (lower := name.lower()) not in _HOP_BY_HOP and lower not in dropped
-    )
 
 
 def _own(headers: Mapping[str, str]) -> dict[str, str]:

@@ -224,9 +224,11 @@ class Writes:
         Raises:
             NotStoredYet: that takes too long.
         """
-        if body.data and self._reads.expect_any:
-            ids = await self._turns.run(owner, ids_in(body.data, named, self._expect))
-            if ids is None:
+        if body.raw and self._reads.expect_any:
+            ids = None
+            if body.data is not None:
+                ids = await self._turns.run(owner, ids_in(body.data, named, self._expect))
+            if ids is None:  # it may name any
                 await self._reads.all_stored(request.headers)
             else:
                 await self._reads.stored(ids, request.headers)

@@ -296,11 +296,22 @@ class TestLeftToCouchDB:
             assert answer.status == 400
         assert [seen.body for seen in database.writes] == [body]
 
+    async def test_all_members_of_a_gzipped_body_are_read(
+        self, gateway: Running, producer: FakeProducer
+    ) -> None:
+        fields = document()
+        body = encoded(fields)
+        members = [gzip.compress(body[start : start + 90]) for start in range(0, len(body), 90)]
+        sent = gzip.compress(b"").join(members)
+        async with gateway.put(sent, fields["_id"], Content_Encoding="gzip") as answer:
+            assert answer.status == 201
+        assert len(producer.sent) == 1
+
     async def test_what_cannot_be_unzipped_passes_untouched(
         self, gateway: Running, database: FakeDatabase, producer: FakeProducer
     ) -> None:
         whole = gzip.compress(encoded({"docs": [document()]}))
-        for body in (whole[:-20], b"no gzip", whole + whole):
+        for body in (whole[:-20], b"no gzip", whole + whole, whole + b"\0", whole + whole[:9]):
             database.seen.clear()
             database.answer = None
 
@@ -726,6 +737,29 @@ class TestProxy:
         with pytest.raises(aiohttp.ClientError):
             async with gateway.client.get(f"{gateway.url}/db/a", headers=BASIC) as answer:
                 await answer.read()
+
+    async def test_an_answer_of_unknown_length_ends_with_the_connection_before_http_1_1(
+        self, gateway: Running, database: FakeDatabase
+    ) -> None:
+        async def streamed(request: web.Request) -> web.StreamResponse:
+            response = web.StreamResponse()
+            await response.prepare(request)
+            await response.write(b"a" * 100_000)
+            return response
+
+        database.answer = streamed
+        lines = f"Connection: keep-alive\r\nAuthorization: {BASIC['Authorization']}"
+        answer = await raw_answer(gateway, f"GET /db/a HTTP/1.0\r\n{lines}\r\n\r\n".encode())
+        assert answer.endswith(b"\r\n\r\n" + b"a" * 100_000)
+
+    @pytest.mark.parametrize("path", [b"/db#", b"/db/a#b", b"http://a/db#c", b"/db/a?b#c"])
+    async def test_a_target_with_a_fragment_is_refused(
+        self, gateway: Running, database: FakeDatabase, path: bytes
+    ) -> None:
+        """CouchDB cuts it off, so it is another document that is written than the one looked at."""
+        request = b"GET %b HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" % path
+        assert b" 400 " in (await raw_answer(gateway, request)).partition(b"\r\n")[0]
+        assert not database.seen
 
     @pytest.mark.parametrize("path", [b"/db/\xc3\xa4", b"/db/\xe4", b"/db/a?b=\xc3\xa4"])
     async def test_an_address_beyond_ascii_is_refused(

@@ -1,6 +1,7 @@
 """What changes a record that is on its way over Kafka waits until it is stored."""
 
 import asyncio
+import gzip
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -212,6 +213,28 @@ async def test_what_may_name_any_document_does_not_wait_for_those_that_come_mean
     await sending
     assert "a" in {one["_id"] for one in database.writes[-1].documents}
     assert second["_id"] not in database.held
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content-Encoding": "gzip"},
+        {"X-HTTP-Method-Override": "GET", "Connection": "X-HTTP-Method-Override"},
+    ],
+)
+async def test_what_the_gateway_does_not_read_as_couchdb_does_waits_until_all_are_stored(
+    clients: StartClients, database: FakeDatabase, headers: dict[str, str]
+) -> None:
+    """A file of very many members, and a header that is for the gateway alone."""
+    writer, editor = await clients(change_patience=0.2)
+    fields = document()
+    await writer.put(fields)
+    body = json.dumps({"docs": [{"_id": fields["_id"], "_deleted": True}]}).encode()
+    if "Content-Encoding" in headers:
+        body = gzip.compress(b"") * 1000 + gzip.compress(body)
+    with pytest.raises(BrokenError):
+        await editor.request("POST", f"/{DATABASE}/_bulk_docs", body, headers)
+    assert not database.writes
 
 
 @pytest.mark.parametrize("path", ["/_bulk_docs", "/_bulk_docs?w=1"])

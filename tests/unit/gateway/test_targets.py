@@ -140,8 +140,8 @@ def test_what_a_path_names_is_changed(method: str, path: str) -> None:
 
 
 def test_an_update_function_changes_what_its_path_names() -> None:
-    for path in ("guest%2F0123", "guest/0123?a=b"):
-        assert changed("PUT", f"/{DATABASE}/_design/a/_update/f/{path}").ids == (ID,)
+    for path in ("_update/f/guest%2F0123", "_update/f/guest/0123?a=b", "%5Fupdate/f/guest%2f0123"):
+        assert changed("PUT", f"/{DATABASE}/_design/a/{path}").ids == (ID,)
     assert changed("POST", f"/{DATABASE}/_design/a/_update/f") == NOTHING
 
 
@@ -154,8 +154,12 @@ def test_a_method_in_a_header_counts_as_with_couchdb() -> None:
     assert changed("POST", PUT, X_HTTP_Method_Override="DELETE").ids == (ID,)
     assert changed("POST", f"/{DATABASE}/_bulk_docs", X_HTTP_Method_Override="GET") == NOTHING
     assert changed("GET", PUT, X_HTTP_Method_Override="DELETE") == NOTHING
+    assert changed("POST", f"/{DATABASE}", X_HTTP_Method_Override="DELETE;x").all
     given = {"X_HTTP_Method_Override": "x", "Content_Type": "application/json"}
     assert changed("POST", f"/{DATABASE}", **given).named is Named.ONE
+    json = ("Content-Type", "application/json")
+    twice = CIMultiDict([json, *[("X-HTTP-Method-Override", "GET")] * 2])
+    assert change("POST", f"/{DATABASE}", twice, DATABASE).named is Named.ONE
 
 
 @pytest.mark.parametrize(
