@@ -670,6 +670,30 @@ async def test_the_start_of_a_recreated_topic_is_committed_after_what_was_finish
     assert kafka.noted == {FIRST: NEW, SECOND: NEW}
 
 
+async def test_the_start_of_a_recreated_topic_is_not_committed_once_positions_are_set_anew(
+    consumer: Consumer, kafka: FakeConsumerThread, app: faust.App
+) -> None:
+    """Somebody else may have read on in it by then."""
+    await begin(consumer)
+    consumer.ack(await deliver_next(consumer, kafka, FIRST, 0, 1))
+    going_on = asyncio.Event()
+    flushed: Any = consumer.app.producer
+    flushed.flush = going_on.wait
+    committing = asyncio.create_task(consumer.commit())
+    untyped: Any = consumer
+    await until(lambda: untyped._commit_fut)
+    kafka.ids = {"chunked": NEW}
+    looking = asyncio.create_task(consumer.look_for_recreated())
+    await until(lambda: consumer.ledger.position(FIRST) is None)
+    revoking = asyncio.create_task(rebalance(consumer, app, revoked={FIRST, SECOND}))
+    await until(lambda: consumer.assignments)
+    going_on.set()
+    await asyncio.gather(committing, looking, revoking)
+    assert (kafka.commits, kafka.rejoins) == ([{FIRST: 2}], 0)
+    await consumer.commit()
+    assert kafka.commits == [{FIRST: 2}]
+
+
 async def test_a_recreated_topic_whose_start_kafka_does_not_take_is_still_read_from_it(
     consumer: Consumer, kafka: FakeConsumerThread
 ) -> None:
