@@ -642,7 +642,7 @@ class Consumer(driver.Consumer):
         await self._clear_up(extents)
         recreated = {tp: ids[tp] != before for tp, before in known.items() if tp in ids}
         same = [tp for tp in extents if group[tp] and not recreated.get(tp)]
-        overwritten = await self._overwritten(same)
+        overwritten = await self.thread.overwritten(same) if same else {}
         starts = {}
         for tp, committed in group.items():
             if tp in extents:
@@ -708,20 +708,6 @@ class Consumer(driver.Consumer):
                 return
             found = await self.thread.extents(partitions)
         await self.thread.rejoin()
-
-    async def _overwritten(self, partitions: Collection[TP]) -> Mapping[TP, int]:
-        """As `ConsumerThread.overwritten`, but empty while Kafka does not say what is committed."""
-        if not partitions:
-            return {}
-        try:
-            return await self.thread.overwritten(partitions)
-        except (KafkaError, TimeoutError) as error:
-            self.log.warning(
-                "Kafka does not say whether it still has what was read (%s): if a log has lost "
-                "its end and is longer again by now, nobody notices.",
-                type(error).__name__,
-            )
-            return {}
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Record that the group has accepted this member, then do as Faust does."""

@@ -8,22 +8,31 @@ Once it is longer they do not, and what was written between would never be read.
 
 So the epoch up to which was read is committed with an offset (see `notes`), and when a partition is
 assigned its leader is asked where that epoch ends (OffsetForLeaderEpoch, KIP-320): before the
-committed offset means that what follows is new. The same is asked when a batch of a later epoch
+committed offset means that what follows is new. The same is asked when a batch of another epoch
 comes while the partition stays assigned (see `app.kafka.patches.new_leaders`). Kafka's own client
 for Java keeps the epoch in a field of the commit that aiokafka 0.14 does not have, and this is not
 in it at all (see aio-libs/aiokafka, where nobody has asked for it).
+
+A leader that lacks the epoch names the last one before it that it has. If it has none, or was
+restored from a copy so old that its own epochs are not that far yet, nobody can say up to where the
+log is the one that was read, and all of it is read again: Java's client resets to the start, too.
+What no epoch shows is a log that has been restored, and in which the epoch that was read was begun
+once more.
 """
 
 import asyncio
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, for_code
+from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, UnsupportedVersionError
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Int16, Int32, Int64, Schema, String
 from aiokafka.structs import TopicPartition
 from faust.types import TP
+
+from app.kafka.patches.new_leaders import Read
 
 ANSWER_SECONDS = 3.0
 """Seconds that a leader gets to answer, while positions wait for it."""
@@ -93,17 +102,50 @@ class OffsetForLeaderEpoch(Request[_Question]):
         return request_struct_class(self._topics)
 
 
-async def ends(client: Any, epochs: Mapping[TP, int]) -> dict[TP, int | None]:
-    """The offsets at which epochs end: where the next epoch begins, or the end of the log.
+@dataclass(frozen=True)
+class End:
+    """Where an epoch ends, as the leader knows it (Kafka, `LeaderEpochFileCache.endOffsetFor`).
+
+    Args:
+        epoch: the one that was asked for, or the last one before it that the log has. It is also
+            the one that was asked for if retention has deleted all records up to it. -1: it is
+            later than all that the log has.
+        offset: where the next epoch begins, or the end of the log; -1 with an epoch of -1.
+    """
+
+    epoch: int
+    offset: int
+
+
+def cut(read: Read, end: End | None) -> int | None:
+    """The offset from which on a log may have other records than those that were read.
+
+    Args:
+        read: how far the log was read.
+        end: where its leader says that the epoch of `read` ends; None if it cannot say.
+
+    Returns:
+        None if the log has all that was read, or if nobody can say. 0 if it has lost some of it,
+        and does not tell where: the start of the log may be later.
+    """
+    if end is None or (end.epoch == read.epoch and end.offset >= read.offset):
+        return None
+    # The last record that was read had the epoch, so a log without it has lost that record, however
+    # far the epochs before it go by now.
+    return end.offset if 0 <= end.offset < read.offset else 0
+
+
+async def ends(client: Any, epochs: Mapping[TP, int]) -> dict[TP, End | None]:
+    """Ask the leaders where epochs end.
 
     Args:
         client: aiokafka's client, which knows the leaders.
         epochs: an epoch for each partition.
 
     Returns:
-        None where a leader cannot say: it does not know an epoch whose records were deleted by
-        retention, nor one later than its own. Nothing for a partition that has no leader, or whose
-        leader is in trouble that may pass, or does not answer within `ANSWER_SECONDS`.
+        None where a leader does not support the question. Nothing for a partition that has no
+        leader, or whose leader answers with any error, or not within `ANSWER_SECONDS`: it has to be
+        asked again, as Kafka's own client does.
     """
     by_leader: defaultdict[int, dict[TP, int]] = defaultdict(dict)
     for tp, epoch in epochs.items():
@@ -114,7 +156,7 @@ async def ends(client: Any, epochs: Mapping[TP, int]) -> dict[TP, int | None]:
     return {tp: end for one in told for tp, end in one.items()}
 
 
-async def _told(client: Any, leader: int, epochs: Mapping[TP, int]) -> dict[TP, int | None]:
+async def _told(client: Any, leader: int, epochs: Mapping[TP, int]) -> dict[TP, End | None]:
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
             answer = await client.send(leader, OffsetForLeaderEpoch(epochs))
@@ -123,8 +165,8 @@ async def _told(client: Any, leader: int, epochs: Mapping[TP, int]) -> dict[TP, 
     except (KafkaError, TimeoutError):
         return {}
     return {
-        TP(topic, partition): None if error or end == _UNKNOWN else end
+        TP(topic, partition): None if error else End(epoch, offset)
         for topic, partitions in answer.topics
-        for error, partition, _, end in partitions
-        if (topic, partition) in epochs and not for_code(error).retriable
+        for error, partition, epoch, offset in partitions
+        if (topic, partition) in epochs and error in (0, UnsupportedVersionError.errno)
     }

@@ -69,6 +69,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         self._shelf: Fetched | None = None
         self._leaders = NewLeaders(self._ask_new_leader)
         self._replaced: set[tuple[str, bytes]] = set()
+        self._noted: Mapping[TP, Read] = {}
         self.noted_topics: Mapping[TP, bytes] = {}
         """The ids of the topics that the group's committed offsets are of, as far as they were
         committed with them: as of the last `seek_to_committed`.
@@ -250,71 +251,96 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         )
         self._leaders.forget()
         committed: dict[TP, int | None] = dict.fromkeys(assigned)
-        noted = {}
+        topics, read = {}, {}
         # The assignment may have been revoked meanwhile, and aiokafka seeks in nothing else.
         still = self.assignment()
         for tp, entry in entries.items():
             committed[TP(*tp)] = entry.offset
-            if (topic := Note.read(entry.metadata).topic) is not None:
-                noted[TP(*tp)] = topic
+            note = Note.read(entry.metadata)
+            if note.topic is not None:
+                topics[TP(*tp)] = note.topic
+            if note.epoch is not None:
+                read[TP(*tp)] = Read(entry.offset, note.epoch)
             if entry.offset > 0 and tp in still:
                 consumer.seek(tp, entry.offset)
-        self.noted_topics = noted
+        self.noted_topics, self._noted = topics, read
         return committed
 
     async def overwritten(self, partitions: Collection[TP]) -> Mapping[TP, int]:
         """The offsets from which on partitions have other records than those that were read.
 
-        Contains the partitions whose log was cut before the committed offset (see `epochs`), as far
-        as their leaders tell.
-
-        Raises:
-            KafkaError: the group's coordinator did not tell what is committed.
-            TimeoutError: not within `OFFSETS_SECONDS`.
+        Contains the partitions whose log was cut before the committed offset, as of the last
+        `seek_to_committed`, as far as their leaders tell (see `epochs.cut`).
         """
         found: Mapping[TP, int] = await self.call_thread(self._overwritten, partitions)
         return found
 
     async def _overwritten(self, partitions: Collection[TP]) -> Mapping[TP, int]:
-        consumer = self._ensure_consumer()
-        async with asyncio.timeout(OFFSETS_SECONDS):
-            committed = await consumer._coordinator.fetch_committed_offsets(  # noqa: SLF001
-                [TopicPartition(*tp) for tp in partitions]
-            )
-        offsets = {TP(*tp): entry.offset for tp, entry in committed.items()}
-        noted = {TP(*tp): Note.read(entry.metadata) for tp, entry in committed.items()}
-        known = {tp: note.epoch for tp, note in noted.items() if note.epoch is not None}
+        known = {tp: self._noted[tp] for tp in partitions if tp in self._noted}
         # Commits that precede the next fetched batch carry these, whatever leaders tell of them.
-        for tp, epoch in known.items():
-            self._leaders.read_from(tp, offsets[tp], epoch)
-        ends = await epochs.ends(consumer._client, known)  # noqa: SLF001
-        cut = {tp: end for tp, end in ends.items() if end is not None and end < offsets[tp]}
-        for tp, end in cut.items():
-            self._leaders.read_from(tp, end, known[tp])
-        return cut
+        for tp, read in known.items():
+            self._leaders.read_from(tp, read.offset, read.epoch)
+        cuts = await self._cuts(known)
+        found = {tp: cut for tp, cut in cuts.items() if cut is not None}
+        for tp, cut in found.items():
+            self._leaders.go_back(tp, cut)
+        return found
 
-    def _ask_new_leader(self, tp: TP, read: Read) -> None:
-        self.add_future(self._new_leader_has(tp, read))
+    async def _cuts(self, read: Mapping[TP, Read]) -> Mapping[TP, int | None]:
+        """From where on logs may have other records (`epochs.cut`), as far as leaders answer."""
+        client = self._ensure_consumer()._client  # noqa: SLF001
+        ends = await epochs.ends(client, {tp: one.epoch for tp, one in read.items()})
+        cuts = {tp: epochs.cut(read[tp], end) for tp, end in ends.items()}
+        for tp, end in ends.items():
+            if end is not None and cuts[tp] is not None:
+                # Where nobody tells up to where it is the same log, no epoch of it is known.
+                self._leaders.lacks_end(tp, read[tp], end.epoch if cuts[tp] == end.offset else None)
+        return cuts
 
-    async def _new_leader_has(self, tp: TP, read: Read) -> None:
+    def _ask_new_leader(self, tp: TP, read: Read, held: int) -> None:
+        self.add_future(self._new_leader_has(tp, read, held))
+
+    async def _new_leader_has(self, tp: TP, read: Read, held: int) -> None:
         """Hand over what a new leader wrote, or have the consumer go back to where that begins."""
         client = self._ensure_consumer()._client  # noqa: SLF001
-        told: Mapping[TP, int | None] = {}
-        while tp not in told:
-            told = await epochs.ends(client, {tp: read.epoch})
+        while True:
+            found = await self._compared(tp, read, held)
             if not self._leaders.waits(tp, read) or self.should_stop:
                 return  # positions have been set anew
-            if tp not in told:
-                await self.sleep(TROUBLE_SECONDS)
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(OFFSETS_SECONDS):
-                        await client.force_metadata_update()
-        end = told[tp]
-        if end is None or end >= read.offset:
-            self._leaders.go_on(tp, read)
+            if found is not None:
+                break
+            await self.sleep(TROUBLE_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(OFFSETS_SECONDS):
+                    await client.force_metadata_update()
+        cut, epoch = found
+        if cut is None:
+            self._leaders.go_on(tp, read, epoch)
             self._look_again(())
         else:
-            self.app.loop.call_soon_threadsafe(self._delivery.lost_end, tp, end)
+            self.app.loop.call_soon_threadsafe(self._delivery.lost_end, tp, cut)
+
+    async def _compared(self, tp: TP, read: Read, held: int) -> tuple[int | None, int] | None:
+        """Whether a leader has what was read; None until it has said all that is asked.
+
+        Returns:
+            The offset from which on it has other records, not before its log begins; None if it has
+            all. And then the epoch that its next batch is of, which says `held`.
+        """
+        cuts = await self._cuts({tp: read})
+        if tp not in cuts:
+            return None
+        if (cut := cuts[tp]) is not None:
+            extents = await self._extents_of([TopicPartition(*tp)])
+            return (max(cut, extents[tp][0]), held) if tp in extents else None
+        if held < read.epoch:
+            return None, read.epoch  # it is read again, or damaged: epochs only rise
+        client = self._ensure_consumer()._client  # noqa: SLF001
+        told = await epochs.ends(client, {tp: held})
+        if tp not in told:
+            return None
+        end = told[tp]
+        return None, max(read.epoch, end.epoch) if end else held
 
     async def lost_from(self, tp: TP) -> int | None:
         """The offset from which on the log has lost what was read; None if nobody says so."""
@@ -326,9 +352,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         read = self._leaders.read(tp)
         if read is None:
             return None
-        client = self._ensure_consumer()._client  # noqa: SLF001
-        end = (await epochs.ends(client, {tp: read.epoch})).get(tp)
-        return end if end is not None and end < read.offset else None
+        return (await self._cuts({tp: read})).get(tp)
 
     def goes_back(self, tp: TP, offset: int, *, recreated: bool) -> None:
         """Note that a partition is about to be sought back to an offset.
@@ -342,8 +366,10 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             self.thread_loop.call_soon_threadsafe(self._goes_back, tp, offset, recreated)
 
     def _goes_back(self, tp: TP, offset: int, recreated: bool) -> None:  # noqa: FBT001 - by position
-        read = None if recreated else self._leaders.read(tp)
-        self._leaders.read_from(tp, offset, read.epoch if read else None)
+        if recreated:
+            self._leaders.read_from(tp, offset, None)
+        else:
+            self._leaders.go_back(tp, offset)
 
     async def without_commit(self, partitions: Collection[TP]) -> set[TP]:
         """Those of the partitions for which the group has committed no offset.

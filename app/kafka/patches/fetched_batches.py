@@ -129,7 +129,9 @@ class Unpacked:
     def next_epoch(self) -> int | None:
         """Leader epoch of the batch that `take` would begin with; None if unknown or within it."""
         encoded = self._fetched.encoded
-        if self.begun or self.ended or encoded[self._start + MAGIC_AT] < COUNTED:
+        if self.begun or self.ended or self._start + MAGIC_AT >= len(encoded):
+            return None  # without a whole head, `take` tells of the damage
+        if encoded[self._start + MAGIC_AT] < COUNTED:
             return None
         epoch: int = _length(encoded, self._start + EPOCH_AT)[0]
         return epoch if epoch >= 0 else None
@@ -137,7 +139,7 @@ class Unpacked:
     def take(self, enough: int) -> list[Any]:
         """The next records, batch by batch until they have `enough` bytes, or part of a large one.
 
-        No batch of a later epoch than the one before it: see `NewLeaders`.
+        No batch of another epoch than the one before it: see `NewLeaders`.
 
         Raises:
             CorruptRecordException: a checksum is wrong, or there is no batch; the records have to
@@ -156,8 +158,7 @@ class Unpacked:
             size += weight(records)
             if self._begun is not None:
                 break  # a part is nearly a chunk
-            later = self.next_epoch
-            if later is not None and (self.epoch is None or later > self.epoch):
+            if self.next_epoch not in (None, self.epoch):
                 break
         self.taken = size
         return taken

@@ -26,6 +26,7 @@ from faust.types import TP
 from app.kafka import topic_ids
 from app.kafka.delivery import epochs
 from app.kafka.delivery import thread as module
+from app.kafka.delivery.epochs import End
 from app.kafka.delivery.ledger import Ledger
 from app.kafka.delivery.notes import Note
 from app.kafka.delivery.thread import ConsumerThread
@@ -45,6 +46,16 @@ class Client:
         self._subscription.subscribe({"chunked"})
         self._subscription.assign_from_subscribed({TOPIC})
         self.answer: Any = None
+        self.begins = 0
+        self._fetcher = SimpleNamespace(
+            beginning_offsets=self.beginning_offsets, end_offsets=self.end_offsets
+        )
+
+    async def beginning_offsets(self, asked: list[TopicPartition], _ms: float) -> dict[Any, int]:
+        return dict.fromkeys(asked, self.begins)
+
+    async def end_offsets(self, asked: list[TopicPartition], _ms: float) -> dict[Any, int]:
+        return dict.fromkeys(asked, 900)
 
     def stands_at(self, offset: int) -> None:
         self.seek(TOPIC, offset)
@@ -73,6 +84,7 @@ async def thread(client: Client) -> Any:
     made._sent_back = frozenset()
     made._leaders = NewLeaders(made._ask_new_leader)
     made._replaced = set()
+    made._noted = {}
     made._consumer = client
     made.consumer = SimpleNamespace(ledger=Ledger(), assignments=1)
     made.assignment = lambda: {OURS}
@@ -315,32 +327,59 @@ class Coordinator:
         return {TOPIC: self._entry}
 
 
+async def resumed(thread: Any, client: Any, offset: int, metadata: str) -> dict[TP, int]:
+    """What was overwritten, when positions are set with one commit."""
+    client._coordinator = Coordinator(offset, metadata)
+    await thread._seek_to_committed()
+    client._coordinator = None  # it is not asked twice: it might not answer
+    found: dict[TP, int] = await thread._overwritten([OURS])
+    return found
+
+
 @pytest.mark.parametrize(
-    "end, found",
+    "end, found, read",
     [
-        (7, {OURS: 7}),  # the leader has lost the last record that was read, or more of them
-        (8, {}),
-        (900, {}),
+        (End(3, 7), {OURS: 7}, Read(7, 3)),  # it has lost the last record, or more of them
+        (End(3, 8), {}, Read(8, 3)),
+        (End(3, 900), {}, Read(8, 3)),
+        (End(2, 5), {OURS: 5}, Read(5, 2)),
+        (End(2, 900), {OURS: 0}, None),
+        (End(-1, -1), {OURS: 0}, None),
     ],
 )
 async def test_a_log_that_was_cut_before_what_is_committed_is_noticed(
-    thread: Any, client: Any, monkeypatch: pytest.MonkeyPatch, end: int, found: dict[TP, int]
+    thread: Any,
+    client: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    end: End,
+    found: dict[TP, int],
+    read: Read | None,
 ) -> None:
-    async def ends(_client: object, asked: dict[TP, int]) -> dict[TP, int]:
+    async def ends(_client: object, asked: dict[TP, int]) -> dict[TP, End]:
         return {tp: end for tp, epoch in asked.items() if epoch == 3}
 
     monkeypatch.setattr(epochs, "ends", ends)
-    client._client, client._coordinator = None, Coordinator(8, "epoch=3")
-    assert await thread._overwritten([OURS]) == found
-    # What is committed before something is read has the same epoch, if that still holds.
-    assert thread._leaders.read(OURS) == Read(found.get(OURS, 8), 3)
+    client._client = None
+    assert await resumed(thread, client, 8, "epoch=3") == found
+    # What is committed before something is read has the epoch of the log before that.
+    assert thread._leaders.read(OURS) == read
+
+
+async def test_the_epoch_of_a_topic_before_means_nothing_in_a_new_one(
+    thread: Any, client: Any
+) -> None:
+    client._coordinator = Coordinator(8, "epoch=3")
+    await thread._seek_to_committed()
+    client._client = None
+    assert await thread._overwritten([]) == {}
+    assert thread._leaders.read(OURS) is None
 
 
 class Leader:
     """A leader that is asked where epoch 3 ends, up to which 8 records were read."""
 
     def __init__(self, thread: Any, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.answers: list[dict[TP, int | None]] = []
+        self.answers: list[dict[TP, End | None]] = []
         self.asked: list[dict[TP, int]] = []
         self.refreshed = self.looked = 0
         self.lost: list[tuple[TP, int]] = []
@@ -357,7 +396,7 @@ class Leader:
         thread.add_future = lambda asking: self.tasks.append(loop.create_task(asking))
         thread._leaders.taken(OURS, 3, 8)
 
-    async def ends(self, _client: object, asked: dict[TP, int]) -> dict[TP, int | None]:
+    async def ends(self, _client: object, asked: dict[TP, int]) -> dict[TP, End | None]:
         self.asked.append(dict(asked))
         return self.answers.pop(0)
 
@@ -375,31 +414,51 @@ class Leader:
         await asyncio.sleep(0)
 
 
-async def test_a_new_leader_that_has_all_that_was_read_costs_one_question(
+async def test_a_new_leader_that_has_all_that_was_read_costs_two_questions(
     thread: Any, client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     leader = Leader(thread, client, monkeypatch)
-    leader.answers = [{OURS: 8}]
+    leader.answers = [{OURS: End(3, 8)}, {OURS: End(5, 900)}]
     assert not thread._leaders.holds_back(OURS, 3)
     assert thread._leaders.holds_back(OURS, 5)
     assert thread._leaders.holds_back(OURS, 5), "nobody asks twice"
     await leader.told()
     assert not thread._leaders.holds_back(OURS, 5)
-    assert (leader.asked, leader.looked, leader.lost, leader.pauses) == ([{OURS: 3}], 1, [], [])
+    assert (leader.looked, leader.lost, leader.pauses) == (1, [], [])
+    assert leader.asked == [{OURS: 3}, {OURS: 5}]
+    assert thread._leaders.read(OURS) == Read(8, 5)
 
 
+@pytest.mark.parametrize(
+    "held, end, cut, read",
+    [
+        (5, End(3, 5), 5, Read(5, 3)),
+        (5, End(1, 6), 6, Read(6, 1)),
+        (5, End(1, 900), 4, None),
+        # A broker that was restored from a copy more than one restart old.
+        (2, End(-1, -1), 4, None),
+    ],
+)
 async def test_what_a_new_leader_writes_in_the_place_of_what_was_read_is_not_handed_over(
-    thread: Any, client: Any, monkeypatch: pytest.MonkeyPatch
+    thread: Any,
+    client: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    held: int,
+    end: End,
+    cut: int,
+    read: Read | None,
 ) -> None:
     leader = Leader(thread, client, monkeypatch)
-    leader.answers = [{OURS: 5}]
-    assert thread._leaders.holds_back(OURS, 5)
+    leader.answers = [{OURS: end}]
+    client.begins = 4
+    assert thread._leaders.holds_back(OURS, held)
     await leader.told()
-    assert leader.lost == [(OURS, 5)]
-    assert thread._leaders.holds_back(OURS, 5), "until it is sought"
+    assert leader.lost == [(OURS, cut)]
+    assert thread._leaders.holds_back(OURS, held), "until it is sought"
     assert len(leader.asked) == 1
-    thread._goes_back(OURS, 5, recreated=False)
-    assert thread._leaders.read(OURS) == Read(5, 3)
+    thread._goes_back(OURS, cut, recreated=False)
+    assert thread._leaders.read(OURS) == read
     thread._goes_back(OURS, 0, recreated=True)
     assert thread._leaders.read(OURS) is None
 
@@ -408,22 +467,44 @@ async def test_a_leader_that_cannot_say_is_believed(
     thread: Any, client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     leader = Leader(thread, client, monkeypatch)
-    leader.answers = [{OURS: None}]
+    leader.answers = [{OURS: None}] * 2
     assert thread._leaders.holds_back(OURS, 5)
     await leader.told()
     assert not thread._leaders.holds_back(OURS, 5)
     assert leader.lost == []
 
 
+@pytest.mark.parametrize(
+    "odd, answers",
+    [
+        (1, [{OURS: End(3, 900)}]),
+        (0x40000003, [{OURS: End(3, 900)}, {OURS: End(-1, -1)}]),
+        (4, [{OURS: End(3, 900)}, {OURS: End(3, 900)}]),
+    ],
+)
+async def test_an_epoch_that_no_leader_knows_is_not_believed(
+    thread: Any, client: Any, monkeypatch: pytest.MonkeyPatch, odd: int, answers: Any
+) -> None:
+    leader = Leader(thread, client, monkeypatch)
+    leader.answers = answers
+    assert thread._leaders.holds_back(OURS, odd)
+    await leader.told()
+    assert not thread._leaders.holds_back(OURS, odd)
+    thread._leaders.taken(OURS, odd, 9)
+    assert (thread._leaders.read(OURS), leader.answers, leader.lost) == (Read(9, 3), [], [])
+
+
 async def test_whoever_leads_is_asked_until_somebody_answers(
     thread: Any, client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     leader = Leader(thread, client, monkeypatch)
-    leader.answers = [{}, {}, {OURS: 9}]
+    has: dict[TP, End | None] = {OURS: End(3, 9)}
+    lasts: dict[TP, End | None] = {OURS: End(5, 9)}
+    leader.answers = [{}, {}, has, {}, has, lasts]
     assert thread._leaders.holds_back(OURS, 5)
     await leader.told()
-    assert (len(leader.asked), leader.refreshed, leader.lost) == (3, 2, [])
-    assert leader.pauses == [module.TROUBLE_SECONDS] * 2
+    assert (len(leader.asked), leader.refreshed, leader.lost) == (6, 3, [])
+    assert leader.pauses == [module.TROUBLE_SECONDS] * 3
     assert not thread._leaders.holds_back(OURS, 5)
 
 
@@ -431,7 +512,7 @@ async def test_what_a_new_leader_has_means_nothing_once_positions_are_set_anew(
     thread: Any, client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     leader = Leader(thread, client, monkeypatch)
-    leader.answers = [{OURS: 5}]
+    leader.answers = [{OURS: End(3, 5)}]
     assert thread._leaders.holds_back(OURS, 5)
     thread._leaders.forget()
     await leader.told()
@@ -439,7 +520,16 @@ async def test_what_a_new_leader_has_means_nothing_once_positions_are_set_anew(
     assert thread._leaders.read(OURS) is None
 
 
-@pytest.mark.parametrize("answer, expected", [({OURS: 5}, 5), ({OURS: 8}, None), ({}, None)])
+@pytest.mark.parametrize(
+    "answer, expected",
+    [
+        ({OURS: End(3, 5)}, 5),
+        ({OURS: End(3, 8)}, None),
+        ({OURS: End(-1, -1)}, 0),
+        ({OURS: None}, None),
+        ({}, None),
+    ],
+)
 async def test_from_where_on_a_log_has_lost_what_was_read(
     thread: Any,
     client: Any,
@@ -465,8 +555,7 @@ async def test_an_epoch_stays_committed_while_its_leader_does_not_tell_where_it_
     client._client = SimpleNamespace(
         cluster=SimpleNamespace(leader_for_partition=lambda _: 1), send=away
     )
-    client._coordinator = Coordinator(8, "epoch=3")
-    assert await thread._overwritten([OURS]) == {}
+    assert await resumed(thread, client, 8, "epoch=3") == {}
     assert thread.epoch_read(OURS) == 3
 
 
@@ -506,12 +595,12 @@ async def test_what_is_revoked_while_kafka_says_what_is_committed_of_it_is_not_s
 async def test_of_a_commit_without_an_epoch_nothing_is_asked(
     thread: Any, client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def ends(_client: object, asked: dict[TP, int]) -> dict[TP, int]:
-        return dict.fromkeys(asked, 0)
+    async def ends(_client: object, asked: dict[TP, int]) -> dict[TP, End]:
+        return dict.fromkeys(asked, End(3, 0))
 
     monkeypatch.setattr(epochs, "ends", ends)
-    client._client, client._coordinator = None, Coordinator(8, "somebody's")
-    assert await thread._overwritten([OURS]) == {}
+    client._client = None
+    assert await resumed(thread, client, 8, "somebody's") == {}
 
 
 async def test_a_topic_that_the_metadata_do_not_tell_of_yet_has_no_number_of_partitions(

@@ -9,10 +9,11 @@ from aiokafka.errors import IncompatibleBrokerVersion, NodeNotReadyError
 from faust.types import TP
 
 from app.kafka.delivery import epochs
-from app.kafka.delivery.epochs import OffsetForLeaderEpoch, ends
+from app.kafka.delivery.epochs import End, OffsetForLeaderEpoch, cut, ends
+from app.kafka.patches.new_leaders import Read
 
 FIRST, SECOND, THIRD, OTHER = TP("one", 0), TP("one", 1), TP("one", 2), TP("two", 0)
-NOT_LEADER, FENCED = 6, 74
+UNKNOWN, NOT_LEADER, FORBIDDEN, UNSUPPORTED, FENCED = -1, 6, 29, 35, 74
 NEVER = "never"
 
 
@@ -41,24 +42,47 @@ async def test_each_leader_is_asked_of_its_partitions() -> None:
         {FIRST: 1, SECOND: 2, OTHER: 1},
         {1: [("one", [(0, 0, 4, 50)]), ("two", [(0, 0, 7, 9)])], 2: [("one", [(0, 1, 5, 60)])]},
     )
-    assert await ends(client, {FIRST: 5, SECOND: 5, OTHER: 7}) == {FIRST: 50, SECOND: 60, OTHER: 9}
+    assert await ends(client, {FIRST: 5, SECOND: 5, OTHER: 7}) == {
+        FIRST: End(4, 50),
+        SECOND: End(5, 60),
+        OTHER: End(7, 9),
+    }
     assert client.asked[1] == [("one", [(0, -1, 5)]), ("two", [(0, -1, 7)])]
     assert client.asked[2] == [("one", [(1, -1, 5)])]
 
 
-async def test_what_a_leader_cannot_say_is_told_from_who_does_not_answer() -> None:
-    client = Client(
-        {FIRST: None, SECOND: 2, OTHER: 2, THIRD: 2},
-        {
-            2: [
-                ("one", [(0, 1, -1, -1), (NOT_LEADER, 2, -1, -1)]),
-                ("two", [(FENCED, 0, -1, 7)]),
-                ("three", [(0, 0, 1, 1)]),
-            ]
-        },
-    )
-    asked = {FIRST: 5, SECOND: 5, THIRD: 5, OTHER: 7}
-    assert await ends(client, asked) == {SECOND: None, OTHER: None}
+async def test_of_what_has_no_leader_and_what_was_not_asked_nothing_is_told() -> None:
+    answer = [("one", [(0, 1, -1, -1)]), ("three", [(0, 0, 1, 1)])]
+    client = Client({FIRST: None, SECOND: 2}, {2: answer})
+    assert await ends(client, {FIRST: 5, SECOND: 5}) == {SECOND: End(-1, -1)}
+
+
+@pytest.mark.parametrize("error", [UNKNOWN, NOT_LEADER, FORBIDDEN, FENCED, 9999])
+async def test_an_error_is_no_answer(error: int) -> None:
+    """A broker's own trouble passes; what it has meanwhile would be read as if it were known."""
+    client = Client({FIRST: 2, THIRD: 2}, {2: [("one", [(error, 0, -1, -1), (0, 2, 5, 7)])]})
+    assert await ends(client, {FIRST: 5, THIRD: 5}) == {THIRD: End(5, 7)}
+
+
+async def test_a_leader_that_does_not_support_the_question_cannot_say() -> None:
+    client = Client({FIRST: 2}, {2: [("one", [(UNSUPPORTED, 0, -1, -1)])]})
+    assert await ends(client, {FIRST: 5}) == {FIRST: None}
+
+
+@pytest.mark.parametrize(
+    "end, found",
+    [
+        pytest.param(None, None, id="nobody can say"),
+        pytest.param(End(5, 70), None, id="it has all"),
+        pytest.param(End(5, 69), 69, id="it lacks the last record"),
+        pytest.param(End(5, 0), 0, id="it has nothing of it"),
+        pytest.param(End(3, 40), 40, id="it never had the epoch"),
+        pytest.param(End(3, 70), 0, id="it never had the epoch, and an earlier one went on"),
+        pytest.param(End(-1, -1), 0, id="its epochs are not that far yet"),
+    ],
+)
+def test_where_a_log_is_not_the_one_that_was_read(end: End | None, found: int | None) -> None:
+    assert cut(Read(70, 5), end) == found
 
 
 @pytest.mark.parametrize("error", [IncompatibleBrokerVersion("no"), NotImplementedError("no")])
@@ -72,4 +96,4 @@ async def test_a_leader_that_does_not_answer_keeps_none_of_the_others_from_it(
 ) -> None:
     monkeypatch.setattr(epochs, "ANSWER_SECONDS", 0.01)
     client = Client({FIRST: 1, OTHER: 2}, {1: answer, 2: [("two", [(0, 0, 7, 9)])]})
-    assert await ends(client, {FIRST: 5, OTHER: 7}) == {OTHER: 9}
+    assert await ends(client, {FIRST: 5, OTHER: 7}) == {OTHER: End(7, 9)}

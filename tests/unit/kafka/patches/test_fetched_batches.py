@@ -612,19 +612,29 @@ def test_more_records_than_there_is_memory_for_are_not_made() -> None:
     assert "there are 210000 of them" in unreadable.why
 
 
-def test_what_a_new_leader_wrote_waits_until_it_is_known_what_that_has() -> None:
-    asked: list[tuple[TP, Read]] = []
-    leaders = NewLeaders(lambda tp, read: asked.append((tp, read)))
+@pytest.mark.parametrize("epoch", [5, 1])
+def test_what_a_new_leader_wrote_waits_until_it_is_known_what_that_has(epoch: int) -> None:
+    asked: list[tuple[TP, Read, int]] = []
+    leaders = NewLeaders(lambda *one: asked.append(one))
     shelf = Fetched(lambda tp: tp == CHUNKED, leaders=leaders)
-    batches = [batch(0, 2, epoch=3), batch(2, 2, epoch=3), batch(4, 2, epoch=5)]
+    batches = [batch(0, 2, epoch=3), batch(2, 2, epoch=3), batch(4, 2, epoch=epoch)]
     result = kept(shelf, CHUNKED, *batches)
     state = shelf.assignment.state_value(CHUNKED)
     assert [record.offset for record in result.getall()] == [0, 1, 2, 3]
-    assert (result.getall(), state.position, asked) == ([], 4, [(CHUNKED, Read(4, 3))])
+    assert (result.getall(), state.position, asked) == ([], 4, [(CHUNKED, Read(4, 3), epoch)])
     assert (result.getall(), len(asked), result.has_more()) == ([], 1, True)
-    leaders.go_on(CHUNKED, Read(4, 3))
+    leaders.go_on(CHUNKED, Read(4, 3), epoch)
     assert [record.offset for record in result.getall()] == [4, 5]
-    assert leaders.read(CHUNKED) == Read(6, 5)
+    assert leaders.read(CHUNKED) == Read(6, epoch)
+
+
+@pytest.mark.parametrize("size", [12, 13, 14, 15, 16])
+def test_a_cut_off_head_is_damage_that_is_fetched_again(size: int) -> None:
+    """Its length says that it is whole."""
+    head = bytearray(struct.pack(">qi", 7, size - 12).ljust(size, b"\0"))
+    result = kept(Fetched(lambda _tp: True), CHUNKED, batch(5, 2, epoch=1), head)
+    assert [record.offset for record in result.getall()] == [5, 6]
+    assert not result.has_more()
 
 
 def test_a_changelog_waits_for_no_leader() -> None:
@@ -643,7 +653,7 @@ def test_a_large_batch_is_read_to_its_end_whatever_its_epoch() -> None:
     leaders.read_from(CHUNKED, 0, 3)
     result = kept(shelf, CHUNKED, large)
     assert result.getall() == []
-    leaders.go_on(CHUNKED, Read(0, 3))
+    leaders.go_on(CHUNKED, Read(0, 3), 5)
     count = 0
     while result.has_more():
         shelf.hand_over(shelf, now=1.0)
