@@ -60,14 +60,21 @@ class Outcomes:
     def __init__(self, number: int) -> None:
         self._number = number
         self._known: dict[int, PublishError | None] = {}
+        self._errors = False
         self.complete: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Resolves once the outcomes of all of them are known."""
 
     def set(self, place: int, error: PublishError | None) -> None:
         """Set the outcome of one: None once it is acknowledged, or the error."""
         self._known[place] = error
+        self._errors = self._errors or error is not None
         if len(self._known) == self._number and not self.complete.done():
             self.complete.set_result(None)
+
+    @property
+    def all_acknowledged(self) -> bool:
+        """Whether Kafka has all of them, which is asked without a look at each."""
+        return len(self._known) == self._number and not self._errors
 
     @property
     def acknowledged(self) -> list[int]:
@@ -81,6 +88,8 @@ class Outcomes:
 
     def all(self, otherwise: PublishError | None) -> list[PublishError | None]:
         """Those of all, in order; `otherwise` where none is known."""
+        if self.all_acknowledged:
+            return [None] * self._number
         return [self._known.get(place, otherwise) for place in range(self._number)]
 
 
@@ -88,13 +97,11 @@ class _Record(msgspec.Struct, eq=False, gc=False):
     """A record on its way: of those that are published together, the one at this place."""
 
     outgoing: Outgoing
+    size: int
+    """Bytes of its key and value."""
+
     outcomes: Outcomes
     place: int
-
-    @property
-    def size(self) -> int:
-        """Bytes of its key and value."""
-        return len(self.outgoing.value or b"") + len(self.outgoing.key or b"")
 
     def settle(self, error: PublishError | None) -> None:
         """Set the outcome."""
@@ -175,7 +182,7 @@ class Publisher:
             NotAcknowledged: not acknowledged within the deadline, or refused by the broker.
             TooLarge: larger than `PERSISTER_MAX_RECORD_BYTES` or the topic's `max.message.bytes`.
         """
-        (error,) = await self._publish(topic, [Outgoing(key, value)])
+        (error,) = await self.publish_all(topic, [value], keys=None if key is None else [key])
         if error:
             raise error
 
@@ -199,10 +206,36 @@ class Publisher:
             outcomes: tells what becomes of them, also of those that the producer still has when the
                 deadline has passed or the caller was cancelled.
         """
+        if not values:
+            return []
         none: list[None] = [None] * len(values)
         given = zip(keys or none, values, timestamps or none, strict=True)
-        outgoing = [Outgoing(key, value, timestamp=at) for key, value, at in given]
-        return await self._publish(topic, outgoing, outcomes)
+        outcomes = outcomes or Outcomes(len(values))
+        size = sum(map(len, values)) + sum(map(len, keys or ()))
+        lane = _Lane(topic, size > _LARGE_BYTES)
+        late = NotAcknowledged(f"topic {topic}: taken back")
+        records: list[_Record] = []
+        handed_over = 0
+        turn = Turn()
+        try:
+            async with asyncio.timeout(self._deadline):
+                for key, value, at in given:
+                    outgoing = Outgoing(key, value, timestamp=at)
+                    record = _Record(outgoing, len(value) + len(key or b""), outcomes, handed_over)
+                    records.append(record)
+                    await self._hand_over(lane, record)
+                    handed_over += 1
+                    if turn.over:
+                        await turn.pass_on()
+                await asyncio.shield(outcomes.complete)
+        except TimeoutError:
+            late = self._failed(f"no acknowledgement for topic {topic} within {self._deadline:g} s")
+        finally:
+            if not outcomes.complete.done():
+                self._withdraw(lane, records, late)
+                for place in range(handed_over, len(values)):
+                    outcomes.set(place, late)
+        return outcomes.all(late)
 
     async def reachable(self, topic: str) -> bool:
         """Whether a broker answers now and knows the topic."""
@@ -220,34 +253,6 @@ class Publisher:
         async with open_admin(self._kafka) as admin:
             return await admin.create(topic, self._kafka.replication)
 
-    async def _publish(
-        self, topic: str, outgoing: Sequence[Outgoing], outcomes: Outcomes | None = None
-    ) -> list[PublishError | None]:
-        """Return the outcome of each record within the deadline."""
-        if not outgoing:
-            return []
-        outcomes = outcomes or Outcomes(len(outgoing))
-        records = [_Record(one, outcomes, place) for place, one in enumerate(outgoing)]
-        lane = _Lane(topic, sum(record.size for record in records) > _LARGE_BYTES)
-        late = NotAcknowledged(f"topic {topic}: taken back")
-        handed_over = 0
-        turn = Turn()
-        try:
-            async with asyncio.timeout(self._deadline):
-                for record in records:
-                    await self._hand_over(lane, record)
-                    handed_over += 1
-                    if turn.over:
-                        await turn.pass_on()
-                await asyncio.shield(outcomes.complete)
-        except TimeoutError:
-            late = self._failed(f"no acknowledgement for topic {topic} within {self._deadline:g} s")
-        finally:
-            taken_back = self._withdraw(lane, records) + records[handed_over:]
-            for record in taken_back:
-                record.settle(late)
-        return outcomes.all(late)
-
     async def _hand_over(self, lane: _Lane, record: _Record) -> None:
         """Queue a record once there is room for its bytes."""
         if record.size > self._kafka.max_record_bytes:
@@ -264,14 +269,14 @@ class Publisher:
             task = asyncio.get_running_loop().create_task(self._send_waiting(lane))
             self._sending[lane] = task
 
-    def _withdraw(self, lane: _Lane, records: Sequence[_Record]) -> list[_Record]:
-        """Take back records that nobody waits for and no producer has yet; returns them."""
+    def _withdraw(self, lane: _Lane, records: Sequence[_Record], why: PublishError) -> None:
+        """Take back those of these records that no producer has yet: nobody waits for them."""
         waiting = self._waiting[lane]
         left = [record for record in records if record in waiting]
         for record in left:
             del waiting[record]
+            record.settle(why)
         self.budget.release(sum(record.size for record in left))
-        return left
 
     async def _send_waiting(self, lane: _Lane) -> None:
         try:

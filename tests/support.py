@@ -72,7 +72,7 @@ class Producer:
         return refused
 
 
-async def longest_turn(meanwhile: asyncio.Task[Any]) -> float:
+async def longest_turn(meanwhile: asyncio.Future[Any]) -> float:
     """The largest part of the process's work that the loop did without doing anything else.
 
     Near 1 where all of it is done at once. A part of what was measured in one run is the same on a

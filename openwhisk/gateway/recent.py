@@ -3,7 +3,6 @@
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import islice, takewhile
 
 import msgspec
@@ -26,8 +25,7 @@ def _size(record: Record) -> int:
     return len(record.document) + OF_ONE
 
 
-@dataclass(frozen=True, slots=True)
-class _Taken:
+class _Taken(msgspec.Struct, frozen=True, gc=False):
     record: Record
     at: float
 

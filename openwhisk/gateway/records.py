@@ -60,9 +60,11 @@ _integer = msgspec.json.Decoder(int).decode
 _encode = msgspec.json.Encoder().encode
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True, gc=False):
     """An activation that the gateway accepts.
+
+    Python's cycle collector passes it over: there are tens of thousands, and looking at each of
+    them takes it tens of milliseconds in which nobody is served.
 
     Attributes:
         id: the document's id.

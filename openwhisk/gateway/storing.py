@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import msgspec
 
 from app.process.printable import shown
-from app.process.turn import Turn
+from app.process.turn import in_turns
 from openwhisk.gateway import answers
 from openwhisk.gateway.credentials import is_lockout
 from openwhisk.gateway.fallback import Fallback, Switch
@@ -190,9 +190,9 @@ class Storing:
 
     def _remember(self, records: Sequence[Record], outcomes: Outcomes, direct: "_Direct") -> None:
         """Remember what the persister may store, although CouchDB has or will get it from here."""
-        acknowledged = [records[place].id for place in outcomes.acknowledged]
-        if not direct.tried and len(acknowledged) == len(records):
+        if outcomes.all_acknowledged and not direct.tried:
             return
+        acknowledged = [records[place].id for place in outcomes.acknowledged]
         unknown = [records[place].id for place in outcomes.unknown]
         if unknown:
             self._on_the_wire.add(unknown, outcomes.complete)
@@ -206,14 +206,11 @@ class Storing:
         taken = [r for r, o in zip(records, outcomes, strict=True) if o is None]
         self._metrics.records.inc(len(taken))
         self._metrics.record_bytes.inc(sum(len(record.message) for record in taken))
-        turn = Turn()
-        for record in taken:
+        async for record in in_turns(taken):
             self._recent.add(record)
-            if turn.over:
-                await turn.pass_on()
         return [
             answers.written(record) if outcome is None else None
-            for record, outcome in zip(records, outcomes, strict=True)
+            async for record, outcome in in_turns(zip(records, outcomes, strict=True))
         ]
 
     async def _write(self, direct: "_Direct", headers: Mapping[str, str]) -> bool:
@@ -235,7 +232,7 @@ class Storing:
                 direct.problem = _LOCKED_OUT
                 return False
             raise Refused(answer)
-        stored = direct.take(answer.documents)
+        stored = await direct.take(answer.documents)
         if direct.unclear:
             stored += await self._compare(direct, headers)
         self._switch.direct += stored
@@ -281,12 +278,12 @@ class _Direct:
             return document
         return b'{"_rev":%b,%b' % (msgspec.json.encode(self.replaced.pop(index)), document[1:])
 
-    def take(self, entries: Sequence[bytes]) -> int:
+    async def take(self, entries: Sequence[bytes]) -> int:
         """Apply CouchDB's entries to the remaining records; returns how many are stored."""
         stored = 0
         left = []
         self.unclear = {}
-        for index, entry in zip(self.left, entries, strict=True):
+        async for index, entry in in_turns(zip(self.left, entries, strict=True)):
             told = answers.entry(entry)
             if told is None or not (told.error or told.is_of(self.records[index].id)):
                 self.problem = f"what it says about a document is not CouchDB's: {shown(entry)}"
@@ -345,7 +342,7 @@ async def _given_up(publishing: asyncio.Task[list[PublishError | None]] | None) 
 
 def _final(outcomes: Sequence[PublishError | None]) -> bool:
     """Whether Kafka has all records that it will ever take."""
-    return all(isinstance(outcome, TooLarge | None) for outcome in outcomes)
+    return all(outcome is None or isinstance(outcome, TooLarge) for outcome in outcomes)
 
 
 def _reason(outcomes: Sequence[PublishError | None]) -> str:

@@ -315,10 +315,11 @@ class Writes:
         self, request: web.Request, records: Sequence[Record | None], entries: list[bytes]
     ) -> list[int]:
         """Store accepted records and fill in their entries; returns indexes of too large ones."""
-        taken = [(index, record) for index, record in enumerate(records) if record]
-        stored = await self._storing.store([record for _, record in taken], request.headers)
+        indices = [index for index, record in enumerate(records) if record]
+        taken = [record for record in records if record]
+        stored = await self._storing.store(taken, request.headers)
         too_large = []
-        for (index, _), entry in zip(taken, stored, strict=True):
+        for index, entry in zip(indices, stored, strict=True):
             if entry is None:
                 too_large.append(index)
             else:

@@ -281,3 +281,15 @@ async def test_nobody_waits_for_a_large_document(
     assert sink.received > len(body)
     # Twice as large as the gateway takes by default.
     assert longest < 0.2
+
+
+@pytest.mark.usefixtures("sink")
+async def test_nobody_waits_for_many_small_documents_that_pass_through(start: StartGateway) -> None:
+    gateway = await start()
+    # So that there is one for which the gateway has to look out.
+    url = f"{gateway.url}/{DATABASE}/_bulk_docs"
+    await gateway.client.post(url, json={"docs": [document()]}, headers=BASIC)
+    body = json.dumps({"docs": [{"_id": f"guest/{number}"} for number in range(9900)]}).encode()
+    sending = asyncio.gather(*(asyncio.to_thread(_send, gateway.port, body) for _ in range(4)))
+    assert await longest_turn(sending) < 0.05
+    assert all(b" 201 " in answer for answer in await sending)

@@ -1,11 +1,13 @@
 """What Kafka has, or may get yet, is remembered if CouchDB is written to as well."""
 
 import asyncio
+import gc
 import json
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import cast
 
+import msgspec
 import pytest
 
 from app.kafka.byte_budget import ByteBudget
@@ -22,6 +24,7 @@ from openwhisk.gateway.shares import Shares
 from openwhisk.gateway.storing import NotStored, Storing
 from openwhisk.gateway.upstream import BulkAnswer, RefusedError, Upstream
 from openwhisk.publisher import NotAcknowledged, Outcomes, PublishError
+from tests.support import longest_turn
 from tests.unit.gateway.doubles import document
 
 LARGE = 100_000_000
@@ -137,6 +140,19 @@ async def test_what_is_acknowledged_is_no_trouble(records: list[Record]) -> None
     assert all(await room.store(records))
     assert not room.on_the_wire
     assert all(room.recent.get(record.id) for record in records)
+
+
+async def test_nobody_waits_for_many_records(records: list[Record]) -> None:
+    many = [msgspec.structs.replace(records[0], id=f"guest/{number}") for number in range(9900)]
+    room = Room(some(*[ACKNOWLEDGED] * len(many)))
+    storing = asyncio.create_task(room.store(many))
+    assert await longest_turn(storing) < 0.15
+    assert len(await storing) == len(many)
+
+
+def test_the_cycle_collector_passes_records_over(records: list[Record]) -> None:
+    # It takes tens of milliseconds for tens of thousands, in the middle of anything.
+    assert not any(map(gc.is_tracked, records))
 
 
 async def test_what_was_acknowledged_of_a_publication_that_is_given_up(
