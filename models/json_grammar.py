@@ -65,19 +65,37 @@ def check(text: bytes) -> None:
     Raises:
         ValueError: It is not JSON in UTF-8, or nested too deeply; the message shows no contents.
     """
+    wrong = fault(text)
+    if wrong is not None:
+        raise ValueError(wrong)
+
+
+def fault(text: bytes) -> str | None:
+    """Say why a text does not pass `check`, without any contents; None if it does.
+
+    Takes half the time of catching what `check` raises, where tiny texts come by the million.
+
+    Raises:
+        UnicodeDecodeError: It is not UTF-8.
+    """
     if not text.isascii():
         text.decode()
-    if text.count(b"[") + text.count(b"{") >= MAX_DEPTH and _is_too_deep(text):
-        raise ValueError(f"nested more than {MAX_DEPTH} levels deep")
+    if (
+        len(text) >= MAX_DEPTH
+        and text.count(b"[") + text.count(b"{") >= MAX_DEPTH
+        and _is_too_deep(text)
+    ):
+        return f"nested more than {MAX_DEPTH} levels deep"
     try:
         _validate(text)
     except DecodeError as error:
         if rb"\u" not in text:
-            raise _without_contents(error) from None
+            return _without_contents(error)
         try:
             _validate(with_whole_characters(text))
         except DecodeError as still:
-            raise _without_contents(still) from None
+            return _without_contents(still)
+    return None
 
 
 _decode: Final = Decoder(Raw).decode
@@ -91,8 +109,8 @@ def _validate(text: bytes) -> None:
             _decode(text)
 
 
-def _without_contents(error: DecodeError) -> ValueError:
-    return ValueError(str(error).removeprefix("JSON is malformed: "))
+def _without_contents(error: DecodeError) -> str:
+    return str(error).removeprefix("JSON is malformed: ")
 
 
 def with_whole_characters(text: bytes) -> bytes:

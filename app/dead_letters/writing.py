@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from faust.types import TP
 from mode import get_logger
+from msgspec import Struct
 
 from app.kafka.producer import BatchProducer, Outgoing
 from app.kafka.records import Record
@@ -37,7 +38,7 @@ _TOGETHER = 1000
 """How many letters to build at a time: each takes some kilobytes, however small its record."""
 
 
-class SetAside(NamedTuple):
+class SetAside(Struct, frozen=True):
     """A consumed record, and why it cannot be stored."""
 
     record: Record
@@ -129,9 +130,9 @@ class DeadLetters:
             shortened += await self._write(tp, set_aside[start : start + _TOGETHER])
         _log(self._topic, tp, set_aside)
         now = time.time()
-        for record, reason, detail in set_aside[-LATEST:]:
-            place = f"{tp.topic}/{tp.partition} offset {record.offset}"
-            self.latest.append(Latest(now, place, reason, detail))
+        for one in set_aside[-LATEST:]:
+            place = f"{tp.topic}/{tp.partition} offset {one.record.offset}"
+            self.latest.append(Latest(now, place, one.reason, one.detail))
         return shortened
 
     async def _write(self, tp: TP, set_aside: Sequence[SetAside]) -> int:
@@ -162,27 +163,27 @@ class DeadLetters:
         )
 
     def _outgoing(self, tp: TP, set_aside: SetAside) -> Outgoing:
-        record, reason, detail = set_aside
-        original, attempts = self._original(tp, record)
+        record = set_aside.record
+        original, attempts = self._original(tp, record) if record.headers else ((), 0)
         headers = letter_headers(
             *(tp.topic, tp.partition, record.offset, record.timestamp),
-            reason=reason,
-            detail=detail,
+            reason=set_aside.reason,
+            detail=set_aside.detail,
             headers=original,
             attempts=attempts,
         )
         return Outgoing(record.key, _value(record), headers)
 
     def _letter(self, tp: TP, set_aside: SetAside) -> DeadLetter:
-        record, reason, detail = set_aside
+        record = set_aside.record
         headers, attempts = self._original(tp, record)
         return DeadLetter(
             topic=tp.topic,
             partition=tp.partition,
             offset=record.offset,
             timestamp=record.timestamp,
-            reason=reason,
-            detail=detail,
+            reason=set_aside.reason,
+            detail=set_aside.detail,
             key=record.key,
             value=_value(record),
             headers=headers,

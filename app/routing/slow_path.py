@@ -56,11 +56,11 @@ def read(value: bytes, timestamp: int) -> Candidate | Skip | Reject:
         timestamp: the Kafka record's timestamp, in epoch millis.
     """
     try:
-        json_grammar.check(value)
+        fault = json_grammar.fault(value)
     except UnicodeDecodeError as error:
         return Reject(RejectReason.NOT_JSON, f"the value is not UTF-8 (byte {error.start})")
-    except ValueError as error:
-        return Reject(RejectReason.NOT_JSON, f"the value is not JSON: {error}")
+    if fault is not None:
+        return Reject(RejectReason.NOT_JSON, f"the value is not JSON: {fault}")
     try:
         return _message(value, timestamp)
     except RecordError as error:

@@ -117,7 +117,12 @@ class RoutingStep:
                     await turn.pass_on()
                 continue
             for record, decision in zip(records, decisions, strict=True):
-                decided.append(decision or await self._decide_alone(chunk.tp, record, role, decide))
+                if decision is not None:
+                    decided.append(decision)
+                elif len(record.value or b"") <= _LARGE:
+                    decided.append(self._decide_alone(chunk.tp, record, role, decide))
+                else:
+                    decided.append(await self._decide_aside(chunk.tp, record, role, decide))
                 if turn.over:
                     await turn.pass_on()
         return decided
@@ -132,17 +137,19 @@ class RoutingStep:
         except Exception:  # noqa: BLE001 - which one it is, is found alone
             return [None] * len(records), route
 
-    async def _decide_alone(
+    def _decide_alone(
         self, tp: TP, record: Record, role: TopicRole, decide: _Decide
     ) -> Decision | SetAside:
-        value, given = record.value or b"", (record.timestamp, self._rules)
         try:
-            if len(value) <= _LARGE:
-                return decide(role, record.value, *given)
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._aside, decide, role, value, *given)
+            return decide(role, record.value, record.timestamp, self._rules)
         except Exception as error:  # noqa: BLE001 - no record may end the worker
             return unforeseen(tp, record, error)
+
+    async def _decide_aside(
+        self, tp: TP, record: Record, role: TopicRole, decide: _Decide
+    ) -> Decision | SetAside:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._aside, self._decide_alone, tp, record, role, decide)
 
     def _watch(self, chunk: Chunk, set_aside: Iterable[SetAside]) -> None:
         """Let the topic's breaker judge the chunk; logs when it opens or closes."""

@@ -19,7 +19,7 @@ from models.dead_letter import DeadLetter
 from models.reasons import RejectReason, SkipReason
 from models.roles import TopicRole
 from tests.integration.support.records import INVOKER, Records, document, encode, result
-from tests.support import NOW, Producer, chunk, longest_turn
+from tests.support import NOW, Producer, chunk, cost, longest_turn
 
 DOCUMENTS, LETTERS = "persister-documents", "persister-dead-letters"
 
@@ -241,3 +241,10 @@ async def test_nobody_waits_for_records_that_are_made_to_be_read_slowly(
     assert await longest_turn(taking) < 0.3
     await taking
     assert bench.outcomes.counts == Counter({routed(Outcome.ROUTED): count})
+
+
+def test_tiny_records_that_are_set_aside_cost_no_more_than_others_of_their_size() -> None:
+    number, in_kafka = 5000, 10  # bytes of one with a byte, uncompressed
+    tiny = chunk(*[b"x"] * number)
+    costs = cost(lambda: asyncio.run(Bench().step.take(tiny, TopicRole.COMPLETED)))
+    assert costs < 80 * number * in_kafka / 1024**2  # a second for a megabyte
