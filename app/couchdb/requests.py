@@ -120,6 +120,8 @@ class Requests:
     ) -> None:
         self.on_request: Callable[[str, float], None] = _ignore
         """Called after every attempt with its status (or a word) and its seconds."""
+        self.doubtful = False
+        """Whether nothing passes, and the last error does not say that the database is at fault."""
         self._database = database
         self._gate = gate
         self._limit = limit
@@ -339,7 +341,7 @@ class Requests:
     def _passed(self, known_good: Document | None) -> None:
         self._evidence.passes += 1
         self._known_good = known_good or self._known_good
-        self._entries_fail = False
+        self._entries_fail = self.doubtful = False
         self._availability.succeeded()
         self._circuit.passed()
 
@@ -392,6 +394,7 @@ class Requests:
 
     def _database_failed(self, error: DatabaseError, started: float) -> None:
         self._entries_fail = isinstance(error, EntriesFailed)
+        self.doubtful = not (error.says_whose_fault or error.counts_against_account)
         self._availability.failed(error)
         self._circuit.failed(error, started)
 

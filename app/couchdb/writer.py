@@ -131,7 +131,7 @@ class BulkWriter(Service):
         self._unfinished: set[Request] = set()
         self._settled_at = float("-inf")
         self._settled = asyncio.Event()
-        self._taken = asyncio.Event()
+        self._moved = asyncio.Event()
 
     @property
     def identity(self) -> bytes | None:
@@ -168,10 +168,15 @@ class BulkWriter(Service):
         self._settled.clear()
         await self._settled.wait()
 
-    async def next_taken(self) -> None:
-        """Wait until another request takes documents; see `app.storing.sink.Sink`."""
-        await self._taken.wait()
-        self._taken.clear()
+    @property
+    def failing(self) -> bool:
+        """Whether documents fail that may be to blame; see `app.storing.sink.Sink`."""
+        return self.requests.doubtful or bool(self.diagnosis.parked)
+
+    async def next_change(self) -> None:
+        """Wait until a request takes documents, or fails; see `app.storing.sink.Sink`."""
+        await self._moved.wait()
+        self._moved.clear()
 
     async def on_start(self) -> None:
         """Connect; looks for the database in the background until it is found."""
@@ -277,6 +282,7 @@ class BulkWriter(Service):
         while not self.should_stop:
             await self._changed.wait()
             self._changed.clear()
+            self._moved.set()
             self._send_ready()
 
     def _send_ready(self) -> None:
@@ -286,7 +292,7 @@ class BulkWriter(Service):
         while self._found.is_set() and (queue := self._next()) is not None:
             request = queue.take()
             queue.under_way += 1
-            self._taken.set()
+            self._moved.set()
             self._unfinished.add(request)
             self.add_future(self._settle(request, queue))
         if self.queue.documents and not self._due(self.queue) and not self._lingering:

@@ -69,7 +69,8 @@ class WorkerSettings(Group):
     `PERSISTER_DOCUMENTS_PER_SECOND`, five seconds' worth that no request has taken, too."""
 
     in_flight_bytes: int = Field(64 * 1024 * 1024, ge=1024)
-    """Total bytes of unsettled documents at which fetching pauses."""
+    """Total bytes of unsettled documents at which fetching pauses; half as much again, like the
+    number, while documents fail that may be to blame."""
 
     @field_validator("tracing")
     @classmethod

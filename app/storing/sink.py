@@ -101,8 +101,12 @@ class Sink(Protocol):
     def waiting_documents(self) -> int:
         """How many documents no request has taken yet."""
 
-    async def next_taken(self) -> None:
-        """Wait until another request takes documents; one caller at a time."""
+    @property
+    def failing(self) -> bool:
+        """Whether documents fail of which only others, by being stored, show whose fault it is."""
+
+    async def next_change(self) -> None:
+        """Wait until another request takes documents, or fails; one caller at a time."""
 
     async def found(self) -> None:
         """Wait until the database has answered for the first time and its `identity` is known."""

@@ -72,6 +72,11 @@ Documents that a request has do not count: those that fail stay until others pas
 wait here have to show.
 """
 
+BESIDE_FAILING = 0.5
+"""How much more room there is while documents fail. Those that fail stay until others pass, which
+need room to show whose fault it is.
+"""
+
 _STORED = Key(Step.STORE, Outcome.STORED)
 _SEEN = Key(Step.STORE, Outcome.DUPLICATE, "guard")
 _PRESENT = Key(Step.STORE, Outcome.DUPLICATE, "database")
@@ -139,13 +144,12 @@ class StoringStep(Service):
         """How many of them have not been offered to the sink yet."""
 
     async def on_start(self) -> None:
-        """With a maximum rate, look for room whenever a request takes documents."""
-        if self._most_waiting is not None:
-            self.add_future(self._look_when_taken())
+        """Look for room whenever a request takes documents, or fails."""
+        self.add_future(self._look_for_room())
 
-    async def _look_when_taken(self) -> None:
+    async def _look_for_room(self) -> None:
         while not self.should_stop:
-            await self._sink.next_taken()
+            await self._sink.next_change()
             async with self._room:
                 self._room.notify_all()
 
@@ -166,9 +170,10 @@ class StoringStep(Service):
         self.add_future(self._store(event, settling))
 
     def _has_room(self) -> bool:
+        share = 1 + BESIDE_FAILING * self._sink.failing
         return (
-            self.documents_in_flight < self._settings.in_flight_documents
-            and self.bytes_in_flight < self._settings.in_flight_bytes
+            self.documents_in_flight < self._settings.in_flight_documents * share
+            and self.bytes_in_flight < self._settings.in_flight_bytes * share
             and (self._most_waiting is None or self._waiting < self._most_waiting)
         )
 

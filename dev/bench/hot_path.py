@@ -95,9 +95,11 @@ class Everything:
 
     identity = b"database"
     waiting_documents = 0
+    failing = False
 
-    async def next_taken(self) -> None:
-        """Nothing waits."""
+    async def next_change(self) -> None:
+        """Nothing waits, and nothing fails."""
+        await asyncio.Event().wait()
 
     async def found(self) -> None:
         """It is there."""

@@ -63,13 +63,14 @@ class Written:
 
     identity = b"a database"
     waiting_documents = 0
+    failing = False
 
     def __init__(self) -> None:
         self.batches: list[list[bytes]] = []
         self._known: set[str] = set()
 
-    async def next_taken(self) -> None:
-        pass
+    async def next_change(self) -> None:
+        await asyncio.Event().wait()
 
     async def found(self) -> None:
         pass

@@ -25,16 +25,18 @@ def body(number: int, *, bad: bool) -> bytes:
     return json.dumps({"_id": f"guest/{number:032x}", "bad": bad}).encode()
 
 
-def storing(writer: BulkWriter, letters: Producer, paced: int | None) -> StoringStep:
+def storing(
+    writer: BulkWriter, letters: Producer, paced: int | None = None, **settings: Any
+) -> StoringStep:
     time, table = LoopTime(), dict[str, bytes]()
     guard = Guard(table, GuardSettings(), clock=lambda: 1000.0, forget=table.__delitem__)
-    guard.assign([0])
+    guard.assign([0, 1])
     return StoringStep(
         guard,
         writer,
         DeadLetters(cast("Any", letters), "dead-letters"),
         Outcomes(),
-        WorkerSettings(),
+        WorkerSettings(**settings),
         breaker=StoreBreaker(StoreBreakerSettings(), clock=time.clock, sleep=time.sleep),
         paced=paced,
     )
