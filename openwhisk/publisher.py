@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -42,6 +42,10 @@ class PublishError(Exception):
 
 class NotAcknowledged(PublishError):  # noqa: N818 - what happened, in Kafka's words
     """Kafka did not acknowledge in time. The record may still arrive; send it again."""
+
+
+class TakenBack(NotAcknowledged):
+    """Nobody waits for the record any more, and no producer had it: it does not arrive."""
 
 
 class TooLarge(PublishError):  # noqa: N818
@@ -77,9 +81,13 @@ class Outcomes:
         return len(self._known) == self._number and not self._errors
 
     @property
-    def acknowledged(self) -> list[int]:
-        """The places of those that Kafka has acknowledged."""
-        return [place for place, error in self._known.items() if error is None]
+    def arrived(self) -> list[int]:
+        """The places of those that Kafka has acknowledged, or may have although sending failed."""
+        return [
+            place
+            for place, error in self._known.items()
+            if not isinstance(error, TakenBack | TooLarge)
+        ]
 
     @property
     def unknown(self) -> list[int]:
@@ -232,9 +240,10 @@ class Publisher:
             late = self._failed(f"no acknowledgement for topic {topic} within {self._deadline:g} s")
         finally:
             if not outcomes.complete.done():
-                self._withdraw(lane, records, late)
+                taken_back = TakenBack(str(late))
+                self._withdraw(lane, records, taken_back)
                 for place in range(handed_over, len(values)):
-                    outcomes.set(place, late)
+                    outcomes.set(place, taken_back)
         return outcomes.all(late)
 
     async def reachable(self, topic: str) -> bool:
@@ -298,28 +307,37 @@ class Publisher:
 
     async def _send(self, lane: _Lane, records: Sequence[_Record]) -> None:
         topic, producer = lane.topic, self._large_producer if lane.large else self._producer
-        error: PublishError | None = NotAcknowledged(f"topic {topic}: stopped")
-        too_large: set[int] = set()
+        left = {id(record.outgoing): record for record in records}
+
+        def settle(
+            outgoing: Iterable[Outgoing], error: Callable[[_Record], PublishError | None]
+        ) -> None:
+            settled = [left.pop(id(one)) for one in outgoing]
+            self.budget.release(sum(record.size for record in settled))
+            for record in settled:
+                record.settle(error(record))
+
+        def acknowledged(outgoing: Sequence[Outgoing], _offset: int) -> None:
+            self._acknowledged()
+            settle(outgoing, lambda _: None)
+
+        error = NotAcknowledged(f"topic {topic}: stopped")
         try:
-            refused = await producer.send(topic, [record.outgoing for record in records])
+            outgoing = [record.outgoing for record in records]
+            too_large = await producer.send(topic, outgoing, acknowledged)
+            settle(
+                too_large,
+                lambda record: TooLarge(
+                    f"topic {topic} takes no record of this size: {record.size} bytes"
+                ),
+            )
         except Exception as failure:
             if not isinstance(failure, KafkaError):
                 logger.exception("cannot publish to topic %s for a reason unforeseen", topic)
             error = self._failed(f"topic {topic}: {failure!r}")
-        else:
-            error = None
-            too_large = {id(outgoing) for outgoing in refused}
-            if len(refused) < len(records):
-                self._acknowledged()
         finally:
             # Whatever has happened: somebody may wait for the outcomes for ever.
-            for record in records:
-                record.settle(
-                    TooLarge(f"topic {topic} takes no record of this size: {record.size} bytes")
-                    if id(record.outgoing) in too_large
-                    else error
-                )
-            self.budget.release(sum(record.size for record in records))
+            settle([record.outgoing for record in left.values()], lambda _: error)
 
     def _new_producer(self) -> BatchProducer:
         return BatchProducer(

@@ -338,12 +338,18 @@ class BatchProducer:
                 by_partition[crc32(record.key) % count].append(record)
             else:
                 by_partition[keyless].append(record)
-        return await asyncio.gather(
+        sent = await asyncio.gather(
             *(
                 self._send_partition(client, topic, number, part, acknowledged)
                 for number, part in by_partition.items()
-            )
+            ),
+            # Also that of the others is told before one that fails for good ends them all.
+            return_exceptions=True,
         )
+        refusals = [one for one in sent if isinstance(one, BaseException)]
+        if refusals:
+            raise refusals[0]
+        return [one for one in sent if isinstance(one, _Sent)]
 
     async def _send_partition(
         self,

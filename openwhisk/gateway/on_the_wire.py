@@ -1,8 +1,9 @@
 """Remembers whose records may still reach Kafka, or have, although nobody waited for that.
 
 A record that Kafka does not acknowledge in time is written to CouchDB, and may have been on its way
-to Kafka already. If it arrives, the persister stores it: over the tombstone, should the document
-have been deleted meanwhile. So a change of such a document waits until the persister has met it.
+to Kafka already; or a client that did not get the answer sends it again, and Kafka is back. The
+persister stores what arrives: over the tombstone, should the document have been deleted meanwhile.
+So a change of such a document waits until the persister has met it.
 """
 
 import asyncio
@@ -10,6 +11,13 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from typing import Final
+
+MOST_WRITTEN: Final = 100_000
+"""How many documents to remember that were written to CouchDB, but for those on the wire."""
+
+_LOOKS = 10
+"""How many of the oldest to look at for one that may be forgotten."""
 
 
 class OnTheWire:
@@ -25,8 +33,8 @@ class OnTheWire:
         self._clock = clock
         self._underway: Counter[str] = Counter()
         self._arrived: OrderedDict[str, float] = OrderedDict()
-        self._written: set[str] = set()
-        """Those of both that may be in CouchDB without the persister."""
+        self._written: OrderedDict[str, None] = OrderedDict()
+        """What may be in CouchDB without the persister, on the wire or not."""
 
     def __bool__(self) -> bool:
         """Whether there are any."""
@@ -46,6 +54,10 @@ class OnTheWire:
         """Whether it may still store one that may be in CouchDB already."""
         return document_id in self and document_id in self._written
 
+    def written(self, document_ids: Iterable[str]) -> list[str]:
+        """Those of these documents that were written to CouchDB, on the wire or not."""
+        return [one for one in document_ids if one in self._written] if self._written else []
+
     def add(self, document_ids: Sequence[str], settled: asyncio.Future[None]) -> None:
         """Remember documents until their records have arrived, and for a while after that.
 
@@ -64,8 +76,16 @@ class OnTheWire:
             self._arrived.move_to_end(document_id)
 
     def write(self, document_ids: Iterable[str]) -> None:
-        """Note that those documents of these that are remembered are written to CouchDB as well."""
-        self._written.update(one for one in document_ids if one in self)
+        """Note that documents are written to CouchDB."""
+        for document_id in document_ids:
+            self._written[document_id] = None
+            self._written.move_to_end(document_id)
+            for _ in range(_LOOKS):
+                if len(self._written) <= MOST_WRITTEN:
+                    break
+                oldest, _ = self._written.popitem(last=False)
+                if oldest in self._underway or oldest in self._arrived:
+                    self._written[oldest] = None
 
     def _settled(self, document_ids: Sequence[str], _: asyncio.Future[None]) -> None:
         for document_id in document_ids:
@@ -76,7 +96,6 @@ class OnTheWire:
         self.arrived(document_ids)
 
     def _forget_old(self) -> None:
-        while self._arrived and next(iter(self._arrived.values())) <= self._clock() - self._seconds:
-            document_id, _ = self._arrived.popitem(last=False)
-            if document_id not in self._underway:
-                self._written.discard(document_id)
+        now = self._clock()
+        while self._arrived and next(iter(self._arrived.values())) <= now - self._seconds:
+            self._arrived.popitem(last=False)

@@ -132,19 +132,22 @@ class Storing:
         try:
             while True:
                 if publishing is None and self._switch.tries_kafka():
-                    publishing = asyncio.create_task(self._publish(records, direct))
+                    publishing = asyncio.create_task(self._publish(records))
                 if publishing is not None:
                     await asyncio.wait([publishing], timeout=self._wait(until))
                     if publishing.done():
                         outcomes = publishing.result()
-                        publishing = None
                         if _final(outcomes):
-                            return await self._acknowledged(records, outcomes)
+                            entries = await self._acknowledged(records, outcomes)
+                            publishing = None
+                            return entries
+                        publishing = None
                         self._switch.late(_reason(outcomes))
                     else:
                         self._switch.late(f"no acknowledgement within {self._patience:g} s")
                 if self._switch.open and await self._write(direct, headers):
                     await _given_up(publishing)
+                    publishing = None
                     return direct.entries
                 if self._clock() >= until:
                     if direct.problem:
@@ -158,8 +161,9 @@ class Storing:
                     raise NotStored
                 await asyncio.sleep(min(_PAUSE, max(0.0, until - self._clock())))
         finally:
-            if publishing is not None:
-                publishing.cancel()
+            if publishing is not None and not publishing.cancel():
+                # It has just ended, and what came of it is not remembered yet.
+                self._on_the_wire.arrived(record.id for record in records)
 
     def _wait(self, until: float) -> float:
         left = max(0.0, until - self._clock())
@@ -167,11 +171,10 @@ class Storing:
             return left
         return min(self._patience, left)
 
-    async def _publish(
-        self, records: Sequence[Record], direct: "_Direct"
-    ) -> list[PublishError | None]:
+    async def _publish(self, records: Sequence[Record]) -> list[PublishError | None]:
         started = time.perf_counter()
         outcomes = Outcomes(len(records))
+        final = False
         try:
             errors = await self._publisher.publish_all(
                 self._topic,
@@ -181,24 +184,31 @@ class Storing:
                 [record.id.encode() for record in records],
                 outcomes,
             )
+            self._metrics.publish_seconds.observe(time.perf_counter() - started)
+            final = _final(errors)
         finally:
-            self._remember(records, outcomes, direct)
-        self._metrics.publish_seconds.observe(time.perf_counter() - started)
-        if _final(errors) and None in errors:
+            # Even if the client has left.
+            self._remember(records, outcomes, final=final)
+        if final and None in errors:
             self._switch.acknowledged()
         return errors
 
-    def _remember(self, records: Sequence[Record], outcomes: Outcomes, direct: "_Direct") -> None:
-        """Remember what the persister may store, although CouchDB has or will get it from here."""
-        if outcomes.all_acknowledged and not direct.tried:
+    def _remember(self, records: Sequence[Record], outcomes: Outcomes, *, final: bool) -> None:
+        """Remember what the persister may store, although CouchDB has or will get it from here.
+
+        Args:
+            records: what was published.
+            outcomes: what is known of them.
+            final: whether the client gets this as its answer. Then all are remembered for readers,
+                which is enough for what CouchDB gets from the persister alone.
+        """
+        if final:
+            self._on_the_wire.arrived(self._on_the_wire.written(one.id for one in records))
             return
-        acknowledged = [records[place].id for place in outcomes.acknowledged]
         unknown = [records[place].id for place in outcomes.unknown]
         if unknown:
             self._on_the_wire.add(unknown, outcomes.complete)
-        self._on_the_wire.arrived(acknowledged)
-        if direct.tried:
-            self._on_the_wire.write(acknowledged + unknown)
+        self._on_the_wire.arrived(records[place].id for place in outcomes.arrived)
 
     async def _acknowledged(
         self, records: Sequence[Record], outcomes: Sequence[PublishError | None]
@@ -216,8 +226,11 @@ class Storing:
     async def _write(self, direct: "_Direct", headers: Mapping[str, str]) -> bool:
         """Try once to write the remaining records to CouchDB; returns whether none are left."""
         left = direct.left
-        direct.tried = True
-        self._on_the_wire.write(direct.records[index].id for index in left)
+        ids = [direct.records[index].id for index in left]
+        self._on_the_wire.write(ids)
+        # One that Kafka has taken from the client before.
+        taken = [one async for one in in_turns(ids) if self._recent.get(one)]
+        self._on_the_wire.arrived(taken)
         documents = [direct.body(index) for index in left]
         try:
             answer = await self._upstream.write(documents, headers)
@@ -266,8 +279,6 @@ class _Direct:
         self.replaced: dict[int, str] = {}
         """Revisions of stored documents to replace, because they lack the record's logs, by index.
         """
-        self.tried = False
-        """Whether CouchDB may have any of them."""
         self.problem = ""
         """Why records are left after the last attempt; empty before the first."""
 

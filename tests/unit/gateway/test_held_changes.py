@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from aiokafka.errors import TopicAuthorizationFailedError
 
 from tests.fakes.time import until
 from tests.openwhisk_client import Answer, BrokenError, OpenWhiskClient
 from tests.unit.gateway.conftest import StartClients
 from tests.unit.gateway.doubles import (
     DATABASE,
+    TOPIC,
     FakeDatabase,
     FakeProducer,
     asks_what_is_stored,
@@ -356,6 +358,55 @@ async def test_what_may_reach_kafka_later_is_not_changed_before_it_has(
     assert (await deleting).status == 200
     assert database.held == {}
     assert len(producer.sent) == 1
+
+
+async def test_what_was_written_for_a_client_that_left_and_is_sent_again(
+    clients: StartClients, database: FakeDatabase, producer: FakeProducer
+) -> None:
+    """CouchDB has it from the gateway, and the persister would bring it back."""
+    writer, _ = await clients(change_patience=0.2, fallback_after=0.1)
+    producer.answering = False
+    await writer.put(document())  # so that records go to CouchDB
+    fields = document()
+    stored, left = asyncio.Event(), asyncio.Event()
+
+    async def slow(request: web.Request) -> web.StreamResponse:
+        answer = await database.couchdb.answer(request)
+        if fields["_id"] in database.held:
+            stored.set()
+            await left.wait()
+        return answer
+
+    database.answer = slow
+    first = asyncio.ensure_future(writer.store([fields]))
+    await stored.wait()
+    first.cancel()
+    await asyncio.wait([first])
+    left.set()
+    database.answer = None
+    producer.answering = True
+    while fields["activationId"] not in str(producer.sent):  # so that records go to Kafka
+        assert await writer.store([fields]) == [True]
+    with pytest.raises(BrokenError):
+        await writer.delete(fields["_id"], database.held[fields["_id"]]["_rev"])
+    assert fields["_id"] in database.held
+
+
+async def test_what_one_partition_took_of_what_another_refused(
+    clients: StartClients, database: FakeDatabase, producer: FakeProducer
+) -> None:
+    producer.create(TOPIC, partitions=2, limit=20_000_000)
+    writer, _ = await clients(change_patience=0.2, fallback_after=5)
+    batch = [document() for _ in range(20)]
+    producer.failures = [TopicAuthorizationFailedError()]
+    assert await writer.store(batch) == [True] * 20
+    assert len(database.held) == 20
+    for fields in batch:
+        if fields["activationId"] in str(producer.values(TOPIC)):
+            break
+    with pytest.raises(BrokenError):
+        await writer.delete(fields["_id"], database.held[fields["_id"]]["_rev"])
+    assert fields["_id"] in database.held
 
 
 async def test_strangers_do_not_learn_what_may_reach_kafka_later(

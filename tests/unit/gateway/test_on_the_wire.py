@@ -75,5 +75,26 @@ async def test_those_that_are_written_to_couchdb_are_known_until_the_persister_h
     assert [name for name in "abcd" if on_the_wire.is_written(name)] == ["a"]
     clock.now += SECONDS
     assert not on_the_wire
-    on_the_wire.arrived(["a"])
     assert not on_the_wire.is_written("a")
+
+
+async def test_what_is_written_to_couchdb_may_be_sent_to_kafka_later(
+    on_the_wire: OnTheWire, clock: Clock
+) -> None:
+    on_the_wire.write(["a", "b"])
+    assert not on_the_wire
+    assert on_the_wire.written("abc") == ["a", "b"]
+    clock.now += 10 * SECONDS
+    assert not on_the_wire.is_written("a")
+    on_the_wire.arrived("ac")
+    assert [name for name in "abc" if on_the_wire.is_written(name)] == ["a"]
+
+
+async def test_what_is_written_to_couchdb_is_bounded_but_for_what_is_on_the_wire(
+    on_the_wire: OnTheWire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("openwhisk.gateway.on_the_wire.MOST_WRITTEN", 3)
+    on_the_wire.arrived(["a"])
+    on_the_wire.write("abcdefg")
+    assert on_the_wire.written("abcdefg") == ["a", "f", "g"]
+    assert on_the_wire.is_written("a")

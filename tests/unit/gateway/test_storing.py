@@ -23,7 +23,7 @@ from openwhisk.gateway.records import Record, Taking
 from openwhisk.gateway.shares import Shares
 from openwhisk.gateway.storing import NotStored, Storing
 from openwhisk.gateway.upstream import BulkAnswer, RefusedError, Upstream
-from openwhisk.publisher import NotAcknowledged, Outcomes, PublishError
+from openwhisk.publisher import NotAcknowledged, Outcomes, PublishError, TakenBack
 from tests.support import longest_turn
 from tests.unit.gateway.doubles import document
 
@@ -101,7 +101,7 @@ def some(*known: PublishError | None, then: Callable[[], Awaitable[None]] | None
 class Room:
     """Stores records, and knows what is remembered."""
 
-    def __init__(self, *publish: Publish) -> None:
+    def __init__(self, *publish: Publish, patience: float = 0.01) -> None:
         self.couchdb = CouchDB()
         self.recent = Recent(LARGE, 60)
         self.on_the_wire = OnTheWire(60)
@@ -112,8 +112,8 @@ class Room:
             "topic",
             upstream=cast("Upstream", self.couchdb),
             switch=self.switch,
-            patience=0.01,
-            deadline=0.05,
+            patience=patience,
+            deadline=max(0.05, patience),
             recent=self.recent,
             on_the_wire=self.on_the_wire,
             metrics=Metrics(Shares(LARGE), ByteBudget(LARGE), self.recent, self.switch, watch),
@@ -168,10 +168,66 @@ async def test_what_was_acknowledged_of_a_publication_that_is_given_up(
 async def test_what_was_acknowledged_of_a_publication_that_failed_in_part(
     records: list[Record],
 ) -> None:
-    room = Room(some(ACKNOWLEDGED, FAILED))
+    room = Room(some(ACKNOWLEDGED, TakenBack("as told")))
     assert all(await room.store(records))
     assert room.written(records) == [True, False]
     assert room.switch.away_since is not None
+
+
+async def test_what_may_have_arrived_though_it_failed(records: list[Record]) -> None:
+    room = Room(some(FAILED, TakenBack("as told")))
+    assert all(await room.store(records))
+    assert room.written(records) == [True, False]
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_what_is_acknowledged_as_its_client_leaves(
+    records: list[Record], turns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.process.turn.SECONDS", 0.0)  # others get a turn after each record
+    acknowledging = asyncio.Event()
+
+    async def late(outcomes: Outcomes) -> None:
+        await acknowledging.wait()
+        await some(ACKNOWLEDGED, ACKNOWLEDGED)(outcomes)
+
+    room = Room(late, patience=60)
+    storing = asyncio.ensure_future(room.store(records))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    acknowledging.set()
+    await asyncio.sleep(0)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    storing.cancel()
+    await asyncio.wait([storing])
+    await asyncio.sleep(0)
+    for record in records:
+        assert record.id in room.on_the_wire or room.recent.get(record.id) is not None
+
+
+async def test_what_a_client_that_left_sends_again_once_kafka_is_back(
+    records: list[Record],
+) -> None:
+    """CouchDB had stored the first one, so that it has it proves nothing."""
+    room = Room(some(ACKNOWLEDGED, ACKNOWLEDGED))
+    room.couchdb.answering.clear()
+    room.switch.late("as told")
+    first = asyncio.ensure_future(room.store(records[:1]))
+    await room.couchdb.asked.wait()
+    first.cancel()
+    await asyncio.wait([first])
+    room.switch.acknowledged()
+    assert all(await room.store(records))
+    assert room.written(records) == [True, False]
+
+
+async def test_what_kafka_has_taken_and_couchdb_is_given_again(records: list[Record]) -> None:
+    room = Room(some(ACKNOWLEDGED))
+    assert all(await room.store(records[:1]))
+    room.switch.late("as told")
+    assert all(await room.store(records))
+    assert room.written(records) == [True, False]
 
 
 async def test_what_is_acknowledged_while_couchdb_is_written_to(records: list[Record]) -> None:
