@@ -72,6 +72,20 @@ class Finding(NamedTuple):
     reason: Reason | None = None
 
 
+class _Stood(NamedTuple):
+    """What a partition of this worker stood still for.
+
+    Args:
+        committed: where it stands.
+        reason: why it did; not ready because of it.
+        since: epoch seconds.
+    """
+
+    committed: int | None
+    reason: Reason
+    since: float
+
+
 class _Look(NamedTuple):
     wall: float
     seen: GroupView
@@ -101,6 +115,8 @@ class Partitions:
         """Whether a partition, when a member last held it, waited for something that no restart
         helps.
         """
+        self._stood: dict[TP, _Stood] = {}
+        """Partitions that have made this worker not ready, until they move."""
 
     def judge(self, wall: float, seen: GroupView, worker: Worker) -> dict[TP, Finding]:
         """Judge every partition; `wall` is in epoch seconds."""
@@ -110,7 +126,7 @@ class Partitions:
             # During a rebalance Kafka does not say who holds what.
             self._holders = seen.holders()
         self._has_failed |= bool(worker.database.failing)
-        for known in (self._settled, self._begun, self._waits):
+        for known in (self._settled, self._begun, self._waits, self._stood):
             for gone in known.keys() - seen.partitions.keys():
                 del known[gone]
         return dict(self._each(_Look(wall, seen, worker)))
@@ -118,6 +134,10 @@ class Partitions:
     def _each(self, look: _Look) -> Iterator[tuple[TP, Finding]]:
         for tp, reach in look.seen.partitions.items():
             self._lasting.of(("unread", tp), (reach.committed, reach.lag == 0))
+            if (stood := self._stood.get(tp)) and (
+                reach.lag == 0 or reach.committed != stood.committed
+            ):
+                del self._stood[tp]
             holder = self._holders.get(tp)
             yield tp, (self._held(tp, reach, look) if holder else self._unheld(tp, reach, look))
 
@@ -152,10 +172,17 @@ class Partitions:
         self._waits[tp] = not ours.restart
         reason = ours if mine else FOREIGN
         stuck = self._lasting.of(("reason", tp), (reach.committed, reason))
+        since = look.wall - stands
+        if mine and (stood := self._stood.get(tp)):
+            # That the group rebalances, or Kafka was silent, does not mean that it moves.
+            reason = stood.reason if reason is BETWEEN else reason
+            since = min(since, stood.since)
+            stands = max(stands, look.wall - since)
         if stands < STANDING:
             return Finding(PartitionVerdict(State.MOVING, reach, host, mine, member=member))
+        if mine and reason.blocks:
+            self._stood[tp] = _Stood(reach.committed, reason._replace(restart=False), since)
         state = State.STUCK if reason.restart else State.WAITING
-        since = look.wall - stands
         verdict = PartitionVerdict(state, reach, host, mine, since, reason.why, member)
         return Finding(verdict, stands, stuck, reason)
 

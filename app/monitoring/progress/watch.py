@@ -232,7 +232,7 @@ class Progress(Service):
             if not self._was_ready:
                 self.log.info("Ready: every partition is read by a worker of the group.")
             elif self._said is not None:
-                self.log.info("Ready again: the work moves.")
+                self.log.info("Ready again: nothing that this worker reads stands still.")
             self._was_ready, self._said = True, None
         elif now - since >= STANDING:
             # Compared without its numbers, which change all the time.

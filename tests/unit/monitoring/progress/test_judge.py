@@ -181,6 +181,30 @@ def test_the_holders_are_remembered_while_the_group_rebalances() -> None:
     assert verdict.partitions[INPUT].mine
 
 
+def test_a_rebalance_does_not_make_what_stands_still_move() -> None:
+    """Or a worker beside one that crashes again and again would be ready half of the time."""
+    world = World()
+    world.reaches[INPUT] = Reach(0, 20, 10)
+    world.worker = replace(world.worker, unsent="Kafka does not take records")
+    assert "does not take" in (world.after(12).not_ready or "")
+    for generation in range(2, 6):
+        world.worker = replace(world.worker, rebalancing=True, generation=generation)
+        verdict = world.after(4)
+        assert "completed0/0: Kafka does not take records" in (verdict.not_ready or "")
+        assert verdict.since == WALL
+        world.held = {"me": {DOCUMENTS}, "other": {INPUT}}
+        world.worker = replace(world.worker, rebalancing=False)
+        assert world.look().not_ready is None  # the other's now
+        world.held = {"me": {DOCUMENTS, INPUT}, "other": set()}
+        verdict = world.look()
+        assert "completed0/0" in (verdict.not_ready or "")
+        assert verdict.stuck_for < PAUSE
+    world.reaches[INPUT] = Reach(0, 20, 11)
+    assert world.look().not_ready is None
+    world.worker = replace(world.worker, rebalancing=True)
+    assert world.after(4).not_ready is None
+
+
 def test_a_rebalance_without_end_is_not_ready_and_then_stuck() -> None:
     world = World()
     world.after(10)
@@ -244,8 +268,10 @@ def test_kafka_away_is_waited_for_whatever_else_stands_still() -> None:
     assert (verdict.state, verdict.stuck_for) == (State.WAITING, 0.0)
     assert verdict.not_ready == "Kafka does not answer: connection refused"
     world.silent = ""
-    # What stood still before has had no chance meanwhile.
-    assert world.look().not_ready is None
+    # What stood still before has not moved; it has had no chance, though.
+    verdict = world.look()
+    assert "completed0/0" in (verdict.not_ready or "")
+    assert verdict.stuck_for == 0.0
     assert world.after(20).state is State.STUCK
 
 

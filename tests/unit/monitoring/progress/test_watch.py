@@ -138,7 +138,9 @@ async def test_what_stands_still_is_said_once_a_minute(caplog: pytest.LogCapture
     assert "completed0/0: nothing is committed" in said[0]
     run.kafka.reaches[INPUT] = Reach(0, 12, 12)
     await run.after(2)
-    assert caplog.records[-1].message.endswith("Ready again: the work moves.")
+    assert caplog.records[-1].message.endswith(
+        "Ready again: nothing that this worker reads stands still."
+    )
 
 
 async def test_what_stands_still_ends_the_worker_once() -> None:
