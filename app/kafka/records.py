@@ -1,6 +1,7 @@
 """What is read of a record, whichever reader brought it."""
 
 from collections.abc import Sequence
+from operator import lt
 from typing import Protocol
 
 
@@ -42,3 +43,9 @@ class PlacedRecord(Record, Protocol):
     @property
     def partition(self) -> int:
         """The number of its partition."""
+
+
+def in_order(records: Sequence[Record]) -> bool:
+    """Whether each record's offset is greater than the one before it."""
+    offsets = [record.offset for record in records]
+    return all(map(lt, offsets, offsets[1:]))

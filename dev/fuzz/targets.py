@@ -27,9 +27,12 @@ _RULES: Final = RoutingSettings.model_validate(
 )
 _TAKING: Final = Taking(TopicRole.ACTIVATIONS, 1 << 23, lambda _logs: None)
 _CRC, _ATTRIBUTES, _SUMMED, _RECORDS, _LENGTH = 17, 21, 21, 61, 8
+_LAST_DELTA, _COUNT = 23, 57
 _HEADER_BYTES: Final = 200
 _NAME: Final = 100
 """Bytes of a name of a header."""
+_CLAIMED: Final = 20
+"""Records of a batch that claim offsets."""
 _ENOUGH: Final = 1 << 30
 
 
@@ -117,6 +120,16 @@ def batches(value: bytes) -> None:
         _unpack(number, bytes(pack(part)))
         _unpack(number, part)
         _unpack(number, bytes(pack(_record(part))))
+        claimed = [-1 - byte if byte & 1 else byte for byte in part[:_CLAIMED]]
+        claiming = b"".join(map(_claiming, claimed))
+        _unpack(number, bytes(pack(claiming)), len(claimed))
+
+
+def _claiming(offset: int) -> bytes:
+    """A record that claims this offset, counted from its batch's."""
+    # Attributes and time; no key, no value, no headers.
+    body = b"".join((bytes(2), _varint(offset), _varint(-1), _varint(-1), bytes(1)))
+    return _varint(len(body)) + body
 
 
 def _record(value: bytes) -> bytes:
@@ -143,15 +156,20 @@ _PACKED: Final[tuple[Callable[[bytes], Any], ...]] = (
 )
 
 
-def _unpack(number: int, records: bytes) -> None:
+def _unpack(number: int, records: bytes, count: int = 1) -> None:
     builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 1 << 20)
     builder.append(0, 1000, None, b"", [])
     encoded = bytearray(builder.build()[:_RECORDS]) + records
     struct.pack_into(">i", encoded, _LENGTH, len(encoded) - 12)
     struct.pack_into(">h", encoded, _ATTRIBUTES, number)
+    struct.pack_into(">i", encoded, _LAST_DELTA, count - 1)
+    struct.pack_into(">i", encoded, _COUNT, count)
     struct.pack_into(">I", encoded, _CRC, calc_crc32c(bytes(encoded[_SUMMED:])))
     fetched = PartitionRecords(TP("t", 0), Batches(bytes(encoded)), None, 0, None, None, True, 0)
-    Unpacked(fetched).take(_ENOUGH)
+    unpacked = Unpacked(fetched)
+    offsets = [record.offset for record in unpacked.take(_ENOUGH)]
+    if offsets != sorted(set(offsets) & set(range(count))) or unpacked.next_fetch_offset != count:
+        raise ValueError("offsets that the batch does not have")
 
 
 TARGETS: Final[tuple[Callable[[bytes], None], ...]] = (

@@ -5,14 +5,18 @@ sent must be set aside with its place.
 """
 
 import secrets
+import struct
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.record.util import calc_crc32c
 
 from app.kafka.clients import bootstrap_servers
 from dev.admin import Admin
@@ -32,6 +36,9 @@ SOON = 15.0
 
 MEMORY = 200 * MIB
 """What a worker may have had at most; it has about 90 MB by itself, and stays below 150."""
+
+# Where the fields of a batch stand: Kafka's protocol guide, "Record Batch".
+CRC, SUMMED, LAST_OFFSET_DELTA = 17, 21, 23
 
 JUNK_COPIED_AS_A_LETTER = [
     ("dead-letter-topic", b"completed0"),
@@ -84,7 +91,7 @@ VALUES: dict[str, tuple[list[tuple[bytes, list[tuple[str, bytes]]]], RejectReaso
 
 
 @asynccontextmanager
-async def compressing(kafka_url: str, codec: str) -> AsyncIterator[AIOKafkaProducer]:
+async def compressing(kafka_url: str, codec: str | None) -> AsyncIterator[AIOKafkaProducer]:
     client = AIOKafkaProducer(
         bootstrap_servers=bootstrap_servers(kafka_url),
         compression_type=codec,
@@ -170,6 +177,45 @@ async def test_no_value_and_no_header_harms(
     ):
         assert "validate_doc_update" not in await answer.text()
     assert peak_memory(victim.worker) < MEMORY
+
+
+def claiming(offsets: tuple[int, ...]) -> Any:
+    """An uncompressed batch whose records claim these offsets, counted from the batch's.
+
+    Its header is right: Kafka 4.1 refuses any other.
+    """
+    batch = BatchBuilder(MIB, 0)
+    for offset, record in zip(offsets, Records(12).many(len(offsets)), strict=True):
+        batch._relative_offset = offset
+        batch.append(timestamp=None, key=None, value=result(record))
+    encoded = batch._build()
+    struct.pack_into(">i", encoded, LAST_OFFSET_DELTA, len(offsets) - 1)
+    struct.pack_into(">I", encoded, CRC, calc_crc32c(bytes(encoded[SUMMED:])))
+    batch._relative_offset = len(offsets)
+    return batch
+
+
+async def test_offsets_that_records_claim_do_not_move_the_worker(
+    victim: Victim, kafka_url: str, couchdb_url: str, prefix: str, database: str
+) -> None:
+    """It passed over what others wrote up to such an offset, or ended at a negative one."""
+    others = Records(13)
+    places: list[int] = []
+
+    async def set_aside() -> bool:
+        return [one.offset for one in await letters(kafka_url, prefix)] == places
+
+    async with compressing(kafka_url, None) as attacker, producer(kafka_url) as kafka:
+        for offsets in ((30,), (0, 1000), (0, -1_000_000), (1, 0), (0, 0)):
+            batch = claiming(offsets)
+            sent = await (await attacker.send_batch(batch, victim.topic, partition=0))
+            places.append(sent.offset + len(offsets) - 1)
+            await until(set_aside, "the batch is set aside", within=SOON)
+            await kafka.records(victim.topic, others.many(40))
+        await victim.still_works()
+
+    assert {one.reason for one in await letters(kafka_url, prefix)} == {RejectReason.UNREADABLE}
+    assert kafka.expected.keys() <= (await stored(couchdb_url, database)).keys()
 
 
 @pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])

@@ -19,7 +19,7 @@ from faust.types import TP
 
 from app.kafka.delivery.chunk import Chunk
 from app.kafka.delivery.resume import Own
-from app.kafka.records import Record
+from app.kafka.records import Record, in_order
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,10 @@ class _Position:
         self.committed = to
 
 
+class OutOfOrderError(Exception):
+    """Fetched records are not in the order of their offsets; this is a defect."""
+
+
 class Ledger:
     """The positions of the assigned partitions."""
 
@@ -91,10 +95,17 @@ class Ledger:
             self._positions.pop(tp, None)
 
     def admit(self, tp: TP, records: Sequence[Record]) -> Admitted | Rewind:
-        """Decide which records of a fetched list are delivered."""
+        """Decide which records of a fetched list are delivered.
+
+        Raises:
+            OutOfOrderError: their offsets do not increase. What is read next follows from the last
+                one, so others' records would be passed over; the readers make sure of it.
+        """
         position = self._positions.get(tp)
         if position is None:
             return NOTHING
+        if not in_order(records):
+            raise OutOfOrderError(f"fetched {tp.topic}/{tp.partition} with offsets out of order")
         expected = position.expected
         if records and records[0].offset < expected:
             records = [record for record in records if record.offset >= expected]

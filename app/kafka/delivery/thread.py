@@ -584,8 +584,12 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             # seek costs a small fetch: hence the pause.
             if now - self._sought.get(tp, -SOUGHT_AGAIN) >= SOUGHT_AGAIN:
                 self._sought[tp] = now
+                try:
+                    consumer.seek(TopicPartition(*tp), expected)
+                except (IllegalStateError, ValueError) as error:
+                    self._say(f"Cannot read {tp.topic}/{tp.partition} from {expected} on: {error}")
+                    continue
                 self._sent_back |= {tp}
-                consumer.seek(TopicPartition(*tp), expected)
 
 
 def _assignment(consumer: Any) -> Any:

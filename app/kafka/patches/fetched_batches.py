@@ -170,14 +170,14 @@ class Unpacked:
             batch = self._next_batch()
             # Not the offset after the last record, because compaction may have removed the batch's
             # end.
-            self.next_fetch_offset = batch.next_offset
+            self.next_fetch_offset = max(wanted, batch.next_offset)
             if batch.is_control_batch:
                 return []
             encoded = memoryview(self._fetched.encoded)[start : self._start]
             records = unpack(batch, encoded, self._largest, room=self._room)
             if not isinstance(records, LargeBatch):
                 return _from(wanted, records)
-            self._begun, self._after_begun = records, batch.next_offset
+            self._begun, self._after_begun = records, self.next_fetch_offset
             self.next_fetch_offset = wanted
         return self._more(self._begun)
 

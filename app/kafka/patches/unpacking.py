@@ -4,6 +4,10 @@ Whoever may write to a topic can write a batch that unpacks to gigabytes, or to 
 or one that aiokafka fails at. What is unpacked of a batch and not handed over yet is not kept: only
 its bytes, and of at most one batch, whatever the number of partitions, the decompressed ones.
 
+Nor need a record have the offset that it claims: of a batch that is not compressed, Kafka 4.1
+checks the header alone. If records claim what cannot be, nothing of their batch is believed; else
+the position would jump over what others have written.
+
 For `fetched_batches` and `checked_batches`, which say what is mended and whether it was reported;
 this changes nothing in aiokafka by itself.
 """
@@ -29,6 +33,7 @@ from app.kafka.patches.packed_records import (
     without_compression,
 )
 from app.kafka.patches.unpacked_size import SLACK, most_bytes
+from app.kafka.records import in_order
 from app.kafka.unreadable import Unreadable
 from app.kafka.untimed import Untimed
 
@@ -67,6 +72,13 @@ it is processed.
 """
 
 _count = Struct(">i").unpack_from
+
+
+class WrongOffsets(Exception):  # noqa: N818 - what is the case
+    """Records claim offsets that are not in order, or that their batch does not have."""
+
+    def __init__(self) -> None:
+        super().__init__("they claim offsets that are not in order, or not the batch's")
 
 
 def weight(records: Sequence[Any]) -> int:
@@ -154,6 +166,8 @@ class LargeBatch:
         try:
             part = self._next or self._cut.part(self._room.records(self))
             records = self._unpacked(part)
+            # Each record of the rest needs an offset of its own, and so does what stands for it.
+            _check_offsets(records, self._from, self._batch.next_offset - self._cut.left)
             self._from = records[-1].offset + 1
         except Exception as error:  # noqa: BLE001 - whatever the bytes make aiokafka raise
             self._cut.left = 0
@@ -209,9 +223,28 @@ def unpack(
         if counted and (size > _LARGE or count > _TOGETHER):
             large = LargeBatch(batch, encoded, count, room or Room())
             return large if large.divided else [*large]
-        return _small(batch, encoded, count, size)
+        records = _small(batch, encoded, count, size)
+        _check_offsets(records, getattr(batch, "base_offset", 0), batch.next_offset)
     except Exception as error:  # noqa: BLE001 - whatever the bytes make aiokafka raise
         return [_unreadable(batch, encoded, _why(error))]
+    return records
+
+
+def _check_offsets(records: list[Any], first: int, end: int) -> None:
+    """Check what records claim; compaction may have left gaps between them.
+
+    Args:
+        records: of one batch.
+        first: the least offset that they may have.
+        end: the offset that is greater than any of theirs.
+
+    Raises:
+        WrongOffsets: they are not in order, or not in between.
+    """
+    if records and not (
+        first <= records[0].offset and records[-1].offset < end and in_order(records)
+    ):
+        raise WrongOffsets
 
 
 def _small(batch: Any, encoded: memoryview, count: int, size: int) -> list[Any]:
@@ -243,7 +276,7 @@ def _made(encoded: memoryview, records: bytes | memoryview, count: int) -> list[
 
 
 def _why(error: Exception) -> str:
-    if isinstance(error, TooManyHeaders):
+    if isinstance(error, TooManyHeaders | WrongOffsets):
         return str(error)
     return f"they can't be unpacked ({type(error).__name__})"
 

@@ -100,6 +100,22 @@ async def test_a_fetcher_that_reads_too_far_is_sent_back(thread: Any, client: Cl
     assert not thread.sent_back()
 
 
+async def test_a_seek_that_is_refused_ends_nothing(thread: Any, client: Client) -> None:
+    def refuse(_tp: TopicPartition, offset: int) -> None:
+        raise ValueError(f"Offset {offset} must be a positive integer")
+
+    said: list[str] = []
+    thread._say = said.append
+    thread.consumer.ledger.reset({OURS: -999_999})
+    client.stands_at(2)
+    client.seek = refuse  # type: ignore[method-assign, assignment]
+    thread._send_back(client, {OURS})
+    assert not thread.sent_back()
+    assert said == [
+        "Cannot read chunked/0 from -999999 on: Offset -999999 must be a positive integer"
+    ]
+
+
 async def test_a_hole_at_the_logs_end_is_looked_at_seldom(
     thread: Any, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.kafka.delivery.chunk import Chunk
-from app.kafka.delivery.ledger import Admitted, Ledger, Rewind
+from app.kafka.delivery.ledger import Admitted, Ledger, OutOfOrderError, Rewind
 from app.kafka.delivery.resume import Own
 
 PARTITION = TP("topic", 0)
@@ -86,6 +86,14 @@ def test_a_chunk_that_does_not_begin_at_the_position_counts_for_nothing(first: i
     chunk.finished = True
     assert not ledger.holds(chunk)
     assert (ledger.position(PARTITION), ledger.committable()) == (5, {})
+
+
+@pytest.mark.parametrize("fetched", [(5, 4), (5, 5), (5, -1_000_000), (5, 7, 6, 8), (9, 5)])
+def test_offsets_that_do_not_increase_are_a_defect(fetched: tuple[int, ...]) -> None:
+    ledger = ledger_at(5)
+    with pytest.raises(OutOfOrderError, match="topic/0"):
+        ledger.admit(PARTITION, records(*fetched))
+    assert ledger.position(PARTITION) == 5
 
 
 def test_nothing_is_committable_before_a_chunk_is_finished() -> None:

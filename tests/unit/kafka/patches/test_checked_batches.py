@@ -24,6 +24,8 @@ READ_COMMITTED = 1
 
 # Where the fields of a batch stand: Kafka's protocol guide, "Record Batch".
 BASE_OFFSET, CRC, ATTRIBUTES, PRODUCER, SUMMED = 0, 17, 21, 43, 21
+FIRST_DELTA = 64
+"""Of the first record: its offset, after its length (a byte if it is short), flags, time."""
 
 
 def batch(
@@ -99,6 +101,20 @@ def test_a_bomb_is_one_record_without_a_value(
     found = [(record.offset, record.key, record.value) for record in consumer.take()]
     assert found == [(len(bomb) - 1, None, None), (len(bomb), None, b"good")]
     assert consumer.position == len(bomb) + 1
+
+
+@pytest.mark.parametrize("claimed", [0x3C, 0x3B], ids=["30", "-30"])
+def test_a_batch_whose_records_claim_impossible_offsets_costs_nobody_else_s(
+    monkeypatch: pytest.MonkeyPatch, claimed: int
+) -> None:
+    odd = bytearray(batch(0, b"a", b"b"))
+    odd[FIRST_DELTA] = claimed
+    struct.pack_into(">I", odd, CRC, calc_crc32c(bytes(odd[SUMMED:])))
+    consumer = Consumer(monkeypatch)
+    consumer.fetch(bytes(odd), batch(2, b"good"))
+    found = [(record.offset, record.value) for record in consumer.take()]
+    assert found == [(1, None), (2, b"good")]
+    assert consumer.position == 3
 
 
 def test_a_batch_of_more_records_than_its_reader_wants_is_not_unpacked(

@@ -327,6 +327,86 @@ def test_records_without_an_end_cost_their_own_batch() -> None:
     assert hashlib.sha256(encoded).hexdigest() in unreadable.why
 
 
+def claiming(first: int, *claimed: int, last: int | None = None, codec: int = 0) -> bytearray:
+    """A batch whose records claim these offsets, counted from the batch's; one each by default."""
+    builder = DefaultRecordBatchBuilder(2, codec, 0, -1, -1, -1, 1 << 30)
+    for offset in claimed:
+        builder.append(offset, 1000, None, b"x", [])
+    encoded = bytearray(builder.build())
+    struct.pack_into(">q", encoded, BASE_OFFSET, first)
+    last = len(claimed) - 1 if last is None else last
+    struct.pack_into(">i", encoded, LAST_OFFSET_DELTA, last)
+    return signed(encoded)
+
+
+WRONG = {
+    "beyond the batch": (30,),
+    "by one": (0, 2),
+    "before the batch": (-1, 0),
+    "far before it": (0, -1_000_000),
+    "the same": (0, 0),
+    "backwards": (2, 1, 0),
+    "before it, as a number wraps": (0, -(1 << 62)),
+}
+
+
+@pytest.mark.parametrize("reading", [Unpacked, Entries])
+@pytest.mark.parametrize("codec", [0, 4])
+@pytest.mark.parametrize("claimed", WRONG.values(), ids=WRONG)
+def test_a_batch_whose_records_claim_impossible_offsets_costs_nobody_else_s(
+    claimed: tuple[int, ...], codec: int, reading: type[Unpacked]
+) -> None:
+    """Kafka checks only what the header of an uncompressed batch says."""
+    after = 7 + len(claimed)
+    odd = claiming(7, *claimed, codec=codec)
+    unpacked = reading(fetched(5, batch(5, 2), odd, batch(after, 2)))
+
+    found = unpacked.take(ENOUGH)
+
+    assert [one.offset for one in found] == [5, 6, after - 1, after, after + 1]
+    assert [bool(one.value) for one in found] == [True, True, False, True, True]
+    assert unpacked.next_fetch_offset == after + 2
+
+
+def test_why_a_batch_is_not_believed_is_said_with_its_place() -> None:
+    (unreadable,) = Unpacked(fetched(7, claiming(7, 0, 30))).take(ENOUGH)
+
+    assert "from offset 7 to 8: they claim offsets that are not in order" in unreadable.why
+
+
+def test_the_position_is_the_header_s_whatever_was_removed_within_a_batch() -> None:
+    unpacked = Unpacked(fetched(5, claiming(5, 1, 4, 5, last=9)))
+
+    assert offsets(unpacked) == [6, 9, 10]
+    assert unpacked.next_fetch_offset == 15
+
+
+@pytest.mark.parametrize("last", [-1, -7, -(1 << 31)])
+def test_the_position_does_not_move_back_whatever_a_header_says(last: int) -> None:
+    unpacked = Unpacked(fetched(5, claiming(5, 0, last=last), batch(6, 1)))
+
+    assert offsets(unpacked) == [6]
+    assert unpacked.next_fetch_offset == 7
+
+
+@pytest.mark.parametrize("inner", [(7, 3), (0, 0, 1), (1, 0)])
+def test_what_a_message_set_of_an_old_format_claims_is_no_more_believed(
+    inner: tuple[int, ...],
+) -> None:
+    builder = LegacyRecordBatchBuilder(1, LegacyRecordBatchBuilder.CODEC_GZIP, 1 << 20)
+    for offset in inner:
+        builder.append(offset, timestamp=1000, key=None, value=b"x")
+    encoded = bytearray(builder.build())
+    struct.pack_into(">q", encoded, BASE_OFFSET, len(inner) - 1)
+
+    unpacked = Unpacked(fetched(0, encoded))
+    (unreadable,) = unpacked.take(ENOUGH)
+
+    assert isinstance(unreadable, Unreadable)
+    assert unreadable.offset == len(inner) - 1
+    assert unpacked.next_fetch_offset == len(inner)
+
+
 def test_what_stands_for_a_batch_has_all_that_a_record_has() -> None:
     (record,) = Unpacked(fetched(5, batch(5, 1))).take(ENOUGH)
     (unreadable,) = Unpacked(fetched(5, batch(5, 1, attributes=1))).take(ENOUGH)
@@ -593,6 +673,35 @@ def test_of_a_large_batch_that_is_broken_later_on_the_rest_is_set_aside() -> Non
     assert isinstance(found[-1], Unreadable)
     assert "from offset 20005 to 25004" in found[-1].why
     assert offsets(unpacked) == [25_005]
+
+
+@pytest.mark.parametrize(
+    "at, claimed, believed",
+    [
+        (3, 24_999, 0),
+        (3, 2, 0),
+        (9_999, 24_999, 0),
+        (9_999, 10_000, 0),
+        (10_000, 9_999, 10_000),
+        (24_999, 25_000, 20_000),
+        (24_999, -5, 20_000),
+    ],
+)
+def test_of_a_large_batch_the_parts_before_a_wrong_offset_are_believed(
+    at: int, claimed: int, believed: int
+) -> None:
+    """Where a part claims the last offset, nothing could stand for the rest of the batch."""
+    numbers = [*range(at), claimed, *range(at + 1, 25_000)]
+    unpacked = Unpacked(fetched(5, claiming(5, *numbers), batch(25_005, 1)))
+    found: list[Any] = []
+    while not unpacked.ended:
+        found += unpacked.take(1)
+        assert unpacked.next_fetch_offset == found[-1].offset + 1
+    *before, unreadable, after = found
+    assert [record.offset for record in before] == [*range(5, 5 + believed)]
+    assert isinstance(unreadable, Unreadable)
+    assert f"from offset {5 + believed} to 25004" in unreadable.why
+    assert (unreadable.offset, after.offset) == (25_004, 25_005)
 
 
 def test_a_changelog_with_large_batches_is_read_to_its_end() -> None:
