@@ -196,7 +196,10 @@ class Persister(faust.App):
             self.dead_letters,
             self.outcomes,
             settings.worker,
-            breaker=StoreBreaker(settings.store_breaker),
+            breaker=StoreBreaker(
+                settings.store_breaker,
+                documents_per_second=settings.database.documents_per_second,
+            ),
             stored=self.watched.stored,
             tracing=self.tracing,
             paced=settings.database.documents_of_a_second,

@@ -59,10 +59,17 @@ class _Bucket(NamedTuple):
 
 
 class Breaker:
-    """The breaker of one topic."""
+    """The breaker of one topic.
 
-    def __init__(self, settings: BreakerSettings) -> None:
+    Args:
+        settings: when it opens, and for how long.
+        reach: how many seconds the window may reach back for the records that the ratio needs; by
+            default, no further than the settings say.
+    """
+
+    def __init__(self, settings: BreakerSettings, reach: float = 0.0) -> None:
         self._settings = settings
+        self._reach = max(settings.window, reach)
         self._window: deque[_Bucket] = deque()
         self._in_a_row = 0
         self.open: Open | None = None
@@ -107,7 +114,7 @@ class Breaker:
 
     def _count(self, now: float, records: int, rejected: int) -> None:
         settings, window = self._settings, self._window
-        while window and window[0].at <= now - settings.window:
+        while window and self._too_old(window[0], now):
             window.popleft()
         if window and now - window[-1].at < settings.window / _BUCKETS:
             last = window.pop()
@@ -115,6 +122,13 @@ class Breaker:
         else:
             window.append(_Bucket(now, records, rejected))
         self._in_a_row = self._in_a_row + rejected if rejected == records else 0
+
+    def _too_old(self, bucket: _Bucket, now: float) -> bool:
+        """Whether the oldest bucket leaves the window."""
+        if bucket.at > now - self._settings.window:
+            return False
+        others = sum(one.records for one in self._window) - bucket.records
+        return others >= self._settings.minimum or bucket.at <= now - self._reach
 
     def _too_many(self) -> str | None:
         """Why the breaker should open, or None."""

@@ -24,7 +24,8 @@ class StoreBreakerSettings(BreakerSettings):
     """When storing is paused because many documents are refused for the same reason."""
 
     window: float = Field(60.0, gt=0, alias="PERSISTER_STORE_BREAKER_WINDOW")
-    """Seconds over which stored and set-aside documents are counted."""
+    """Seconds over which stored and set-aside documents are counted; more, if the minimum takes
+    longer at a maximum of documents per second."""
 
     minimum: int = Field(200, ge=0, alias="PERSISTER_STORE_BREAKER_MINIMUM")
     """Documents needed within the window before the ratio applies; 0: it never does."""

@@ -21,6 +21,13 @@ logger = get_logger(__name__)
 LOOK_SECONDS = 1.0
 """Seconds between two checks whether a breaker still holds."""
 
+REFUSED_COSTS = 40
+"""How many documents a maximum rate could let through, at most, while one is set aside.
+
+Where most are refused, each is sent with ever fewer others and then alone, again and again, and the
+probe with it.
+"""
+
 _HELD = (
     "Stopped storing: %s. Nothing more is set aside and nothing is lost: records wait in Kafka, as "
     "long as the retention of the internal topic allows. Find out what refuses them: the "
@@ -43,6 +50,7 @@ class StoreBreaker:
 
     Args:
         settings: when the breakers open, and for how long.
+        documents_per_second: the database's maximum rate; 0: unlimited.
         clock: epoch seconds.
         sleep: waits for a number of seconds.
     """
@@ -51,10 +59,14 @@ class StoreBreaker:
         self,
         settings: StoreBreakerSettings,
         *,
+        documents_per_second: float = 0.0,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._settings = settings
+        # At a low rate, no window would ever have the documents that the ratio needs.
+        needed = settings.minimum * REFUSED_COSTS
+        self._reach = needed / documents_per_second if documents_per_second else 0.0
         self._clock = clock
         self._sleep = sleep
         self._breakers: dict[str, Breaker] = {}
@@ -66,7 +78,7 @@ class StoreBreaker:
             return
         counts = Counter(map(reason_of, refused))
         for reason in counts.keys() - self._breakers.keys():
-            self._breakers[reason] = Breaker(self._settings)
+            self._breakers[reason] = Breaker(self._settings, self._reach)
         now = self._clock()
         for reason, breaker in self._breakers.items():
             count = counts[reason]

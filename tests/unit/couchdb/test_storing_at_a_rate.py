@@ -1,6 +1,7 @@
 """The storing step on the writer with a maximum rate, in virtual time."""
 
 import asyncio
+import itertools
 import json
 from typing import Any, cast
 
@@ -37,7 +38,12 @@ def storing(
         DeadLetters(cast("Any", letters), "dead-letters"),
         Outcomes(),
         WorkerSettings(**settings),
-        breaker=StoreBreaker(StoreBreakerSettings(), clock=time.clock, sleep=time.sleep),
+        breaker=StoreBreaker(
+            StoreBreakerSettings(),
+            documents_per_second=paced or 0.0,
+            clock=time.clock,
+            sleep=time.sleep,
+        ),
         paced=paced,
     )
 
@@ -69,4 +75,29 @@ async def test_a_run_of_bad_records_ends_and_what_comes_after_it_is_stored(
             await event.acked.wait()
     stored = sum(name.startswith("guest/") for name in couchdb.databases["activations"])
     assert (stored, len(letters.sent["dead-letters"])) == (5 + GOOD, bad)
+    await step.stop()
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("good_of_ten", [4, 2])
+async def test_a_reason_for_most_documents_holds_them_at_a_rate_that_is_low_for_the_window(
+    couchdb: FakeCouchDB, make_writer: MakeWriter, good_of_ten: int
+) -> None:
+    couchdb.validate = lambda one: (
+        {"error": "unknown_error", "reason": "boom"} if one.get("bad") else None
+    )
+    step = storing(await make_writer(LoopTime(), documents_per_second=2), letters := Producer(), 2)
+    await step.start()
+
+    async def feed() -> None:
+        for at in itertools.count(step=2):
+            bodies = [body(number, bad=number % 10 >= good_of_ten) for number in (at, at + 1)]
+            await step.submit(Event(chunk(*bodies, first_offset=at)))
+
+    feeding = asyncio.create_task(feed())
+    async with asyncio.timeout(3600):
+        while not step.breaker.reasons():  # noqa: ASYNC110 - a breaker has no event
+            await asyncio.sleep(1)
+    assert len(letters.sent["dead-letters"]) <= StoreBreakerSettings().minimum
+    feeding.cancel()
     await step.stop()
