@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import click
 from tqdm import tqdm
 
-from app.audit.auditing import Auditor, open_database
+from app.audit.auditing import Auditor
 from app.audit.differences import differences
 from app.audit.errors import AuditError
 from app.audit.findings import Findings
@@ -25,7 +25,7 @@ from app.audit.report import Report
 from app.audit.verdicts import Verdict
 from app.commands.filters import Duration, Instant
 from app.commands.printing import print_json
-from app.couchdb import DatabaseError
+from app.couchdb import DatabaseError, connected
 from app.couchdb.availability import advice
 from app.kafka.access import explain
 from app.kafka.errors import KafkaError
@@ -156,7 +156,7 @@ async def _audit(
         if not report.records and not audited.lost:
             raise AuditError(f"nothing to audit: no record in {', '.join(audited.topics)}")
         if different := report.examples[Verdict.DIFFERENT]:
-            async with open_database(settings, bar.say) as database:
+            async with connected(settings.database) as database:
                 report.differing = await differences(settings, database, different)
         if repair:
             report.repaired = await _repair(settings, findings, bar, dry_run=dry_run)

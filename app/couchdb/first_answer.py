@@ -1,11 +1,12 @@
-"""The first question of a command: somebody waits for it, and wants to know soon what it waits for.
+"""What a command asks the database: somebody waits for it, and wants to know soon what for.
 
 Requests may take as long as the settings allow, a minute by default, and one that is frozen takes
 all of it.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from app.couchdb.database import Database, DatabaseInfo, connected
 from app.settings import DatabaseSettings
@@ -41,9 +42,16 @@ async def first_answer(settings: DatabaseSettings, say: Say) -> DatabaseInfo:
 
 async def asked(database: Database, say: Say) -> DatabaseInfo:
     """The same for a database that is connected already."""
-    waiting = f"Waiting for the database at {database.address} to answer."
-    late = asyncio.get_running_loop().call_later(SILENCE_SECONDS, say, waiting)
-    try:
+    with waiting(database, say):
         return await database.info()
+
+
+@contextmanager
+def waiting(database: Database, say: Say) -> Iterator[None]:
+    """Say that the database is waited for, if what is done meanwhile takes long."""
+    line = f"Waiting for the database at {database.address} to answer."
+    late = asyncio.get_running_loop().call_later(SILENCE_SECONDS, say, line)
+    try:
+        yield
     finally:
         late.cancel()

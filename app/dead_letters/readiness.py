@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from app.couchdb import Database, DatabaseError, connected
 from app.couchdb.errors import DatabaseMissing
-from app.couchdb.first_answer import Say, first_answer
+from app.couchdb.first_answer import Say, hurried, waiting
 from app.dead_letters.errors import LettersError
 from app.settings import DatabaseSettings
 
@@ -19,18 +19,14 @@ async def open_check(settings: DatabaseSettings, say: Say) -> AsyncIterator[Chec
 
     Args:
         settings: how to connect.
-        say: is told what is waited for, if the first answer takes long.
+        say: is told what is waited for, if that takes long.
     """
-    answered = False
-    async with connected(settings) as database:
+    async with connected(hurried(settings)) as database:
 
         async def check() -> None:
-            nonlocal answered
             try:
-                if not answered:
-                    await first_answer(settings, say)
-                    answered = True
-                await database.check_takes_documents()
+                with waiting(database, say):
+                    await database.check_takes_documents()
             except DatabaseMissing as error:
                 if not settings.create:  # else a worker creates it
                     raise _trouble(database, error) from error

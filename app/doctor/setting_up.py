@@ -4,8 +4,7 @@ from collections.abc import AsyncIterator
 
 from app.couchdb import DatabaseError, connected
 from app.couchdb.availability import advice
-from app.couchdb.errors import DatabaseMissing
-from app.couchdb.first_answer import Say, first_answer
+from app.couchdb.first_answer import Say, hurried, waiting
 from app.doctor.database import examine_database
 from app.doctor.finding import Finding, State
 from app.doctor.kafka import examine_own, needed_topics
@@ -68,10 +67,11 @@ async def set_up_database(
     """The same for the database and its design documents alone."""
     # The workers may be told not to create it because this does.
     if not check:
-        async with connected(settings.model_copy(update={"create": True})) as database:
+        creating = settings.model_copy(update={"create": True})
+        async with connected(hurried(creating)) as database:
             try:
-                made = await _is_missing(settings, say)
-                await database.prepare()
+                with waiting(database, say):
+                    made = await database.prepare()
             except DatabaseError as error:
                 detail = f"{database.address}: {error}; {advice(error, retried=False)}"
                 yield Finding("database", State.WRONG, detail)
@@ -81,11 +81,3 @@ async def set_up_database(
     # What is missing now, nobody else is relied on to create.
     async for finding in examine_database(settings.model_copy(update={"create": False}), say):
         yield finding
-
-
-async def _is_missing(settings: DatabaseSettings, say: Say) -> bool:
-    try:
-        await first_answer(settings, say)
-    except DatabaseMissing:
-        return True
-    return False

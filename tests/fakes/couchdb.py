@@ -115,6 +115,8 @@ class FakeCouchDB:
     disk_full: bool = False
     may_mark: bool = True
     """Whether local documents are allowed."""
+    welcomes: bool = True
+    """Whether `GET /` is answered; a proxy may let only the database's own paths through."""
     unreadable: set[str] = field(default_factory=set)
     """Ids of documents whose place in the file is damaged."""
     unrevised: set[str] = field(default_factory=set)
@@ -227,6 +229,8 @@ class FakeCouchDB:
         return answer
 
     async def _welcome(self, _: web.Request) -> web.Response:
+        if not self.welcomes:
+            return web.Response(status=403, text=PAGE, content_type="text/html")
         vendor = {"name": "The Apache Software Foundation"}
         return web.json_response({"couchdb": "Welcome", "version": "3.5.0", "vendor": vendor})
 

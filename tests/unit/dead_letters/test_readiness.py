@@ -1,5 +1,6 @@
 """A replay asks first whether the database takes documents."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,7 +13,7 @@ from app.dead_letters.planning import Planned
 from app.dead_letters.readiness import open_check
 from app.dead_letters.sending import Sender
 from app.settings import DatabaseSettings, KafkaSettings
-from tests.fakes.couchdb import FakeCouchDB, fails
+from tests.fakes.couchdb import FakeCouchDB, fails, holds
 from tests.fakes.silent import silent_server
 from tests.unit.dead_letters.letters import letter
 
@@ -75,6 +76,28 @@ async def test_it_is_said_that_the_first_answer_is_waited_for(
             with pytest.raises(LettersError, match="no answer"):
                 await check_()
     assert said == [f"Waiting for the database at {url}/activations to answer."]
+
+
+async def test_it_is_also_said_and_given_up_where_only_writes_hang(
+    couchdb: FakeCouchDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(first_answer, "SILENCE_SECONDS", 0)
+    monkeypatch.setattr(first_answer, "ANSWER_SECONDS", 0.1)
+    couchdb.script(holds(over := asyncio.Event()))
+    said: list[str] = []
+    settings = DatabaseSettings(url=couchdb.url, name="activations")
+    async with open_check(settings, said.append) as check_:
+        with pytest.raises(LettersError, match="no answer"):
+            await check_()
+    over.set()
+    assert said == [f"Waiting for the database at {couchdb.url}/activations to answer."]
+
+
+async def test_a_proxy_that_lets_only_the_database_s_own_paths_through(
+    couchdb: FakeCouchDB,
+) -> None:
+    couchdb.welcomes = False
+    await check(couchdb)
 
 
 async def test_one_that_is_missing_is_trouble_where_no_worker_creates_it(

@@ -1,8 +1,10 @@
 """What doctor and setup say of a database, and what setup creates."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from aiohttp import web
 
 from app.couchdb import first_answer
 from app.doctor import Finding, State, worst
@@ -82,3 +84,35 @@ async def test_setup_says_that_it_waits_for_a_database_and_gives_up_before_long(
     assert [one.state for one in found] == [State.WRONG]
     assert "no answer in time" in found[0].detail
     assert said == [f"Waiting for the database at {url}/activations to answer."]
+
+
+class HangingWrites(FakeCouchDB):
+    """Answers no `PUT` before it is stopped."""
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        if request.method == "PUT":
+            await asyncio.get_running_loop().create_future()
+        return await super().answer(request)
+
+
+async def test_setup_says_so_too_where_only_writes_hang(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(first_answer, "SILENCE_SECONDS", 0)
+    monkeypatch.setattr(first_answer, "ANSWER_SECONDS", 0.1)
+    said: list[str] = []
+    server = HangingWrites()
+    await server.start()
+    settings = DatabaseSettings(url=server.url, name="activations")
+    found = [one async for one in set_up_database(settings, check=False, say=said.append)]
+    await server.stop()
+    assert [one.state for one in found] == [State.WRONG]
+    assert "no answer in time" in found[0].detail
+    assert said == [f"Waiting for the database at {server.url}/activations to answer."]
+
+
+async def test_behind_a_proxy_that_lets_only_the_database_s_own_paths_through_all_is_well(
+    couchdb: FakeCouchDB, settings: DatabaseSettings
+) -> None:
+    couchdb.welcomes = False
+    found = await set_up(settings)
+    assert worst(found) is State.OK
+    assert "CouchDB of unknown version, 4 documents" in found[0].detail
