@@ -15,6 +15,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import UnknownError
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.util import calc_crc32c
 
@@ -179,17 +180,17 @@ async def test_no_value_and_no_header_harms(
     assert peak_memory(victim.worker) < MEMORY
 
 
-def claiming(offsets: tuple[int, ...]) -> Any:
-    """An uncompressed batch whose records claim these offsets, counted from the batch's.
+def claiming(offsets: tuple[int, ...], last: int) -> Any:
+    """An uncompressed batch of records that claim these offsets; its header has this last one.
 
-    Its header is right: Kafka 4.1 refuses any other.
+    Both are counted from the batch's.
     """
     batch = BatchBuilder(MIB, 0)
     for offset, record in zip(offsets, Records(12).many(len(offsets)), strict=True):
         batch._relative_offset = offset
         batch.append(timestamp=None, key=None, value=result(record))
     encoded = batch._build()
-    struct.pack_into(">i", encoded, LAST_OFFSET_DELTA, len(offsets) - 1)
+    struct.pack_into(">i", encoded, LAST_OFFSET_DELTA, last)
     struct.pack_into(">I", encoded, CRC, calc_crc32c(bytes(encoded[SUMMED:])))
     batch._relative_offset = len(offsets)
     return batch
@@ -206,8 +207,11 @@ async def test_offsets_that_records_claim_do_not_move_the_worker(
         return [one.offset for one in await letters(kafka_url, prefix)] == places
 
     async with compressing(kafka_url, None) as attacker, producer(kafka_url) as kafka:
+        for last in (-1, 7):
+            with pytest.raises(UnknownError):  # aiokafka does not know INVALID_RECORD
+                await (await attacker.send_batch(claiming((0,), last), victim.topic, partition=0))
         for offsets in ((30,), (0, 1000), (0, -1_000_000), (1, 0), (0, 0)):
-            batch = claiming(offsets)
+            batch = claiming(offsets, len(offsets) - 1)
             sent = await (await attacker.send_batch(batch, victim.topic, partition=0))
             places.append(sent.offset + len(offsets) - 1)
             await until(set_aside, "the batch is set aside", within=SOON)
