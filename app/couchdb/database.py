@@ -247,11 +247,7 @@ class Database:
             about, created = await self._found_or_created()
         except Misconfigured as error:
             raise await self._more_precisely(error) from None
-        if _part(about, "props").get("partitioned"):
-            raise Misconfigured(
-                "the database is partitioned, and ids of activations are not made for that",
-                cause="partitioned",
-            )
+        _check_partitions(about)
         await self._mark()
         try:
             await self.read_back([])
@@ -443,8 +439,13 @@ class Database:
         )
 
     async def info(self) -> DatabaseInfo:
-        """The server's version, as far as it is told, and the database's size."""
+        """The server's version, as far as it is told, and the database's size.
+
+        Raises:
+            DatabaseError: it does not answer, or is none that activations can be in.
+        """
         about = await self._about()
+        _check_partitions(about)
         ahead = _ahead(self._date)
         try:
             _, body = await self._request("GET", "/")
@@ -718,6 +719,14 @@ def _ahead(date: str | None) -> float | None:
         return parsedate_to_datetime(date or "").timestamp() - time.time()
     except (ValueError, OverflowError):
         return None
+
+
+def _check_partitions(about: dict[str, Any]) -> None:
+    if _part(about, "props").get("partitioned"):
+        raise Misconfigured(
+            "the database is partitioned, and ids of activations are not made for that",
+            cause="partitioned",
+        )
 
 
 def _part(about: dict[str, Any], name: str) -> dict[str, Any]:

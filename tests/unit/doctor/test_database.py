@@ -56,6 +56,16 @@ async def test_setup_that_may_not_create_design_documents_has_failed(
     assert worst(await set_up(settings, check=True)) is State.OK
 
 
+async def test_a_database_that_no_worker_writes_to_is_wrong(
+    couchdb: FakeCouchDB, settings: DatabaseSettings
+) -> None:
+    couchdb.partitioned.add("activations")
+    (found,) = [one async for one in examine_database(settings, say=print)]
+    assert found.state is State.WRONG
+    assert "is partitioned" in found.detail
+    assert "make a database without partitions" in found.detail
+
+
 @pytest.mark.parametrize("create", [True, False])
 @pytest.mark.parametrize("administrator", [True, False])
 async def test_doctor_says_who_creates_missing_design_documents(
