@@ -255,6 +255,11 @@ class Discovery(Service):
         return dict(self._thread().fetches.unreadable)
 
     @property
+    def unanswered(self) -> frozenset[TP]:
+        """Partitions that wait until their new leader says whether it has what was read."""
+        return self._thread().unanswered()
+
+    @property
     def overlooked(self) -> dict[str, str]:
         """Topics to which OpenWhisk would write in the other log mode, and what to do."""
         subscription = self._subscription

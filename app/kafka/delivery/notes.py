@@ -16,7 +16,9 @@ import re
 from dataclasses import dataclass
 from typing import Self
 
-_NOTE = re.compile(r"(?:epoch=([0-9]{1,10}))?(?:(?:^|(?<=.) )topic=([A-Za-z0-9_-]{22}))?")
+_NOTE = re.compile(r"[a-z_]+=\S*(?: [a-z_]+=\S*)*")
+_EPOCH = re.compile(r"[0-9]{1,10}")
+_TOPIC = re.compile(r"[A-Za-z0-9_-]{22}")
 _LARGEST = 2**31 - 1
 
 
@@ -43,10 +45,15 @@ class Note:
 
     @classmethod
     def read(cls, metadata: str | None) -> Self:
-        """What a commit's metadata tell: nothing, if they were written by anybody else."""
-        found = _NOTE.fullmatch(metadata or "")
-        epoch, topic = found.groups() if found else (None, None)
+        """What a commit's metadata tell: nothing, if they were written by anybody else.
+
+        A later version may have noted more, which is left out: the next commit is made by this one,
+        and would otherwise lose the rest, too.
+        """
+        form = _NOTE.fullmatch(metadata or "")
+        told = dict(one.split("=", 1) for one in form[0].split(" ")) if form else {}
+        epoch, topic = told.get("epoch", ""), told.get("topic", "")
         return cls(
-            int(epoch) if epoch and int(epoch) <= _LARGEST else None,
-            base64.urlsafe_b64decode(f"{topic}==") if topic else None,
+            int(epoch) if _EPOCH.fullmatch(epoch) and int(epoch) <= _LARGEST else None,
+            base64.urlsafe_b64decode(f"{topic}==") if _TOPIC.fullmatch(topic) else None,
         )

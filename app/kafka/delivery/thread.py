@@ -51,6 +51,9 @@ TROUBLE_SECONDS = 0.5
 NO_LEADER = (None, -1)
 """What aiokafka has for a leader that it does not know, and for one that there is not."""
 
+UNANSWERED_SECONDS = 5.0
+"""Seconds after which a leader that does not say what it has is named."""
+
 LOOK_SECONDS = 1.0
 """Seconds after which a waiting fetch checks whether the set of partitions to fetch has changed."""
 
@@ -303,17 +306,27 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     async def _new_leader_has(self, tp: TP, read: Read, held: int) -> None:
         """Hand over what a new leader wrote, or have the consumer go back to where that begins."""
         client = self._ensure_consumer()._client  # noqa: SLF001
+        began, said = monotonic(), False
         while True:
             found = await self._compared(tp, read, held)
             if not self._leaders.waits(tp, read) or self.should_stop:
                 return  # positions have been set anew
             if found is not None:
                 break
+            if not said and monotonic() - began >= UNANSWERED_SECONDS:
+                said = True
+                self._say(
+                    f"{tp.topic}/{tp.partition} has another leader, which does not say whether it "
+                    f"has all that was read up to offset {read.offset}: what it has beyond that "
+                    "waits until it does"
+                )
             await self.sleep(TROUBLE_SECONDS)
             with suppress(TimeoutError):
                 async with asyncio.timeout(OFFSETS_SECONDS):
                     await client.force_metadata_update()
         cut, epoch = found
+        if said:
+            self._say(f"The leader of {tp.topic}/{tp.partition} says what it has")
         if cut is None:
             self._leaders.go_on(tp, read, epoch)
             self._look_again(())
@@ -341,6 +354,10 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             return None
         end = told[tp]
         return None, max(read.epoch, end.epoch) if end else held
+
+    def unanswered(self) -> frozenset[TP]:
+        """Partitions that wait until their leader says what it has; any thread may ask."""
+        return self._leaders.waiting()
 
     async def lost_from(self, tp: TP) -> int | None:
         """The offset from which on the log has lost what was read; None if nobody says so."""

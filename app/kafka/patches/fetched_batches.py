@@ -402,18 +402,21 @@ class Fetched(OrderedDict[Any, Any]):
         return sum([_size(result) for result in self.values()])
 
     def set_aside(self) -> None:
-        """Drop records that nobody has asked for in a while, so that others can be fetched.
+        """Drop unwanted records, so that others can be fetched.
 
         These are records of topics that a breaker holds, of the internal topic while the database
-        is down, and of changelogs whose recovery is over. What has been begun goes last.
+        is down, of changelogs whose recovery is over, and what waits for its leader's answer. What
+        has been begun goes last.
         """
         unwanted = [tp for tp in self if self.unwanted(TP(*tp))]
         for tp in [tp for tp in unwanted if not _begun(self[tp])] or unwanted:
             del self[tp]
 
     def unwanted(self, tp: TP) -> bool:
-        """Whether nobody has asked for records of a partition in a while."""
-        return self._now - self._wanted.get(tp, self._now) > UNWANTED
+        """Whether nobody has asked for records of a partition in a while, or they have to wait."""
+        return (
+            self._now - self._wanted.get(tp, self._now) > UNWANTED or tp in self.leaders.waiting()
+        )
 
     def holds_back(self, tp: TP, records: Unpacked) -> bool:
         """Whether records have to wait until it is known what their leader has."""

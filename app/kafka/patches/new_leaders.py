@@ -83,6 +83,10 @@ class NewLeaders:
         """Whether a partition that was read so far still waits for an answer."""
         return tp in self._asked and self._asked[tp][0] == read == self._read.get(tp)
 
+    def waiting(self) -> frozenset[TP]:
+        """The partitions that wait for an answer; any thread may ask."""
+        return frozenset(tp for tp, (read, _) in tuple(self._asked.items()) if self.waits(tp, read))
+
     def go_on(self, tp: TP, read: Read, epoch: int) -> None:
         """Hand over the batches that wait: their leader has all that was read, or nobody can tell.
 

@@ -68,6 +68,7 @@ class Worker:
         recovery_left: how many changes of the guard's table it still has to read.
         held: why topics are not fetched on purpose, such as an open breaker.
         unreadable: why topics may not be fetched.
+        unanswered: partitions whose new leader does not say whether it has what was read.
         refused: why the group does not accept this worker; empty while it does.
         unsent: why Kafka does not take what the worker sends; empty while it does.
         throttled: how much Kafka throttles the worker; empty while it does not.
@@ -84,6 +85,7 @@ class Worker:
     recovery_left: int = 0
     held: Mapping[str, str] = field(default_factory=dict)
     unreadable: Mapping[str, str] = field(default_factory=dict)
+    unanswered: frozenset[TP] = frozenset()
     refused: str = ""
     unsent: str = ""
     throttled: str = ""

@@ -78,6 +78,7 @@ class Knowledge:
             recovery_left=0 if recovered else recovery.active_remaining_total(),
             held=self._held(),
             unreadable=self._discovery.unreadable,
+            unanswered=self._discovery.unanswered,
             refused=self._discovery.refused or "",
             unsent=self._producer.trouble,
             throttled=throttling.told,

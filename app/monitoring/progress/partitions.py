@@ -52,6 +52,7 @@ JUST_BACK = Reason("the database answers again, and what it has taken is not com
 UNKNOWN = Reason("nothing is committed, for no known reason", restart=True)
 OVERTAKEN = Reason("what came after it is stored, and it is not", restart=True)
 NO_LEADER = Reason("Kafka does not say where it ends")
+UNANSWERED = Reason("its new leader does not say whether it has all that was read")
 BETWEEN = Reason("the group rebalances, or the guard's table is read", blocks=False)
 PACE = Reason("waiting at the pace of the database", blocks=False)
 FOREIGN = Reason("the worker that reads it does not move", blocks=False)
@@ -195,6 +196,8 @@ class Partitions:
         if on_purpose := worker.unreadable.get(tp.topic) or worker.held.get(tp.topic):
             # A topic that the worker needs is reported once, for the worker as a whole.
             return Reason(on_purpose, blocks=False)
+        if tp in worker.unanswered:
+            return UNANSWERED
         reason = UNKNOWN
         if tp.topic == self._rules.documents:
             reason = self._database(tp, worker.database)

@@ -400,6 +400,10 @@ class Leader:
         self.refreshed = self.looked = 0
         self.lost: list[tuple[TP, int]] = []
         self.pauses: list[float] = []
+        self.said: list[str] = []
+        self.now = 100.0
+        monkeypatch.setattr(module, "monotonic", lambda: self.now)
+        thread._say = self.said.append
         monkeypatch.setattr(epochs, "ends", self.ends)
         client._client = SimpleNamespace(force_metadata_update=self.refresh)
         loop = asyncio.get_running_loop()
@@ -421,6 +425,7 @@ class Leader:
 
     async def sleep(self, seconds: float) -> None:
         self.pauses.append(seconds)
+        self.now += seconds
 
     def look_again(self, _added: object) -> None:
         self.looked += 1
@@ -522,6 +527,31 @@ async def test_whoever_leads_is_asked_until_somebody_answers(
     assert (len(leader.asked), leader.refreshed, leader.lost) == (6, 3, [])
     assert leader.pauses == [module.TROUBLE_SECONDS] * 3
     assert not thread._leaders.holds_back(OURS, 5)
+
+
+async def test_a_leader_that_does_not_answer_for_some_time_is_named_once(
+    thread: Any, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leader = Leader(thread, client, monkeypatch)
+    leader.answers = [{}] * 40 + [{OURS: End(3, 9)}, {OURS: End(5, 9)}]
+    assert not thread.unanswered()
+    assert thread._leaders.holds_back(OURS, 5)
+    assert thread.unanswered() == {OURS}
+    await leader.told()
+    named, answered = leader.said
+    assert named.startswith("chunked/0 has another leader, which does not say whether it has")
+    assert answered == "The leader of chunked/0 says what it has"
+    assert not thread.unanswered()
+
+
+async def test_a_leader_that_answers_soon_is_not_spoken_of(
+    thread: Any, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leader = Leader(thread, client, monkeypatch)
+    leader.answers = [{}] * 9 + [{OURS: End(3, 9)}, {OURS: End(5, 9)}]
+    assert thread._leaders.holds_back(OURS, 5)
+    await leader.told()
+    assert leader.said == []
 
 
 async def test_what_a_new_leader_has_means_nothing_once_positions_are_set_anew(

@@ -27,8 +27,24 @@ def test_what_is_known_of_a_log_is_read_back_from_a_commit(note: Note, metadata:
         *(None, "", "epoch=", "epoch=-1", "epoch=7 ", "epoch=2147483648", "leader"),
         *(" topic=8PHy8_T19vf4-fr7_P3-_w", "epoch=7topic=8PHy8_T19vf4-fr7_P3-_w"),
         *("topic=8PHy8_T19vf4-fr7_P3-_", "topic=8PHy8_T19vf4-fr7_P3-_w=", "topic=" + "ä" * 22),
-        "topic=8PHy8_T19vf4-fr7_P3-_w epoch=7",
+        *("epoch=\u0667", "read by epoch=7", "epoch=7  topic=8PHy8_T19vf4-fr7_P3-_w"),
     ],
 )
 def test_other_metadata_tell_nothing(metadata: str | None) -> None:
     assert Note.read(metadata) == Note()
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        "epoch=7 topic=8PHy8_T19vf4-fr7_P3-_w read=1",
+        "read_by=w-1:2 topic=8PHy8_T19vf4-fr7_P3-_w epoch=7",
+        "topic=8PHy8_T19vf4-fr7_P3-_w empty= epoch=7",
+    ],
+)
+def test_of_what_a_later_version_notes_the_known_part_is_read(metadata: str) -> None:
+    assert Note.read(metadata) == Note(7, TOPIC)
+
+
+def test_what_is_noted_in_another_way_leaves_the_rest() -> None:
+    assert Note.read("epoch=7 topic=chunked") == Note(7)

@@ -746,6 +746,22 @@ def test_a_cut_off_head_is_damage_that_is_fetched_again(size: int) -> None:
     assert not result.has_more()
 
 
+def test_what_waits_for_its_leader_leaves_room_for_the_others() -> None:
+    """One broker that does not answer would keep all from being fetched."""
+    leaders = NewLeaders()
+    shelf = Fetched(lambda _tp: True, leaders=leaders)
+    leaders.read_from(CHUNKED, 0, 3)
+    held, other = kept(shelf, CHUNKED, batch(0, 2, epoch=5)), kept(shelf, PLAIN, batch(0, 2))
+    assert held.getall() == []
+    assert (shelf.unwanted(CHUNKED), shelf.unwanted(PLAIN)) == (True, False)
+    shelf.set_aside()
+    assert list(shelf.values()) == [other]
+    leaders.go_on(CHUNKED, Read(0, 3), 5)
+    assert not shelf.unwanted(CHUNKED)
+    again = kept(shelf, CHUNKED, batch(0, 2, epoch=5))
+    assert [record.offset for record in again.getall()] == [0, 1]
+
+
 def test_a_changelog_waits_for_no_leader() -> None:
     leaders = NewLeaders()
     shelf = Fetched(lambda tp: tp == CHUNKED, leaders=leaders)

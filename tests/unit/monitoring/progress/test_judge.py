@@ -525,6 +525,15 @@ def test_a_topic_of_others_that_may_not_be_read_is_waited_for_by_a_ready_worker(
     assert verdict.partitions[INPUT].why == "no Read"
 
 
+def test_a_leader_that_does_not_say_what_it_has_is_named_and_no_restart_mends_it() -> None:
+    world = World()
+    world.reaches[INPUT] = Reach(0, 900, 10)
+    world.worker = replace(world.worker, unanswered=frozenset({INPUT}))
+    verdict = world.after(120)
+    assert (verdict.stuck_for, verdict.state) == (0.0, State.WAITING)
+    assert verdict.partitions[INPUT].why.startswith("its new leader does not say")
+
+
 @pytest.mark.parametrize("lag", [0, 90])
 def test_a_worker_whose_own_topic_may_not_be_read_is_not_ready_and_no_restart_mends_it(
     lag: int,
