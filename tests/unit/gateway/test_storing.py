@@ -144,7 +144,7 @@ async def test_what_is_acknowledged_is_no_trouble(records: list[Record]) -> None
 
 async def test_nobody_waits_for_many_records(records: list[Record]) -> None:
     many = [msgspec.structs.replace(records[0], id=f"guest/{number}") for number in range(9900)]
-    room = Room(some(*[ACKNOWLEDGED] * len(many)))
+    room = Room(some(*[ACKNOWLEDGED] * len(many)), patience=60)
     storing = asyncio.create_task(room.store(many))
     assert await longest_turn(storing) < 0.15
     assert len(await storing) == len(many)
