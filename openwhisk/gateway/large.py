@@ -122,11 +122,25 @@ def id_of(document: Bytes, *, members: int = MOST_VALUES) -> Steps[str | None]:
 
 
 async def pieces(parts: Iterable[Bytes]) -> AsyncIterator[memoryview]:
-    """Split bytes to send into pieces that do not keep others waiting."""
+    """Split bytes to send into pieces that do not keep others waiting.
+
+    Short parts are sent together: nobody gets a turn before the kernel has enough to send, and each
+    piece is a call of it.
+    """
+    together = bytearray()
     for part in parts:
         view = memoryview(part)
         for at in range(0, len(view), _SENT):
-            yield view[at : at + _SENT]
+            piece = view[at : at + _SENT]
+            if together and len(together) + len(piece) > _SENT:
+                yield memoryview(together)
+                together = bytearray()
+            if len(piece) == _SENT:
+                yield piece
+            else:
+                together += piece
+    if together:
+        yield memoryview(together)
 
 
 class Reading:

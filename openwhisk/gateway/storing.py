@@ -9,13 +9,13 @@ Until then the gateway holds changes of the document that pass through it (`OnTh
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
 
 from app.process.printable import shown
-from app.process.turn import in_turns
+from app.process.turn import Turn, in_turns
 from openwhisk.gateway import answers
 from openwhisk.gateway.credentials import is_lockout
 from openwhisk.gateway.fallback import Fallback, Switch
@@ -27,6 +27,9 @@ from openwhisk.gateway.upstream import BulkAnswer, RefusedError, Upstream, Upstr
 from openwhisk.publisher import Outcomes, PublishError, TooLarge
 
 logger = logging.getLogger(__name__)
+
+_COMPARED = 128 * 1024
+"""Bytes of records to compare with stored documents at a time, or a single larger record."""
 
 _PAUSE = 0.5
 """Seconds between two attempts while neither of the two takes records."""
@@ -253,18 +256,29 @@ class Storing:
         return not direct.left
 
     async def _compare(self, direct: "_Direct", headers: Mapping[str, str]) -> int:
-        """Settle conflicts by comparing the records with the stored documents."""
-        ids = [direct.records[index].id for index in direct.unclear]
+        """Settle conflicts by comparing the records with the stored documents.
+
+        Returns:
+            How many are the same.
+        """
+        stored = 0
+        turn = Turn()
         try:
-            return direct.compare(await self._upstream.documents(ids, headers))
+            for some in direct.conflicts():
+                ids = [direct.records[index].id for index in some]
+                found = await self._upstream.documents(ids, headers)
+                for index, document in zip(some, found, strict=True):
+                    if turn.over:
+                        await turn.pass_on()
+                    stored += direct.compare(index, document)
         except UpstreamError as problem:
             direct.problem = str(problem)
-            return 0
         except RefusedError as refused:
             if not is_lockout(refused.refusal.status, refused.refusal.body):
                 raise
             direct.problem = _LOCKED_OUT
-            return 0
+        direct.left = [index for index in direct.left if direct.entries[index] is None]
+        return stored
 
 
 class _Direct:
@@ -311,26 +325,35 @@ class _Direct:
         self.left = left
         return stored
 
-    def compare(self, found: Sequence[dict[str, Any] | None]) -> int:
-        """Compare conflicting records with the stored documents; returns how many are the same."""
-        stored = 0
-        for (index, entry), document in zip(self.unclear.items(), found, strict=True):
-            if document is None:
-                continue  # it was deleted, so it is written again
-            if not answers.is_revision(document.get("_rev")):
-                self.problem = "a document that conflicts has no revision"
-                continue
-            record = self.records[index]
-            ours = _decode(record.document)
-            same = _content(ours) == _content(document) or _only_adds_logs(document, ours)
-            if not same and _only_adds_logs(ours, document):
-                self.replaced[index] = document["_rev"]
-                continue
-            self.entries[index] = answers.written(record) if same else entry
-            self.left.remove(index)
-            stored += same
-        self.unclear = {}
-        return stored
+    def conflicts(self) -> Iterator[list[int]]:
+        """The indices of conflicting records, of a few or of a large one at a time."""
+        some: list[int] = []
+        size = 0
+        for index in self.unclear:
+            one = len(self.records[index].document)
+            if some and size + one > _COMPARED:
+                yield some
+                some, size = [], 0
+            some.append(index)
+            size += one
+        if some:
+            yield some
+
+    def compare(self, index: int, document: Mapping[str, Any] | None) -> bool:
+        """Compare a conflicting record with the stored document; returns whether it is the same."""
+        if document is None:
+            return False  # it was deleted, so it is written again
+        if not answers.is_revision(document.get("_rev")):
+            self.problem = "a document that conflicts has no revision"
+            return False
+        record = self.records[index]
+        ours = _decode(record.document)
+        same = _content(ours) == _content(document) or _only_adds_logs(document, ours)
+        if not same and _only_adds_logs(ours, document):
+            self.replaced[index] = document["_rev"]
+            return False
+        self.entries[index] = answers.written(record) if same else self.unclear[index]
+        return same
 
 
 def _content(document: Mapping[str, Any], *more: str) -> dict[str, Any]:

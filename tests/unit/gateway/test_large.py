@@ -209,6 +209,23 @@ async def test_strings_and_values_may_end_anywhere_in_a_piece() -> None:
         assert await scanned(b'{"docs":[%b,{}]}' % one) == [one, b"{}"]
 
 
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [b",", b"{}"] * 200_000,
+        [b"x" * 300_000] * 3,
+        [b"[", b"x" * 256 * 1024, b",", b"y" * 1000, b"z" * 255 * 1024, b"]"],
+        [],
+    ],
+)
+async def test_a_body_is_sent_in_few_pieces_none_of_which_is_long(parts: list[bytes]) -> None:
+    sent = [bytes(piece) async for piece in large.pieces(parts)]
+    assert b"".join(sent) == b"".join(parts)
+    assert all(0 < len(piece) <= 256 * 1024 for piece in sent)
+    # Two of them, one after the other, are longer than one may be, or begin a part.
+    assert len(sent) <= 2 * sum(map(len, parts)) // (256 * 1024) + 1
+
+
 class _Sink(threading.Thread):
     """A CouchDB in a thread of its own, which takes everything."""
 

@@ -5,7 +5,7 @@ import gc
 import json
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -22,7 +22,7 @@ from openwhisk.gateway.recent import Recent
 from openwhisk.gateway.records import Record, Taking
 from openwhisk.gateway.shares import Shares
 from openwhisk.gateway.storing import NotStored, Storing
-from openwhisk.gateway.upstream import BulkAnswer, RefusedError, Upstream
+from openwhisk.gateway.upstream import BulkAnswer, RefusedError, Upstream, UpstreamError
 from openwhisk.publisher import NotAcknowledged, Outcomes, PublishError, TakenBack
 from tests.support import longest_turn
 from tests.unit.gateway.doubles import document
@@ -66,6 +66,9 @@ class CouchDB:
         self.answering.set()
         self.refusals: list[Refusal] = []
         """Of the next readers."""
+        self.read: list[Sequence[str]] = []
+        """The ids that were asked for together."""
+        self.stored: dict[str, dict[str, Any]] = {}
         self.entries: Callable[[Sequence[bytes]], list[bytes]] = lambda documents: [
             json.dumps({"ok": True, "id": json.loads(one)["_id"], "rev": "1-a"}).encode()
             for one in documents
@@ -76,10 +79,13 @@ class CouchDB:
         await self.answering.wait()
         return BulkAnswer(201, b"", self.entries(documents))
 
-    async def documents(self, ids: Sequence[str], _: Mapping[str, str]) -> list[None]:
+    async def documents(
+        self, ids: Sequence[str], _: Mapping[str, str]
+    ) -> list[dict[str, Any] | None]:
         if self.refusals:
             raise RefusedError(self.refusals.pop())
-        return [None] * len(ids)
+        self.read.append(ids)
+        return [self.stored.get(one) for one in ids]
 
 
 async def forever() -> None:
@@ -282,3 +288,50 @@ async def test_a_refusal_to_be_read_that_may_pass_is_no_answer(
     room.couchdb.refusals = [Refusal(403, body)]
     with pytest.raises(NotStored if refused == "for a moment" else RefusedError):
         await room.store(records)
+
+
+@pytest.mark.parametrize(
+    "number,size,together", [(1000, 0, None), (3, 100_000, [1, 1, 1]), (5, 50_000, [2, 2, 1])]
+)
+async def test_conflicts_are_settled_a_few_at_a_time(
+    number: int, size: int, together: list[int] | None
+) -> None:
+    taking = Taking(TopicRole.OTHERS, LARGE, lambda _: None)
+    now = int(time.time() * 1000)
+    documents = [document(logs=["x" * size]) for _ in range(number)]
+    records = [taking.take(json.dumps(one).encode(), now) for one in documents]
+    room = Room(some(*[FAILED] * number))
+    room.couchdb.entries = conflict
+    room.couchdb.stored = {one["_id"]: {**one, "_rev": "1-a"} for one in documents}
+    other = documents[-1]["_id"]
+    room.couchdb.stored[other]["name"] = "another"
+    entries = await room.store([one for one in records if one is not None])
+    assert [b"conflict" in (entry or b"") for entry in entries] == [False] * (number - 1) + [True]
+    asked = [len(ids) for ids in room.couchdb.read]
+    assert sum(asked) == number
+    assert asked == together or (together is None and max(asked) < number / 2)
+
+
+async def test_what_was_settled_before_reading_failed_stays_settled() -> None:
+    taking = Taking(TopicRole.OTHERS, LARGE, lambda _: None)
+    now = int(time.time() * 1000)
+    documents = [document(logs=["x" * 100_000]) for _ in range(2)]
+    records = [taking.take(json.dumps(one).encode(), now) for one in documents]
+    room = Room(some(FAILED, FAILED))
+    written: list[int] = []
+
+    def entries(those: Sequence[bytes]) -> list[bytes]:
+        written.append(len(those))
+        return conflict(those)
+
+    async def documents_of(ids: Sequence[str], _: Mapping[str, str]) -> list[dict[str, Any] | None]:
+        room.couchdb.read.append(ids)
+        if len(room.couchdb.read) == 2:
+            raise UpstreamError("as told")
+        return [{**one, "_rev": "1-a"} for one in documents if one["_id"] in ids]
+
+    room.couchdb.entries = entries
+    room.couchdb.documents = documents_of  # type: ignore[method-assign]
+    stored = await room.store([one for one in records if one is not None])
+    assert all(b'"ok"' in (entry or b"") for entry in stored)
+    assert written == [2, 1]
