@@ -9,6 +9,7 @@ from app.monitoring.definitions import Counter, Distribution, Gauge, Metrics, Va
 from app.monitoring.monitored import Monitored, not_ready, seconds_left
 from app.monitoring.outcomes import Key, Outcome, Step
 from app.monitoring.progress import State
+from app.process.detached import lines_left_out
 from app.version import VERSION
 from models.reasons import RejectReason, SkipReason
 
@@ -356,6 +357,11 @@ METRICS: Metrics[Monitored] = (
         "persister_database_conflicts_read_back",
         "Documents that were compared with the stored one after a conflict",
         read=lambda worker: _one(worker.writer.stats.conflicts_read_back),
+    ),
+    Counter(
+        "persister_log_lines_left_out",
+        "Lines of the log that had no room, because whatever reads it did not take them",
+        read=lambda _: _one(lines_left_out()),
     ),
 )
 """Everything on `/metrics` except the process metrics, which the Prometheus client adds."""

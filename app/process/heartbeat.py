@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from app.process.stopping import FORCED
+from app.process.stopping import end_saying
 
 logger = logging.getLogger(__name__)
 
@@ -63,14 +63,7 @@ class Heartbeat:
         self._missed += 1
         hung = self._missed * self._pause
         if hung >= self._seconds:
-            try:
-                logger.error(
-                    "The event loop has hung for %g s: ending the process, so that its supervisor "
-                    "restarts it (PERSISTER_STUCK_AFTER). It hangs in %s.",
-                    *(hung, _stack()),
-                )
-            finally:
-                self._end(FORCED)
+            end_saying(lambda: _say(hung), self._end)
 
     def _run(self) -> None:
         while not self._stopped.wait(self._pause):
@@ -81,6 +74,14 @@ class Heartbeat:
     def _ask(self) -> None:
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self.beat)
+
+
+def _say(hung: float) -> None:
+    logger.error(
+        "The event loop has hung for %g s: ending the process, so that its supervisor "
+        "restarts it (PERSISTER_STUCK_AFTER). It hangs in %s.",
+        *(hung, _stack()),
+    )
 
 
 def _stack() -> str:

@@ -18,6 +18,7 @@ from typing import Any
 from aiohttp import ClientResponseError
 from aiohttp.http_exceptions import HttpProcessingError
 
+from app.process.detached import detach_standard_streams
 from app.process.printable import printable
 
 LONGEST_ARGUMENT = 2000
@@ -148,11 +149,27 @@ def faust_logging(log_format: LogFormat = LogFormat.TEXT) -> dict[str, Any]:
 def log_to_terminal(log_format: LogFormat = LogFormat.TEXT) -> None:
     """Write our lines to standard error, for a command that stays."""
     protect_logs()
+    detach_logs(log_format)
     handler = logging.StreamHandler()
     handler.setFormatter(log_format.formatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def detach_logs(log_format: LogFormat = LogFormat.TEXT) -> None:
+    """Have this process wait for nobody who reads its log, or what it prints.
+
+    Handlers that were made before write where they did.
+    """
+    formatter = log_format.formatter()
+
+    def note(count: int) -> str:
+        text = "%d lines were left out here: whatever reads this log did not take them"
+        record = SafeRecord(__name__, logging.WARNING, "", 0, text, (count,), None)
+        return formatter.format(record) + "\n"
+
+    detach_standard_streams(note)
 
 
 def protect_logs() -> None:

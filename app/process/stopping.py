@@ -10,6 +10,8 @@ import os
 import threading
 from collections.abc import Callable
 
+from app.process.detached import LAST_SECONDS, drain_standard_streams
+
 logger = logging.getLogger(__name__)
 
 GRACE = 8.0
@@ -48,10 +50,34 @@ class Watchdog:
             self._timer.start()
 
     def _force(self) -> None:
+        end_saying(self._say, self._end)
+
+    def _say(self) -> None:
         why = self._why()
         logger.error(
             "Not stopped after %g s%s: ending the process. What was not committed will be "
             "delivered again.",
             *(self._seconds, f", because {why}" if why else ""),
         )
-        self._end(FORCED)
+
+
+def end_saying(say: Callable[[], object], end: Callable[[int], object]) -> None:
+    """End the process after it has logged why, or could not within a few seconds.
+
+    What hangs may hold the lock of a handler, and whoever reads the log may be what hangs.
+
+    Args:
+        say: logs why, in a thread of its own.
+        end: ends the process at once, with an exit code.
+    """
+
+    def speak() -> None:
+        say()
+        drain_standard_streams()
+
+    try:
+        speaker = threading.Thread(target=speak, name="last words", daemon=True)
+        speaker.start()
+        speaker.join(LAST_SECONDS)
+    finally:
+        end(FORCED)

@@ -35,6 +35,11 @@ NOISY = (
 CREATOR = "app.kafka.delivery.transport"
 """Logger of the producer that Faust creates the table's topic with."""
 
+PRODUCER = "faust.transport.producer"
+"""Its line about records that wait for a broker has their number in its text: "producer buffer full
+size 10003", at each record that is sent meanwhile.
+"""
+
 PUBLISHER = "faust.topics"
 """Logger for what Faust sends, which is only the guard's table."""
 
@@ -55,9 +60,23 @@ class Without(logging.Filter):
         return self.words not in str(record.msg)
 
 
+class NumberApart(logging.Filter):
+    """Takes the number at a message's end out of its text, by which messages are told apart."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Change the record where it is one of those."""
+        text, _, number = str(record.msg).rpartition(" ")
+        if not record.args and number.isdecimal():
+            record.msg, record.args = f"{text.replace('%', '%%')} %s", (number,)
+        return True
+
+
 def calm_kafka_clients() -> None:
     """Add filters to each logger, because a logger's filters do not apply to its children."""
-    calm(*NOISY)
+    producer = logging.getLogger(PRODUCER)
+    if not any(isinstance(known, NumberApart) for known in producer.filters):
+        producer.addFilter(NumberApart())
+    calm(*NOISY, PRODUCER)
     for name, words in ((CREATOR, "Creating topic %r"), (PUBLISHER, "_on_published error")):
         logger = logging.getLogger(name)
         if not any(isinstance(known, Without) for known in logger.filters):

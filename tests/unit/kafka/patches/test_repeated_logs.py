@@ -3,7 +3,13 @@ import logging
 import pytest
 
 from app.kafka.delivery.transport import Producer
-from app.kafka.patches.repeated_logs import CREATOR, NOISY, PUBLISHER, calm_kafka_clients
+from app.kafka.patches.repeated_logs import (
+    CREATOR,
+    NOISY,
+    PRODUCER,
+    PUBLISHER,
+    calm_kafka_clients,
+)
 from app.process.seldom import Seldom
 
 
@@ -46,3 +52,16 @@ def test_many_topics_that_are_gone_are_one_line(caplog: pytest.LogCaptureFixture
         for number in range(500):
             assignor.warning("Ignoring missing topic: %r", f"completed{number}")
     assert len(caplog.messages) <= 1
+
+
+def test_what_waits_for_a_broker_is_not_told_at_each_record(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    logger = logging.getLogger(PRODUCER)
+    logger.filters.clear()
+    calm_kafka_clients()
+    calm_kafka_clients()
+    for size in (10_001, 10_002, 10_003):
+        logger.warning(f"producer buffer full size {size}")  # noqa: G004 - as Faust does it
+    logger.warning("100% of 5")
+    assert caplog.messages == ["producer buffer full size 10001", "100% of 5"]
