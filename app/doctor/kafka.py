@@ -229,6 +229,8 @@ async def _examine_changelog(
         detail = too_many_partitions(changelog, partitions, TopicNames(prefix).documents)
         return Finding(changelog.name, State.WRONG, detail)
     if partitions == changelog.partitions:
+        if loss := await _uncompacted(admin, changelog):
+            return Finding(changelog.name, State.WARNING, loss)
         return Finding(changelog.name, State.OK, counted(partitions, "partition"))
     rights = await admin.rights([changelog.name])
     if changelog.name in rights and Right.ALTER not in rights[changelog.name]:
@@ -236,6 +238,21 @@ async def _examine_changelog(
         return Finding(changelog.name, State.WRONG, detail)
     grows = f"{counted(partitions, 'partition')}; the next worker gives it {changelog.partitions}"
     return Finding(changelog.name, State.OK, grows)
+
+
+async def _uncompacted(admin: Admin, changelog: TopicSpec) -> str:
+    """What to do about a changelog that Kafka does not compact; empty if it does."""
+    key = "cleanup.policy"
+    try:
+        policy = (await admin.topic_settings([changelog.name], [key]))[changelog.name][key]
+    except UnreadableSettingsError:  # a worker does not need the right to see them
+        return ""
+    if "compact" in policy:
+        return ""
+    return (
+        f"it has {key}={policy}: a start reads entries that are long replaced, and what Kafka "
+        f"deletes is asked of the database again; set {key}={changelog.config[key]}"
+    )
 
 
 async def _openwhisk(admin: Admin, topic: str, largest: int) -> Finding:

@@ -1,6 +1,7 @@
 """What is said of Kafka's topics."""
 
 import pytest
+from aiokafka.errors import TopicAuthorizationFailedError
 from faust.types import TP
 
 from app.doctor import Finding, State, worst
@@ -65,12 +66,36 @@ async def test_the_guards_changelog_is_one_with_which_a_worker_starts(
     behind = FakeAdminClient()
     monkeypatch.setattr(admin, "AIOKafkaAdminClient", lambda **_: behind)
     behind.topics = {CHANGELOG.name: partitions}
+    behind.settings = {CHANGELOG.name: CHANGELOG.config}
     behind.rights = {CHANGELOG.name: 1 << 8 | 1 << 3 | 1 << 4 | may_alter << 7}
     settings = KafkaSettings(partitions=4)
     async with admin.open_admin(settings) as kafka:
         finding = await examine_own(kafka, CHANGELOG, partitions, settings)
     assert (finding.what, finding.state) == (CHANGELOG.name, state)
     assert said in finding.detail
+
+
+@pytest.mark.parametrize(
+    "policy,unreadable,state",
+    [
+        ("delete", 0, State.WARNING),
+        ("compact,delete", 0, State.OK),
+        ("delete", TopicAuthorizationFailedError.errno, State.OK),
+    ],
+)
+async def test_a_changelog_that_kafka_does_not_compact_is_warned_of(
+    monkeypatch: pytest.MonkeyPatch, policy: str, unreadable: int, state: State
+) -> None:
+    behind = FakeAdminClient()
+    monkeypatch.setattr(admin, "AIOKafkaAdminClient", lambda **_: behind)
+    behind.topics = {CHANGELOG.name: 4}
+    behind.settings = {CHANGELOG.name: {"cleanup.policy": policy}}
+    behind.unreadable = unreadable
+    settings = KafkaSettings(partitions=4)
+    async with admin.open_admin(settings) as kafka:
+        finding = await examine_own(kafka, CHANGELOG, 4, settings)
+    assert finding.state is state
+    assert ("set cleanup.policy=compact" in finding.detail) == (state is State.WARNING)
 
 
 def test_a_topic_that_takes_larger_records_than_the_worker_is_a_warning() -> None:
