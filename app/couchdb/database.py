@@ -745,7 +745,9 @@ def _count(value: object) -> int:
 
 def _refusal(entry: Entry) -> EntriesFailed | None:
     passes = entry.stored or entry.error in PASSES_PROBE
-    return None if passes else EntriesFailed(entry.explanation, error=entry.cause)
+    if passes and entry.id == PROBE_ID:
+        return None
+    return EntriesFailed(entry.explanation, error=entry.cause)
 
 
 @asynccontextmanager

@@ -319,6 +319,9 @@ class Requests:
         if [entry.id for entry in entries] == ids and all(entry.stored for entry in entries):
             self._passed(documents[-1])
             return Answer(entries, complete=True)
+        asked = set(ids)
+        # What is said of documents that were not sent, by a proxy say, speaks for nothing.
+        entries = [one for one in entries if one.id in asked or _fails(one)]
         failed = _first_failure(entries, len(documents))
         if any(entry.stored for entry in entries):
             self._passed(None)
@@ -332,7 +335,7 @@ class Requests:
             return Answer(entries)
         patient = case is not None or part.failures >= UNLIKELY
         others = await self._others(failed, passes, case, patient=patient)
-        failing = sum(not one.stored and one.error != "conflict" for one in entries)
+        failing = sum(map(_fails, entries))
         if others is Others.PROBE and failing > LONERS:
             others = Others.NONE  # so many at once are more than bad luck
         self._note(failed, admission, others, alone=case is not None or part.apart)
@@ -416,9 +419,13 @@ class Requests:
         self.on_request(status, seconds)
 
 
+def _fails(entry: Entry) -> bool:
+    return not entry.stored and entry.error != "conflict"
+
+
 def _first_failure(entries: list[Entry], documents: int) -> EntriesFailed | None:
     for entry in entries:
-        if not entry.stored and entry.error != "conflict":
+        if _fails(entry):
             return entry_failure(entry)
     return entry_failure(None) if len(entries) < documents else None
 

@@ -336,6 +336,12 @@ async def test_a_probe_with_two_answers_does_not_pass(
     assert not await database.probe(None)
 
 
+async def test_one_about_another_document_neither(database: Database, couchdb: FakeCouchDB) -> None:
+    await database.prepare()
+    couchdb.script(rewrites(lambda _: [{"id": "who", "rev": "1-x"}], writing=False))
+    assert not await database.probe(None)
+
+
 @pytest.mark.parametrize("status", [400, 404, 405, 501, 302])
 async def test_a_proxy_may_know_nothing_of_the_mark(
     database: Database, couchdb: FakeCouchDB, monkeypatch: pytest.MonkeyPatch, status: int

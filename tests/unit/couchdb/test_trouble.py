@@ -108,6 +108,8 @@ REQUESTS: list[Any] = [
     fails(404, "not_found", "no_db_file"),
     rewrites(lambda _: [], writing=False),
     rewrites(lambda entries: [{"error": "x"} for _ in entries], writing=False),
+    rewrites(lambda entries: [{"id": "who", "rev": "1-x"} for _ in entries], writing=False),
+    rewrites(lambda entries: [{"id": "who", "error": "conflict"} for _ in entries], writing=False),
 ]
 
 
