@@ -47,6 +47,7 @@ ENTRY_ADVICE = {
     "not compile: mend it or take it out",
     "unknown_query_language": "a design document names a language that the server does not have: "
     "mend it or take it out",
+    "conflict": "a copy of their shard lags behind the others: see whether all nodes are up",
     "illegal_docid": "the database does not take the ids of activations: is it partitioned?",
 }
 CHECK_ADDRESS = "check PERSISTER_COUCHDB_URL"

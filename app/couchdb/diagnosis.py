@@ -219,6 +219,10 @@ class Diagnosis:
                 settled = await self._reconcile(suspect)
                 if settled is not None:
                     return settled
+            if conflict and suspect.completes:
+                # The record has what the stored document lacks, so it waits until that is written.
+                suspect.waits, suspect.last = True, None
+                return None
             if conflict:
                 suspect.contradictions += 1
                 return CONTRADICTORY if suspect.contradictions >= CONTRADICTIONS else None
@@ -241,9 +245,7 @@ class Diagnosis:
         if found.settled:
             return found.settled[suspect.document.id]
         if found.fuller:
-            if not suspect.completes:
-                suspect.contradictions = -1  # that it conflicted has a reason
-            suspect.document, suspect.completes = found.fuller[0], True
+            suspect.document, suspect.completes, suspect.contradictions = found.fuller[0], True, 0
         elif await is_misnamed(suspect.document):
             return MISNAMED
         else:

@@ -13,6 +13,7 @@ OF_THE_SERVER = frozenset(
     {
         *("insufficent_storage", "insufficient_storage", "nodedown", "maintenance_mode"),
         *("all_dbs_active", "write_quorum_not_met", "service unavailable", "service_unavailable"),
+        "conflict",  # again and again, of an update: a copy that is read lags behind
     }
 )
 """Errors of an entry that name a state of a node or shard. It may be one of several, and the others

@@ -174,6 +174,8 @@ class Partitions:
         reason = ours if mine else FOREIGN
         stuck = self._lasting.of(("reason", tp), (reach.committed, reason))
         since = look.wall - stands
+        if mine and not reason.blocks and reason is not BETWEEN:
+            self._stood.pop(tp, None)  # it waits for something else by now
         if mine and (stood := self._stood.get(tp)):
             # That the group rebalances, or Kafka was silent, does not mean that it moves.
             reason = stood.reason if reason is BETWEEN else reason

@@ -564,6 +564,22 @@ async def test_an_update_that_conflicts_for_no_reason_is_tried_more_and_more_sel
     assert len(couchdb.bulk_requests) - asked == 2
 
 
+async def test_an_update_that_conflicts_for_long_is_never_set_aside(
+    writer: BulkWriter, couchdb: FakeCouchDB, time: Time, caplog: pytest.LogCaptureFixture
+) -> None:
+    few = [f"d{number}" for number in range(20)]
+    await writer.write([document(id_, logs=[]) for id_ in few])
+    conflict = {"error": "conflict", "reason": "Document update conflict."}
+    couchdb.validate = lambda one: conflict if "_rev" in one else None
+    writing = asyncio.create_task(writer.write([document(id_, logs=["a line"]) for id_ in few]))
+    started = time.clock()
+    await until(lambda: time.clock() > started + 3600)
+    assert writer.diagnosis.parked == len(few)
+    assert "a copy of their shard lags behind" in errors(caplog)[0]
+    couchdb.validate = lambda _: None
+    assert await ended(await writing) == [COMPLETED] * len(few)
+
+
 async def test_an_update_of_what_is_deleted_meanwhile_is_written_as_it_came(
     writer: BulkWriter, couchdb: FakeCouchDB
 ) -> None:

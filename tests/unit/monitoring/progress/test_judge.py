@@ -205,6 +205,20 @@ def test_a_rebalance_does_not_make_what_stands_still_move() -> None:
     assert world.after(4).not_ready is None
 
 
+def test_what_has_stood_still_and_waits_for_its_pace_by_now_is_patient_in_a_rebalance() -> None:
+    world = World()
+    world.reaches[DOCUMENTS] = Reach(0, 5000, 10)
+    for turn in range(10):
+        world.database(busy=True, answers=turn)
+        verdict = world.after(PAUSE)
+    assert "stores nothing" in (verdict.not_ready or "")
+    for turn in range(10):
+        world.database(busy=True, answers=turn, stored=turn)
+        assert world.after(PAUSE).not_ready is None
+    world.worker = replace(world.worker, rebalancing=True)
+    assert world.look().not_ready is None
+
+
 def test_a_rebalance_without_end_is_not_ready_and_then_stuck() -> None:
     world = World()
     world.after(10)
