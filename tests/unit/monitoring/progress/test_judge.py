@@ -212,7 +212,7 @@ def test_what_has_stood_still_and_waits_for_its_pace_by_now_is_patient_in_a_reba
         world.database(busy=True, answers=turn)
         verdict = world.after(PAUSE)
     assert "stores nothing" in (verdict.not_ready or "")
-    for turn in range(10):
+    for turn in range(1, 10):
         world.database(busy=True, answers=turn, stored=turn)
         assert world.after(PAUSE).not_ready is None
     world.worker = replace(world.worker, rebalancing=True)
