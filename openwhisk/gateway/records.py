@@ -35,6 +35,11 @@ _CLOCKS_AGREE = 600_000
 batch waits.
 """
 
+_LONGEST_NAME = 1024
+"""Characters of a field's name. OpenWhisk's have fourteen at most. Each step that reads a record
+makes four bytes of each, if one of them is beyond the basic plane.
+"""
+
 _NOTHING = Raw(b"")
 
 _UNREADABLE = (KeyError, ValueError, RecursionError)
@@ -132,6 +137,8 @@ def _activation(document: bytes, path_id: str | None) -> tuple[str, dict[str, Ra
     if not few_members(document):
         raise _NotNewError
     fields = _fields(document)
+    if any(len(name) > _LONGEST_NAME for name in fields):
+        raise _NotNewError
     document_id = _string(fields.pop("_id")) if path_id is None else path_id
     if "_id" in fields and _string(fields.pop("_id")) != path_id:
         raise _NotNewError

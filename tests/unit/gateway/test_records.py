@@ -130,6 +130,7 @@ def test_a_document_of_openwhisk_comes_out_of_the_persister_as_it_went_in(case: 
         document(RECORD.replace('"end":1767325445210', '"end": "2026-01-02T03:44:05.210Z"')),
         document(RECORD + r',"extra":"\ud800"'),
         document(RECORD + ',"extra":1e400'),
+        document(RECORD + ',"' + "🚀" * 1025 + '":1'),
         document(RECORD + ',"extra":' + "[" * 5000 + "]" * 5000),
         document(RECORD).replace(b"hello", b"\xff"),
         document(RECORD + ',"extra":"' + "x" * 1_000_000 + '"'),
