@@ -53,7 +53,8 @@ class Gate:
         self._clock = clock
         self._sleep = sleep
         self._closed_until = float("-inf")
-        self._waiting: list[asyncio.Future[None]] = []
+        self._waiting: dict[asyncio.Future[None], bool] = {}
+        """In the order in which they came; whether the request is large."""
 
     @property
     def waits(self) -> str:
@@ -77,9 +78,7 @@ class Gate:
                 one other request is admitted in addition.
         """
         if not beside:
-            await self._wait_for_place(large=large)
-        self._places += not beside
-        self._large += large and not beside
+            await self._take_place(large=large)
         try:
             await self._wait_for_opening()
             await self._wait_for_rate(documents)
@@ -89,9 +88,8 @@ class Gate:
             finally:
                 self.in_flight -= not beside
         finally:
-            self._places -= not beside
-            self._large -= large and not beside
-            self._wake()
+            if not beside:
+                self._leave_place(large=large)
 
     def close_for(self, seconds: float) -> None:
         """Admit nothing for some seconds, because the database asked for a pause."""
@@ -113,14 +111,36 @@ class Gate:
             finally:
                 self._paced -= 1
 
-    async def _wait_for_place(self, *, large: bool) -> None:
-        while self._places >= self._limit.current and (large or self._places > self._large):
-            place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.append(place)
-            await place
+    def _has_place(self, *, large: bool) -> bool:
+        beside_large = not large and self._places == self._large
+        return self._places < self._limit.current or beside_large
 
-    def _wake(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for place in waiting:
-            if not place.done():
+    async def _take_place(self, *, large: bool) -> None:
+        if self._has_place(large=large):
+            self._hold(large=large)
+            return
+        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting[place] = large
+        try:
+            await place
+        except BaseException:
+            if self._waiting.pop(place, None) is None:  # it was given a place
+                self._leave_place(large=large)
+            raise
+
+    def _hold(self, *, large: bool) -> None:
+        self._places += 1
+        self._large += large
+
+    def _leave_place(self, *, large: bool) -> None:
+        self._places -= 1
+        self._large -= large
+        # Each is woken once, with its place: thousands may wait, at each of as many ends.
+        while self._has_place(large=False):
+            waiting = self._waiting.items()
+            place = next((one for one, large in waiting if self._has_place(large=large)), None)
+            if place is None:
+                return
+            self._hold(large=self._waiting.pop(place))
+            if not place.done():  # a cancelled one gives it back
                 place.set_result(None)

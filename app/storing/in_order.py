@@ -4,18 +4,26 @@ The first of two that differ is the one that stays in the database, so a small o
 a large one that takes longer to read, nor one whose chunk is busy with other documents.
 
 Nobody looks through the documents whose turn it is not: whoever writes records decides how many of
-them have the same id. Those behind one that is in the database need not have their turn, unless
-they are to be written: the step takes them out together, and puts the others back.
+them have the same id. Where more than a few are behind one that is in the database, they need not
+have their turn, unless they are to be written: the step takes them out together, and puts the
+others back.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Generic, TypeVar
 
 from app.storing.sink import Document
 
 D = TypeVar("D", bound=Document)
+
+FEW = 3
+"""Up to this many documents behind another have their turns: they share requests with whatever else
+is written, while those that are taken out are a request of their chunk's own. OpenWhisk itself may
+send two of an id, without the logs and with them.
+"""
 
 
 class Line(Generic[D]):
@@ -80,11 +88,16 @@ class InOrder(Generic[D]):
     def take_behind(self, documents: Iterable[D], line: Line[D]) -> list[D]:
         """Take out what comes next behind documents whose turn it is, as far as it is of one chunk.
 
-        Until these documents leave, no others of their ids have their turn.
+        Where that is only `FEW`, it stays. Until these documents leave, no others of their ids have
+        their turn.
         """
         taken: list[D] = []
         for document in documents:
             others = self._behind[document.id]
+            if not others or len(others) <= FEW:
+                continue
+            if any(of is not line for _, of in islice(others, FEW + 1)):
+                continue
             while others and others[0][1] is line:
                 taken.append(others.popleft()[0])
         line.waiting -= len(taken)

@@ -50,6 +50,62 @@ async def test_a_cancelled_wait_takes_no_place(time: Time) -> None:
         assert admission.in_flight == 1
 
 
+async def hold(gate: Gate, admitted: list[str], name: str, *, large: bool = False) -> None:
+    async with gate.admit(1, large=large):
+        admitted.append(name)
+        await asyncio.get_running_loop().create_future()
+
+
+async def test_one_that_is_cancelled_with_a_place_gives_it_to_the_next(time: Time) -> None:
+    gate, _ = make(time)
+    admitted: list[str] = []
+    async with gate.admit(1):
+        first, second = [asyncio.create_task(hold(gate, admitted, name)) for name in "ab"]
+        await spin()
+    first.cancel()
+    await spin()
+    assert admitted == ["b"]
+    second.cancel()
+
+
+async def test_a_large_one_is_let_in_and_one_of_the_others_beside_it(time: Time) -> None:
+    gate, _ = make(time)
+    admitted: list[str] = []
+    async with gate.admit(1):
+        tasks = [
+            asyncio.create_task(hold(gate, admitted, name, large=name.isupper())) for name in "ABcd"
+        ]
+        await spin()
+    await spin()
+    assert admitted == ["A", "c"]
+    for task in tasks:
+        task.cancel()
+
+
+async def test_those_that_wait_are_let_in_in_order_and_looked_at_once_each(time: Time) -> None:
+    """Each end had woken all of them: with thousands, seconds of work."""
+    looked = 0
+
+    class Counted(ConcurrencyLimit):
+        @property
+        def current(self) -> int:
+            nonlocal looked
+            looked += 1
+            return super().current
+
+    gate = Gate(Counted(4), RateLimit(0.0), clock=time.clock, sleep=time.sleep)
+    admitted: list[int] = []
+
+    async def request(number: int) -> None:
+        async with gate.admit(1):
+            admitted.append(number)
+            await asyncio.sleep(0)
+
+    await asyncio.gather(*map(request, range(200)))
+    assert admitted == list(range(200))
+    assert looked < 200 * 5
+
+
 async def test_a_failed_request_gives_its_place_back(time: Time) -> None:
     gate, _ = make(time)
     with pytest.raises(RuntimeError, match="broken"):
