@@ -95,7 +95,6 @@ class Conflicts:
             FailedRequest: what is stored cannot be read now.
         """
         stored = await self._requests.read_back(list({document.id for document in documents}))
-        self._stats.conflicts_read_back += len(documents)
         outcomes: list[Outcome | None] = []
         turn = Turn()
         for document in documents:
@@ -106,6 +105,7 @@ class Conflicts:
             if found is not None and outcome is None:
                 # Those behind it have to be compared with what it will have written.
                 del stored[document.id]
+            self._stats.compared += outcome is not None
             outcomes.append(outcome)
         return outcomes
 

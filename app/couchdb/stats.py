@@ -34,7 +34,10 @@ class WriterStats:
     """Documents that the database acknowledged with a revision."""
 
     conflicts_read_back: int = 0
-    """Documents that were compared with the stored one."""
+    """Documents that were compared with the stored one after a conflict."""
+
+    compared: int = 0
+    """Documents that were settled by what is stored, without a request that writes them."""
 
     narrowing_requests: int = 0
     """Additional requests to find the document behind a 400, a 413 or a time-out."""

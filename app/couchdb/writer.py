@@ -129,6 +129,7 @@ class BulkWriter(Service):
         self._found = asyncio.Event()
         self._lingering = False
         self._unfinished: set[Request] = set()
+        self._comparing = 0
         self._settled_at = float("-inf")
         self._settled = asyncio.Event()
         self._moved = asyncio.Event()
@@ -146,7 +147,8 @@ class BulkWriter(Service):
     @property
     def busy(self) -> bool:
         """Whether any documents are not settled, or the database is not found yet."""
-        return bool(self._unfinished or self.waiting_documents or not self._found.is_set())
+        unsettled = self._unfinished or self._comparing or self.waiting_documents
+        return bool(unsettled or not self._found.is_set())
 
     @property
     def narrowing(self) -> int:
@@ -241,10 +243,17 @@ class BulkWriter(Service):
         """
         if not self.started or self.should_stop:
             raise SinkStopped("the writer is not running")
+        self._comparing += 1
         try:
-            return await self._conflicts.compare(documents)
+            compared = await self.wait(self._conflicts.compare(documents))
         except FailedRequest:
             return [None] * len(documents)
+        finally:
+            self._comparing -= 1
+        if compared.stopped:
+            raise SinkStopped("the writer was stopped")
+        outcomes: list[Outcome | None] = compared.result
+        return outcomes
 
     async def _write(self, documents: Sequence[Document]) -> list[Result]:
         large = [document for document in documents if len(document.body) > LARGE]

@@ -23,10 +23,12 @@ class Database:
         failing: why every request currently fails; empty while some succeed.
         last_error: the last error of any request; empty before the first.
         stored: how many documents it ever took, or turned out to have when they were read back.
+        compared: how many were settled by what it has, without being sent; a maximum rate does not
+            bind these.
         finished: how many were ever done with, with those that never came to the database, such as
             duplicates that the guard knows.
         answers: how many requests were ever answered, in whatever way, or timed out.
-        busy: whether requests are under way or waiting for the pace.
+        busy: whether requests are under way or waiting for the pace, or documents are compared.
         waits: what requests wait for on purpose, such as the maximum rate, while none is under
             way; empty otherwise.
     """
@@ -34,6 +36,7 @@ class Database:
     failing: str = ""
     last_error: str = ""
     stored: int = 0
+    compared: int = 0
     finished: int = 0
     answers: int = 0
     busy: bool = False
@@ -41,18 +44,18 @@ class Database:
 
     @property
     def settled(self) -> int:
-        """Grows with each document that is stored, and again when it is finished."""
-        return self.stored + self.finished
+        """Grows with each document that is stored or compared, and again when it is finished."""
+        return self.stored + self.compared + self.finished
 
     @property
     def last_stored(self) -> tuple[int, str]:
-        """Changes when documents are stored, and when requests begin or cease to wait."""
-        return self.stored, self.waits
+        """Changes when documents are stored or compared, or requests begin or cease to wait."""
+        return self.stored + self.compared, self.waits
 
     @property
     def last_answered(self) -> tuple[int, str]:
-        """The same for answers."""
-        return self.answers, self.waits
+        """The same for answers; one may be compared with many documents."""
+        return self.answers + self.compared, self.waits
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,6 +112,7 @@ class Knowledge:
             failing=last_error if failing else "",
             last_error=last_error,
             stored=stats.documents_written + stats.conflicts_read_back,
+            compared=stats.compared,
             finished=consumed[Step.STORE],
             answers=stats.requests.total(),
             busy=writer.busy,

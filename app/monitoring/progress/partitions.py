@@ -17,7 +17,7 @@ agent counts as overtaken. In front of it can only be that many documents, the c
 the limit, and its own, each of which is counted twice.
 
 With a maximum rate it is this many times what the rate lets pass. Duplicates that the guard knows
-do not count then, because they pass at any rate.
+do not count then, nor does what is compared without being sent, because they pass at any rate.
 """
 
 AHEAD = 64

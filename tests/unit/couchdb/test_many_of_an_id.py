@@ -19,7 +19,8 @@ from app.storing.sink import COMPLETED, DUPLICATE, STORED, Document, Outcome, Re
 from app.storing.step import StoringStep
 from models.dead_letter import DeadLetter
 from models.reasons import RejectReason
-from tests.fakes.couchdb import FakeCouchDB
+from tests.fakes.couchdb import FakeCouchDB, holds
+from tests.fakes.time import until
 from tests.support import Event, Producer, chunk
 
 DIVERGENT = Refused(RejectReason.DIVERGENT, "differs from the stored document in: n", proven=True)
@@ -73,6 +74,35 @@ async def test_a_writer_that_was_stopped_compares_nothing(writer: BulkWriter) ->
     await writer.stop()
     with pytest.raises(SinkStopped):
         await writer.compare([document("a")])
+
+
+async def test_a_writer_that_is_stopped_while_it_compares_says_so(
+    writer: BulkWriter, couchdb: FakeCouchDB
+) -> None:
+    await writer.write([document("a")])
+    couchdb.faults.append(holds(asyncio.Event()))
+    comparing = asyncio.create_task(writer.compare([document("a")]))
+    await until(lambda: bool(writer.in_flight))
+    await writer.stop()
+    with pytest.raises(SinkStopped):
+        await asyncio.wait_for(comparing, 20)
+
+
+async def test_what_is_compared_keeps_the_writer_busy_and_is_counted_apart(
+    writer: BulkWriter, couchdb: FakeCouchDB
+) -> None:
+    await writer.write([document("a")])
+    answered = asyncio.Event()
+    couchdb.faults.append(holds(answered))
+    comparing = asyncio.create_task(
+        writer.compare([document("a"), document("a", 2), document("b")])
+    )
+    await until(lambda: bool(writer.in_flight))
+    assert writer.busy
+    answered.set()
+    await comparing
+    assert not writer.busy
+    assert (writer.stats.compared, writer.stats.conflicts_read_back) == (2, 0)
 
 
 class Bench:

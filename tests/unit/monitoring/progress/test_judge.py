@@ -454,12 +454,24 @@ def test_a_chunk_that_the_others_pass_is_stuck() -> None:
     assert "what came after it is stored" in (verdict.not_ready or "")
 
 
+def test_a_database_that_is_only_compared_with_moves() -> None:
+    world = World(Judge(RULES))
+    world.reaches[DOCUMENTS] = Reach(0, 900, 10)
+    world.worker = replace(world.worker, at_work=frozenset({DOCUMENTS}))
+    for second in range(0, 200, 2):
+        world.database(stored=10, answers=3, compared=second, busy=True)
+        assert world.after(2).not_ready is None
+
+
 def test_at_a_low_rate_a_chunk_that_the_others_pass_is_stuck_in_minutes() -> None:
     world = World(Judge(replace(RULES, in_flight=16_000, paced=69.0)))
     world.reaches[DOCUMENTS] = Reach(0, 900, 10)
     world.worker = replace(world.worker, at_work=frozenset({DOCUMENTS}))
     for second in range(0, 8 * 69, 2):
-        world.database(stored=second, finished=100 * second, busy=True, waits="its pace")
+        seconds = 100 * second
+        world.database(
+            stored=second, compared=seconds, finished=seconds, busy=True, waits="its pace"
+        )
         verdict = world.after(2)
         assert (verdict.not_ready, verdict.stuck_for) == (None, 0.0), "duplicates pass at any rate"
     for second in range(8 * 69, 8 * 69 + 20, 2):
