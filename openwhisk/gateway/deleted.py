@@ -18,8 +18,13 @@ from openwhisk.gateway.upstream import UnreachableError
 _MOST: Final = 100_000
 """Most ids to remember; each takes some two hundred bytes."""
 
-_NOTICED: Final = 60.0
-"""Seconds within which the workers notice that the database is another one. They look every ten."""
+_ALL: Final = 60.0
+"""Seconds for which all documents count as deleted when any may be.
+
+Longer than the workers take to notice that the database is another one: they look every ten. What
+a body deleted that the gateway could not read to its end they never notice; for that it is a
+compromise, since meanwhile nothing goes to Kafka.
+"""
 
 _NOT_FOUND: Final = 404
 _DENIED: Final = range(400, NO_ANSWER)
@@ -79,7 +84,7 @@ class Deleted:
                 for document_id in change.ids:
                     self.note(document_id)
                 if change.all:
-                    self._all_until = self._clock() + _NOTICED
+                    self._all_until = self._clock() + _ALL
         return response
 
     def read(self, document_id: str, response: web.StreamResponse) -> None:

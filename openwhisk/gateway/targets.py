@@ -47,7 +47,8 @@ class Change:
     Attributes:
         ids: those that its path or its headers name.
         named: where its body names others, if it does.
-        all: whether it drops or creates the database.
+        all: whether it may change all: it drops or creates the database, or names some that the
+            gateway does not know.
     """
 
     ids: tuple[str, ...] = ()
@@ -56,6 +57,7 @@ class Change:
 
 
 NOTHING = Change()
+ANY = Change(all=True)
 
 _READS = frozenset({"GET", "HEAD"})
 _CHANGES = frozenset({"POST", "PUT", "DELETE", "COPY"})
@@ -134,7 +136,7 @@ def change(method: str, raw_path: str, headers: Mapping[str, str], database: str
     if not segments or _decoded(segments[0]) != database:
         return NOTHING
     if method in ("DELETE", "PUT") and not segments[1:]:
-        return Change(all=True)
+        return ANY
     document_id = _decoded(segments[1]) if segments[1:] else ""
     if method == "POST" and not segments[2:] and document_id in _NAMED:
         return Change(named=_NAMED[document_id]) if _may_be_json(headers) else NOTHING

@@ -24,7 +24,7 @@ from openwhisk.gateway.records import (
     without_repeated,
 )
 from openwhisk.gateway.storing import NotStored, Refused, Storing
-from openwhisk.gateway.targets import Named
+from openwhisk.gateway.targets import ANY, NOTHING, Change, Named
 from openwhisk.gateway.turns import Steps, Turns, single
 from openwhisk.gateway.upstream import UnreachableError, Upstream, UpstreamError
 
@@ -224,7 +224,8 @@ class Writes:
         Raises:
             NotStoredYet: that takes too long.
         """
-        if body.raw and self._reads.expect_any:
+        ids: list[str] | None = []
+        if body.raw:
             ids = None
             if body.data is not None:
                 ids = await self._turns.run(owner, ids_in(body.data, named, self._expect))
@@ -232,7 +233,7 @@ class Writes:
                 await self._reads.all_stored(request.headers)
             else:
                 await self._reads.stored(ids, request.headers)
-        return await self._send(request, body)
+        return await self._send(request, body, ANY if ids is None else NOTHING)
 
     def _expect(self, document_id: str) -> bool:
         """Whether a document that may be deleted may be one that is not stored yet."""
@@ -354,11 +355,13 @@ class Writes:
         self._metrics.forwarded.labels(reason).inc(documents)
         return await self._send(request, body)
 
-    async def _send(self, request: web.Request, body: Body) -> web.StreamResponse:
+    async def _send(
+        self, request: web.Request, body: Body, change: Change = NOTHING
+    ) -> web.StreamResponse:
+        """CouchDB's answer to a request, which may delete documents that are not known by name."""
+        answer = when_connected(lambda: self._upstream.forward(request, body.raw), self._until())
         try:
-            return await when_connected(
-                lambda: self._upstream.forward(request, body.raw), self._until()
-            )
+            return await self._deleted.changing(change, answer)
         except UnreachableError:
             return self._no_answer(request)
 

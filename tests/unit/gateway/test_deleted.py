@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import gzip
+import json
 from collections.abc import AsyncIterator
 
 import pytest
@@ -9,6 +11,7 @@ from aiohttp import web
 
 from openwhisk.gateway.deleted import Deleted
 from openwhisk.gateway.targets import Change
+from openwhisk.gateway.upstream import UnreachableError, Upstream
 from tests.fakes.time import Clock, until
 from tests.openwhisk_client import BrokenError, OpenWhiskClient
 from tests.unit.gateway.conftest import StartClients, StartGateway
@@ -19,8 +22,6 @@ READ_ONLY_WITH_A_RECORD = {
     "post",
     "post with a query",
     "bulk with a query",
-    "bulk of another form",
-    "bulk of very many",
     "bulk with many blanks",
     "bulk with a long id",
     "bulk in another spelling",
@@ -160,6 +161,69 @@ async def test_a_deletion_whose_client_leaves_is_one(
     await writer.put(fields)
     assert fields["_id"] in database.held
     assert len(producer.sent) == taken
+
+
+HEADERS = {"Content-Type": "application/json"}
+
+
+def unread(how: str, tombstone: dict[str, object]) -> tuple[bytes, dict[str, str]]:
+    """A bulk of which the gateway does not know which documents it deletes, and its headers."""
+    body = json.dumps({"docs": [tombstone]}).encode()
+    if how == "in very many files":
+        return gzip.compress(b"") * 1000 + gzip.compress(body), HEADERS | {
+            "Content-Encoding": "gzip"
+        }
+    return b'{"docs":[{"_id":"a","x":[%b1]},%b' % (b"[]," * 250_001, body[9:]), HEADERS
+
+
+@pytest.mark.parametrize("remembers", ["nothing", "a record"])
+@pytest.mark.parametrize("answered", ["carried out", "broken off", "refused", "unreachable"])
+@pytest.mark.parametrize("how", ["in very many files", "behind very many values"])
+async def test_a_deletion_of_what_the_gateway_cannot_name(
+    start: StartGateway,
+    database: FakeDatabase,
+    producer: FakeProducer,
+    how: str,
+    answered: str,
+    remembers: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It may be of any document; CouchDB reads all of the body."""
+    running = await start(publish_deadline=0.2)
+    client = OpenWhiskClient(running.url.replace("//", "//whisk:secret@"), DATABASE)
+    fields = document()
+    revision = database.write(fields)["rev"]
+    if remembers == "a record":
+        other = document()
+        await client.put(other)
+        database.write(other)
+    sent = len(producer.sent)
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if request.path != f"/{DATABASE}/_bulk_docs":
+            return await database.couchdb.answer(request)
+        if answered != "refused":
+            database.delete(fields["_id"])
+        if answered == "broken off":
+            assert request.transport is not None
+            request.transport.close()
+        return web.json_response([], status=400 if answered == "refused" else 201)
+
+    async def away(*_: object) -> web.Response:
+        raise UnreachableError
+
+    body, headers = unread(how, {"_id": fields["_id"], "_rev": revision, "_deleted": True})
+    with monkeypatch.context() as patch, contextlib.suppress(BrokenError):
+        if answered == "unreachable":
+            patch.setattr(Upstream, "forward", away)
+        database.answer = answer
+        await client.request("POST", f"/{DATABASE}/_bulk_docs", body, headers)
+    database.answer = None
+    assert (await client.put(fields)).status in (201, 409)
+    deleted = answered in ("carried out", "broken off")
+    assert len(producer.sent) == sent + (not deleted)
+    assert fields["_id"] in database.held
+    client.close()
 
 
 @pytest.mark.parametrize("how", ["dropped and created", "dropped", "created"])
