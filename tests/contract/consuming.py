@@ -62,7 +62,7 @@ class TestConsumerThread:
         await topic.thread.seek_wait({topic.first: 0})
         while not await topic.thread.getmany({topic.first}, 1.0):
             pass
-        notes = {topic.first: Note(topic.thread.epoch_read(topic.first))}
+        notes = {topic.first: Note(topic.thread.epoch_before(topic.first, 2))}
         assert await topic.thread.commit_what_can({topic.first: 2}, notes) == {}
         assert await topic.thread.overwritten([topic.first, topic.second]) == {}
 

@@ -157,7 +157,7 @@ class FakeConsumerThread:
             for topic in topics
         }
 
-    def epoch_read(self, tp: TP) -> int | None:
+    def epoch_before(self, tp: TP, _offset: int) -> int | None:
         return self.epochs.get(tp)
 
     async def commit_what_can(

@@ -22,7 +22,7 @@ from app.kafka.delivery.chunk import Chunk
 from app.kafka.delivery.ledger import NOTHING, Rewind
 from app.kafka.delivery.notes import Note
 from app.kafka.delivery.own_progress import OwnProgress
-from app.kafka.delivery.thread import TROUBLE_SECONDS, ConsumerThread
+from app.kafka.delivery.thread import NEW_LEADER_SECONDS, TROUBLE_SECONDS, ConsumerThread
 from app.kafka.delivery.topic import ChunkTopic
 from app.process.words import counted
 
@@ -34,12 +34,6 @@ ON_THE_WAY_SECONDS = 1.0
 
 REVOKE_DEADLINE = 3.0
 """Seconds that in-flight work gets when partitions are revoked. The whole group waits for it."""
-
-NEW_LEADER_SECONDS = 2.0
-"""Seconds that a new leader may need to learn its high watermark. Until then a broker older than
-2.1 may report a log end before the offset that the group has committed; later ones refuse to answer
-(KIP-207).
-"""
 
 LEADER_SECONDS = 5.0
 """Seconds between two looks whether partitions have leaders by now."""
@@ -530,7 +524,10 @@ class Consumer(driver.Consumer):
         start_over, self._start_over = dict.fromkeys(self._start_over, 0), set()
         finished = self.ledger.committable()
         offsets = {**super()._filter_committable_offsets(tps), **start_over, **finished}
-        self._notes = {tp: Note(self.thread.epoch_read(tp), self._topics.get(tp)) for tp in offsets}
+        self._notes = {
+            tp: Note(self.thread.epoch_before(tp, offset), self._topics.get(tp))
+            for tp, offset in offsets.items()
+        }
         return offsets
 
     async def _commit_offsets(

@@ -20,6 +20,7 @@ from mode import Service
 
 from app.kafka import topic_ids
 from app.kafka.delivery import epochs
+from app.kafka.delivery.epochs import End
 from app.kafka.delivery.notes import Note
 from app.kafka.patches.abandoned_commits import drop_abandoned_commits
 from app.kafka.patches.changed_subscriptions import notice_changed_subscriptions
@@ -50,6 +51,12 @@ TROUBLE_SECONDS = 0.5
 
 NO_LEADER = (None, -1)
 """What aiokafka has for a leader that it does not know, and for one that there is not."""
+
+NEW_LEADER_SECONDS = 2.0
+"""Seconds that a new leader may need to learn its high watermark. Until then a broker older than
+2.1 may report a log end before the offset that the group has committed; later ones refuse to answer
+(KIP-207). And those that one which has stood still may need to learn that it leads no more.
+"""
 
 UNANSWERED_SECONDS = 5.0
 """Seconds after which a leader that does not say what it has is named."""
@@ -134,10 +141,9 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         if not self.thread_loop.is_closed():
             super()._stopped_set()
 
-    def epoch_read(self, tp: TP) -> int | None:
-        """The epoch up to which a partition was read, if it is known; any thread may ask."""
-        read = self._leaders.read(tp)
-        return read.epoch if read else None
+    def epoch_before(self, tp: TP, offset: int) -> int | None:
+        """The epoch of the last record before an offset, if it is known; any thread may ask."""
+        return self._leaders.epoch_before(tp, offset)
 
     async def commit_what_can(self, offsets: Mapping[TP, int], notes: Mapping[TP, Note]) -> Refused:
         """Commit within `COMMIT_DEADLINE`; returns the partitions whose offset was not committed.
@@ -291,8 +297,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     async def _cuts(self, read: Mapping[TP, Read]) -> Mapping[TP, int | None]:
         """From where on logs may have other records (`epochs.cut`), as far as leaders answer."""
-        client = self._ensure_consumer()._client  # noqa: SLF001
-        ends = await epochs.ends(client, {tp: one.epoch for tp, one in read.items()})
+        known = {tp: one.epoch for tp, one in read.items() if one.epoch is not None}
+        ends = await self._ends(known)
         cuts = {tp: epochs.cut(read[tp], end) for tp, end in ends.items()}
         for tp, end in ends.items():
             if end is not None and cuts[tp] is not None:
@@ -300,12 +306,34 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
                 self._leaders.lacks_end(tp, read[tp], end.epoch if cuts[tp] == end.offset else None)
         return cuts
 
+    async def _ends(self, asked: Mapping[TP, int]) -> Mapping[TP, End | None]:
+        """Where epochs end, as far as leaders answer; what one does not know is asked for again.
+
+        A broker that has stood still may not have heard yet that another one leads, and knows
+        nothing of its epoch. Kafka's client for Java says which leader it takes it for, so that it
+        is refused; aiokafka's metadata do not tell that.
+        """
+        client = self._ensure_consumer()._client  # noqa: SLF001
+        ends = await epochs.ends(client, asked)
+        unknown = {tp: asked[tp] for tp, end in ends.items() if end and end.epoch < 0}
+        if not unknown:
+            return ends
+        await self.sleep(NEW_LEADER_SECONDS)
+        await self._look_for_leaders()
+        known = {tp: end for tp, end in ends.items() if tp not in unknown}
+        return known | await epochs.ends(client, unknown)
+
+    async def _look_for_leaders(self) -> None:
+        client = self._ensure_consumer()._client  # noqa: SLF001
+        with suppress(TimeoutError):
+            async with asyncio.timeout(OFFSETS_SECONDS):
+                await client.force_metadata_update()
+
     def _ask_new_leader(self, tp: TP, read: Read, held: int) -> None:
         self.add_future(self._new_leader_has(tp, read, held))
 
     async def _new_leader_has(self, tp: TP, read: Read, held: int) -> None:
         """Hand over what a new leader wrote, or have the consumer go back to where that begins."""
-        client = self._ensure_consumer()._client  # noqa: SLF001
         began, said = monotonic(), False
         while True:
             found = await self._compared(tp, read, held)
@@ -316,14 +344,12 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             if not said and monotonic() - began >= UNANSWERED_SECONDS:
                 said = True
                 self._say(
-                    f"{tp.topic}/{tp.partition} has another leader, which does not say whether it "
-                    f"has all that was read up to offset {read.offset}: what it has beyond that "
-                    "waits until it does"
+                    f"The leader of {tp.topic}/{tp.partition} does not say whether it has all that "
+                    f"was read up to offset {read.offset}: what it has beyond that waits until it "
+                    "does"
                 )
             await self.sleep(TROUBLE_SECONDS)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(OFFSETS_SECONDS):
-                    await client.force_metadata_update()
+            await self._look_for_leaders()
         cut, epoch = found
         if said:
             self._say(f"The leader of {tp.topic}/{tp.partition} says what it has")
@@ -333,27 +359,49 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         else:
             self.app.loop.call_soon_threadsafe(self._delivery.lost_end, tp, cut)
 
-    async def _compared(self, tp: TP, read: Read, held: int) -> tuple[int | None, int] | None:
+    async def _compared(
+        self, tp: TP, read: Read, held: int
+    ) -> tuple[int | None, int | None] | None:
         """Whether a leader has what was read; None until it has said all that is asked.
 
         Returns:
             The offset from which on it has other records, not before its log begins; None if it has
-            all. And then the epoch that its next batch is of, which says `held`.
+            all. Then also the epoch that its next batch is of, which says `held`; None if the
+            leader knows of none there.
         """
-        cuts = await self._cuts({tp: read})
-        if tp not in cuts:
-            return None
-        if (cut := cuts[tp]) is not None:
-            extents = await self._extents_of([TopicPartition(*tp)])
-            return (max(cut, extents[tp][0]), held) if tp in extents else None
-        if held < read.epoch:
+        if read.epoch is not None:
+            cuts = await self._cuts({tp: read})
+            if tp not in cuts:
+                return None
+            if (cut := cuts[tp]) is not None:
+                return await self._lacking(tp, read, cut)
+        return await self._believed(tp, read, held)
+
+    async def _lacking(self, tp: TP, read: Read, cut: int) -> tuple[int | None, None] | None:
+        """As `_compared`, where the leader lacks some of what was read: see `epochs.cut`."""
+        if self._leaders.went_back(tp, read):
+            self._say(
+                f"The leader of {tp.topic}/{tp.partition} says once more that it lacks some of "
+                f"what was read up to offset {read.offset}, which was read again because of that: "
+                "reading on"
+            )
+            return None, None
+        extents = await self._extents_of([TopicPartition(*tp)])
+        return (max(cut, extents[tp][0]), None) if tp in extents else None
+
+    async def _believed(self, tp: TP, read: Read, held: int) -> tuple[None, int | None] | None:
+        """As `_compared`, where the leader has what was read, as far as that is known."""
+        if read.epoch is not None and held < read.epoch:
             return None, read.epoch  # it is read again, or damaged: epochs only rise
-        client = self._ensure_consumer()._client  # noqa: SLF001
-        told = await epochs.ends(client, {tp: held})
+        told = await self._ends({tp: held})
         if tp not in told:
             return None
         end = told[tp]
-        return None, max(read.epoch, end.epoch) if end else held
+        if end is None:
+            return None, held
+        if read.epoch is not None:
+            return None, max(read.epoch, end.epoch)
+        return None, end.epoch if end.offset > read.offset else None
 
     def unanswered(self) -> frozenset[TP]:
         """Partitions that wait until their leader says what it has; any thread may ask."""
@@ -367,9 +415,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     async def _lost_from(self, tp: TP) -> int | None:
         read = self._leaders.read(tp)
-        if read is None:
-            return None
-        return (await self._cuts({tp: read})).get(tp)
+        return (await self._cuts({tp: read})).get(tp) if read else None
 
     def goes_back(self, tp: TP, offset: int, *, recreated: bool) -> None:
         """Note that a partition is about to be sought back to an offset.
@@ -483,16 +529,13 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         return await self._beside(self._extents(set(partitions)))
 
     async def _extents(self, left: set[TP]) -> dict[TP, tuple[int, int]]:
-        client = self._ensure_consumer()._client  # noqa: SLF001
         until = monotonic() + OFFSETS_SECONDS
         found = await self._extents_of_each(self._by_leader(left))
         left -= found.keys()
         asked_apart = False
         while left and not (asked_apart and monotonic() >= until):
             await asyncio.sleep(TROUBLE_SECONDS)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(OFFSETS_SECONDS):
-                    await client.force_metadata_update()
+            await self._look_for_leaders()
             known = self.known_partitions({tp.topic for tp in left})
             left = {tp for tp in left if tp.partition < known[tp.topic]}
             led = chain.from_iterable(self._by_leader(left))

@@ -414,13 +414,12 @@ class Fetched(OrderedDict[Any, Any]):
 
     def unwanted(self, tp: TP) -> bool:
         """Whether nobody has asked for records of a partition in a while, or they have to wait."""
-        return (
-            self._now - self._wanted.get(tp, self._now) > UNWANTED or tp in self.leaders.waiting()
-        )
+        return self._now - self._wanted.get(tp, self._now) > UNWANTED or self.leaders.is_waiting(tp)
 
     def holds_back(self, tp: TP, records: Unpacked) -> bool:
         """Whether records have to wait until it is known what their leader has."""
-        return self._chunked(tp) and self.leaders.holds_back(tp, records.next_epoch)
+        epoch, offset = records.next_epoch, records.next_fetch_offset
+        return self._chunked(tp) and self.leaders.holds_back(tp, epoch, offset)
 
     def leave_out(self, tp: TP, offset: int, error: CorruptRecordException) -> None:
         """Fetch a damaged batch again after a while; says so once for each."""

@@ -10,13 +10,21 @@ Within a log epochs only rise. An earlier one than before means that records are
 the log is another one: that of a broker which was restored from an old copy.
 
 What a batch says of its epoch is not covered by the checksum, because leaders write it into batches
-that producers made. So it is believed only as far as the leader knows it.
+that producers made. So it is believed only as far as the leader knows it, the first batch's as
+well. A log may begin with epochs that its leader does not know: Kafka's metadata were restored from
+a copy, or the topic's format has none any more. Whoever notes such a one looks for what the log has
+lost, and goes back to its start for ever.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from faust.types import TP
+
+KEPT = 64
+"""Changes of epoch that are remembered of a partition: more than lie between what is committed and
+what is fetched.
+"""
 
 
 @dataclass(frozen=True)
@@ -25,11 +33,12 @@ class Read:
 
     Args:
         offset: the next one to read.
-        epoch: of the leader that wrote the last record before it, or of a later one that has it.
+        epoch: of the leader that wrote the last record before it, or of a later one that has it;
+            None if that is not known.
     """
 
     offset: int
-    epoch: int
+    epoch: int | None
 
 
 class NewLeaders:
@@ -43,16 +52,30 @@ class NewLeaders:
 
     def __init__(self, ask: Callable[[TP, Read, int], object] = lambda *_: None) -> None:
         self._ask = ask
-        self._read: dict[TP, Read] = {}
+        self._read: dict[TP, tuple[Read, ...]] = {}
+        """How far each of the last epochs was read; the last one is the present."""
         self._asked: dict[TP, tuple[Read, int]] = {}
         self._left: dict[TP, tuple[Read, int | None]] = {}
         """What a leader that lacks the end has: the last epoch of what was read so far."""
-        self._passed: dict[TP, tuple[int, int]] = {}
+        self._left_for: dict[TP, Read] = {}
+        """How far was read what was last gone back from."""
+        self._passed: dict[TP, tuple[int, int | None]] = {}
         """The epoch that the batches being taken have, and what to take it for."""
 
     def read(self, tp: TP) -> Read | None:
-        """How far a partition was read; None if its epoch is not known."""
-        return self._read.get(tp)
+        """How far a partition was read; None if nothing is known of it."""
+        read = self._read.get(tp)
+        return read[-1] if read else None
+
+    def epoch_before(self, tp: TP, offset: int) -> int | None:
+        """The epoch of the last record before an offset, if it is known; any thread may ask.
+
+        Not that of what was read last: it may wait to be finished, and a next leader may lack it.
+        """
+        read = self._read.get(tp)
+        if read is None:
+            return None
+        return next((one.epoch for one in read if one.offset >= offset), read[-1].epoch)
 
     def taken(self, tp: TP, epoch: int, offset: int) -> None:
         """Note that records up to `offset` were taken, the last one of this epoch.
@@ -64,15 +87,23 @@ class NewLeaders:
         if passed != epoch:
             del self._passed[tp]
             meant = epoch
-        read = self._read.get(tp)
-        if read is None or offset > read.offset:
-            self._read[tp] = Read(offset, meant)
+        read = self._read.get(tp, ())
+        if read and offset <= read[-1].offset:
+            return
+        before = read[:-1] if read and read[-1].epoch == meant else read
+        self._read[tp] = (*before[-KEPT:], Read(offset, meant))
 
-    def holds_back(self, tp: TP, epoch: int | None) -> bool:
-        """Whether a batch of this epoch has to wait; asks if nobody has yet."""
-        read = self._read.get(tp)
+    def holds_back(self, tp: TP, epoch: int | None, offset: int) -> bool:
+        """Whether a batch has to wait; asks if nobody has yet.
+
+        Args:
+            tp: the partition.
+            epoch: of the batch; None if it has none.
+            offset: where the batch is read from.
+        """
+        read = self.read(tp) or Read(offset, None)
         passed, _ = self._passed.get(tp, (None, None))
-        if read is None or epoch in (None, read.epoch, passed):
+        if epoch in (None, read.epoch, passed):
             return False
         if not self.waits(tp, read):
             self._asked[tp] = read, epoch
@@ -81,23 +112,29 @@ class NewLeaders:
 
     def waits(self, tp: TP, read: Read) -> bool:
         """Whether a partition that was read so far still waits for an answer."""
-        return tp in self._asked and self._asked[tp][0] == read == self._read.get(tp)
+        asked = self._asked.get(tp)
+        return asked is not None and asked[0] == read and self.read(tp) in (None, read)
+
+    def is_waiting(self, tp: TP) -> bool:
+        """Whether a partition waits for an answer; any thread may ask."""
+        asked = self._asked.get(tp)
+        return asked is not None and self.waits(tp, asked[0])
 
     def waiting(self) -> frozenset[TP]:
         """The partitions that wait for an answer; any thread may ask."""
-        return frozenset(tp for tp, (read, _) in tuple(self._asked.items()) if self.waits(tp, read))
+        return frozenset(tp for tp in tuple(self._asked) if self.is_waiting(tp))
 
-    def go_on(self, tp: TP, read: Read, epoch: int) -> None:
+    def go_on(self, tp: TP, read: Read, epoch: int | None) -> None:
         """Hand over the batches that wait: their leader has all that was read, or nobody can tell.
 
         Args:
             tp: the partition.
             read: how far it was read when it was asked for.
-            epoch: the one that the batches are of, whatever they say.
+            epoch: the one that the batches are of, whatever they say; None if nobody knows.
         """
         if self.waits(tp, read):
             _, held = self._asked.pop(tp)
-            self._read[tp] = Read(read.offset, epoch)
+            self._read.setdefault(tp, (read,))
             self._passed[tp] = held, epoch
 
     def lacks_end(self, tp: TP, read: Read, epoch: int | None) -> None:
@@ -110,20 +147,29 @@ class NewLeaders:
         """
         self._left[tp] = read, epoch
 
+    def went_back(self, tp: TP, read: Read) -> bool:
+        """Whether a partition was gone back in before because it had lost some of this."""
+        return self._left_for.get(tp) == read
+
     def go_back(self, tp: TP, offset: int) -> None:
         """Note that the same log is read from an earlier offset on."""
-        if (read := self._read.get(tp)) is not None:
-            of, epoch = self._left.get(tp, (None, None))
-            self.read_from(tp, offset, epoch if of == read else read.epoch)
+        if (read := self.read(tp)) is not None:
+            before = self.epoch_before(tp, offset)
+            of, left = self._left.get(tp, (None, None))
+            if of != read:
+                left = before
+            self._left_for[tp] = read
+            epoch = None if before is None or left is None else min(before, left)
+            self.read_from(tp, offset, epoch)
 
     def read_from(self, tp: TP, offset: int, epoch: int | None) -> None:
         """Note from where on a partition is read; `epoch` as in `Read`, None if unknown."""
         for known in (self._asked, self._read, self._left, self._passed):
             known.pop(tp, None)
         if epoch is not None:
-            self._read[tp] = Read(offset, epoch)
+            self._read[tp] = (Read(offset, epoch),)
 
     def forget(self) -> None:
         """Forget all partitions, whose positions are about to be set."""
-        for known in (self._asked, self._read, self._left, self._passed):
+        for known in (self._asked, self._read, self._left, self._left_for, self._passed):
             known.clear()

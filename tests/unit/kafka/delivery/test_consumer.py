@@ -787,6 +787,18 @@ async def test_a_commit_under_way_says_up_to_which_epoch_was_read_when_it_was_ma
     assert (kafka.committed[FIRST], kafka.noted_epochs[FIRST]) == (30, 5)
 
 
+async def test_a_commit_says_the_epoch_of_what_stands_before_its_offset(
+    consumer: Consumer, kafka: FakeConsumerThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not that of what was fetched behind it, which the next leader may lack."""
+    monkeypatch.setattr(kafka, "epoch_before", lambda _tp, offset: offset // 50)
+    await begin(consumer)
+    consumer.ack(await deliver_next(consumer, kafka, FIRST, *range(50)))
+    await deliver_next(consumer, kafka, FIRST, *range(50, 100))
+    await consumer.commit()
+    assert (kafka.committed[FIRST], kafka.noted_epochs[FIRST]) == (50, 1)
+
+
 async def test_what_was_committed_without_an_id_is_committed_with_it(
     consumer: Consumer, kafka: FakeConsumerThread
 ) -> None:

@@ -88,6 +88,11 @@ async def thread(client: Client) -> Any:
     made._consumer = client
     made.consumer = SimpleNamespace(ledger=Ledger(), assignments=1)
     made.assignment = lambda: {OURS}
+
+    async def at_once(_: float) -> None:
+        pass
+
+    made.sleep = at_once
     return made
 
 
@@ -333,6 +338,13 @@ async def test_a_commit_says_what_is_known_of_its_log(thread: Any, client: Clien
     assert asked == ["", "epoch=3 topic=AAAAAAAAAAAAAAAAAAAAAA"]
 
 
+class Unchanged:
+    """A client whose metadata stay as they are."""
+
+    async def force_metadata_update(self) -> None:
+        pass
+
+
 class Coordinator:
     """The group's, with one commit."""
 
@@ -375,7 +387,7 @@ async def test_a_log_that_was_cut_before_what_is_committed_is_noticed(
         return {tp: end for tp, epoch in asked.items() if epoch == 3}
 
     monkeypatch.setattr(epochs, "ends", ends)
-    client._client = None
+    client._client = Unchanged()
     assert await resumed(thread, client, 8, "epoch=3") == found
     # What is committed before something is read has the epoch of the log before that.
     assert thread._leaders.read(OURS) == read
@@ -396,6 +408,8 @@ class Leader:
 
     def __init__(self, thread: Any, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         self.answers: list[dict[TP, End | None]] = []
+        self.knows: dict[int, End] | None = None
+        """The epochs that it knows, instead of `answers`."""
         self.asked: list[dict[TP, int]] = []
         self.refreshed = self.looked = 0
         self.lost: list[tuple[TP, int]] = []
@@ -418,6 +432,8 @@ class Leader:
 
     async def ends(self, _client: object, asked: dict[TP, int]) -> dict[TP, End | None]:
         self.asked.append(dict(asked))
+        if self.knows is not None:
+            return {tp: self.knows.get(epoch, End(-1, -1)) for tp, epoch in asked.items()}
         return self.answers.pop(0)
 
     async def refresh(self) -> None:
@@ -440,14 +456,15 @@ async def test_a_new_leader_that_has_all_that_was_read_costs_two_questions(
 ) -> None:
     leader = Leader(thread, client, monkeypatch)
     leader.answers = [{OURS: End(3, 8)}, {OURS: End(5, 900)}]
-    assert not thread._leaders.holds_back(OURS, 3)
-    assert thread._leaders.holds_back(OURS, 5)
-    assert thread._leaders.holds_back(OURS, 5), "nobody asks twice"
+    assert not thread._leaders.holds_back(OURS, 3, 8)
+    assert thread._leaders.holds_back(OURS, 5, 8)
+    assert thread._leaders.holds_back(OURS, 5, 8), "nobody asks twice"
     await leader.told()
-    assert not thread._leaders.holds_back(OURS, 5)
+    assert not thread._leaders.holds_back(OURS, 5, 8)
     assert (leader.looked, leader.lost, leader.pauses) == (1, [], [])
     assert leader.asked == [{OURS: 3}, {OURS: 5}]
-    assert thread._leaders.read(OURS) == Read(8, 5)
+    thread._leaders.taken(OURS, 5, 9)
+    assert thread._leaders.read(OURS) == Read(9, 5)
 
 
 @pytest.mark.parametrize(
@@ -471,13 +488,14 @@ async def test_what_a_new_leader_writes_in_the_place_of_what_was_read_is_not_han
     read: Read | None,
 ) -> None:
     leader = Leader(thread, client, monkeypatch)
-    leader.answers = [{OURS: end}]
+    # What a leader does not know is asked for once more.
+    leader.answers = [{OURS: end}] * (2 if end.epoch < 0 else 1)
     client.begins = 4
-    assert thread._leaders.holds_back(OURS, held)
+    assert thread._leaders.holds_back(OURS, held, 8)
     await leader.told()
     assert leader.lost == [(OURS, cut)]
-    assert thread._leaders.holds_back(OURS, held), "until it is sought"
-    assert len(leader.asked) == 1
+    assert thread._leaders.holds_back(OURS, held, 8), "until it is sought"
+    assert leader.answers == []
     thread._goes_back(OURS, cut, recreated=False)
     assert thread._leaders.read(OURS) == read
     thread._goes_back(OURS, 0, recreated=True)
@@ -489,9 +507,9 @@ async def test_a_leader_that_cannot_say_is_believed(
 ) -> None:
     leader = Leader(thread, client, monkeypatch)
     leader.answers = [{OURS: None}] * 2
-    assert thread._leaders.holds_back(OURS, 5)
+    assert thread._leaders.holds_back(OURS, 5, 8)
     await leader.told()
-    assert not thread._leaders.holds_back(OURS, 5)
+    assert not thread._leaders.holds_back(OURS, 5, 8)
     assert leader.lost == []
 
 
@@ -499,7 +517,7 @@ async def test_a_leader_that_cannot_say_is_believed(
     "odd, answers",
     [
         (1, [{OURS: End(3, 900)}]),
-        (0x40000003, [{OURS: End(3, 900)}, {OURS: End(-1, -1)}]),
+        (0x40000003, [{OURS: End(3, 900)}, {OURS: End(-1, -1)}, {OURS: End(-1, -1)}]),
         (4, [{OURS: End(3, 900)}, {OURS: End(3, 900)}]),
     ],
 )
@@ -508,11 +526,112 @@ async def test_an_epoch_that_no_leader_knows_is_not_believed(
 ) -> None:
     leader = Leader(thread, client, monkeypatch)
     leader.answers = answers
-    assert thread._leaders.holds_back(OURS, odd)
+    assert thread._leaders.holds_back(OURS, odd, 8)
     await leader.told()
-    assert not thread._leaders.holds_back(OURS, odd)
+    assert not thread._leaders.holds_back(OURS, odd, 8)
     thread._leaders.taken(OURS, odd, 9)
     assert (thread._leaders.read(OURS), leader.answers, leader.lost) == (Read(9, 3), [], [])
+
+
+@pytest.mark.parametrize(
+    "told, noted",
+    [
+        pytest.param([End(6, 900)], 6, id="it knows it"),
+        pytest.param([End(4, 900)], 4, id="it knows one before it that goes on"),
+        pytest.param([None], 6, id="it cannot say"),
+        pytest.param([End(6, 8)], None, id="it says that it ends before"),
+        pytest.param([End(-1, -1)] * 2, None, id="it is later than all that it has"),
+        pytest.param([End(-1, -1), End(6, 900)], 6, id="it did not lead any more"),
+    ],
+)
+async def test_the_first_batchs_epoch_is_noted_as_far_as_its_leader_knows_it(
+    thread: Any,
+    client: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    told: list[End | None],
+    noted: int | None,
+) -> None:
+    """After a going back to the start it was believed again, and gone back from again, for ever."""
+    leader = Leader(thread, client, monkeypatch)
+    thread._leaders.forget()
+    leader.answers = [{OURS: end} for end in told]
+    assert thread._leaders.holds_back(OURS, 6, 8)
+    await leader.told()
+    assert not thread._leaders.holds_back(OURS, 6, 8)
+    thread._leaders.taken(OURS, 6, 9)
+    assert thread.epoch_before(OURS, 9) == noted
+    assert (leader.lost, leader.answers) == ([], [])
+    assert leader.pauses == [module.NEW_LEADER_SECONDS] * (len(told) - 1)
+
+
+@pytest.mark.parametrize("epochs_of_log", [(6, 2), (1003, 3)])
+async def test_a_log_that_begins_with_an_epoch_its_leader_does_not_know_is_read_once(
+    thread: Any, client: Any, monkeypatch: pytest.MonkeyPatch, epochs_of_log: tuple[int, int]
+) -> None:
+    """The metadata were restored from a copy, or the first batch's epoch is damaged."""
+    leader = Leader(thread, client, monkeypatch)
+    thread._leaders.forget()
+    odd, known = epochs_of_log
+    leader.knows = {known: End(known, 20)}
+    for epoch, offset in [(odd, 0), (known, 10)]:
+        assert thread._leaders.holds_back(OURS, epoch, offset)
+        await leader.told()
+        assert not thread._leaders.holds_back(OURS, epoch, offset)
+        thread._leaders.taken(OURS, epoch, offset + 10)
+    assert leader.lost == []
+    assert [thread.epoch_before(OURS, at) for at in (10, 20)] == [None, known]
+
+
+async def test_what_was_gone_back_from_is_not_gone_back_from_again(
+    thread: Any, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A leader that knows an epoch now and then would have the log read for ever."""
+    leader = Leader(thread, client, monkeypatch)
+    leader.answers = [{OURS: End(-1, -1)}] * 2
+    assert thread._leaders.holds_back(OURS, 5, 8)
+    await leader.told()
+    assert leader.lost == [(OURS, 0)]
+    thread._goes_back(OURS, 0, recreated=False)
+    leader.answers = [{OURS: End(3, 900)}, {OURS: End(-1, -1)}, {OURS: End(-1, -1)}]
+    assert thread._leaders.holds_back(OURS, 3, 0)
+    await leader.told()
+    thread._leaders.taken(OURS, 3, 8)
+    assert thread._leaders.holds_back(OURS, 5, 8)
+    await leader.told()
+    assert not thread._leaders.holds_back(OURS, 5, 8)
+    thread._leaders.taken(OURS, 5, 9)
+    assert (leader.lost, thread.epoch_before(OURS, 9)) == ([(OURS, 0)], None)
+    (said,) = leader.said
+    assert said.startswith("The leader of chunked/0 says once more that it lacks some of what was")
+
+
+@pytest.mark.parametrize("next_epoch", [4, 6])
+async def test_a_leader_that_has_all_that_is_committed_has_nothing_read_again(
+    thread: Any, client: Any, monkeypatch: pytest.MonkeyPatch, next_epoch: int
+) -> None:
+    """It never had the epoch of what was fetched behind it, and of which nothing was finished."""
+    leader = Leader(thread, client, monkeypatch)
+    leader.answers = [{OURS: End(3, 8)}, {OURS: End(5, 9)}]
+    assert thread._leaders.holds_back(OURS, 5, 8)
+    await leader.told()
+    # What waited is dropped, and another leader is elected.
+    leader.answers = [{OURS: End(3, 8)}, {OURS: End(next_epoch, 9)}]
+    assert thread._leaders.holds_back(OURS, next_epoch, 8)
+    await leader.told()
+    assert (leader.lost, leader.asked[2:]) == ([], [{OURS: 3}, {OURS: next_epoch}])
+    thread._leaders.taken(OURS, next_epoch, 12)
+    assert thread.epoch_before(OURS, 8) == 3
+
+
+async def test_a_broker_that_does_not_know_yet_that_another_one_leads_is_not_believed(
+    thread: Any, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has stood still. All of the log was read again."""
+    leader = Leader(thread, client, monkeypatch)
+    leader.answers = [{OURS: End(-1, -1)}, {OURS: End(3, 9)}]
+    assert await thread._lost_from(OURS) is None
+    assert leader.asked == [{OURS: 3}, {OURS: 3}]
+    assert (leader.pauses, leader.refreshed) == ([module.NEW_LEADER_SECONDS], 1)
 
 
 async def test_whoever_leads_is_asked_until_somebody_answers(
@@ -522,11 +641,11 @@ async def test_whoever_leads_is_asked_until_somebody_answers(
     has: dict[TP, End | None] = {OURS: End(3, 9)}
     lasts: dict[TP, End | None] = {OURS: End(5, 9)}
     leader.answers = [{}, {}, has, {}, has, lasts]
-    assert thread._leaders.holds_back(OURS, 5)
+    assert thread._leaders.holds_back(OURS, 5, 8)
     await leader.told()
     assert (len(leader.asked), leader.refreshed, leader.lost) == (6, 3, [])
     assert leader.pauses == [module.TROUBLE_SECONDS] * 3
-    assert not thread._leaders.holds_back(OURS, 5)
+    assert not thread._leaders.holds_back(OURS, 5, 8)
 
 
 async def test_a_leader_that_does_not_answer_for_some_time_is_named_once(
@@ -535,11 +654,11 @@ async def test_a_leader_that_does_not_answer_for_some_time_is_named_once(
     leader = Leader(thread, client, monkeypatch)
     leader.answers = [{}] * 40 + [{OURS: End(3, 9)}, {OURS: End(5, 9)}]
     assert not thread.unanswered()
-    assert thread._leaders.holds_back(OURS, 5)
+    assert thread._leaders.holds_back(OURS, 5, 8)
     assert thread.unanswered() == {OURS}
     await leader.told()
     named, answered = leader.said
-    assert named.startswith("chunked/0 has another leader, which does not say whether it has")
+    assert named.startswith("The leader of chunked/0 does not say whether it has all")
     assert answered == "The leader of chunked/0 says what it has"
     assert not thread.unanswered()
 
@@ -549,7 +668,7 @@ async def test_a_leader_that_answers_soon_is_not_spoken_of(
 ) -> None:
     leader = Leader(thread, client, monkeypatch)
     leader.answers = [{}] * 9 + [{OURS: End(3, 9)}, {OURS: End(5, 9)}]
-    assert thread._leaders.holds_back(OURS, 5)
+    assert thread._leaders.holds_back(OURS, 5, 8)
     await leader.told()
     assert leader.said == []
 
@@ -559,7 +678,7 @@ async def test_what_a_new_leader_has_means_nothing_once_positions_are_set_anew(
 ) -> None:
     leader = Leader(thread, client, monkeypatch)
     leader.answers = [{OURS: End(3, 5)}]
-    assert thread._leaders.holds_back(OURS, 5)
+    assert thread._leaders.holds_back(OURS, 5, 8)
     thread._leaders.forget()
     await leader.told()
     assert leader.lost == []
@@ -584,10 +703,11 @@ async def test_from_where_on_a_log_has_lost_what_was_read(
     expected: int | None,
 ) -> None:
     leader = Leader(thread, client, monkeypatch)
-    leader.answers = [answer]
+    leader.answers = [answer] * 2
     assert await thread._lost_from(OURS) == expected
+    asked = len(leader.asked)
     assert await thread._lost_from(TP("chunked", 1)) is None
-    assert len(leader.asked) == 1
+    assert len(leader.asked) == asked == (2 if answer == {OURS: End(-1, -1)} else 1)
 
 
 async def test_an_epoch_stays_committed_while_its_leader_does_not_tell_where_it_ends(
@@ -602,7 +722,7 @@ async def test_an_epoch_stays_committed_while_its_leader_does_not_tell_where_it_
         cluster=SimpleNamespace(leader_for_partition=lambda _: 1), send=away
     )
     assert await resumed(thread, client, 8, "epoch=3") == {}
-    assert thread.epoch_read(OURS) == 3
+    assert thread.epoch_before(OURS, 8) == 3
 
 
 async def test_an_id_that_was_replaced_is_not_believed_any_more(

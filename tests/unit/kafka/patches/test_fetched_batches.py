@@ -729,6 +729,7 @@ def test_what_a_new_leader_wrote_waits_until_it_is_known_what_that_has(epoch: in
     batches = [batch(0, 2, epoch=3), batch(2, 2, epoch=3), batch(4, 2, epoch=epoch)]
     result = kept(shelf, CHUNKED, *batches)
     state = shelf.assignment.state_value(CHUNKED)
+    leaders.read_from(CHUNKED, 0, 3)
     assert [record.offset for record in result.getall()] == [0, 1, 2, 3]
     assert (result.getall(), state.position, asked) == ([], 4, [(CHUNKED, Read(4, 3), epoch)])
     assert (result.getall(), len(asked), result.has_more()) == ([], 1, True)
@@ -741,7 +742,7 @@ def test_what_a_new_leader_wrote_waits_until_it_is_known_what_that_has(epoch: in
 def test_a_cut_off_head_is_damage_that_is_fetched_again(size: int) -> None:
     """Its length says that it is whole."""
     head = bytearray(struct.pack(">qi", 7, size - 12).ljust(size, b"\0"))
-    result = kept(Fetched(lambda _tp: True), CHUNKED, batch(5, 2, epoch=1), head)
+    result = kept(Fetched(lambda _tp: True), CHUNKED, batch(5, 2), head)
     assert [record.offset for record in result.getall()] == [5, 6]
     assert not result.has_more()
 

@@ -3,7 +3,7 @@
 import pytest
 from faust.types import TP
 
-from app.kafka.patches.new_leaders import NewLeaders, Read
+from app.kafka.patches.new_leaders import KEPT, NewLeaders, Read
 
 ONE = TP("completed0", 0)
 
@@ -18,14 +18,90 @@ class Asked(NewLeaders):
 def test_what_is_of_no_other_epoch_does_not_wait(epoch: int | None) -> None:
     leaders = Asked()
     leaders.taken(ONE, 3, 8)
-    assert not leaders.holds_back(ONE, epoch)
+    assert not leaders.holds_back(ONE, epoch, 8)
     assert leaders.asked == []
 
 
-def test_nothing_waits_where_the_epoch_of_what_was_read_is_not_known() -> None:
+def test_the_first_batch_is_asked_for_too() -> None:
+    """A log may begin with an epoch that its leader does not know any more."""
     leaders = Asked()
-    leaders.read_from(ONE, 8, None)
-    assert not leaders.holds_back(ONE, 5)
+    assert leaders.holds_back(ONE, 6, 8)
+    assert leaders.holds_back(ONE, 6, 8), "nobody asks twice"
+    assert leaders.asked == [(ONE, Read(8, None), 6)]
+    leaders.go_on(ONE, Read(8, None), 6)
+    assert not leaders.holds_back(ONE, 6, 8)
+    leaders.taken(ONE, 6, 9)
+    assert leaders.read(ONE) == Read(9, 6)
+
+
+def test_what_the_leader_does_not_know_is_never_noted() -> None:
+    leaders = Asked()
+    assert leaders.holds_back(ONE, 6, 0)
+    leaders.go_on(ONE, Read(0, None), None)
+    leaders.taken(ONE, 6, 10)
+    assert not leaders.holds_back(ONE, 6, 10)
+    leaders.taken(ONE, 6, 20)
+    assert leaders.epoch_before(ONE, 20) is None
+    assert leaders.holds_back(ONE, 2, 20)
+    leaders.go_on(ONE, Read(20, None), 2)
+    leaders.taken(ONE, 2, 30)
+    assert [leaders.epoch_before(ONE, at) for at in (0, 20, 21, 30)] == [None, None, 2, 2]
+    assert leaders.asked == [(ONE, Read(0, None), 6), (ONE, Read(20, None), 2)]
+
+
+def test_a_committed_offset_has_the_epoch_of_what_stands_before_it() -> None:
+    """What was fetched behind it may wait for long, and the next leader may lack it."""
+    leaders = Asked()
+    leaders.read_from(ONE, 90, 3)
+    for epoch, offset in [(3, 95), (4, 100), (4, 105), (6, 110)]:
+        leaders.taken(ONE, epoch, offset)
+    before = [leaders.epoch_before(ONE, at) for at in (90, 95, 96, 100, 105, 106, 110, 120)]
+    assert before == [3, 3, 4, 4, 4, 6, 6, 6]
+    leaders.go_back(ONE, 100)
+    assert leaders.read(ONE) == Read(100, 4)
+
+
+def test_the_epochs_that_are_remembered_are_bounded() -> None:
+    leaders = Asked()
+    for epoch in range(1000):
+        leaders.taken(ONE, epoch, epoch + 1)
+    first = 1000 - KEPT
+    assert leaders.epoch_before(ONE, first) == leaders.epoch_before(ONE, 1) == first - 1
+    assert leaders.epoch_before(ONE, 1000) == 999
+
+
+def test_a_next_epoch_counts_only_once_something_of_it_was_taken() -> None:
+    """What waited may be dropped, and the next leader may lack it."""
+    leaders = Asked()
+    leaders.taken(ONE, 4, 8)
+    assert leaders.holds_back(ONE, 5, 8)
+    leaders.go_on(ONE, Read(8, 4), 5)
+    assert leaders.read(ONE) == Read(8, 4)
+    assert leaders.holds_back(ONE, 6, 8)
+    assert leaders.asked[1:] == [(ONE, Read(8, 4), 6)]
+
+
+def test_a_going_back_is_remembered_until_positions_are_set_anew() -> None:
+    leaders = Asked()
+    leaders.taken(ONE, 5, 8)
+    leaders.lacks_end(ONE, Read(8, 5), None)
+    leaders.go_back(ONE, 0)
+    assert leaders.went_back(ONE, Read(8, 5))
+    assert not leaders.went_back(ONE, Read(9, 5))
+    leaders.forget()
+    assert not leaders.went_back(ONE, Read(8, 5))
+
+
+def test_which_partitions_wait() -> None:
+    leaders = Asked()
+    other = TP("completed0", 1)
+    leaders.taken(ONE, 3, 8)
+    assert leaders.holds_back(ONE, 5, 8)
+    assert (leaders.is_waiting(ONE), leaders.is_waiting(other)) == (True, False)
+    assert leaders.waiting() == {ONE}
+    leaders.read_from(ONE, 6, 3)
+    assert not leaders.is_waiting(ONE)
+    assert leaders.waiting() == frozenset()
 
 
 def test_what_is_taken_again_changes_nothing() -> None:
@@ -38,24 +114,25 @@ def test_what_is_taken_again_changes_nothing() -> None:
 def test_an_answer_counts_only_for_what_was_asked() -> None:
     leaders = Asked()
     leaders.taken(ONE, 3, 8)
-    assert leaders.holds_back(ONE, 5)
+    assert leaders.holds_back(ONE, 5, 8)
     leaders.read_from(ONE, 6, 3)
     leaders.go_on(ONE, Read(8, 3), 5)
     assert leaders.read(ONE) == Read(6, 3)
-    assert leaders.holds_back(ONE, 5)
+    assert leaders.holds_back(ONE, 5, 8)
     assert leaders.asked == [(ONE, Read(8, 3), 5), (ONE, Read(6, 3), 5)]
 
 
 def test_each_other_epoch_is_asked_for() -> None:
     leaders = Asked()
     leaders.taken(ONE, 3, 8)
-    assert leaders.holds_back(ONE, 5)
+    assert leaders.holds_back(ONE, 5, 8)
     leaders.go_on(ONE, Read(8, 3), 5)
-    assert leaders.read(ONE) == Read(8, 5)
-    assert not leaders.holds_back(ONE, 5)
-    assert leaders.holds_back(ONE, 6)
-    assert leaders.holds_back(ONE, 4), "epochs only rise: it is another log, or read again"
-    assert leaders.asked == [(ONE, Read(8, 3), 5), (ONE, Read(8, 5), 6)]
+    assert not leaders.holds_back(ONE, 5, 8)
+    leaders.taken(ONE, 5, 9)
+    assert leaders.read(ONE) == Read(9, 5)
+    assert leaders.holds_back(ONE, 6, 9)
+    assert leaders.holds_back(ONE, 4, 9), "epochs only rise: it is another log, or read again"
+    assert leaders.asked == [(ONE, Read(8, 3), 5), (ONE, Read(9, 5), 6)]
 
 
 @pytest.mark.parametrize("odd", [1, 0x40000003])
@@ -63,20 +140,20 @@ def test_what_a_batch_says_is_believed_only_as_far_as_its_leader_knows_it(odd: i
     """The checksum does not cover it."""
     leaders = Asked()
     leaders.taken(ONE, 3, 8)
-    assert leaders.holds_back(ONE, odd)
+    assert leaders.holds_back(ONE, odd, 8)
     leaders.go_on(ONE, Read(8, 3), 3)
-    assert not leaders.holds_back(ONE, odd)
+    assert not leaders.holds_back(ONE, odd, 8)
     leaders.taken(ONE, odd, 9)
     assert leaders.read(ONE) == Read(9, 3)
-    assert not leaders.holds_back(ONE, 3)
+    assert not leaders.holds_back(ONE, 3, 8)
     leaders.taken(ONE, 3, 10)
-    assert leaders.holds_back(ONE, odd), "a leader may have this epoch by now"
+    assert leaders.holds_back(ONE, odd, 8), "a leader may have this epoch by now"
 
 
 def test_what_a_leader_has_of_what_was_read_counts_once_that_is_read_again() -> None:
     leaders = Asked()
     leaders.taken(ONE, 5, 8)
-    assert leaders.holds_back(ONE, 6)
+    assert leaders.holds_back(ONE, 6, 8)
     leaders.lacks_end(ONE, Read(8, 5), 3)
     assert leaders.read(ONE) == Read(8, 5)
     leaders.go_back(ONE, 4)
