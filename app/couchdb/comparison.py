@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from decimal import Decimal
 from enum import Enum
+from functools import cached_property
 from itertools import starmap, zip_longest
 from typing import Any, Final, NamedTuple
 
@@ -62,7 +63,24 @@ class Same(Enum):
     """They differ only in `logs`, which are empty in ours."""
 
 
-def compare(ours: bytes, stored: bytes) -> Same | str:
+class Stored:
+    """A document that the database returned, decoded once for all that are compared with it.
+
+    Args:
+        body: the document as JSON.
+    """
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+        self.value_marks = json_text.value_marks(body)
+
+    @cached_property
+    def fields(self) -> dict[str, Any]:
+        """The decoded document."""
+        return _decoded(self.body)
+
+
+def compare(ours: bytes, stored: Stored) -> Same | str:
     """Whether two documents are the same record, or how they differ.
 
     OpenWhisk acknowledges an activation before its logs are collected, with a record that lacks
@@ -102,12 +120,12 @@ class _Difference(NamedTuple):
     """The `logs` of both; None where there are none."""
 
 
-def _difference(ours: bytes, stored: bytes) -> _Difference:
+def _difference(ours: bytes, stored: Stored) -> _Difference:
     if not is_large(ours, stored):
         with suppress(RecursionError):
-            return _of_groups([_decoded(ours)], [_decoded(stored)])
-    groups = max(ours.count(b":"), stored.count(b":")) // FIELDS_TOGETHER + 1
-    return _of_groups(_pieces(ours, groups), _pieces(stored, groups))
+            return _of_groups([_decoded(ours)], [stored.fields])
+    groups = max(ours.count(b":"), stored.body.count(b":")) // FIELDS_TOGETHER + 1
+    return _of_groups(_pieces(ours, groups), _pieces(stored.body, groups))
 
 
 def _of_groups(ours: Iterable[dict[str, Any]], stored: Iterable[dict[str, Any]]) -> _Difference:
@@ -121,9 +139,9 @@ def _of_groups(ours: Iterable[dict[str, Any]], stored: Iterable[dict[str, Any]])
     return _Difference(number, names, logs)
 
 
-def is_large(ours: bytes, stored: bytes) -> bool:
+def is_large(ours: bytes, stored: Stored) -> bool:
     """Whether to compare documents piece by piece, which is slow and should be done in a thread."""
-    return json_text.value_marks(ours) + json_text.value_marks(stored) > MOST_VALUES
+    return json_text.value_marks(ours) + stored.value_marks > MOST_VALUES
 
 
 class _Piece(bytes):

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from app.couchdb.comparison import Same, compare, is_large
+from app.couchdb.comparison import Same, Stored, compare, is_large
 from app.couchdb.requests import Requests
 from app.couchdb.stats import WriterStats
 from app.couchdb.update import Update, update_of
@@ -81,7 +81,7 @@ class Conflicts:
             if document.id not in stored:
                 found.absent.append(document)
                 continue
-            outcome = await self._outcome(document, stored[document.id], equal=equal)
+            outcome = await self._outcome(document, Stored(stored[document.id]), equal=equal)
             if outcome is None:
                 found.fuller.append(update_of(document, stored[document.id]))
             else:
@@ -94,23 +94,30 @@ class Conflicts:
         Raises:
             FailedRequest: what is stored cannot be read now.
         """
-        stored = await self._requests.read_back(list({document.id for document in documents}))
+        found = await self._requests.read_back(list({document.id for document in documents}))
         outcomes: list[Outcome | None] = []
+        stored: Stored | None = None
         turn = Turn()
         for document in documents:
             if turn.over:
                 await turn.pass_on()
-            found = stored.get(document.id)
-            outcome = None if found is None else await self._outcome(document, found)
-            if found is not None and outcome is None:
+            body = found.get(document.id)
+            if body is None:
+                outcomes.append(None)
+                continue
+            if stored is None or stored.body is not body:
+                # One at a time is held decoded: those of an id come together.
+                stored = Stored(body)
+            outcome = await self._outcome(document, stored)
+            if outcome is None:
                 # Those behind it have to be compared with what it will have written.
-                del stored[document.id]
+                del found[document.id]
             self._stats.compared += outcome is not None
             outcomes.append(outcome)
         return outcomes
 
     async def _outcome(
-        self, document: Document, stored: bytes, *, equal: Outcome = DUPLICATE
+        self, document: Document, stored: Stored, *, equal: Outcome = DUPLICATE
     ) -> Outcome | None:
         """What the stored document makes of another; None if that has the logs which it lacks."""
         same = await _compared(document.body, stored)
@@ -127,7 +134,7 @@ class Conflicts:
             logger.warning(_WRONG_LOG_MODE, document.id, self._topic_prefix)
 
 
-async def _compared(ours: bytes, stored: bytes) -> Same | str:
+async def _compared(ours: bytes, stored: Stored) -> Same | str:
     """`compare`, in a thread if that may take seconds."""
     if is_large(ours, stored):
         return await asyncio.to_thread(compare, ours, stored)

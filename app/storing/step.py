@@ -64,6 +64,10 @@ class _Settling:
 _LARGE = 64 * 1024
 """Size in bytes above which a document is identified in a thread."""
 
+_COMPARED_AT_ONCE = 500
+"""How many documents of a chunk are compared with what is stored before their room is given back.
+"""
+
 PACED_SECONDS = 5
 """Seconds of the maximum rate that may wait for a request. What is taken is stored even after a
 rebalance, when the partition's next owner may store it, too.
@@ -361,18 +365,31 @@ class StoringStep(Service):
 
         Whoever writes records decides how many of them have the same id, and a request for each
         would take the room of all others for minutes.
+
+        Args:
+            chunk: whose documents they are.
+            behind: those of an id together, in order; emptied, piece by piece.
+            settling: the state of the chunk.
         """
-        identity = self._sink.identity
-        fresh, seen = self._divide(chunk.tp.partition, behind, settling)
-        outcomes = await self._sink.compare(fresh) if fresh else []
-        if self._sink.identity != identity:
-            settling.forgetful = True
-        compared = list(zip(fresh, outcomes, strict=True))
-        ended = [(item, outcome) for item, outcome in compared if outcome is not None]
-        self.breaker.observe(len(ended), _refusals(ended))
-        self._note(chunk, ended, settling)
-        self._finish(seen + [item for item, _ in ended], settling)
-        left = [item for item, outcome in compared if outcome is None]
+        chunk.release()
+        left: list[_Received] = []
+        while behind:
+            fresh, seen = self._divide(chunk.tp.partition, behind[:_COMPARED_AT_ONCE], settling)
+            del behind[:_COMPARED_AT_ONCE]
+            identity = self._sink.identity
+            outcomes = await self._sink.compare(fresh) if fresh else []
+            if self._sink.identity != identity:
+                settling.forgetful = True
+            compared = list(zip(fresh, outcomes, strict=True))
+            ended = [(item, outcome) for item, outcome in compared if outcome is not None]
+            self.breaker.observe(len(ended), _refusals(ended))
+            self._note(chunk, ended, settling)
+            self._finish(seen + [item for item, _ in ended], settling)
+            if unsettled := [item for item, outcome in compared if outcome is None]:
+                ids = {item.id for item in unsettled}
+                left += unsettled + [item for item in behind if item.id in ids]
+                behind[:] = [item for item in behind if item.id not in ids]
+            await self._give_back(settling)
         self._order.put_back(left, settling.line)
 
     def _note(

@@ -49,6 +49,7 @@ class Writer:
         requests: The documents of each.
         compared: The documents of each request that only reads.
         comparing: What such a request waits for, if anything.
+        hold_comparing: The number of the one that waits for `go_on`, from 1.
         waiting: One future for each request that is not answered.
         held: Whether requests wait for `answer`.
         waiting_documents: How many documents of them no request is said to have taken.
@@ -62,6 +63,8 @@ class Writer:
         self.requests: list[list[Document]] = []
         self.compared: list[list[Document]] = []
         self.comparing: asyncio.Future[None] | None = None
+        self.hold_comparing = 0
+        self.go_on = asyncio.Event()
         self.waiting: list[asyncio.Future[None]] = []
         self.held = False
         self.waiting_documents = 0
@@ -96,6 +99,8 @@ class Writer:
 
     async def compare(self, documents: Sequence[Document]) -> list[Ended | None]:
         self.compared.append(list(documents))
+        if len(self.compared) == self.hold_comparing:
+            await self.go_on.wait()
         if self.comparing is not None:
             await self.comparing
         outcomes: list[Ended | None] = []
@@ -416,6 +421,45 @@ async def test_what_is_behind_a_stored_document_is_compared_with_it_in_one_reque
         4: body("a", 2),
         6: body("b", 2),
     }
+
+
+async def test_very_many_are_compared_in_pieces_and_the_room_of_each_is_given_back(
+    start: Start,
+) -> None:
+    bench = await start()
+    bench.writer.hold_comparing = 2
+    event = await bench.submit(*(body("a", n) for n in range(1201)), body("b"))
+    await until(lambda: len(bench.writer.compared) == 2)
+    assert [len(piece) for piece in bench.writer.read()] == [500, 500]
+    assert bench.step.documents_in_flight == 701, "the one that they are behind leaves at the end"
+    bench.writer.go_on.set()
+    await asyncio.wait_for(event.acked.wait(), 20)
+    assert [value for piece in bench.writer.read() for value in piece] == [
+        body("a", n) for n in range(1, 1201)
+    ]
+    assert bench.writer.bodies() == [[body("a", 0), body("b")]]
+    assert bench.step.documents_in_flight == bench.step.bytes_in_flight == 0
+
+
+async def test_what_comes_in_later_pieces_behind_one_that_is_to_be_written_waits_for_it(
+    start: Start,
+) -> None:
+    bench = await start()
+    bench.writer.answers[body("a", 3)] = Settled.COMPLETED
+    await bench.store(*(body("a", n) for n in range(600)), *(body("b", n) for n in range(600)))
+    assert bench.writer.bodies() == [[body("a", 0), body("b", 0)], [body("a", 3)]]
+    read = [value for piece in bench.writer.read() for value in piece]
+    behind = [body("a", n) for n in range(4, 600)]
+    assert [value for value in read if value not in behind] == [
+        *(body("a", n) for n in range(1, 4)),
+        *(body("b", n) for n in range(1, 600)),
+    ]
+    assert read[-len(behind) :] == behind
+    assert [letter.offset for letter in bench.letters()] == [
+        *range(1, 3),
+        *range(601, 1200),
+        *range(4, 600),
+    ]
 
 
 @pytest.mark.usefixtures("none_are_few")
