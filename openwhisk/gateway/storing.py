@@ -9,6 +9,7 @@ Until then the gateway holds changes of the document that pass through it (`OnTh
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -23,7 +24,13 @@ from openwhisk.gateway.metrics import Metrics
 from openwhisk.gateway.on_the_wire import OnTheWire
 from openwhisk.gateway.recent import Recent
 from openwhisk.gateway.records import Record
-from openwhisk.gateway.upstream import BulkAnswer, RefusedError, Upstream, UpstreamError
+from openwhisk.gateway.upstream import (
+    BulkAnswer,
+    RefusedError,
+    TooLongError,
+    Upstream,
+    UpstreamError,
+)
 from openwhisk.publisher import Outcomes, PublishError, TooLarge
 
 logger = logging.getLogger(__name__)
@@ -71,6 +78,9 @@ class Publishes(Protocol):
 
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
+
+_UNREADABLE = (ValueError, RecursionError)
+"""Errors from reading a document; msgspec's and Unicode's errors are `ValueError`s."""
 
 
 class Storing:
@@ -264,9 +274,19 @@ class Storing:
         stored = 0
         turn = Turn()
         try:
-            for some in direct.conflicts():
+            waiting = deque(direct.conflicts())
+            while waiting:
+                some = waiting.popleft()
                 ids = [direct.records[index].id for index in some]
-                found = await self._upstream.documents(ids, headers)
+                try:
+                    found = await self._upstream.documents(ids, headers)
+                except TooLongError:
+                    if len(some) == 1:
+                        raise
+                    # What is stored may be much larger than the records.
+                    half = len(some) // 2
+                    waiting.extendleft([some[half:], some[:half]])
+                    continue
                 for index, document in zip(some, found, strict=True):
                     if turn.over:
                         await turn.pass_on()
@@ -339,10 +359,15 @@ class _Direct:
         if some:
             yield some
 
-    def compare(self, index: int, document: Mapping[str, Any] | None) -> bool:
+    def compare(self, index: int, found: msgspec.Raw | None) -> bool:
         """Compare a conflicting record with the stored document; returns whether it is the same."""
-        if document is None:
+        if found is None:
             return False  # it was deleted, so it is written again
+        try:
+            document = _decode(found)
+        except _UNREADABLE:
+            self.problem = "a document that conflicts cannot be read"
+            return False
         if not answers.is_revision(document.get("_rev")):
             self.problem = "a document that conflicts has no revision"
             return False

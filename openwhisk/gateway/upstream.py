@@ -7,7 +7,6 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import aiohttp
@@ -48,7 +47,10 @@ _LARGEST_ENTRY = 4096
 """Most bytes per document of a `_bulk_docs` answer; CouchDB's have some hundred."""
 
 _LARGEST_ANSWER = 64 * 1024 * 1024
-"""Most bytes of documents that are read back; a request was allowed to have as many."""
+"""Most bytes of a document that is read back; a request was allowed to have as many."""
+
+_LARGEST_TOGETHER = 4 * 1024 * 1024
+"""Most bytes of several documents that are read back together: some ms to find where each ends."""
 
 _AT_ONCE = 64 * 1024
 """Bytes of an answer that the kernel buffers, which limits a single read to about twice as much. By
@@ -80,9 +82,12 @@ _NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 _Data = bytes | AsyncIterator[bytes] | AsyncIterator[memoryview] | None
 
 
+_NULL = msgspec.Raw(b"null")
+
+
 class _Row(msgspec.Struct):
     id: str | None = None
-    doc: dict[str, Any] | None = None
+    doc: msgspec.Raw = _NULL
     error: str | None = None
 
 
@@ -99,6 +104,10 @@ _UNREADABLE = (ValueError, RecursionError)
 
 class UpstreamError(Exception):
     """CouchDB did not answer, or the answer is not CouchDB's."""
+
+
+class TooLongError(UpstreamError):
+    """CouchDB's answer is longer than any that is expected."""
 
 
 class UnreachableError(UpstreamError):
@@ -289,17 +298,21 @@ class Upstream:
 
     async def documents(
         self, ids: Sequence[str], headers: Mapping[str, str]
-    ) -> list[dict[str, Any] | None]:
+    ) -> list[msgspec.Raw | None]:
         """Read documents in order; None for one that does not exist.
 
+        They are not decoded, because that takes long for all of them in one go.
+
         Raises:
+            TooLongError: they are too large to be read together.
             UpstreamError: no answer, or one that is not CouchDB's.
             RefusedError: CouchDB refuses the credentials.
         """
-        rows = await self._rows("?include_docs=true", ids, headers)
+        most = _LARGEST_TOGETHER if len(ids) > 1 else _LARGEST_ANSWER
+        rows = await self._rows("?include_docs=true", ids, headers, most)
         if len(rows) != len(ids):
             raise UpstreamError(f"{len(rows)} rows for {len(ids)} documents")
-        return [row.doc for row in rows]
+        return [None if row.doc == _NULL else row.doc for row in rows]
 
     async def stored(self, ids: Sequence[str], headers: Mapping[str, str]) -> frozenset[str]:
         """Those of these documents that exist, or existed: deleted ones are among them.
@@ -308,13 +321,17 @@ class Upstream:
             UpstreamError: no answer, or one that is not CouchDB's.
             RefusedError: CouchDB refuses the credentials.
         """
-        rows = await self._rows("", ids, headers)
+        rows = await self._rows("", ids, headers, _LARGEST_ANSWER)
         return frozenset(row.id for row in rows if row.id and not row.error).intersection(ids)
 
-    async def _rows(self, query: str, ids: Sequence[str], headers: Mapping[str, str]) -> list[_Row]:
+    async def _rows(
+        self, query: str, ids: Sequence[str], headers: Mapping[str, str], most: int
+    ) -> list[_Row]:
         """The rows of `_all_docs` about these documents."""
         body = msgspec.json.encode({"keys": ids})
-        status, body, _ = await self._own_request("POST", f"/_all_docs{query}", headers, body)
+        status, body, _ = await self._own_request(
+            "POST", f"/_all_docs{query}", headers, body, most=most
+        )
         if status != 200:  # noqa: PLR2004 - OK
             raise UpstreamError(f"CouchDB answers {status}")
         try:
@@ -348,7 +365,7 @@ class Upstream:
         headers: Mapping[str, str],
         body: bytes | None = None,
         *,
-        most: int = _LARGEST_ANSWER,
+        most: int,
     ) -> tuple[int, bytes, dict[str, str]]:
         """Status and body of an answer, and its headers that are for the client.
 
@@ -406,12 +423,12 @@ def _sent(parts: Sequence[Bytes]) -> _Data:
 
 
 async def _read(answer: aiohttp.ClientResponse, most: int) -> bytes:
-    """The body of an answer to the gateway itself; raises `UpstreamError` if it is too long."""
+    """The body of an answer to the gateway itself; raises `TooLongError`."""
     body = bytearray()
     async for piece in answer.content.iter_any():
         body += piece
         if len(body) > most:
-            raise UpstreamError("CouchDB's answer is longer than any that is expected")
+            raise TooLongError("CouchDB's answer is longer than any that is expected")
     return bytes(body)
 
 

@@ -22,7 +22,13 @@ from openwhisk.gateway.recent import Recent
 from openwhisk.gateway.records import Record, Taking
 from openwhisk.gateway.shares import Shares
 from openwhisk.gateway.storing import NotStored, Storing
-from openwhisk.gateway.upstream import BulkAnswer, RefusedError, Upstream, UpstreamError
+from openwhisk.gateway.upstream import (
+    BulkAnswer,
+    RefusedError,
+    TooLongError,
+    Upstream,
+    UpstreamError,
+)
 from openwhisk.publisher import NotAcknowledged, Outcomes, PublishError, TakenBack
 from tests.support import longest_turn
 from tests.unit.gateway.doubles import document
@@ -57,6 +63,10 @@ class Kafka:
         return outcomes.all(FAILED)
 
 
+def encoded(stored: dict[str, Any] | bytes | None) -> bytes | None:
+    return msgspec.json.encode(stored) if isinstance(stored, dict) else stored
+
+
 class CouchDB:
     """Stores all, in a moment or when it is let."""
 
@@ -68,7 +78,9 @@ class CouchDB:
         """Of the next readers."""
         self.read: list[Sequence[str]] = []
         """The ids that were asked for together."""
-        self.stored: dict[str, dict[str, Any]] = {}
+        self.stored: dict[str, dict[str, Any] | bytes] = {}
+        self.together = LARGE
+        """Bytes of several documents that can be read together."""
         self.entries: Callable[[Sequence[bytes]], list[bytes]] = lambda documents: [
             json.dumps({"ok": True, "id": json.loads(one)["_id"], "rev": "1-a"}).encode()
             for one in documents
@@ -79,13 +91,14 @@ class CouchDB:
         await self.answering.wait()
         return BulkAnswer(201, b"", self.entries(documents))
 
-    async def documents(
-        self, ids: Sequence[str], _: Mapping[str, str]
-    ) -> list[dict[str, Any] | None]:
+    async def documents(self, ids: Sequence[str], _: Mapping[str, str]) -> list[msgspec.Raw | None]:
         if self.refusals:
             raise RefusedError(self.refusals.pop())
+        found = [encoded(self.stored.get(one)) for one in ids]
+        if len(ids) > 1 and sum(len(one) for one in found if one) > self.together:
+            raise TooLongError
         self.read.append(ids)
-        return [self.stored.get(one) for one in ids]
+        return [None if one is None else msgspec.Raw(one) for one in found]
 
 
 async def forever() -> None:
@@ -304,7 +317,7 @@ async def test_conflicts_are_settled_a_few_at_a_time(
     room.couchdb.entries = conflict
     room.couchdb.stored = {one["_id"]: {**one, "_rev": "1-a"} for one in documents}
     other = documents[-1]["_id"]
-    room.couchdb.stored[other]["name"] = "another"
+    room.couchdb.stored[other] = {**documents[-1], "_rev": "1-a", "name": "another"}
     entries = await room.store([one for one in records if one is not None])
     assert [b"conflict" in (entry or b"") for entry in entries] == [False] * (number - 1) + [True]
     asked = [len(ids) for ids in room.couchdb.read]
@@ -324,14 +337,45 @@ async def test_what_was_settled_before_reading_failed_stays_settled() -> None:
         written.append(len(those))
         return conflict(those)
 
-    async def documents_of(ids: Sequence[str], _: Mapping[str, str]) -> list[dict[str, Any] | None]:
+    async def documents_of(ids: Sequence[str], _: Mapping[str, str]) -> list[msgspec.Raw | None]:
         room.couchdb.read.append(ids)
         if len(room.couchdb.read) == 2:
             raise UpstreamError("as told")
-        return [{**one, "_rev": "1-a"} for one in documents if one["_id"] in ids]
+        found = [{**one, "_rev": "1-a"} for one in documents if one["_id"] in ids]
+        return [msgspec.Raw(msgspec.json.encode(one)) for one in found]
 
     room.couchdb.entries = entries
     room.couchdb.documents = documents_of  # type: ignore[method-assign]
     stored = await room.store([one for one in records if one is not None])
     assert all(b'"ok"' in (entry or b"") for entry in stored)
     assert written == [2, 1]
+
+
+async def test_what_is_stored_is_much_larger_than_the_records() -> None:
+    taking = Taking(TopicRole.OTHERS, LARGE, lambda _: None)
+    now = int(time.time() * 1000)
+    documents = [document() for _ in range(7)]
+    records = [taking.take(json.dumps(one).encode(), now) for one in documents]
+    room = Room(some(*[FAILED] * len(records)))
+    room.couchdb.entries = conflict
+    room.couchdb.together = 250_000
+    room.couchdb.stored = {
+        one["_id"]: {**one, "_rev": "1-a", "logs": ["x" * 100_000]} for one in documents
+    }
+    entries = await room.store([one for one in records if one is not None])
+    assert all(b'"ok"' in (entry or b"") for entry in entries)
+    ids = [one["_id"] for one in documents]
+    assert room.couchdb.read == [ids[:1], ids[1:3], ids[3:5], ids[5:]]
+
+
+@pytest.mark.parametrize(
+    "stored", [b"[]", b'{"a":"\xff"}', b'{"a":%b1%b}' % (b"[" * 5000, b"]" * 5000)]
+)
+async def test_a_stored_document_that_cannot_be_read_settles_nothing(
+    records: list[Record], stored: bytes
+) -> None:
+    room = Room(some(FAILED))
+    room.couchdb.entries = conflict
+    room.couchdb.stored = {records[0].id: stored}
+    with pytest.raises(NotStored):
+        await room.store(records[:1])
