@@ -752,20 +752,20 @@ class TestProxy:
         answer = await raw_answer(gateway, f"GET /db/a HTTP/1.0\r\n{lines}\r\n\r\n".encode())
         assert answer.endswith(b"\r\n\r\n" + b"a" * 100_000)
 
-    @pytest.mark.parametrize("path", [b"/db#", b"/db/a#b", b"http://a/db#c", b"/db/a?b#c"])
-    async def test_a_target_with_a_fragment_is_refused(
+    @pytest.mark.parametrize(
+        "path",
+        [
+            *(b"/db/\xc3\xa4", b"/db/\xe4", b"/db/a?b=\xc3\xa4"),
+            *(b"/db#", b"/db/a#b", b"http://a/db#c", b"/db/a?b#c"),
+        ],
+    )
+    async def test_a_target_beyond_ascii_or_with_a_fragment_is_refused(
         self, gateway: Running, database: FakeDatabase, path: bytes
     ) -> None:
-        """CouchDB cuts it off, so it is another document that is written than the one looked at."""
-        request = b"GET %b HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" % path
-        assert b" 400 " in (await raw_answer(gateway, request)).partition(b"\r\n")[0]
-        assert not database.seen
+        """HTTP has none (RFC 3986 and 9112); CouchDB takes them, and OpenWhisk sends none.
 
-    @pytest.mark.parametrize("path", [b"/db/\xc3\xa4", b"/db/\xe4", b"/db/a?b=\xc3\xa4"])
-    async def test_an_address_beyond_ascii_is_refused(
-        self, gateway: Running, database: FakeDatabase, path: bytes
-    ) -> None:
-        """HTTP has none (RFC 3986); CouchDB takes them, and OpenWhisk sends none."""
+        CouchDB cuts a fragment off, and so writes to another document than the one looked at.
+        """
         request = b"GET %b HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" % path
         assert b" 400 " in (await raw_answer(gateway, request)).partition(b"\r\n")[0]
         assert not database.seen

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -650,9 +650,10 @@ async def test_a_member_of_an_older_version_reads_a_recreated_topic_from_its_sta
     assert kafka.noted == {FIRST: NEW, SECOND: NEW}
 
 
-async def test_the_start_of_a_recreated_topic_is_committed_after_what_was_finished_of_the_old_one(
+async def recreated_during_a_commit(
     consumer: Consumer, kafka: FakeConsumerThread
-) -> None:
+) -> tuple[asyncio.Event, Awaitable[object]]:
+    """Have the topic made again while a commit waits; what lets it go on, and what is under way."""
     await begin(consumer)
     consumer.ack(await deliver_next(consumer, kafka, FIRST, 0, 1))
     going_on = asyncio.Event()
@@ -664,8 +665,15 @@ async def test_the_start_of_a_recreated_topic_is_committed_after_what_was_finish
     kafka.ids = {"chunked": NEW}
     looking = asyncio.create_task(consumer.look_for_recreated())
     await until(lambda: consumer.ledger.position(FIRST) is None)
+    return going_on, asyncio.gather(committing, looking)
+
+
+async def test_the_start_of_a_recreated_topic_is_committed_after_what_was_finished_of_the_old_one(
+    consumer: Consumer, kafka: FakeConsumerThread
+) -> None:
+    going_on, under_way = await recreated_during_a_commit(consumer, kafka)
     going_on.set()
-    await asyncio.gather(committing, looking)
+    await under_way
     assert kafka.commits == [{FIRST: 2}, {FIRST: 0, SECOND: 0}]
     assert kafka.noted == {FIRST: NEW, SECOND: NEW}
 
@@ -674,21 +682,11 @@ async def test_the_start_of_a_recreated_topic_is_not_committed_once_positions_ar
     consumer: Consumer, kafka: FakeConsumerThread, app: faust.App
 ) -> None:
     """Somebody else may have read on in it by then."""
-    await begin(consumer)
-    consumer.ack(await deliver_next(consumer, kafka, FIRST, 0, 1))
-    going_on = asyncio.Event()
-    flushed: Any = consumer.app.producer
-    flushed.flush = going_on.wait
-    committing = asyncio.create_task(consumer.commit())
-    untyped: Any = consumer
-    await until(lambda: untyped._commit_fut)
-    kafka.ids = {"chunked": NEW}
-    looking = asyncio.create_task(consumer.look_for_recreated())
-    await until(lambda: consumer.ledger.position(FIRST) is None)
+    going_on, under_way = await recreated_during_a_commit(consumer, kafka)
     revoking = asyncio.create_task(rebalance(consumer, app, revoked={FIRST, SECOND}))
     await until(lambda: consumer.assignments)
     going_on.set()
-    await asyncio.gather(committing, looking, revoking)
+    await asyncio.gather(under_way, revoking)
     assert (kafka.commits, kafka.rejoins) == ([{FIRST: 2}], 0)
     await consumer.commit()
     assert kafka.commits == [{FIRST: 2}]
