@@ -114,11 +114,11 @@ class TestConsumerThread:
     async def test_what_was_revoked_is_neither_sought_nor_committed(self, topic: Topic) -> None:
         await topic.write(1)
         await topic.revoke()
-        assert topic.thread.assignment() == set()
+        assert not topic.thread.assignment() & {topic.first, topic.second}
         with pytest.raises(IllegalStateError):
             await topic.thread.seek_wait({topic.first: 0})
         await topic.thread.commit_what_can({topic.first: 1}, {})
-        assert await topic.thread.seek_to_committed() == {}
+        assert topic.first not in await topic.thread.seek_to_committed()
 
     async def test_a_log_that_is_gone_has_neither_begin_nor_end(self, topic: Topic) -> None:
         await topic.write(1)

@@ -351,6 +351,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             await self.sleep(TROUBLE_SECONDS)
             await self._look_for_leaders()
         cut, epoch = found
+        if cut is None and epoch is None and self._leaders.denied_first(tp, read, held):
+            if self._shelf is not None:
+                self._shelf.pop(TopicPartition(*tp), None)
+            self._look_again(())
+            return
         if said:
             self._say(f"The leader of {tp.topic}/{tp.partition} says what it has")
         if cut is None:

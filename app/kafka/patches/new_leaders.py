@@ -57,6 +57,8 @@ class NewLeaders:
         self._asked: dict[TP, tuple[Read, int]] = {}
         self._left: dict[TP, tuple[Read, int | None]] = {}
         """What a leader that lacks the end has: the last epoch of what was read so far."""
+        self._denied: dict[TP, tuple[Read, int]] = {}
+        """Whose epoch its leader did not know: how far was read then, and the epoch."""
         self._left_for: dict[TP, Read] = {}
         """How far was read what was last gone back from."""
         self._passed: dict[TP, tuple[int, int | None]] = {}
@@ -137,6 +139,23 @@ class NewLeaders:
             self._read.setdefault(tp, (read,))
             self._passed[tp] = held, epoch
 
+    def denied_first(self, tp: TP, read: Read, held: int) -> bool:
+        """Whether a leader denies the epoch of the batches that wait for the first time.
+
+        They may be those of a leader that it has replaced: aiokafka keeps what it has fetched. So
+        they have to be fetched again, and are asked for again.
+
+        Args:
+            tp: the partition.
+            read: how far it was read when it was asked for.
+            held: the epoch that the batches say.
+        """
+        if not self.waits(tp, read) or self._denied.get(tp) == (read, held):
+            return False
+        self._denied[tp] = read, held
+        del self._asked[tp]
+        return True
+
     def lacks_end(self, tp: TP, read: Read, epoch: int | None) -> None:
         """Note what the leader has of what was read; it counts from `go_back` on.
 
@@ -148,8 +167,13 @@ class NewLeaders:
         self._left[tp] = read, epoch
 
     def went_back(self, tp: TP, read: Read) -> bool:
-        """Whether a partition was gone back in before because it had lost some of this."""
-        return self._left_for.get(tp) == read
+        """Whether to go back in a partition would be to go round in circles.
+
+        It was gone back in because it had lost some of this, and its leader names no place from
+        which on it is another log. A leader that names one is followed each time: two may lead in
+        turn.
+        """
+        return self._left.get(tp) == (read, None) and self._left_for.get(tp) == read
 
     def go_back(self, tp: TP, offset: int) -> None:
         """Note that the same log is read from an earlier offset on."""
@@ -171,5 +195,7 @@ class NewLeaders:
 
     def forget(self) -> None:
         """Forget all partitions, whose positions are about to be set."""
-        for known in (self._asked, self._read, self._left, self._left_for, self._passed):
+        for known in (self._asked, self._read, self._left, self._passed):
             known.clear()
+        self._left_for.clear()
+        self._denied.clear()

@@ -83,6 +83,7 @@ async def thread(client: Client) -> Any:
     made._sought = {}
     made._sent_back = frozenset()
     made._leaders = NewLeaders(made._ask_new_leader)
+    made._shelf = None
     made._replaced = set()
     made._noted = {}
     made._consumer = client
@@ -554,14 +555,47 @@ async def test_the_first_batchs_epoch_is_noted_as_far_as_its_leader_knows_it(
     """After a going back to the start it was believed again, and gone back from again, for ever."""
     leader = Leader(thread, client, monkeypatch)
     thread._leaders.forget()
-    leader.answers = [{OURS: end} for end in told]
-    assert thread._leaders.holds_back(OURS, 6, 8)
-    await leader.told()
+    times = 2 if noted is None else 1  # what is denied is fetched again
+    leader.answers = [{OURS: end} for end in told] * times
+    for _ in range(times):
+        assert thread._leaders.holds_back(OURS, 6, 8)
+        await leader.told()
     assert not thread._leaders.holds_back(OURS, 6, 8)
     thread._leaders.taken(OURS, 6, 9)
     assert thread.epoch_before(OURS, 9) == noted
     assert (leader.lost, leader.answers) == ([], [])
-    assert leader.pauses == [module.NEW_LEADER_SECONDS] * (len(told) - 1)
+    assert leader.pauses == [module.NEW_LEADER_SECONDS] * (len(told) - 1) * times
+
+
+async def test_what_was_fetched_from_a_leader_that_is_replaced_is_fetched_again(
+    thread: Any, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What has come into its place would be passed over, since nothing was known of the log."""
+    leader = Leader(thread, client, monkeypatch)
+    thread._leaders.forget()
+    thread._shelf = {TopicPartition(*OURS): "of the leader before"}
+    leader.knows = {3: End(3, 20)}
+    assert thread._leaders.holds_back(OURS, 2, 4)
+    await leader.told()
+    assert (thread._shelf, leader.looked, leader.lost) == ({}, 1, [])
+    assert thread._leaders.read(OURS) is None
+    assert thread._leaders.holds_back(OURS, 3, 4)
+    await leader.told()
+    assert not thread._leaders.holds_back(OURS, 3, 4)
+
+
+async def test_leaders_that_lead_in_turn_are_followed_each_time(
+    thread: Any, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second leader's records in the place of the first one's would not be read."""
+    leader = Leader(thread, client, monkeypatch)
+    for _ in range(3):
+        leader.answers = [{OURS: End(3, 6)}]
+        assert thread._leaders.holds_back(OURS, 4, 8)
+        await leader.told()
+        thread._goes_back(OURS, 6, recreated=False)
+        thread._leaders.taken(OURS, 3, 8)  # of the first one, which leads again
+    assert (leader.lost, leader.said) == ([(OURS, 6)] * 3, [])
 
 
 @pytest.mark.parametrize("epochs_of_log", [(6, 2), (1003, 3)])
@@ -573,9 +607,10 @@ async def test_a_log_that_begins_with_an_epoch_its_leader_does_not_know_is_read_
     thread._leaders.forget()
     odd, known = epochs_of_log
     leader.knows = {known: End(known, 20)}
-    for epoch, offset in [(odd, 0), (known, 10)]:
-        assert thread._leaders.holds_back(OURS, epoch, offset)
-        await leader.told()
+    for epoch, offset, times in [(odd, 0, 2), (known, 10, 1)]:
+        for _ in range(times):
+            assert thread._leaders.holds_back(OURS, epoch, offset)
+            await leader.told()
         assert not thread._leaders.holds_back(OURS, epoch, offset)
         thread._leaders.taken(OURS, epoch, offset + 10)
     assert leader.lost == []
@@ -596,12 +631,14 @@ async def test_what_was_gone_back_from_is_not_gone_back_from_again(
     assert thread._leaders.holds_back(OURS, 3, 0)
     await leader.told()
     thread._leaders.taken(OURS, 3, 8)
-    assert thread._leaders.holds_back(OURS, 5, 8)
-    await leader.told()
+    leader.answers += [{OURS: End(-1, -1)}] * 2
+    for _ in range(2):
+        assert thread._leaders.holds_back(OURS, 5, 8)
+        await leader.told()
     assert not thread._leaders.holds_back(OURS, 5, 8)
     thread._leaders.taken(OURS, 5, 9)
     assert (leader.lost, thread.epoch_before(OURS, 9)) == ([(OURS, 0)], None)
-    (said,) = leader.said
+    said = leader.said[0]
     assert said.startswith("The leader of chunked/0 says once more that it lacks some of what was")
 
 

@@ -86,9 +86,13 @@ def test_a_going_back_is_remembered_until_positions_are_set_anew() -> None:
     leaders.taken(ONE, 5, 8)
     leaders.lacks_end(ONE, Read(8, 5), None)
     leaders.go_back(ONE, 0)
+    leaders.lacks_end(ONE, Read(8, 5), None)
     assert leaders.went_back(ONE, Read(8, 5))
     assert not leaders.went_back(ONE, Read(9, 5))
+    leaders.lacks_end(ONE, Read(8, 5), 4)
+    assert not leaders.went_back(ONE, Read(8, 5)), "there is a place from which on it is another"
     leaders.forget()
+    leaders.lacks_end(ONE, Read(8, 5), None)
     assert not leaders.went_back(ONE, Read(8, 5))
 
 
