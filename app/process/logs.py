@@ -5,6 +5,7 @@ chosen by Faust, by the command line and by tests, and libraries log what they r
 a malformed header as it is, credentials included.
 """
 
+import faulthandler
 import json
 import logging
 import re
@@ -20,6 +21,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from app.process.detached import detach_standard_streams
 from app.process.printable import printable
+
+_STANDARD_ERROR = 2
 
 LONGEST_ARGUMENT = 2000
 """Characters of one text that is filled into a message."""
@@ -160,8 +163,10 @@ def log_to_terminal(log_format: LogFormat = LogFormat.TEXT) -> None:
 def detach_logs(log_format: LogFormat = LogFormat.TEXT) -> None:
     """Have this process wait for nobody who reads its log, or what it prints.
 
-    Handlers that were made before write where they did.
+    Handlers that were made before write where they did. A crash below Python (a segmentation fault)
+    leaves the stacks of all threads in the log, past all of them.
     """
+    faulthandler.enable(_STANDARD_ERROR)
     formatter = log_format.formatter()
 
     def note(count: int) -> str:

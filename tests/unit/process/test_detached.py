@@ -1,6 +1,7 @@
 """Files are pipes here, which nobody reads until a test does."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -181,3 +182,10 @@ def test_a_process_whose_output_nobody_reads_ends(end: str, code: int, pipe: Pip
         timeout=60,
     )
     assert ended.returncode == code
+
+
+def test_a_crash_below_python_leaves_the_stacks() -> None:
+    ended = run("import ctypes; ctypes.string_at(0)")
+    assert ended.returncode == -signal.SIGSEGV
+    assert "Fatal Python error: Segmentation fault" in ended.stdout
+    assert "(most recent call first):" in ended.stdout
