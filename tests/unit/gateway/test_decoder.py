@@ -277,6 +277,15 @@ def test_it_knows_nothing_of_the_gateways_secrets(
     assert b"of-the-gateway" not in environment
 
 
+@pytest.fixture
+def cpu_time() -> Iterator[None]:
+    """Has the limit of this process's CPU time put back, or the kernel ends it some tests later."""
+    before = resource.getrlimit(resource.RLIMIT_CPU)
+    yield
+    resource.setrlimit(resource.RLIMIT_CPU, before)
+
+
+@pytest.mark.usefixtures("cpu_time")
 def test_what_is_not_foreseen_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: object) -> None:
         raise LookupError("unforeseen")
