@@ -4,8 +4,8 @@
 - `topics`: names and roles; which topics are ours, and how they are set up.
 - `access`, `discovery`, `subscription`: whether Kafka lets us in, which topics there are, and which
   are read.
-- `admin`, `group_view`, `reader`, `first_batch`, `topic_ids`, `metadata`: what is asked and read
-  beside the consumer.
+- `admin`, `group_view`, `reader`, `first_batch`, `topic_ids`, `leaders`, `metadata`: what is asked
+  and read beside the consumer.
 - `bookmarks`: keeps how far a reader has come.
 - `producer`: the one way to send records; `transactions` writes the log of replays.
 - `errors`: what callers tell apart.

@@ -11,9 +11,9 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from aiokafka.errors import KafkaError
-from aiokafka.structs import TopicPartition
 from faust.types import TP
 
+from app.kafka.leaders import leader_of
 from app.kafka.metadata import NO_ID, Metadata
 
 ANSWER_SECONDS = 1.5
@@ -21,8 +21,6 @@ ANSWER_SECONDS = 1.5
 
 MOST_OTHERS = 4
 """How many other brokers are asked at most for what one has told."""
-
-_NO_LEADER = (None, -1)
 
 
 async def ids(
@@ -46,8 +44,7 @@ async def ids(
     asked: defaultdict[Any, set[TP]] = defaultdict(set)
     sure = set()
     for tp in partitions:
-        leader = client.cluster.leader_for_partition(TopicPartition(*tp))
-        if leader not in _NO_LEADER:
+        if (leader := leader_of(client, tp)) is not None:
             asked[leader].add(tp)
             sure.add(tp)
         elif (node := client.get_random_node()) is not None:

@@ -29,16 +29,15 @@ from typing import Any
 from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, UnsupportedVersionError
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Int16, Int32, Int64, Schema, String
-from aiokafka.structs import TopicPartition
 from faust.types import TP
 
+from app.kafka.leaders import leader_of
 from app.kafka.patches.new_leaders import Read
 
 ANSWER_SECONDS = 3.0
 """Seconds that a leader gets to answer, while positions wait for it."""
 
 _UNKNOWN = -1
-_NO_LEADER = (None, -1)
 
 
 class _Answer(Response):
@@ -149,8 +148,7 @@ async def ends(client: Any, epochs: Mapping[TP, int]) -> dict[TP, End | None]:
     """
     by_leader: defaultdict[int, dict[TP, int]] = defaultdict(dict)
     for tp, epoch in epochs.items():
-        leader = client.cluster.leader_for_partition(TopicPartition(*tp))
-        if leader not in _NO_LEADER:
+        if (leader := leader_of(client, tp)) is not None:
             by_leader[leader][tp] = epoch
     told = await asyncio.gather(*(_told(client, *asked) for asked in by_leader.items()))
     return {tp: end for one in told for tp, end in one.items()}

@@ -22,6 +22,7 @@ from app.kafka import topic_ids
 from app.kafka.delivery import epochs
 from app.kafka.delivery.epochs import End
 from app.kafka.delivery.notes import Note
+from app.kafka.leaders import leader_of
 from app.kafka.patches.abandoned_commits import drop_abandoned_commits
 from app.kafka.patches.changed_subscriptions import notice_changed_subscriptions
 from app.kafka.patches.committed_offsets import watch_committed_offsets
@@ -48,9 +49,6 @@ whether the partitions still exist, and asks again.
 
 TROUBLE_SECONDS = 0.5
 """Seconds between two look-ups of offsets that a broker fails to answer."""
-
-NO_LEADER = (None, -1)
-"""What aiokafka has for a leader that it does not know, and for one that there is not."""
 
 NEW_LEADER_SECONDS = 2.0
 """Seconds that a new leader may need to learn its high watermark. Until then a broker older than
@@ -551,12 +549,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     def _by_leader(self, partitions: Iterable[TP]) -> Collection[list[TopicPartition]]:
         """Those that have a leader, those of each together."""
-        cluster = self._ensure_consumer()._client.cluster  # noqa: SLF001
+        client = self._ensure_consumer()._client  # noqa: SLF001
         led: defaultdict[int, list[TopicPartition]] = defaultdict(list)
-        for tp in map(TopicPartition._make, partitions):
-            leader = cluster.leader_for_partition(tp)
-            if leader not in NO_LEADER:
-                led[leader].append(tp)
+        for tp in partitions:
+            if (leader := leader_of(client, tp)) is not None:
+                led[leader].append(TopicPartition(*tp))
         return led.values()
 
     async def _extents_of_each(
