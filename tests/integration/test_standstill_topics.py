@@ -111,8 +111,11 @@ async def test_an_internal_topic_that_grows_ends_the_worker_and_the_next_one_goe
         await kafka.records(topic, records.many(10))
         await drained(admin, prefix, topic)
         await admin.grow_topic(f"{prefix}persister-documents", 4)
+        while running.running:  # as long as entries of the guard come
+            await kafka.records(topic, records.many(1))
         assert await asyncio.to_thread(running.wait, 20) == 1
         assert "set PERSISTER_PARTITIONS=4" in running.log().splitlines()[-1]
+        assert "Traceback" not in running.log()
 
         following = await worker(**{**QUICK, "partitions": 4})
         fresh = records.many(20)

@@ -13,6 +13,7 @@ from app.kafka.delivery.callbacks import Callbacks
 from app.kafka.delivery.consumer import Consumer
 from app.kafka.delivery.ledger import Ledger
 from app.kafka.patches.foreign_entries import Sieve
+from app.kafka.patches.unflushable_buffer import Buffer
 from app.settings import KafkaSettings
 
 FLUSH_DEADLINE = 5.0
@@ -21,6 +22,12 @@ FLUSH_DEADLINE = 5.0
 
 class Producer(driver.Producer):
     """Faust's producer, which sends only the guard's table, with bounded waiting."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.buffer.beacon.detach(self.beacon)
+        self.buffer = Buffer(loop=self.loop, beacon=self.beacon)
+        self.buffer.app = self.app
 
     async def send(self, *args: Any, **kwargs: Any) -> Any:
         """Send an entry; returns a future, which fails where Faust's method would raise.
