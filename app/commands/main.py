@@ -17,6 +17,7 @@ try:
     from click.utils import PacifyFlushWrapper
 
     from app.process.errors import CANNOT_BE_WRITTEN, WRONG_SETTINGS, SettingsError
+    from app.process.starting import end_at_signals
     from app.process.surroundings import (
         forget_faust,
         open_standard_streams,
@@ -142,6 +143,7 @@ def worker(arguments: tuple[str, ...]) -> None:
     """Run a worker; it takes the options of `faust worker`."""
     if why := why_no_working_folder(os.environ):
         raise _CannotError(why)
+    end_at_signals()
     # Half of the time that a start takes. Ours come first: Faust's line of commands is read before
     # the application that they come with.
     from faust.cli.faust import cli  # noqa: PLC0415

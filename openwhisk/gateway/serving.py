@@ -1,4 +1,4 @@
-"""`python -m openwhisk.gateway`: run the gateway until SIGTERM."""
+"""Runs the gateway: its command line, and what starts and stops in which order."""
 
 import asyncio
 import gc
@@ -162,7 +162,3 @@ def main() -> int:
     sys.setswitchinterval(_SWITCH_INTERVAL)
     uvloop.run(serve(configuration))
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

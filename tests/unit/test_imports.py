@@ -40,7 +40,7 @@ def test_the_worker_loads_what_only_commands_need_when_they_are_run() -> None:
 
 
 def test_the_gateway_does_without_faust() -> None:
-    assert loaded("import openwhisk.gateway.__main__") & {"faust", "mode", "agents", "dev"} == set()
+    assert loaded("import openwhisk.gateway.serving") & {"faust", "mode", "agents", "dev"} == set()
 
 
 @pytest.mark.parametrize("module", ["app.routing", "app.kafka.clients", "app.settings"])

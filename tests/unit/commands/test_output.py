@@ -127,6 +127,44 @@ def test_ctrl_c_during_the_imports_is_no_traceback(
     assert ran.returncode == 130
 
 
+STOPPED = """
+import os, runpy, signal, sys
+_, number, module, run, *arguments = sys.argv
+class Stops:
+    def find_spec(self, name, *_):
+        if name == module:
+            os.kill(os.getpid(), signal.Signals[number])
+sys.meta_path.insert(0, Stops())
+sys.argv = [run, *arguments]
+runpy.run_module(run, run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize(
+    "module, arguments",
+    [
+        ("faust", ["app.commands.main", "worker"]),
+        ("app.application", ["app.commands.main", "worker"]),
+        ("aiohttp", ["app.commands.main", "gateway"]),
+        ("aiohttp", ["openwhisk.gateway"]),
+    ],
+)
+def test_a_service_that_is_stopped_during_its_imports_has_stopped(
+    number: str, module: str, arguments: list[str], tmp_path: Path
+) -> None:
+    ran = subprocess.run(  # noqa: S603 - ours
+        [sys.executable, "-c", STOPPED, number, module, *arguments],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(paths.PROJECT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+
+
 def test_ctrl_c_is_neither_success_nor_something_found(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

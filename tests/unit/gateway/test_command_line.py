@@ -3,7 +3,7 @@
 import pytest
 
 from app.version import VERSION
-from openwhisk.gateway.__main__ import main
+from openwhisk.gateway.serving import main
 
 
 def called(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
