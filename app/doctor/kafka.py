@@ -7,13 +7,13 @@ from faust.types import TP
 
 from app.doctor.finding import Finding, State
 from app.kafka.access import READ_WRITE, ask, check_rights, explain, lacking
-from app.kafka.admin import UNCLEAN, Admin, UnreadableSettingsError, open_admin
+from app.kafka.admin import MIN_IN_SYNC, UNCLEAN, Admin, UnreadableSettingsError, open_admin
 from app.kafka.clients import RECORD_OVERHEAD
 from app.kafka.errors import KafkaError
 from app.kafka.group_past import would_begin_again
 from app.kafka.group_view import Observer, Reach
 from app.kafka.metadata import Right
-from app.kafka.topic_settings import shortcomings
+from app.kafka.topic_settings import shortcomings, takes_no_records
 from app.kafka.topics import (
     TopicNames,
     TopicSpec,
@@ -94,13 +94,37 @@ async def _topics(
         else:
             yield await _openwhisk(admin, topic, settings.kafka.max_record_bytes)
     names = TopicNames(settings.kafka.topic_prefix)
-    further = {*seen.topics, names.replays, names.workers} & partitions.keys()
-    rights = await admin.rights(sorted(further))
-    for finding in further_rights(names, seen.topics, rights):
+    further = sorted({*seen.topics, names.replays, names.workers} & partitions.keys())
+    needed = {spec.name for spec in specs} & partitions.keys()
+    for finding in [
+        *[one async for one in examine_replicas(admin, sorted(needed), further)],
+        *further_rights(names, seen.topics, await admin.rights(further)),
+    ]:
         yield finding
     for topic in dict.fromkeys(tp.topic for tp in seen.reaches):
         if lost := lost_unread(topic, seen.reaches):
             yield lost
+
+
+async def examine_replicas(
+    admin: Admin, needed: Collection[str], further: Collection[str]
+) -> AsyncIterator[Finding]:
+    """Topics of which Kafka takes no records, because too few replicas are in sync.
+
+    Args:
+        admin: of the cluster.
+        needed: topics that a worker must be able to write to.
+        further: others that exist.
+    """
+    replicas = await admin.replicas()
+    for topic in (*needed, *further):
+        try:
+            limits = (await admin.topic_settings([topic], [MIN_IN_SYNC]))[topic]
+        except UnreadableSettingsError:  # which is said elsewhere
+            continue
+        at_least = int(limits.get(MIN_IN_SYNC, 0))
+        if why := takes_no_records(topic, replicas.get(topic, {}), at_least):
+            yield Finding(topic, State.WRONG if topic in needed else State.WARNING, why)
 
 
 def further_rights(

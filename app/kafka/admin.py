@@ -6,7 +6,7 @@ A typed wrapper of aiokafka's client, which returns bare protocol responses with
 import re
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
@@ -33,7 +33,9 @@ from app.settings import KafkaSettings
 
 UNCLEAN = "unclean.leader.election.enable"
 
-OPTIONAL = (UNCLEAN,)
+MIN_IN_SYNC = "min.insync.replicas"
+
+OPTIONAL = (UNCLEAN, MIN_IN_SYNC)
 """Settings that not everything has that speaks Kafka's protocol."""
 
 _FORBIDDEN = (TopicAuthorizationFailedError, ClusterAuthorizationFailedError)
@@ -41,7 +43,7 @@ _FORBIDDEN = (TopicAuthorizationFailedError, ClusterAuthorizationFailedError)
 _LONGEST = 50
 """Characters shown of what is no number."""
 
-_NUMBERS = re.compile(r".*\.(ms|bytes)").fullmatch
+_NUMBERS = re.compile(r".*\.(ms|bytes|replicas)").fullmatch
 _NUMBER = re.compile(r"-?[0-9]{1,19}").fullmatch
 
 
@@ -53,6 +55,13 @@ class BrokersFencedError(KafkaError):
     """The brokers have just started and hold no partitions yet; this passes within seconds."""
 
     retriable = True
+
+
+class Replicas(NamedTuple):
+    """How many replicas a partition has, and how many of them are in sync with its leader."""
+
+    all: int
+    in_sync: int
 
 
 class Admin:
@@ -90,6 +99,16 @@ class Admin:
         # Asks for all topics, because asking for a missing one by name may create it.
         described = await self._client.describe_topics()
         return {topic["topic"]: len(topic["partitions"]) for topic in described}
+
+    async def replicas(self) -> dict[str, dict[int, Replicas]]:
+        """The replicas of each partition, of all topics that this client may see."""
+        return {
+            topic["topic"]: {
+                one["partition"]: Replicas(len(one["replicas"]), len(one["isr"]))
+                for one in topic["partitions"]
+            }
+            for topic in await self._client.describe_topics()
+        }
 
     async def create(self, topic: TopicSpec, replication: int) -> bool:
         """Create a topic unless it exists; leaves an existing one as it is.

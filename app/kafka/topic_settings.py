@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 
+from app.kafka.admin import MIN_IN_SYNC, Replicas
 from app.kafka.topics import TopicSpec
+from app.process.words import counted, listed
 
 _ALTER = (
     "kafka-configs.sh --bootstrap-server ... --alter --entity-type topics --entity-name {topic} "
@@ -63,3 +65,30 @@ def shortcomings(spec: TopicSpec, actual: Mapping[str, str]) -> list[str]:
     if int(actual["retention.bytes"]) != _FOR_EVER:
         add("retention.bytes", "when it grows beyond that, records are deleted unread")
     return found
+
+
+def takes_no_records(topic: str, replicas: Mapping[int, Replicas], needed: int) -> str:
+    """Why Kafka refuses what is written to a topic with `acks=all`, and what to do.
+
+    Args:
+        topic: its name.
+        replicas: those of each partition.
+        needed: its `min.insync.replicas`.
+
+    Returns:
+        Empty if it takes records in every partition.
+    """
+    short = {number: one for number, one in sorted(replicas.items()) if one.in_sync < needed}
+    if not short:
+        return ""
+    seen = listed([f"{number} ({one.in_sync} of {one.all})" for number, one in short.items()])
+    most = min(one.all for one in short.values())
+    advice = "start the brokers that are missing"
+    if most < needed:
+        alter = _ALTER.format(topic=topic, key=MIN_IN_SYNC, value=most)
+        advice = f"it cannot have so many: give it more replicas, or change it: {alter}"
+    return (
+        f"{counted(len(short), 'partition')} of {len(replicas)} with fewer replicas in sync than "
+        f"{MIN_IN_SYNC}={needed}: {seen}. Kafka refuses their records (NOT_ENOUGH_REPLICAS): "
+        f"{advice}"
+    )

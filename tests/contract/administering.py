@@ -11,7 +11,7 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
 )
 
-from app.kafka.admin import Admin, UnreadableSettingsError
+from app.kafka.admin import Admin, Replicas, UnreadableSettingsError
 from app.kafka.metadata import Right
 from app.kafka.topics import TopicSpec
 
@@ -32,6 +32,7 @@ class TestAdmin:
 
         await until(known)
         assert (await kafka.partition_counts())[topic] == 3
+        assert (await kafka.replicas())[topic] == dict.fromkeys(range(3), Replicas(1, 1))
         settings = await kafka.topic_settings([topic], ["retention.ms", "cleanup.policy"])
         assert settings == {topic: {"retention.ms": "1000", "cleanup.policy": "delete"}}
         assert await kafka.largest_batch(topic) == 1048588

@@ -25,6 +25,7 @@ _DEFAULTS = {
     "cleanup.policy": "delete",
     "max.message.bytes": "1048588",
     "message.timestamp.type": "CreateTime",
+    "min.insync.replicas": "1",
     "retention.bytes": "-1",
     "retention.ms": "604800000",
 }
@@ -46,6 +47,7 @@ class FakeAdminClient:
         old: whether the broker is older than 2.8, which tells no rights.
         committed: what consumer groups have committed, by group, topic and partition.
         brokers: as many replicas are possible.
+        replicas: how many each partition of a topic has, and how many are in sync; one of one.
         attempts: how often somebody connected.
         connected: clients that are not closed.
     """
@@ -63,6 +65,7 @@ class FakeAdminClient:
         self.old = False
         self.committed: dict[str, dict[tuple[str, int], int]] = {}
         self.brokers = 3
+        self.replicas: dict[str, tuple[int, int]] = {}
         self.attempts = 0
         self.connected = 0
 
@@ -80,8 +83,15 @@ class FakeAdminClient:
 
     async def describe_topics(self) -> list[dict[str, Any]]:
         return [
-            {"topic": name, "partitions": [{}] * partitions}
-            for name, partitions in self.topics.items()
+            {"topic": name, "partitions": self._partitions(name, count)}
+            for name, count in self.topics.items()
+        ]
+
+    def _partitions(self, topic: str, count: int) -> list[dict[str, Any]]:
+        replicas, in_sync = self.replicas.get(topic, (1, 1))
+        return [
+            {"partition": number, "replicas": [*range(replicas)], "isr": [*range(in_sync)]}
+            for number in range(count)
         ]
 
     async def create_topics(self, topics: list[Any], *, validate_only: bool) -> Any:

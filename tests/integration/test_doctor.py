@@ -76,6 +76,14 @@ async def test_setup_makes_what_is_missing_and_check_only_says_so(
     code, found = await set_up("--check")
     assert (code, {one["state"] for one in found.values()}) == (0, {"ok"}), found
 
+    await admin.configure_topic(documents, {"min.insync.replicas": "2"})
+    doctor = await commands.run("doctor", "--json")
+    assert doctor.code == 1
+    details = {one["detail"]: one["state"] for one in json.loads(doctor.output)}
+    (refused,) = [one for one in details if "NOT_ENOUGH_REPLICAS" in one]
+    assert details[refused] == "wrong"
+    assert "--add-config min.insync.replicas=1" in refused
+
     await admin.grow_topic(changelog, 30)
     for ran in (await examined(commands), await set_up(), await set_up("--check")):
         code, found = ran

@@ -5,7 +5,14 @@ from aiokafka.errors import TopicAuthorizationFailedError
 from faust.types import TP
 
 from app.doctor import Finding, State, worst
-from app.doctor.kafka import examine_own, further_rights, judge_limits, log_mode, lost_unread
+from app.doctor.kafka import (
+    examine_own,
+    examine_replicas,
+    further_rights,
+    judge_limits,
+    log_mode,
+    lost_unread,
+)
 from app.kafka import admin
 from app.kafka.clients import RECORD_OVERHEAD
 from app.kafka.group_view import Reach
@@ -179,3 +186,31 @@ def test_a_right_that_workers_need_to_hear_one_another_is_a_warning() -> None:
     finding, _ = further_rights(TopicNames(), [], {"persister-workers": READ})
     assert (finding.what, finding.state) == ("persister-workers", State.WARNING)
     assert finding.detail.endswith("grant Write on persister-workers")
+
+
+async def test_a_topic_of_which_too_few_replicas_are_in_sync_takes_no_records() -> None:
+    behind = FakeAdminClient()
+    behind.topics = {"documents": 4, "letters": 1, "completed0": 1, "fine": 2}
+    behind.all_settings = {"min.insync.replicas": "2"}
+    behind.replicas = {"documents": (3, 1), "completed0": (1, 1), "letters": (3, 2), "fine": (2, 2)}
+    kafka = admin.Admin(behind)
+    needed, further = ["documents", "letters"], ["completed0", "fine", "missing"]
+    first, second = [one async for one in examine_replicas(kafka, needed, further)]
+    assert (first.what, first.state) == ("documents", State.WRONG)
+    assert first.detail == (
+        "4 partitions of 4 with fewer replicas in sync than min.insync.replicas=2: 0 (1 of 3), "
+        "1 (1 of 3), 2 (1 of 3) and 1 more. Kafka refuses their records (NOT_ENOUGH_REPLICAS): "
+        "start the brokers that are missing"
+    )
+    assert (second.what, second.state) == ("completed0", State.WARNING)
+    assert "1 partition of 1" in second.detail
+    assert "it cannot have so many" in second.detail
+    assert second.detail.endswith("--add-config min.insync.replicas=1")
+
+
+async def test_a_topic_whose_settings_may_not_be_seen_is_not_judged_by_its_replicas() -> None:
+    behind = FakeAdminClient()
+    behind.topics = {"documents": 1}
+    behind.unreadable = TopicAuthorizationFailedError.errno
+    kafka = admin.Admin(behind)
+    assert [one async for one in examine_replicas(kafka, ["documents"], [])] == []
