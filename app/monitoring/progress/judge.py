@@ -52,6 +52,8 @@ class Judge:
         self._lasting = Lasting()
         self._judge = Partitions(rules, self._lasting)
         self._partitions: Mapping[TP, PartitionVerdict] = {}
+        self._silence = ""
+        """Why Kafka does not answer; empty if it does."""
         self._was_ready = False
 
     def look(self, at: float, wall: float, seen: Seen, worker: Worker) -> Verdict:
@@ -66,14 +68,15 @@ class Judge:
         self._lasting.tick(at)
         self._lasting.of("answers", worker.database.last_answered)
         self._lasting.of("stored", worker.database.last_stored)
-        self._lasting.of("failing", bool(worker.database.failing))
         causes = [*self._own(worker, silent=isinstance(seen, Silence))]
         if isinstance(seen, GroupView):
-            findings = self._judge.judge(wall, seen, worker)
+            findings = self._judge.judge(wall, seen, worker, self._silence)
+            self._silence = ""
             self._partitions = {tp: finding.verdict for tp, finding in findings.items()}
             causes += [*self._group(seen, worker), *_summed_up(findings)]
         else:
-            causes.append(_Cause(f"Kafka does not answer: {seen.why}", self._lasting.of("silence")))
+            self._silence = f"Kafka does not answer: {seen.why}"
+            causes.append(_Cause(self._silence, self._lasting.of("silence")))
         return self._verdict(wall, worker, causes)
 
     def _own(self, worker: Worker, *, silent: bool) -> Iterator[_Cause]:

@@ -48,7 +48,6 @@ NOT_YET = "nobody reads it yet"
 STORES_NOTHING = "the database stores nothing"
 """A request is under way, and has not failed."""
 
-JUST_BACK = Reason("the database answers again, and what it has taken is not committed yet")
 UNKNOWN = Reason("nothing is committed, for no known reason", restart=True)
 OVERTAKEN = Reason("what came after it is stored, and it is not", restart=True)
 NO_LEADER = Reason("Kafka does not say where it ends")
@@ -56,6 +55,8 @@ UNANSWERED = Reason("its new leader does not say whether it has all that was rea
 BETWEEN = Reason("the group rebalances, or the guard's table is read", blocks=False)
 PACE = Reason("waiting at the pace of the database", blocks=False)
 FOREIGN = Reason("the worker that reads it does not move", blocks=False)
+_JUST_OVER = "nothing is committed yet; until a moment ago: {}"
+"""For a reason that is gone: what waited for it takes a moment to be committed."""
 
 
 class Finding(NamedTuple):
@@ -91,6 +92,7 @@ class _Look(NamedTuple):
     wall: float
     seen: GroupView
     worker: Worker
+    silence: str
 
 
 class Partitions:
@@ -110,8 +112,8 @@ class Partitions:
         """How many documents had been settled when a partition last moved."""
         self._begun: dict[TP, Database] = {}
         """The state of the database when it last moved, or last had no chunk at its agent."""
-        self._has_failed = False
-        """Whether the database ever took nothing."""
+        self._known: dict[TP, Reason] = {}
+        """Why a partition of this worker did not move when that was last known, until it moves."""
         self._waits: dict[TP, bool] = {}
         """Whether a partition, when a member last held it, waited for something that no restart
         helps.
@@ -119,18 +121,26 @@ class Partitions:
         self._stood: dict[TP, _Stood] = {}
         """Partitions that have made this worker not ready, until they move."""
 
-    def judge(self, wall: float, seen: GroupView, worker: Worker) -> dict[TP, Finding]:
-        """Judge every partition; `wall` is in epoch seconds."""
+    def judge(
+        self, wall: float, seen: GroupView, worker: Worker, silence: str = ""
+    ) -> dict[TP, Finding]:
+        """Judge every partition.
+
+        Args:
+            wall: epoch seconds.
+            seen: what Kafka says.
+            worker: what the worker knows.
+            silence: why Kafka did not answer at the look before; empty if it did.
+        """
         if self._first is None:
             self._first = frozenset(seen.partitions)
         if seen.stable or not seen.members:
             # During a rebalance Kafka does not say who holds what.
             self._holders = seen.holders()
-        self._has_failed |= bool(worker.database.failing)
-        for known in (self._settled, self._begun, self._waits, self._stood):
+        for known in (self._settled, self._begun, self._known, self._waits, self._stood):
             for gone in known.keys() - seen.partitions.keys():
                 del known[gone]
-        return dict(self._each(_Look(wall, seen, worker)))
+        return dict(self._each(_Look(wall, seen, worker, silence)))
 
     def _each(self, look: _Look) -> Iterator[tuple[TP, Finding]]:
         for tp, reach in look.seen.partitions.items():
@@ -163,6 +173,7 @@ class Partitions:
         stands = self._lasting.of(("place", tp), (reach.committed, reach.lag == 0, mine))
         if not stands:
             self._settled[tp] = look.worker.database.settled
+            self._known[tp] = Reason(look.silence) if look.silence else UNKNOWN
         if not stands or tp not in look.worker.at_work:
             self._begun[tp] = look.worker.database
         self._waits.pop(tp, None)
@@ -171,8 +182,8 @@ class Partitions:
         ours = self._reason(tp, reach, look.worker)
         # What this worker waits for, such as the database, keeps the others waiting as well.
         self._waits[tp] = not ours.restart
-        reason = ours if mine else FOREIGN
-        stuck = self._lasting.of(("reason", tp), (reach.committed, reason))
+        stuck = self._lasting.of(("reason", tp), (reach.committed, ours if mine else FOREIGN))
+        reason = self._last_known(tp, ours, stuck) if mine else FOREIGN
         since = look.wall - stands
         if mine and not reason.blocks and reason is not BETWEEN:
             self._stood.pop(tp, None)  # it waits for something else by now
@@ -210,10 +221,16 @@ class Partitions:
         known = worker.unsent or worker.throttled
         return Reason(known) if known else reason
 
-    def _is_just_back(self, database: Database) -> bool:
-        """Whether all is stored that waited for a database that was down, a moment ago."""
-        answers = self._lasting.of("failing", bool(database.failing))
-        return self._has_failed and not database.busy and answers < STANDING
+    def _last_known(self, tp: TP, reason: Reason, lasts: float) -> Reason:
+        """The reason or, in the first seconds without a known one, which was the last."""
+        if not reason.restart:
+            self._known[tp] = reason
+        if reason is not UNKNOWN:
+            return reason
+        if lasts >= STANDING:
+            self._known[tp] = UNKNOWN
+        known = self._known[tp]
+        return reason if known is UNKNOWN else Reason(_JUST_OVER.format(known.why))
 
     def _database(self, tp: TP, database: Database) -> Reason:
         """Why documents are not stored."""
@@ -224,7 +241,7 @@ class Partitions:
         if not database.waits:
             unanswered = self._lasting.of("answers", database.last_answered)
         if not database.busy or unanswered > self._rules.request_timeout + STANDING:
-            return JUST_BACK if self._is_just_back(database) else UNKNOWN
+            return UNKNOWN
         if self._overtaken(tp, database):
             return OVERTAKEN
         if database.waits:

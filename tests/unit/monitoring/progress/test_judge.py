@@ -284,7 +284,10 @@ def test_kafka_away_is_waited_for_whatever_else_stands_still() -> None:
     world.silent = ""
     # What stood still before has not moved; it has had no chance, though.
     verdict = world.look()
-    assert "completed0/0" in (verdict.not_ready or "")
+    assert verdict.not_ready == (
+        "completed0/0: nothing is committed yet; until a moment ago: Kafka does not answer: "
+        "connection refused"
+    )
     assert verdict.stuck_for == 0.0
     assert world.after(20).state is State.STUCK
 
@@ -342,7 +345,7 @@ def test_a_database_that_has_just_come_back_is_the_reason_until_the_next_commit(
     world.database(failing="", busy=False, stored=10, finished=10, answers=1)
     verdict = world.look()
     assert verdict.not_ready is not None
-    assert "the database answers again" in verdict.not_ready
+    assert "until a moment ago: connection refused" in verdict.not_ready
     assert verdict.stuck_for == 0.0
     # What is stored and never committed is trouble of another kind.
     verdict = world.after(20)
@@ -673,3 +676,35 @@ def test_what_cannot_be_sent_on_is_waited_for() -> None:
     verdict = world.after(600)
     assert (verdict.state, verdict.stuck_for) == (State.WAITING, 0.0)
     assert verdict.not_ready == "completed0/0: Kafka does not take records of documents"
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        {"unsent": "Kafka does not take records of documents"},
+        {"throttled": "Kafka throttles this client, for 20 s now"},
+        {"unanswered": frozenset({INPUT})},
+        {"rebalancing": True},
+    ],
+)
+def test_a_reason_that_is_gone_is_named_until_the_next_commit(known: dict[str, object]) -> None:
+    world = World()
+    world.look()
+    world.reaches[INPUT] = Reach(0, 20, 10)
+    usual = world.worker
+    world.worker = replace(usual, **known)  # type: ignore[arg-type]
+    before = world.after(40).partitions[INPUT].why
+    world.worker = usual
+    for _ in range(2):
+        verdict = world.look()
+        assert verdict.not_ready == (
+            f"completed0/0: nothing is committed yet; until a moment ago: {before}"
+        )
+        assert (verdict.state, verdict.stuck_for) == (State.WAITING, 0.0)
+        world.now += PAUSE
+    verdict = world.after(20)
+    assert verdict.not_ready == "completed0/0: nothing is committed, for no known reason"
+    assert verdict.stuck_for > 20
+    world.reaches[INPUT] = Reach(0, 30, 20)
+    assert world.look().not_ready is None
+    assert world.after(10).not_ready == "completed0/0: nothing is committed, for no known reason"
