@@ -12,6 +12,7 @@ from app.commands import checkout
 from app.commands.deferred import Deferred
 from app.commands.main import COMMANDS
 from app.process.logs import detach_logs
+from app.process.out_of_memory import end_without_memory
 
 if TYPE_CHECKING:
     from app.application import Persister
@@ -27,6 +28,7 @@ class worker(faust_worker):  # noqa: N801 - becomes the command of this name, in
     ) -> Worker:
         """Make the worker, which waits for nobody who reads its log."""
         detach_logs(cast("Persister", self.app).settings.worker.log_format)
+        end_without_memory()
         self.stdout, self.stderr = sys.stdout, sys.stderr
         return super().worker_for_service(service, loop)
 
