@@ -1,9 +1,9 @@
-"""Standard output and error of a service, for which it never waits.
+"""Standard output and error of a service, and its log file, for which it never waits.
 
 Whoever reads them may hang: a log collector, the runtime of a container, a terminal after Ctrl-S.
-The pipe is then full, and a write to it returns when somebody reads again. In the event loop that
-stops everything, the answers to signals included; and a thread that wants to say so waits for the
-lock of the handler that writes.
+The pipe is then full, and a write to it returns when somebody reads again. So may a disk, or a file
+system that is another machine's. In the event loop that stops everything, the answers to signals
+included; and a thread that wants to say so waits for the lock of the handler that writes.
 
 This is done below logging, for what is printed counts too, and Faust chooses its own handlers.
 """
@@ -145,12 +145,24 @@ def detach_standard_streams(note: Callable[[int], str]) -> None:
         setattr(sys, name, detached)
         setattr(sys, f"__{name}__", detached)
         if known is None:
-            _detached.append(detached)
-    atexit.unregister(drain_standard_streams)
-    atexit.register(drain_standard_streams)
+            _keep(detached)
 
 
-def drain_standard_streams(seconds: float = LAST_SECONDS) -> None:
+def open_detached(path: str, note: Callable[[int], str]) -> DetachedStream:
+    """Open a file to append to it.
+
+    Args:
+        path: of the file.
+        note: as that of `DetachedStream`.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    return _keep(DetachedStream(fd, note=note))
+
+
+def drain_detached(seconds: float = LAST_SECONDS) -> None:
     """Wait until what was logged and printed is written, for so long at most."""
     until = time.monotonic() + seconds
     for stream in _detached:
@@ -158,11 +170,18 @@ def drain_standard_streams(seconds: float = LAST_SECONDS) -> None:
 
 
 def lines_left_out() -> int:
-    """Lines of standard output and error, since the start."""
+    """Lines of standard output and error and of the log file, since the start."""
     return sum(stream.left_out for stream in _detached)
 
 
 _detached: list[DetachedStream] = []
+
+
+def _keep(stream: DetachedStream) -> DetachedStream:
+    _detached.append(stream)
+    atexit.unregister(drain_detached)
+    atexit.register(drain_detached)
+    return stream
 
 
 def _is_file(stream: object, fd: int) -> bool:

@@ -10,7 +10,7 @@ import json
 import logging
 import re
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from enum import StrEnum
 from types import TracebackType
@@ -19,7 +19,7 @@ from typing import Any
 from aiohttp import ClientResponseError
 from aiohttp.http_exceptions import HttpProcessingError
 
-from app.process.detached import detach_standard_streams
+from app.process.detached import DetachedStream, detach_standard_streams, open_detached
 from app.process.printable import printable
 
 _STANDARD_ERROR = 2
@@ -167,6 +167,19 @@ def detach_logs(log_format: LogFormat = LogFormat.TEXT) -> None:
     leaves the stacks of all threads in the log, past all of them.
     """
     faulthandler.enable(_STANDARD_ERROR)
+    detach_standard_streams(_note(log_format))
+
+
+def open_log_file(path: str, log_format: LogFormat = LogFormat.TEXT) -> DetachedStream:
+    """Open a file to log to, for which this process waits no more than for the others.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    return open_detached(path, _note(log_format))
+
+
+def _note(log_format: LogFormat) -> Callable[[int], str]:
     formatter = log_format.formatter()
 
     def note(count: int) -> str:
@@ -174,7 +187,7 @@ def detach_logs(log_format: LogFormat = LogFormat.TEXT) -> None:
         record = SafeRecord(__name__, logging.WARNING, "", 0, text, (count,), None)
         return formatter.format(record) + "\n"
 
-    detach_standard_streams(note)
+    return note
 
 
 def protect_logs() -> None:

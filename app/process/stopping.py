@@ -10,7 +10,7 @@ import os
 import threading
 from collections.abc import Callable
 
-from app.process.detached import LAST_SECONDS, drain_standard_streams
+from app.process.detached import LAST_SECONDS, drain_detached
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ def end_saying(say: Callable[[], object], end: Callable[[int], object]) -> None:
 
     def speak() -> None:
         say()
-        drain_standard_streams()
+        drain_detached()
 
     try:
         speaker = threading.Thread(target=speak, name="last words", daemon=True)

@@ -47,10 +47,32 @@ def unread() -> Iterator[Spawn]:
     os.close(writing)
 
 
+@pytest.fixture
+def unread_file(tmp_path: Path) -> Iterator[Spawn]:
+    """The same for workers, with a log file that takes nothing."""
+    file = tmp_path / "log"
+    os.mkfifo(file)
+    reading = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
+    writing = os.open(file, os.O_WRONLY)
+    fill(writing)
+
+    def spawn(
+        command: Sequence[str], *, folder: Path, env: Mapping[str, str] | None, out: int, err: int
+    ) -> Process:
+        logging = [*command, "--logfile", str(file)]
+        return spawn_process(logging, folder=folder, env=env, out=out, err=err)
+
+    yield spawn
+    os.close(reading)
+    os.close(writing)
+
+
+@pytest.mark.parametrize("nobody", ["unread", "unread_file"])
 async def test_a_worker_whose_log_nobody_reads_works_and_stops(
     deployment: Deployment,
     kafka: Producer,
-    unread: Spawn,
+    nobody: str,
+    request: pytest.FixtureRequest,
     tmp_path: Path,
     kafka_url: str,
     couchdb_url: str,
@@ -60,7 +82,7 @@ async def test_a_worker_whose_log_nobody_reads_works_and_stops(
     topic = await deployment.topic("completed0")
     given = {"topic_prefix": prefix, "app_id": f"{prefix}persister", "database": database}
     worker = Worker(tmp_path / "unread", Services(kafka_url, couchdb_url), **given)
-    worker.spawn = unread
+    worker.spawn = request.getfixturevalue(nobody)
     try:
         await asyncio.to_thread(worker.start, 120)
         await kafka.records(topic, Records(1).many(30))

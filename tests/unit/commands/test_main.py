@@ -134,6 +134,30 @@ def test_a_port_that_is_taken_is_one_line_and_exit_code_1(tmp_path: Path, comman
     assert f"port {port} (Address already in use)" in line
 
 
+def test_a_log_file_has_the_log(tmp_path: Path) -> None:
+    log, password = tmp_path / "worker.log", tmp_path / "password"
+    log.write_text("what was there\n")
+    password.write_text("secret")
+    password.chmod(0o644)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        settings = {"PERSISTER_COUCHDB_PASSWORD_FILE": str(password), "PERSISTER_WEB_PORT": port}
+        ran = run(tmp_path, "worker", "--logfile", str(log), **settings)
+    before, warning = log.read_text().splitlines()
+    assert before == "what was there"
+    assert "every user of this machine may read" in warning
+    (error,) = ran.stderr.splitlines()
+    assert f"port {port} (Address already in use)" in error
+    assert (ran.returncode, ran.stdout) == (1, "")
+
+
+def test_a_log_file_that_cannot_be_opened_is_one_message(tmp_path: Path) -> None:
+    ran = run(tmp_path, "worker", "--logfile", str(tmp_path / "none" / "log"))
+    file = tmp_path / "none" / "log"
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr == f"Error: --logfile {file}: No such file or directory\n"
+
+
 def test_a_worker_that_is_not_there_is_exit_code_2(tmp_path: Path) -> None:
     result = run(tmp_path, "status", PERSISTER_WEB_PORT="1")
     assert (result.returncode, result.stdout) == (2, "")
