@@ -4,8 +4,6 @@ from collections.abc import Iterable, Iterator
 from types import SimpleNamespace
 from typing import Any, NamedTuple, cast
 
-from prometheus_client.metrics import MetricWrapperBase
-
 from app.audit.metrics import METRICS as AUDIT
 from app.monitoring.definitions import Metrics
 from app.monitoring.metrics import METRICS as WORKER
@@ -81,10 +79,10 @@ def gateway() -> list[Shown]:
 
 def _kept(collectors: Iterable[object]) -> Iterator[Shown]:
     for one in collectors:
-        if isinstance(one, MetricWrapperBase):
-            (family,) = one.describe()
+        if describe := getattr(one, "describe", None):  # all but those of the process
+            (family,) = describe()
             name = f"{family.name}_total" if family.type == "counter" else family.name
-            labels = tuple(one._labelnames)  # noqa: SLF001 - the same
+            labels = tuple(getattr(one, "_labelnames", ()))
             yield Shown(name, family.type, labels, family.documentation.rstrip("."))
 
 

@@ -12,9 +12,12 @@ from prometheus_client import (
     ProcessCollector,
     disable_created_metrics,
 )
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 from app.kafka.byte_budget import ByteBudget
 from app.process.connections import Closed, Connections
+from app.process.detached import lines_left_out
 from app.version import VERSION
 from openwhisk.gateway.answers import NO_ANSWER
 from openwhisk.gateway.fallback import Switch
@@ -51,6 +54,21 @@ class Unanswered(StrEnum):
     BODY = "body-incomplete"
     NOT_STORED = "not-stored"
     NOT_STORED_YET = "not-stored-yet"
+
+
+class _Log(Collector):
+    """What is counted of the log, which is the process's."""
+
+    def describe(self) -> list[CounterMetricFamily]:
+        """The metric, without its value."""
+        text = "Lines of the log that had no room, because whatever reads it did not take them."
+        return [CounterMetricFamily("gateway_log_lines_left_out", text)]
+
+    def collect(self) -> list[CounterMetricFamily]:
+        """The metric."""
+        (lines,) = self.describe()
+        lines.add_metric([], lines_left_out())
+        return [lines]
 
 
 class Metrics:
@@ -170,6 +188,7 @@ class Metrics:
             "Maximum of open client connections.",
             lambda: self.connections.limit if self.connections else 0,
         )
+        self.registry.register(_Log())
         for kind in Kind:
             for status in STATUSES:
                 self.requests.labels(kind, status)

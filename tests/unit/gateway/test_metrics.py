@@ -26,6 +26,14 @@ async def test_every_known_value_is_there_at_zero(gateway: Running) -> None:
     assert "_created" not in shown
 
 
+async def test_lines_that_the_log_had_no_room_for_are_counted(
+    gateway: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("openwhisk.gateway.metrics.lines_left_out", lambda: 3)
+    async with gateway.client.get(f"{gateway.url}/_gateway/metrics") as answer:
+        assert "gateway_log_lines_left_out_total 3.0" in await answer.text()
+
+
 async def test_many_who_ask_for_metrics_do_not_have_them_made_each_time(
     gateway: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
