@@ -402,13 +402,15 @@ class BatchProducer:
                 if not isinstance(error, _NOT_NUMBERED):
                     self._discard(client)
                 raise
+            # Not awaited itself: who gives up would cancel what only shields aiokafka's own future,
+            # and asyncio would report the error that this may still come to.
+            sent.add_done_callback(_seen)
             self._unanswered[batch] = (time.monotonic(), topic)
             try:
-                async with asyncio.timeout(self._answer_timeout):
-                    offset: int = (await sent).offset
-            except TimeoutError:
-                self._discard(client)
-                raise KafkaTimeoutError(f"no answer for {self._answer_timeout:g} s") from None
+                await asyncio.wait([sent], timeout=self._answer_timeout)
+                if not sent.done():
+                    raise KafkaTimeoutError(f"no answer for {self._answer_timeout:g} s")
+                offset: int = sent.result().offset
             except KafkaError:
                 self._discard(client)
                 raise
@@ -559,10 +561,10 @@ async def open_producer(settings: KafkaSettings) -> AsyncIterator[BatchProducer]
         await producer.stop()
 
 
-def _seen(task: asyncio.Task[None]) -> None:
-    """Retrieve a task's exception, lest asyncio report it: the senders get it as well."""
-    if not task.cancelled():
-        task.exception()
+def _seen(future: asyncio.Future[Any]) -> None:
+    """Retrieve an exception, lest asyncio report it: the senders get it, if there still are any."""
+    if not future.cancelled():
+        future.exception()
 
 
 async def close_client(client: Any, patience: float) -> None:

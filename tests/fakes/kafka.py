@@ -186,14 +186,14 @@ class FakeClient:
         self._broker.deliver(partial(self._deliver, acknowledged, topic, partition, encoded))
         self._broker.handed += [(topic, record) for record in DefaultRecordBatch(encoded)]
         self._broker.arrived.set()
-        return acknowledged
+        return asyncio.shield(acknowledged)
 
     def _deliver(
         self, acknowledged: asyncio.Future[Any], topic: str, partition: int, encoded: bytes
     ) -> None:
-        if acknowledged.done():
-            return
         try:
+            if self.stopped:
+                raise ProducerClosed
             if self._broker.failures:
                 raise self._broker.failures.pop(0)
             offset = self._broker.append(topic, partition, encoded)

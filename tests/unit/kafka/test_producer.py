@@ -1,6 +1,7 @@
 """What `BatchProducer` does beside what the fake has in common with a real broker."""
 
 import asyncio
+import gc
 import logging
 import zlib
 from collections.abc import Callable
@@ -212,6 +213,29 @@ async def test_a_client_that_gets_no_answer_is_replaced(broker: FakeBroker) -> N
     assert await sending == []
     assert broker.values("t")[0] == [b"a"]
     assert broker.clients[0].stopped
+
+
+@pytest.mark.parametrize("gives_up", ["the producer", "who sends"])
+async def test_an_error_for_which_nobody_waits_any_more_is_not_reported(
+    broker: FakeBroker, gives_up: str
+) -> None:
+    reported: list[dict[str, Any]] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, told: reported.append(told))
+    broker.answering = False
+    seconds = SOON if gives_up == "the producer" else 60.0
+    sending = asyncio.create_task(producer(broker, answer_timeout=seconds).send("t", records(b"a")))
+    await asyncio.wait_for(broker.arrived.wait(), 5)
+    if gives_up == "the producer":
+        await asyncio.wait_for(broker.made(2), 5)
+        broker.clients[0].stopped = False  # aiokafka's still tries for a while
+    sending.cancel()
+    await asyncio.wait([sending])
+    broker.failures = [NotLeaderForPartitionError()] * len(broker.clients)
+    broker.answering = True
+    await asyncio.sleep(0)
+    gc.collect()
+    assert reported == []
 
 
 async def test_records_wait_for_the_connection(broker: FakeBroker) -> None:
