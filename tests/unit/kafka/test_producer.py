@@ -231,7 +231,7 @@ async def test_an_error_for_which_nobody_waits_any_more_is_not_reported(
         broker.clients[0].stopped = False  # aiokafka's still tries for a while
     sending.cancel()
     await asyncio.wait([sending])
-    broker.failures = [NotLeaderForPartitionError()] * len(broker.clients)
+    broker.failures = [NotLeaderForPartitionError() for _ in broker.clients]
     broker.answering = True
     await asyncio.sleep(0)
     gc.collect()
