@@ -45,21 +45,28 @@ class Standing:
         settings: the worker's.
         every: seconds from the start of a round to that of the next one.
         wall: epoch seconds.
+        clock: monotonic seconds.
     """
 
     def __init__(
-        self, settings: Settings, every: float, *, wall: Callable[[], float] = time.time
+        self,
+        settings: Settings,
+        every: float,
+        *,
+        wall: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
         self._every = every
         self._wall = wall
+        self._clock = clock
         self._looked_back: int | None = None
         self.tally = Tally(wall())
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run rounds until told to stop; a round that fails is logged and tried again."""
         while not stop.is_set():
-            began = self._wall()
+            began = self._clock()
             wait = self._every
             try:
                 await self._round()
@@ -75,7 +82,7 @@ class Standing:
                 wait = min(wait, AGAIN_SECONDS)
             if line := self.tally.day_ended(self._wall()):
                 logger.info("%s", line)
-            await _sleep(stop, max(0.0, began + wait - self._wall()))
+            await _sleep(stop, max(0.0, began + wait - self._clock()))
         logger.info("Since the start: %s.", self.tally.summary(self.tally.all))
 
     def _say_failed(self, why: str) -> None:

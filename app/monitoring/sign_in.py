@@ -46,13 +46,20 @@ class SignIn:
 
     Args:
         token: the configured token.
-        clock: epoch seconds.
+        clock: epoch seconds, for what cookies say to all workers.
+        monotonic: monotonic seconds, for attempts.
     """
 
-    def __init__(self, token: SecretStr, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        token: SecretStr,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._token = token.get_secret_value().encode()
         self._key = hmac.digest(self._token, _PURPOSE, hashlib.sha256)
         self._clock = clock
+        self._monotonic = monotonic
         self._failed: OrderedDict[str, deque[float]] = OrderedDict()
         self._out: OrderedDict[str, None] = OrderedDict()
 
@@ -66,10 +73,10 @@ class SignIn:
         Raises:
             TooManyAttemptsError: it is wrong, like too many others from there lately.
         """
-        now = self._clock()
+        now = self._monotonic()
         if hmac.compare_digest(given.strip().encode(errors="surrogateescape"), self._token):
             self._failed.pop(address, None)
-            return self._cookie(int(now + LASTS))
+            return self._cookie(int(self._clock() + LASTS))
         failed = self._failed.get(address)
         while failed and failed[0] <= now - WINDOW:
             failed.popleft()

@@ -12,7 +12,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable
 from enum import Enum, auto
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from app.settings import BreakerSettings
 from models.reasons import RejectReason
@@ -43,13 +43,17 @@ class Open(NamedTuple):
     """An open breaker."""
 
     since: float
-    """When the topic was first held, in epoch seconds."""
+    """When the topic was first held, in seconds."""
 
     until: float
-    """When one fetch is let through, in epoch seconds."""
+    """When one fetch is let through, in seconds."""
 
     why: str
     """The counts and an example, never a record's contents."""
+
+    def shifted(self, seconds: float) -> Self:
+        """The same by a clock that is so many seconds ahead."""
+        return self._replace(since=self.since + seconds, until=self.until + seconds)
 
 
 class _Bucket(NamedTuple):
@@ -73,6 +77,7 @@ class Breaker:
         self._window: deque[_Bucket] = deque()
         self._in_a_row = 0
         self.open: Open | None = None
+        """In monotonic seconds: a wall clock that is set back would prolong the pause."""
 
     def holds(self, now: float) -> bool:
         """Whether nothing may be fetched now."""
@@ -82,7 +87,7 @@ class Breaker:
         """Count a finished chunk.
 
         Args:
-            now: epoch seconds.
+            now: monotonic seconds.
             records: how many records the chunk has.
             rejected: how many of them were rejected for a reason in `COUNTED`.
             example: a rejected record's reason and detail.
@@ -148,11 +153,18 @@ class Breakers:
 
     Args:
         settings: when the breakers open, and for how long.
-        clock: epoch seconds.
+        clock: monotonic seconds.
+        wall: epoch seconds, for people.
     """
 
-    def __init__(self, settings: BreakerSettings, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        settings: BreakerSettings,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
         self._clock = clock
+        self._wall = wall
         self._breakers: defaultdict[str, Breaker] = defaultdict(lambda: Breaker(settings))
 
     def observe(self, topic: str, records: int, rejected: int, example: str = "") -> Change | None:
@@ -170,5 +182,9 @@ class Breakers:
         return found.why if found else ""
 
     def topics(self) -> dict[str, Open | None]:
-        """The open breaker of each topic that was ever counted; None while it is closed."""
-        return {topic: breaker.open for topic, breaker in self._breakers.items()}
+        """The open breaker, in epoch seconds, of each topic that was ever counted, or None."""
+        ahead = self._wall() - self._clock()
+        return {
+            topic: breaker.open and breaker.open.shifted(ahead)
+            for topic, breaker in self._breakers.items()
+        }

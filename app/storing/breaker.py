@@ -51,7 +51,8 @@ class StoreBreaker:
     Args:
         settings: when the breakers open, and for how long.
         documents_per_second: the database's maximum rate; 0: unlimited.
-        clock: epoch seconds.
+        clock: monotonic seconds.
+        wall: epoch seconds, for people.
         sleep: waits for a number of seconds.
     """
 
@@ -60,7 +61,8 @@ class StoreBreaker:
         settings: StoreBreakerSettings,
         *,
         documents_per_second: float = 0.0,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._settings = settings
@@ -68,6 +70,7 @@ class StoreBreaker:
         needed = settings.minimum * REFUSED_COSTS
         self._reach = needed / documents_per_second if documents_per_second else 0.0
         self._clock = clock
+        self._wall = wall
         self._sleep = sleep
         self._breakers: dict[str, Breaker] = {}
 
@@ -108,5 +111,10 @@ class StoreBreaker:
             await self._sleep(LOOK_SECONDS)
 
     def reasons(self) -> dict[str, Open]:
-        """The open breakers by reason."""
-        return {reason: found.open for reason, found in self._breakers.items() if found.open}
+        """The open breakers by reason, in epoch seconds."""
+        ahead = self._wall() - self._clock()
+        return {
+            reason: found.open.shifted(ahead)
+            for reason, found in self._breakers.items()
+            if found.open
+        }

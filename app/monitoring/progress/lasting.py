@@ -24,6 +24,11 @@ class Lasting:
         self._last = at
         self._asked = set()
 
+    @property
+    def now(self) -> float:
+        """Seconds that were watched until the current look."""
+        return self._now
+
     def of(self, key: Hashable, value: Hashable = None) -> float:
         """For how many seconds `key` was asked for at every look and had this value."""
         before = self._since.get(key)

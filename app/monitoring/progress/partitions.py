@@ -80,7 +80,7 @@ class _Stood(NamedTuple):
     Args:
         committed: where it stands.
         reason: why it did; not ready because of it.
-        since: epoch seconds.
+        since: seconds that had been watched until then.
     """
 
     committed: int | None
@@ -184,20 +184,20 @@ class Partitions:
         self._waits[tp] = not ours.restart
         stuck = self._lasting.of(("reason", tp), (reach.committed, ours if mine else FOREIGN))
         reason = self._last_known(tp, ours, stuck) if mine else FOREIGN
-        since = look.wall - stands
         if mine and not reason.blocks and reason is not BETWEEN:
             self._stood.pop(tp, None)  # it waits for something else by now
         if mine and (stood := self._stood.get(tp)):
             # That the group rebalances, or Kafka was silent, does not mean that it moves.
             reason = stood.reason if reason is BETWEEN else reason
-            since = min(since, stood.since)
-            stands = max(stands, look.wall - since)
+            stands = max(stands, self._lasting.now - stood.since)
         if stands < STANDING:
             return Finding(PartitionVerdict(State.MOVING, reach, host, mine, member=member))
         if mine and reason.blocks:
+            since = self._lasting.now - stands
             self._stood[tp] = _Stood(reach.committed, reason._replace(restart=False), since)
         state = State.STUCK if reason.restart else State.WAITING
-        verdict = PartitionVerdict(state, reach, host, mine, since, reason.why, member)
+        began = look.wall - stands
+        verdict = PartitionVerdict(state, reach, host, mine, began, reason.why, member)
         return Finding(verdict, stands, stuck, reason)
 
     def _reason(self, tp: TP, reach: Reach, worker: Worker) -> Reason:

@@ -23,9 +23,10 @@ class Reachability:
     Args:
         address: Kafka's address, for the log.
         wall: epoch seconds.
+        clock: monotonic seconds.
     """
 
-    def __init__(self, address: str, wall: Callable[[], float]) -> None:
+    def __init__(self, address: str, wall: Callable[[], float], clock: Callable[[], float]) -> None:
         self.away_since: float | None = None
         """When Kafka first failed to answer since its last answer, in epoch seconds."""
         self.last_error: str | None = None
@@ -34,6 +35,8 @@ class Reachability:
         """When that was, in epoch seconds."""
         self._address = address
         self._wall = wall
+        self._clock = clock
+        self._away_at = 0.0
         self._said = False
         self._has_answered = False
 
@@ -41,9 +44,9 @@ class Reachability:
         """Note that Kafka did not answer."""
         self.last_error, self.last_error_at = why, self._wall()
         if self.away_since is None:
-            self.away_since = self.last_error_at
+            self.away_since, self._away_at = self.last_error_at, self._clock()
         patience = CLOSED_CONNECTION_SECONDS if self._has_answered else NEW_CLUSTER_SECONDS
-        if not self._said and self.last_error_at - self.away_since >= patience:
+        if not self._said and self._clock() - self._away_at >= patience:
             self._said = True
             logger.error(
                 "Kafka at %s does not answer: %s; asking until it does", self._address, why
@@ -52,7 +55,7 @@ class Reachability:
     def answered(self) -> None:
         """Note that Kafka has answered."""
         if self.away_since is not None and self._said:
-            lasted = self._wall() - self.away_since
+            lasted = self._clock() - self._away_at
             logger.info("Kafka at %s answers again, after %.0f s", self._address, lasted)
         self.away_since = None
         self._said, self._has_answered = False, True

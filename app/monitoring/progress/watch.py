@@ -95,7 +95,7 @@ class Progress(Service):
     ) -> None:
         super().__init__(**kwargs)
         self.verdict: Verdict = BEFORE_THE_FIRST
-        self.kafka = Reachability(settings.url, wall)
+        self.kafka = Reachability(settings.url, wall, clock)
         self.oldest: dict[TP, int] = {}
         """When the oldest unread record of each partition was written, in epoch millis, if known.
         """
@@ -117,7 +117,7 @@ class Progress(Service):
         self._was_ready = False
         self._said: str | None = None
         self._said_at = 0.0
-        self._told_waiting_at = 0.0
+        self._told_waiting_at = -REMIND_SECONDS
 
     @property
     def member(self) -> str:
@@ -226,30 +226,31 @@ class Progress(Service):
 
     def _say(self, verdict: Verdict) -> None:
         """Log when something stands still or goes on, and once a minute in between."""
-        now = self._wall()
-        since = now if verdict.since is None else verdict.since
+        now = self._clock()
+        lasts = 0.0 if verdict.since is None else self._wall() - verdict.since
         if verdict.not_ready is None:
             if not self._was_ready:
                 self.log.info("Ready: every partition is read by a worker of the group.")
             elif self._said is not None:
                 self.log.info("Ready again: nothing that this worker reads stands still.")
             self._was_ready, self._said = True, None
-        elif now - since >= STANDING:
+        elif lasts >= STANDING:
             # Compared without its numbers, which change all the time.
             what = re.sub(r"\d+", "", verdict.not_ready)
             if what != self._said or now - self._said_at >= REMIND_SECONDS:
-                self.log.warning("Not ready for %.0f s: %s", now - since, verdict.not_ready)
+                self.log.warning("Not ready for %.0f s: %s", lasts, verdict.not_ready)
                 self._said, self._said_at = what, now
 
     def _say_what_waits(self, verdict: Verdict, waits: str) -> None:
         """Log, at most once a minute, that documents wait on purpose, of which none is stored."""
-        now = self._wall()
+        now = self._clock()
         waiting = [one for one in verdict.partitions.values() if one.mine and one.why == waits]
         if waits and waiting and now - self._told_waiting_at >= REMIND_SECONDS:
             self._told_waiting_at = now
             unread = sum(one.reach.lag or 0 for one in waiting)
-            since = min(now if one.since is None else one.since for one in waiting)
-            self.log.info("%d records wait, the first for %.0f s: %s", unread, now - since, waits)
+            wall = self._wall()
+            lasts = max(0.0 if one.since is None else wall - one.since for one in waiting)
+            self.log.info("%d records wait, the first for %.0f s: %s", unread, lasts, waits)
 
     async def _end_if_stuck(self, verdict: Verdict) -> None:
         if self._ending or not self._stuck_after or verdict.stuck_for < self._stuck_after:

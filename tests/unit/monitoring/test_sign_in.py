@@ -28,7 +28,7 @@ class Clock:
 
 def signed_in() -> tuple[SignIn, Clock, str]:
     clock = Clock()
-    made = SignIn(TOKEN, clock)
+    made = SignIn(TOKEN, clock, clock)
     cookie = made.attempt(f" {RIGHT}\n", "10.0.0.1")
     assert cookie is not None
     return made, clock, cookie
@@ -99,6 +99,16 @@ def test_an_address_that_guesses_is_told_to_wait() -> None:
         made.attempt("wrong", "10.0.0.9")
     assert 0 < raised.value.seconds <= WINDOW + 1
     clock.now += WINDOW
+    assert made.attempt("wrong", "10.0.0.9") is None
+
+
+def test_a_clock_that_is_set_back_locks_nobody_out_for_longer() -> None:
+    wall, monotonic = Clock(), Clock()
+    made = SignIn(TOKEN, wall, monotonic)
+    for _ in range(ATTEMPTS):
+        made.attempt("wrong", "10.0.0.9")
+    wall.now -= 21_600
+    monotonic.now += WINDOW
     assert made.attempt("wrong", "10.0.0.9") is None
 
 

@@ -10,7 +10,7 @@ TOPIC = "completed0"
 def breakers(time: Time, **changes: float) -> Breakers:
     chosen = {"window": 60, "minimum": 100, "ratio": 0.9, "consecutive": 0, "cooldown": 300}
     settings = {f"PERSISTER_BREAKER_{name.upper()}": n for name, n in (chosen | changes).items()}
-    return Breakers(BreakerSettings.model_validate(settings), time.clock)
+    return Breakers(BreakerSettings.model_validate(settings), time.clock, time.clock)
 
 
 def tripped(time: Time) -> Breakers:
@@ -139,3 +139,24 @@ def test_memory_is_bounded_however_many_chunks_come() -> None:
         time.now += 0.05
 
     assert len(watched._breakers[TOPIC]._window) <= 61
+
+
+def test_a_wall_clock_that_is_set_back_prolongs_no_pause() -> None:
+    monotonic, wall = Time(), Time()
+    wall.now += 1_000_000
+    junk = Breakers(BreakerSettings(consecutive=100, cooldown=300), monotonic.clock, wall.clock)
+    junk.observe(TOPIC, 100, 100)
+    wall.now -= 21_600
+    opened = junk.topics()[TOPIC]
+    assert opened is not None
+    assert (opened.since, opened.until) == (wall.now, wall.now + 300)  # as it says now
+    monotonic.now += 300
+    assert not junk.holds(TOPIC)
+
+
+def test_no_decision_is_taken_by_the_wall_clock() -> None:
+    time = Time()
+    junk = Breakers(BreakerSettings(consecutive=100, cooldown=300), wall=time.clock)
+    junk.observe(TOPIC, 100, 100)
+    time.now += 1_000_000
+    assert junk.holds(TOPIC)

@@ -58,3 +58,13 @@ def test_at_others_it_is_that_of_the_window(documents_per_second: float) -> None
         breaker.observe(10, [FORBIDDEN] * 8)
         clock.now += 20
     assert breaker.reasons() == {}
+
+
+def test_a_wall_clock_that_is_set_prolongs_and_shortens_no_pause() -> None:
+    wall = Clock()
+    breaker = StoreBreaker(StoreBreakerSettings(cooldown=300), wall=wall)
+    breaker.observe(600, [FORBIDDEN] * 600)
+    wall.now += 1_000_000
+    assert breaker.holds(FORBIDDEN)
+    (held,) = breaker.reasons().values()
+    assert wall.now < held.until <= wall.now + 300

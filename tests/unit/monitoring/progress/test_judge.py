@@ -41,6 +41,7 @@ class World:
     topics: set[str] = field(default_factory=lambda: {"completed0", "documents"})
     worker: Worker = field(default_factory=lambda: Worker(member="me", generation=1))
     silent: str = ""
+    set_by: float = 0.0
 
     def look(self) -> Verdict:
         members = {
@@ -48,7 +49,7 @@ class World:
         }
         view = GroupView(self.state, members, frozenset(self.topics), dict(self.reaches))
         seen = Silence(self.silent) if self.silent else view
-        return self.judge.look(self.now, WALL + self.now, seen, self.worker)
+        return self.judge.look(self.now, WALL + self.set_by + self.now, seen, self.worker)
 
     def after(self, seconds: float) -> Verdict:
         """The verdict when nothing has changed for so long."""
@@ -179,6 +180,20 @@ def test_the_holders_are_remembered_while_the_group_rebalances() -> None:
     verdict = world.after(6)
     assert verdict.not_ready is None
     assert verdict.partitions[INPUT].mine
+
+
+def test_a_clock_that_is_set_back_does_not_make_what_stands_still_move() -> None:
+    world = World()
+    world.reaches[INPUT] = Reach(0, 20, 10)
+    world.worker = replace(world.worker, unsent="Kafka does not take records")
+    world.after(12)
+    world.set_by = -21_600.0
+    world.held = {"me": {DOCUMENTS}, "other": {INPUT}}
+    world.look()
+    world.held = {"me": {DOCUMENTS, INPUT}, "other": set()}
+    verdict = world.look()
+    assert "completed0/0: Kafka does not take records" in (verdict.not_ready or "")
+    assert verdict.since == WALL + world.set_by
 
 
 def test_a_rebalance_does_not_make_what_stands_still_move() -> None:

@@ -14,7 +14,7 @@ def clock() -> Clock:
 @pytest.fixture
 def kafka(clock: Clock, caplog: pytest.LogCaptureFixture) -> Reachability:
     caplog.set_level("INFO")
-    return Reachability("kafka://k:9092", clock)
+    return Reachability("kafka://k:9092", clock, clock)
 
 
 def test_a_new_cluster_has_a_moment_before_it_is_called_away(
@@ -56,5 +56,18 @@ def test_one_that_never_answered_is_said_to_be_away_after_the_moment(
 ) -> None:
     kafka.failed("connection refused")
     clock.now += NEW_CLUSTER_SECONDS
+    kafka.failed("connection refused")
+    assert len(caplog.messages) == 1
+
+
+def test_a_clock_that_is_set_back_hides_no_outage(
+    clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    wall = Clock()
+    kafka = Reachability("kafka://k:9092", wall, clock)
+    kafka.answered()
+    kafka.failed("connection refused")
+    wall.now -= 21_600
+    clock.now += 60
     kafka.failed("connection refused")
     assert len(caplog.messages) == 1

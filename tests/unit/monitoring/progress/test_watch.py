@@ -33,6 +33,7 @@ RULES = Rules(
 class Run:
     def __init__(self, stuck_after: float = 60.0) -> None:
         self.now = 0.0
+        self.set_by = 0.0
         self.kafka = FakeObserver(
             members={"me": frozenset({INPUT, DOCUMENTS})},
             reaches={INPUT: Reach(0, 10, 10), DOCUMENTS: Reach(0, 10, 10)},
@@ -53,7 +54,7 @@ class Run:
             connect=self.kafka.connect,
             throttled=lambda: self.throttled,
             clock=lambda: self.now,
-            wall=lambda: self.now,
+            wall=lambda: self.now + self.set_by,
         )
 
     async def _end(self, error: StandstillError) -> None:
@@ -237,3 +238,16 @@ async def test_transaction_markers_at_the_end_of_a_hundred_topics_are_nothing_un
     # And what comes to one of them is seen.
     run.kafka.written[TP("completed99", 0)] = {11: 5000}
     assert (await run.after(30)).not_ready is not None
+
+
+async def test_what_lasts_is_said_again_though_the_clock_was_set_back(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    run = Run(stuck_after=0)
+    await run.after(4)
+    run.stand_still()
+    await run.after(20)
+    run.set_by = -21_600.0
+    await run.after(70)
+    said = [line for line in caplog.messages if "Not ready for" in line]
+    assert len(said) == 2
