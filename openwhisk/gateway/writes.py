@@ -152,7 +152,7 @@ class Writes:
             record = await self._take_one(body.data, owner, document_id)
         if not record:
             await self._reads.stored([document_id], request.headers)
-            if body.data and _may_delete(body.data):
+            if body.raw and (body.data is None or _may_delete(body.data)):
                 self._deleted.note(document_id)
             return await self._forward(request, body, Forwarded.NOT_TAKEN)
         try:

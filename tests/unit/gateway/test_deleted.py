@@ -226,6 +226,29 @@ async def test_a_deletion_of_what_the_gateway_cannot_name(
     client.close()
 
 
+async def test_a_tombstone_that_the_gateway_cannot_unpack(
+    client: OpenWhiskClient, database: FakeDatabase, producer: FakeProducer
+) -> None:
+    """Its body is that of a `PUT`, so it is known of whom; CouchDB reads it."""
+    fields = document()
+    database.write(fields)
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if request.method != "PUT":
+            return await database.couchdb.answer(request)
+        database.delete(fields["_id"])
+        return web.json_response({"ok": True, "id": fields["_id"], "rev": "2-a"}, status=201)
+
+    database.answer = answer
+    body = gzip.compress(b"") * 1000 + gzip.compress(b'{"_deleted":true,"_rev":"1-a"}')
+    headers = HEADERS | {"Content-Encoding": "gzip"}
+    assert (await client.request("PUT", path_of(fields["_id"]), body, headers)).status == 201
+    database.answer = None
+    await client.put(fields)
+    assert fields["_id"] in database.held
+    assert not producer.sent
+
+
 @pytest.mark.parametrize("how", ["dropped and created", "dropped", "created"])
 async def test_a_database_that_is_made_again_has_its_records_from_couchdb(
     client: OpenWhiskClient, database: FakeDatabase, producer: FakeProducer, how: str
