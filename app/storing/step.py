@@ -59,6 +59,7 @@ class _Settling:
     """The reasons that documents were held for, by id."""
     counts: Counter[Key] = field(default_factory=Counter)
     set_aside: list[SetAside] = field(default_factory=list)
+    """What is not in the dead letters yet."""
 
 
 _LARGE = 64 * 1024
@@ -218,13 +219,18 @@ class StoringStep(Service):
             elif settling.left and not line.ready:
                 # A few documents may take long, so free the memory of the others.
                 chunk.release()
+                await self._write_letters(chunk, settling)
                 await self._give_back(settling)
                 await self._wait(chunk, settling)
-        shortened = await self._dead_letters.write(chunk.tp, settling.set_aside)
-        for reason, count in Counter(letter.reason for letter in settling.set_aside).items():
-            settling.counts[Key(Step.STORE, Outcome.DEAD_LETTERED, reason)] = count
+        await self._write_letters(chunk, settling)
         self._outcomes.add(Step.STORE, settling.counts, settling.records)
-        self._outcomes.shortened += shortened
+
+    async def _write_letters(self, chunk: Chunk, settling: _Settling) -> None:
+        """Write what is set aside to the dead letters: until then, it keeps its room."""
+        letters, settling.set_aside = settling.set_aside, []
+        self._outcomes.shortened += await self._dead_letters.write(chunk.tp, letters)
+        for reason, count in Counter(letter.reason for letter in letters).items():
+            settling.counts[Key(Step.STORE, Outcome.DEAD_LETTERED, reason)] += count
 
     async def _give_back(self, settling: _Settling) -> None:
         """Return the room of finished documents."""
@@ -389,6 +395,7 @@ class StoringStep(Service):
                 ids = {item.id for item in unsettled}
                 left += unsettled + [item for item in behind if item.id in ids]
                 behind[:] = [item for item in behind if item.id not in ids]
+            await self._write_letters(chunk, settling)
             await self._give_back(settling)
         self._order.put_back(left, settling.line)
 

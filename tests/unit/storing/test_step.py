@@ -2,13 +2,14 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, cast
 
 import pytest
 
 from app.dead_letters import DeadLetters
+from app.kafka.producer import Outgoing
 from app.monitoring.outcomes import Key, Outcome, Outcomes, Step
 from app.process import turn
 from app.process.errors import StartError
@@ -438,6 +439,51 @@ async def test_very_many_are_compared_in_pieces_and_the_room_of_each_is_given_ba
         body("a", n) for n in range(1, 1201)
     ]
     assert bench.writer.bodies() == [[body("a", 0), body("b")]]
+    assert bench.step.documents_in_flight == bench.step.bytes_in_flight == 0
+
+
+async def test_what_is_set_aside_is_in_the_dead_letters_before_its_room_is_given_back(
+    start: Start,
+) -> None:
+    """Its chunk may wait for long, and nothing had counted the bytes of its dead letters."""
+    bench = await start()
+    parked: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
+    bench.writer.answers[body("slow")] = Parked(parked)
+    event = await bench.submit(body("slow"), b"no JSON", body("a"), body("a", 2))
+    await until(lambda: bench.step.documents_in_flight == 1)
+    assert [letter.offset for letter in bench.letters()] == [1, 3]
+    parked.set_result(Refused(RejectReason.REFUSED, "forbidden: no"))
+    await asyncio.wait_for(event.acked.wait(), 20)
+    assert [letter.offset for letter in bench.letters()] == [1, 3, 0]
+    assert bench.outcomes.counts == Counter(
+        {
+            STORED: 1,
+            dead_lettered(RejectReason.NOT_JSON): 1,
+            dead_lettered(RejectReason.DIVERGENT): 1,
+            dead_lettered(RejectReason.REFUSED): 1,
+        }
+    )
+
+
+async def test_dead_letters_that_kafka_does_not_take_keep_their_room(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench: Bench = await start()
+    taking, send = asyncio.Event(), bench.producer.send
+
+    async def later(topic: str, records: Iterable[Outgoing]) -> list[Outgoing]:
+        await taking.wait()
+        return await send(topic, records)
+
+    monkeypatch.setattr(bench.producer, "send", later)
+    event = await bench.submit(*(body("a", n) for n in range(1201)))
+    await until(lambda: bench.writer.compared)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert bench.step.documents_in_flight == 1201
+    taking.set()
+    await asyncio.wait_for(event.acked.wait(), 20)
+    assert [letter.offset for letter in bench.letters()] == list(range(1, 1201))
     assert bench.step.documents_in_flight == bench.step.bytes_in_flight == 0
 
 
