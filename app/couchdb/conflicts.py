@@ -2,11 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from app.couchdb.comparison import Same, Stored, compare, is_large
-from app.couchdb.requests import Requests
+from app.couchdb.errors import AnswerTooLarge
+from app.couchdb.requests import FailedRequest, Requests
 from app.couchdb.stats import WriterStats
 from app.couchdb.update import Update, update_of
 from app.process.turn import Turn
@@ -23,11 +26,16 @@ _WRONG_LOG_MODE = (
 )
 
 
+_TOGETHER = 16 * 1024 * 1024
+"""Most bytes of documents that are read back together; twice the bytes of a request. What is stored
+may be much larger than what conflicts with it.
+"""
+
+
 @dataclass(slots=True)
 class Reconciled:
-    """The result of comparing documents with what is stored."""
+    """Documents that comparing them with what is stored did not settle."""
 
-    settled: dict[str, Outcome] = field(default_factory=dict)
     absent: list[Document] = field(default_factory=list)
     """Documents that the database does not have."""
     fuller: list[Update] = field(default_factory=list)
@@ -52,6 +60,7 @@ class Conflicts:
     async def reconcile(
         self,
         documents: Sequence[Document],
+        settle: Callable[[str, Outcome], object],
         *,
         maybe_ours: bool,
         completes: bool = False,
@@ -61,6 +70,8 @@ class Conflicts:
 
         Args:
             documents: those that it reported a conflict or an unclear error for.
+            settle: called with the id and the outcome of each, also of some of them if others
+                cannot be read.
             maybe_ours: whether an earlier attempt may have written them.
             completes: whether that attempt was an update with the logs.
             beside: see `Gate.admit`.
@@ -69,52 +80,62 @@ class Conflicts:
             FailedRequest: they cannot be read now.
         """
         found = Reconciled()
-        if not documents:
-            return found
-        stored = await self._requests.read_back(
-            [document.id for document in documents], beside=beside
-        )
-        self._stats.conflicts_read_back += len(documents)
         written = COMPLETED if completes else STORED
         equal = written if maybe_ours else DUPLICATE
-        for document in documents:
-            if document.id not in stored:
+        by_id = {document.id: document for document in documents}
+        turn = Turn()
+        async for id_, body in self._stored(list(by_id), beside=beside):
+            self._stats.conflicts_read_back += 1
+            document = by_id[id_]
+            if body is None:
                 found.absent.append(document)
                 continue
-            outcome = await self._outcome(document, Stored(stored[document.id]), equal=equal)
+            outcome = await self._outcome(document, Stored(body), equal=equal)
             if outcome is None:
-                found.fuller.append(update_of(document, stored[document.id]))
+                found.fuller.append(update_of(document, body))
             else:
-                found.settled[document.id] = outcome
+                settle(id_, outcome)
+            if turn.over:
+                await turn.pass_on()
         return found
 
     async def compare(self, documents: Sequence[Document]) -> list[Outcome | None]:
-        """Settle documents as far as nothing has to be written; see `app.storing.sink.Sink`.
-
-        Raises:
-            FailedRequest: what is stored cannot be read now.
-        """
-        found = await self._requests.read_back(list({document.id for document in documents}))
-        outcomes: list[Outcome | None] = []
-        stored: Stored | None = None
+        """Settle documents as far as nothing has to be written; see `app.storing.sink.Sink`."""
+        outcomes: list[Outcome | None] = [None] * len(documents)
+        places: dict[str, list[int]] = {}
+        for place, document in enumerate(documents):
+            places.setdefault(document.id, []).append(place)
         turn = Turn()
-        for document in documents:
-            if turn.over:
-                await turn.pass_on()
-            body = found.get(document.id)
-            if body is None:
-                outcomes.append(None)
-                continue
-            if stored is None or stored.body is not body:
-                # One at a time is held decoded: those of an id come together.
+        with suppress(FailedRequest):  # it is dealt with when one of those that are left is written
+            async for id_, body in self._stored(list(places)):
+                if body is None:
+                    continue
                 stored = Stored(body)
-            outcome = await self._outcome(document, stored)
-            if outcome is None:
-                # Those behind it have to be compared with what it will have written.
-                del found[document.id]
-            self._stats.compared += outcome is not None
-            outcomes.append(outcome)
+                for place in places[id_]:
+                    outcome = await self._outcome(documents[place], stored)
+                    if outcome is None:
+                        break  # those behind it are compared with what it will have written
+                    self._stats.compared += 1
+                    outcomes[place] = outcome
+                    if turn.over:
+                        await turn.pass_on()
         return outcomes
+
+    async def _stored(
+        self, ids: Sequence[str], *, beside: bool = False
+    ) -> AsyncIterator[tuple[str, bytes | None]]:
+        """What is stored under each id, if anything; read a part at a time if it is large."""
+        waiting = deque([ids] if ids else [])
+        while waiting:
+            some = waiting.popleft()
+            try:
+                found = await self._requests.read_back(some, _TOGETHER, beside=beside)
+            except AnswerTooLarge:
+                half = len(some) // 2
+                waiting.extendleft([some[half:], some[:half]])
+                continue
+            for id_ in some:
+                yield id_, found.pop(id_, None)
 
     async def _outcome(
         self, document: Document, stored: Stored, *, equal: Outcome = DUPLICATE

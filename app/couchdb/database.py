@@ -304,24 +304,35 @@ class Database:
             largest: bytes of an answer that has more than one document; `LARGEST_ANSWER` by
                 default. When there are more, fewer documents are asked for at a time.
         """
+        try:
+            return await self.read_together(ids, largest)
+        except AnswerTooLarge:
+            if len(ids) <= 1:
+                raise
+        half = len(ids) // 2
+        first, second = ids[:half], ids[half:]
+        return await self.read_back(first, largest) | await self.read_back(second, largest)
+
+    async def read_together(
+        self, ids: Sequence[str], largest: int | None = None
+    ) -> dict[str, bytes]:
+        """As `read_back`, in one request.
+
+        Raises:
+            AnswerTooLarge: together, they are larger.
+        """
         keys = msgspec.json.encode({"keys": ids})
         path = f"{self._path}/_all_docs?include_docs=true"
         several = len(ids) > 1
         try:
             _, body = await self._request("POST", path, keys, largest=largest if several else None)
-            read = partial(read_documents, ids=ids)
-            if len(body) > LARGE_ANSWER:
-                return await asyncio.to_thread(self._read, read, body)
-            return self._read(read, body)
-        except AnswerTooLarge:
-            if not several:
-                raise
         except (RequestRefused, RequestTooLarge) as error:
             # No document was sent, so no document is to blame.
             raise Unavailable(str(error), cause=error.cause) from None
-        half = len(ids) // 2
-        first, second = ids[:half], ids[half:]
-        return await self.read_back(first, largest) | await self.read_back(second, largest)
+        read = partial(read_documents, ids=ids)
+        if len(body) > LARGE_ANSWER:
+            return await asyncio.to_thread(self._read, read, body)
+        return self._read(read, body)
 
     async def probe(self, known_good: Document | None) -> bool:
         """Whether the database accepts a document that is known to be good.

@@ -236,14 +236,16 @@ class Diagnosis:
 
     async def _reconcile(self, suspect: _Suspect) -> Outcome | None:
         """The outcome by comparison with the stored document, if there is one."""
+        settled: dict[str, Outcome] = {}
         found = await self._conflicts.reconcile(
             [suspect.document],
+            settled.__setitem__,
             maybe_ours=suspect.maybe_written,
             completes=suspect.completes,
             beside=True,
         )
-        if found.settled:
-            return found.settled[suspect.document.id]
+        if settled:
+            return settled[suspect.document.id]
         if found.fuller:
             suspect.document, suspect.completes, suspect.contradictions = found.fuller[0], True, 0
         elif await is_misnamed(suspect.document):

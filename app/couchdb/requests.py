@@ -12,6 +12,7 @@ from app.couchdb.availability import Availability
 from app.couchdb.circuit import PASSING, Circuit
 from app.couchdb.database import Database
 from app.couchdb.errors import (
+    AnswerTooLarge,
     DatabaseError,
     DatabaseMissing,
     EntriesFailed,
@@ -244,23 +245,29 @@ class Requests:
             self._note(failure, admission, others, alone=alone)
             raise FailedRequest(failure, others)
 
-    async def read_back(self, ids: Sequence[str], *, beside: bool = False) -> dict[str, bytes]:
+    async def read_back(
+        self, ids: Sequence[str], largest: int, *, beside: bool = False
+    ) -> dict[str, bytes]:
         """The stored documents with these ids, read in one attempt.
 
         Args:
             ids: the ids to read.
+            largest: see `Database.read_together`.
             beside: see `Gate.admit`.
 
         Raises:
+            AnswerTooLarge: they are several, and too large to be read together.
             FailedRequest: they cannot be read now.
         """
         async with self._circuit.turn():
             reads = self._reads
             async with self._gate.admit(0, beside=beside) as admission:
                 try:
-                    found = await self._database.read_back(ids)
+                    found = await self._database.read_together(ids, largest)
                 except DatabaseError as error:
                     self._count(error.cause, admission)
+                    if isinstance(error, AnswerTooLarge) and len(ids) > 1:
+                        raise
                     failure = error
                 else:
                     self._count("200", admission)

@@ -191,15 +191,18 @@ class Settling:
         part.maybe_written |= bool(unsure)  # in case these cannot be read
         known = await self._conflicts.reconcile(
             conflicts,
+            results.__setitem__,
             maybe_ours=maybe_ours,
             completes=part.completes,
             beside=part.apart,
         )
-        results.update(known.settled)
         maybe = await self._conflicts.reconcile(
-            unsure, maybe_ours=True, completes=part.completes, beside=part.apart
+            unsure,
+            results.__setitem__,
+            maybe_ours=True,
+            completes=part.completes,
+            beside=part.apart,
         )
-        results.update(maybe.settled)
         parts = await self._complete(part, [*known.fuller, *maybe.fuller], results)
         parts += await self._contradicted(part, known.absent, results)
         failing += await self._named(maybe.absent, results)

@@ -17,7 +17,7 @@ from app.couchdb.evidence import Evidence
 from app.couchdb.gate import Gate
 from app.couchdb.pace import ConcurrencyLimit, RateLimit
 from app.couchdb.queue import LARGE, Call, Queue, Request
-from app.couchdb.requests import FailedRequest, Requests
+from app.couchdb.requests import Requests
 from app.couchdb.settling import Settling
 from app.couchdb.stats import WriterStats
 from app.settings import DatabaseSettings, DiagnosisSettings
@@ -246,8 +246,6 @@ class BulkWriter(Service):
         self._comparing += 1
         try:
             compared = await self.wait(self._conflicts.compare(documents))
-        except FailedRequest:
-            return [None] * len(documents)
         finally:
             self._comparing -= 1
         if compared.stopped:

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from app.couchdb import BulkWriter, comparison
+from app.couchdb import BulkWriter, comparison, conflicts
 from app.dead_letters import DeadLetters
 from app.monitoring.outcomes import Outcomes
 from app.settings import GuardSettings, StoreBreakerSettings, WorkerSettings
@@ -62,6 +62,49 @@ async def test_what_is_stored_is_decoded_once_for_all_that_are_compared_with_it(
     await writer.compare([document(id_, n) for id_ in "ab" for n in range(10)])
     assert len([text for text in decoded if '"_rev"' in text]) == 2
     assert len(decoded) == 22
+
+
+LARGE = [document(id_, logs=["x" * 700]) for id_ in "abcd"]
+"""Of which two are an answer that is not too large for `few_together`."""
+
+
+@pytest.fixture
+def few_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conflicts, "_TOGETHER", 2000)
+
+
+@pytest.mark.usefixtures("few_together")
+async def test_large_documents_are_read_a_part_at_a_time(
+    writer: BulkWriter, couchdb: FakeCouchDB
+) -> None:
+    """Small records may conflict with a gigabyte of them."""
+    await writer.write(LARGE)
+    parts = [["a", "b", "c", "d"], ["a", "b"], ["c", "d"]]
+    small = [document(one.id, 2) for one in LARGE]
+    results = await writer.write(small)
+    assert all(isinstance(one, Refused) and one.reason is DIVERGENT.reason for one in results)
+    assert couchdb.read_backs == parts
+    assert await writer.compare([*small, *LARGE]) == [*results, *[DUPLICATE] * 4]
+    assert couchdb.read_backs == parts * 2
+
+
+@pytest.mark.usefixtures("few_together")
+async def test_what_was_read_is_settled_although_the_rest_cannot_be_read(
+    writer: BulkWriter, couchdb: FakeCouchDB
+) -> None:
+    await writer.write(LARGE)
+    couchdb.bulk_requests.clear()
+
+    def answered(status: str, _: float) -> None:
+        if status == "answer-too-large":
+            couchdb.unreadable.add("d")
+        if status == "500":
+            couchdb.unreadable.clear()
+
+    writer.requests.on_request = answered
+    assert await writer.compare(LARGE) == [DUPLICATE, DUPLICATE, None, None]
+    assert await writer.write(LARGE) == [DUPLICATE] * 4
+    assert sorted(id_ for ids in couchdb.bulk_requests[1:] for id_ in ids) == ["c", "d"]
 
 
 async def test_what_has_the_logs_that_are_missing_and_all_behind_it_are_left(
