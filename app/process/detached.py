@@ -48,7 +48,12 @@ class DetachedStream(io.TextIOBase):
         self._waiting: list[bytes] = []
         self._size = 0
         self._writing = False
+        self._gap = False
+        """Whether anything was left out since the thread last took what waits. `print` writes the
+        end of a line by itself.
+        """
         self._dropped = 0
+        """Lines of the gap."""
         self._failed = 0
         threading.Thread(target=self._run, name="output", daemon=True).start()
 
@@ -58,7 +63,8 @@ class DetachedStream(io.TextIOBase):
         with self._changed:
             full = self._size + len(data) > self._room
             # What follows a gap waits until the gap has its note, which stands at its place.
-            if self._waiting and (full or self._dropped):
+            if self._waiting and (full or self._gap):
+                self._gap = True
                 self._dropped += data.count(b"\n")
                 self.left_out += data.count(b"\n")
             elif data:
@@ -94,7 +100,7 @@ class DetachedStream(io.TextIOBase):
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting)
                 data, self._waiting, self._size = b"".join(self._waiting), [], 0
-                dropped, self._dropped = self._dropped, 0
+                dropped, self._dropped, self._gap = self._dropped, 0, False
                 failed, self._failed = self._failed, 0
                 self._writing = True
             if failed and self._put(self._noted(failed)):

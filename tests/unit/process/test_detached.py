@@ -79,6 +79,19 @@ def test_nobody_waits_and_what_has_no_room_is_counted_at_its_place(pipe: Pipe) -
     assert pipe.lines(1) == ["after"]
 
 
+def test_what_is_printed_is_left_out_with_the_end_of_its_line(pipe: Pipe) -> None:
+    """That is written by itself, and had room where the line had none."""
+    out = stream(pipe, room=45)
+    out.write("taken\n")
+    while out._waiting:
+        threading.Event().wait(0.001)
+    for number in range(8):
+        print(f"a long line {number} .....", file=out)
+    assert out.left_out == 6
+    pipe.begin()
+    assert pipe.lines(4) == ["taken", "a long line 0 .....", "a long line 1 .....", "(6)"]
+
+
 def test_a_line_that_is_larger_than_the_room_is_written_where_nothing_waits(pipe: Pipe) -> None:
     pipe.begin()
     out = stream(pipe, room=10)
