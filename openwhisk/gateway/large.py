@@ -63,8 +63,11 @@ Bytes = bytes | bytearray | memoryview
 _Match: TypeAlias = Callable[[Bytes, int], re.Match[bytes] | None]
 
 
-class TooMuchError(ValueError):
-    """There is more of something than is looked at, which may be JSON all the same."""
+class UncertainError(ValueError):
+    """What follows cannot be said, and CouchDB may read it all the same.
+
+    There is more of something than is looked at, or a text that our decoder does not read.
+    """
 
 
 def documents(
@@ -103,16 +106,14 @@ def documents(
 
 
 def id_of(document: Bytes, *, members: int = MOST_VALUES) -> Steps[str | None]:
-    """The `_id` in a document, if any; the last one if there are several.
-
-    One that is longer than any activation's counts as none.
+    """The `_id` in a document, as `Reading.id_of_object` finds it.
 
     Args:
         document: the document as received.
         members: most members that it may have.
 
     Raises:
-        ValueError: it has more, or is visibly broken.
+        ValueError: it has more, or is visibly broken, or the id cannot be read.
     """
     reading = Reading(document, members)
     try:
@@ -146,8 +147,8 @@ async def pieces(parts: Iterable[Bytes]) -> AsyncIterator[memoryview]:
 class Reading:
     """Finds the ends of JSON values.
 
-    Raises `TooMuchError` where it stops, and another `ValueError` or an `IndexError` if there is no
-    end.
+    Raises `UncertainError` where it stops, and another `ValueError` or an `IndexError` if there is
+    no end.
     """
 
     def __init__(self, text: Bytes, members: int) -> None:
@@ -159,7 +160,7 @@ class Reading:
     def member(self) -> Steps[None]:
         """Count a member or an item that is looked at."""
         if not self._members_left:
-            raise TooMuchError("too many members")
+            raise UncertainError("too many members")
         self._members_left -= 1
         yield from self._pass(1 / _STEPS_OF_A_PIECE)
 
@@ -169,27 +170,33 @@ class Reading:
         if found is None:
             blanks = _required(_space(self._text, at))
             if blanks.end() - at == _MOST_BLANKS:
-                raise TooMuchError("too many blanks")
+                raise UncertainError("too many blanks")
             raise ValueError("something else is expected")
         end = found.end()
         if end < len(self._text) and self._text[end] in _BLANKS:
-            raise TooMuchError("too many blanks")
+            raise UncertainError("too many blanks")
         yield from self._pass((end - at) / _PIECE)
         return found
 
     def id_of_object(self, at: int) -> Steps[tuple[str | None, int]]:
-        """The `_id` in an object, given its position, and where it ends."""
-        found = None
+        """The `_id` in an object, given its position, and where it ends.
+
+        The last one counts, as to CouchDB's decoder (jiffy's `dedupe_keys`). One that is no text is
+        none, to the gateway as to CouchDB, and so is one that is longer than any activation's.
+        """
+        found: tuple[int, int] | None = None
 
         def look(name: str | None, at: int) -> Steps[int]:
             nonlocal found
             end = yield from self.value_end(at)
             if name == "_id":
-                found = _decoded(self._text, at, end) if end - at <= _LONGEST_ID else None
+                found = (at, end)
             return end
 
         end = yield from self.members(at, look)
-        return found, end
+        if found is None or self._text[found[0]] != _QUOTE:
+            return None, end
+        return self._name(*found), end
 
     def members(self, at: int, look: Callable[[str | None, int], Steps[int]]) -> Steps[int]:
         """Look at each member of an object.
@@ -211,7 +218,7 @@ class Reading:
                 raise ValueError("something else than a member")
             yield from self.member()
             start, at = at, (yield from self.string_end(at))
-            name = _decoded(self._text, start, at) if at - start <= _LONGEST_ID else None
+            name = self._name(start, at)
             colon = yield from self.expected(_colon, at)
             at = yield from look(name, colon.end())
             comma = yield from self.expected(_between, at)
@@ -274,7 +281,7 @@ class Reading:
         if first not in _OPENING:
             scalar = _required(_scalar(self._text, at))
             if len(scalar[0]) == _LONGEST_SCALAR:
-                raise TooMuchError("too long a number")
+                raise UncertainError("too long a number")
             return scalar.end()
         depth = 0
         while True:
@@ -305,10 +312,19 @@ class Reading:
             if at == start:
                 raise ValueError("no end of a string")
 
+    def _name(self, start: int, end: int) -> str | None:
+        """A string that may be a name or an id; None if it is longer than any id."""
+        if end - start > _LONGEST_ID:
+            return None
+        try:
+            return _string(bytes(self._text[start:end]))
+        except ValueError as error:
+            raise UncertainError("an unreadable text") from error
+
     def _bracket(self) -> Steps[None]:
         self._brackets += 1
         if self._brackets > _MOST_BRACKETS:
-            raise TooMuchError("too many values")
+            raise UncertainError("too many values")
         yield from self._pass(1 / _STEPS_OF_A_PIECE)
 
     def _pass(self, share: float) -> Steps[None]:
@@ -323,8 +339,3 @@ def _required(found: re.Match[bytes] | None) -> re.Match[bytes]:
     if found is None:
         raise ValueError("something else is expected")
     return found
-
-
-def _decoded(text: Bytes, start: int, end: int) -> str:
-    """Decode a string; raises `ValueError` if it is none."""
-    return _string(bytes(text[start:end]))

@@ -1,12 +1,13 @@
 """Which documents the body of a request names, whatever else is in it.
 
-What is broken names none, because CouchDB refuses it. Nothing is decoded but names and ids.
+What is broken names none where it breaks, because CouchDB refuses it. Nothing is decoded but names
+and ids.
 """
 
 from collections.abc import Callable
 from typing import Final
 
-from openwhisk.gateway.large import Reading, TooMuchError
+from openwhisk.gateway.large import Reading, UncertainError
 from openwhisk.gateway.targets import Named
 from openwhisk.gateway.turns import Steps
 
@@ -25,7 +26,7 @@ def ids_in(
 ) -> Steps[list[str] | None]:
     """The ids of documents that a body names, of those that are wanted.
 
-    None if it has more than is looked at, and may name any.
+    None if it may name any: it has more than is looked at, or what only CouchDB may read.
 
     Args:
         body: the decompressed body.
@@ -62,5 +63,5 @@ def ids_in(
         else:
             yield from reading.members(0, documents if named is Named.DOCS else revisions)
     except (ValueError, IndexError) as error:
-        return None if isinstance(error, TooMuchError) else list(found)
+        return None if isinstance(error, UncertainError) else list(found)
     return list(found)

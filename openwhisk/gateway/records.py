@@ -54,7 +54,7 @@ class _Bulk(msgspec.Struct, gc=False, forbid_unknown_fields=True):
 class _Named(msgspec.Struct, gc=False):
     """A document of which only the id is decoded."""
 
-    id: str | msgspec.UnsetType = msgspec.field(name="_id", default=msgspec.UNSET)
+    id: Raw = msgspec.field(name="_id", default=_NOTHING)
 
 
 _fields = msgspec.json.Decoder(dict[str, Raw]).decode
@@ -213,11 +213,11 @@ def without_repeated(
 
 
 def id_of(document: bytes | memoryview) -> str | None:
-    """The `_id` in a document, if any.
+    """The `_id` in a document, if any: the last one counts, and none that is no text.
 
     Raises:
-        ValueError: it is not JSON, or CouchDB takes no such id.
+        ValueError: it is not JSON, or the id cannot be read.
         RecursionError: it is nested too deeply.
     """
     document_id = _named(document).id
-    return None if document_id is msgspec.UNSET else document_id
+    return _string(document_id) if bytes(document_id).startswith(b'"') else None

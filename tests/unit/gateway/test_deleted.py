@@ -25,6 +25,8 @@ READ_ONLY_WITH_A_RECORD = {
     "bulk with many blanks",
     "bulk with a long id",
     "bulk in another spelling",
+    "post with two ids",
+    "bulk with two ids each and a query",
     "purge",
 }
 """Deletions in a body that passes through unread, unless there is a record that is not stored yet.

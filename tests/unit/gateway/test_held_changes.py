@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 from aiokafka.errors import TopicAuthorizationFailedError
 
+from openwhisk.gateway.large import LARGE
 from tests.fakes.time import until
 from tests.openwhisk_client import Answer, BrokenError, OpenWhiskClient
 from tests.unit.gateway.conftest import StartClients
@@ -35,6 +36,17 @@ def posted(path: str, body: Callable[[dict[str, Any]], object]) -> Deletion:
     def delete(client: OpenWhiskClient, document_id: str, revision: str) -> Awaitable[Answer]:
         tombstone = {"_id": document_id, "_rev": revision, "_deleted": True}
         return client.request("POST", f"/{DATABASE}{path}", json.dumps(body(tombstone)).encode())
+
+    return delete
+
+
+def posted_twice(path: str, body: Callable[[dict[str, Any]], object]) -> Deletion:
+    """Deletes by a body that gives each id twice, first as no text; CouchDB takes the last."""
+
+    def delete(client: OpenWhiskClient, document_id: str, revision: str) -> Awaitable[Answer]:
+        tombstone = {"_id": document_id, "_rev": revision, "_deleted": True}
+        sent = json.dumps(body(tombstone)).replace('"_id":', '"_id":null,"_id":')
+        return client.request("POST", f"/{DATABASE}{path}", sent.encode())
 
     return delete
 
@@ -75,6 +87,12 @@ DELETIONS: dict[str, Deletion] = {
     "bulk with many blanks": posted_as(b'{"docs":[{"_id":"guest/x"},%b%b]}', b" " * 9999),
     "bulk with a long id": posted_as(b'{"docs":[{"_id":"%b"},%b]}', b"a" * 99_999),
     "bulk in another spelling": posted("//%5Fbulk_docs/", bulk),
+    "post with two ids": posted_twice("", lambda tombstone: tombstone),
+    "bulk with two ids each": posted_twice("/_bulk_docs", bulk),
+    "bulk with two ids each and a query": posted_twice("/_bulk_docs?w=1", bulk),
+    "large bulk with two ids each": posted_twice(
+        "/_bulk_docs", lambda one: {"docs": [{"_id": "guest/x", "a": "b" * LARGE}, one]}
+    ),
     "purge": lambda client, id_, rev: client.request(
         "POST", f"/{DATABASE}/_purge", json.dumps({id_: [rev]}).encode()
     ),
