@@ -5,11 +5,14 @@ reach (DNS rebinding), and then read that server's responses, because the browse
 site. Such a request has the stranger's name in `Host`.
 """
 
+import re
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from ipaddress import ip_address
 
 _OWN = {"localhost"}
+
+_port = re.compile(r":[0-9]*\Z")
 
 
 def known(hosts: Iterable[str], names: AbstractSet[str]) -> bool:
@@ -46,10 +49,8 @@ def _known(host: str, names: AbstractSet[str]) -> bool:
 
 
 def _without_port(host: str) -> str:
-    if host.startswith("["):
-        address, _, port = host[1:].partition("]")
-        return address if not port or port.startswith(":") else host
-    return host.partition(":")[0]
+    name = _port.sub("", host)
+    return name[1:-1] if name.startswith("[") and name.endswith("]") else name
 
 
 def reachable(host: str) -> str:

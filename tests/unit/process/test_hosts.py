@@ -39,6 +39,12 @@ def test_only_addresses_of_this_machine_are_loopback(address: str, *, expected: 
         ("localhost.evil.example", False),
         ("evil.example:127.0.0.1", False),
         ("[::1].evil.example", False),
+        ("localhost:80@evil.example", False),
+        ("localhost:80:evil.example", False),
+        ("localhost:x", False),
+        ("localhost:\u0668\u0660", False),
+        ("[::1]:80@evil.example", False),
+        ("localhost:", True),
     ],
 )
 def test_only_names_that_are_told_and_addresses_are_known(host: str, *, expected: bool) -> None:
