@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from openwhisk.gateway.headers import without_hops
 from openwhisk.gateway.shares import Share
 from openwhisk.gateway.turns import Turns, single
 
@@ -89,7 +90,8 @@ async def received(
         if (request.content_length or 0) > bounds.size:
             raise BodyTooLarge
         raw = await receiving.read(request)
-        if request.headers.get("Content-Encoding", "identity").lower() == "gzip":
+        headers = without_hops(request.headers)  # as CouchDB sees them
+        if headers.get("Content-Encoding", "identity").lower() == "gzip":
             yield Body(raw, await receiving.unzip(raw))
         else:
             yield Body(raw, raw)

@@ -251,6 +251,25 @@ async def test_a_tombstone_that_the_gateway_cannot_unpack(
     assert not producer.sent
 
 
+async def test_an_encoding_that_couchdb_does_not_hear_of_is_none(
+    client: OpenWhiskClient, database: FakeDatabase, producer: FakeProducer
+) -> None:
+    """`Connection` says that the header is for the gateway alone."""
+    headers = HEADERS | {"Content-Encoding": "gzip", "Connection": "Content-Encoding"}
+    deleted, fields = document(), document()
+    tombstone = {"_id": deleted["_id"], "_rev": database.write(deleted)["rev"], "_deleted": True}
+    body = json.dumps({"docs": [tombstone]}).encode()
+    await client.request("POST", f"/{DATABASE}/_bulk_docs", body, headers)
+    assert deleted["_id"] not in database.held
+    body = json.dumps(fields).encode()
+    assert (await client.request("PUT", path_of(fields["_id"]), body, headers)).status == 201
+    assert [one["response"]["activationId"] for one in producer.messages()] == [
+        fields["activationId"]
+    ]
+    await client.put(deleted)
+    assert database.held.keys() == {deleted["_id"]}
+
+
 @pytest.mark.parametrize("how", ["dropped and created", "dropped", "created"])
 async def test_a_database_that_is_made_again_has_its_records_from_couchdb(
     client: OpenWhiskClient, database: FakeDatabase, producer: FakeProducer, how: str
