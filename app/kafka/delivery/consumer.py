@@ -184,7 +184,7 @@ class Consumer(driver.Consumer):
         look-up per partition and fetch. If it ever finds something, that is a defect, and the fault
         suite counts it as one.
         """
-        for tp in partitions:
+        for tp in tuple(partitions):  # some may be revoked while one is sought
             chunk = self.ledger.untaken(tp)
             if chunk is None or self._waiting(tp):
                 continue

@@ -18,12 +18,17 @@ restored from a copy so old that its own epochs are not that far yet, nobody can
 log is the one that was read, and all of it is read again: Java's client resets to the start, too.
 What no epoch shows is a log that has been restored, and in which the epoch that was read was begun
 once more.
+
+A leader that was replaced, and leads again, may have gone on in an epoch beyond the place from
+which on its successor's records were read. So how far each of the last epochs was read counts, too.
+A commit has only the last one: who reads on from it passes over such records.
 """
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, UnsupportedVersionError
@@ -116,22 +121,27 @@ class End:
     offset: int
 
 
-def cut(read: Read, end: End | None) -> int | None:
-    """The offset from which on a log may have other records than those that were read.
+def cut(read: Sequence[Read], end: End | None) -> Read | None:
+    """Up to where a log has the records that were read.
 
     Args:
-        read: how far the log was read.
-        end: where its leader says that the epoch of `read` ends; None if it cannot say.
+        read: how far each of the last epochs was read, in order; the last one is the present.
+        end: where its leader says that the present epoch ends; None if it cannot say.
 
     Returns:
-        None if the log has all that was read, or if nobody can say. 0 if it has lost some of it,
-        and does not tell where: the start of the log may be later.
+        None if the log has all that was read, or if nobody can say. Otherwise the offset from which
+        on it may have other records, and the last epoch before that which it has. The offset is 0,
+        and no epoch known, if it does not tell where: the start of the log may be later.
     """
-    if end is None or (end.epoch == read.epoch and end.offset >= read.offset):
+    if end is None or (end.epoch == read[-1].epoch and end.offset >= read[-1].offset):
         return None
-    # The last record that was read had the epoch, so a log without it has lost that record, however
-    # far the epochs before it go by now.
-    return end.offset if 0 <= end.offset < read.offset else 0
+    known = [(one.offset, one.epoch) for one in read if one.epoch is not None]
+    has = [offset for offset, _ in takewhile(lambda one: one[1] <= end.epoch, known)]
+    # What was read behind these had a later epoch, so a log without that has lost it, however far
+    # the epochs before it go by now.
+    offset = min(has[-1], end.offset) if has else end.offset
+    lost = read[-1] if has else read[0]
+    return Read(offset, end.epoch) if 0 <= offset < lost.offset else Read(0, None)
 
 
 async def ends(client: Any, epochs: Mapping[TP, int]) -> dict[TP, End | None]:

@@ -287,22 +287,25 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         # Commits that precede the next fetched batch carry these, whatever leaders tell of them.
         for tp, read in known.items():
             self._leaders.read_from(tp, read.offset, read.epoch)
-        cuts = await self._cuts(known)
+        cuts = await self._cuts(known.keys())
         found = {tp: cut for tp, cut in cuts.items() if cut is not None}
         for tp, cut in found.items():
             self._leaders.go_back(tp, cut)
         return found
 
-    async def _cuts(self, read: Mapping[TP, Read]) -> Mapping[TP, int | None]:
+    async def _cuts(self, partitions: Iterable[TP]) -> Mapping[TP, int | None]:
         """From where on logs may have other records (`epochs.cut`), as far as leaders answer."""
-        known = {tp: one.epoch for tp, one in read.items() if one.epoch is not None}
-        ends = await self._ends(known)
-        cuts = {tp: epochs.cut(read[tp], end) for tp, end in ends.items()}
+        read = {tp: history for tp in partitions if (history := self._leaders.history(tp))}
+        known = {tp: history[-1].epoch for tp, history in read.items()}
+        asked = {tp: epoch for tp, epoch in known.items() if epoch is not None}
+        ends = await self._ends(asked) if asked else {}
+        found: dict[TP, int | None] = {}
         for tp, end in ends.items():
-            if end is not None and cuts[tp] is not None:
-                # Where nobody tells up to where it is the same log, no epoch of it is known.
-                self._leaders.lacks_end(tp, read[tp], end.epoch if cuts[tp] == end.offset else None)
-        return cuts
+            cut = epochs.cut(read[tp], end)
+            if cut is not None:
+                self._leaders.lacks_end(tp, read[tp][-1], cut.epoch)
+            found[tp] = None if cut is None else cut.offset
+        return found
 
     async def _ends(self, asked: Mapping[TP, int]) -> Mapping[TP, End | None]:
         """Where epochs end, as far as leaders answer; what one does not know is asked for again.
@@ -349,7 +352,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             await self.sleep(TROUBLE_SECONDS)
             await self._look_for_leaders()
         cut, epoch = found
-        if cut is None and epoch is None and self._leaders.denied_first(tp, read, held):
+        if cut is None and epoch != held and self._leaders.denied_first(tp, read, held):
             if self._shelf is not None:
                 self._shelf.pop(TopicPartition(*tp), None)
             self._look_again(())
@@ -369,15 +372,15 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
         Returns:
             The offset from which on it has other records, not before its log begins; None if it has
-            all. Then also the epoch that its next batch is of, which says `held`; None if the
-            leader knows of none there.
+            all. Then also the epoch that its next batch is of: `held`, or None if the leader does
+            not have that there.
         """
-        if read.epoch is not None:
-            cuts = await self._cuts({tp: read})
+        if history := self._leaders.history(tp):
+            cuts = await self._cuts([tp])
             if tp not in cuts:
                 return None
             if (cut := cuts[tp]) is not None:
-                return await self._lacking(tp, read, cut)
+                return await self._lacking(tp, history[-1], cut)
         return await self._believed(tp, read, held)
 
     async def _lacking(self, tp: TP, read: Read, cut: int) -> tuple[int | None, None] | None:
@@ -394,17 +397,14 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     async def _believed(self, tp: TP, read: Read, held: int) -> tuple[None, int | None] | None:
         """As `_compared`, where the leader has what was read, as far as that is known."""
-        if read.epoch is not None and held < read.epoch:
-            return None, read.epoch  # it is read again, or damaged: epochs only rise
         told = await self._ends({tp: held})
         if tp not in told:
             return None
         end = told[tp]
-        if end is None:
-            return None, held
-        if read.epoch is not None:
-            return None, max(read.epoch, end.epoch)
-        return None, end.epoch if end.offset > read.offset else None
+        before = self._leaders.history(tp)
+        rises = not before or (before[-1].epoch or 0) <= held
+        has = end is None or (rises and end.epoch == held and end.offset > read.offset)
+        return None, held if has else None
 
     def unanswered(self) -> frozenset[TP]:
         """Partitions that wait until their leader says what it has; any thread may ask."""
@@ -417,8 +417,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         return await self._beside(self._lost_from(tp))
 
     async def _lost_from(self, tp: TP) -> int | None:
-        read = self._leaders.read(tp)
-        return (await self._cuts({tp: read})).get(tp) if read else None
+        return (await self._cuts([tp])).get(tp)
 
     def goes_back(self, tp: TP, offset: int, *, recreated: bool) -> None:
         """Note that a partition is about to be sought back to an offset.

@@ -10,10 +10,11 @@ Within a log epochs only rise. An earlier one than before means that records are
 the log is another one: that of a broker which was restored from an old copy.
 
 What a batch says of its epoch is not covered by the checksum, because leaders write it into batches
-that producers made. So it is believed only as far as the leader knows it, the first batch's as
-well. A log may begin with epochs that its leader does not know: Kafka's metadata were restored from
-a copy, or the topic's format has none any more. Whoever notes such a one looks for what the log has
-lost, and goes back to its start for ever.
+that producers made. And what has been fetched may be of a leader that was replaced since. So it is
+believed only where the leader has that epoch there, for the first batch as well. A log may begin
+with epochs that its leader does not know: Kafka's metadata were restored from a copy, or the
+topic's format has none any more. Whoever notes such a one, or takes it for the one before it, looks
+for what the log has lost, and goes back there for ever.
 """
 
 from collections.abc import Callable
@@ -63,11 +64,21 @@ class NewLeaders:
         """How far was read what was last gone back from."""
         self._passed: dict[TP, tuple[int, int | None]] = {}
         """The epoch that the batches being taken have, and what to take it for."""
+        self._doubted: set[TP] = set()
+        """Partitions whose next batch is asked for even if it is of the epoch before it: that ends
+        where it was gone back to, unless yet another broker leads by now.
+        """
 
     def read(self, tp: TP) -> Read | None:
         """How far a partition was read; None if nothing is known of it."""
         read = self._read.get(tp)
         return read[-1] if read else None
+
+    def history(self, tp: TP) -> tuple[Read, ...]:
+        """How far each of the last epochs was read, in order, up to the last one that is known."""
+        read = self._read.get(tp, ())
+        known = [number for number, one in enumerate(read, 1) if one.epoch is not None]
+        return read[: max(known, default=0)]
 
     def epoch_before(self, tp: TP, offset: int) -> int | None:
         """The epoch of the last record before an offset, if it is known; any thread may ask.
@@ -105,7 +116,8 @@ class NewLeaders:
         """
         read = self.read(tp) or Read(offset, None)
         passed, _ = self._passed.get(tp, (None, None))
-        if epoch in (None, read.epoch, passed):
+        same = epoch == read.epoch and tp not in self._doubted
+        if epoch is None or epoch == passed or same:
             return False
         if not self.waits(tp, read):
             self._asked[tp] = read, epoch
@@ -132,10 +144,12 @@ class NewLeaders:
         Args:
             tp: the partition.
             read: how far it was read when it was asked for.
-            epoch: the one that the batches are of, whatever they say; None if nobody knows.
+            epoch: the one that the batches are of; None if nobody knows, whatever they say.
         """
         if self.waits(tp, read):
             _, held = self._asked.pop(tp)
+            self._denied.pop(tp, None)
+            self._doubted.discard(tp)
             self._read.setdefault(tp, (read,))
             self._passed[tp] = held, epoch
 
@@ -161,7 +175,7 @@ class NewLeaders:
 
         Args:
             tp: the partition.
-            read: how far it was read.
+            read: how far it was read in the last epoch that is known.
             epoch: the last one of what was read that the leader has; None if it tells of none.
         """
         self._left[tp] = read, epoch
@@ -177,7 +191,8 @@ class NewLeaders:
 
     def go_back(self, tp: TP, offset: int) -> None:
         """Note that the same log is read from an earlier offset on."""
-        if (read := self.read(tp)) is not None:
+        if history := self._read.get(tp):
+            read = (self.history(tp) or history)[-1]
             before = self.epoch_before(tp, offset)
             of, left = self._left.get(tp, (None, None))
             if of != read:
@@ -185,17 +200,27 @@ class NewLeaders:
             self._left_for[tp] = read
             epoch = None if before is None or left is None else min(before, left)
             self.read_from(tp, offset, epoch)
+            self._doubted.add(tp)
+            if epoch is not None:
+                # The log may differ from still further before: it is asked for that next.
+                below = [
+                    one
+                    for one in history
+                    if one.offset < offset and (one.epoch is None or one.epoch <= epoch)
+                ]
+                self._read[tp] = (*below, Read(offset, epoch))
 
     def read_from(self, tp: TP, offset: int, epoch: int | None) -> None:
         """Note from where on a partition is read; `epoch` as in `Read`, None if unknown."""
-        for known in (self._asked, self._read, self._left, self._passed):
+        for known in (self._asked, self._read, self._left, self._passed, self._denied):
             known.pop(tp, None)
+        self._doubted.discard(tp)
         if epoch is not None:
             self._read[tp] = (Read(offset, epoch),)
 
     def forget(self) -> None:
         """Forget all partitions, whose positions are about to be set."""
-        for known in (self._asked, self._read, self._left, self._passed):
+        for known in (self._asked, self._read, self._left, self._passed, self._denied):
             known.clear()
         self._left_for.clear()
-        self._denied.clear()
+        self._doubted.clear()

@@ -1640,6 +1640,22 @@ async def test_a_chunk_that_faust_drops_on_its_way_is_fetched_again(
     assert kafka.seeks == [{FIRST: 0}]
 
 
+async def test_what_is_revoked_while_a_dropped_chunk_is_sought_ends_no_worker(
+    consumer: Consumer, kafka: FakeConsumerThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Faust removes it from the very set of which records are fetched."""
+    now = 1000.0
+    monkeypatch.setattr(module, "monotonic", lambda: now)
+    await begin(consumer)
+    await deliver_next(consumer, kafka, FIRST, 0, 1)
+    now += module.ON_THE_WAY_SECONDS + 1
+    kafka.seeks.clear()
+    active = {FIRST, SECOND}
+    kafka.on_seek = lambda: active.discard(SECOND)
+    await consumer._getmany(active, 1.0)
+    assert kafka.seeks == [{FIRST: 0}]
+
+
 async def test_a_table_that_is_read_again_long_after_the_start_is_no_error(
     consumer: Consumer, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -514,31 +514,115 @@ async def test_a_leader_that_cannot_say_is_believed(
     assert leader.lost == []
 
 
-@pytest.mark.parametrize(
-    "odd, answers",
-    [
-        (1, [{OURS: End(3, 900)}]),
-        (0x40000003, [{OURS: End(3, 900)}, {OURS: End(-1, -1)}, {OURS: End(-1, -1)}]),
-        (4, [{OURS: End(3, 900)}, {OURS: End(3, 900)}]),
-    ],
-)
-async def test_an_epoch_that_no_leader_knows_is_not_believed(
-    thread: Any, client: Any, monkeypatch: pytest.MonkeyPatch, odd: int, answers: Any
+@pytest.mark.parametrize("odd, end", [(1, End(1, 4)), (0x40000003, End(-1, -1)), (4, End(3, 900))])
+async def test_an_epoch_that_its_leader_does_not_have_there_is_not_believed(
+    thread: Any, client: Any, monkeypatch: pytest.MonkeyPatch, odd: int, end: End
 ) -> None:
     leader = Leader(thread, client, monkeypatch)
-    leader.answers = answers
-    assert thread._leaders.holds_back(OURS, odd, 8)
-    await leader.told()
+    leader.knows = {3: End(3, 900), odd: end}
+    for _ in range(2):
+        assert thread._leaders.holds_back(OURS, odd, 8)
+        await leader.told()
     assert not thread._leaders.holds_back(OURS, odd, 8)
     thread._leaders.taken(OURS, odd, 9)
-    assert (thread._leaders.read(OURS), leader.answers, leader.lost) == (Read(9, 3), [], [])
+    assert (thread._leaders.read(OURS), leader.lost) == (Read(9, None), [])
+    assert thread._leaders.holds_back(OURS, 3, 9)
+    await leader.told()
+    thread._leaders.taken(OURS, 3, 10)
+    assert (thread._leaders.read(OURS), leader.lost) == (Read(10, 3), [])
+
+
+@pytest.mark.parametrize("odd", [2, 3, 6, 1003])
+async def test_an_epoch_whose_first_batch_says_another_one_is_read_once(
+    thread: Any, client: Any, monkeypatch: pytest.MonkeyPatch, odd: int
+) -> None:
+    """What it says is damaged. Taken for the epoch before, it was gone back to for ever."""
+    leader = Leader(thread, client, monkeypatch)
+    leader.knows = {2: End(2, 4), 3: End(3, 8), 5: End(5, 20), 6: End(5, 20)}
+    read = 8
+    back: list[int] = []
+    while read < 20 and len(back) < 9:
+        said = odd if read == 8 else 5
+        if not thread._leaders.holds_back(OURS, said, read):
+            read += 4
+            thread._leaders.taken(OURS, said, read)
+            continue
+        await leader.told()
+        if leader.lost:
+            read = leader.lost.pop()[1]
+            back.append(read)
+            thread._goes_back(OURS, read, recreated=False)
+    assert back == ([8] if odd == 3 else [])
+    assert thread.epoch_before(OURS, 20) == 5
+
+
+async def test_an_epoch_that_does_not_rise_is_not_believed(
+    thread: Any, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The batch before is damaged. What it says is known, and is later than it was written."""
+    leader = Leader(thread, client, monkeypatch)
+    leader.knows = {3: End(3, 20), 5: End(5, 40)}
+    assert thread._leaders.holds_back(OURS, 5, 8)
+    await leader.told()
+    thread._leaders.taken(OURS, 5, 9)
+    for _ in range(2):
+        assert thread._leaders.holds_back(OURS, 3, 9)
+        await leader.told()
+    thread._leaders.taken(OURS, 3, 20)
+    assert (thread._leaders.read(OURS), leader.lost) == (Read(20, None), [])
+
+
+async def test_a_leader_is_asked_for_the_last_epoch_that_is_known(
+    thread: Any, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leader = Leader(thread, client, monkeypatch)
+    leader.knows = {3: End(3, 9)}
+    for _ in range(2):
+        assert thread._leaders.holds_back(OURS, 5, 8)
+        await leader.told()
+    thread._leaders.taken(OURS, 5, 12)
+    leader.knows = {3: End(3, 6), 7: End(7, 20)}
+    assert await thread._lost_from(OURS) == 6
+    assert thread._leaders.holds_back(OURS, 7, 12)
+    await leader.told()
+    assert leader.lost == [(OURS, 6)]
+    thread._goes_back(OURS, 6, recreated=False)
+    assert thread._leaders.read(OURS) == Read(6, 3)
+
+
+async def test_what_was_fetched_from_a_leader_that_is_replaced_is_not_taken_for_the_next_ones(
+    thread: Any, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next one has other records there, in the epoch before."""
+    leader = Leader(thread, client, monkeypatch)
+    thread._shelf = {TopicPartition(*OURS): "of the leader before"}
+    leader.knows = {3: End(3, 12), 5: End(3, 12), 6: End(6, 20)}
+    assert thread._leaders.holds_back(OURS, 5, 8)
+    await leader.told()
+    assert (thread._shelf, leader.lost) == ({}, [])
+    thread._leaders.taken(OURS, 3, 12)
+    assert thread._leaders.read(OURS) == Read(12, 3)
+
+
+async def test_a_leader_that_leads_again_has_all_read_that_it_has_in_the_others_place(
+    thread: Any, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It went on in its epoch beyond where the other one began, and that was passed over."""
+    leader = Leader(thread, client, monkeypatch)
+    thread._leaders.taken(OURS, 4, 16)
+    leader.answers = [{OURS: End(3, 12)}]
+    assert thread._leaders.holds_back(OURS, 5, 16)
+    await leader.told()
+    assert leader.lost == [(OURS, 8)]
+    thread._goes_back(OURS, 8, recreated=False)
+    assert thread._leaders.read(OURS) == Read(8, 3)
 
 
 @pytest.mark.parametrize(
     "told, noted",
     [
         pytest.param([End(6, 900)], 6, id="it knows it"),
-        pytest.param([End(4, 900)], 4, id="it knows one before it that goes on"),
+        pytest.param([End(4, 900)], None, id="it knows one before it that goes on"),
         pytest.param([None], 6, id="it cannot say"),
         pytest.param([End(6, 8)], None, id="it says that it ends before"),
         pytest.param([End(-1, -1)] * 2, None, id="it is later than all that it has"),
@@ -555,7 +639,7 @@ async def test_the_first_batchs_epoch_is_noted_as_far_as_its_leader_knows_it(
     """After a going back to the start it was believed again, and gone back from again, for ever."""
     leader = Leader(thread, client, monkeypatch)
     thread._leaders.forget()
-    times = 2 if noted is None else 1  # what is denied is fetched again
+    times = 1 if noted == 6 else 2  # what is denied is fetched again
     leader.answers = [{OURS: end} for end in told] * times
     for _ in range(times):
         assert thread._leaders.holds_back(OURS, 6, 8)
@@ -594,6 +678,9 @@ async def test_leaders_that_lead_in_turn_are_followed_each_time(
         assert thread._leaders.holds_back(OURS, 4, 8)
         await leader.told()
         thread._goes_back(OURS, 6, recreated=False)
+        leader.answers = [{OURS: End(3, 8)}] * 2
+        assert thread._leaders.holds_back(OURS, 3, 6)
+        await leader.told()
         thread._leaders.taken(OURS, 3, 8)  # of the first one, which leads again
     assert (leader.lost, leader.said) == ([(OURS, 6)] * 3, [])
 

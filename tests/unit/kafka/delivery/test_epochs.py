@@ -15,6 +15,7 @@ from app.kafka.patches.new_leaders import Read
 FIRST, SECOND, THIRD, OTHER = TP("one", 0), TP("one", 1), TP("one", 2), TP("two", 0)
 UNKNOWN, NOT_LEADER, FORBIDDEN, UNSUPPORTED, FENCED = -1, 6, 29, 35, 74
 NEVER = "never"
+NOWHERE = Read(0, None)
 
 
 class Client:
@@ -74,15 +75,36 @@ async def test_a_leader_that_does_not_support_the_question_cannot_say() -> None:
     [
         pytest.param(None, None, id="nobody can say"),
         pytest.param(End(5, 70), None, id="it has all"),
-        pytest.param(End(5, 69), 69, id="it lacks the last record"),
-        pytest.param(End(5, 0), 0, id="it has nothing of it"),
-        pytest.param(End(3, 40), 40, id="it never had the epoch"),
-        pytest.param(End(3, 70), 0, id="it never had the epoch, and an earlier one went on"),
-        pytest.param(End(-1, -1), 0, id="its epochs are not that far yet"),
+        pytest.param(End(5, 69), Read(69, 5), id="it lacks the last record"),
+        pytest.param(End(5, 0), Read(0, 5), id="it has nothing of it"),
+        pytest.param(End(3, 40), Read(40, 3), id="it never had the epoch"),
+        pytest.param(End(3, 70), NOWHERE, id="it never had the epoch, and an earlier one went on"),
+        pytest.param(End(6, 70), NOWHERE, id="it names a later one than was asked for"),
+        pytest.param(End(-1, -1), NOWHERE, id="its epochs are not that far yet"),
     ],
 )
-def test_where_a_log_is_not_the_one_that_was_read(end: End | None, found: int | None) -> None:
-    assert cut(Read(70, 5), end) == found
+def test_where_a_log_is_not_the_one_that_was_read(end: End | None, found: Read | None) -> None:
+    assert cut([Read(70, 5)], end) == found
+
+
+@pytest.mark.parametrize(
+    "end, found",
+    [
+        pytest.param(End(6, 90), None, id="it has all"),
+        pytest.param(End(6, 80), Read(80, 6), id="it lacks the last record"),
+        pytest.param(End(5, 60), Read(60, 5), id="it never had the last epoch"),
+        pytest.param(End(5, 80), Read(70, 5), id="and went on in the one before"),
+        pytest.param(End(5, 900), Read(70, 5), id="and has more of it by now"),
+        pytest.param(End(4, 75), Read(30, 4), id="it has an epoch that was never read"),
+        pytest.param(End(2, 20), Read(20, 2), id="it has no epoch that was read"),
+        pytest.param(End(2, 30), NOWHERE, id="and has others where the first ones were read"),
+    ],
+)
+def test_a_log_that_went_on_in_an_earlier_epoch_is_another_one_from_where_that_was_left(
+    end: End, found: Read | None
+) -> None:
+    """A leader that was replaced leads again, and what it has there was never read."""
+    assert cut([Read(30, 3), Read(40, None), Read(70, 5), Read(90, 6)], end) == found
 
 
 @pytest.mark.parametrize("error", [IncompatibleBrokerVersion("no"), NotImplementedError("no")])

@@ -96,6 +96,21 @@ def test_a_going_back_is_remembered_until_positions_are_set_anew() -> None:
     assert not leaders.went_back(ONE, Read(8, 5))
 
 
+def test_what_is_read_on_after_a_going_back_is_no_reason_for_another_one() -> None:
+    """Nothing of it is known, so the leader is asked for what was known before."""
+    leaders = Asked()
+    leaders.taken(ONE, 5, 8)
+    leaders.lacks_end(ONE, Read(8, 5), None)
+    leaders.go_back(ONE, 0)
+    leaders.taken(ONE, 5, 8)
+    leaders.holds_back(ONE, 2, 8)
+    leaders.go_on(ONE, Read(8, 5), None)
+    leaders.taken(ONE, 2, 12)
+    (read,) = leaders.history(ONE)
+    leaders.lacks_end(ONE, read, None)
+    assert leaders.went_back(ONE, read)
+
+
 def test_which_partitions_wait() -> None:
     leaders = Asked()
     other = TP("completed0", 1)
@@ -164,6 +179,58 @@ def test_what_a_leader_has_of_what_was_read_counts_once_that_is_read_again() -> 
     assert leaders.read(ONE) == Read(4, 3)
     leaders.go_back(ONE, 2)
     assert leaders.read(ONE) == Read(2, 3)
+
+
+def test_how_far_the_epochs_before_were_read_is_known_after_a_going_back() -> None:
+    """The leader is asked where they end next: its log may differ from still further before."""
+    leaders = Asked()
+    for epoch, offset in [(2, 4), (6, 8), (9, 12)]:
+        leaders.taken(ONE, epoch, offset)
+    leaders.lacks_end(ONE, Read(12, 9), 7)
+    leaders.go_back(ONE, 8)
+    assert leaders.history(ONE) == (Read(4, 2), Read(8, 6))
+    leaders.lacks_end(ONE, Read(8, 6), 3)
+    leaders.go_back(ONE, 6)  # where its log begins
+    assert leaders.history(ONE) == (Read(4, 2), Read(6, 3))
+
+
+def test_what_is_of_no_known_epoch_ends_no_history() -> None:
+    leaders = Asked()
+    leaders.taken(ONE, 5, 8)
+    leaders.holds_back(ONE, 9, 8)
+    leaders.go_on(ONE, Read(8, 5), None)
+    leaders.taken(ONE, 9, 12)
+    assert leaders.read(ONE) == Read(12, None)
+    assert leaders.history(ONE) == (Read(8, 5),)
+    leaders.read_from(ONE, 12, None)
+    assert leaders.history(ONE) == ()
+
+
+def test_after_a_going_back_the_next_batch_is_asked_for_whatever_it_says() -> None:
+    """The epoch before it ends there. One that says the same is of another leader, or damaged."""
+    leaders = Asked()
+    leaders.taken(ONE, 5, 8)
+    leaders.lacks_end(ONE, Read(8, 5), 5)
+    leaders.go_back(ONE, 6)
+    assert leaders.holds_back(ONE, 5, 6)
+    assert leaders.asked == [(ONE, Read(6, 5), 5)]
+    leaders.go_on(ONE, Read(6, 5), 5)
+    assert not leaders.holds_back(ONE, 5, 6)
+    leaders.taken(ONE, 5, 8)
+    leaders.go_back(ONE, 6)
+    leaders.read_from(ONE, 6, 5)
+    assert not leaders.holds_back(ONE, 5, 6), "positions have been set anew"
+
+
+def test_what_is_denied_is_fetched_again_once_each_time_that_it_is_read() -> None:
+    """Two may lead in turn: the second time it may be of one that was replaced, too."""
+    leaders = Asked()
+    for _ in range(2):
+        leaders.read_from(ONE, 8, 5)
+        assert leaders.holds_back(ONE, 7, 8)
+        assert leaders.denied_first(ONE, Read(8, 5), 7)
+        assert leaders.holds_back(ONE, 7, 8)
+        assert not leaders.denied_first(ONE, Read(8, 5), 7)
 
 
 def test_nothing_is_known_of_a_log_that_has_nothing_of_what_was_read() -> None:
