@@ -280,6 +280,11 @@ class Discovery(Service):
         """Why the consumer group does not accept this worker, if it does not."""
         return self._thread().membership.refused
 
+    @property
+    def leads(self) -> bool:
+        """Whether this worker leads the consumer group, and so assigns its partitions."""
+        return self._thread().membership.leads
+
     async def on_stop(self) -> None:
         """Disconnect."""
         await self._disconnect()

@@ -90,6 +90,8 @@ class Membership:
         self._heard = -settings.session_timeout
         self.refused: str | None = None
         """Why the group does not accept this member; None if it does."""
+        self.leads = False
+        """Whether this member leads the group, by the last answer to a join: it assigns."""
 
     def watch(self, consumer: Any) -> None:
         """Follow an aiokafka consumer, which has just been started.
@@ -132,6 +134,8 @@ class Membership:
                 if before == self._code == ID_REQUIRED:
                     # aiokafka joins again at once, as is right the first time.
                     await asyncio.wait([closing], timeout=RETRY_SECONDS)
+                if isinstance(request, JoinGroupRequest) and not self._code:
+                    self.leads = response.leader_id == response.member_id
             if (reason := self._final(codes)) is not None:
                 self._end(reason)
                 if isinstance(request, OffsetCommitRequest):

@@ -66,6 +66,7 @@ class Worker:
         member: its id in the group; empty before it has joined.
         generation: the group's generation as the worker knows it.
         stopping: whether it was told to stop.
+        leads: whether it leads the group, and so assigns its partitions.
         started: whether it was assigned partitions and has read the guard's table since.
         rebalancing: whether Faust is between two assignments.
         recovery_left: how many changes of the guard's table it still has to read.
@@ -83,6 +84,7 @@ class Worker:
     member: str = ""
     generation: int = -1
     stopping: bool = False
+    leads: bool = True
     started: bool = True
     rebalancing: bool = False
     recovery_left: int = 0

@@ -73,6 +73,7 @@ class Knowledge:
             member=str(getattr(coordinator, "member_id", "")),
             generation=int(getattr(coordinator, "generation", -1)),
             stopping=app.should_stop,
+            leads=self._discovery.leads,
             started=self._started,
             rebalancing=app.rebalancing or not recovered,
             recovery_left=0 if recovered else recovery.active_remaining_total(),

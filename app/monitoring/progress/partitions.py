@@ -42,6 +42,12 @@ class Reason(NamedTuple):
 
 
 NOBODY = Reason("nobody reads it", restart=True)
+LEFT_OUT = Reason(
+    "nobody reads it: another member leads the consumer group, and assigns it to none. If that is "
+    "no worker, end it; who may join is Kafka's matter (the right Read on the group)"
+)
+"""A restart of this worker changes nothing; a worker that leads restarts itself."""
+
 NOT_YET = "nobody reads it yet"
 """For a new topic, or a new group."""
 
@@ -163,8 +169,10 @@ class Partitions:
         since = look.wall - lasts
         if lasts < STANDING + grace:
             return Finding(PartitionVerdict(State.WAITING, reach, since=since, why=NOT_YET))
-        verdict = PartitionVerdict(State.STUCK, reach, since=since, why=NOBODY.why)
-        return Finding(verdict, lasts, lasts, NOBODY)
+        reason = NOBODY if look.worker.leads else LEFT_OUT
+        state = State.STUCK if reason.restart else State.WAITING
+        verdict = PartitionVerdict(state, reach, since=since, why=reason.why)
+        return Finding(verdict, lasts, lasts, reason)
 
     def _held(self, tp: TP, reach: Reach, look: _Look) -> Finding:
         member = self._holders[tp]

@@ -257,7 +257,7 @@ class Progress(Service):
             return
         self._ending = True
         error = StandstillError(
-            f"Nothing has moved for {verdict.stuck_for:.0f} s, though Kafka answers: "
+            f"Standing still for {verdict.stuck_for:.0f} s, though Kafka answers: "
             f"{verdict.stuck_on}. Ending this worker, so that its supervisor restarts it "
             "(PERSISTER_STUCK_AFTER)."
         )

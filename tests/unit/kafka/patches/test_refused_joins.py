@@ -57,9 +57,12 @@ class Member:
     def request_rejoin(self) -> None:
         self.rejoined += 1
 
-    async def hear(self, request: Any, code: int) -> bool:
+    async def hear(self, request: Any, code: int, leader: str = "other") -> bool:
         """Send a request; returns whether aiokafka sees the answer."""
-        answer = SimpleNamespace(error_code=code, topics=[("topic", [(0, code)])])
+        topics = [("topic", [(0, code)])]
+        answer = SimpleNamespace(
+            error_code=code, topics=topics, member_id="member", leader_id=leader
+        )
 
         async def send(_request: object) -> Any:
             return answer
@@ -92,6 +95,17 @@ async def test_a_member_that_is_to_have_an_id_joins_at_once_and_then_after_pause
     monkeypatch.setattr(module, "RETRY_SECONDS", 0)
     assert await member.hear(JOIN, ID_REQUIRED)
     assert await member.hear(JOIN, 0)
+
+
+async def test_who_leads_the_group_is_known_from_the_last_join() -> None:
+    member = Member()
+    assert not member.membership.leads
+    await member.hear(JOIN, 0, leader="member")
+    assert member.membership.leads
+    await member.hear(JOIN, UNKNOWN_MEMBER)
+    assert member.membership.leads  # no answer to that
+    await member.hear(JOIN, 0, leader="other")
+    assert not member.membership.leads
 
 
 @pytest.mark.parametrize(

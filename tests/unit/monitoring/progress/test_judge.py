@@ -135,6 +135,17 @@ def test_a_partition_that_nobody_holds_is_shown_by_every_worker() -> None:
     assert world.after(60).stuck_for > 60
 
 
+def test_what_another_member_assigns_to_none_ends_no_worker_but_the_one_that_leads() -> None:
+    world = World(held={"me": {DOCUMENTS}, "stranger": set()})
+    world.worker = replace(world.worker, leads=False)
+    verdict = world.after(600)
+    assert (verdict.stuck_for, verdict.state) == (0.0, State.WAITING)
+    assert "completed0/0: nobody reads it: another member leads" in (verdict.not_ready or "")
+    assert verdict.partitions[INPUT].state is State.WAITING
+    world.worker = replace(world.worker, leads=True)
+    assert world.after(60).stuck_for > 60
+
+
 def test_what_stood_still_before_its_holder_was_lost_counts() -> None:
     world = World()
     world.after(100)
