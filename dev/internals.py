@@ -118,6 +118,11 @@ LEANED_ON: dict[str, tuple[str, ...]] = {
         "aiokafka.consumer.fetcher:Fetcher._fetch_requests_routine",
         "aiokafka.consumer.fetcher:Fetcher._get_actions_per_node",
     ),
+    "app/kafka/patches/closed_fetches.py": (
+        "aiokafka.consumer.fetcher:Fetcher.close",
+        "aiokafka.consumer.fetcher:Fetcher._proc_fetch_request",
+        "aiokafka.consumer.fetcher:Fetcher._fetch_requests_routine",
+    ),
     "app/kafka/patches/waiting_fetches.py": (
         "aiokafka.client:AIOKafkaClient.send",
         "aiokafka.client:AIOKafkaClient._get_conn",

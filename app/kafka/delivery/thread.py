@@ -25,6 +25,7 @@ from app.kafka.delivery.notes import Note
 from app.kafka.leaders import leader_of
 from app.kafka.patches.abandoned_commits import drop_abandoned_commits
 from app.kafka.patches.changed_subscriptions import notice_changed_subscriptions
+from app.kafka.patches.closed_fetches import close_all
 from app.kafka.patches.committed_offsets import watch_committed_offsets
 from app.kafka.patches.fetched_batches import Fetched, Reassigned, unpack_chunks
 from app.kafka.patches.new_leaders import NewLeaders, Read
@@ -125,6 +126,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         self.fetches.watch(consumer)
         set_refused_aside(coordinator, self._refused)
         kafka, sieve = self._delivery.transport.kafka, self._delivery.transport.sieve
+        close_all(consumer._fetcher)  # noqa: SLF001
         self._shelf = unpack_chunks(
             consumer._fetcher,  # noqa: SLF001
             self._delivery.delivers_chunks,
