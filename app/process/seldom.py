@@ -1,9 +1,10 @@
 """Rate-limits repeated log messages, such as those about strangers or retrying clients."""
 
 import logging
+import threading
 import time
-from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from aiohttp.http_exceptions import HttpProcessingError
 
@@ -20,8 +21,26 @@ _OURS = 500
 """Status from which on an error is the server's own."""
 
 
+def _later(seconds: float, call: Callable[[], None]) -> Callable[[], object]:
+    timer = threading.Timer(seconds, call)
+    timer.daemon = True
+    timer.start()
+    return timer.cancel
+
+
+@dataclass
+class _Held:
+    """Messages that did not pass: the last one, and how many came before it."""
+
+    last: logging.LogRecord
+    before: int = 0
+
+
 class Seldom(logging.Filter):
     """Lets each message of a logger pass once in a period, with how often it was meant before.
+
+    When a period ends in which some did not pass, the last one of them does, so that all of them
+    are counted by then.
 
     Messages are told apart before their arguments are filled in, and by the `kind` that a logger
     may name beside them (`extra={"kind": ...}`), of which a stranger must not be able to make many.
@@ -29,29 +48,81 @@ class Seldom(logging.Filter):
     Args:
         period: seconds.
         clock: monotonic seconds.
+        later: calls something after some seconds, in a thread; returns what cancels that.
     """
 
     def __init__(
-        self, period: float = PERIOD, *, clock: Callable[[], float] = time.monotonic
+        self,
+        period: float = PERIOD,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        later: Callable[[float, Callable[[], None]], Callable[[], object]] = _later,
     ) -> None:
         super().__init__()
         self._period = period
         self._clock = clock
+        self._later = later
+        self._lock = threading.RLock()  # a signal may come in between
         self._passed: dict[str, float] = {}
-        self._held: Counter[str] = Counter()
+        self._held: dict[str, _Held] = {}
+        self._cancel: Callable[[], object] | None = None
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether to log it now."""
-        message, now = f"{record.msg}{getattr(record, 'kind', '')}", self._clock()
-        if now - self._passed.get(message, -self._period) < self._period:
-            self._held[message] += 1
-            return False
-        if len(self._passed) >= REMEMBERED:
-            self._passed.clear()
-        self._passed[message] = now
-        if held := self._held.pop(message, 0):
-            record.msg, record.args = f"{record.getMessage()} ({held} more before)", ()
+        message = f"{record.msg}{getattr(record, 'kind', '')}"
+        with self._lock:
+            now = self._clock()
+            left = self._passed.get(message, -self._period) + self._period - now
+            if left > 0:
+                self._hold(message, record, left)
+                return False
+            if len(self._passed) >= REMEMBERED:
+                self._passed.clear()
+            self._passed[message] = now
+            if held := self._held.pop(message, None):
+                _counted(record, held.before + 1)
         return True
+
+    def forget(self) -> None:
+        """Tell of nothing that is held."""
+        with self._lock:
+            self._held.clear()
+            if self._cancel is not None:
+                self._cancel()
+            self._cancel = None
+
+    def _hold(self, message: str, record: logging.LogRecord, left: float) -> None:
+        # A traceback would keep alive what its frames have.
+        record.exc_info = None
+        held = self._held.get(message)
+        self._held[message] = _Held(record, held.before + 1 if held else 0)
+        if self._cancel is None:
+            self._cancel = self._later(left, self._tell)
+
+    def _tell(self) -> None:
+        """Log what is held of messages whose period is over."""
+        with self._lock:
+            now = self._clock()
+            passed = self._passed
+            over = [
+                one
+                for one in self._held
+                if now - passed.get(one, now - self._period) >= self._period
+            ]
+            told = [self._held.pop(one) for one in over]
+            passed |= dict.fromkeys(over, now)
+            self._cancel = None
+            if self._held:
+                next_ = min(passed[one] for one in self._held) + self._period
+                self._cancel = self._later(next_ - now, self._tell)
+        for held in told:
+            if held.before:
+                _counted(held.last, held.before)
+            logging.getLogger(held.last.name).callHandlers(held.last)
+
+
+def _counted(record: logging.LogRecord, before: int) -> None:
+    record.msg, record.args = f"{record.getMessage()} ({before} more before)", ()
 
 
 class Malformed(logging.Filter):

@@ -27,6 +27,7 @@ def _logs_of_each_test() -> Iterator[None]:
         if isinstance(logger, logging.Logger):
             for seldom in [one for one in logger.filters if isinstance(one, Seldom)]:
                 logger.removeFilter(seldom)
+                seldom.forget()
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """What is said a thousand times is heard once in a while."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from aiohttp.http_exceptions import BadHttpMessage
@@ -15,10 +15,34 @@ def time() -> Time:
     return Time()
 
 
+class Later:
+    """What is to be called later, when a test says so."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[float, Callable[[], None]]] = []
+
+    def __call__(self, seconds: float, call: Callable[[], None]) -> Callable[[], object]:
+        self.asked.append((seconds, call))
+        return self.asked.clear
+
+    def pass_by(self, time: Time) -> float:
+        """Let the time pass until the next call; returns how much."""
+        ((seconds, call),) = self.asked
+        self.asked.clear()
+        time.now += seconds
+        call()
+        return seconds
+
+
 @pytest.fixture
-def logger(time: Time) -> Iterator[logging.Logger]:
+def later() -> Later:
+    return Later()
+
+
+@pytest.fixture
+def logger(time: Time, later: Later) -> Iterator[logging.Logger]:
     noisy = logging.getLogger("tests.noisy")
-    seldom = Seldom(30, clock=time.clock)
+    seldom = Seldom(30, clock=time.clock, later=later)
     noisy.addFilter(seldom)
     yield noisy
     noisy.removeFilter(seldom)
@@ -35,6 +59,39 @@ def test_a_message_passes_once_in_a_period_whatever_its_arguments(
         "Unable to connect to a:9092: 0",
         "Unable to connect to b:9092: 100 (99 more before)",
     ]
+
+
+def test_what_did_not_pass_is_counted_when_the_period_ends(
+    logger: logging.Logger, time: Time, later: Later, caplog: pytest.LogCaptureFixture
+) -> None:
+    logger.warning("Sent 1 record of %s", "a")
+    time.now += 10
+    logger.warning("Another message")
+    for _ in range(3):
+        logger.warning("Sent 1 record of %s", "a")
+    logger.warning("Another message")
+    assert len(caplog.messages) == 2
+    assert later.pass_by(time) == 20
+    assert caplog.messages[2:] == ["Sent 1 record of a (2 more before)"]
+    assert later.pass_by(time) == 10
+    assert caplog.messages[3:] == ["Another message"]
+    assert later.asked == []
+
+    logger.warning("Sent 1 record of %s", "b")  # again within a period
+    assert later.pass_by(time) == 20
+    assert caplog.messages[4:] == ["Sent 1 record of b"]
+    time.now += 30
+    logger.warning("Sent 1 record of %s", "c")
+    assert caplog.messages[5:] == ["Sent 1 record of c"]
+
+
+def test_of_what_is_held_no_traceback_is(
+    logger: logging.Logger, later: Later, time: Time, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2):
+        logger.error("It failed", exc_info=ValueError("with its frames"))
+    later.pass_by(time)
+    assert [bool(record.exc_info) for record in caplog.records] == [True, False]
 
 
 def test_different_messages_do_not_hold_each_other_back(
