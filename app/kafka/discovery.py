@@ -58,6 +58,16 @@ def _gone(topics: Collection[str]) -> OwnTopicError:
     )
 
 
+def _unseen(topics: Collection[str]) -> OwnTopicError:
+    """Kafka does not list to a client what it may not describe."""
+    return OwnTopicError(
+        f"{' and '.join(sorted(topics))} is gone from Kafka, or may not be seen any more: was it "
+        "deleted, has Kafka come back without its data, or was the right Describe on it taken "
+        "away? If it is gone, what it held cannot be stored any more, and the next start makes it "
+        "again; if the right is missing, nothing is lost: grant it"
+    )
+
+
 class OwnTopics(Service):
     """Waits for Kafka at start-up, creates the persister's own topics, and finds OpenWhisk's.
 
@@ -354,7 +364,8 @@ class Discovery(Service):
         self._missing = missing
         self._seen |= self._own.keys() - missing
         if gone:
-            self._end(_gone(gone))
+            unseen = gone - existing.keys()
+            self._end(_unseen(unseen) if unseen else _gone(gone))
         for name in self._fixed:
             if existing.get(name, 0) > self._own[name]:
                 self._end(OwnTopicError(other_number(name, existing[name])))

@@ -116,7 +116,11 @@ class Judge:
             return
         for topic in sorted(set(self._rules.required) - seen.topics):
             stands = self._lasting.of(("missing", topic))
-            yield _Cause(f"the topic {topic} is gone: a start makes it again", stands, stands)
+            why = (
+                f"the topic {topic} is gone, or may not be seen any more (the right Describe): if "
+                "it is gone, a start makes it again"
+            )
+            yield _Cause(why, stands, stands)
         if worker.rebalancing:
             return
         if not seen.stable and seen.members:

@@ -34,11 +34,14 @@ class Reason(NamedTuple):
         why: a description.
         restart: whether a restart may help.
         blocks: whether the worker is not ready because of it.
+        lingers: whether the worker stays ready for the moment in which what has waited for it is
+            committed, as in each trial of a breaker.
     """
 
     why: str
     restart: bool = False
     blocks: bool = True
+    lingers: bool = False
 
 
 NOBODY = Reason("nobody reads it", restart=True)
@@ -216,7 +219,7 @@ class Partitions:
             return NO_LEADER
         if on_purpose := worker.unreadable.get(tp.topic) or worker.held.get(tp.topic):
             # A topic that the worker needs is reported once, for the worker as a whole.
-            return Reason(on_purpose, blocks=False)
+            return Reason(on_purpose, blocks=False, lingers=True)
         if tp in worker.unanswered:
             return UNANSWERED
         reason = UNKNOWN
@@ -238,7 +241,9 @@ class Partitions:
         if lasts >= STANDING:
             self._known[tp] = UNKNOWN
         known = self._known[tp]
-        return reason if known is UNKNOWN else Reason(_JUST_OVER.format(known.why))
+        if known is UNKNOWN:
+            return reason
+        return Reason(_JUST_OVER.format(known.why), blocks=not known.lingers)
 
     def _database(self, tp: TP, database: Database) -> Reason:
         """Why documents are not stored."""

@@ -614,7 +614,10 @@ def test_a_worker_that_was_never_ready_is_not_taken_for_ready_without_its_own_to
 def test_an_own_topic_that_is_gone_is_mended_by_a_restart() -> None:
     world = World(topics={"completed0"})
     verdict = world.after(12)
-    assert verdict.not_ready == "the topic documents is gone: a start makes it again"
+    assert verdict.not_ready == (
+        "the topic documents is gone, or may not be seen any more (the right Describe): if it is "
+        "gone, a start makes it again"
+    )
     assert world.after(60).stuck_for > 60
 
 
@@ -734,3 +737,22 @@ def test_a_reason_that_is_gone_is_named_until_the_next_commit(known: dict[str, o
     world.reaches[INPUT] = Reach(0, 30, 20)
     assert world.look().not_ready is None
     assert world.after(10).not_ready == "completed0/0: nothing is committed, for no known reason"
+
+
+def test_a_worker_stays_ready_while_a_breaker_tries_again() -> None:
+    world = World()
+    world.look()
+    rejected = "6000 records in a row were rejected"
+    world.reaches[INPUT] = Reach(0, 9000, 10)
+    usual = world.worker
+    world.worker = replace(usual, held={"completed0": rejected})
+    assert world.after(300).not_ready is None
+    world.worker = usual
+    verdict = world.after(6)
+    assert (verdict.not_ready, verdict.stuck_for) == (None, 0.0)
+    assert verdict.partitions[INPUT].why == (
+        f"nothing is committed yet; until a moment ago: {rejected}"
+    )
+    verdict = world.after(8)
+    assert verdict.not_ready == "completed0/0: nothing is committed, for no known reason"
+    assert verdict.stuck_for
