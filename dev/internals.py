@@ -138,6 +138,16 @@ LEANED_ON: dict[str, tuple[str, ...]] = {
         "aiokafka.consumer.group_coordinator:GroupCoordinator._do_heartbeat",
         "aiokafka.consumer.group_coordinator:CoordinatorGroupRebalance.perform_group_join",
     ),
+    "app/kafka/patches/stopping_members.py": (
+        "faust.app.base:App._on_rebalance_when_stopped",
+        "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread.close",
+        "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread.on_thread_stop",
+        "mode.threads:ServiceThread._shutdown_thread",
+        "aiokafka.consumer.group_coordinator:GroupCoordinator.__coordination_routine",
+        "aiokafka.consumer.group_coordinator:GroupCoordinator.ensure_active_group",
+        "aiokafka.consumer.group_coordinator:GroupCoordinator._do_rejoin_group",
+        "aiokafka.consumer.group_coordinator:GroupCoordinator.close",
+    ),
     "app/kafka/patches/refused_fetches.py": (
         "aiokafka.client:AIOKafkaClient.send",
         "aiokafka.consumer.fetcher:Fetcher._proc_fetch_request",

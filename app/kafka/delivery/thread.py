@@ -32,6 +32,7 @@ from app.kafka.patches.new_leaders import NewLeaders, Read
 from app.kafka.patches.refused_fetches import Fetches
 from app.kafka.patches.refused_joins import Membership
 from app.kafka.patches.refused_offsets import Refused, set_refused_aside
+from app.kafka.patches.stopping_members import join_no_more
 from app.kafka.patches.waiting_fetches import fetch_apart
 from app.process.errors import StartError
 
@@ -125,6 +126,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         fetch_apart(consumer._client)  # noqa: SLF001
         self.fetches.watch(consumer)
         set_refused_aside(coordinator, self._refused)
+        join_no_more(coordinator, lambda: self.app.should_stop)
         kafka, sieve = self._delivery.transport.kafka, self._delivery.transport.sieve
         close_all(consumer._fetcher)  # noqa: SLF001
         self._shelf = unpack_chunks(
@@ -140,6 +142,13 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         # After a crash the thread may have ended before it is told to.
         if not self.thread_loop.is_closed():
             super()._stopped_set()
+
+    def close(self) -> None:
+        """Does nothing: Faust's closes what belongs to this thread in another one, the main one.
+
+        It is called for a rebalance that comes while the worker stops (see `stopping_members`).
+        This thread stops its consumer itself, after that.
+        """
 
     def epoch_before(self, tp: TP, offset: int) -> int | None:
         """The epoch of the last record before an offset, if it is known; any thread may ask."""

@@ -97,6 +97,13 @@ async def thread(client: Client) -> Any:
     return made
 
 
+async def test_the_main_thread_does_not_close_what_belongs_to_this_one(
+    thread: Any, client: Client
+) -> None:
+    thread.close()
+    assert not hasattr(client, "_closed")
+
+
 async def test_a_fetcher_that_reads_too_far_is_sent_back(thread: Any, client: Client) -> None:
     thread.consumer.ledger.reset({OURS: 5})
     client.stands_at(900)
