@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from aiohttp.http_exceptions import HttpProcessingError
@@ -97,7 +98,11 @@ class Seldom(logging.Filter):
         held = self._held.get(message)
         self._held[message] = _Held(record, held.before + 1 if held else 0)
         if self._cancel is None:
-            self._cancel = self._later(left, self._tell)
+            self._tell_in(left)
+
+    def _tell_in(self, seconds: float) -> None:
+        with suppress(RuntimeError):  # no thread can begin: while Python ends, or without memory
+            self._cancel = self._later(seconds, self._tell)
 
     def _tell(self) -> None:
         """Log what is held of messages whose period is over."""
@@ -114,7 +119,7 @@ class Seldom(logging.Filter):
             self._cancel = None
             if self._held:
                 next_ = min(passed[one] for one in self._held) + self._period
-                self._cancel = self._later(next_ - now, self._tell)
+                self._tell_in(next_ - now)
         for held in told:
             if held.before:
                 _counted(held.last, held.before)

@@ -85,6 +85,21 @@ def test_what_did_not_pass_is_counted_when_the_period_ends(
     assert caplog.messages[5:] == ["Sent 1 record of c"]
 
 
+def test_where_no_thread_can_begin_it_is_counted_on_the_next_one(
+    time: Time, caplog: pytest.LogCaptureFixture
+) -> None:
+    def never(*_: object) -> Callable[[], object]:
+        raise RuntimeError("can't start new thread")
+
+    quiet = logging.getLogger("tests.no_thread")
+    quiet.addFilter(Seldom(30, clock=time.clock, later=never))
+    for _ in range(3):
+        quiet.warning("again")
+    time.now += 30
+    quiet.warning("again")
+    assert caplog.messages == ["again", "again (2 more before)"]
+
+
 def test_of_what_is_held_no_traceback_is(
     logger: logging.Logger, later: Later, time: Time, caplog: pytest.LogCaptureFixture
 ) -> None:
