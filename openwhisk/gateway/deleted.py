@@ -5,7 +5,7 @@ bring a deleted document back. Whoever writes it again through the gateway, thou
 """
 
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -26,12 +26,19 @@ a body deleted that the gateway could not read to its end they never notice; for
 compromise, since meanwhile nothing goes to Kafka.
 """
 
+_NOBODY: Final = ""
+"""The owner of what CouchDB itself calls deleted, to whoever reads it."""
+
 _NOT_FOUND: Final = 404
+_DONE: Final = range(200, 300)
 _DENIED: Final = range(400, NO_ANSWER)
 
 
 class Deleted:
-    """The ids of documents that were deleted, or may have been, the newest ones if too many.
+    """The ids of documents that were deleted, or may have been.
+
+    If they are too many, whoever has named most of them loses his oldest: a member whose deletions
+    a validation function refuses pushes out nobody else's.
 
     Args:
         most: most ids to remember.
@@ -43,27 +50,56 @@ class Deleted:
         self._clock = clock
         self._all_until = float("-inf")
         # By hash, since ids are long: of two that have the same, CouchDB may hear both.
-        self._hashes: OrderedDict[int, None] = OrderedDict()
+        self._of: defaultdict[str, OrderedDict[int, None]] = defaultdict(OrderedDict)
+        """What each owner has named, the newest last."""
+        self._named: Counter[int] = Counter()
+        """By how many owners."""
+        self._size = 0
 
     def __contains__(self, document_id: str) -> bool:
-        return hash(document_id) in self._hashes or self._clock() < self._all_until
+        return hash(document_id) in self._named or self._clock() < self._all_until
 
-    def note(self, document_id: str) -> None:
-        """Remember that a document was deleted."""
+    def note(self, document_id: str, owner: str) -> None:
+        """Remember that a document was deleted.
+
+        Args:
+            document_id: its id.
+            owner: who said so. What somebody else has said, too, counts for each of them.
+        """
         key = hash(document_id)
-        self._hashes[key] = None
-        self._hashes.move_to_end(key)
-        if len(self._hashes) > self._most:
-            self._hashes.popitem(last=False)
+        own = self._of[owner]
+        if key not in own:
+            self._named[key] += 1
+            self._size += 1
+        own[key] = None
+        own.move_to_end(key)
+        if self._size > self._most:
+            self._forget_one()
+
+    def _forget_one(self) -> None:
+        key, _ = max(self._of.values(), key=len).popitem(last=False)
+        self._size -= 1
+        self._named[key] -= 1
+        if not self._named[key]:
+            del self._named[key]
 
     async def changing(
-        self, change: Change, answer: Awaitable[web.StreamResponse]
+        self,
+        change: Change,
+        answer: Awaitable[web.StreamResponse],
+        *,
+        owner: str = _NOBODY,
+        may: bool = True,
     ) -> web.StreamResponse:
         """Remember documents that a request may have deleted, unless CouchDB did not carry it out.
 
         Args:
             change: what the request may change.
             answer: CouchDB's to the request.
+            owner: who sends the request.
+            may: whether CouchDB has said that the client may change that. If not, only an answer
+                that says that it was done counts: by a request that he does not wait for, anybody
+                could have records go to CouchDB.
 
         Returns:
             The answer.
@@ -71,18 +107,21 @@ class Deleted:
         Raises:
             UnreachableError: what `answer` raises. It may raise anything else as well.
         """
-        refused = False
+        # After a connection that broke, or a client that left, they may be deleted as well.
+        deleted = may
         try:
             response = await answer
-            refused = response.status in _DENIED and not _says_deleted(response)
+            if response.status in _DONE or _says_deleted(response):
+                deleted = True
+            elif response.status in _DENIED:
+                deleted = False
         except UnreachableError:
-            refused = True
+            deleted = False
             raise
         finally:
-            # After a connection that broke, or a client that left, they may be deleted as well.
-            if not refused:
+            if deleted:
                 for document_id in change.ids:
-                    self.note(document_id)
+                    self.note(document_id, owner)
                 if change.all:
                     self._all_until = self._clock() + _ALL
         return response
@@ -90,7 +129,7 @@ class Deleted:
     def read(self, document_id: str, response: web.StreamResponse) -> None:
         """Remember a document that CouchDB's answer to a read calls deleted."""
         if _says_deleted(response):
-            self.note(document_id)
+            self.note(document_id, _NOBODY)
 
 
 def _says_deleted(response: web.StreamResponse) -> bool:

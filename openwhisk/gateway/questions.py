@@ -26,7 +26,8 @@ from openwhisk.gateway.credentials import (
 logger = logging.getLogger(__name__)
 
 _TOO_MANY = 429
-_MAY_PASS = (408, _TOO_MANY)
+MAY_PASS = (408, _TOO_MANY)
+"""Statuses with which a server asks to try again, as it does with those from 500 on."""
 
 _ITSELF = "gateway"
 """What CouchDB is told for an address by a gateway that asks for itself. It may be any text, and
@@ -80,6 +81,7 @@ class TooLong(aiohttp.ClientPayloadError):
 
 class _UserContext(msgspec.Struct):
     name: str | None = None
+    roles: msgspec.Raw = msgspec.Raw(b"[]")
 
 
 class _Session(msgspec.Struct):
@@ -99,7 +101,7 @@ class _Rows(msgspec.Struct):
     rows: list[_Row]
 
 
-_session_of = msgspec.json.Decoder(_Session).decode
+session_of = msgspec.json.Decoder(_Session).decode
 _designs = msgspec.json.Decoder(_Rows).decode
 
 
@@ -223,7 +225,7 @@ class Questions:
         status, body = await self._read("_session", headers, _LONGEST_SESSION)
         if status != 200:  # noqa: PLR2004 - OK
             return None
-        return _session_of(body).userCtx.name
+        return session_of(body).userCtx.name
 
     async def _validates(self, headers: Mapping[str, str]) -> tuple[bool, float]:
         """Whether the database has a validation function, and when it was asked.
@@ -243,7 +245,7 @@ class Questions:
             status, body = await self._read(path, headers, _LONGEST_DESIGNS)
         except TooLong:
             return True, now  # to be read
-        if status in _MAY_PASS or status >= 500:  # noqa: PLR2004 - server errors
+        if status in MAY_PASS or status >= 500:  # noqa: PLR2004 - server errors
             raise aiohttp.ClientPayloadError(f"status {status}")
         if status != 200:  # noqa: PLR2004 - OK
             return True, now  # this user may not read them, so there may be some

@@ -38,6 +38,7 @@ from openwhisk.gateway.upstream import (
     RefusedError,
     UnreachableError,
     Upstream,
+    UpstreamError,
 )
 from openwhisk.gateway.writes import Writes
 from openwhisk.publisher import Publisher
@@ -275,30 +276,46 @@ class Gateway:
             kind = Kind.DOCUMENT if wanted.document_id else Kind.BULK
         changes = change(request.method, request.raw_path, headers, self._database)
         try:
-            if wanted is not None or (changes.named and self._reads.expect_any):
+            if wanted or changes.ids or (changes.named and self._reads.expect_any):
                 response = await self._write(request, wanted, changes)
+            elif changes.all:
+                response = await self._replace(request, changes)
             else:
-                response = await self._pass(request, changes)
+                response = await self._pass(request)
         except RefusedError as refused:
             response = answers.refused(refused.refusal)
         except NotStoredYet:
             response = self._no_answer(request, Unanswered.NOT_STORED_YET)
-        except UnreachableError as problem:
+        except UpstreamError as problem:
             response = answers.no_answer(str(problem))
         self._metrics.requests.labels(kind, response.status).inc()
         return response
 
-    async def _pass(self, request: web.Request, changes: Change) -> web.StreamResponse:
-        """Pass a request through, unless it is about a document that is not stored yet."""
+    async def _pass(self, request: web.Request) -> web.StreamResponse:
+        """Pass a request through that changes no document that may have to wait."""
         document_id = read(request.method, request.raw_path, self._database)
-        if document_id is not None:
-            early = await self._reads.document(request, document_id)
-            if early is not None:
-                return early
-        await self._reads.stored(changes.ids, request.headers)
-        response = await self._changing(changes, self._upstream.forward(request))
-        if document_id is not None:
-            self._deleted.read(document_id, response)
+        if document_id is None:
+            return await self._upstream.forward(request)
+        early = await self._reads.document(request, document_id)
+        if early is not None:
+            return early
+        response = await self._upstream.forward(request)
+        self._deleted.read(document_id, response)
+        return response
+
+    async def _replace(self, request: web.Request, changes: Change) -> web.StreamResponse:
+        """Pass a request through that may drop or create the database.
+
+        Raises:
+            RefusedError: CouchDB refuses the credentials.
+            UpstreamError: CouchDB does not say whether the client may do so. It has not seen the
+                request then.
+        """
+        may = await self._upstream.administers(request.headers)
+        answer = self._upstream.forward(request)
+        response = await self._deleted.changing(changes, answer, may=may)
+        if response.status < _ERROR:
+            self._reads.forget()
         return response
 
     @web.middleware
@@ -347,7 +364,7 @@ class Gateway:
         if changes.named and self._reads.expect_any:
             passing = partial(self._pass_on, changes.named)
             return await self._within_bounds(request, owners, passing)
-        return await self._heard(request, changes)
+        return await self._heard(request, changes, owners[-1])
 
     async def _within_bounds(
         self, request: web.Request, owners: Sequence[str], write: Write
@@ -378,23 +395,14 @@ class Gateway:
     ) -> web.StreamResponse:
         return await self._writes.pass_on(request, body, named, owner)
 
-    async def _heard(self, request: web.Request, changes: Change) -> web.StreamResponse:
+    async def _heard(self, request: web.Request, changes: Change, owner: str) -> web.StreamResponse:
         await self._reads.stored(changes.ids, request.headers)
         until = time.monotonic() + self._settings.publish_deadline
         answer = when_connected(lambda: self._upstream.forward(request), until)
         try:
-            return await self._changing(changes, answer)
+            return await self._deleted.changing(changes, answer, owner=owner)
         except UnreachableError:
             return self._no_answer(request, Unanswered.NOT_STORED)
-
-    async def _changing(
-        self, changes: Change, answer: Awaitable[web.StreamResponse]
-    ) -> web.StreamResponse:
-        """CouchDB's answer to a request that may have deleted documents."""
-        response = await self._deleted.changing(changes, answer)
-        if changes.all and response.status < _ERROR:
-            self._reads.forget()
-        return response
 
     async def _judged(self, request: web.Request) -> Judgement:
         """The verdict on a write, which is held while CouchDB cannot be asked."""

@@ -145,7 +145,7 @@ def change(method: str, raw_path: str, headers: Mapping[str, str], database: str
         ids = [_decoded("/".join(segments[5:]))]
     if method == "COPY":
         ids.append(_decoded(headers.get("Destination", "").partition("?")[0]))
-    return Change(tuple(name for name in ids if name and "/" in name))
+    return Change(tuple(name for name in ids if name and "/" in name and name[0] != "_"))
 
 
 def _plain(headers: Mapping[str, str]) -> bool:

@@ -22,7 +22,7 @@ from openwhisk.gateway import answers
 from openwhisk.gateway.credentials import Judgement, Refusal, credentials_of, for_the_client
 from openwhisk.gateway.headers import sendable_reason, without_hops
 from openwhisk.gateway.large import LARGE, Bytes, pieces
-from openwhisk.gateway.questions import Questions
+from openwhisk.gateway.questions import MAY_PASS, Questions, session_of
 from openwhisk.gateway.records import bulk_body
 
 LONGEST_LINE = 65_536
@@ -328,10 +328,9 @@ class Upstream:
         self, query: str, ids: Sequence[str], headers: Mapping[str, str], most: int
     ) -> list[_Row]:
         """The rows of `_all_docs` about these documents."""
+        url = f"{self._database}/_all_docs{query}"
         body = msgspec.json.encode({"keys": ids})
-        status, body, _ = await self._own_request(
-            "POST", f"/_all_docs{query}", headers, body, most=most
-        )
+        status, body, _ = await self._own_request("POST", url, headers, body, most=most)
         if status != 200:  # noqa: PLR2004 - OK
             raise UpstreamError(f"CouchDB answers {status}")
         try:
@@ -351,17 +350,42 @@ class Upstream:
             UpstreamError: no answer.
             RefusedError: CouchDB refuses the credentials.
         """
-        path = f"/{quote(document_id, safe='')}"
-        status, body, said = await self._own_request("GET", path, headers, most=0)
+        url = f"{self._database}/{quote(document_id, safe='')}"
+        status, body, said = await self._own_request("GET", url, headers, most=0)
         if status == 404:  # noqa: PLR2004 - not found
             # For a deleted one it says `deleted` instead.
             return b'"missing"' in body, said
         return False if status == 200 else None, said  # noqa: PLR2004 - OK
 
+    async def administers(self, headers: Mapping[str, str]) -> bool:
+        """Whether CouchDB calls a client a server admin: nobody else drops or creates databases.
+
+        Not if it does not say, as through a proxy that lets only the database's own paths through.
+
+        Raises:
+            UpstreamError: no answer, or none for now.
+            RefusedError: CouchDB refuses the credentials.
+        """
+        url = f"{self._url}/_session"
+        try:
+            status, body, _ = await self._own_request("GET", url, headers, most=_LARGEST_ERROR)
+        except RefusedError as refused:
+            if refused.refusal.status == 401:  # noqa: PLR2004 - unauthorized
+                raise
+            return False
+        if status in MAY_PASS or status >= 500:  # noqa: PLR2004 - server errors
+            raise UpstreamError(f"CouchDB answers {status}")
+        if status != 200:  # noqa: PLR2004 - OK
+            return False
+        try:
+            return b'"_admin"' in bytes(session_of(body).userCtx.roles)
+        except _UNREADABLE:
+            return False
+
     async def _own_request(
         self,
         method: str,
-        path: str,
+        url: str,
         headers: Mapping[str, str],
         body: bytes | None = None,
         *,
@@ -374,7 +398,7 @@ class Upstream:
         try:
             async with self._request(
                 method,
-                URL(f"{self._database}{path}", encoded=True),
+                URL(url, encoded=True),
                 data=body,
                 headers=_own(headers),
                 timeout=aiohttp.ClientTimeout(total=_BULK_TIMEOUT),

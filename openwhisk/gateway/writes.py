@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from aiohttp import web
 
@@ -153,7 +154,7 @@ class Writes:
         if not record:
             await self._reads.stored([document_id], request.headers)
             if body.raw and (body.data is None or _may_delete(body.data)):
-                self._deleted.note(document_id)
+                self._deleted.note(document_id, owner)
             return await self._forward(request, body, Forwarded.NOT_TAKEN)
         try:
             (entry,) = await self._storing.store([record], request.headers)
@@ -228,16 +229,17 @@ class Writes:
         if body.raw:
             ids = None
             if body.data is not None:
-                ids = await self._turns.run(owner, ids_in(body.data, named, self._expect))
+                expect = partial(self._expect, owner)
+                ids = await self._turns.run(owner, ids_in(body.data, named, expect))
             if ids is None:  # it may name any
                 await self._reads.all_stored(request.headers)
             else:
                 await self._reads.stored(ids, request.headers)
         return await self._send(request, body, ANY if ids is None else NOTHING)
 
-    def _expect(self, document_id: str) -> bool:
+    def _expect(self, owner: str, document_id: str) -> bool:
         """Whether a document that may be deleted may be one that is not stored yet."""
-        self._deleted.note(document_id)
+        self._deleted.note(document_id, owner)
         return self._reads.expect(document_id)
 
     async def _take(
@@ -251,16 +253,16 @@ class Writes:
         if not data:
             return [], [], []
         now = self._millis()
-        looked = await self._turns.run(owner, self._looked(data, now))
+        looked = await self._turns.run(owner, self._looked(data, now, owner))
         documents, records, ids = looked.documents, looked.records, looked.ids
         for index in looked.later:
             document = documents[index]
             record = await self._take_aside(document, now, owner)
             ids[index] = record.id if record else await self._turns.run(owner, _id_of(document))
-            records[index] = self._unless_deleted(record, document, ids[index])
+            records[index] = self._unless_deleted(record, document, ids[index], owner)
         return documents, without_repeated(ids, records), ids
 
-    def _looked(self, data: bytes | bytearray, now: int) -> Steps[_Looked]:
+    def _looked(self, data: bytes | bytearray, now: int, owner: str) -> Steps[_Looked]:
         """What can be found without a thread; each document is a piece."""
         looked = _Looked((yield from _documents(data)), [], [], [])
         for index, document in enumerate(looked.documents):
@@ -274,18 +276,22 @@ class Writes:
             else:
                 record = self._taking.take(bytes(document), now)
                 document_id = record.id if record else (yield from _id_of(document))
-            looked.records.append(self._unless_deleted(record, document, document_id))
+            looked.records.append(self._unless_deleted(record, document, document_id, owner))
             looked.ids.append(document_id)
         return looked
 
     def _unless_deleted(
-        self, record: Record | None, document: bytes | memoryview, document_id: str | None
+        self,
+        record: Record | None,
+        document: bytes | memoryview,
+        document_id: str | None,
+        owner: str,
     ) -> Record | None:
         """The accepted record, unless its document was deleted before."""
         if document_id is None:
             return record
         if record is None and _may_delete(document):
-            self._deleted.note(document_id)
+            self._deleted.note(document_id, owner)
         return None if document_id in self._deleted else record
 
     async def _take_one(

@@ -234,7 +234,8 @@ class TestRights(Suite):
         assert await member.send("PUT", "/_design/a", b"{}") == (403, design)
         assert await member.bulk({"_id": "_design/a"}) == (201, [{"id": "_design/a", **design}])
         answer = refused("unauthorized", "You are not a server admin.")
-        assert await member.send("PUT") == (401, answer)
+        assert await member.send("PUT") == await member.send("DELETE") == (401, answer)
+        assert (await member.session())["roles"] == []
 
     @beyond_the_stand_in
     async def test_a_stranger_may_do_nothing(self, client: Client, couchdb: CouchDB) -> None:
@@ -599,6 +600,11 @@ class TestOneDocument(Suite):
         context = await client.session()
         assert context["name"] == URL(couchdb.url).user
         assert context["roles"] == ["_admin"]
+
+    @beyond_the_stand_in
+    async def test_who_nobody_is(self, client: Client, couchdb: CouchDB) -> None:
+        nobody = client.at(str(URL(couchdb.url).with_user(None)).rstrip("/"))
+        assert await nobody.session() == {"name": None, "roles": []}
 
     async def test_a_wrong_password(self, client: Client, couchdb: CouchDB) -> None:
         address = URL(couchdb.url).with_user("nobody").with_password("wrong")

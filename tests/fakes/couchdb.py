@@ -180,7 +180,8 @@ class FakeCouchDB:
         if self.user is not None:
             given = request.headers.get("Authorization", "")
             cookie = request.cookies.get("AuthSession")
-            if not given and (cookie is None or cookie != self._cookie()):
+            anybody = cookie is None and (request.method, request.path) == ("GET", "/_session")
+            if not given and not anybody and (cookie is None or cookie != self._cookie()):
                 reason = "You are not authorized to access this db."
                 return failure(401, "unauthorized", reason)
             if given and self._name(given) is None:
@@ -214,8 +215,12 @@ class FakeCouchDB:
 
     def _about_session(self, request: web.Request) -> web.Response:
         authorization = request.headers.get("Authorization", "")
-        name = self._name(authorization) if authorization else self.user and self.user[0]
-        roles = ["_admin"] if self.administrator else []
+        if authorization:
+            name = self._name(authorization)
+        else:
+            name = self.user[0] if self.user and "AuthSession" in request.cookies else None
+        anybody = self.user is None
+        roles = ["_admin"] if self.administrator and (name or anybody) else []
         return web.json_response({"ok": True, "userCtx": {"name": name, "roles": roles}})
 
     async def _make_session(self, request: web.Request) -> web.Response:

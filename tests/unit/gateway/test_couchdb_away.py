@@ -17,6 +17,7 @@ from tests.unit.gateway.doubles import (
     FakeDatabase,
     Running,
     document,
+    encoded,
 )
 
 SOON = 0.05
@@ -67,10 +68,12 @@ def not_taken() -> dict[str, Any]:
 def write(gateway: Running, how: str, fields: dict[str, Any]) -> Any:
     if how == "document":
         return gateway.put_document(fields)
+    if how == "document with a query":
+        return gateway.put(encoded(fields), f"{fields['_id']}?w=1")
     return gateway.bulk_documents([fields] if how == "batch" else [document(), fields])
 
 
-@pytest.mark.parametrize("how", ["document", "batch", "mixed batch"])
+@pytest.mark.parametrize("how", ["document", "document with a query", "batch", "mixed batch"])
 async def test_a_write_is_held_until_couchdb_is_there(
     start: StartGateway, couchdb: Restarts, database: FakeDatabase, how: str
 ) -> None:
@@ -86,7 +89,7 @@ async def test_a_write_is_held_until_couchdb_is_there(
     assert database.held.keys() == {fields["_id"]}
 
 
-@pytest.mark.parametrize("how", ["document", "batch", "mixed batch"])
+@pytest.mark.parametrize("how", ["document", "document with a query", "batch", "mixed batch"])
 async def test_in_the_end_it_is_not_answered(
     start: StartGateway, couchdb: Restarts, how: str
 ) -> None:

@@ -322,5 +322,20 @@ async def test_a_database_that_was_made_again_counts_as_known_after_a_while() ->
 def test_the_newest_are_remembered() -> None:
     deleted = Deleted(most=3)
     for name in ("a", "b", "a", "c", "d"):
-        deleted.note(name)
+        deleted.note(name, "user a")
     assert [name for name in "abcd" if name in deleted] == ["a", "c", "d"]
+
+
+@pytest.mark.parametrize("same", ["before", "after", "not at all"])
+def test_who_names_many_pushes_out_nobody_elses(same: str) -> None:
+    deleted = Deleted(most=5)
+    if same == "before":
+        deleted.note("a", "user many")
+    for name in ("a", "b"):
+        deleted.note(name, "user few")
+    if same == "after":
+        deleted.note("a", "user many")
+    for number in range(10):
+        deleted.note(str(number), "user many")
+    remembered = [name for name in ["a", "b", *map(str, range(10))] if name in deleted]
+    assert remembered == ["a", "b", "7", "8", "9"]
