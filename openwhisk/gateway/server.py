@@ -276,10 +276,10 @@ class Gateway:
             kind = Kind.DOCUMENT if wanted.document_id else Kind.BULK
         changes = change(request.method, request.raw_path, headers, self._database)
         try:
-            if wanted or changes.ids or (changes.named and self._reads.expect_any):
-                response = await self._write(request, wanted, changes)
-            elif changes.all:
+            if changes.database:
                 response = await self._replace(request, changes)
+            elif wanted or changes.ids or changes.all or (changes.named and self._reads.expect_any):
+                response = await self._write(request, wanted, changes)
             else:
                 response = await self._pass(request)
         except RefusedError as refused:
@@ -396,7 +396,10 @@ class Gateway:
         return await self._writes.pass_on(request, body, named, owner)
 
     async def _heard(self, request: web.Request, changes: Change, owner: str) -> web.StreamResponse:
-        await self._reads.stored(changes.ids, request.headers)
+        if changes.all:
+            await self._reads.all_stored(request.headers)
+        else:
+            await self._reads.stored(changes.ids, request.headers)
         until = time.monotonic() + self._settings.publish_deadline
         answer = when_connected(lambda: self._upstream.forward(request), until)
         try:

@@ -47,17 +47,25 @@ class Change:
     Attributes:
         ids: those that its path or its headers name.
         named: where its body names others, if it does.
-        all: whether it may change all: it drops or creates the database, or names some that the
-            gateway does not know.
+        all: whether it may change all: it drops or creates the database, or the gateway does not
+            know which it names.
+        database: whether it drops or creates the database.
     """
 
     ids: tuple[str, ...] = ()
     named: Named | None = None
     all: bool = False
+    database: bool = False
 
 
 NOTHING = Change()
 ANY = Change(all=True)
+ANOTHER_DATABASE = Change(all=True, database=True)
+
+_FUNCTIONS = frozenset({"_rewrite", "_update"})
+"""What a design document does with a request may change any document, whatever its method and path
+are: `_rewrite` makes another request of it, and the document that `_update` makes has its own id.
+"""
 
 _READS = frozenset({"GET", "HEAD"})
 _CHANGES = frozenset({"POST", "PUT", "DELETE", "COPY"})
@@ -125,24 +133,24 @@ def change(method: str, raw_path: str, headers: Mapping[str, str], database: str
         headers: the headers, with case-insensitive names.
         database: the name of the activations database.
     """
-    if method == "POST":
-        method = _overridden(headers)
-    if method not in _CHANGES:
-        return NOTHING
     path = raw_path.partition("?")[0]
     if not path.startswith("/"):
         path = path.partition("://")[2].partition("/")[2]  # the absolute form
     segments = [segment for segment in path.split("/") if segment]  # as CouchDB splits it
     if not segments or _decoded(segments[0]) != database:
         return NOTHING
-    if method in ("DELETE", "PUT") and not segments[1:]:
-        return ANY
     document_id = _decoded(segments[1]) if segments[1:] else ""
+    if document_id == "_design" and segments[3:] and _decoded(segments[3]) in _FUNCTIONS:
+        return ANY
+    if method == "POST":
+        method = _overridden(headers)
+    if method not in _CHANGES:
+        return NOTHING
+    if method in ("DELETE", "PUT") and not segments[1:]:
+        return ANOTHER_DATABASE
     if method == "POST" and not segments[2:] and document_id in _NAMED:
         return Change(named=_NAMED[document_id]) if _may_be_json(headers) else NOTHING
     ids = [document_id]
-    if document_id == "_design" and segments[3:] and _decoded(segments[3]) == "_update":
-        ids = [_decoded("/".join(segments[5:]))]
     if method == "COPY":
         ids.append(_decoded(headers.get("Destination", "").partition("?")[0]))
     return Change(tuple(name for name in ids if name and "/" in name and name[0] != "_"))

@@ -278,6 +278,40 @@ async def test_what_may_name_any_document_waits_until_all_are_stored(
     assert database.writes
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("function", ["_rewrite", "_rewrite/b?c=d", "_update/f", "_update/f/a%2Fb"])
+async def test_what_a_design_document_may_change_waits_until_all_are_stored(
+    clients: StartClients, database: FakeDatabase, method: str, function: str
+) -> None:
+    writer, _ = await clients(change_patience=0.2)
+    fields, meanwhile = document(), document()
+    path = f"/{DATABASE}/_design/a/{function}"
+    reached: list[web.Request] = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if request.raw_path != path:
+            return await database.couchdb.answer(request)
+        reached.append(request)
+        await writer.put(meanwhile)
+        database.delete(fields["_id"])
+        return web.json_response({"ok": True})
+
+    database.answer = answer
+    await writer.put(fields)
+    stored = (await writer.get(fields["_id"])).json
+    del stored["_rev"]
+    with pytest.raises(BrokenError):
+        await writer.request(method, path)
+    assert not reached
+    database.write(stored)
+    assert (await writer.request(method, path)).status == 200
+    assert len(reached) == 1
+    assert (await writer.get(meanwhile["_id"])).status == 200
+    assert meanwhile["_id"] not in database.held
+    assert (await writer.put(fields)).status == 201
+    assert fields["_id"] in database.held
+
+
 async def test_a_document_that_was_deleted_under_an_escaped_name_is_written_by_couchdb(
     clients: StartClients, database: FakeDatabase
 ) -> None:
