@@ -107,6 +107,11 @@ def unreadable_header() -> web.Response:
     return _error(400, "bad_request", "a header is not UTF-8")
 
 
+def many_hops() -> web.Response:
+    """The answer to a request whose `Connection` names very many headers."""
+    return _error(400, "bad_request", "Connection names too many headers")
+
+
 def fragment() -> web.Response:
     """The answer to a request whose target has a `#`: it ends there for CouchDB, and not for all.
 

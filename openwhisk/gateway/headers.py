@@ -43,6 +43,15 @@ _HOP_BY_HOP: Final = frozenset(
 """Headers about a single connection (RFC 9110, 7.6.1)."""
 
 
+_MOST_HOPS: Final = 100
+"""Names in `Connection`; clients send one or two, and each is looked at."""
+
+
+def has_many_hops(headers: CIMultiDictProxy[str]) -> bool:
+    """Whether `Connection` names more headers than are looked at."""
+    return sum(1 + value.count(",") for value in headers.getall("Connection", ())) > _MOST_HOPS
+
+
 def can_be_passed_on(headers: Mapping[str, str]) -> bool:
     """Whether the headers of a request can be sent to CouchDB as they came."""
     return all(value.isascii() or not _undecoded(value) for value in headers.values())

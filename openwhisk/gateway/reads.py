@@ -9,7 +9,8 @@ would bring the document back.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain, islice
 
 from aiohttp import web
 
@@ -21,7 +22,11 @@ from openwhisk.gateway.recent import Recent
 from openwhisk.gateway.upstream import Upstream, UpstreamError
 
 _PAUSE = 0.1
-"""Seconds between two checks whether a document is stored."""
+"""Seconds between the first two checks whether documents are stored."""
+
+_LONGEST_PAUSE = 1.0
+_LONGER = 1.5
+"""How many times as long the next pause is: many may wait, each with questions of its own."""
 
 _QUESTION = 1.0
 """Seconds that CouchDB has for the answer at least, however little patience is left."""
@@ -62,6 +67,8 @@ class Reads:
         self._patience = patience
         self._metrics = metrics
         self._clock = clock
+        self._asks_about_all = asyncio.Lock()
+        self._all_stored_by = float("-inf")
 
     async def document(self, request: web.Request, document_id: str) -> web.Response | None:
         """The answer to `GET` or `HEAD` of a document; None if that is left to CouchDB."""
@@ -100,46 +107,93 @@ class Reads:
             RefusedError: CouchDB refuses the credentials. So who is a stranger to it does not learn
                 which documents are on the wire.
         """
-        until = self._clock() + self._patience
-        waiting = list(document_ids)
-        while True:
-            try:
-                async with asyncio.timeout(max(until - self._clock(), _QUESTION)):
-                    waiting = await self._not_stored(waiting, headers)
-            except (UpstreamError, TimeoutError):
-                pass  # it does not say, and takes the change as soon as it is back
-            if not waiting:
-                return
-            if self._clock() >= until:
-                raise NotStoredYet
-            await asyncio.sleep(_PAUSE)
+        await self._wait(list(document_ids), headers, self._clock() + self._patience)
 
     async def all_stored(self, headers: Mapping[str, str]) -> None:
         """Wait until all documents that the persister may have yet to store by now are stored.
+
+        One of those who wait for this asks about all documents, and the others hear what came of
+        it: there may be tens of thousands of documents, and hundreds who wait.
 
         Raises:
             NotStoredYet: not within `patience`.
             RefusedError: CouchDB refuses the credentials.
         """
-        await self.stored({*self._recent, *self._on_the_wire}, headers)
+        came = self._clock()
+        until = came + self._patience
+        # Each for itself about one: a stranger is refused without waiting for the others.
+        await self._left(list(islice(self._all(), 1)), headers, until)
+        try:
+            async with asyncio.timeout(max(until - self._clock(), _QUESTION)):
+                await self._asks_about_all.acquire()
+        except TimeoutError:
+            raise NotStoredYet from None
+        try:
+            if came <= self._all_stored_by:
+                return
+            began = self._clock()
+            await self._wait(list(dict.fromkeys(self._all())), headers, until)
+            self._all_stored_by = began
+        finally:
+            self._asks_about_all.release()
+
+    def _all(self) -> Iterator[str]:
+        return chain(self._recent, self._on_the_wire)
+
+    async def _wait(self, waiting: list[str], headers: Mapping[str, str], until: float) -> None:
+        pause, together = _PAUSE, _TOGETHER
+        while waiting := await self._left(waiting, headers, until, together):
+            left = until - self._clock()
+            if left <= 0:
+                raise NotStoredYet
+            await asyncio.sleep(min(pause, left))
+            pause, together = min(pause * _LONGER, _LONGEST_PAUSE), 1
+
+    async def _left(
+        self,
+        document_ids: list[str],
+        headers: Mapping[str, str],
+        until: float,
+        together: int = _TOGETHER,
+    ) -> list[str]:
+        """Those that may have yet to be stored: all if CouchDB does not say.
+
+        It takes a change as soon as it is back.
+        """
+        try:
+            async with asyncio.timeout(max(until - self._clock(), _QUESTION)):
+                return await self._not_stored(document_ids, headers, together)
+        except (UpstreamError, TimeoutError):
+            return document_ids
 
     async def _not_stored(
-        self, document_ids: Sequence[str], headers: Mapping[str, str]
+        self, document_ids: list[str], headers: Mapping[str, str], together: int
     ) -> list[str]:
-        """Those that the persister may have yet to store."""
-        left: list[str] = []
+        """Those that the persister may have yet to store, among others behind the first such one.
+
+        All are waited for. So while some are not stored, CouchDB is asked about none behind them.
+
+        Args:
+            document_ids: of the documents.
+            headers: of the client.
+            together: how many to ask about at first.
+        """
         turn = Turn()
-        for first in range(0, len(document_ids), _TOGETHER):
-            some = [one for one in document_ids[first : first + _TOGETHER] if self.expect(one)]
+        first, end = 0, together
+        while first < len(document_ids):
+            some = [one for one in document_ids[first:end] if self.expect(one)]
             stored = await self._upstream.stored(some, headers) if some else frozenset()
             for one in stored:
                 self._recent.forget(one)
-            left += [
+            left = [
                 one
                 for one in some
                 # That CouchDB has one that was also written to it proves nothing.
                 if one not in stored or self._on_the_wire.is_written(one)
             ]
+            if left:
+                return left + document_ids[end:]
+            first, end = end, end + _TOGETHER
             if turn.over:
                 await turn.pass_on()
-        return left
+        return []

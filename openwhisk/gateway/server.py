@@ -19,7 +19,12 @@ from openwhisk.gateway.decoder import Decoder
 from openwhisk.gateway.deleted import Deleted
 from openwhisk.gateway.entrance import Entrance
 from openwhisk.gateway.fallback import Fallback, Switch
-from openwhisk.gateway.headers import can_be_passed_on, leave_out_unsendable, without_hops
+from openwhisk.gateway.headers import (
+    can_be_passed_on,
+    has_many_hops,
+    leave_out_unsendable,
+    without_hops,
+)
 from openwhisk.gateway.log_mode import LogModeWatch
 from openwhisk.gateway.metrics import Kind, Metrics, Unanswered
 from openwhisk.gateway.on_the_wire import OnTheWire
@@ -330,6 +335,8 @@ class Gateway:
             return answers.fragment()
         if not can_be_passed_on(request.headers):
             return answers.unreadable_header()
+        if has_many_hops(request.headers):
+            return answers.many_hops()
         return await handler(request)
 
     async def _close_when_draining(self, _: web.Request, response: web.StreamResponse) -> None:

@@ -96,3 +96,18 @@ def test_a_revision_that_no_header_may_have_is_none_of_couchdbs(revision: str) -
     told = answers.entry(f'{{"ok":true,"id":"a","rev":"{revision}"}}'.encode())
     assert told is not None
     assert not told.is_of("a")
+
+
+@pytest.mark.parametrize(
+    ("connection", "refused"),
+    [(["close"], False), (["a, b"], False), (["a," * 101], True), (["a"] * 101, True)],
+    ids=["one", "two", "very many", "very many headers"],
+)
+async def test_a_connection_header_names_a_hundred_headers_at_the_most(
+    start: StartGateway, connection: list[str], *, refused: bool
+) -> None:
+    gateway = await start()
+    sent = [*BASIC.items(), *(("Connection", names) for names in connection)]
+    async with gateway.client.get(f"{gateway.url}/db", headers=sent) as answer:
+        assert (answer.status == 400) is refused
+        assert ("Connection names" in await answer.text()) is refused

@@ -235,6 +235,33 @@ async def test_what_may_name_any_document_does_not_wait_for_those_that_come_mean
     assert second["_id"] not in database.held
 
 
+async def test_of_many_that_may_name_any_document_one_asks_about_all(
+    clients: StartClients, database: FakeDatabase
+) -> None:
+    """There may be tens of thousands of documents, which each would list for itself."""
+    writer, editor = await clients(change_patience=5)
+    batch = [document() for _ in range(1500)]
+    await writer.store(batch)
+    database.seen.clear()
+
+    def change() -> Awaitable[Answer]:
+        path, packed = f"/{DATABASE}/_bulk_docs", {"Content-Encoding": "gzip"}
+        return editor.request("POST", path, b"no file", packed)
+
+    def asked() -> list[list[str]]:
+        return [json.loads(one.body)["keys"] for one in database.seen if asks_what_is_stored(one)]
+
+    changes = [asyncio.ensure_future(change()) for _ in range(20)]
+    await until(lambda: len(asked()) > 20 + 3)
+    # Each about one, for itself; then one about some, and again about the first until it is stored.
+    assert sum(len(keys) > 1 for keys in asked()) == 1
+    for fields in batch:
+        database.write(fields)
+    await asyncio.gather(*changes)  # raises what was not answered
+    # What came before it asked was waited for by the first, and all others by the second.
+    assert sum(map(len, asked())) < 4 * len(batch)
+
+
 @pytest.mark.parametrize(
     "headers",
     [

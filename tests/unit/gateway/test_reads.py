@@ -1,10 +1,12 @@
 """What was just written is there for its reader, before the persister has stored it."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
 
 import pytest
 
-from tests.openwhisk_client import OpenWhiskClient
+from tests.fakes.time import until
+from tests.openwhisk_client import Answer, OpenWhiskClient
 from tests.unit.gateway.conftest import StartGateway
 from tests.unit.gateway.doubles import DATABASE, FakeDatabase, document
 
@@ -99,6 +101,31 @@ async def test_a_wrong_password_costs_one_attempt(
     assert how == "HEAD" or answer.json["error"] == "unauthorized"
     assert answer.segments == 1
     assert len(database.seen) == 1
+    mine.close()
+    theirs.close()
+
+
+async def test_who_may_not_ask_is_refused_without_waiting_for_others(
+    start: StartGateway, database: FakeDatabase
+) -> None:
+    """Of those whose requests may name any document, one asks about all."""
+    gateway = await start(change_patience=5)
+    mine = OpenWhiskClient(gateway.url.replace("//", "//whisk:secret@"), DATABASE)
+    theirs = OpenWhiskClient(gateway.url.replace("//", "//whisk:wrong@"), DATABASE)
+    fields = document()
+    await mine.put(fields)
+
+    def change(client: OpenWhiskClient) -> Awaitable[Answer]:
+        path, packed = f"/{DATABASE}/_bulk_docs", {"Content-Encoding": "gzip"}
+        return client.request("POST", path, b"no file", packed)
+
+    database.seen.clear()
+    waiting = asyncio.ensure_future(change(mine))
+    await until(lambda: len(database.seen) > 2)
+    assert (await change(theirs)).status == 401
+    assert not waiting.done()
+    database.write(fields)
+    await waiting
     mine.close()
     theirs.close()
 
