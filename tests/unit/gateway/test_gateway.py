@@ -529,7 +529,7 @@ def write_begun(length: int) -> bytes:
 async def bodies_in_flight(gateway: Running, size: int) -> None:
     """Return when the gateway holds bodies of this size."""
     name = 'gateway_bytes_in_flight{of="bodies"} '
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):  # rendered seldom where that takes long
         while size not in [
             float(line.removeprefix(name))
             for line in (await metrics(gateway)).splitlines()
