@@ -1,5 +1,6 @@
 """Faust's producer, which sends the guard's entries."""
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
@@ -60,12 +61,15 @@ class Changelog:
     def __init__(self) -> None:
         self.taken: list[int] = []
         self.steps: list[str] = []
+        self.answers = asyncio.Event()
+        self.answers.set()
 
     def entry(self, number: int) -> Any:
         return SimpleNamespace(message=SimpleNamespace(channel=self, number=number))
 
     async def publish_message(self, entry: Any, *, wait: bool) -> None:
         assert not wait
+        await self.answers.wait()
         self.taken.append(entry.message.number)
 
     async def flush(self) -> None:
@@ -92,3 +96,23 @@ async def test_a_worker_that_ends_with_an_error_sends_its_entries_and_stops_as_i
     producer.buffer.put(changelog.entry(5))
     await producer.buffer.stop()
     assert changelog.steps == ["flushed", "stopped"]
+
+
+async def test_a_commit_that_gives_up_waiting_for_kafka_loses_no_entry(
+    producer: driver.Producer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    untyped: Any = producer
+    changelog = untyped._producer = Changelog()
+    changelog.answers.clear()
+    await producer.buffer.start()
+    for number in range(5):
+        producer.buffer.put(changelog.entry(number))
+    with monkeypatch.context() as patched:
+        patched.setattr("app.kafka.delivery.transport.FLUSH_DEADLINE", 0.01)
+        for _ in range(3):
+            await producer.flush()
+    assert changelog.steps == []
+    changelog.answers.set()
+    await producer.flush()
+    assert changelog.taken == [0, 1, 2, 3, 4]
+    await producer.stop()
