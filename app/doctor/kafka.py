@@ -13,7 +13,7 @@ from app.kafka.errors import KafkaError
 from app.kafka.group_past import would_begin_again
 from app.kafka.group_view import Observer, Reach
 from app.kafka.metadata import Right
-from app.kafka.topic_settings import shortcomings, takes_no_records
+from app.kafka.topic_settings import asks_for_too_many, shortcomings, takes_no_records
 from app.kafka.topics import (
     TopicNames,
     TopicSpec,
@@ -123,8 +123,11 @@ async def examine_replicas(
         except UnreadableSettingsError:  # which is said elsewhere
             continue
         at_least = int(limits.get(MIN_IN_SYNC, 0))
-        if why := takes_no_records(topic, replicas.get(topic, {}), at_least):
+        partitions = replicas.get(topic, {})
+        if why := takes_no_records(partitions, at_least):
             yield Finding(topic, State.WRONG if topic in needed else State.WARNING, why)
+        elif topic in needed and (why := asks_for_too_many(topic, partitions, at_least)):
+            yield Finding(topic, State.WARNING, why)
 
 
 def further_rights(

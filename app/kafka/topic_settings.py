@@ -67,8 +67,34 @@ def shortcomings(spec: TopicSpec, actual: Mapping[str, str]) -> list[str]:
     return found
 
 
-def takes_no_records(topic: str, replicas: Mapping[int, Replicas], needed: int) -> str:
+def takes_no_records(replicas: Mapping[int, Replicas], needed: int) -> str:
     """Why Kafka refuses what is written to a topic with `acks=all`, and what to do.
+
+    Of a partition with fewer replicas than are needed, it needs all of them since Kafka 3.7.
+
+    Args:
+        replicas: those of each partition.
+        needed: the topic's `min.insync.replicas`.
+
+    Returns:
+        Empty if it takes records in every partition.
+    """
+    short = [
+        f"{number} ({one.in_sync} of {one.all})"
+        for number, one in sorted(replicas.items())
+        if one.in_sync < min(needed, one.all)
+    ]
+    if not short:
+        return ""
+    return (
+        f"{counted(len(short), 'partition')} of {len(replicas)} with fewer replicas in sync than "
+        f"{MIN_IN_SYNC}={needed} asks for: {listed(short)}. Kafka refuses their records "
+        "(NOT_ENOUGH_REPLICAS): start the brokers that are missing"
+    )
+
+
+def asks_for_too_many(topic: str, replicas: Mapping[int, Replicas], needed: int) -> str:
+    """Why Kafka before 3.7 refuses what is written to a topic with `acks=all`, and what to do.
 
     Args:
         topic: its name.
@@ -76,19 +102,14 @@ def takes_no_records(topic: str, replicas: Mapping[int, Replicas], needed: int) 
         needed: its `min.insync.replicas`.
 
     Returns:
-        Empty if it takes records in every partition.
+        Empty if every partition has so many replicas.
     """
-    short = {number: one for number, one in sorted(replicas.items()) if one.in_sync < needed}
-    if not short:
+    least = min((one.all for one in replicas.values()), default=needed)
+    if least >= needed:
         return ""
-    seen = listed([f"{number} ({one.in_sync} of {one.all})" for number, one in short.items()])
-    most = min(one.all for one in short.values())
-    advice = "start the brokers that are missing"
-    if most < needed:
-        alter = _ALTER.format(topic=topic, key=MIN_IN_SYNC, value=most)
-        advice = f"it cannot have so many: give it more replicas, or change it: {alter}"
+    alter = _ALTER.format(topic=topic, key=MIN_IN_SYNC, value=least)
     return (
-        f"{counted(len(short), 'partition')} of {len(replicas)} with fewer replicas in sync than "
-        f"{MIN_IN_SYNC}={needed}: {seen}. Kafka refuses their records (NOT_ENOUGH_REPLICAS): "
-        f"{advice}"
+        f"{MIN_IN_SYNC}={needed} is more than the replicas that its partitions have ({least}): "
+        "Kafka before 3.7 refuses their records (NOT_ENOUGH_REPLICAS), and later ones need all of "
+        f"them in sync. Give it more replicas, or change it: {alter}"
     )

@@ -192,20 +192,34 @@ async def test_a_topic_of_which_too_few_replicas_are_in_sync_takes_no_records() 
     behind = FakeAdminClient()
     behind.topics = {"documents": 4, "letters": 1, "completed0": 1, "fine": 2}
     behind.all_settings = {"min.insync.replicas": "2"}
-    behind.replicas = {"documents": (3, 1), "completed0": (1, 1), "letters": (3, 2), "fine": (2, 2)}
+    behind.replicas = {"documents": (3, 1), "completed0": (2, 1), "letters": (3, 2), "fine": (2, 2)}
     kafka = admin.Admin(behind)
     needed, further = ["documents", "letters"], ["completed0", "fine", "missing"]
     first, second = [one async for one in examine_replicas(kafka, needed, further)]
     assert (first.what, first.state) == ("documents", State.WRONG)
     assert first.detail == (
-        "4 partitions of 4 with fewer replicas in sync than min.insync.replicas=2: 0 (1 of 3), "
-        "1 (1 of 3), 2 (1 of 3) and 1 more. Kafka refuses their records (NOT_ENOUGH_REPLICAS): "
-        "start the brokers that are missing"
+        "4 partitions of 4 with fewer replicas in sync than min.insync.replicas=2 asks for: "
+        "0 (1 of 3), 1 (1 of 3), 2 (1 of 3) and 1 more. Kafka refuses their records "
+        "(NOT_ENOUGH_REPLICAS): start the brokers that are missing"
     )
     assert (second.what, second.state) == ("completed0", State.WARNING)
     assert "1 partition of 1" in second.detail
-    assert "it cannot have so many" in second.detail
-    assert second.detail.endswith("--add-config min.insync.replicas=1")
+
+
+async def test_fewer_replicas_than_must_be_in_sync_are_taken_by_a_kafka_of_today() -> None:
+    behind = FakeAdminClient()
+    behind.topics = {"documents": 4, "letters": 1, "completed0": 1}
+    behind.all_settings = {"min.insync.replicas": "3"}
+    behind.replicas = {"letters": (2, 1)}
+    kafka = admin.Admin(behind)
+    found = [one async for one in examine_replicas(kafka, ["documents", "letters"], ["completed0"])]
+    assert [(one.what, one.state) for one in found] == [
+        ("documents", State.WARNING),
+        ("letters", State.WRONG),
+    ]
+    assert "more than the replicas that its partitions have (1)" in found[0].detail
+    assert found[0].detail.endswith("--add-config min.insync.replicas=1")
+    assert "1 partition of 1" in found[1].detail
 
 
 async def test_a_topic_whose_settings_may_not_be_seen_is_not_judged_by_its_replicas() -> None:
