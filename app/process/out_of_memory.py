@@ -2,7 +2,8 @@
 
 A `MemoryError` may have interrupted anything, in any thread, so that nothing can be relied on any
 more; and there are as many of them as there are tasks. Whoever catches one last logs it (asyncio,
-Faust, a thread), which is where all of them can be noticed, and where none leaves its traceback.
+Faust), which is where all of them can be noticed, and where none leaves its traceback. Python has a
+hook for those that end a thread.
 """
 
 import logging
@@ -22,24 +23,33 @@ Nothing is written there, so that they take no memory.
 
 
 def end_without_memory(*, end: Callable[[int], object] = os._exit) -> None:
-    """Have the first log record of a `MemoryError` end this process.
+    """Have the first `MemoryError` that is logged, or ends a thread, end this process.
 
     Args:
         end: ends the process at once, with an exit code.
     """
-    make = logging.getLogRecordFactory()
+    make, report = logging.getLogRecordFactory(), threading.excepthook
     reserve = [bytearray(RESERVE)]
     # Reentrant, as the cycle collector may log. Whoever else has one waits for the end.
     ending = threading.RLock()
 
+    def end_here() -> None:
+        with ending:
+            reserve.clear()
+            end_saying(_say, end)
+
     def factory(*given: Any, **named: Any) -> logging.LogRecord:
         if _tells_of_one(*given[5:7]):
-            with ending:
-                reserve.clear()
-                end_saying(_say, end)
+            end_here()
         return make(*given, **named)
 
+    def hook(ended: threading.ExceptHookArgs) -> None:
+        if issubclass(ended.exc_type, MemoryError):
+            end_here()
+        report(ended)
+
     logging.setLogRecordFactory(factory)
+    threading.excepthook = hook
 
 
 def _tells_of_one(arguments: object = (), error: tuple[Any, ...] | None = None) -> bool:

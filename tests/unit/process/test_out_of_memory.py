@@ -36,6 +36,14 @@ except MemoryError as error:
 
 AS_AN_ARGUMENT: Final = "logger.error('Crashed reason=%r', MemoryError())"
 
+ENDS_A_THREAD: Final = """
+def fail():
+    raise MemoryError
+thread = threading.Thread(target=fail)
+thread.start()
+thread.join()
+"""
+
 IN_MANY_THREADS: Final = f"""
 def fail():
 {"".join(f"    {line}" for line in IN_A_HANDLER.strip().splitlines(keepends=True))}
@@ -45,7 +53,9 @@ for thread in threads: thread.join()
 """
 
 
-@pytest.mark.parametrize("fails", [IN_A_HANDLER, AS_AN_ARGUMENT, IN_MANY_THREADS, EXHAUSTED])
+@pytest.mark.parametrize(
+    "fails", [IN_A_HANDLER, AS_AN_ARGUMENT, ENDS_A_THREAD, IN_MANY_THREADS, EXHAUSTED]
+)
 def test_it_ends_with_one_message(fails: str) -> None:
     ended = subprocess.run(  # noqa: S603 - this Python
         [sys.executable, "-c", f"{BEGINNING}{fails}\nlogger.error('goes on')"],
