@@ -228,7 +228,8 @@ class StoringStep(Service):
     async def _write_letters(self, chunk: Chunk, settling: _Settling) -> None:
         """Write what is set aside to the dead letters: until then, it keeps its room."""
         letters, settling.set_aside = settling.set_aside, []
-        self._outcomes.shortened += await self._dead_letters.write(chunk.tp, letters)
+        shortened = await self._dead_letters.write(chunk.tp, letters)
+        self._outcomes.shortened += shortened  # `+= await` undoes what is counted meanwhile
         for reason, count in Counter(letter.reason for letter in letters).items():
             settling.counts[Key(Step.STORE, Outcome.DEAD_LETTERED, reason)] += count
 

@@ -487,6 +487,27 @@ async def test_dead_letters_that_kafka_does_not_take_keep_their_room(
     assert bench.step.documents_in_flight == bench.step.bytes_in_flight == 0
 
 
+async def test_dead_letters_that_wait_undo_no_count_of_others(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench: Bench = await start()
+    bench.producer.too_large = {b"large"}
+    taking, send = asyncio.Event(), bench.producer.send
+
+    async def later(topic: str, records: Sequence[Outgoing]) -> list[Outgoing]:
+        if records[0].value == b"slow":
+            await taking.wait()
+        return await send(topic, records)
+
+    monkeypatch.setattr(bench.producer, "send", later)
+    slow = await bench.submit(b"slow")
+    await bench.store(b"large", first_offset=1)
+    assert bench.outcomes.shortened == 1
+    taking.set()
+    await asyncio.wait_for(slow.acked.wait(), 20)
+    assert bench.outcomes.shortened == 1
+
+
 async def test_what_comes_in_later_pieces_behind_one_that_is_to_be_written_waits_for_it(
     start: Start,
 ) -> None:
