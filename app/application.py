@@ -157,6 +157,7 @@ class Persister(faust.App):
             settings.database,
             settings.diagnosis,
             topic_prefix=settings.kafka.topic_prefix,
+            cleared=self._cleared,
         )
         self.writer.beacon.reattach(self.beacon)
         self.database_watch = DatabaseWatch(self.writer, beacon=self.beacon)
@@ -292,6 +293,7 @@ class Persister(faust.App):
             monitored.roster,
             gather=gather,
             look=self.writer.requests.look_after,
+            written=lambda: self.writer.stats.documents_written,
             worker=self,
             end=self.end,
             beacon=self.beacon,
@@ -398,6 +400,10 @@ class Persister(faust.App):
     def _new_web(self) -> Web:
         # Faust looks this up by the URL's scheme, too.
         return Web(self, self.settings.worker)
+
+    async def _cleared(self) -> None:
+        # The writer is made first: what compares databases needs it.
+        await self.one_database.cleared()
 
     def _consumer_thread(self) -> ConsumerThread:
         return cast("Consumer", self.consumer).thread

@@ -36,6 +36,10 @@ RESERVED_ID = Refused(
 READING = ("lets documents be read back", "does not let documents be read back")
 
 
+async def _at_once() -> None:
+    pass
+
+
 class BulkWriter(Service):
     """Writes documents in bulk and returns a result for each. Implements `app.storing.sink.Sink`.
 
@@ -57,6 +61,7 @@ class BulkWriter(Service):
         settings: size and number of requests, rate, linger.
         diagnosis: what it takes to condemn a document.
         topic_prefix: the prefix of OpenWhisk's topics, for messages to the operator.
+        cleared: waits, once the database is identified, until documents may be written to it.
         clock: monotonic seconds.
         sleep: waits for a number of seconds.
         random: returns a number from 0 to 1, for the jitter of retries.
@@ -70,6 +75,7 @@ class BulkWriter(Service):
         diagnosis: DiagnosisSettings,
         *,
         topic_prefix: str = "",
+        cleared: Callable[[], Awaitable[None]] = _at_once,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         random: Callable[[], float] = uniform,
@@ -126,6 +132,7 @@ class BulkWriter(Service):
         self._per_second = settings.documents_per_second
         self._clock = clock
         self._sleep = sleep
+        self._cleared = cleared
         self._found = asyncio.Event()
         self._lingering = False
         self._unfinished: set[Request] = set()
@@ -146,7 +153,7 @@ class BulkWriter(Service):
 
     @property
     def busy(self) -> bool:
-        """Whether any documents are not settled, or the database is not found yet."""
+        """Whether any documents are not settled, or none may be written yet."""
         unsettled = self._unfinished or self._comparing or self.waiting_documents
         return bool(unsettled or not self._found.is_set())
 
@@ -181,7 +188,7 @@ class BulkWriter(Service):
         self._moved.clear()
 
     async def on_start(self) -> None:
-        """Connect; looks for the database in the background until it is found."""
+        """Connect; looks for the database in the background until it may be written to."""
         await self._database.connect()
         if self._per_second:
             self.log.info(
@@ -282,6 +289,7 @@ class BulkWriter(Service):
 
     async def _prepare(self) -> None:
         await self.requests.prepare()
+        await self._cleared()
         self._found.set()
         self._send_ready()
 

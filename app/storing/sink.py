@@ -109,7 +109,7 @@ class Sink(Protocol):
         """Wait until another request takes documents, or fails; one caller at a time."""
 
     async def found(self) -> None:
-        """Wait until the database has answered for the first time and its `identity` is known."""
+        """Wait until the database's `identity` is known and documents may be written to it."""
 
     async def write(self, documents: Sequence[Document]) -> list[Result]:
         """Store documents; returns one result for each, in order.

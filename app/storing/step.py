@@ -206,7 +206,8 @@ class StoringStep(Service):
         settling.left = len(documents)
         settling.left_bytes = sum([len(document.body) for document in documents])
         del documents
-        # The guard can neither be asked nor remember anything before the database is known.
+        # The guard can neither be asked nor remember anything before the database is known, and
+        # nothing is written before it is clear that it is the one of the whole group.
         await self._sink.found()
         self._before_sink -= settling.documents
         turn = Turn()

@@ -21,6 +21,10 @@ def pytest_asyncio_loop_factories(
     return {"time": asyncio.new_event_loop}
 
 
+async def at_once() -> None:
+    """Let documents be written as soon as the database is found."""
+
+
 @pytest.fixture
 def time() -> Time:
     return Time()
@@ -57,12 +61,17 @@ async def make_writer(
     """Start a writer on the fake database; all of them are stopped at the end."""
     writers: list[BulkWriter] = []
 
-    async def make(passing: LoopTime | None = None, **changed: Any) -> BulkWriter:
+    async def make(
+        passing: LoopTime | None = None,
+        cleared: Callable[[], Awaitable[None]] = at_once,
+        **changed: Any,
+    ) -> BulkWriter:
         chosen, passing_time = settings(**changed), passing or time
         writer = BulkWriter(
             Database(chosen),
             chosen,
             DiagnosisSettings(),
+            cleared=cleared,
             clock=passing_time.clock,
             sleep=passing_time.sleep,
             random=lambda: 1.0,

@@ -311,6 +311,25 @@ async def test_it_is_busy_until_the_database_is_found(
     assert not writer.busy
 
 
+async def test_nothing_is_written_before_it_is_clear_that_the_database_is_the_groups(
+    make_writer: MakeWriter,
+) -> None:
+    compared, clear = asyncio.Event(), asyncio.Event()
+
+    async def cleared() -> None:
+        compared.set()
+        await clear.wait()
+
+    writer = await make_writer(cleared=cleared)
+    writing = asyncio.create_task(write(writer, [document("a")]))
+    await compared.wait()
+    assert writer.identity is not None
+    await until(lambda: writer.waiting_documents == 1)
+    assert not writer.in_flight
+    clear.set()
+    assert await writing == [STORED]
+
+
 async def test_an_unmet_quorum_is_written_all_the_same(
     writer: BulkWriter, couchdb: FakeCouchDB
 ) -> None:

@@ -30,6 +30,7 @@ class Group:
         self.other_looks = True
         self.should_stop = False
         self.ended: list[WrongSettingError] = []
+        self.written = 0
         self.started = 200.0
 
     def gather(self) -> Snapshot:
@@ -57,6 +58,10 @@ class Group:
         await self.time.sleep(seconds)
         self.roster.heard("own", self.roster.own, KAFKA + self.time.now)
 
+    def writes(self, service: OneDatabase) -> "asyncio.Task[None]":
+        """The wait for the first write, which begins with the database's first answer."""
+        return asyncio.create_task(service.cleared())
+
 
 Start = Callable[..., Awaitable[OneDatabase]]
 
@@ -74,6 +79,7 @@ async def group(monkeypatch: pytest.MonkeyPatch) -> Group:
 @pytest.fixture
 async def start(group: Group) -> AsyncIterator[Start]:
     running: list[OneDatabase] = []
+    waiting: list[asyncio.Task[None]] = []
 
     async def started(**settings: Any) -> OneDatabase:
         fake: Any = SimpleNamespace(caught_up=group.caught_up)
@@ -84,15 +90,20 @@ async def start(group: Group) -> AsyncIterator[Start]:
             group.roster,
             gather=group.gather,
             look=group.look,
+            written=lambda: group.written,
             worker=worker,
             end=group.ended.append,
             clock=group.time.clock,
         )
+        if group.identity:
+            waiting.append(group.writes(service))
         await service.start()
         running.append(service)
         return service
 
     yield started
+    for task in waiting:
+        task.cancel()
     for service in running:
         await service.stop()
 
@@ -174,14 +185,72 @@ async def test_a_start_goes_on_while_nothing_is_heard_or_the_database_does_not_a
     assert group.time.slept == []
 
 
+async def test_a_database_that_answers_late_is_written_to_at_once_if_it_is_everybodys(
+    group: Group, start: Start
+) -> None:
+    group.identity = ""
+    group.joins("A")
+    service = await start()
+    group.identity = "A"
+    await group.writes(service)
+    assert group.time.slept == []
+    assert group.ended == []
+
+
+async def test_nothing_is_written_to_a_database_that_answers_late_and_is_nobody_elses(
+    group: Group, start: Start
+) -> None:
+    """The worker had joined by then, and stored 3,098 records where nobody looks for them."""
+    group.identity = ""
+    group.joins("B")
+    service = await start()
+    group.identity = "A"
+    write = group.writes(service)
+    await until(lambda: bool(group.ended))
+    assert not write.done()
+    assert "documents to its database" not in str(group.ended[0])
+    write.cancel()
+
+
+async def test_of_two_whose_databases_answer_late_the_older_writes_once_the_other_is_gone(
+    group: Group, start: Start
+) -> None:
+    group.identity = ""
+    group.joins("B", started=300.0)
+    service = await start()
+    group.identity = "A"
+    write = group.writes(service)
+    await until(lambda: len(group.time.slept) >= 5)
+    assert not write.done()
+    group.roster.heard("other", None, KAFKA + group.time.now)
+    await write
+    assert group.ended == []
+
+
+async def test_the_first_write_waits_until_the_others_are_heard(group: Group, start: Start) -> None:
+    group.caught_up.clear()
+    service = await start()
+    write = group.writes(service)
+    await asyncio.sleep(0)
+    assert not write.done()
+    group.joins("B")
+    group.caught_up.set()
+    await until(lambda: bool(group.ended))
+    assert not write.done()
+    write.cancel()
+
+
 @pytest.mark.parametrize("came, ends", [(100.0, True), (300.0, False)])
 async def test_of_two_that_started_before_it_could_be_seen_the_younger_ends(
     group: Group, start: Start, *, came: float, ends: bool
 ) -> None:
     await start()
+    group.written = 12
     group.joins("B", started=came)
     await asyncio.sleep(0.01)
     for _ in range(5):
         await group.look()
         await asyncio.sleep(0.01)
     assert bool(group.ended) == ends
+    for told in ("has written 12 documents", "persister audit --repair") if ends else ():
+        assert told in str(group.ended[0])
