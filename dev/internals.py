@@ -237,6 +237,8 @@ LEANED_ON: dict[str, tuple[str, ...]] = {
         "faust.tables.table:Table.on_key_del",
         "faust.tables.base:Collection.send_changelog",
         "faust.tables.base:Collection.partition_for_key",
+        "faust.tables.base:Collection.on_recovery_completed",
+        "faust.stores.memory:Store.on_recovery_completed",
         "mode.utils.collections:ManagedUserDict.__setitem__",
     ),
     "app/process/still.py": (

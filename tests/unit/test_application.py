@@ -2,7 +2,7 @@
 
 import logging
 from types import SimpleNamespace
-from typing import cast
+from typing import Any
 
 import faust
 import pytest
@@ -21,6 +21,7 @@ from app.process.errors import StandstillError, StartError
 from app.process.seldom import Seldom
 from app.settings import load
 from app.storing.guard import Guard
+from app.storing.guard.index import DIGEST_SIZE, HEADER_SIZE
 from dev.process import free_port
 from models.roles import TopicRole
 
@@ -88,6 +89,22 @@ async def test_a_partition_that_is_taken_over_is_remembered_before_its_first_rec
     app: Persister, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What `/status` shows, and what a takeover has to do before records flow."""
+    await take_over(app, monkeypatch)
+    assert app.guard.remembered() == {3: 2}
+
+
+async def test_a_partition_that_is_assigned_without_its_changelog_is_remembered_too(
+    app: Persister, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker ended with a KeyError, and so did every start after it."""
+    await take_over(app, monkeypatch)
+    await app.guard_table.on_recovery_completed(set(), set())
+    app.guard.remember(3, 5, [bytes([2] * 16)])
+    assert app.guard.remembered() == {3: 3}
+    assert len(app.guard_table["3/0"]) == HEADER_SIZE + 3 * DIGEST_SIZE
+
+
+async def take_over(app: Persister, monkeypatch: pytest.MonkeyPatch) -> None:
     tp = TP(app.names.documents, 3)
     monkeypatch.setattr(app, "_consumer", SimpleNamespace(assignment=lambda: {tp}))
     app.database.identity = b"a database"
@@ -96,9 +113,10 @@ async def test_a_partition_that_is_taken_over_is_remembered_before_its_first_rec
     former.bind(b"a database")
     former.assign([3])
     former.remember(3, 0, [bytes(16), bytes([1] * 16)])
-    cast("dict[str, bytes]", app.guard_table.data).update(before)
+    store: Any = app.guard_table.data
+    store.data.update(before)
+    store._key_partition.update(dict.fromkeys(before, 3))
     await app.on_rebalance_complete.send()
-    assert app.guard.remembered() == {3: 2}
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, error: KafkaError) -> None:

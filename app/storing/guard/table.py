@@ -54,6 +54,19 @@ class GuardTable(faust.Table[str, bytes]):
         """The partition in the entry's key; Faust takes that of the current event."""
         return int(key.partition("/")[0])
 
+    async def on_recovery_completed(self, *_: Any) -> None:
+        """Keep all entries: the guard has just indexed its own, and dropped those of others.
+
+        Faust would drop those of partitions whose changelog is not assigned. The leader of the
+        group, which anybody may be who may join it, can assign a partition of the internal topic
+        without that of the changelog, and a leader that may not describe the changelog does. What
+        stands in the table is true all the same; of what others have stored meanwhile the guard
+        knows nothing, and the database tells.
+        """
+        store: Any = self.data
+        store._key_partition.clear()  # noqa: SLF001 - only what Faust would drop is looked up there
+        await self.call_recover_callbacks()
+
     def on_key_set(self, key: str, value: bytes) -> None:
         """Note a changed entry; sends all changes once the first is `SEND_SECONDS` old."""
         now = self._clock()

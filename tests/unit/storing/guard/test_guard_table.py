@@ -7,6 +7,7 @@ from typing import Any, cast
 import faust
 import pytest
 from aiokafka.errors import TopicAuthorizationFailedError
+from faust.types import TP
 
 from app.storing.guard.table import REMIND_SECONDS, SEND_SECONDS, GuardTable
 
@@ -63,6 +64,16 @@ async def test_what_changes_all_the_time_is_sent_in_between(table: GuardTable, s
     sent.now += SEND_SECONDS / 2
     table["3/7"] = b"1234"
     assert len(sent) == 1
+
+
+async def test_entries_stay_whose_changelog_is_not_assigned(table: GuardTable) -> None:
+    """The guard has indexed them: it has been told first."""
+    store = cast("Any", table.data)
+    for key, partition in (("3/7", 3), ("0/1", 0)):
+        store.data[key], store._key_partition[key] = b"1", partition
+    await table.on_recovery_completed({TP("changelog", 0)}, set())
+    assert dict(table) == {"3/7": b"1", "0/1": b"1"}
+    assert not store._key_partition
 
 
 async def test_what_is_removed_is_not_sent_afterwards(table: GuardTable, sent: Sent) -> None:
