@@ -66,6 +66,9 @@ logger = logging.getLogger(__name__)
 JSON = {"Content-Type": "application/json"}
 MISSING_RIGHT = ("401", "403")
 
+RIGHTS = ("forbidden", "unauthorized")
+"""Errors of entries with which a validation function refuses a user, or a document."""
+
 SERVER_ADMIN = "_admin"
 """The role of the administrators of a CouchDB server, who administer every database."""
 
@@ -277,6 +280,9 @@ class Database:
     ) -> BulkAnswer:
         """Write documents in one `_bulk_docs` request.
 
+        If all documents are refused because they are nobody's, as with a cookie that is no longer
+        valid, they are sent once more with new credentials.
+
         Args:
             documents: at least one; each is new, or has the `_rev` that it replaces.
             timeout: in seconds; None for the configured one.
@@ -285,16 +291,48 @@ class Database:
         bodies = [document.body for document in documents]
         bodies[0] = b'{"docs":[' + bodies[0]
         bodies[-1] += b"]}"
-        path = f"{self._path}/_bulk_docs"
+        data = b",".join(bodies)
+        answer, headers = await self._bulk(data, timeout)
+        if _may_be_nobodys(answer.entries) and await self._is_nobodys(headers):
+            answer, _ = await self._bulk(data, timeout)
+        return answer
+
+    async def _bulk(
+        self,
+        data: bytes,
+        timeout: float | None,  # noqa: ASYNC109 - aiohttp's own
+    ) -> tuple[BulkAnswer, dict[str, str]]:
+        """Write documents; returns the credentials of the request, too."""
+        headers: dict[str, str] = {}
         try:
-            status, body = await self._request("POST", path, b",".join(bodies), timeout)
+            status, body, headers = await self._signed(
+                "POST", f"{self._path}/_bulk_docs", data, timeout
+            )
         except PartlyStored as error:
             status, body = int(error.cause), error.body
         entries, secrets = self._read(read_entries, body), self._secrets()
         for entry in entries:
             if entry.reason or entry.error:
                 _cut_entry(entry, secrets)
-        return BulkAnswer(status, entries)
+        return BulkAnswer(status, entries), headers
+
+    async def _is_nobodys(self, headers: dict[str, str]) -> bool:
+        """Whether CouchDB takes a request with these credentials for an anonymous one.
+
+        The next request has others then.
+        """
+        if "Cookie" not in headers:
+            return False
+        try:
+            _, body = await self._sent("GET", "/_session", None, headers, None)
+            user = _part(self._read(read_object, body), "userCtx")
+        except DatabaseError:  # it says nothing of them
+            return False
+        if user.get("name", "") is not None:
+            return False
+        self._session.rejected(headers)
+        self.read_credentials()
+        return True
 
     async def read_back(self, ids: Sequence[str], largest: int | None = None) -> dict[str, bytes]:
         """The stored documents with these ids, without missing and deleted ones.
@@ -600,9 +638,22 @@ class Database:
         *,
         largest: int | None = None,
     ) -> tuple[int, bytes]:
+        status, body, _ = await self._signed(method, path, data, timeout, largest=largest)
+        return status, body
+
+    async def _signed(
+        self,
+        method: str,
+        path: str,
+        data: bytes | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - aiohttp's own
+        *,
+        largest: int | None = None,
+    ) -> tuple[int, bytes, dict[str, str]]:
+        """The status and the body of an answer, and the credentials that the request had."""
         if method == "PUT":  # 401 may mean that only another user may do this
             headers = self._session.basic()
-            return await self._sent(method, path, data, headers, timeout, largest=largest)
+            return *await self._sent(method, path, data, headers, timeout, largest=largest), headers
         asked = self._session.asked
         while True:
             headers = await self._session.headers(asked)
@@ -614,7 +665,7 @@ class Database:
                 self.read_credentials()
             else:
                 self._session.worked(headers)
-                return answer
+                return *answer, headers
 
     async def _sent(
         self,
@@ -624,7 +675,7 @@ class Database:
         headers: dict[str, str],
         timeout: float | None,  # noqa: ASYNC109 - aiohttp's own
         *,
-        largest: int | None,
+        largest: int | None = None,
     ) -> tuple[int, bytes]:
         async with self._answered(method, path, data, headers, timeout, largest=largest) as (
             answer,
@@ -752,6 +803,13 @@ def _list(about: dict[str, Any], name: str) -> list[Any]:
 
 def _count(value: object) -> int:
     return value if type(value) is int and 0 <= value < LARGEST_COUNT else 0
+
+
+def _may_be_nobodys(entries: Sequence[Entry]) -> bool:
+    """Whether a request was answered as an anonymous one may be: nothing of it was written."""
+    return not any(entry.stored for entry in entries) and any(
+        entry.error in RIGHTS for entry in entries
+    )
 
 
 def _refusal(entry: Entry) -> EntriesFailed | None:

@@ -4,9 +4,11 @@ CouchDB 3.4 locks a user out after five wrong passwords from one address. With B
 in flight when a password is rotated counts as one. A cookie that is no longer valid does not count:
 only the request for a new cookie does, and one such request serves all.
 
-To CouchDB, a request with an expired cookie is anonymous. In a database that anybody may write to,
-it is not answered with 401; instead, a validation function that asks for a name refuses every
-document. So a new cookie is requested well before the old one expires.
+To CouchDB, a request with an expired cookie, or one from before a password was rotated, is
+anonymous. In a database that anybody may write to, it is not answered with 401; instead, a
+validation function that asks for a name refuses every document. So a new cookie is requested well
+before the old one expires, and `Database.bulk` asks whose a cookie is before it believes that such
+a function refuses everything.
 """
 
 import asyncio
@@ -144,7 +146,9 @@ class Session:
         self._worked = self._worked or "Cookie" in headers
 
     def rejected(self, headers: dict[str, str]) -> bool:
-        """Note that a request was refused (401); returns whether to try again with new headers.
+        """Note that a request was refused (401), or taken for an anonymous one.
+
+        Returns whether to try again with new headers.
 
         Args:
             headers: the headers that it was sent with.

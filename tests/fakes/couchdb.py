@@ -88,6 +88,8 @@ class FakeCouchDB:
         max_document_size: Bytes, `couchdb/max_document_size`.
         proxy_limit: Bytes of a request that a proxy in front lets through.
         sessions: Whether it gives cookies, as CouchDB does.
+        public: Whether anybody may write to its databases, as far as their validation functions go:
+            those want a user's name.
     """
 
     user: tuple[str, str] | None = None
@@ -101,6 +103,7 @@ class FakeCouchDB:
     max_document_size: int = 8_000_000
     proxy_limit: int | None = None
     sessions: bool = False
+    public: bool = False
     validate: Callable[[dict[str, Any]], Any] = lambda _: None
     """What a validation function throws: a reason to forbid, or an entry's `error` and `reason`."""
     databases: dict[str, dict[str, Stored]] = field(default_factory=dict)
@@ -179,9 +182,9 @@ class FakeCouchDB:
         """What CouchDB answers; for whoever stands before it."""
         if self.user is not None:
             given = request.headers.get("Authorization", "")
-            cookie = request.cookies.get("AuthSession")
-            anybody = cookie is None and (request.method, request.path) == ("GET", "/_session")
-            if not given and not anybody and (cookie is None or cookie != self._cookie()):
+            about = (request.method, request.path) == ("GET", "/_session")
+            anybody = self.public or (about and "AuthSession" not in request.cookies)
+            if not given and not anybody and self._signed_in(request) is None:
                 reason = "You are not authorized to access this db."
                 return failure(401, "unauthorized", reason)
             if given and self._name(given) is None:
@@ -213,14 +216,16 @@ class FakeCouchDB:
                 return name
         return None
 
+    def _signed_in(self, request: web.Request) -> str | None:
+        """The user of a request; None if it is anonymous, as with a cookie that is not valid."""
+        if authorization := request.headers.get("Authorization"):
+            return self._name(authorization)
+        cookie = request.cookies.get("AuthSession")
+        return self.user[0] if self.user and cookie and cookie == self._cookie() else None
+
     def _about_session(self, request: web.Request) -> web.Response:
-        authorization = request.headers.get("Authorization", "")
-        if authorization:
-            name = self._name(authorization)
-        else:
-            name = self.user[0] if self.user and "AuthSession" in request.cookies else None
-        anybody = self.user is None
-        roles = ["_admin"] if self.administrator and (name or anybody) else []
+        name = self._signed_in(request)
+        roles = ["_admin"] if self.administrator and (name or self.user is None) else []
         return web.json_response({"ok": True, "userCtx": {"name": name, "roles": roles}})
 
     async def _make_session(self, request: web.Request) -> web.Response:
@@ -391,6 +396,10 @@ class FakeCouchDB:
             return web.Response(status=status, text=PAGE, headers=headers)
 
         async def answer() -> web.Response:
+            if self.public and self._signed_in(request) is None:
+                forbidden = {"error": "forbidden", "reason": "log in first"}
+                entries = [{"id": one["_id"], **forbidden} for one in self._read(body)]
+                return web.json_response(entries, status=201)
             return self._write_all(body, database)
 
         self._at_once += 1

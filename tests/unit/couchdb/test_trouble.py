@@ -386,6 +386,56 @@ async def test_a_password_whose_file_is_new_already_is_no_wrong_one(
     assert not writer.stats.requests["401"]
 
 
+async def test_a_rotated_password_is_not_taken_for_a_rule_that_forbids_everything(
+    make_writer: MakeWriter, couchdb: FakeCouchDB, time: Time, tmp_path: Path
+) -> None:
+    """In a public database, a request with an old cookie is nobody's, and not answered with 401."""
+    file = tmp_path / "password"
+    file.write_text("old")
+    couchdb.user, couchdb.sessions, couchdb.public = ("writer", "old"), True, True
+    writer = await make_writer(user="writer", password=None, password_file=file)
+    assert await writer.write(documents(2)) == [STORED] * 2
+    couchdb.user = ("writer", "new")
+    file.write_text("new")
+    before = time.now
+    assert await writer.write(documents(2, prefix="e")) == [STORED] * 2
+    assert time.now == before
+    assert couchdb.wrong_passwords == 0
+    assert writer.availability.last_error is None
+
+
+async def test_a_password_that_is_rotated_first_is_what_a_public_database_is_said_to_lack(
+    make_writer: MakeWriter, couchdb: FakeCouchDB, time: Time, caplog: pytest.LogCaptureFixture
+) -> None:
+    couchdb.user, couchdb.sessions, couchdb.public = ("writer", "old"), True, True
+    writer = await make_writer(user="writer", password="old")
+    assert await writer.write(documents(2)) == [STORED] * 2
+    couchdb.user = ("writer", "new")
+    writing = asyncio.create_task(writer.write(documents(2, prefix="e")))
+    start = time.now
+    await until(lambda: time.now > start + 90)
+    assert 1 <= couchdb.wrong_passwords <= 3
+    assert "Name or password is incorrect" in errors(caplog)[0]
+    couchdb.user = ("writer", "old")
+    assert await writing == [STORED] * 2
+
+
+async def test_a_rule_that_forbids_everything_costs_no_cookies(
+    make_writer: MakeWriter, couchdb: FakeCouchDB, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    couchdb.user, couchdb.sessions = ("writer", "secret"), True
+    writer = await make_writer(user="writer", password="secret")
+    assert await writer.write(documents(2)) == [STORED] * 2
+    monkeypatch.setattr(couchdb, "validate", lambda _: "nothing at all")
+    monkeypatch.setattr(couchdb, "_make_session", None)
+    writing = asyncio.create_task(writer.write(documents(2, prefix="e")))
+    start = time.now
+    await until(lambda: time.now > start + 90)
+    assert writer.availability.last_error == "forbidden: nothing at all"
+    monkeypatch.setattr(couchdb, "validate", lambda _: None)
+    assert await writing == [STORED] * 2
+
+
 async def test_cookies_that_nobody_accepts_are_left(
     make_writer: MakeWriter, couchdb: FakeCouchDB, monkeypatch: pytest.MonkeyPatch
 ) -> None:
