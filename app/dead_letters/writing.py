@@ -72,7 +72,12 @@ def unforeseen(tp: TP, record: Record, error: Exception) -> SetAside:
 
     Each kind of error is logged once with its traceback, but without its message, which may quote
     the record.
+
+    Raises:
+        MemoryError: it is the error, for which no record is to blame.
     """
+    if isinstance(error, MemoryError):
+        raise error
     frames = traceback.extract_tb(error.__traceback__)
     where = (type(error).__name__, frames[-1].filename, frames[-1].lineno or 0)
     if where not in _told and len(_told) < _MOST_TOLD:

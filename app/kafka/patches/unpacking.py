@@ -170,8 +170,8 @@ class LargeBatch:
             _check_offsets(records, self._from, self._batch.next_offset - self._cut.left)
             self._from = records[-1].offset + 1
         except Exception as error:  # noqa: BLE001 - whatever the bytes make aiokafka raise
-            self._cut.left = 0
             records = [_unreadable(self._batch, self.encoded, _why(error), self._from)]
+            self._cut.left = 0
         self._next = None
         if not self.left:
             self._room.clear()
@@ -276,6 +276,8 @@ def _made(encoded: memoryview, records: bytes | memoryview, count: int) -> list[
 
 
 def _why(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        raise error  # the batch is not to blame
     if isinstance(error, TooManyHeaders | WrongOffsets):
         return str(error)
     return f"they can't be unpacked ({type(error).__name__})"

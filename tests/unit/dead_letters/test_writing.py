@@ -266,6 +266,11 @@ async def test_what_nobody_foresaw_is_logged_once_and_shows_nothing_of_the_recor
     assert "s3cret" not in found[0].detail + line.getMessage()
 
 
+def test_no_record_is_to_blame_for_a_lack_of_memory() -> None:
+    with pytest.raises(MemoryError):
+        unforeseen(TOPIC, Record(), MemoryError())
+
+
 async def test_the_log_names_the_first_and_the_last_offset(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -441,6 +441,21 @@ def test_records_that_are_not_packed_as_they_say_are_no_error(codec: int) -> Non
     assert unreadable.offset == 6
 
 
+@pytest.mark.parametrize("count", [2, 2000])
+def test_no_batch_is_to_blame_for_a_lack_of_memory(
+    monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    def without_memory(*_: object) -> bytes:
+        raise MemoryError
+
+    monkeypatch.setattr(unpacking, "_small", without_memory)
+    monkeypatch.setattr(unpacking, "decompressed", without_memory)
+    unpacked = Unpacked(fetched(5, batch(5, count)))
+
+    with pytest.raises(MemoryError):
+        unpacked.take(ENOUGH)
+
+
 def kept(shelf: Fetched, tp: TP, *batches: bytearray) -> Any:
     """A fetch's result of a partition that stands at its start."""
     if shelf.assignment is None:
