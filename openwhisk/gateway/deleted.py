@@ -38,7 +38,7 @@ class Deleted:
     """The ids of documents that were deleted, or may have been.
 
     If they are too many, whoever has named most of them loses his oldest: a member whose deletions
-    a validation function refuses pushes out nobody else's.
+    a validation function refuses leaves everybody else at least as many as he keeps himself.
 
     Args:
         most: most ids to remember.

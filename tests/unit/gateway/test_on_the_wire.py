@@ -1,6 +1,7 @@
 """Documents whose records may still reach Kafka."""
 
 import asyncio
+import tracemalloc
 
 import pytest
 
@@ -98,3 +99,19 @@ async def test_what_is_written_to_couchdb_is_bounded_but_for_what_is_on_the_wire
     on_the_wire.write("abcdefg")
     assert on_the_wire.written("abcdefg") == ["a", "f", "g"]
     assert on_the_wire.is_written("a")
+
+
+async def test_whoever_asks_for_one_has_no_list_made_of_all(on_the_wire: OnTheWire) -> None:
+    """Hundreds may ask at once, and there may be tens of thousands."""
+    settled = asyncio.get_running_loop().create_future()
+    on_the_wire.add([str(number) for number in range(5000)], settled)
+    on_the_wire.arrived(str(number) for number in range(4000, 10_000))
+    assert set(on_the_wire) == {str(number) for number in range(10_000)}
+    tracemalloc.start()
+    try:
+        assert next(iter(on_the_wire)) == "0"
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 10_000
+    await settle(settled)
