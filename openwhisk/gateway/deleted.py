@@ -6,7 +6,7 @@ bring a deleted document back. Whoever writes it again through the gateway, thou
 
 import time
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Final
 
 from aiohttp import web
@@ -25,6 +25,9 @@ Longer than the workers take to notice that the database is another one: they lo
 a body deleted that the gateway could not read to its end they never notice; for that it is a
 compromise, since meanwhile nothing goes to Kafka.
 """
+
+_PARTS: Final = 1000
+"""What is forgotten at once is such a part of the most."""
 
 _NOBODY: Final = ""
 """The owner of what CouchDB itself calls deleted, to whoever reads it."""
@@ -59,6 +62,11 @@ class Deleted:
     def __contains__(self, document_id: str) -> bool:
         return hash(document_id) in self._named or self._clock() < self._all_until
 
+    @property
+    def owners(self) -> Collection[str]:
+        """Of whom something is remembered."""
+        return self._of.keys()
+
     def note(self, document_id: str, owner: str) -> None:
         """Remember that a document was deleted.
 
@@ -74,14 +82,19 @@ class Deleted:
         own[key] = None
         own.move_to_end(key)
         if self._size > self._most:
-            self._forget_one()
+            self._forget_some()
 
-    def _forget_one(self) -> None:
-        key, _ = max(self._of.values(), key=len).popitem(last=False)
-        self._size -= 1
-        self._named[key] -= 1
-        if not self._named[key]:
-            del self._named[key]
+    def _forget_some(self) -> None:
+        """Forget the oldest of whoever has most, many at once: all owners are looked at."""
+        owner, own = max(self._of.items(), key=lambda one: len(one[1]))
+        for _ in range(min(len(own), max(1, self._most // _PARTS))):
+            key, _ = own.popitem(last=False)
+            self._size -= 1
+            self._named[key] -= 1
+            if not self._named[key]:
+                del self._named[key]
+        if not own:
+            del self._of[owner]
 
     async def changing(
         self,
@@ -97,9 +110,9 @@ class Deleted:
             change: what the request may change.
             answer: CouchDB's to the request.
             owner: who sends the request.
-            may: whether CouchDB has said that the client may change that. If not, only an answer
-                that says that it was done counts: by a request that he does not wait for, anybody
-                could have records go to CouchDB.
+            may: whether CouchDB has said that the client may change that, and the request is meant
+                to. If not, only an answer that says that it was done counts: by a request that he
+                does not wait for, anybody could have records go to CouchDB.
 
         Returns:
             The answer.

@@ -34,6 +34,11 @@ _QUESTION = 1.0
 _TOGETHER = 1000
 """How many documents to ask about at once."""
 
+_JOINING = 1 / 20
+"""The share of the patience in which others may join one who is going to ask for all documents. So
+an owner has twenty lists of them at the most.
+"""
+
 
 class NotStoredYet(Exception):  # noqa: N818 - what is the case
     """A document that is to be changed was accepted, and has not been stored in time."""
@@ -67,8 +72,8 @@ class Reads:
         self._patience = patience
         self._metrics = metrics
         self._clock = clock
-        self._asks_about_all = asyncio.Lock()
-        self._all_stored_by = float("-inf")
+        self._joining: dict[str, asyncio.Future[bool]] = {}
+        """By owner, who is going to ask for all documents: whether they are stored."""
 
     async def document(self, request: web.Request, document_id: str) -> web.Response | None:
         """The answer to `GET` or `HEAD` of a document; None if that is left to CouchDB."""
@@ -109,33 +114,45 @@ class Reads:
         """
         await self._wait(list(document_ids), headers, self._clock() + self._patience)
 
-    async def all_stored(self, headers: Mapping[str, str]) -> None:
+    async def all_stored(self, headers: Mapping[str, str], owner: str) -> None:
         """Wait until all documents that the persister may have yet to store by now are stored.
 
-        One of those who wait for this asks about all documents, and the others hear what came of
-        it: there may be tens of thousands of documents, and hundreds who wait.
+        For those of one owner who come soon after one another, the first one asks: there may be
+        tens of thousands of documents, and hundreds of requests that wait.
+
+        Args:
+            headers: of the client.
+            owner: who waits. Whoever is slow to be answered holds up nobody else.
 
         Raises:
             NotStoredYet: not within `patience`.
             RefusedError: CouchDB refuses the credentials.
         """
-        came = self._clock()
-        until = came + self._patience
+        until = self._clock() + self._patience
         # Each for itself about one: a stranger is refused without waiting for the others.
         await self._left(list(islice(self._all(), 1)), headers, until)
+        while not await self._all_stored_for(owner, headers, until):
+            if self._clock() >= until:
+                raise NotStoredYet
+
+    async def _all_stored_for(self, owner: str, headers: Mapping[str, str], until: float) -> bool:
+        """Wait for all documents with others of the owner; False if that came to nothing."""
+        joined = self._joining.get(owner)
+        if joined is not None:
+            done, _ = await asyncio.wait({joined}, timeout=max(until - self._clock(), 0))
+            return bool(done) and joined.result()
+        joining = self._joining[owner] = asyncio.get_running_loop().create_future()
+        stored = False
         try:
-            async with asyncio.timeout(max(until - self._clock(), _QUESTION)):
-                await self._asks_about_all.acquire()
-        except TimeoutError:
-            raise NotStoredYet from None
-        try:
-            if came <= self._all_stored_by:
-                return
-            began = self._clock()
+            await asyncio.sleep(self._patience * _JOINING)
+            del self._joining[owner]
             await self._wait(list(dict.fromkeys(self._all())), headers, until)
-            self._all_stored_by = began
+            stored = True
         finally:
-            self._asks_about_all.release()
+            if self._joining.get(owner) is joining:
+                del self._joining[owner]
+            joining.set_result(stored)
+        return stored
 
     def _all(self) -> Iterator[str]:
         return chain(self._recent, self._on_the_wire)

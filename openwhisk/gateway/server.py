@@ -70,6 +70,8 @@ _IDLE_CONNECTION = 300.0
 for as long as there.
 """
 
+_READS = frozenset({"GET", "HEAD"})
+
 _TIMES_AS_LONG = 20
 """Metrics are shown unchanged for this many times as long as it took to render them (some
 milliseconds).
@@ -404,13 +406,15 @@ class Gateway:
 
     async def _heard(self, request: web.Request, changes: Change, owner: str) -> web.StreamResponse:
         if changes.all:
-            await self._reads.all_stored(request.headers)
+            await self._reads.all_stored(request.headers, owner)
         else:
             await self._reads.stored(changes.ids, request.headers)
         until = time.monotonic() + self._settings.publish_deadline
         answer = when_connected(lambda: self._upstream.forward(request), until)
         try:
-            return await self._deleted.changing(changes, answer, owner=owner)
+            # A read through a design document may delete. Any member can send one and hang up.
+            may = request.method not in _READS
+            return await self._deleted.changing(changes, answer, owner=owner, may=may)
         except UnreachableError:
             return self._no_answer(request, Unanswered.NOT_STORED)
 

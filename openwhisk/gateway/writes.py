@@ -232,7 +232,7 @@ class Writes:
                 expect = partial(self._expect, owner)
                 ids = await self._turns.run(owner, ids_in(body.data, named, expect))
             if ids is None:  # it may name any
-                await self._reads.all_stored(request.headers)
+                await self._reads.all_stored(request.headers, owner)
             else:
                 await self._reads.stored(ids, request.headers)
         return await self._send(request, body, ANY if ids is None else NOTHING)

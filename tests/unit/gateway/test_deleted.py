@@ -326,6 +326,13 @@ def test_the_newest_are_remembered() -> None:
     assert [name for name in "abcd" if name in deleted] == ["a", "c", "d"]
 
 
+def test_owners_of_whose_nothing_is_left_take_no_memory() -> None:
+    deleted = Deleted(most=100)
+    for number in range(10_000):
+        deleted.note(str(number), f"user {number}")
+    assert len(deleted.owners) <= 100
+
+
 @pytest.mark.parametrize("same", ["before", "after", "not at all"])
 def test_who_names_many_pushes_out_nobody_elses(same: str) -> None:
     deleted = Deleted(most=5)

@@ -339,6 +339,42 @@ async def test_what_a_design_document_may_change_waits_until_all_are_stored(
     assert fields["_id"] in database.held
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("answered", [304, None])
+@pytest.mark.parametrize("function", ["_rewrite", "_update/f"])
+async def test_a_read_through_a_design_document_that_did_nothing_has_records_go_to_kafka(
+    clients: StartClients,
+    database: FakeDatabase,
+    producer: FakeProducer,
+    function: str,
+    answered: int | None,
+    method: str,
+) -> None:
+    """Any member can send one, and need not wait for the answer."""
+    writer, _ = await clients()
+    path = f"/{DATABASE}/_design/a/{function}"
+    reached = asyncio.Event()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if request.raw_path != path:
+            return await database.couchdb.answer(request)
+        reached.set()
+        if answered is not None:
+            return web.Response(status=answered)
+        await until(lambda: request.transport is None or request.transport.is_closing())
+        return web.Response()
+
+    database.answer = answer
+    reading = asyncio.ensure_future(writer.request(method, path))
+    await reached.wait()
+    if answered is None:
+        reading.cancel()
+    await asyncio.wait({reading})
+    sent = len(producer.sent)
+    assert (await writer.put(document())).status == 201
+    assert len(producer.sent) == sent + 1
+
+
 async def test_a_document_that_was_deleted_under_an_escaped_name_is_written_by_couchdb(
     clients: StartClients, database: FakeDatabase
 ) -> None:
