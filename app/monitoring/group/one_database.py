@@ -138,7 +138,7 @@ class OneDatabase(Service):
         waiting = False
         end = self._clock() + CLEAR_SECONDS
         while self._clock() < end:
-            if self._worker.should_stop:
+            if self._worker.should_stop and not joined:
                 return
             own = self._gather()
             rival = self._rivals.look(own, self._roster.others())
@@ -157,7 +157,8 @@ class OneDatabase(Service):
                     other.worker,
                 )
                 waiting = True
-            await self._worker.sleep(LOOK_SECONDS)
+            # One that has joined and stops has still to write what it has in flight.
+            await (self if self._worker.should_stop else self._worker).sleep(LOOK_SECONDS)
             await self._look()
         self._clear.set()
 

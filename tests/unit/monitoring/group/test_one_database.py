@@ -212,6 +212,26 @@ async def test_nothing_is_written_to_a_database_that_answers_late_and_is_nobody_
     write.cancel()
 
 
+@pytest.mark.parametrize("other", ["A", "B", None])
+async def test_one_that_stops_before_its_database_answers_writes_what_it_has_in_flight(
+    group: Group, start: Start, other: str | None
+) -> None:
+    """It had waited for the end of its time to stop, and written nothing."""
+    group.identity = ""
+    if other is not None:
+        group.joins(other)
+    service = await start()
+    group.should_stop = True
+    group.identity = "A"
+    write = group.writes(service)
+    if other == "B":
+        await until(lambda: bool(group.ended))
+        assert not write.done()
+        write.cancel()
+    else:
+        await write
+
+
 async def test_of_two_whose_databases_answer_late_the_older_writes_once_the_other_is_gone(
     group: Group, start: Start
 ) -> None:
