@@ -368,6 +368,13 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
                 self._shelf.pop(TopicPartition(*tp), None)
             self._look_again(())
             return
+        if cut is None and epoch != held and not self._leaders.went_back(tp, read):
+            self._say(
+                f"The leader of {tp.topic}/{tp.partition} has no batch of epoch {held} at offset "
+                f"{read.offset}, where one was fetched twice: it is damaged, or was fetched from "
+                "another leader. It is read; should leaders have been elected uncleanly meanwhile, "
+                "`persister audit` tells whether records are missing"
+            )
         if said:
             self._say(f"The leader of {tp.topic}/{tp.partition} says what it has")
         if cut is None:

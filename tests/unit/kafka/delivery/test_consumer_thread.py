@@ -568,6 +568,8 @@ async def test_an_epoch_that_does_not_rise_is_not_believed(
 ) -> None:
     """The batch before is damaged. What it says is known, and is later than it was written."""
     leader = Leader(thread, client, monkeypatch)
+    said: list[str] = []
+    monkeypatch.setattr(thread, "_say", said.append)
     leader.knows = {3: End(3, 20), 5: End(5, 40)}
     assert thread._leaders.holds_back(OURS, 5, 8)
     await leader.told()
@@ -577,6 +579,9 @@ async def test_an_epoch_that_does_not_rise_is_not_believed(
         await leader.told()
     thread._leaders.taken(OURS, 3, 20)
     assert (thread._leaders.read(OURS), leader.lost) == (Read(20, None), [])
+    (line,) = said
+    assert "no batch of epoch 3 at offset 9" in line
+    assert "persister audit" in line
 
 
 async def test_a_leader_is_asked_for_the_last_epoch_that_is_known(
