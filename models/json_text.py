@@ -18,6 +18,9 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any, Final, NamedTuple, TypeAlias
 
+from msgspec import DecodeError
+from msgspec.json import Decoder
+
 from models.json_grammar import CLOSES, OPENS, STEPS, WINDOW, after_text, depths, steps
 from models.patterns import compiled
 
@@ -54,6 +57,7 @@ _VALUE: Final = rb"(?:" + _TEXT + rb"|" + _PLAIN + rb"|" + _nested(_LEVELS) + rb
 # What follows an item or a member, so that none that is cut by a window's end passes for a whole.
 _NEXT: Final = _SPACE + rb"(?:," + _SPACE + rb"|(?=[\]}]))"
 
+_decode_text: Final = Decoder(str).decode
 _space = re.compile(_SPACE).match
 _end_of_plain = re.compile(_PLAIN).match
 _not_deep = compiled(_nested(_LEVELS), re.DOTALL).match
@@ -271,12 +275,19 @@ def name(text: bytes, member: Member) -> str:
 
 
 def string(text: bytes, start: int, end: int) -> str:
-    """A string; half a surrogate pair is kept."""
-    written = text[start + 1 : end - 1]
-    if _BACKSLASH not in written:
-        return written.decode()
-    decoded: str = json.loads(text[start:end])
-    return decoded
+    """A string; half a surrogate pair is kept.
+
+    It takes little beside the string itself. One character beyond the basic plane makes that four
+    bytes for each of its characters, and so it would every other copy.
+    """
+    within = memoryview(text)
+    if text.find(_BACKSLASH, start, end) < 0:
+        return str(within[start + 1 : end - 1], "utf-8")
+    try:
+        return _decode_text(within[start:end])
+    except DecodeError:  # half a pair, for one
+        decoded: str = json.loads(str(within[start:end], "utf-8", "surrogatepass"))
+        return decoded
 
 
 def shallow(text: bytes, start: int, end: int) -> Any:
