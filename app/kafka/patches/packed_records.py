@@ -214,15 +214,27 @@ def _heads(
         raise ValueError("a record has no end") from None
 
 
+def check_lengths(records: bytes | memoryview, count: int) -> None:
+    """Check that nothing in the decompressed records of a batch is longer than they are.
+
+    Raises:
+        ValueError: the records are broken.
+    """
+    for _ in _names(records, count):
+        pass
+
+
 def _names(records: bytes | memoryview, count: int) -> Iterator[tuple[int, int]]:
     """Where each header's name begins and ends; raises ValueError if the records are broken."""
     try:
-        for _, headers, headers_at, _ in _heads(records, count):
+        for _, headers, headers_at, end in _heads(records, count):
             at = headers_at
             for _ in repeat(None, headers):
                 start, at = _field(records, at)
                 yield start, at
                 at = _field(records, at)[1]
+            if at != end:
+                raise ValueError("a record is not as long as it says")
     except IndexError:
         raise ValueError("a header has no end") from None
 

@@ -28,6 +28,7 @@ from app.kafka.patches.packed_records import (
     CutLimits,
     Part,
     TooManyHeaders,
+    check_lengths,
     decompressed,
     with_readable_names,
     without_compression,
@@ -259,6 +260,10 @@ def _small(batch: Any, encoded: memoryview, count: int, size: int) -> list[Any]:
     except UnicodeDecodeError:
         readable = with_readable_names(decompressed(encoded), count)
         records = _made(encoded, readable, count)
+    except MemoryError:
+        if count:  # older formats tell of none, and are laid out otherwise
+            check_lengths(decompressed(encoded), count)
+        raise
     if size > 2 * _MOST_HEADERS and count:
         headers = [len(record.headers) for record in records]
         if sum(headers) > _MOST_HEADERS + _OF_EACH_RECORD * count:
@@ -271,8 +276,18 @@ def _small(batch: Any, encoded: memoryview, count: int, size: int) -> list[Any]:
 
 
 def _made(encoded: memoryview, records: bytes | memoryview, count: int) -> list[Any]:
-    """Unpack so many decompressed records of a batch."""
-    return list(DefaultRecordBatch(without_compression(encoded, records, count)))
+    """Unpack so many decompressed records of a batch.
+
+    Raises:
+        ValueError: a length is so large that aiokafka, which overflows there, takes it for one that
+            fits, and asks for as much memory.
+        Exception: whatever else the bytes make aiokafka raise.
+    """
+    try:
+        return list(DefaultRecordBatch(without_compression(encoded, records, count)))
+    except MemoryError:
+        check_lengths(records, count)
+        raise
 
 
 def _why(error: Exception) -> str:

@@ -456,6 +456,21 @@ def test_no_batch_is_to_blame_for_a_lack_of_memory(
         unpacked.take(ENOUGH)
 
 
+@pytest.mark.parametrize("count", [2, 12_000], ids=["small", "large"])
+@pytest.mark.parametrize("field", [b"key", b"value 6", b"trace", b"\x01"])
+def test_a_length_that_overflows_is_no_lack_of_memory(field: bytes, count: int) -> None:
+    """aiokafka takes one of almost 2**63 for one that fits, and asks for as much memory."""
+    encoded = batch(5, count)
+    at = encoded.index(bytes([2 * len(field)]) + field, encoded.index(b"value 5"))
+    encoded[at : at + 10] = b"\xa0" + b"\xff" * 8 + b"\x01"
+    struct.pack_into(">I", encoded, CRC, calc_crc32c(bytes(encoded[SUMMED:])))
+
+    (unreadable,) = Unpacked(fetched(5, encoded)).take(ENOUGH)
+
+    assert isinstance(unreadable, Unreadable)
+    assert unreadable.offset == 5 + count - 1
+
+
 def kept(shelf: Fetched, tp: TP, *batches: bytearray) -> Any:
     """A fetch's result of a partition that stands at its start."""
     if shelf.assignment is None:
