@@ -124,10 +124,11 @@ class Deleted:
         deleted = may
         try:
             response = await answer
-            if response.status in _DONE or _says_deleted(response):
+            if response.status in _DONE:
                 deleted = True
             elif response.status in _DENIED:
-                deleted = False
+                # Where no document is named, it is the design document that is deleted.
+                deleted = bool(change.ids) and _says_deleted(response)
         except UnreachableError:
             deleted = False
             raise

@@ -128,6 +128,8 @@ class Reads:
             NotStoredYet: not within `patience`.
             RefusedError: CouchDB refuses the credentials.
         """
+        if not self.expect_any:
+            return
         until = self._clock() + self._patience
         # Each for itself about one: a stranger is refused without waiting for the others.
         await self._left(list(islice(self._all(), 1)), headers, until)

@@ -340,7 +340,7 @@ async def test_what_a_design_document_may_change_waits_until_all_are_stored(
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-@pytest.mark.parametrize("answered", [304, None])
+@pytest.mark.parametrize("answered", [304, 404, None])
 @pytest.mark.parametrize("function", ["_rewrite", "_update/f"])
 async def test_a_read_through_a_design_document_that_did_nothing_has_records_go_to_kafka(
     clients: StartClients,
@@ -360,7 +360,8 @@ async def test_a_read_through_a_design_document_that_did_nothing_has_records_go_
             return await database.couchdb.answer(request)
         reached.set()
         if answered is not None:
-            return web.Response(status=answered)
+            # The design document is gone.
+            return web.json_response({"error": "not_found", "reason": "deleted"}, status=answered)
         await until(lambda: request.transport is None or request.transport.is_closing())
         return web.Response()
 

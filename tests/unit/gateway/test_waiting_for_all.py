@@ -48,12 +48,17 @@ def loop() -> Iterator[VirtualTimeLoop]:
     made.close()
 
 
-async def waited(couchdb: Lagging, users: Sequence[str]) -> dict[str, int]:
-    """How many requests of each user were answered, of 40 that came while records went on."""
+def reading(couchdb: Lagging) -> tuple[Reads, Recent]:
     recent = Recent(32 << 20, 60, clock=_now)
     on_the_wire = OnTheWire(60, clock=_now)
     upstream, metrics = cast("Upstream", couchdb), cast("Metrics", None)
     reads = Reads(recent, on_the_wire, upstream, patience=PATIENCE, metrics=metrics, clock=_now)
+    return reads, recent
+
+
+async def waited(couchdb: Lagging, users: Sequence[str]) -> dict[str, int]:
+    """How many requests of each user were answered, of 40 that came while records went on."""
+    reads, recent = reading(couchdb)
     answered = dict.fromkeys(users, 0)
 
     async def write() -> None:
@@ -91,3 +96,13 @@ def test_whoever_is_answered_slowly_holds_up_nobody_else(loop: VirtualTimeLoop) 
     couchdb = Lagging(3)
     couchdb.slow["slow"] = 20
     assert loop.run_until_complete(waited(couchdb, ["slow", "a"])) == {"slow": 0, "a": 40}
+
+
+def test_who_waits_for_nothing_does_not_wait_for_others_to_join(loop: VirtualTimeLoop) -> None:
+    async def wait() -> float:
+        reads, _ = reading(Lagging(0))
+        await reads.all_stored({"user": "a"}, "a")
+        return _now()
+
+    began = loop.time()
+    assert loop.run_until_complete(wait()) == began
