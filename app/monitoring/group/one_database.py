@@ -140,7 +140,7 @@ class OneDatabase(Service):
         while self._clock() < end:
             if self._worker.should_stop and not joined:
                 return
-            own = self._gather()
+            began, own = self._clock(), self._gather()
             rival = self._rivals.look(own, self._roster.others())
             if rival is not None and (not joined or is_second(own, rival)):
                 error = WrongSettingError(self._why(rival))
@@ -160,6 +160,9 @@ class OneDatabase(Service):
             # One that has joined and stops has still to write what it has in flight.
             await (self if self._worker.should_stop else self._worker).sleep(LOOK_SECONDS)
             await self._look()
+            if self._gather().database.looks == own.database.looks:
+                # This worker's database is away again, and would be written to once it is back.
+                end += self._clock() - began
         self._clear.set()
 
     async def _watch(self) -> None:

@@ -27,6 +27,7 @@ class Group:
         self.caught_up = asyncio.Event()
         self.identity, self.looks = "A", 1
         self.other: Snapshot | None = None
+        self.looks_fail = False
         self.other_looks = True
         self.should_stop = False
         self.ended: list[WrongSettingError] = []
@@ -47,7 +48,7 @@ class Group:
         self.roster.heard(other.worker, other, KAFKA + self.time.now)
 
     async def look(self) -> None:
-        self.looks += 1
+        self.looks += not self.looks_fail
         if self.other is not None and self.other_looks:
             before = self.other.database
             state = DatabaseState(identity=before.identity, looks=before.looks + 1)
@@ -209,6 +210,23 @@ async def test_nothing_is_written_to_a_database_that_answers_late_and_is_nobody_
     await until(lambda: bool(group.ended))
     assert not write.done()
     assert "documents to its database" not in str(group.ended[0])
+    write.cancel()
+
+
+async def test_nothing_is_written_to_a_database_that_is_away_again_before_it_was_compared(
+    group: Group, start: Start
+) -> None:
+    group.identity = ""
+    group.joins("B")
+    service = await start()
+    group.identity, group.looks_fail = "A", True
+    write = group.writes(service)
+    await until(lambda: sum(group.time.slept) > 2 * one_database.CLEAR_SECONDS)
+    assert not write.done()
+    assert not group.ended
+    group.looks_fail = False
+    await until(lambda: bool(group.ended))
+    assert not write.done()
     write.cancel()
 
 
