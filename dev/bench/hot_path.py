@@ -124,8 +124,8 @@ class CouchDB(Database):
         """It is there."""
         return False
 
-    async def _request(self, *_: object, **__: object) -> tuple[int, bytes]:
-        return 201, self._answer
+    async def _signed(self, *_: object, **__: object) -> tuple[int, bytes, dict[str, str]]:
+        return 201, self._answer, {}
 
 
 class Stored:
