@@ -20,6 +20,9 @@ from pathlib import Path
 
 from dev.paths import PROJECT
 
+LONGEST = 60
+"""Seconds for a round, which takes three: a tree in which it waits for ever cannot be measured."""
+
 ROUNDS = 4
 """Of which the fastest counts, for each step."""
 
@@ -123,14 +126,18 @@ def _least(rounds: list[Steps]) -> Steps:
 
 
 def _measured(tree: Path) -> Steps:
-    run = subprocess.run(
-        [sys.executable, "-m", MODULE],
-        cwd=tree,
-        env={**os.environ, "PYTHONPATH": str(tree)},
-        check=False,
-        capture_output=True,
-        text=True,
-    )
+    try:
+        run = subprocess.run(
+            [sys.executable, "-m", MODULE],
+            cwd=tree,
+            env={**os.environ, "PYTHONPATH": str(tree)},
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=LONGEST,
+        )
+    except subprocess.TimeoutExpired:
+        raise NotMeasured(tree, f"no end within {LONGEST} s") from None
     if run.returncode:
         raise NotMeasured(tree, run.stderr)
     steps: Steps = json.loads(run.stdout)
