@@ -90,13 +90,20 @@ async def received(
         if (request.content_length or 0) > bounds.size:
             raise BodyTooLarge
         raw = await receiving.read(request)
-        headers = without_hops(request.headers)  # as CouchDB sees them
-        if headers.get("Content-Encoding", "identity").lower() == "gzip":
+        if _is_gzip(request):
             yield Body(raw, await receiving.unzip(raw))
         else:
             yield Body(raw, raw)
     finally:
         share.release()
+
+
+def _is_gzip(request: web.Request) -> bool:
+    """Whether CouchDB is told so, too: a header that `Connection` names does not reach it."""
+    name = "Content-Encoding"
+    if request.headers.get(name, "identity").lower() != "gzip":
+        return False
+    return name in without_hops(request.headers)
 
 
 class _Receiving:

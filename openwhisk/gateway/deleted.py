@@ -6,7 +6,7 @@ bring a deleted document back. Whoever writes it again through the gateway, thou
 
 import time
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from aiohttp import web
@@ -61,11 +61,6 @@ class Deleted:
 
     def __contains__(self, document_id: str) -> bool:
         return hash(document_id) in self._named or self._clock() < self._all_until
-
-    @property
-    def owners(self) -> Collection[str]:
-        """Of whom something is remembered."""
-        return self._of.keys()
 
     def note(self, document_id: str, owner: str) -> None:
         """Remember that a document was deleted.

@@ -35,7 +35,7 @@ from openwhisk.gateway.records import Taking
 from openwhisk.gateway.settings import Configuration
 from openwhisk.gateway.shares import Shares
 from openwhisk.gateway.storing import Storing
-from openwhisk.gateway.targets import Change, Named, Target, change, read, target
+from openwhisk.gateway.targets import READS, Change, Named, Target, change, read, target
 from openwhisk.gateway.turns import Turns
 from openwhisk.gateway.upstream import (
     CLIENT,
@@ -69,8 +69,6 @@ _IDLE_CONNECTION = 300.0
 """Seconds until an idle connection is closed; as in CouchDB, so that clients can pool connections
 for as long as there.
 """
-
-_READS = frozenset({"GET", "HEAD"})
 
 _TIMES_AS_LONG = 20
 """Metrics are shown unchanged for this many times as long as it took to render them (some
@@ -413,7 +411,7 @@ class Gateway:
         answer = when_connected(lambda: self._upstream.forward(request), until)
         try:
             # A read through a design document may delete. Any member can send one and hang up.
-            may = request.method not in _READS
+            may = request.method not in READS
             return await self._deleted.changing(changes, answer, owner=owner, may=may)
         except UnreachableError:
             return self._no_answer(request, Unanswered.NOT_STORED)

@@ -67,9 +67,11 @@ _FUNCTIONS = frozenset({"_rewrite", "_update"})
 are: `_rewrite` makes another request of it, and the document that `_update` makes has its own id.
 """
 
-_READS = frozenset({"GET", "HEAD"})
+READS = frozenset({"GET", "HEAD"})
+"""Methods that are not meant to change anything."""
+
 _CHANGES = frozenset({"POST", "PUT", "DELETE", "COPY"})
-_OVERRIDES = _READS | _CHANGES | {"TRACE", "CONNECT"}
+_OVERRIDES = READS | _CHANGES | {"TRACE", "CONNECT"}
 """What CouchDB takes for a method in `X-HTTP-Method-Override`."""
 
 _CHANGES_MEANING = frozenset({"if-match", "if-none-match", "x-http-method-override"})
@@ -116,7 +118,7 @@ def target(method: str, raw_path: str, headers: Mapping[str, str], database: str
 def read(method: str, raw_path: str, database: str) -> str | None:
     """The id of the activation that a request reads, if it asks for nothing more."""
     segments = raw_path.split("/")
-    if method not in _READS or "?" in raw_path or len(segments) != len(("", "database", "id")):
+    if method not in READS or "?" in raw_path or len(segments) != len(("", "database", "id")):
         return None
     if segments[0] or _decoded(segments[1]) != database:
         return None

@@ -330,7 +330,7 @@ def test_owners_of_whose_nothing_is_left_take_no_memory() -> None:
     deleted = Deleted(most=100)
     for number in range(10_000):
         deleted.note(str(number), f"user {number}")
-    assert len(deleted.owners) <= 100
+    assert len(deleted._of) <= 100
 
 
 @pytest.mark.parametrize("same", ["before", "after", "not at all"])
